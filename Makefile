@@ -1,0 +1,40 @@
+# Needs make and Python 3.11 or newer; everything else goes into .venv.
+PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+	done)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo   a search on real pictures; WEIGHTS=file and IMAGES=folder to use your own"
+	@echo "make test   all tests"
+	@echo "make lint   ruff, mypy and the import contracts"
+	@echo "make bench  spocdb beside its peers"
+	@echo "make clean  remove .venv and everything that was built"
+
+demo: $(INSTALLED)
+	$(BIN)/python -m demo $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(IMAGES),--images "$(IMAGES)")
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .*_cache .hypothesis build dist *.egg-info demo/out
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml
+	@test "$(PYTHON)" || { echo "no Python 3.11 or newer: make PYTHON=..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --editable ".[dev,demo]"
+	touch $@

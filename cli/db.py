@@ -1,0 +1,98 @@
+"""spocdb db."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .output import talk
+
+if TYPE_CHECKING:
+    from spocdb.settings import Settings
+
+app = typer.Typer(
+    help="The database: schema, server, health.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command()
+def init(db: options.Db = None) -> None:
+    """Create the schema spocdb, and the extension vector if it is missing."""
+    upgrade(show_sql=False, db=db)
+
+
+@app.command()
+def upgrade(
+    show_sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL for a DBA instead of running it.")
+    ] = False,
+    db: options.Db = None,
+) -> None:
+    """Bring the schema spocdb up to date."""
+    from spocdb.db import schema
+
+    if show_sql:
+        print(schema.upgrade_sql(), end="")
+        return
+    schema.upgrade(_url(db))
+    print(f"schema spocdb at {schema.HEAD}")
+
+
+@app.command()
+def current(db: options.Db = None) -> None:
+    """Print the revision that the schema is at, and the one that this program needs."""
+    from spocdb.db import engine, schema
+
+    with engine.wrapped(), engine.connect(_url(db)) as connection:
+        print(f"{schema.current(connection) or 'none'} (newest: {schema.HEAD})")
+
+
+@app.command()
+def url(db: options.Db = None) -> None:
+    """Print the database's URL, for psql or an application; starts the embedded server."""
+    print(_url(db))
+
+
+@app.command()
+def start() -> None:
+    """Start the embedded server and print its URL; it runs until `spocdb db stop`."""
+    from spocdb.db import embedded
+
+    print(embedded.start(_settings(None).data_dir))
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded server."""
+    from spocdb.db import embedded
+
+    was_running = embedded.stop(_settings(None).data_dir)
+    talk("stopped" if was_running else "the embedded server is not running")
+
+
+@app.command()
+def doctor(db: options.Db = None) -> None:
+    """Look for what is wrong with the server, and say what to do; exit code 1 for an error."""
+    from spocdb.db import doctor as examination
+    from spocdb.db import engine
+
+    with engine.wrapped(), engine.connect(_url(db)) as connection:
+        findings = examination.examine(connection)
+    for finding in findings:
+        advice = f": {finding.advice}" if finding.advice else ""
+        print(f"{finding.verdict:8} {finding.what}{advice}")
+    if any(finding.verdict == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _settings(url: str | None) -> "Settings":
+    from spocdb.settings import from_environment
+
+    return from_environment(url)
+
+
+def _url(db: str | None) -> str:
+    from spocdb.db import embedded
+
+    settings = _settings(db)
+    return settings.database_url or embedded.start(settings.data_dir)

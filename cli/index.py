@@ -1,0 +1,59 @@
+"""spocdb index."""
+
+from typing import Annotated
+
+import typer
+
+from . import options
+from .output import print_json, print_table, talk
+
+app = typer.Typer(help="HNSW indexes: build, measure.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def build(
+    collection: options.Collection = None,
+    halfvec: Annotated[
+        bool | None,
+        typer.Option(
+            "--halfvec/--vector", help="Half precision halves the index.", show_default="as it is"
+        ),
+    ] = None,
+    db: options.Db = None,
+) -> None:
+    """Build the index of a collection anew, and measure its recall; searches go on meanwhile."""
+    kinds = {None: None, True: "halfvec", False: "vector"}
+    with options.open_database(db) as database:
+        recall = database.index.build(collection, kinds[halfvec])  # type: ignore[arg-type]
+    if recall is None:
+        talk("built; there is nothing to measure in an empty collection")
+    else:
+        print(f"recall@10 {recall:.4f}")
+
+
+@app.command()
+def status(
+    collection: options.Collection = None, json: options.Json = False, db: options.Db = None
+) -> None:
+    """List the embedding tables with their indexes and measured recall."""
+    with options.open_database(db) as database:
+        rows = database.index.status(collection)
+    if json:
+        print_json(rows)
+        return
+    print_table(
+        ["collection", "projection", "active", "rows", "index", "type", "MB", "recall@10"],
+        [
+            [
+                s.collection,
+                s.projection,
+                "yes" if s.active else "",
+                s.n_rows,
+                s.index or "none",
+                s.index_type,
+                "" if s.bytes is None else f"{s.bytes / 1e6:.1f}",
+                "" if s.recall is None else f"{s.recall:.4f}",
+            ]
+            for s in rows
+        ],
+    )

@@ -1,0 +1,186 @@
+"""spocdb ingest, spocdb failures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+from .output import print_json, print_table, talk
+
+if TYPE_CHECKING:
+    from .progress import Display
+
+FINISHED_WITH_FAILURES = 3
+INTERRUPTED = 130
+
+
+def ingest(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Image files and folders.")
+    ] = None,
+    collection: Annotated[
+        str, typer.Option("--collection", "-c", help="Collection; made if it is new.")
+    ] = "photos",
+    extractor: Annotated[
+        str | None,
+        typer.Option(
+            help="vgg19 (default), vgg16, squeezenet1_1, resnet50, resnet101, "
+            "or one of `spocdb extractors`."
+        ),
+    ] = None,
+    weights: options.Weights = None,
+    recursive: Annotated[bool, typer.Option(help="Go into folders below the given ones.")] = True,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=".csv or .jsonl, with a column `path`."),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete images under PATH whose file is gone.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Try failed files again, though they are unchanged; "
+            "without PATH all of the collection's.",
+        ),
+    ] = False,
+    auto_pca: Annotated[
+        int,
+        typer.Option(metavar="N", help="Fit a first PCA at N different images; 0: never."),
+    ] = 1000,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Input size in pixels.", show_default="586"),
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            help="warp to a square, keep the aspect with the longer side of the size, or "
+            "pad to a square.",
+            show_default="warp",
+            metavar="warp|aspect|pad",
+        ),
+    ] = None,
+    relu: Annotated[
+        bool | None,
+        typer.Option(
+            "--relu/--no-relu", help="Pool after or before the last ReLU.", show_default="after"
+        ),
+    ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="sum|max|gem", help="How the feature map is pooled.", show_default="sum"
+        ),
+    ] = None,
+    centering: Annotated[
+        bool | None,
+        typer.Option(
+            "--centering/--no-centering",
+            help="The centering prior, which weighs the centre more.",
+            show_default="on",
+        ),
+    ] = None,
+    sigma: Annotated[
+        float | None,
+        typer.Option(
+            help="The prior's sigma as a part of the distance from the centre to the "
+            "nearest border.",
+            show_default="1/3",
+        ),
+    ] = None,
+    gem_p: Annotated[float | None, typer.Option(help="GeM's exponent.", show_default="3")] = None,
+    device: options.Device = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images a batch.", show_default="4 on CPU, 64 on GPU")
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|float32|bfloat16",
+            help="auto: bfloat16 where it is fast and the first image proves it exact.",
+        ),
+    ] = "auto",
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """Bring images into a collection.
+
+    Unchanged files are not read again, the same bytes never enter the network twice, and what is
+    written stays: after an interruption the same command goes on.
+    """
+    if not paths and not retry_failed:
+        raise typer.BadParameter("name the images or folders to ingest", param_hint="PATH...")
+    recipe: dict[str, Any] = {
+        "size": size,
+        "fit": fit,
+        "relu": relu,
+        "pooling": pooling,
+        "centering": centering,
+        "sigma": sigma,
+        "gem_p": gem_p,
+    }
+    with options.open_database(db) as database, _display(paths or [], recursive) as display:
+        progress = database.ingest(
+            *(paths or []),
+            collection=collection,
+            extractor=extractor,
+            weights=weights,
+            recursive=recursive,
+            metadata=metadata,
+            prune=prune,
+            strict=strict,
+            retry_failed=retry_failed,
+            auto_pca=auto_pca,
+            batch_size=batch_size,
+            device=device,
+            precision=precision,  # type: ignore[arg-type]  # the library checks it
+            on_progress=display.update,
+            say=display.say,
+            **recipe,
+        )
+        display.close()
+    if json:
+        print_json(progress.as_dict())
+    if progress.n_failed:
+        talk(f"{progress.n_failed} images failed: see `spocdb failures`")
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+def failures(
+    collection: options.Collection = None,
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """List the images that did not make it, and why."""
+    with options.open_database(db) as database:
+        rows = database.failures(collection)
+    if json:
+        print_json(rows)
+    elif rows:
+        print_table(
+            ["collection", "reason", "path", "message"],
+            [[f.collection, f.reason, f.path, f.message] for f in rows],
+        )
+    else:
+        talk("no failures")
+
+
+@contextmanager
+def _display(paths: list[Path], recursive: bool) -> "Iterator[Display]":
+    from .progress import Display
+
+    display = Display(paths, recursive)
+    try:
+        yield display
+    except KeyboardInterrupt:
+        display.close()
+        talk("interrupted; what was written stays, and the same command goes on")
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        display.close()

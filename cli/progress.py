@@ -1,0 +1,94 @@
+"""The progress of an ingest: a bar on a terminal, a line now and then otherwise."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from spocdb.errors import SpocdbError
+from spocdb.images.sources import walk
+from spocdb.progress import Progress
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Display:
+    """Shows how far an ingest is; `say` puts a line above the bar."""
+
+    def __init__(self, paths: list[Path], recursive: bool) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._last: Progress | None = None
+        self._said = time.monotonic()
+        self._bar: Bar | None = None
+        if sys.stderr.isatty():
+            self._bar = Bar(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[rest]}"),
+                console=self._console,
+            )
+            self._task = self._bar.add_task("", total=None, rate="", rest="")
+            self._bar.start()
+            # The count for the ETA must not hold up the work.
+            threading.Thread(target=self._count, args=(paths, recursive), daemon=True).start()
+
+    def update(self, progress: Progress) -> None:
+        """Show the counts."""
+        self._last = progress
+        if self._bar:
+            self._bar.update(
+                self._task,
+                completed=progress.n_done,
+                rate=f"{progress.per_second:.1f} images/s",
+                rest=_rest(progress),
+            )
+        elif time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self.say(_line(progress))
+
+    def say(self, line: str) -> None:
+        """Say something beside the counts."""
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar away and sum up, once."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+        if self._last:
+            self.say(_line(self._last))
+            self._last = None
+
+    def _count(self, paths: list[Path], recursive: bool) -> None:
+        try:
+            total = sum(1 for _ in walk(paths, recursive))
+        except SpocdbError:
+            return  # the ingest itself says what is wrong
+        if bar := self._bar:
+            bar.update(self._task, total=total)
+
+
+def _rest(progress: Progress) -> str:
+    failed = f"{progress.n_failed} failed, " if progress.n_failed else ""
+    return f"{failed}limited by {progress.limited_by}"
+
+
+def _line(progress: Progress) -> str:
+    counts = {
+        "new": progress.n_new,
+        "reused": progress.n_reused,
+        "unchanged": progress.n_unchanged,
+        "failed": progress.n_failed,
+        "pruned": progress.n_pruned,
+    }
+    shown = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "none"
+    rate = ""
+    if progress.n_stored:
+        rate = f"; {progress.per_second:.1f} images/s, limited by {progress.limited_by}"
+    return f"{progress.n_seen} images: {shown}{rate}"

@@ -1,0 +1,111 @@
+"""spocdb search."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .output import print_json, print_table, talk
+
+if TYPE_CHECKING:
+    from spocdb.db.search import Hit
+    from spocdb.records import Crop
+
+
+def search(
+    image: Annotated[
+        Path | None, typer.Argument(metavar="IMAGE", help="A picture to search for.")
+    ] = None,
+    id: Annotated[
+        int | None, typer.Option("--id", help="Search for one of the collection's own instead.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many results.")] = 10,
+    crop: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,W,H", help="Search for this part of the picture, in pixels."),
+    ] = None,
+    collection: options.Collection = None,
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only images whose metadata say so; repeatable."),
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare all, without the index.")] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw the query and the results as one picture."),
+    ] = None,
+    weights: options.Weights = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    db: options.Db = None,
+) -> None:
+    """Find the images that look most like a picture, nearest first.
+
+    The distance is the cosine distance: 0 is the same, 1 has nothing in common.
+    """
+    if (image is None) == (id is None):
+        raise typer.BadParameter("give either an IMAGE or --id", param_hint="IMAGE")
+    if crop and image is None:
+        raise typer.BadParameter("a crop needs an IMAGE", param_hint="--crop")
+    area = _parse_crop(crop) if crop else None
+    wanted = options.parse_filter(filter or [])
+    with options.open_database(db) as database:
+        if image is not None:
+            hits = database.search(
+                image,
+                k,
+                collection=collection,
+                crop=area,
+                filter=wanted,
+                exact=exact,
+                weights=weights,
+                device=device,
+            )
+        else:
+            assert id is not None
+            hits = database.similar(id, k, collection=collection, filter=wanted, exact=exact)
+            image = database.path(id, collection=collection) if sheet else None
+        max_pixels = database.settings.max_pixels
+    _print(hits, json, as_csv)
+    if sheet:
+        from spocdb.pictures import Tile, draw_sheet
+
+        tiles = [Tile(hit.path, f"{hit.distance:.3f}") for hit in hits]
+        draw_sheet(image, tiles, sheet, area, max_pixels=max_pixels)
+        talk(f"drew {sheet}")
+
+
+def _parse_crop(text: str) -> "Crop":
+    from spocdb.records import Crop
+
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not X,Y,W,H", param_hint="--crop") from None
+    return Crop(x, y, width, height)
+
+
+def _print(hits: "list[Hit]", json: bool, as_csv: bool) -> None:
+    header = ["distance", "id", "path", "metadata"]
+    if json:
+        print_json(hits)
+    elif as_csv:
+        from json import dumps
+
+        writer = csv.writer(sys.stdout)
+        writer.writerow(header)
+        writer.writerows([h.distance, h.id, h.path, dumps(h.metadata)] for h in hits)
+    elif hits:
+        shown = [[round(h.distance, 4), h.id, h.path, _short(h.metadata)] for h in hits]
+        print_table(header, shown)
+        talk(f"found by {hits[0].method}")
+    else:
+        talk("nothing found")
+
+
+def _short(metadata: dict[str, object]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in metadata.items())

@@ -1,0 +1,82 @@
+"""A tour of spocdb: every command that it shows, it runs.
+
+From the repository's root: python -m demo [--weights FILE] [--images FOLDER]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from subprocess import CalledProcessError
+from tempfile import TemporaryDirectory
+
+from demo.gallery import make_gallery
+from demo.shell import Shell
+from demo.weights import find_weights
+
+OUT = Path("demo/out")
+SHEET = OUT / "results.png"
+EXTRACTOR = ("--extractor", "squeezenet1_1", "--size", "320", "--weights")
+NEAREST = r"""
+    SELECT regexp_replace(path, '.*/', '') AS photo
+    FROM spocdb.photos
+    ORDER BY embedding <#> (SELECT embedding FROM spocdb.photos WHERE id = 1)
+    LIMIT 5"""
+
+
+def main() -> None:
+    """Make or take pictures, search them in a database that goes with the tour."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description="A tour of spocdb.")
+    parser.add_argument("--weights", type=Path, help="SqueezeNet 1.1, as torchvision saves it")
+    parser.add_argument("--images", type=Path, help="a folder of pictures of your own")
+    arguments = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    weights = arguments.weights or find_weights(OUT)
+    with TemporaryDirectory(prefix="spocdb-demo-") as folder:
+        shell = Shell(Path(folder))
+        try:
+            if arguments.images is None:
+                show_gallery(shell, weights)
+            else:
+                show_folder(shell, weights, arguments.images)
+        except CalledProcessError as error:
+            sys.exit(error.returncode)
+        finally:
+            shell.stop()
+    print(f"\nThe answers as a picture: {SHEET}")
+
+
+def show_folder(shell: Shell, weights: Path, images: Path) -> None:
+    """Search a folder for the picture in it that comes first."""
+    shell.spocdb("ingest", images, *EXTRACTOR, weights)
+    shell.spocdb("search", "--id", "1", "-k", "10", "--sheet", SHEET)
+    shell.psql(NEAREST)
+
+
+def show_gallery(shell: Shell, weights: Path) -> None:
+    """Search views of photographs for photographs that are not among them."""
+    metadata, queries = make_gallery(OUT)
+    query = OUT / "queries" / "chelsea.jpg"
+    print(f"pictures: twelve views of each of {len(queries)} photographs, in {OUT / 'images'}")
+    shell.spocdb("ingest", OUT / "images", *EXTRACTOR, weights, "--metadata", metadata)
+    # Whitening blows up what few pictures cannot tell: with as many components as there are
+    # subjects it helps, with twice as many it already hurts.
+    shell.spocdb("pca", "fit", "--dim", "16", "--activate")
+    shell.spocdb("search", query, "-k", "10", "--sheet", SHEET)
+    shell.spocdb("search", query, "-k", "3", "--filter", "view=7")
+    shell.psql(NEAREST)
+    count_right(shell, queries[::3])
+
+
+def count_right(shell: Shell, queries: Sequence[Path]) -> None:
+    """Say how many of the ten best answers show the subject that was asked for."""
+    right = 0
+    for query in queries:
+        answers = json.loads(shell.read("search", query, "-k", "10", "--json"))
+        right += sum(answer["metadata"]["subject"] == query.stem for answer in answers)
+    print(f"\n{len(queries)} photographs, ten answers each: {right} of {10 * len(queries)} right")
+
+
+if __name__ == "__main__":
+    main()

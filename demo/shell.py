@@ -1,0 +1,48 @@
+"""Runs spocdb and psql as a user would, on an embedded server of the demo's own."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from spocdb.db import embedded
+
+PROGRAM = Path(sys.executable).with_name("spocdb")
+
+
+class Shell:
+    """Shows commands, runs them, and lets what they print be seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # Whatever spocdb is told from outside, the demo keeps to its own folder.
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("SPOCDB_")
+        } | {"SPOCDB_DATA_DIR": str(folder), "SPOCDB_CACHE_DIR": str(folder / "cache")}
+
+    def spocdb(self, *arguments: str | Path) -> None:
+        """Run spocdb. Raises CalledProcessError if it fails, as all of these do."""
+        print(f"\n$ {shlex.join(['spocdb', *map(str, arguments)])}", flush=True)
+        subprocess.run([PROGRAM, *arguments], env=self.environment, check=True)
+
+    def read(self, *arguments: str | Path) -> str:
+        """Run spocdb quietly and return what it prints."""
+        return subprocess.run(
+            [PROGRAM, *arguments],
+            env=self.environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+
+    def psql(self, statement: str) -> None:
+        """Run a statement in psql."""
+        print(f'\n$ psql "$(spocdb db url)" --command "{statement}"', flush=True)
+        url = self.read("db", "url").strip()
+        program = embedded.psql(self.folder)
+        subprocess.run([program, "--no-psqlrc", url, "--command", statement], check=True)
+
+    def stop(self) -> None:
+        """Stop the server."""
+        subprocess.run([PROGRAM, "db", "stop"], env=self.environment, check=False)

@@ -1,0 +1,31 @@
+"""Run spocdb's migrations: on a connection that `spocdb.db.schema` hands over, or as SQL text."""
+
+from typing import Any
+
+from alembic import context
+from sqlalchemy import text
+
+from spocdb.db.migration import prepare
+from spocdb.db.tables import metadata
+
+OPTIONS: dict[str, Any] = {
+    "target_metadata": metadata,
+    "version_table_schema": "spocdb",
+    # Only spocdb's own tables are compared: an application's are none of its business.
+    "include_name": lambda name, kind, _parents: kind != "schema" or name == "spocdb",
+    "include_schemas": True,
+}
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", literal_binds=True, **OPTIONS)
+    with context.begin_transaction():
+        for statement in prepare(None):
+            context.execute(statement)
+        context.run_migrations()
+else:
+    connection = context.config.attributes["connection"]
+    with connection.begin():
+        for statement in prepare(connection):
+            connection.execute(text(statement))
+        context.configure(connection=connection, **OPTIONS)
+        context.run_migrations()

@@ -1,0 +1,44 @@
+CREATE OR REPLACE FUNCTION spocdb.add_embedding_table(collection bigint, projection bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = spocdb, @extschema:vector@, pg_temp
+AS $$
+DECLARE
+    table_name text := embedding_table(collection, projection);
+    kind       text;
+    dim        integer;
+BEGIN
+    -- Waits for the batches under way; a batch that begins later sees the new table and fills it.
+    PERFORM FROM collections c WHERE c.id = collection FOR UPDATE;
+    IF EXISTS (SELECT FROM embedding_tables t
+               WHERE t.collection_id = collection AND t.projection_id = projection) THEN
+        RETURN;
+    END IF;
+    SELECT p.kind, p.dim INTO kind, dim
+    FROM projections p JOIN collections c ON c.id = collection AND c.extractor_id = p.extractor_id
+    WHERE p.id = projection;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'projection % does not belong to the extractor of collection %',
+            projection, collection USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+
+    -- A raw descriptor has half precision already: as halfvec nothing is lost and half is saved.
+    INSERT INTO embedding_tables (collection_id, projection_id, column_type, index_type)
+    SELECT collection, projection, t, t
+    FROM (SELECT CASE WHEN kind = 'raw' OR dim > 2000 THEN 'halfvec' ELSE 'vector' END) AS x (t);
+
+    EXECUTE format(
+        'CREATE TABLE spocdb.%1$I (
+             image_id  bigint PRIMARY KEY REFERENCES spocdb.images ON DELETE CASCADE,
+             embedding %2$s(%3$s) NOT NULL
+         );
+         ALTER TABLE spocdb.%1$I ALTER COLUMN embedding SET STORAGE PLAIN;
+         COMMENT ON TABLE spocdb.%1$I IS %4$L',
+        table_name, CASE WHEN kind = 'raw' OR dim > 2000 THEN 'halfvec' ELSE 'vector' END, dim,
+        format('Embeddings of collection %s by projection %s; see spocdb.embedding_tables',
+               collection, projection));
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.add_embedding_table(bigint, bigint) IS
+    'Give a collection an empty embedding table for a projection; from then on every new image lands in it too';

@@ -1,0 +1,18 @@
+CREATE OR REPLACE FUNCTION spocdb.project(raw vector, projection bigint)
+RETURNS vector
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = spocdb, @extschema:vector@, pg_temp
+AS $$
+    SELECT CASE p.kind WHEN 'raw' THEN l2_normalize(raw) ELSE (
+        SELECT l2_normalize(
+                   array_agg(-(c.component <#> centred.raw) * c.scale ORDER BY c.position)::vector)
+        -- OFFSET 0 keeps the planner from subtracting the mean anew for every component.
+        FROM (SELECT raw - p.mean AS raw OFFSET 0) centred, projection_components c
+        WHERE c.projection_id = p.id
+    ) END
+    FROM projections p
+    WHERE p.id = projection
+$$;
+
+COMMENT ON FUNCTION spocdb.project(vector, bigint) IS
+    'Project a raw descriptor: subtract the mean, PCA, whiten, L2-normalise. NULL if there is no such projection';

@@ -1,0 +1,229 @@
+"""The API's door: one database, and what can be done with it."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spocdb import fit as fitting
+from spocdb import ingest as ingesting
+from spocdb import search as searching
+from spocdb.api.index import Index
+from spocdb.api.pca import Pca
+from spocdb.api.session import Say, Session, silent
+from spocdb.db import collections, engine, images, runs
+from spocdb.db import search as db_search
+from spocdb.db.collections import Collection, CollectionSummary, ExtractorSummary
+from spocdb.db.runs import Failure
+from spocdb.db.search import Hit
+from spocdb.errors import ConfigError
+from spocdb.features.recipes import channels
+from spocdb.features.selection import Wanted, choose
+from spocdb.images.metadata import read_metadata
+from spocdb.images.sources import walk
+from spocdb.progress import Progress
+from spocdb.records import Crop, Recipe, SourceFile
+from spocdb.settings import DEFAULT_COLLECTION, Settings
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Precision
+
+
+class Database(AbstractContextManager["Database"]):
+    """One database and what can be done with it; not to be used by two threads at once.
+
+    Lists and results are frozen records. Every method raises SpocdbError, and only that, for what
+    is outside the program; `say` gets lines about what is going on.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.session = settings, Session(settings)
+        self.url, self.connection = self.session.url, self.session.connection
+        self.pca = Pca(self.session)
+        self.index = Index(self.session)
+
+    def close(self) -> None:
+        """Close the connection; an embedded server runs on."""
+        self.connection.close()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @engine.wrapped()
+    def ingest(
+        self,
+        *paths: str | os.PathLike[str],
+        collection: str = DEFAULT_COLLECTION,
+        extractor: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        recursive: bool = True,
+        metadata: str | os.PathLike[str] | None = None,
+        prune: bool = False,
+        strict: bool = False,
+        retry_failed: bool = False,
+        auto_pca: int = fitting.AUTO_PCA_IMAGES,
+        batch_size: int | None = None,
+        device: str = "auto",
+        precision: "Precision" = "auto",
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        say: Say = silent,
+        **recipe: Any,
+    ) -> Progress:
+        """Bring the images under `paths` into a collection, which is made if it is new.
+
+        `recipe` are the options of `features.recipes.make_recipe` (size, fit, relu, pooling,
+        centering, sigma, gem_p) on top of the preset `extractor`. Files that are stored unchanged
+        are not read. With `prune`, images under `paths` whose file is gone are deleted. Once there
+        are `auto_pca` images (0: never) a first PCA is fitted. An image that fails does not stop
+        the run: see `failures`. What is written stays, whatever happens.
+        """
+        roots = [Path(os.path.abspath(path)) for path in paths]
+        files = walk(roots, recursive)
+        found = collections.find(self.connection, collection)
+        wanted = Wanted(extractor, Path(weights) if weights else None, recipe)
+        chosen = self._choose(wanted, found)
+        if metadata is not None:
+            images.stage_metadata(self.connection, read_metadata(Path(metadata), roots))
+        target = found or collections.create(self.connection, collection, chosen, channels(chosen))
+        if retry_failed and not paths:
+            files = _as_they_are_now(runs.failed_files(self.connection, target))
+        progress = ingesting.ingest(
+            self.connection,
+            self.session.connect,
+            target,
+            files,
+            lambda: self.session.extractor(target.recipe, device, precision),
+            ingesting.IngestOptions(self.settings.max_pixels, batch_size, strict, retry_failed),
+            on_progress,
+        )
+        if prune:
+            progress.n_pruned = self._prune(target, roots, progress)
+        if metadata is not None:
+            for path in images.apply_metadata(self.connection, target):
+                say(f"metadata for {path}, which is not among the images")
+        fitting.settle(self.connection, self.session.connect, target, auto_pca, say)
+        return progress
+
+    def ingest_beside(
+        self, folder: str | os.PathLike[str], collection: str | None = None, say: Say = silent
+    ) -> str:
+        """Ingest other images by a collection's extractor, for its PCA; return their collection.
+
+        That is named after the folder.
+        """
+        recipe = collections.get(self.connection, collection).recipe
+        name = Path(os.path.abspath(folder)).name
+        self.ingest(folder, collection=name, extractor=recipe.name, auto_pca=0, say=say)
+        return name
+
+    @engine.wrapped()
+    def search(
+        self,
+        image: str | os.PathLike[str] | bytes,
+        k: int = 10,
+        *,
+        collection: str | None = None,
+        crop: Crop | None = None,
+        filter: dict[str, Any] | None = None,
+        exact: bool = False,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+    ) -> list[Hit]:
+        """Return the k images that look most like an image file (a path, or its bytes).
+
+        `filter` must be contained in their metadata. `weights` is needed only where the
+        collection's file was never seen on this machine.
+        """
+        target = collections.get(self.connection, collection)
+        if weights is not None:
+            self._choose(Wanted(weights=Path(weights)), target)
+        return searching.search(
+            self.connection,
+            target,
+            image if isinstance(image, bytes) else _read(Path(image)),
+            # One image gains nothing from a lower precision.
+            lambda: self.session.extractor(target.recipe, device, "float32"),
+            k,
+            crop=crop,
+            filter=filter or {},
+            exact=exact,
+            max_pixels=self.settings.max_pixels,
+        )
+
+    @engine.wrapped()
+    def similar(
+        self,
+        id: int,
+        k: int = 10,
+        *,
+        collection: str | None = None,
+        filter: dict[str, Any] | None = None,
+        exact: bool = False,
+    ) -> list[Hit]:
+        """Return the k images that look most like one of the collection's own, without it."""
+        target = collections.get(self.connection, collection)
+        return db_search.by_id(self.connection, target.name, id, k, filter or {}, exact=exact)
+
+    @engine.wrapped()
+    def path(self, id: int, *, collection: str | None = None) -> Path:
+        """Return the path of one of the collection's images. Raises ImageNotFound."""
+        return images.path(self.connection, collections.get(self.connection, collection), id)
+
+    @engine.wrapped()
+    def failures(self, collection: str | None = None) -> list[Failure]:
+        """List the images that did not make it, of one collection or of all."""
+        if collection is not None:
+            collections.get(self.connection, collection)
+        return runs.failures(self.connection, collection)
+
+    @engine.wrapped()
+    def collections(self) -> list[CollectionSummary]:
+        """List the collections."""
+        return collections.summaries(self.connection)
+
+    @engine.wrapped()
+    def drop(self, collection: str) -> None:
+        """Drop a collection; its raw descriptors stay, so that ingesting again is cheap."""
+        collections.drop(self.connection, collections.get(self.connection, collection))
+
+    @engine.wrapped()
+    def extractors(self) -> list[ExtractorSummary]:
+        """List the extractors that the database knows."""
+        return collections.extractor_summaries(self.connection)
+
+    def _choose(self, wanted: Wanted, found: Collection | None) -> Recipe:
+        known = [e.recipe for e in self.extractors()]
+        return choose(wanted, found.recipe if found else None, known, self.settings.cache_dir)
+
+    def _prune(self, target: Collection, roots: list[Path], progress: Progress) -> int:
+        if progress.n_seen == 0:
+            raise ConfigError(
+                f"nothing pruned: there is no image at all under {', '.join(map(str, roots))}; "
+                f"if that is meant, run `spocdb collections drop {target.name}`"
+            )
+        inside = tuple(f"{root}{os.sep}" for root in roots)
+        exact = set(map(str, roots))
+        return images.prune(
+            self.connection,
+            target,
+            lambda path: (path.startswith(inside) or path in exact) and not os.path.lexists(path),
+        )
+
+
+def _read(image: Path) -> bytes:
+    try:
+        return image.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"cannot read {image}: {exc.strerror}") from exc
+
+
+def _as_they_are_now(files: Sequence[SourceFile]) -> Iterator[SourceFile]:
+    for file in files:
+        try:
+            stat = os.stat(file.path)
+        except OSError:
+            yield file  # reading it will tell why
+        else:
+            yield replace(file, size=stat.st_size, mtime_ns=stat.st_mtime_ns)

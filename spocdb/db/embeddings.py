@@ -1,0 +1,127 @@
+"""Embedding tables: give a collection one, fill it from the stored descriptors, let it answer."""
+
+from collections.abc import Callable, Iterator
+
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from spocdb.db.collections import Collection
+from spocdb.db.copy import Rows, copy_in, copy_out, pack
+from spocdb.db.engine import Connection, one_row
+from spocdb.errors import ProjectionNotFound
+from spocdb.records import Float32Array
+
+# Constant memory: so many rows of 512 half-precision values are 8 MB.
+CHUNK_ROWS = 8192
+
+MISSING = """
+COPY (
+    SELECT i.id, d.descriptor
+    FROM spocdb.images i
+    JOIN spocdb.descriptors d ON d.extractor_id = {extractor} AND d.sha256 = i.sha256
+    WHERE i.collection_id = {collection}
+      AND NOT EXISTS (SELECT FROM spocdb.{table} e WHERE e.image_id = i.id)
+) TO STDOUT (FORMAT binary)
+"""
+
+STAGE = "CREATE TEMP TABLE {stage} (image_id bigint, embedding {type}) ON COMMIT DELETE ROWS"
+
+# An image that was replaced or added meanwhile was embedded by its own batch: that one stays. One
+# that was deleted meanwhile is left out; the lock keeps the others as they are until this is in.
+MERGE = """
+INSERT INTO spocdb.{table} (image_id, embedding)
+SELECT s.image_id, s.embedding FROM {stage} s
+JOIN (
+    SELECT id FROM spocdb.images
+    WHERE id IN (SELECT image_id FROM {stage}) ORDER BY path FOR SHARE
+) i ON i.id = s.image_id
+ON CONFLICT (image_id) DO NOTHING
+"""
+
+
+def table_of(connection: Connection, collection: Collection, projection_id: int) -> tuple[str, str]:
+    """Return the embedding table's name and its column's type. Raises ProjectionNotFound."""
+    row = connection.execute(
+        "SELECT spocdb.embedding_table(t.collection_id, t.projection_id), "
+        "       format('%%s(%%s)', t.column_type, p.dim) "
+        "FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_id "
+        "WHERE t.collection_id = %s AND t.projection_id = %s",
+        [collection.id, projection_id],
+    ).fetchone()
+    if row is None:
+        raise ProjectionNotFound(
+            f"collection {collection.name} has no embeddings by projection {projection_id}: "
+            f"run `spocdb pca activate {projection_id} --collection {collection.name}`"
+        )
+    return row[0], row[1]
+
+
+def add(connection: Connection, collection: Collection, projection_id: int) -> None:
+    """Give the collection an embedding table for the projection, unless it has one."""
+    connection.execute("SELECT spocdb.add_embedding_table(%s, %s)", [collection.id, projection_id])
+
+
+def fill(
+    reader: Connection,
+    writer: Connection,
+    collection: Collection,
+    projection_id: int,
+    project: Callable[[Float32Array], Float32Array],
+) -> Iterator[int]:
+    """Embed the images that the table lacks; yield the number of rows of each chunk.
+
+    Reads only stored raw descriptors (n, C), never an image. Two connections, because one streams
+    out while the other writes; each chunk is committed, so that an interrupted fill goes on.
+    """
+    table, column = table_of(writer, collection, projection_id)
+    names: dict[str, Composable] = {
+        "table": Identifier(table),
+        "stage": Identifier(f"incoming_{table}"),
+        "type": SQL(column),
+        "extractor": Literal(collection.extractor_id),
+        "collection": Literal(collection.id),
+    }
+    writer.execute(SQL("DROP TABLE IF EXISTS {stage}").format(**names))
+    writer.execute(SQL(STAGE).format(**names))
+    missing = SQL(MISSING).format(**names)
+    layout = {"id": "bigint", "descriptor": f"halfvec({collection.channels})"}
+    for rows in copy_out(reader, missing, layout, CHUNK_ROWS):
+        with writer.transaction():
+            copy_in(
+                writer,
+                SQL("COPY {stage} FROM STDIN (FORMAT binary)").format(**names),
+                _embed(rows, column, project),
+            )
+            writer.execute(SQL(MERGE).format(**names))
+        yield len(rows)
+
+
+def _embed(rows: Rows, column: str, project: Callable[[Float32Array], Float32Array]) -> bytes:
+    return pack(
+        {"image_id": "bigint", "embedding": column},
+        {"image_id": rows["id"], "embedding": project(rows["descriptor"].astype("f4"))},
+    )
+
+
+def analyze(connection: Connection, collection: Collection, projection_id: int) -> None:
+    """Tell the planner what the table holds; without it a fresh one is taken for empty."""
+    table, _ = table_of(connection, collection, projection_id)
+    connection.execute(SQL("ANALYZE spocdb.{}, spocdb.images").format(Identifier(table)))
+
+
+def activate(connection: Connection, collection: Collection, projection_id: int) -> None:
+    """Let the collection answer by the projection, in one transaction. Raises DatabaseError."""
+    connection.execute("SELECT spocdb.activate(%s, %s)", [collection.id, projection_id])
+
+
+def drop(connection: Connection, collection: Collection, projection_id: int) -> None:
+    """Drop the collection's embeddings by a projection that is not the active one."""
+    table_of(connection, collection, projection_id)
+    connection.execute("SELECT spocdb.drop_embedding_table(%s, %s)", [collection.id, projection_id])
+
+
+def count(connection: Connection, collection: Collection, projection_id: int) -> int:
+    """Count the rows of an embedding table."""
+    table, _ = table_of(connection, collection, projection_id)
+    return int(
+        one_row(connection, SQL("SELECT count(*) FROM spocdb.{}").format(Identifier(table)))[0]
+    )

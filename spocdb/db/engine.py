@@ -1,0 +1,77 @@
+"""Connections: how one is opened, and how the driver's errors become spocdb's own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from pgvector.psycopg import register_vector
+from psycopg.rows import TupleRow
+
+from spocdb.errors import (
+    CollectionNotFound,
+    ConfigError,
+    DatabaseError,
+    ImageNotFound,
+    SpocdbError,
+)
+
+Connection = psycopg.Connection[TupleRow]
+
+# What spocdb's SQL functions raise on purpose, by SQLSTATE; their message says it all.
+RAISED: dict[str, type[SpocdbError]] = {
+    "42704": CollectionNotFound,
+    "P0002": ImageNotFound,
+    "42939": ConfigError,
+}
+
+
+def connect(url: str) -> Connection:
+    """Open an autocommitting connection to `url`, anything libpq takes. Raises DatabaseError."""
+    try:
+        connection = psycopg.connect(
+            _libpq_url(url), autocommit=True, connect_timeout=10, application_name="spocdb"
+        )
+    except psycopg.Error as exc:
+        raise DatabaseError(
+            f"cannot reach the database: {_one_line(exc)}: check --db or SPOCDB_DATABASE_URL"
+        ) from exc
+    if has_vector(connection):
+        register_vector(connection)
+    return connection
+
+
+def has_vector(connection: Connection) -> bool:
+    """Tell whether the extension vector is installed in the database."""
+    found = connection.execute("SELECT to_regtype('vector') IS NOT NULL").fetchone()
+    return bool(found and found[0])
+
+
+@contextmanager
+def wrapped() -> Iterator[None]:
+    """Turn the driver's errors into DatabaseError with one line. The edge of everything in db."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        kind = RAISED.get(exc.sqlstate or "", DatabaseError)
+        lost = isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None
+        prefix = "lost the database, run the same command again: " if lost else ""
+        raise kind(prefix + _one_line(exc)) from exc
+
+
+def one_row(connection: Connection, statement: Any, parameters: Any = None) -> TupleRow:
+    """Run a statement that returns exactly one row."""
+    row = connection.execute(statement, parameters).fetchone()
+    assert row is not None, "the statement returns one row"
+    return row
+
+
+def _libpq_url(url: str) -> str:
+    """Accept SQLAlchemy's spelling of a driver too."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme.split('+')[0]}{separator}{rest}"
+
+
+def _one_line(exc: psycopg.Error) -> str:
+    parts = [exc.diag.message_primary or str(exc).strip().replace("\n", " "), exc.diag.message_hint]
+    return ": ".join(part for part in parts if part)

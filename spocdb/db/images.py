@@ -1,0 +1,118 @@
+"""The images of a collection: what is known, what changed, what went, what is said about them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection, one_row
+from spocdb.errors import ImageNotFound
+from spocdb.records import SourceFile
+
+# A file is unchanged if its size and time are those of its image, or of its last failure.
+UNCHANGED = """
+SELECT f.path, x.failed
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f (path, size, mtime_ns)
+JOIN (
+    SELECT path, size, mtime_ns, false AS failed FROM spocdb.images WHERE collection_id = %s
+    UNION ALL
+    SELECT path, size, mtime_ns, true FROM spocdb.failures WHERE collection_id = %s
+) x USING (path, size, mtime_ns)
+"""
+
+KNOWN = "SELECT sha256 FROM spocdb.descriptors WHERE extractor_id = %s AND sha256 = ANY(%s)"
+
+COUNT_CONTENTS = "SELECT count(DISTINCT sha256) FROM spocdb.images WHERE collection_id = %s"
+
+PATH = "SELECT path FROM spocdb.images WHERE collection_id = %s AND id = %s"
+
+FILES = """
+SELECT id, path FROM spocdb.images
+WHERE collection_id = %s AND id > %s ORDER BY id LIMIT 1000
+"""
+
+CREATE_METADATA = """
+CREATE TEMP TABLE IF NOT EXISTS incoming_metadata (path text, metadata jsonb);
+TRUNCATE incoming_metadata
+"""
+
+# The last of several rows for one path counts, as if they had been applied one after the other.
+APPLY_METADATA = """
+UPDATE spocdb.images i SET metadata = m.metadata
+FROM (SELECT DISTINCT ON (path) path, metadata FROM incoming_metadata ORDER BY path, ctid DESC) m
+WHERE i.collection_id = %s AND i.path = m.path AND i.metadata <> m.metadata
+"""
+
+UNMATCHED_METADATA = """
+SELECT m.path FROM incoming_metadata m
+WHERE NOT EXISTS (
+    SELECT FROM spocdb.images i WHERE i.collection_id = %(collection)s AND i.path = m.path)
+"""
+
+
+def unchanged(
+    connection: Connection, collection: Collection, files: Sequence[SourceFile]
+) -> tuple[set[str], set[str]]:
+    """Return the paths that are stored as they are, and those that failed as they are."""
+    rows = connection.execute(
+        UNCHANGED,
+        [
+            [f.path for f in files],
+            [f.size for f in files],
+            [f.mtime_ns for f in files],
+            collection.id,
+            collection.id,
+        ],
+    ).fetchall()
+    stored = {path for path, failed in rows if not failed}
+    return stored, {path for path, failed in rows if failed} - stored
+
+
+def known(connection: Connection, extractor_id: int, hashes: Iterable[bytes]) -> set[bytes]:
+    """Return those of the given sha256 that have a raw descriptor already."""
+    rows = connection.execute(KNOWN, [extractor_id, list(hashes)])
+    return {bytes(row[0]) for row in rows}
+
+
+def count_contents(connection: Connection, collection: Collection) -> int:
+    """Count the collection's distinct images, the samples of a PCA."""
+    return int(one_row(connection, COUNT_CONTENTS, [collection.id])[0])
+
+
+def path(connection: Connection, collection: Collection, id: int) -> Path:
+    """Return the path of an image. Raises ImageNotFound."""
+    row = connection.execute(PATH, [collection.id, id]).fetchone()
+    if row is None:
+        raise ImageNotFound(f"collection {collection.name} has no image {id}")
+    return Path(row[0])
+
+
+def prune(connection: Connection, collection: Collection, is_gone: Callable[[str], bool]) -> int:
+    """Delete the images whose path `is_gone`; return how many. A thousand rows at a time."""
+    n_deleted, last = 0, 0
+    while rows := connection.execute(FILES, [collection.id, last]).fetchall():
+        last = rows[-1][0]
+        gone = [id_ for id_, path in rows if is_gone(path)]
+        connection.execute("DELETE FROM spocdb.images WHERE id = ANY(%s)", [gone])
+        n_deleted += len(gone)
+    return n_deleted
+
+
+def stage_metadata(connection: Connection, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    """Load (path, metadata) rows into the session's staging table, all or nothing."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(CREATE_METADATA)
+        with cursor.copy("COPY incoming_metadata FROM STDIN") as copy:
+            for path, metadata in rows:
+                copy.write_row((path, Jsonb(metadata)))
+
+
+def apply_metadata(connection: Connection, collection: Collection) -> list[str]:
+    """Give the images the staged metadata; return the paths that are no image's, ten at most."""
+    connection.execute(APPLY_METADATA, [collection.id])
+    rows = connection.execute(
+        UNMATCHED_METADATA + " LIMIT 10", {"collection": collection.id}
+    ).fetchall()
+    return [row[0] for row in rows]

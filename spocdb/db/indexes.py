@@ -1,0 +1,210 @@
+"""The HNSW index of an embedding table: built after the load, measured against an exact scan."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Identifier
+from psycopg.sql import Literal as SqlLiteral
+from psycopg.types.json import Jsonb
+
+from spocdb.db.collections import Collection
+from spocdb.db.embeddings import analyze, table_of
+from spocdb.db.engine import Connection, one_row
+
+IndexType = Literal["vector", "halfvec"]
+
+# Whitened embeddings are close to isotropic, the hardest case for a graph: pgvector's own defaults
+# (m = 16, ef_construction = 64) miss the recall that is promised. See benchmarks/results.
+M = 24
+EF_CONSTRUCTION = 200
+# The build is quick while the graph fits in memory; past this bound it goes on, slowly, on disk.
+MOST_BUILD_MEMORY = 4 * 1024**3
+
+RECALL_K = 10
+RECALL_QUERIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """One embedding table and its index; `recall` is None until it was measured."""
+
+    collection: str
+    projection: int
+    active: bool
+    n_rows: int
+    index: str | None
+    index_type: str
+    bytes: int | None
+    recall: float | None
+    recall_settings: dict[str, Any] | None
+
+
+STATUS = """
+SELECT c.name AS collection, t.projection_id AS projection,
+       t.projection_id = c.active_projection_id AS active,
+       greatest(r.reltuples, 0)::bigint AS n_rows, t.index_type,
+       x.relname AS index, pg_relation_size(x.oid) AS bytes, t.recall, t.recall_settings
+FROM spocdb.embedding_tables t
+JOIN spocdb.collections c ON c.id = t.collection_id
+JOIN pg_class r ON r.oid =
+    format('spocdb.%%I', spocdb.embedding_table(t.collection_id, t.projection_id))::regclass
+LEFT JOIN (pg_class x JOIN pg_index v ON v.indexrelid = x.oid AND v.indisvalid)
+    ON v.indrelid = r.oid AND x.relname = r.relname || '_hnsw'
+WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
+ORDER BY c.name, t.projection_id
+"""
+
+LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE"
+
+# As many of the collection's own embeddings, spread evenly, each looked up with and without index.
+QUERIES = """
+SELECT image_id FROM (
+    SELECT image_id, row_number() OVER (ORDER BY image_id) AS n, count(*) OVER () AS total
+    FROM spocdb.{table}) numbered
+WHERE n %% greatest(total / {queries}, 1) = 0 LIMIT {queries}
+"""
+
+
+def status(connection: Connection, collection: str | None = None) -> list[IndexStatus]:
+    """List the embedding tables of one collection, or of all, with their indexes."""
+    with connection.cursor(row_factory=class_row(IndexStatus)) as cursor:
+        return cursor.execute(STATUS, {"collection": collection}).fetchall()
+
+
+def build(
+    connection: Connection,
+    collection: Collection,
+    projection_id: int,
+    index_type: IndexType | None = None,
+) -> None:
+    """Build the HNSW index of an embedding table, or build it anew; searches go on meanwhile.
+
+    `index_type` halfvec halves the index; None leaves the type as it is.
+    """
+    table, column = table_of(connection, collection, projection_id)
+    dim = int(column.partition("(")[2].rstrip(")"))
+    kind = _index_type(connection, collection, projection_id, index_type)
+    analyze(connection, collection, projection_id)
+    _raise_memory(connection, table, dim)
+    new = f"{table}_hnsw_new"
+    # What an interrupted build left behind is invalid and only costs.
+    connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(new)))
+    _create(connection, table, new, kind, dim)
+    with connection.transaction():
+        connection.execute(
+            "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE", [collection.id]
+        )
+        connection.execute(
+            SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(f"{table}_hnsw"))
+        )
+        connection.execute(
+            SQL("ALTER INDEX spocdb.{} RENAME TO {}").format(
+                Identifier(new), Identifier(f"{table}_hnsw")
+            )
+        )
+        connection.execute(
+            "UPDATE spocdb.embedding_tables SET index_type = %s, recall = NULL "
+            "WHERE collection_id = %s AND projection_id = %s",
+            [kind, collection.id, projection_id],
+        )
+        if projection_id == collection.active_projection_id:
+            connection.execute("SELECT spocdb.refresh_view(%s)", [collection.id])
+
+
+def exists(connection: Connection, collection: Collection, projection_id: int) -> bool:
+    """Tell whether the embedding table has its index."""
+    return any(
+        s.index and s.projection == projection_id for s in status(connection, collection.name)
+    )
+
+
+def _index_type(
+    connection: Connection,
+    collection: Collection,
+    projection_id: int,
+    wanted: IndexType | None,
+) -> IndexType:
+    column_type, index_type = one_row(
+        connection,
+        "SELECT column_type, index_type FROM spocdb.embedding_tables "
+        "WHERE collection_id = %s AND projection_id = %s",
+        [collection.id, projection_id],
+    )
+    # A halfvec column holds no more than half precision: a vector index would only be larger.
+    result: IndexType = "halfvec" if column_type == "halfvec" else wanted or index_type
+    return result
+
+
+def _raise_memory(connection: Connection, table: str, dim: int) -> None:
+    (n_rows,) = one_row(
+        connection,
+        "SELECT greatest(reltuples, 1) FROM pg_class "
+        "WHERE oid = format('spocdb.%%I', %s::text)::regclass",
+        [table],
+    )
+    # An element is its vector and about 2 m links of 16 bytes with their overhead.
+    needed = int(n_rows * (4 * dim + 2 * M * 24 + 200) * 1.2) + 64 * 1024**2
+    (current,) = one_row(
+        connection, "SELECT pg_size_bytes(current_setting('maintenance_work_mem'))"
+    )
+    kilobytes = max(current, min(needed, MOST_BUILD_MEMORY)) // 1024
+    connection.execute("SELECT set_config('maintenance_work_mem', %s, false)", [f"{kilobytes}kB"])
+
+
+def _create(connection: Connection, table: str, name: str, kind: IndexType, dim: int) -> None:
+    statement = SQL(
+        "CREATE INDEX CONCURRENTLY {name} ON spocdb.{table} "
+        "USING hnsw ((embedding::{kind}({dim})) {operators}) "
+        "WITH (m = {m}, ef_construction = {ef})"
+    ).format(
+        name=Identifier(name),
+        table=Identifier(table),
+        kind=SQL(kind),
+        dim=SqlLiteral(dim),
+        operators=SQL(f"{kind}_ip_ops"),
+        m=SqlLiteral(M),
+        ef=SqlLiteral(EF_CONSTRUCTION),
+    )
+    try:
+        connection.execute(statement)
+    except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory):
+        # Parallel workers share the graph through /dev/shm, which containers often keep small.
+        connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(name)))
+        connection.execute("SET max_parallel_maintenance_workers = 0")
+        connection.execute(statement)
+
+
+def measure_recall(connection: Connection, collection: Collection) -> float | None:
+    """Measure recall@10 of the active index against an exact scan, and store it.
+
+    Returns None for an empty collection.
+    """
+    table, _ = table_of(connection, collection, collection.active_projection_id)
+    query = SQL(QUERIES).format(table=Identifier(table), queries=SqlLiteral(RECALL_QUERIES))
+    ids = [row[0] for row in connection.execute(query, [])]
+    if not ids:
+        return None
+    found = [_nearest(connection, collection, id_, exact=False) for id_ in ids]
+    truth = [_nearest(connection, collection, id_, exact=True) for id_ in ids]
+    recall = sum(len(f & t) for f, t in zip(found, truth, strict=True)) / sum(map(len, truth))
+    connection.execute(
+        "UPDATE spocdb.embedding_tables SET recall = %s, recall_settings = %s "
+        "WHERE collection_id = %s AND projection_id = %s",
+        [
+            recall,
+            Jsonb({"k": RECALL_K, "queries": len(ids), "m": M, "ef_construction": EF_CONSTRUCTION}),
+            collection.id,
+            collection.active_projection_id,
+        ],
+    )
+    return recall
+
+
+def _nearest(connection: Connection, collection: Collection, id_: int, *, exact: bool) -> set[int]:
+    rows = connection.execute(
+        "SELECT id FROM spocdb.similar(%s, %s, %s, exact => %s)",
+        [collection.name, id_, RECALL_K, exact],
+    )
+    return {row[0] for row in rows}

@@ -1,0 +1,167 @@
+"""Projections as rows: immutable versions, stored, loaded, listed, dropped."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from pgvector import Vector
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Literal
+from psycopg.types.json import Jsonb
+
+from spocdb.db.copy import Rows, copy_out
+from spocdb.db.engine import Connection, one_row
+from spocdb.errors import DatabaseError, ProjectionNotFound
+from spocdb.records import Float32Array, Projection
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionSummary:
+    """One line of `spocdb pca list`. `embedded` are the collections that have its embeddings."""
+
+    id: int
+    kind: str
+    extractor: str
+    dim: int
+    n_samples: int
+    settings: dict[str, Any]
+    fitted_on: dict[str, Any]
+    fingerprint: str
+    created_at: datetime
+    embedded: list[str]
+    active: list[str]
+
+
+LIST = """
+SELECT p.id, p.kind, e.name AS extractor, p.dim, p.n_samples, p.settings, p.fitted_on,
+       p.fingerprint, p.created_at,
+       ARRAY(SELECT c.name FROM spocdb.embedding_tables t
+             JOIN spocdb.collections c ON c.id = t.collection_id
+             WHERE t.projection_id = p.id ORDER BY 1) AS embedded,
+       ARRAY(SELECT c.name FROM spocdb.collections c
+             WHERE c.active_projection_id = p.id ORDER BY 1) AS active
+FROM spocdb.projections p JOIN spocdb.extractors e ON e.id = p.extractor_id
+ORDER BY p.id
+"""
+
+FIND = "SELECT id FROM spocdb.projections WHERE extractor_id = %s AND fingerprint = %s"
+
+ADD = """
+INSERT INTO spocdb.projections
+    (extractor_id, kind, dim, mean, n_samples, settings, fitted_on, fingerprint)
+VALUES (%s, 'pca', %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING RETURNING id
+"""
+
+ADD_COMPONENT = """
+INSERT INTO spocdb.projection_components
+    (projection_id, position, component, scale, singular_value, explained)
+VALUES (%s, %s, %s, %s, %s, %s)
+"""
+
+# Distinct contents: a picture that is in the collection ten times counts once. The order makes the
+# sums, and so the fingerprint, the same every time.
+SAMPLES = """
+COPY (
+    SELECT d.sha256, d.descriptor FROM spocdb.descriptors d
+    WHERE d.extractor_id = {extractor} AND EXISTS (
+        SELECT FROM spocdb.images i
+        WHERE i.sha256 = d.sha256 AND i.collection_id = ANY ({collections}))
+    ORDER BY d.sha256
+) TO STDOUT (FORMAT binary)
+"""
+
+
+def store(
+    connection: Connection, extractor_id: int, projection: Projection, fitted_on: dict[str, Any]
+) -> int:
+    """Store a fitted projection and return its number; the same numbers are stored only once."""
+    with connection.transaction():
+        row = connection.execute(
+            ADD,
+            [
+                extractor_id,
+                projection.dim,
+                Vector(projection.mean),
+                projection.n_samples,
+                Jsonb(projection.settings),
+                Jsonb(fitted_on),
+                projection.fingerprint,
+            ],
+        ).fetchone()
+        if row is None:
+            found = one_row(connection, FIND, [extractor_id, projection.fingerprint])
+            return int(found[0])
+        with connection.cursor() as cursor:
+            cursor.executemany(ADD_COMPONENT, list(_component_rows(int(row[0]), projection)))
+        return int(row[0])
+
+
+def _component_rows(projection_id: int, projection: Projection) -> Iterator[tuple[Any, ...]]:
+    columns = (projection.scale, projection.singular_values, projection.explained)
+    for position, component in enumerate(projection.components):
+        yield projection_id, position, Vector(component), *(float(c[position]) for c in columns)
+
+
+def load(connection: Connection, projection_id: int) -> Projection:
+    """Read a projection back. Raises ProjectionNotFound."""
+    row = connection.execute(
+        "SELECT mean, n_samples, settings FROM spocdb.projections WHERE id = %s", [projection_id]
+    ).fetchone()
+    if row is None:
+        raise ProjectionNotFound(f"there is no projection {projection_id}: see `spocdb pca list`")
+    mean = _floats(row[0])
+    rows = connection.execute(
+        "SELECT component, scale, singular_value, explained FROM spocdb.projection_components "
+        "WHERE projection_id = %s ORDER BY position",
+        [projection_id],
+    ).fetchall()
+    numbers = np.array([r[1:] for r in rows], np.float64).reshape(-1, 3)
+    components = np.array([_floats(r[0]) for r in rows], np.float32).reshape(-1, len(mean))
+    scale, singular_values, explained = numbers.T.copy()
+    return Projection(mean, components, scale, singular_values, explained, row[1], row[2])
+
+
+def _floats(value: Any) -> Float32Array:
+    # pgvector's psycopg adapter gives a Vector since 0.5 and an array before.
+    return np.asarray(value.to_numpy() if isinstance(value, Vector) else value, np.float32)
+
+
+def summaries(connection: Connection) -> list[ProjectionSummary]:
+    """List all projections, oldest first."""
+    with connection.cursor(row_factory=class_row(ProjectionSummary)) as cursor:
+        return cursor.execute(LIST).fetchall()
+
+
+def get(connection: Connection, projection_id: int) -> ProjectionSummary:
+    """Return one projection's summary. Raises ProjectionNotFound."""
+    for summary in summaries(connection):
+        if summary.id == projection_id:
+            return summary
+    raise ProjectionNotFound(f"there is no projection {projection_id}: see `spocdb pca list`")
+
+
+def drop(connection: Connection, projection_id: int) -> None:
+    """Delete a projection that no collection is embedded by. Raises DatabaseError."""
+    summary = get(connection, projection_id)
+    if summary.kind == "raw":
+        raise DatabaseError(f"projection {projection_id} is the extractor's raw one and stays")
+    if summary.embedded:
+        raise DatabaseError(
+            f"projection {projection_id} still embeds {', '.join(summary.embedded)}: "
+            f"run `spocdb pca drop {projection_id} --collection NAME` for each first"
+        )
+    connection.execute("DELETE FROM spocdb.projections WHERE id = %s", [projection_id])
+
+
+def samples(
+    connection: Connection, extractor_id: int, channels: int, collection_ids: list[int], n_rows: int
+) -> Iterator[Rows]:
+    """Stream `sha256` and `descriptor` (n, C) of the distinct images in the given collections."""
+    statement = SQL(SAMPLES).format(
+        extractor=Literal(extractor_id), collections=Literal(collection_ids)
+    )
+    fields = {"sha256": "sha256", "descriptor": f"halfvec({channels})"}
+    return copy_out(connection, statement, fields, n_rows)

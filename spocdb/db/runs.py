@@ -1,0 +1,77 @@
+"""Runs of an ingest, and the images that did not make it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection, one_row
+from spocdb.records import SourceFile
+
+Status = Literal["finished", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An image that did not make it: `reason` is the error's class, `message` its text."""
+
+    collection: str
+    path: str
+    reason: str
+    message: str
+    failed_at: datetime
+
+
+# A run holds an advisory lock as long as its connection lives; one without it was killed.
+BEGIN = """
+INSERT INTO spocdb.runs (collection_id) VALUES (%s)
+RETURNING id, pg_advisory_lock(hashtext('spocdb.runs'), id::integer)
+"""
+
+MARK_KILLED = """
+UPDATE spocdb.runs r SET status = 'interrupted', finished_at = now()
+WHERE r.collection_id = %s AND r.status = 'running' AND NOT EXISTS (
+    SELECT FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.objid = r.id::integer::oid
+      AND l.classid = (hashtext('spocdb.runs')::bigint & 4294967295)::oid)
+"""
+
+END = "UPDATE spocdb.runs SET status = %s, finished_at = now(), summary = %s WHERE id = %s"
+
+LIST_FAILURES = """
+SELECT c.name AS collection, f.path, f.reason, f.message, f.failed_at
+FROM spocdb.failures f JOIN spocdb.collections c ON c.id = f.collection_id
+WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
+ORDER BY c.name, f.path
+"""
+
+FAILED_FILES = """
+SELECT path, size, mtime_ns FROM spocdb.failures WHERE collection_id = %s ORDER BY path
+"""
+
+
+def begin(connection: Connection, collection: Collection) -> int:
+    """Record that a run begins, held by this connection; mark those that were killed."""
+    connection.execute(MARK_KILLED, [collection.id])
+    return int(one_row(connection, BEGIN, [collection.id])[0])
+
+
+def end(connection: Connection, run_id: int, status: Status, summary: dict[str, Any]) -> None:
+    """Record how a run ended."""
+    connection.execute(END, [status, Jsonb(summary), run_id])
+    connection.execute("SELECT pg_advisory_unlock(hashtext('spocdb.runs'), %s::integer)", [run_id])
+
+
+def failures(connection: Connection, collection: str | None = None) -> list[Failure]:
+    """List the failures of one collection, or of all."""
+    with connection.cursor(row_factory=class_row(Failure)) as cursor:
+        return cursor.execute(LIST_FAILURES, {"collection": collection}).fetchall()
+
+
+def failed_files(connection: Connection, collection: Collection) -> list[SourceFile]:
+    """List the files of a collection that failed, as they were when they did."""
+    rows = connection.execute(FAILED_FILES, [collection.id]).fetchall()
+    return [SourceFile(*row) for row in rows]

@@ -1,0 +1,195 @@
+"""The tables as SQLAlchemy sees them, for applications that query spocdb with SQLAlchemy.
+
+The migrations make them; a test compares the two. Embedding tables and the views of collections
+are made at run time: reflect those, or use the view by name.
+"""
+
+from pgvector.sqlalchemy import HALFVEC, VECTOR
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(schema="spocdb")
+
+
+def _id() -> Column[int]:
+    return Column("id", BigInteger, Identity(always=True), primary_key=True)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False)
+
+
+def _big(name: str, *constraints: ForeignKey) -> Column[int]:
+    return Column(name, BigInteger, *constraints, nullable=False)
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=text("now()"))
+
+
+def _json(name: str, default: str | None = None) -> Column[object]:
+    return Column(name, JSONB, nullable=False, server_default=default)
+
+
+def _in_collection(*, primary_key: bool = False) -> Column[int]:
+    return Column(
+        "collection_id",
+        BigInteger,
+        ForeignKey("spocdb.collections.id", ondelete="CASCADE"),
+        nullable=False,
+        primary_key=primary_key,
+    )
+
+
+extractors = Table(
+    "extractors",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("fingerprint", Text, nullable=False, unique=True),
+    _json("recipe"),
+    _number("dim"),
+    _now("created_at"),
+)
+
+descriptors = Table(
+    "descriptors",
+    metadata,
+    Column("extractor_id", BigInteger, ForeignKey("spocdb.extractors.id"), primary_key=True),
+    Column("sha256", LargeBinary, CheckConstraint("octet_length(sha256) = 32"), primary_key=True),
+    _number("width"),
+    _number("height"),
+    Column("descriptor", HALFVEC, nullable=False),
+)
+
+projections = Table(
+    "projections",
+    metadata,
+    _id(),
+    _big("extractor_id", ForeignKey("spocdb.extractors.id")),
+    _text("kind"),
+    _number("dim"),
+    Column("mean", VECTOR, nullable=False),
+    _big("n_samples"),
+    _json("settings"),
+    _json("fitted_on"),
+    _text("fingerprint"),
+    _now("created_at"),
+    UniqueConstraint("extractor_id", "fingerprint"),
+    Index("projections_raw", "extractor_id", unique=True, postgresql_where=text("kind = 'raw'")),
+)
+
+projection_components = Table(
+    "projection_components",
+    metadata,
+    Column(
+        "projection_id",
+        BigInteger,
+        ForeignKey("spocdb.projections.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("component", VECTOR, nullable=False),
+    Column("scale", Double, nullable=False),
+    Column("singular_value", Double, nullable=False),
+    Column("explained", Double, nullable=False),
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    _big("extractor_id", ForeignKey("spocdb.extractors.id")),
+    Column("active_projection_id", BigInteger),
+    Column("previous_projection_id", BigInteger),
+    _now("created_at"),
+    ForeignKeyConstraint(
+        ["id", "active_projection_id"],
+        ["spocdb.embedding_tables.collection_id", "spocdb.embedding_tables.projection_id"],
+        name="collections_active_fkey",
+        deferrable=True,
+        initially="DEFERRED",
+        use_alter=True,
+    ),
+)
+
+embedding_tables = Table(
+    "embedding_tables",
+    metadata,
+    _in_collection(primary_key=True),
+    Column("projection_id", BigInteger, ForeignKey("spocdb.projections.id"), primary_key=True),
+    _text("column_type"),
+    _text("index_type"),
+    Column("recall", Double),
+    Column("recall_settings", JSONB),
+    _now("created_at"),
+)
+
+images = Table(
+    "images",
+    metadata,
+    _id(),
+    _in_collection(),
+    _text("path"),
+    Column("sha256", LargeBinary, nullable=False),
+    _big("size"),
+    _big("mtime_ns"),
+    _number("width"),
+    _number("height"),
+    _json("metadata", "{}"),
+    _now("ingested_at"),
+    UniqueConstraint("collection_id", "path"),
+    Index("images_sha256", "sha256"),
+    Index(
+        "images_metadata",
+        "metadata",
+        postgresql_using="gin",
+        postgresql_ops={"metadata": "jsonb_path_ops"},
+    ),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _id(),
+    _in_collection(),
+    Column("status", Text, nullable=False, server_default="running"),
+    _now("started_at"),
+    Column("finished_at", DateTime(timezone=True)),
+    _json("summary", "{}"),
+    Index("runs_collection", "collection_id"),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    _in_collection(primary_key=True),
+    Column("path", Text, primary_key=True),
+    _big("size"),
+    _big("mtime_ns"),
+    _text("reason"),
+    _text("message"),
+    _now("failed_at"),
+)

@@ -1,0 +1,158 @@
+"""Raw descriptors -> embeddings: centring, PCA, whitening, L2 (section 3.2 of the SPoC paper).
+
+NumPy in float64 throughout; the cost is far below the network's.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spocdb.errors import ConfigError, DimensionMismatch, NotEnoughSamples
+from spocdb.records import Float32Array, Float64Array, Projection
+
+# An eigenvalue below this part of the largest one is rounding, not variance.
+RANK_TOLERANCE = 1e-10
+TINY = np.finfo(np.float64).tiny
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Count, mean (C,) and scatter (C, C) of raw descriptors: all that a PCA needs of them.
+
+    The scatter is the sum of the outer products of the deviations from the mean.
+    """
+
+    count: int
+    mean: Float64Array
+    scatter: Float64Array
+
+    @classmethod
+    def of(cls, chunk: Float32Array) -> "Moments":
+        """Sum up a chunk (n, C), which may be empty."""
+        values = np.asarray(chunk, np.float64)
+        mean = values.sum(axis=0) / max(len(values), 1)
+        centred = values - mean
+        return cls(len(values), mean, centred.T @ centred)
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """Combine the moments of two disjoint sets (Chan, Golub & LeVeque 1979).
+
+    Raises DimensionMismatch.
+    """
+    if len(a.mean) != len(b.mean):
+        raise DimensionMismatch(len(a.mean), len(b.mean))
+    count = a.count + b.count
+    if count == 0:
+        return a
+    shift = b.mean - a.mean
+    mean = a.mean + shift * (b.count / count)
+    between = np.outer(shift, shift) * (a.count * b.count / count)
+    return Moments(count, mean, a.scatter + b.scatter + between)
+
+
+def fit(
+    moments: Moments,
+    dim: int,
+    *,
+    whiten: bool = True,
+    centre: bool = True,
+    regularisation: float = 0.0,
+) -> Projection:
+    """Fit a PCA to `dim` components, those of most variance, strongest first.
+
+    Whitening divides by the standard deviations, which is the paper's division by the singular
+    values up to a factor that the last L2 takes out. `regularisation` adds that part of the mean
+    variance to each one before. Without `centre` the moments are about the origin. Each component's
+    largest entry is positive, so that the same moments give the same projection.
+
+    Raises ConfigError for options out of range, NotEnoughSamples if the samples span less than
+    `dim` dimensions.
+    """
+    _check_options(len(moments.mean), dim, regularisation)
+    _check_count(moments.count, dim)
+    origin = moments.mean if centre else np.zeros_like(moments.mean)
+    scatter = moments.scatter
+    if not centre:
+        scatter = scatter + moments.count * np.outer(moments.mean, moments.mean)
+    eigenvalues, eigenvectors = np.linalg.eigh(scatter)
+    _check_rank(eigenvalues, moments, dim)
+    strongest, components = eigenvalues[: -dim - 1 : -1], eigenvectors[:, : -dim - 1 : -1].T
+    added = regularisation * eigenvalues.mean()
+    scale = np.sqrt((moments.count - 1) / (strongest + added)) if whiten else np.ones(dim)
+    return Projection(
+        mean=origin.astype(np.float32),
+        components=_with_fixed_signs(components).astype(np.float32),
+        scale=scale,
+        singular_values=np.sqrt(strongest),
+        explained=strongest / np.trace(scatter),
+        n_samples=moments.count,
+        settings=_settings(dim, whiten, centre, regularisation),
+    )
+
+
+def raw_projection(channels: int) -> Projection:
+    """Return the projection that only normalises: the embedding is the raw descriptor."""
+    none = np.empty(0, np.float64)
+    return Projection(
+        mean=np.zeros(channels, np.float32),
+        components=np.empty((0, channels), np.float32),
+        scale=none,
+        singular_values=none,
+        explained=none,
+        n_samples=0,
+        settings=_settings(channels, whiten=False, centre=False, regularisation=0.0),
+    )
+
+
+def project(raw: Float32Array, projection: Projection) -> Float32Array:
+    """Project raw descriptors (n, C) to embeddings (n, N) of length one.
+
+    A row that falls on the mean has no direction and gives zeros. Raises DimensionMismatch.
+    """
+    if raw.shape[1] != len(projection.mean):
+        raise DimensionMismatch(len(projection.mean), raw.shape[1])
+    values = raw.astype(np.float64) - projection.mean
+    if len(projection.components):
+        values = values @ projection.components.T.astype(np.float64) * projection.scale
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    embeddings: Float32Array = (values / np.maximum(lengths, TINY)).astype(np.float32)
+    return embeddings
+
+
+def _with_fixed_signs(components: Float64Array) -> Float64Array:
+    largest = np.abs(components).argmax(axis=1)
+    signs: Float64Array = np.sign(components[np.arange(len(components)), largest])
+    return components * signs[:, None]
+
+
+def _check_options(channels: int, dim: int, regularisation: float) -> None:
+    if not 1 <= dim <= channels:
+        raise ConfigError(f"--dim must be 1 to {channels}, the raw descriptor's, not {dim}")
+    if not 0 <= regularisation < np.inf:
+        raise ConfigError(f"the regularisation must be zero or more, not {regularisation}")
+
+
+_REMEDY = "ingest more, ask for a lower --dim, or fit --from another folder"
+
+
+def _check_count(count: int, dim: int) -> None:
+    if count <= dim:
+        raise NotEnoughSamples(
+            f"{count} images are too few for {dim} dimensions, {dim + 1} are the least: {_REMEDY}"
+        )
+
+
+def _check_rank(eigenvalues: Float64Array, moments: Moments, dim: int) -> None:
+    # Where all images are equal even the largest eigenvalue is only rounding.
+    sum_of_squares = np.trace(moments.scatter) + moments.count * (moments.mean @ moments.mean)
+    largest = max(eigenvalues[-1], RANK_TOLERANCE * sum_of_squares)
+    rank = int((eigenvalues > RANK_TOLERANCE * largest).sum())
+    if rank < dim:
+        raise NotEnoughSamples(
+            f"the {moments.count} images differ in only {rank} dimensions, not in {dim}: {_REMEDY}"
+        )
+
+
+def _settings(dim: int, whiten: bool, centre: bool, regularisation: float) -> dict[str, object]:
+    return {"dim": dim, "whiten": whiten, "centre": centre, "regularisation": regularisation}

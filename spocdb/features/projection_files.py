@@ -1,0 +1,86 @@
+"""A projection as a file: safetensors or NumPy's npz, with the recipe that it belongs to."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spocdb.errors import ConfigError
+from spocdb.records import Projection, Recipe
+
+ARRAYS = {
+    "mean": np.float32,
+    "components": np.float32,
+    "scale": np.float64,
+    "singular_values": np.float64,
+    "explained": np.float64,
+}
+
+
+def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str, Any]) -> None:
+    """Write a projection to a .safetensors or .npz file. Raises ConfigError."""
+    arrays = {name: np.ascontiguousarray(getattr(projection, name)) for name in ARRAYS}
+    about = json.dumps(
+        {
+            "recipe": asdict(recipe),
+            "n_samples": projection.n_samples,
+            "settings": projection.settings,
+            "fitted_on": fitted_on,
+            "fingerprint": projection.fingerprint,
+        }
+    )
+    try:
+        if _is_npz(file):
+            np.savez(file, allow_pickle=False, about=np.array(about), **arrays)
+        else:
+            from safetensors.numpy import save_file
+
+            save_file(arrays, file, metadata={"about": about})
+    except OSError as exc:
+        raise ConfigError(f"cannot write {file}: {exc.strerror or exc}") from exc
+
+
+def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
+    """Read a projection, its recipe and what it was fitted on.
+
+    Raises ConfigError for a file that is no projection, or whose numbers were changed.
+    """
+    try:
+        arrays, text = _read_npz(file) if _is_npz(file) else _read_safetensors(file)
+        about = json.loads(text)
+        projection = Projection(
+            **{name: arrays[name].astype(kind) for name, kind in ARRAYS.items()},
+            n_samples=about["n_samples"],
+            settings=about["settings"],
+        )
+        recipe = Recipe(**about["recipe"])
+    except OSError as exc:
+        raise ConfigError(f"cannot read {file}: {exc.strerror or exc}") from exc
+    # Whatever the two formats' parsers raise on a file that is something else.
+    except Exception as exc:
+        raise ConfigError(f"{file} is no projection: export one with `spocdb pca export`") from exc
+    if projection.fingerprint != about["fingerprint"]:
+        raise ConfigError(f"{file} was changed since it was exported: export it again")
+    return projection, recipe, about["fitted_on"]
+
+
+def _is_npz(file: Path) -> bool:
+    if file.suffix not in (".npz", ".safetensors"):
+        raise ConfigError(f"{file}: the name must end in .safetensors or .npz")
+    return file.suffix == ".npz"
+
+
+def _read_npz(file: Path) -> tuple[dict[str, Any], str]:
+    with np.load(file, allow_pickle=False) as data:
+        return dict(data), str(data["about"])
+
+
+def _read_safetensors(file: Path) -> tuple[dict[str, Any], str]:
+    from safetensors import safe_open
+
+    if not file.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(file))
+    with safe_open(file, framework="numpy") as data:
+        return {name: data.get_tensor(name) for name in ARRAYS}, data.metadata()["about"]

@@ -1,0 +1,132 @@
+"""Extractors by name: what each backbone is, and the options on top of it.
+
+Nothing here imports torch, so that a command can check its arguments at once.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar, get_args
+
+from spocdb.errors import ConfigError
+from spocdb.records import Fit, Pooling, Recipe
+
+# The paper's prior: sigma is a third of the distance from the centre to the nearest border.
+PAPER_SIGMA = 1 / 3
+# The usual start of GeM's exponent (Radenovic et al. 2018).
+USUAL_GEM_P = 3.0
+SMALLEST_SIZE, LARGEST_SIZE = 32, 4096
+
+Choice = TypeVar("Choice", Fit, Pooling)
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A backbone and the recipe that fits it; `channels` is the raw descriptor's dimension."""
+
+    backbone: str
+    layer: str
+    channels: int
+    ceil_mode: bool
+    size: int = 586
+    fit: Fit = "warp"
+    relu: bool = True
+    pooling: Pooling = "sum"
+    sigma: float = PAPER_SIGMA
+
+
+PRESETS = {
+    preset.backbone: preset
+    for preset in (
+        Preset("vgg19", "conv5_4", channels=512, ceil_mode=True),
+        Preset("vgg16", "conv5_3", channels=512, ceil_mode=True),
+        Preset("squeezenet1_1", "fire9", channels=512, ceil_mode=True),
+        Preset("resnet50", "layer4", channels=2048, ceil_mode=False),
+        Preset("resnet101", "layer4", channels=2048, ceil_mode=False),
+    )
+}
+
+
+def find_preset(name: str) -> Preset:
+    """Return a preset. Raises ConfigError, which lists them all, for an unknown name."""
+    if name not in PRESETS:
+        raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def channels(recipe: Recipe) -> int:
+    """Return the dimension C of a recipe's raw descriptors."""
+    return find_preset(recipe.backbone).channels
+
+
+def make_recipe(
+    preset: str,
+    weights: str,
+    *,
+    size: int | None = None,
+    fit: Fit | None = None,
+    relu: bool | None = None,
+    pooling: Pooling | None = None,
+    centering: bool | None = None,
+    sigma: float | None = None,
+    gem_p: float | None = None,
+) -> Recipe:
+    """Build the recipe of a preset with options on top; what is None stays as the preset has it.
+
+    `weights` is the sha256 of the weights file, `sigma` a part of the distance from the centre to
+    the nearest border. The same meaning gives the same recipe: max pooling has no prior, and only
+    GeM has an exponent. Raises ConfigError for options that are out of range or contradictory.
+    """
+    base = find_preset(preset)
+    pooling = _one_of("pooling", pooling or base.pooling, get_args(Pooling))
+    return Recipe(
+        backbone=base.backbone,
+        weights=weights,
+        layer=base.layer,
+        relu=base.relu if relu is None else relu,
+        size=_size(base.size if size is None else size),
+        fit=_one_of("fit", fit or base.fit, get_args(Fit)),
+        ceil_mode=base.ceil_mode,
+        pooling=pooling,
+        sigma=_sigma(base, pooling, centering, sigma),
+        gem_p=_gem_p(pooling, gem_p),
+    )
+
+
+def _sigma(
+    base: Preset, pooling: Pooling, centering: bool | None, sigma: float | None
+) -> float | None:
+    if centering is False and sigma is not None:
+        raise ConfigError("sigma is the centering prior's: leave it out, or keep the prior on")
+    if pooling == "max":
+        if centering or sigma is not None:
+            raise ConfigError("max pooling takes no centering prior: use sum or gem pooling")
+        return None
+    if centering is False:
+        return None
+    return _positive("sigma", base.sigma if sigma is None else sigma)
+
+
+def _gem_p(pooling: Pooling, gem_p: float | None) -> float | None:
+    if pooling == "gem":
+        return _positive("gem_p", USUAL_GEM_P if gem_p is None else gem_p)
+    if gem_p is not None:
+        raise ConfigError("gem_p is the exponent of gem pooling: leave it out, or pool by gem")
+    return None
+
+
+def _size(size: int) -> int:
+    if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
+        raise ConfigError(f"size must be {SMALLEST_SIZE} to {LARGEST_SIZE} pixels, not {size}")
+    return size
+
+
+def _positive(name: str, value: float) -> float:
+    if not (value > 0 and math.isfinite(value)):
+        raise ConfigError(f"{name} must be a positive number, not {value}")
+    return float(value)
+
+
+def _one_of(name: str, value: Choice, known: tuple[Choice, ...]) -> Choice:
+    if value not in known:
+        raise ConfigError(f"unknown {name} {value!r}: one of {', '.join(map(str, known))}")
+    return value

@@ -1,0 +1,91 @@
+"""Which recipe a command means: what was asked for, on top of what the collection began with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spocdb.errors import ConfigError
+from spocdb.features.recipes import find_preset, make_recipe
+from spocdb.features.weights import download, remember
+from spocdb.records import Recipe
+
+DEFAULT_PRESET = "vgg19"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked of an extractor.
+
+    `name` is a preset or an extractor that the database knows; `options` are those of
+    `recipes.make_recipe`, None where nothing was said.
+    """
+
+    name: str | None = None
+    weights: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def choose(
+    wanted: Wanted, stored: Recipe | None, known: Sequence[Recipe], cache_dir: Path
+) -> Recipe:
+    """Return the recipe that is meant.
+
+    `stored` is the collection's own, if there is a collection; `known` are the database's.
+    Raises ConfigError if something else is asked of a collection than it began with, and
+    WeightsNotFound if a new one needs weights that are neither given nor to be downloaded.
+    """
+    options = {name: value for name, value in wanted.options.items() if value is not None}
+    base = stored or next((r for r in known if r.name == wanted.name), None)
+    if base is None:
+        return _new(wanted, options, cache_dir)
+    weights = remember(wanted.weights, cache_dir) if wanted.weights else base.weights
+    recipe = make_recipe(base.backbone, weights, **{**_options_of(base, options), **options})
+    is_other_name = wanted.name not in (None, base.backbone, base.name)
+    if stored and (recipe != stored or is_other_name):
+        raise ConfigError(
+            f"this collection began with {stored.name} and keeps it "
+            f"({_difference(wanted, stored, recipe)}): use another --collection"
+        )
+    return recipe
+
+
+def _new(wanted: Wanted, options: Mapping[str, Any], cache_dir: Path) -> Recipe:
+    name = find_preset(wanted.name or DEFAULT_PRESET).backbone
+    make_recipe(name, "", **options)  # a wrong option is told before any download
+    return make_recipe(
+        name, remember(wanted.weights or download(name, cache_dir), cache_dir), **options
+    )
+
+
+def _options_of(recipe: Recipe, overridden: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's options, without those that make no sense beside the overridden ones."""
+    options = {
+        "size": recipe.size,
+        "fit": recipe.fit,
+        "relu": recipe.relu,
+        "pooling": recipe.pooling,
+        "centering": recipe.sigma is not None,
+        "sigma": recipe.sigma,
+        "gem_p": recipe.gem_p,
+    }
+    dependent = {"pooling": ("centering", "sigma", "gem_p"), "centering": ("sigma",)}
+    dropped = {name for key in overridden for name in dependent.get(key, ())}
+    if overridden.get("sigma") is not None:
+        dropped.add("centering")
+    return {name: value for name, value in options.items() if name not in dropped}
+
+
+def _difference(wanted: Wanted, stored: Recipe, recipe: Recipe) -> str:
+    before, after = asdict(stored), asdict(recipe)
+    if wanted.name not in (None, stored.backbone, stored.name):
+        return f"asked for {wanted.name}"
+    return ", ".join(
+        f"{name} {_short(before[name])}, asked for {_short(after[name])}"
+        for name in before
+        if before[name] != after[name]
+    )
+
+
+def _short(value: object) -> str:
+    return value[:12] if isinstance(value, str) else str(value)

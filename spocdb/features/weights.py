@@ -1,0 +1,140 @@
+"""Weights files: known by their sha256, remembered by a link, loaded without running code."""
+
+import hashlib
+import os
+import uuid
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spocdb.errors import ConfigError, WeightsNotFound
+from spocdb.records import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 (hex) of a file. Raises ConfigError if it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"cannot read the weights {path}: {error.strerror or error}") from error
+
+
+def remember(path: Path, cache_dir: Path) -> str:
+    """Note where a weights file lies, so that `locate` finds it; return its sha256.
+
+    Only a link is kept: the file itself stays where it is.
+    """
+    sha256 = sha256_of(path)
+    link = _link(sha256, cache_dir)
+    # A link of another name, renamed: whoever looks meanwhile finds the old one or the new one.
+    fresh = link.with_name(f"{sha256}.{uuid.uuid4().hex}")
+    try:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        fresh.symlink_to(os.path.realpath(path))
+        fresh.replace(link)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write to {link.parent} ({error.strerror}): set SPOCDB_CACHE_DIR"
+        ) from error
+    return sha256
+
+
+def locate(recipe: Recipe, cache_dir: Path) -> Path:
+    """Return the remembered file of a recipe's weights, hashed anew, as files change under a link.
+
+    Raises WeightsNotFound if it is gone or its bytes are others.
+    """
+    link = _link(recipe.weights, cache_dir)
+    if link.is_file() and sha256_of(link) == recipe.weights:
+        return link.readlink()
+    raise WeightsNotFound(
+        f"the weights {recipe.weights[:12]} of {recipe.backbone} are not on this machine: "
+        "give the file with --weights FILE"
+    )
+
+
+def download(backbone: str, cache_dir: Path) -> Path:
+    """Return the file of torchvision's ImageNet weights, downloaded unless it is here already.
+
+    It is looked for in torch's own cache and in `cache_dir`, where a download stays. Of several
+    versions it is IMAGENET1K_V1: later ones were tuned for classification accuracy, and retrieval
+    results in the literature are with this one. Raises WeightsNotFound if there is no network.
+    """
+    import torch
+    from torchvision.models import get_model_weights
+
+    url: str = get_model_weights(backbone)["IMAGENET1K_V1"].url
+    name = url.rpartition("/")[2]
+    shared, own = Path(torch.hub.get_dir(), "checkpoints", name), cache_dir / "downloads" / name
+    if shared.is_file():
+        return shared
+    if not own.is_file():
+        _fetch(url, own)
+    return own
+
+
+def load_state_dict(path: Path) -> "dict[str, Tensor]":
+    """Load a state dict of tensors, on the CPU: torch.save's formats or safetensors.
+
+    Raises ConfigError for a missing or broken file, for one that holds anything else, and for one
+    that only loads by running the code in it.
+    """
+    import torch
+
+    state_dict = _load(path)
+    if not isinstance(state_dict, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor)
+        for key, value in state_dict.items()
+    ):
+        raise ConfigError(f"{path} holds no state dict: save one with torch.save({_EXAMPLE})")
+    return state_dict
+
+
+_EXAMPLE = "model.state_dict(), FILE"
+
+
+def _load(path: Path) -> Any:
+    import safetensors.torch
+    import torch
+
+    try:
+        if _is_safetensors(path):
+            return safetensors.torch.load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ConfigError(f"cannot read the weights {path}: {error.strerror or error}") from error
+    # A broken or hostile file makes the unpickler raise anything at all.
+    except Exception as error:
+        raise ConfigError(
+            f"{path} is broken, or unsafe to load: get it anew, "
+            f"or save its tensors alone with torch.save({_EXAMPLE})"
+        ) from error
+
+
+def _is_safetensors(path: Path) -> bool:
+    # Eight bytes of length, then JSON; torch's own files begin with a zip's or a pickle's mark.
+    with open(path, "rb") as stream:
+        return stream.read(9)[8:] == b"{"
+
+
+def _fetch(url: str, file: Path) -> None:
+    import torch
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sha256_prefix = file.stem.rpartition("-")[2]
+    try:
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=sha256_prefix)
+    except (OSError, HTTPException, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsNotFound(
+            f"cannot download {url} ({reason}): "
+            "download it where there is a network, then give it with --weights FILE"
+        ) from error
+
+
+def _link(sha256: str, cache_dir: Path) -> Path:
+    return cache_dir / "weights" / sha256

@@ -1,0 +1,1 @@
+"""Where images come from, and how their bytes become RGB, safely."""

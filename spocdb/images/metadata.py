@@ -1,0 +1,90 @@
+"""What is said about images: a CSV or JSON-lines file, one row an image, keyed by its path."""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from spocdb.errors import ConfigError
+
+Row = tuple[str, dict[str, Any]]
+
+
+def read_metadata(file: Path, roots: Sequence[Path] = ()) -> Iterator[Row]:
+    """Yield (absolute path, metadata) of a .csv or .jsonl file whose rows have a `path`.
+
+    A relative path is looked for beside the file, then under each of `roots`. Numbers and true or
+    false in a CSV become JSON's; empty cells are left out. Raises ConfigError with the line.
+    """
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
+    if file.suffix.lower() not in readers:
+        raise ConfigError(f"{file} is no metadata file: give a .csv or a .jsonl")
+    folders = [file.absolute().parent, *roots]
+    try:
+        for line, row in readers[file.suffix.lower()](file):
+            path = row.pop("path", None)
+            if not isinstance(path, str) or not path:
+                raise ConfigError(f"{file}, line {line}: no `path`, which says whose row it is")
+            if "\\u0000" in json.dumps(row):
+                raise ConfigError(f"{file}, line {line}: a zero byte, which PostgreSQL cannot hold")
+            yield _absolute(path, folders), row
+    except OSError as exc:
+        raise ConfigError(f"cannot read {file}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{file} is not UTF-8: convert it first") from exc
+
+
+def parse_value(text: str) -> Any:
+    """Return a number, a truth value or a text: what the text is as JSON, or itself."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    is_plain = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_plain else text
+
+
+def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    # Excel begins its UTF-8 with a mark.
+    with open(file, encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream, restkey="", strict=True)
+        try:
+            for row in reader:
+                if "" in row:
+                    raise ConfigError(f"{file}, line {reader.line_num}: more cells than columns")
+                yield (
+                    reader.line_num,
+                    {
+                        name: cell if name == "path" else parse_value(cell)
+                        for name, cell in row.items()
+                        if cell
+                    },
+                )
+        except csv.Error as exc:
+            raise ConfigError(f"{file}, line {reader.line_num}: {exc}") from exc
+
+
+def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with open(file, encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line, parse_constant=_refuse)
+            except ValueError as exc:
+                raise ConfigError(f"{file}, line {number}: {exc}") from exc
+            if not isinstance(row, dict):
+                raise ConfigError(f"{file}, line {number}: not an object")
+            yield number, row
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _absolute(path: str, folders: Sequence[Path]) -> str:
+    candidates = [os.path.abspath(folder / path) for folder in folders]
+    return next((c for c in candidates if os.path.exists(c)), candidates[0])

@@ -1,0 +1,147 @@
+"""The intake of an ingest: from files to decoded images, each content once.
+
+    files -> changed since last time? -> read, sha256 -> descriptor stored? -> decode
+
+Every step is a generator that pulls from the one before, and the slow ones run a few items ahead
+in a pool of threads: nothing is read before it is nearly wanted.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TypeVar
+
+from spocdb.db import images
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.errors import ImageError, UnreadableImage
+from spocdb.images.decode import decode
+from spocdb.images.sources import printable, read, storable
+from spocdb.progress import Progress
+from spocdb.records import Decoded, SourceFile
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Each question to the database is asked for so many files at once. Changed files are held with
+# their bytes, so these are few.
+FILES_ASKED, CONTENTS_ASKED = 512, 16
+
+
+@dataclass(slots=True)
+class Work:
+    """One content on its way to the database, under one or more file names.
+
+    Ends with an `error`, or `decoded`, or neither: then its descriptor is stored already.
+    """
+
+    files: list[SourceFile]
+    sha256: bytes = b""
+    data: bytes = b""
+    is_known: bool = False
+    decoded: Decoded | None = None
+    error: ImageError | None = None
+
+
+@dataclass(slots=True)
+class Intake:
+    """The steps, and what is on its way between them; used by one thread."""
+
+    connection: Connection
+    collection: Collection
+    pool: Executor
+    ahead: int
+    max_pixels: int
+    retry_failed: bool
+    progress: Progress
+    # A content met again joins its work while that can still take another name, and counts as
+    # stored from when it is handed over for writing until the database says so itself.
+    _open: dict[bytes, Work] = field(default_factory=dict)
+    _being_written: set[bytes] = field(default_factory=set)
+
+    def works(self, files: Iterable[SourceFile]) -> Iterator[Work]:
+        """Yield the works that the changed ones among `files` make, decoded or failed."""
+        read_ahead = _ahead(self.pool, _read, self._changed(files), self.ahead)
+        return _ahead(self.pool, self._decode, self._distinct(read_ahead), self.ahead)
+
+    def hand_over(self, works: Iterable[Work]) -> set[bytes]:
+        """Close works for further names; return the contents that are being written now."""
+        hashes = {w.sha256 for w in works if w.decoded}
+        for work in works:
+            self._open.pop(work.sha256, None)
+        self._being_written |= hashes
+        return hashes
+
+    def written(self, hashes: set[bytes]) -> None:
+        """Take note that the database knows these contents from now on."""
+        self._being_written -= hashes
+
+    def _changed(self, files: Iterable[SourceFile]) -> Iterator[SourceFile]:
+        for chunk in _chunks(files, FILES_ASKED):
+            named = [replace(f, path=printable(f.path)) for f in chunk]
+            stored, failed = images.unchanged(self.connection, self.collection, named)
+            skipped = stored if self.retry_failed else stored | failed
+            self.progress.n_seen += len(chunk)
+            self.progress.n_unchanged += len(stored)
+            self.progress.n_failed += len(skipped - stored)
+            yield from (f for f in chunk if printable(f.path) not in skipped)
+
+    def _distinct(self, works: Iterable[Work]) -> Iterator[Work]:
+        for chunk in _chunks(works, CONTENTS_ASKED):
+            hashes = {w.sha256 for w in chunk if not w.error}
+            stored = images.known(self.connection, self.collection.extractor_id, hashes)
+            for work in chunk:
+                if open_work := self._open.get(work.sha256):
+                    open_work.files += work.files
+                    continue
+                work.is_known = work.sha256 in stored or work.sha256 in self._being_written
+                if not work.error and not work.is_known:
+                    self._open[work.sha256] = work
+                yield work
+
+    def _decode(self, work: Work) -> Work:
+        recipe = self.collection.recipe
+        if not work.error and not work.is_known:
+            try:
+                work.decoded = decode(work.data, recipe.size, recipe.fit, self.max_pixels)
+            except ImageError as exc:
+                work.error = exc
+        work.data = b""
+        return work
+
+
+def _read(file: SourceFile) -> Work:
+    if not storable(file.path):
+        named = replace(file, path=printable(file.path))
+        return Work([named], error=UnreadableImage("the file's name is not UTF-8: rename it"))
+    try:
+        data = read(file)
+    except ImageError as exc:
+        return Work([file], error=exc)
+    return Work([file], hashlib.sha256(data).digest(), data)
+
+
+def _ahead(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], n: int
+) -> Iterator[Result]:
+    """Map in order, at most `n` items ahead of who asks."""
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= n:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _chunks(items: Iterable[Item], n: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, n)):
+        yield chunk

@@ -1,0 +1,112 @@
+"""The compose file and the Dockerfile agree with each other and with the project."""
+
+import importlib
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from typer.core import TyperGroup
+
+from spocdb.db.doctor import ENOUGH_MAINTENANCE_MEMORY, SOUND_VECTOR
+
+ROOT = Path(__file__).parents[2]
+UNITS = {"MB": 1024**2, "g": 1024**3}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> list[list[str]]:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    return [line.split() for line in lines if line and not line.startswith("#")]
+
+
+def test_what_the_dockerfile_copies_is_there_and_not_ignored(dockerfile: list[list[str]]) -> None:
+    ignore = (ROOT / ".dockerignore").read_text().splitlines()
+    sources = [name for line in dockerfile if line[0] == "COPY" for name in line[1:-1]]
+    for name in sources:
+        assert (ROOT / name).exists(), name
+        assert f"!{name}" in ignore
+    assert {"pyproject.toml", "spocdb", "cli", "migrations"} <= set(sources)
+
+
+def test_the_image_starts_the_program(dockerfile: list[list[str]]) -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    (entrypoint,) = [line[1:] for line in dockerfile if line[0] == "ENTRYPOINT"]
+    assert entrypoint == [f'["{name}"]' for name in scripts]
+
+
+def test_the_image_does_not_run_as_root(dockerfile: list[list[str]]) -> None:
+    assert [line[1] for line in dockerfile if line[0] == "USER"][-1:] == ["spocdb"]
+
+
+@pytest.mark.parametrize("service", ["schema", "worker"])
+def test_a_service_runs_a_real_command(compose: dict[str, Any], service: str) -> None:
+    command = typer.main.get_command(importlib.import_module("spocdb.cli").app)
+    words = shlex.split(compose["services"][service]["command"])
+    while isinstance(command, TyperGroup):
+        command = command.commands[words.pop(0)]
+    # Parsed as the program would: an unknown option or a missing argument raises.
+    command.make_context("spocdb", words)
+
+
+def test_the_worker_ingests_the_folder_that_is_mounted(compose: dict[str, Any]) -> None:
+    worker = compose["services"]["worker"]
+    folder = shlex.split(worker["command"])[-1]
+    assert any(volume.endswith(f":{folder}:ro") for volume in worker["volumes"])
+
+
+def test_the_weights_are_kept_where_the_user_may_write(
+    compose: dict[str, Any], dockerfile: list[list[str]]
+) -> None:
+    (mount,) = [v for v in compose["services"]["worker"]["volumes"] if v.startswith("weights:")]
+    (made,) = [line for line in dockerfile if "install" in line and "--directory" in line]
+    assert made[-1] == mount.removeprefix("weights:")
+    assert "--owner=spocdb" in made
+
+
+def test_every_named_volume_and_service_exists(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for service in services.values():
+        assert set(service.get("depends_on", ())) <= set(services)
+        for volume in service.get("volumes", ()):
+            if re.match(r"\w", volume):
+                assert volume.split(":")[0] in compose["volumes"]
+
+
+def test_the_url_is_that_of_the_database(compose: dict[str, Any]) -> None:
+    database = compose["services"]["db"]["environment"]
+    user, password = database["POSTGRES_USER"], database["POSTGRES_PASSWORD"]
+    # The image names the database after the user.
+    url = f"postgresql://{user}:{password}@db/{user}"
+    for service in ("schema", "worker"):
+        assert compose["services"][service]["environment"]["SPOCDB_DATABASE_URL"] == url
+
+
+def test_the_database_has_a_sound_pgvector_and_memory_for_its_index(
+    compose: dict[str, Any],
+) -> None:
+    database = compose["services"]["db"]
+    tag = re.fullmatch(r"pgvector/pgvector:(\d+)\.(\d+)\.(\d+)-pg18-\w+", database["image"])
+    assert tag is not None
+    assert tuple(map(int, tag.groups())) >= SOUND_VECTOR
+    work = re.search(r"maintenance_work_mem=(\d+)(\w+)", database["command"])
+    shared = re.fullmatch(r"(\d+)(\w+)", database["shm_size"])
+    assert work is not None
+    assert shared is not None
+    bytes_of_work, bytes_shared = (int(m[1]) * UNITS[m[2]] for m in (work, shared))
+    assert ENOUGH_MAINTENANCE_MEMORY <= bytes_of_work <= bytes_shared
+
+
+def test_the_database_is_kept_where_the_image_of_postgresql_18_wants_it(
+    compose: dict[str, Any],
+) -> None:
+    assert compose["services"]["db"]["volumes"] == ["db:/var/lib/postgresql"]

@@ -1,0 +1,161 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spocdb.errors import ConfigError, DescriptorError
+from spocdb.features import extractor as module
+from spocdb.features.extractor import MEAN, STD, Extractor, Precision, load_extractor
+from spocdb.features.recipes import make_recipe
+from spocdb.records import UInt8Array
+
+RECIPE = make_recipe("squeezenet1_1", "ab12", size=64, centering=False)
+CPU = torch.device("cpu")
+
+
+class Network(nn.Module):
+    """Stands for a backbone of 512 channels: the RGB values themselves, and what `spoil` does."""
+
+    def __init__(self, spoil: Callable[[Tensor], Tensor] = lambda x: x) -> None:
+        super().__init__()
+        self.spoil, self.batches = spoil, list[int]()
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.batches.append(len(images))
+        return self.spoil(nn.functional.pad(images, (0, 0, 0, 0, 0, 509)))
+
+
+def make(network: nn.Module, precision: Precision = "float32") -> Extractor:
+    return Extractor(RECIPE, network, CPU, precision)  # type: ignore[arg-type]
+
+
+def noise(*shape: int, seed: int = 0) -> UInt8Array:
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
+
+
+def test_pixels_are_normalised_the_imagenet_way() -> None:
+    (raw,) = make(Network()).extract([np.full((2, 2, 3), 255, np.uint8)])
+    expected = (255 - np.array(MEAN)) / np.array(STD)
+    np.testing.assert_allclose(raw[:3], expected / np.linalg.norm(expected), atol=5e-4)
+    assert not raw[3:].any()
+
+
+def test_raw_descriptors_are_half_precision_and_of_length_one() -> None:
+    raw = make(Network()).extract([noise(8, 8, seed=i) for i in range(4)])
+    assert raw.shape == (4, 512)
+    assert raw.dtype == np.float32
+    np.testing.assert_array_equal(raw, raw.astype(np.float16))
+    np.testing.assert_allclose(np.linalg.norm(raw, axis=1), 1, atol=1e-3)
+
+
+def test_images_of_different_shapes_keep_their_order() -> None:
+    images = [noise(8, 9, seed=0), noise(9, 8, seed=1), noise(8, 9, seed=2)]
+    network = Network()
+    together = make(network).extract(images)
+    assert network.batches == [2, 1]
+    alone = [make(Network()).extract([image])[0] for image in images]
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_no_images_give_no_rows() -> None:
+    assert make(Network()).extract([]).shape == (0, 512)
+
+
+def test_a_batch_too_large_for_the_memory_is_halved() -> None:
+    def refuse_more_than_two(feature_map: Tensor) -> Tensor:
+        if len(feature_map) > 2:
+            raise torch.OutOfMemoryError
+        return feature_map
+
+    network, images = Network(refuse_more_than_two), [noise(4, 4, seed=i) for i in range(5)]
+    np.testing.assert_array_equal(make(network).extract(images), make(Network()).extract(images))
+    assert network.batches == [5, 3, 2, 1, 2]
+
+
+def test_no_memory_for_one_image_says_what_to_do() -> None:
+    def refuse(feature_map: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(ConfigError, match="--device cpu"):
+        make(Network(refuse)).extract([noise(4, 4)])
+
+
+def test_numbers_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(DescriptorError, match="not finite"):
+        make(Network(lambda x: x * torch.nan)).extract([noise(4, 4)])
+
+
+@pytest.fixture
+def fast_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_cpu_has_bfloat16", lambda: True)
+
+
+def coarse(x: Tensor) -> Tensor:
+    """Reach 0.99 of the cosine in bfloat16, all of it in float32."""
+    if not torch.is_autocast_enabled("cpu"):
+        return x
+    length = x.square().sum(dim=1, keepdim=True).sqrt()
+    return x + 0.15 * length * torch.eye(512)[511].view(1, 512, 1, 1)
+
+
+@pytest.mark.usefixtures("fast_bfloat16")
+def test_bfloat16_is_kept_where_it_agrees_and_asked_only_once() -> None:
+    network = Network()
+    extractor = make(network, "auto")
+    assert extractor.precision == "bfloat16"
+    for _ in range(2):
+        extractor.extract([noise(4, 4), noise(4, 4)])
+    assert extractor.precision == "bfloat16"
+    assert network.batches == [1, 1, 2, 2]
+
+
+@pytest.mark.usefixtures("fast_bfloat16")
+@pytest.mark.parametrize("spoil", [coarse, lambda x: x * torch.nan])
+def test_bfloat16_is_dropped_where_it_does_not_agree(spoil: Callable[[Tensor], Tensor]) -> None:
+    network = Network(spoil)
+    extractor = make(network, "auto")
+    try:
+        raw = extractor.extract([noise(4, 4)])
+        assert raw[0, 511] == 0
+    except DescriptorError:
+        assert spoil is not coarse
+    assert extractor.precision == "float32"
+
+
+@pytest.mark.usefixtures("fast_bfloat16")
+def test_bfloat16_that_was_asked_for_is_not_checked() -> None:
+    network = Network(coarse)
+    extractor = make(network, "bfloat16")
+    assert extractor.extract([noise(4, 4)])[0, 511] > 0
+    assert (extractor.precision, network.batches) == ("bfloat16", [1])
+
+
+def test_without_fast_bfloat16_auto_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert make(Network(), "auto").precision == "float32"
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "meta", ""])
+def test_a_device_that_is_not_here_is_a_config_error(device: str, squeezenet_weights: Path) -> None:
+    with pytest.raises(ConfigError, match=f"no device '{device}'"):
+        load_extractor(RECIPE, squeezenet_weights, device)
+
+
+def test_an_unknown_precision_is_a_config_error(squeezenet_weights: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown precision 'int8'"):
+        load_extractor(RECIPE, squeezenet_weights, "cpu", "int8")  # type: ignore[arg-type]
+
+
+def test_a_real_network_gives_the_same_alone_and_in_a_batch(squeezenet_weights: Path) -> None:
+    extractor = load_extractor(RECIPE, squeezenet_weights, "cpu", "float32")
+    assert (extractor.recipe, extractor.dim) == (RECIPE, 512)
+    assert (extractor.device, extractor.precision) == (CPU, "float32")
+    images = [noise(64, 64, seed=i) for i in range(3)]
+    together = extractor.extract(images)
+    alone = np.concatenate([extractor.extract([image]) for image in images])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+    assert np.abs(together[0] - together[1]).max() > 1e-2

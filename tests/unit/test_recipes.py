@@ -1,0 +1,97 @@
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from spocdb.errors import ConfigError
+from spocdb.features.recipes import PRESETS, channels, make_recipe
+from spocdb.records import Recipe
+
+
+def test_the_default_is_the_papers() -> None:
+    assert make_recipe("vgg19", "ab12") == Recipe(
+        backbone="vgg19",
+        weights="ab12",
+        layer="conv5_4",
+        relu=True,
+        size=586,
+        fit="warp",
+        ceil_mode=True,
+        pooling="sum",
+        sigma=1 / 3,
+        gem_p=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [("vgg16", 512), ("squeezenet1_1", 512), ("resnet50", 2048), ("resnet101", 2048)],
+)
+def test_channels_are_the_presets(preset: str, expected: int) -> None:
+    assert channels(make_recipe(preset, "ab12")) == expected
+
+
+def test_options_go_on_top() -> None:
+    recipe = make_recipe(
+        "resnet50", "ab12", size=224, fit="pad", relu=False, pooling="gem", sigma=0.5, gem_p=4
+    )
+    assert (recipe.size, recipe.fit, recipe.relu) == (224, "pad", False)
+    assert (recipe.pooling, recipe.sigma, recipe.gem_p) == ("gem", 0.5, 4.0)
+
+
+def test_the_same_meaning_has_the_same_fingerprint() -> None:
+    spelled_out = make_recipe(
+        "vgg19", "ab12", size=586, fit="warp", relu=True, pooling="sum", centering=True, sigma=1 / 3
+    )
+    assert spelled_out.fingerprint == make_recipe("vgg19", "ab12").fingerprint
+    whole, fraction = (make_recipe("vgg19", "ab12", sigma=sigma) for sigma in (1, 1.0))
+    assert whole.fingerprint == fraction.fingerprint
+
+
+def test_max_pooling_has_no_prior() -> None:
+    recipe = make_recipe("vgg19", "ab12", pooling="max")
+    assert (recipe.sigma, recipe.gem_p) == (None, None)
+    assert make_recipe("vgg19", "ab12", pooling="max", centering=False) == recipe
+
+
+def test_gem_has_an_exponent_and_the_prior() -> None:
+    recipe = make_recipe("vgg19", "ab12", pooling="gem")
+    assert (recipe.sigma, recipe.gem_p) == (1 / 3, 3.0)
+
+
+def test_the_prior_can_be_left_out() -> None:
+    assert make_recipe("vgg19", "ab12", centering=False).sigma is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 31}, "size must be 32 to 4096 pixels, not 31"),
+        ({"size": 4097}, "size must be"),
+        ({"sigma": 0.0}, "sigma must be a positive number, not 0.0"),
+        ({"sigma": float("nan")}, "sigma must be"),
+        ({"pooling": "gem", "gem_p": -1.0}, "gem_p must be"),
+        ({"pooling": "gem", "gem_p": float("inf")}, "gem_p must be"),
+        ({"gem_p": 3.0}, "gem_p is the exponent of gem pooling"),
+        ({"centering": False, "sigma": 0.5}, "sigma is the centering prior's"),
+        ({"pooling": "max", "centering": True}, "max pooling takes no centering prior"),
+        ({"pooling": "max", "sigma": 0.5}, "max pooling takes no centering prior"),
+        ({"pooling": "mean"}, "unknown pooling 'mean': one of sum, max, gem"),
+        ({"fit": "crop"}, "unknown fit 'crop': one of warp, aspect, pad"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_recipe("vgg19", "ab12", **options)
+
+
+def test_an_unknown_preset_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="alexnet.*" + ", ".join(PRESETS)):
+        make_recipe("alexnet", "ab12")
+
+
+@pytest.mark.parametrize("module", ["recipes", "weights", "projection"])
+def test_torch_is_not_imported(module: str) -> None:
+    program = f"import sys, spocdb.features.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
