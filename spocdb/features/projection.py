@@ -76,7 +76,7 @@ def fit(
     if not centre:
         scatter = scatter + moments.count * np.outer(moments.mean, moments.mean)
     eigenvalues, eigenvectors = np.linalg.eigh(scatter)
-    _check_rank(eigenvalues, moments, dim)
+    _check_rank(eigenvalues, moments.count, dim)
     strongest, components = eigenvalues[: -dim - 1 : -1], eigenvectors[:, : -dim - 1 : -1].T
     added = regularisation * eigenvalues.mean()
     scale = np.sqrt((moments.count - 1) / (strongest + added)) if whiten else np.ones(dim)
@@ -143,14 +143,11 @@ def _check_count(count: int, dim: int) -> None:
         )
 
 
-def _check_rank(eigenvalues: Float64Array, moments: Moments, dim: int) -> None:
-    # Where all images are equal even the largest eigenvalue is only rounding.
-    sum_of_squares = np.trace(moments.scatter) + moments.count * (moments.mean @ moments.mean)
-    largest = max(eigenvalues[-1], RANK_TOLERANCE * sum_of_squares)
-    rank = int((eigenvalues > RANK_TOLERANCE * largest).sum())
+def _check_rank(eigenvalues: Float64Array, count: int, dim: int) -> None:
+    rank = int((eigenvalues > RANK_TOLERANCE * eigenvalues[-1]).sum())
     if rank < dim:
         raise NotEnoughSamples(
-            f"the {moments.count} images differ in only {rank} dimensions, not in {dim}: {_REMEDY}"
+            f"the {count} images differ in only {rank} dimensions, not in {dim}: {_REMEDY}"
         )
 
 
