@@ -6,6 +6,7 @@ Exit codes: 0 all went well; 1 an error, said in one line; 2 the command line ma
 
 import signal
 import sys
+import warnings
 from types import FrameType
 
 import typer
@@ -47,6 +48,8 @@ def main() -> None:
     """Run the command line; the one place where errors become a line and an exit code."""
     from spocdb.errors import SpocdbError
 
+    # What Pillow finds odd about a file's metadata is nothing a user could mend.
+    warnings.filterwarnings("ignore", module="PIL")
     # Like Ctrl-C: what is being written is finished, and the same command goes on later.
     signal.signal(signal.SIGTERM, _interrupt)
     try:

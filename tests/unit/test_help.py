@@ -1,0 +1,101 @@
+"""Every command says what it does, quickly, and stands in the documentation."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parents[2]
+APP = import_module("spocdb.cli").app
+
+ALL_HELP = """
+import sys
+from typer.main import get_command
+from importlib import import_module
+
+def show(command, path):
+    try:
+        command.main([*path, "--help"], prog_name="spocdb")
+    except SystemExit as exit:
+        assert exit.code == 0, path
+
+def visit(command, path=()):
+    show(root, path)
+    for name, inner in getattr(command, "commands", {}).items():
+        visit(inner, (*path, name))
+
+root = get_command(import_module("spocdb.cli").app)
+visit(root)
+print(sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield (full name, command) of every command that does something."""
+    command = command or typer.main.get_command(APP)
+    inner = getattr(command, "commands", {})
+    if not inner:
+        yield " ".join(("spocdb", *path)), command
+    for name, below in inner.items():
+        yield from commands(below, (*path, name))
+
+
+COMMANDS = dict(commands())
+
+
+@pytest.fixture(scope="module")
+def documentation() -> str:
+    files = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return "\n".join(file.read_text() for file in files)
+
+
+def test_no_command_is_missed() -> None:
+    assert {"spocdb ingest", "spocdb pca import", "spocdb db doctor"} <= COMMANDS.keys()
+    assert len(COMMANDS) >= 23
+
+
+def test_help_loads_nothing_heavy() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", ALL_HELP], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.count("Usage: spocdb") > len(COMMANDS)
+    loaded = run.stderr
+    assert "typer" in loaded
+    for name in ("torch", "torchvision", "numpy", "sqlalchemy", "psycopg", "alembic", "PIL"):
+        assert f"'{name}'" not in loaded
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_parameter_has_help(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    for parameter in command.params:
+        assert parameter.help, f"{name}: {parameter.name}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name: str, documentation: str) -> None:
+    assert re.search(rf"\b{name}\b", documentation)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_documented(name: str, documentation: str) -> None:
+    options = {
+        option
+        for parameter in COMMANDS[name].params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+        if option.startswith("--")
+    }
+    missing = {o for o in options if not re.search(rf"(?<![\w-]){o}(?![\w-])", documentation)}
+    assert missing == set()
+
+
+def test_the_exit_codes_are_documented(documentation: str) -> None:
+    for code in (0, 1, 2, 3, 130):
+        assert re.search(rf"\b{code}\b[^\n]*\b(done|error|usage|failures|interrupted)", documentation)
