@@ -20,7 +20,7 @@ class Display:
     """Shows how far an ingest is; `say` puts a line above the bar."""
 
     def __init__(self, paths: list[Path], recursive: bool) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, emoji=False)
         self._last: Progress | None = None
         self._said = time.monotonic()
         self._bar: Bar | None = None

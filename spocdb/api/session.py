@@ -29,12 +29,16 @@ class Session:
         self.settings = settings
         self.url = settings.database_url or embedded.start(settings.data_dir)
         self.connection = self.connect()
-        with engine.wrapped():
-            if settings.database_url is None and schema.current(self.connection) != schema.HEAD:
-                schema.upgrade(self.url)
-                self.connection.close()
-                self.connection = self.connect()
-            schema.check(self.connection)
+        try:
+            with engine.wrapped():
+                if settings.database_url is None and schema.current(self.connection) != schema.HEAD:
+                    schema.upgrade(self.url)
+                    self.connection.close()
+                    self.connection = self.connect()
+                schema.check(self.connection)
+        except BaseException:
+            self.connection.close()
+            raise
         self._extractors: dict[tuple[str, str, str], Extractor] = {}
 
     def connect(self) -> engine.Connection:

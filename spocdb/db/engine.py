@@ -25,6 +25,13 @@ RAISED: dict[str, type[SpocdbError]] = {
     "42939": ConfigError,
 }
 
+# The extension is found wherever it is installed, whatever the role's own search_path is.
+FIND_VECTOR = """
+SELECT set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''),
+                                           quote_ident(n.nspname)), false)
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
+"""
+
 
 def connect(url: str) -> Connection:
     """Open an autocommitting connection to `url`, anything libpq takes. Raises DatabaseError."""
@@ -36,15 +43,9 @@ def connect(url: str) -> Connection:
         raise DatabaseError(
             f"cannot reach the database: {_one_line(exc)}: check --db or SPOCDB_DATABASE_URL"
         ) from exc
-    if has_vector(connection):
+    if connection.execute(FIND_VECTOR).fetchone():
         register_vector(connection)
     return connection
-
-
-def has_vector(connection: Connection) -> bool:
-    """Tell whether the extension vector is installed in the database."""
-    found = connection.execute("SELECT to_regtype('vector') IS NOT NULL").fetchone()
-    return bool(found and found[0])
 
 
 @contextmanager
@@ -69,7 +70,7 @@ def one_row(connection: Connection, statement: Any, parameters: Any = None) -> T
 def _libpq_url(url: str) -> str:
     """Accept SQLAlchemy's spelling of a driver too."""
     scheme, separator, rest = url.partition("://")
-    return f"{scheme.split('+')[0]}{separator}{rest}"
+    return f"{scheme.split('+')[0]}{separator}{rest}" if separator else url
 
 
 def _one_line(exc: psycopg.Error) -> str:

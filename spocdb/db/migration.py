@@ -29,6 +29,9 @@ def prepare(connection: Connection | None) -> list[str]:
     """
     statements = ["CREATE SCHEMA IF NOT EXISTS spocdb"]
     schema = DEFAULT_VECTOR_SCHEMA
+    # Even IF NOT EXISTS asks for the right to create; a role may have been given just the schema.
+    if connection is not None and connection.dialect.has_schema(connection, "spocdb"):
+        statements = []
     if connection is not None:
         # Two programs that start on an empty database at once migrate it one after the other.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('spocdb.migrations'))"))

@@ -71,7 +71,7 @@ class Extractor:
         for indices in _same_shape(pixels):
             batch = torch.from_numpy(np.stack([pixels[i] for i in indices]))
             self._check_precision(batch[:1])
-            parts = [self._extract_halving(part) for part in batch.split(self._at_once)]
+            parts = [self._extract_halving(part) for part in torch.split(batch, self._at_once)]
             raw[indices] = torch.cat(parts).half().float().numpy()
         if not np.isfinite(raw).all():
             raise DescriptorError(

@@ -47,8 +47,9 @@ def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
 
     Raises ConfigError for a file that is no projection, or whose numbers were changed.
     """
+    read = _read_npz if _is_npz(file) else _read_safetensors
     try:
-        arrays, text = _read_npz(file) if _is_npz(file) else _read_safetensors(file)
+        arrays, text = read(file)
         about = json.loads(text)
         projection = Projection(
             **{name: arrays[name].astype(kind) for name, kind in ARRAYS.items()},
@@ -73,7 +74,8 @@ def _is_npz(file: Path) -> bool:
 
 
 def _read_npz(file: Path) -> tuple[dict[str, Any], str]:
-    with np.load(file, allow_pickle=False) as data:
+    # Opened here: NumPy leaves a file open that is no zip.
+    with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as data:
         return dict(data), str(data["about"])
 
 

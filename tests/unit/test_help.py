@@ -98,4 +98,6 @@ def test_every_option_is_documented(name: str, documentation: str) -> None:
 
 def test_the_exit_codes_are_documented(documentation: str) -> None:
     for code in (0, 1, 2, 3, 130):
-        assert re.search(rf"\b{code}\b[^\n]*\b(done|error|usage|failures|interrupted)", documentation)
+        assert re.search(
+            rf"\b{code}\b[^\n]*\b(done|error|usage|failures|interrupted)", documentation
+        )

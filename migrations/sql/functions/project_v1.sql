@@ -3,7 +3,8 @@ RETURNS vector
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = spocdb, @extschema:vector@, pg_temp
 AS $$
-    SELECT CASE p.kind WHEN 'raw' THEN l2_normalize(raw) ELSE (
+    -- The raw projection's mean is zero; subtracting it refuses a vector of another dimension.
+    SELECT CASE p.kind WHEN 'raw' THEN l2_normalize(raw - p.mean) ELSE (
         SELECT l2_normalize(
                    array_agg(-(c.component <#> centred.raw) * c.scale ORDER BY c.position)::vector)
         -- OFFSET 0 keeps the planner from subtracting the mean anew for every component.

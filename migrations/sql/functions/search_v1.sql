@@ -67,14 +67,14 @@ BEGIN
         old_ef := current_setting('hnsw.ef_search', true);
         old_scan := current_setting('hnsw.iterative_scan', true);
         PERFORM set_config('hnsw.ef_search', least(greatest(100, k), 1000)::text, true),
-                set_config('hnsw.iterative_scan',
-                           CASE WHEN method = 'hnsw' AND k <= 1000 THEN 'off' ELSE 'strict_order' END, true);
+                -- Goes on where filter or deletion left too few; otherwise it costs nothing.
+                set_config('hnsw.iterative_scan', 'strict_order', true);
         EXECUTE format(statement, operand) INTO ids, distances USING l2_normalize(query), k, filter;
         PERFORM set_config('hnsw.ef_search', coalesce(old_ef, '40'), true),
                 set_config('hnsw.iterative_scan', coalesce(old_scan, 'off'), true);
     END IF;
     -- The index gives up after hnsw.max_scan_tuples; k rows are promised if there are k.
-    IF method = 'exact' OR method = 'hnsw iterative' AND coalesce(cardinality(ids), 0) < k THEN
+    IF method = 'exact' OR coalesce(cardinality(ids), 0) < k THEN
         method := 'exact';
         EXECUTE format(statement, '1 + ' || operand) INTO ids, distances
         USING l2_normalize(query), k, filter;

@@ -1,5 +1,7 @@
 -- Collections first: their views and embedding tables are made at run time.
 SELECT spocdb.drop_collection(id) FROM spocdb.collections;
+-- A table whose deferred check is still to come cannot be altered.
+SET CONSTRAINTS ALL IMMEDIATE;
 
 DROP FUNCTION spocdb.similar(text, bigint, integer, jsonb, boolean);
 DROP FUNCTION spocdb.search(text, vector, integer, jsonb, boolean);

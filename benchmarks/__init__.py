@@ -1,0 +1,1 @@
+"""spocdb beside its peers: ratios within one run, since machines and their moods differ."""

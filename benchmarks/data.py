@@ -1,0 +1,70 @@
+"""What the benchmarks run on where no real data is given: made up, and the same every time."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from spocdb.db import batches, collections
+from spocdb.db.batches import Batch, NewDescriptor
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.features.recipes import make_recipe
+from spocdb.records import Float32Array, SourceFile
+
+CHANNELS = 512
+
+
+def make_photographs(folder: Path, n: int) -> Path:
+    """Write `n` JPEGs of 1024 x 768 with the detail of photographs."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        grain = rng.normal(0, 8, (768, 1024, 1))
+        pixels = np.asarray(coarse.resize((1024, 768), Image.Resampling.BICUBIC)) + grain
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{i:04}.jpg")
+    return folder
+
+
+def make_descriptors(n: int, members: int = 12) -> Float32Array:
+    """Return raw descriptors (n, 512): not negative, as after a ReLU, in groups of look-alikes.
+
+    Like those of photographs they lie on a surface of few dimensions, here 32, which a random
+    network bends into 512. Isotropic vectors would have no neighbours that are worth finding.
+    """
+    rng = np.random.default_rng(0)
+    groups = rng.normal(size=(-(-n // members), 32)).astype(np.float32)
+    points = np.repeat(groups, members, axis=0)[:n]
+    points += 0.35 * rng.normal(size=points.shape).astype(np.float32)
+    for shape in ((32, 256), (256, CHANNELS)):
+        points = np.maximum(points @ rng.normal(size=shape).astype(np.float32), 0)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points.astype(np.float16).astype(np.float32)
+
+
+def make_collection(connection: Connection, name: str) -> Collection:
+    """Make an empty collection for made-up descriptors."""
+    return collections.create(connection, name, make_recipe("squeezenet1_1", "0" * 64), CHANNELS)
+
+
+def in_batches(descriptors: Float32Array, name: str, size: int) -> Iterator[Batch]:
+    """Yield batches as an ingest writes them, of files and bytes that do not exist."""
+    for begin in range(0, len(descriptors), size):
+        images, new = [], {}
+        for i, descriptor in enumerate(descriptors[begin : begin + size], begin):
+            sha256 = hashlib.sha256(f"{name} {i}".encode()).digest()
+            images.append((SourceFile(f"/{name}/{i:08}.jpg", i, i), sha256))
+            new[sha256] = NewDescriptor(640, 480, descriptor)
+        yield Batch(images, new)
+
+
+def fill(
+    connection: Connection, collection: Collection, descriptors: Float32Array, size: int = 2000
+) -> None:
+    """Load descriptors into a collection that is embedded by its raw projection."""
+    batches.prepare(connection)
+    for batch in in_batches(descriptors, collection.name, size):
+        batches.write(connection, collection, batch, lambda _, raw: raw)

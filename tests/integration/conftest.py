@@ -1,0 +1,166 @@
+"""Collections of made-up descriptors: no image, no network, thousands of them in a second."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from spocdb import fit
+from spocdb.api import Database
+from spocdb.db import batches, collections, engine, indexes, projections
+from spocdb.db.collections import Collection
+from spocdb.features.projection import project
+from spocdb.features.recipes import make_recipe
+from spocdb.records import Float32Array, Recipe, SourceFile
+from spocdb.settings import from_environment
+
+Clustered = Callable[..., Float32Array]
+AddImages = Callable[..., Collection]
+
+
+@pytest.fixture(scope="session")
+def made_up() -> Recipe:
+    """Return the recipe of the made-up descriptors; nobody has its weights."""
+    return make_recipe("squeezenet1_1", hashlib.sha256(b"made up").hexdigest())
+
+
+@pytest.fixture(scope="session")
+def clustered() -> Clustered:
+    """Return a function that makes `n` descriptors around random centres, as photos are."""
+
+    def make(n: int, channels: int = 32, seed: int = 0) -> Float32Array:
+        rng = np.random.default_rng(seed)
+        centres = rng.normal(size=(max(n // 25, 2), channels))
+        rows = centres[rng.integers(len(centres), size=n)]
+        rows = rows + 0.5 * rng.normal(size=(n, channels))
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        # Half precision, as an extractor's are.
+        result: Float32Array = rows.astype(np.float16).astype(np.float32)
+        return result
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def add_images(made_up: Recipe) -> AddImages:
+    """Return a function that writes descriptors as the images of a collection, made if new.
+
+    Equal descriptors are equal contents; the names count up from `first`.
+    """
+
+    def add(
+        connection: engine.Connection,
+        raw: Float32Array,
+        name: str = "photos",
+        recipe: Recipe = made_up,
+        first: int = 0,
+    ) -> Collection:
+        found = collections.find(connection, name)
+        target = found or collections.create(connection, name, recipe, raw.shape[1])
+        load = cache(partial(projections.load, connection))
+        hashes = [hashlib.sha256(row.tobytes()).digest() for row in raw]
+        batch = batches.Batch(
+            images=[
+                (SourceFile(f"/{name}/{first + i:06d}.jpg", 1, 1), sha256)
+                for i, sha256 in enumerate(hashes)
+            ],
+            descriptors={
+                sha256: batches.NewDescriptor(4, 3, row)
+                for sha256, row in zip(hashes, raw, strict=True)
+            },
+        )
+        batches.prepare(connection)
+        batches.write(connection, target, batch, lambda id_, rows: project(rows, load(id_)))
+        return target
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def gallery_rows(clustered: Clustered) -> Float32Array:
+    """Return the descriptors (5000, 256) of the gallery."""
+    return clustered(5100, 256)[:5000]
+
+
+@pytest.fixture(scope="session")
+def gallery_queries(clustered: Clustered) -> Float32Array:
+    """Return the descriptors (100, 256) of images like those of the gallery, but not in it."""
+    return clustered(5100, 256)[5000:]
+
+
+@pytest.fixture(scope="session")
+def gallery_template(
+    server: str, template: str, gallery_rows: Float32Array, add_images: AddImages
+) -> Iterator[str]:
+    """Return a database with 5000 clustered images of 256 dimensions, both indexes built.
+
+    Projection 1 is the raw one, in half precision; 2 has 64 dimensions and is active.
+    """
+    name = "spocdb_gallery"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name}")
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        url = make_conninfo(server, dbname=name)
+        with engine.connect(url) as connection:
+            target = add_images(connection, gallery_rows)
+            connection.execute(
+                "UPDATE spocdb.images SET metadata = jsonb_build_object("
+                "'n', id, 'even', id % 2 = 0, 'shop', 'shop ' || id % 100)"
+            )
+            indexes.build(connection, target, target.active_projection_id)
+            number = fit.fit(connection, [target], 64)
+            fit.activate(connection, partial(engine.connect, url), target, number)
+        yield name
+        admin.execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def gallery_url(make_database: Callable[[str], str], gallery_template: str) -> str:
+    """Return the URL of a copy of the gallery."""
+    return make_database(gallery_template)
+
+
+@pytest.fixture
+def gallery(gallery_url: str, environment: dict[str, str]) -> Iterator[Database]:
+    """Return the API on a copy of the gallery."""
+    with Database(from_environment(gallery_url, environment)) as database:
+        yield database
+
+
+@pytest.fixture
+def other(
+    make_database: Callable[[str], str], template: str, environment: dict[str, str]
+) -> Iterator[Database]:
+    """Return the API on a second database."""
+    with Database(from_environment(make_database(template), environment)) as database:
+        yield database
+
+
+@pytest.fixture
+def role(server: str, url: str) -> Iterator[str]:
+    """Return the name of a role that may do nothing yet, and needs quoting."""
+    name = 'shop "web"'
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(name)))
+        admin.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(name)))
+        yield name
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(SQL("DROP OWNED BY {}").format(Identifier(name)))
+        admin.execute(SQL("DROP ROLE {}").format(Identifier(name)))
+
+
+def _plan(connection: engine.Connection, statement: str, parameters: Sequence[Any] = ()) -> str:
+    rows = connection.execute(f"EXPLAIN (COSTS OFF) {statement}", parameters)
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.fixture(scope="session")
+def plan() -> Callable[..., str]:
+    """Return a function that returns a statement's plan as text."""
+    return _plan

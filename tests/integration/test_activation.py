@@ -1,0 +1,292 @@
+"""Activation is one transaction: searches, ingests, rights and views live through it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import psycopg
+import pytest
+from pgvector import Vector
+from psycopg.sql import SQL, Identifier
+
+from spocdb.api import Database
+from spocdb.db import collections, embeddings, engine
+from spocdb.db.collections import Collection
+from spocdb.errors import DatabaseError, ProjectionNotFound
+from spocdb.records import Float32Array
+
+AddImages = Callable[..., Collection]
+Clustered = Callable[..., Float32Array]
+
+TABLES = "SELECT to_regclass('spocdb.embeddings_1_' || %s) IS NOT NULL"
+
+
+def count(db: Database, table: str) -> int:
+    row = db.connection.execute(SQL("SELECT count(*) FROM spocdb.{}").format(Identifier(table)))
+    return int((row.fetchone() or (0,))[0])
+
+
+@contextmanager
+def meanwhile(*tasks: Callable[[], None]) -> Iterator[None]:
+    """Run each task again and again, in a thread of its own, until the block ends.
+
+    Each has run once before the block begins and once more after it; what they raise, this raises.
+    """
+    done = threading.Event()
+    began = [threading.Event() for _ in tasks]
+
+    def repeat(task: Callable[[], None], first: threading.Event) -> None:
+        try:
+            while True:
+                is_last = done.is_set()
+                task()
+                first.set()
+                if is_last:
+                    return
+        finally:
+            first.set()
+
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        running = [pool.submit(repeat, *pair) for pair in zip(tasks, began, strict=True)]
+        try:
+            for event in began:
+                event.wait()
+            yield
+        finally:
+            done.set()
+        for future in running:
+            future.result()
+
+
+def test_searches_and_an_ingest_go_on_during_activation(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    rows = clustered(3000)
+    first = add_images(db.connection, rows[:600])
+    db.index.build("photos")
+    numbers = [1, db.pca.fit(dim=8), db.pca.fit(dim=16), db.pca.fit(dim=8, whiten=False)]
+    query = Vector(rows[0])
+    connections = [engine.connect(db.url) for _ in range(4)]
+    truth = {
+        str(h.id): h.path for h in db.similar(1, 599, exact=True)
+    }  # which image has which path never changes
+    written = 600
+
+    def search_by_view() -> None:
+        found = connections[0].execute(
+            "SELECT path, vector_dims(embedding) FROM spocdb.photos "
+            "ORDER BY embedding <#> spocdb.embed('photos', %s) LIMIT 10",
+            [query],
+        ).fetchall()
+        assert len(found) == 10
+        assert found[0][0] == "/photos/000000.jpg"
+        assert len({dim for _, dim in found}) == 1, "a mix of two projections"
+
+    def search_by_function() -> None:
+        found = connections[1].execute(
+            "SELECT id, path, distance FROM "
+            "spocdb.search('photos', spocdb.embed('photos', %s))",
+            [query],
+        ).fetchall()
+        assert len(found) == 10
+        assert found[0][1] == "/photos/000000.jpg"
+        assert found[0][2] == pytest.approx(0, abs=1e-3)
+        assert all(truth.get(str(id_), path) == path for id_, path, _ in found)
+
+    def search_by_id() -> None:
+        found = connections[2].execute("SELECT * FROM spocdb.similar('photos', 2, 5)").fetchall()
+        assert len(found) == 5
+
+    def ingest() -> None:
+        nonlocal written
+        if written < len(rows):
+            add_images(connections[3], rows[written : written + 20], first=written)
+            written += 20
+        else:
+            time.sleep(0.01)
+
+    with meanwhile(search_by_view, search_by_function, search_by_id, ingest):
+        for number in (*numbers[1:], *numbers):
+            db.pca.activate(number)
+    for connection in connections:
+        connection.close()
+    assert written > 640, "the ingest did not run meanwhile"
+    assert [count(db, f"embeddings_1_{number}") for number in numbers] == [written] * 4
+    assert count(db, "photos") == written
+    assert collections.get(db.connection, "photos").active_projection_id == numbers[-1]
+    # Each table holds what its projection makes of each image, whoever wrote it.
+    for number in numbers:
+        (worst,) = db.connection.execute(
+            SQL(
+                "SELECT min(-(e.embedding::vector <#> spocdb.project(d.descriptor::vector, {n}))) "
+                "FROM spocdb.{table} e JOIN spocdb.images i ON i.id = e.image_id "
+                "JOIN spocdb.descriptors d USING (sha256)"
+            ).format(n=number, table=Identifier(f"embeddings_1_{number}"))
+        ).fetchone() or (0,)
+        assert worst > 0.999
+    assert first.id == 1
+
+
+def test_images_that_are_replaced_while_a_table_is_filled_keep_the_new_embedding(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    rows = clustered(100)
+    target = add_images(db.connection, rows[:50])
+    embeddings.add(db.connection, target, number := db.pca.fit(dim=8))
+    with engine.connect(db.url) as reader, engine.connect(db.url) as writer:
+
+        def replace_first(raw: Float32Array) -> Float32Array:
+            # The reader has read every old descriptor by now, and nothing is written yet.
+            add_images(db.connection, rows[50:], first=0)
+            return np.zeros((len(raw), 8), np.float32)
+
+        filled = list(embeddings.fill(reader, writer, target, number, replace_first))
+    assert filled == [50]
+    assert count(db, f"embeddings_1_{number}") == 50
+    lengths = db.connection.execute(f"SELECT vector_norm(embedding) FROM spocdb.embeddings_1_{number}")
+    assert all(row[0] == pytest.approx(1, abs=1e-5) for row in lengths)
+
+
+def test_images_that_are_deleted_while_a_table_is_filled_stay_deleted(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    target = add_images(db.connection, clustered(50))
+    embeddings.add(db.connection, target, number := db.pca.fit(dim=8))
+    with engine.connect(db.url) as reader, engine.connect(db.url) as writer:
+
+        def delete_some(raw: Float32Array) -> Float32Array:
+            db.connection.execute("DELETE FROM spocdb.images WHERE id <= 10")
+            return np.zeros((len(raw), 8), np.float32)
+
+        list(embeddings.fill(reader, writer, target, number, delete_some))
+    assert count(db, f"embeddings_1_{number}") == 40
+    db.pca.activate(number)
+
+
+def test_an_activation_that_was_interrupted_goes_on(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    target = add_images(db.connection, clustered(100))
+    number = db.pca.fit(dim=8)
+    embeddings.add(db.connection, target, number)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="still lacks 100 images"):
+        db.connection.execute("SELECT spocdb.activate(1, %s)", [number])
+    with (
+        engine.connect(db.url) as reader,
+        engine.connect(db.url) as writer,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        for _ in embeddings.fill(
+            reader, writer, target, number, lambda raw: np.ones((len(raw), 8), np.float32)
+        ):
+            raise KeyboardInterrupt
+    said: list[str] = []
+    db.connection.execute(f"DELETE FROM spocdb.embeddings_1_{number} WHERE image_id <= 30")
+    db.pca.activate(number, say=said.append)
+    assert said[0] == f"projection {number}: 30 images embedded"
+    assert count(db, "photos") == 100
+
+
+def test_rollback_is_the_same_backwards_and_instant(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    add_images(db.connection, clustered(100))
+    with pytest.raises(ProjectionNotFound, match="photos has no projection to go back to"):
+        db.pca.rollback()
+    db.index.build("photos")
+    number = db.pca.fit(dim=8)
+    answers = {1: db.similar(1)}
+    db.pca.activate(number)
+    answers[number] = db.similar(1)
+    add_images(db.connection, clustered(10, seed=1), first=100)
+    assert answers[1] != answers[number]
+    for expected in (1, number, 1):
+        said: list[str] = []
+        assert db.pca.rollback(say=said.append) == expected
+        assert said == [], "nothing is built again"
+        assert count(db, "photos") == 110
+        assert {h.id for h in answers[expected]} & {h.id for h in db.similar(1, 20)}
+    db.pca.drop(number, "photos")
+    with pytest.raises(ProjectionNotFound, match="no projection to go back to"):
+        db.pca.rollback()
+
+
+def test_activating_the_active_one_again_keeps_the_way_back(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    add_images(db.connection, clustered(100))
+    db.pca.activate(number := db.pca.fit(dim=8))
+    db.pca.activate(number)
+    assert db.pca.rollback() == 1
+
+
+def test_rights_on_the_view_outlive_a_change_of_dimension(
+    db: Database, add_images: AddImages, clustered: Clustered, role: str
+) -> None:
+    add_images(db.connection, clustered(100))
+    grantee = Identifier(role)
+    for statement in (
+        "GRANT SELECT ON spocdb.photos TO {} WITH GRANT OPTION",
+        "GRANT DELETE ON spocdb.photos TO {}",
+        "GRANT SELECT ON spocdb.photos TO PUBLIC",
+    ):
+        db.connection.execute(SQL(statement).format(grantee))
+    acl = "SELECT relacl::text[] FROM pg_class WHERE oid = 'spocdb.photos'::regclass"
+    before = db.connection.execute(acl).fetchone()
+    assert before is not None
+    for number in (db.pca.fit(dim=8), 1):
+        db.pca.activate(number)
+        after = db.connection.execute(acl).fetchone()
+        assert after is not None
+        assert sorted(after[0]) == sorted(before[0])
+
+
+def test_the_view_gets_no_rights_that_were_taken_from_it(
+    db: Database, add_images: AddImages, clustered: Clustered, role: str
+) -> None:
+    grantee = Identifier(role)
+    default = "ALTER DEFAULT PRIVILEGES IN SCHEMA spocdb GRANT SELECT ON TABLES TO {}"
+    db.connection.execute(SQL(default).format(grantee))
+    add_images(db.connection, clustered(100))
+    db.connection.execute(SQL("REVOKE ALL ON spocdb.photos FROM {}").format(grantee))
+    db.pca.activate(db.pca.fit(dim=8))
+    row = db.connection.execute(
+        "SELECT has_table_privilege(%s, 'spocdb.photos', 'SELECT')", [role]
+    ).fetchone()
+    assert row == (False,)
+
+
+def test_a_view_on_the_view_survives_projections_of_one_dimension(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    add_images(db.connection, clustered(100))
+    first, second = db.pca.fit(dim=8), db.pca.fit(dim=8, whiten=False)
+    db.pca.activate(first)
+    db.connection.execute("CREATE VIEW shop AS SELECT path, embedding FROM spocdb.photos")
+    db.pca.activate(second)
+    row = db.connection.execute(
+        f"SELECT count(*) FROM shop s JOIN spocdb.images i USING (path) "
+        f"JOIN spocdb.embeddings_1_{second} e ON e.image_id = i.id AND e.embedding = s.embedding"
+    ).fetchone()
+    assert row == (100,)
+
+
+def test_a_view_on_the_view_blocks_another_dimension_and_all_stays_as_it_was(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    add_images(db.connection, clustered(100))
+    db.index.build("photos")
+    db.connection.execute("CREATE VIEW shop AS SELECT path, embedding FROM spocdb.photos")
+    before = db.similar(1)
+    number = db.pca.fit(dim=8)
+    with pytest.raises(DatabaseError) as caught:
+        db.pca.activate(number)
+    assert "view shop depends on view photos" in str(caught.value)
+    assert "CASCADE" not in str(caught.value), "that would not be what to do"
+    assert db.similar(1) == before
+    db.connection.execute("DROP VIEW shop")
+    db.pca.activate(number)
+    assert db.similar(1) != before

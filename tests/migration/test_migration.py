@@ -1,0 +1,249 @@
+"""The schema comes, goes and comes back the same, in a database that is not spocdb's alone."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from spocdb.api import Database
+from spocdb.db import batches, collections, engine, schema
+from spocdb.errors import DatabaseError, SchemaOutOfDate
+from spocdb.features.recipes import make_recipe
+from spocdb.records import SourceFile
+from spocdb.settings import from_environment
+
+Dump = Callable[..., str]
+Psql = Callable[..., "subprocess.CompletedProcess[str]"]
+
+APPLICATION = """
+CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('the shop''s own');
+CREATE TABLE images (id integer PRIMARY KEY, collections text);
+INSERT INTO images VALUES (1, 'theirs');
+CREATE VIEW projections AS SELECT * FROM images;
+CREATE FUNCTION search(text) RETURNS text LANGUAGE sql AS 'SELECT $1';
+"""
+
+
+@pytest.fixture
+def plain_role(server: str, empty_url: str) -> Iterator[str]:
+    """Return the name of a role without any attribute that owns the empty database."""
+    name = "spocdb_test_owner"
+    database = psycopg.conninfo.conninfo_to_dict(empty_url)["dbname"]
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"DROP ROLE IF EXISTS {name}")
+        admin.execute(f"CREATE ROLE {name} LOGIN")
+        statement = SQL("ALTER DATABASE {} OWNER TO {}")
+        admin.execute(statement.format(Identifier(str(database)), Identifier(name)))
+        yield name
+        admin.execute(statement.format(Identifier(str(database)), SQL("CURRENT_USER")))
+        with psycopg.connect(empty_url, autocommit=True) as connection:
+            connection.execute(f"DROP OWNED BY {name}")
+        admin.execute(f"DROP ROLE {name}")
+
+
+def use(url: str, environment: dict[str, str]) -> None:
+    """Do with a database whatever touches the extension: write, index, fit, activate, search."""
+    rng = np.random.default_rng(0)
+    raw = rng.normal(size=(60, 512)).astype(np.float16).astype(np.float32)
+    with Database(from_environment(url, environment)) as db:
+        recipe = make_recipe("squeezenet1_1", "0" * 64)
+        target = collections.create(db.connection, "photos", recipe, 512)
+        hashes = [bytes([i] * 32) for i in range(len(raw))]
+        batch = batches.Batch(
+            images=[(SourceFile(f"/{i}.jpg", 1, 1), sha) for i, sha in enumerate(hashes)],
+            descriptors={
+                sha: batches.NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)
+            },
+        )
+        batches.prepare(db.connection)
+        batches.write(db.connection, target, batch, lambda _, rows: rows)
+        assert db.index.build("photos") == 1
+        db.pca.activate(db.pca.fit("photos", dim=8), "photos")
+        db.index.build("photos", "halfvec")
+        first = db.connection.execute("SELECT min(id) FROM spocdb.photos").fetchone()
+        assert first is not None
+        assert len(db.similar(first[0], 5)) == 5
+
+
+def test_up_down_up_gives_equal_dumps(
+    empty_url: str, environment: dict[str, str], dump: Dump
+) -> None:
+    schema.upgrade(empty_url)
+    before = dump(empty_url)
+    assert "CREATE FUNCTION spocdb.search" in before
+    use(empty_url, environment)
+    schema.downgrade(empty_url, "base")
+    assert "CREATE FUNCTION" not in dump(empty_url)
+    assert dump(empty_url).count("CREATE TABLE") == 1  # alembic_version, now empty
+    schema.upgrade(empty_url)
+    assert dump(empty_url) == before
+
+
+def test_an_upgrade_of_the_newest_changes_nothing(url: str, dump: Dump) -> None:
+    before = dump(url)
+    schema.upgrade(url)
+    assert dump(url) == before
+
+
+def test_the_sql_for_a_dba_makes_what_the_upgrade_makes(
+    empty_url: str, url: str, spocdb: Psql, psql: Psql, dump: Dump
+) -> None:
+    shown = spocdb("db", "upgrade", "--sql")
+    assert shown.returncode == 0, shown.stderr
+    ran = psql(empty_url, shown.stdout)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert dump(empty_url) == dump(url)
+
+
+def test_an_applications_objects_are_left_alone(
+    empty_url: str, environment: dict[str, str], psql: Psql, dump: Dump
+) -> None:
+    psql(empty_url, APPLICATION + "CREATE EXTENSION vector").check_returncode()
+    before = dump(empty_url)
+    schema.upgrade(empty_url)
+    use(empty_url, environment)
+    assert dump(empty_url, "--exclude-schema=spocdb") == before
+    schema.downgrade(empty_url, "base")
+    assert dump(empty_url, "--exclude-schema=spocdb") == before
+
+
+def test_the_extension_may_live_in_another_schema(
+    empty_url: str, environment: dict[str, str], psql: Psql, dump: Dump
+) -> None:
+    # A schema that must be quoted, and that no search_path names.
+    psql(
+        empty_url, 'CREATE SCHEMA "Extensions"; CREATE EXTENSION vector SCHEMA "Extensions"'
+    ).check_returncode()
+    schema.upgrade(empty_url)
+    before = dump(empty_url)
+    use(empty_url, environment)
+    schema.downgrade(empty_url, "base")
+    schema.upgrade(empty_url)
+    assert dump(empty_url) == before
+
+
+def test_the_search_path_of_a_role_does_not_matter(
+    empty_url: str, environment: dict[str, str], psql: Psql
+) -> None:
+    psql(empty_url, "CREATE EXTENSION vector; CREATE SCHEMA app").check_returncode()
+    url = make_conninfo(empty_url, options="-c search_path=app")
+    schema.upgrade(url)
+    use(url, environment)
+
+
+def test_a_plain_role_that_owns_the_database_is_enough(
+    empty_url: str, plain_role: str, environment: dict[str, str], psql: Psql
+) -> None:
+    psql(empty_url, "CREATE EXTENSION vector").check_returncode()
+    url = make_conninfo(empty_url, user=plain_role)
+    schema.upgrade(url)
+    use(url, environment)
+    schema.downgrade(url, "base")
+
+
+def test_a_plain_role_that_owns_only_the_schema_is_enough(
+    server: str, empty_url: str, plain_role: str, environment: dict[str, str], psql: Psql
+) -> None:
+    database = psycopg.conninfo.conninfo_to_dict(empty_url)["dbname"]
+    psql(
+        empty_url,
+        f"ALTER DATABASE {database} OWNER TO CURRENT_USER; CREATE EXTENSION vector;"
+        f"CREATE SCHEMA spocdb AUTHORIZATION {plain_role}",
+    ).check_returncode()
+    url = make_conninfo(empty_url, user=plain_role)
+    schema.upgrade(url)
+    with Database(from_environment(url, environment)) as db:
+        assert db.collections() == []
+
+
+def test_a_role_that_may_not_create_the_extension_is_told_what_to_ask_for(
+    empty_url: str, plain_role: str, dump: Dump
+) -> None:
+    before = dump(empty_url)
+    with pytest.raises(DatabaseError, match="ask a superuser to run `CREATE EXTENSION vector`"):
+        schema.upgrade(make_conninfo(empty_url, user=plain_role))
+    assert dump(empty_url) == before
+
+
+def test_a_role_that_may_create_nothing_is_told_so(
+    empty_url: str, plain_role: str, psql: Psql, dump: Dump
+) -> None:
+    database = psycopg.conninfo.conninfo_to_dict(empty_url)["dbname"]
+    psql(
+        empty_url, f"ALTER DATABASE {database} OWNER TO CURRENT_USER; CREATE EXTENSION vector"
+    ).check_returncode()
+    before = dump(empty_url)
+    with pytest.raises(DatabaseError, match=r"^the migration failed: permission denied for"):
+        schema.upgrade(make_conninfo(empty_url, user=plain_role))
+    assert dump(empty_url) == before
+
+
+def test_two_programs_may_migrate_at_once(
+    empty_url: str, environment: dict[str, str], url: str, dump: Dump
+) -> None:
+    program = Path(sys.executable).with_name("spocdb")
+    command: list[Any] = [program, "db", "init", "--db", empty_url]
+    runs = [
+        subprocess.Popen(command, env=environment, text=True, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for run in runs:
+        assert (run.communicate(timeout=60)[1], run.returncode) == ("", 0)
+    assert dump(empty_url) == dump(url)
+
+
+@pytest.mark.parametrize(
+    ("revision", "message"),
+    [
+        ("0000", r"is at 0000, this program needs \d+: run `spocdb db upgrade`"),
+        ("9999", r"is at 9999, newer than this program \(\d+\): upgrade spocdb"),
+    ],
+)
+def test_another_revision_is_an_error_and_no_silent_migration(
+    url: str, environment: dict[str, str], dump: Dump, revision: str, message: str
+) -> None:
+    with engine.connect(url) as connection:
+        connection.execute("UPDATE spocdb.alembic_version SET version_num = %s", [revision])
+    before = dump(url)
+    with pytest.raises(SchemaOutOfDate, match=message):
+        Database(from_environment(url, environment))
+    assert dump(url) == before
+
+
+def test_a_foreign_database_without_the_schema_is_an_error(
+    empty_url: str, environment: dict[str, str], dump: Dump
+) -> None:
+    before = dump(empty_url)
+    with pytest.raises(SchemaOutOfDate, match="no schema spocdb yet: run `spocdb db init`"):
+        Database(from_environment(empty_url, environment))
+    assert dump(empty_url) == before
+
+
+def test_init_and_current_on_the_command_line(empty_url: str, spocdb: Psql) -> None:
+    assert spocdb("db", "current", "--db", empty_url).stdout == f"none (newest: {schema.HEAD})\n"
+    ran = spocdb("db", "init", "--db", empty_url)
+    assert (ran.returncode, ran.stdout) == (0, f"schema spocdb at {schema.HEAD}\n"), ran.stderr
+    shown = spocdb("db", "current", "--db", empty_url).stdout
+    assert shown == f"{schema.HEAD} (newest: {schema.HEAD})\n"
+
+
+def test_a_dump_can_be_restored(
+    url: str, empty_url: str, environment: dict[str, str], psql: Psql, dump: Dump
+) -> None:
+    use(url, environment)
+    psql(empty_url, dump(url)).check_returncode()
+    assert dump(empty_url) == dump(url)
+    with (
+        Database(from_environment(url, environment)) as original,
+        Database(from_environment(empty_url, environment)) as restored,
+    ):
+        assert restored.similar(7, 5) == original.similar(7, 5)
+        assert restored.similar(7, 5)[0].method == "hnsw"
