@@ -74,10 +74,11 @@ SELECT e.name, e.dim, e.recipe,
 FROM spocdb.extractors e ORDER BY e.name
 """
 
-# The id comes back whether the row is new or was there.
+FIND_EXTRACTOR = "SELECT id FROM spocdb.extractors WHERE fingerprint = %s"
+
 ADD_EXTRACTOR = """
-INSERT INTO spocdb.extractors (name, fingerprint, recipe, dim) VALUES (%s, %s, %s, %s)
-ON CONFLICT (fingerprint) DO UPDATE SET fingerprint = excluded.fingerprint
+INSERT INTO spocdb.extractors (name, fingerprint, recipe, dim)
+VALUES (%(name)s, %(fingerprint)s, %(recipe)s, %(dim)s)
 RETURNING id
 """
 
@@ -86,8 +87,11 @@ INSERT INTO spocdb.projections
     (extractor_id, kind, dim, mean, n_samples, settings, fitted_on, fingerprint)
 VALUES (%(extractor)s, 'raw', %(dim)s, array_fill(0::real, ARRAY[%(dim)s])::vector, 0, '{}', '{}',
         'raw')
-ON CONFLICT DO NOTHING
 """
+
+# Two programs that bring the same extractor at once do so one after the other. ON CONFLICT would do
+# too, but every attempt would use up a number, and projections go by theirs.
+LOCK_EXTRACTORS = "LOCK TABLE spocdb.extractors IN SHARE ROW EXCLUSIVE MODE"
 
 
 def find(connection: Connection, name: str) -> Collection | None:
@@ -127,8 +131,16 @@ def create(connection: Connection, name: str, recipe: Recipe, channels: int) -> 
 def add_extractor(connection: Connection, recipe: Recipe, channels: int) -> int:
     """Store an extractor, with its raw projection, unless it is there; return its id."""
     with connection.transaction():
-        parameters = [recipe.name, recipe.fingerprint, Jsonb(asdict(recipe)), channels]
-        extractor = int(one_row(connection, ADD_EXTRACTOR, parameters)[0])
+        connection.execute(LOCK_EXTRACTORS)
+        if found := connection.execute(FIND_EXTRACTOR, [recipe.fingerprint]).fetchone():
+            return int(found[0])
+        values = {
+            "name": recipe.name,
+            "fingerprint": recipe.fingerprint,
+            "recipe": Jsonb(asdict(recipe)),
+            "dim": channels,
+        }
+        extractor = int(one_row(connection, ADD_EXTRACTOR, values)[0])
         connection.execute(ADD_RAW_PROJECTION, {"extractor": extractor, "dim": channels})
     return extractor
 

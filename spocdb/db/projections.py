@@ -52,8 +52,11 @@ ADD = """
 INSERT INTO spocdb.projections
     (extractor_id, kind, dim, mean, n_samples, settings, fitted_on, fingerprint)
 VALUES (%s, 'pca', %s, %s, %s, %s, %s, %s)
-ON CONFLICT DO NOTHING RETURNING id
+RETURNING id
 """
+
+# One fit at a time is stored for an extractor, so that the same one is not stored twice.
+LOCK_EXTRACTOR = "SELECT FROM spocdb.extractors WHERE id = %s FOR NO KEY UPDATE"
 
 ADD_COMPONENT = """
 INSERT INTO spocdb.projection_components
@@ -79,24 +82,23 @@ def store(
 ) -> int:
     """Store a fitted projection and return its number; the same numbers are stored only once."""
     with connection.transaction():
-        row = connection.execute(
-            ADD,
-            [
-                extractor_id,
-                projection.dim,
-                Vector(projection.mean),
-                projection.n_samples,
-                Jsonb(projection.settings),
-                Jsonb(fitted_on),
-                projection.fingerprint,
-            ],
-        ).fetchone()
-        if row is None:
-            found = one_row(connection, FIND, [extractor_id, projection.fingerprint])
+        connection.execute(LOCK_EXTRACTOR, [extractor_id])
+        same = [extractor_id, projection.fingerprint]
+        if found := connection.execute(FIND, same).fetchone():
             return int(found[0])
+        values = [
+            extractor_id,
+            projection.dim,
+            Vector(projection.mean),
+            projection.n_samples,
+            Jsonb(projection.settings),
+            Jsonb(fitted_on),
+            projection.fingerprint,
+        ]
+        number = int(one_row(connection, ADD, values)[0])
         with connection.cursor() as cursor:
-            cursor.executemany(ADD_COMPONENT, list(_component_rows(int(row[0]), projection)))
-        return int(row[0])
+            cursor.executemany(ADD_COMPONENT, list(_component_rows(number, projection)))
+    return number
 
 
 def _component_rows(projection_id: int, projection: Projection) -> Iterator[tuple[Any, ...]]:

@@ -1,0 +1,123 @@
+"""The README's commands, run as they stand, in its order."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from spocdb.db import embedded
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Return the lines that a user types."""
+    lines = "".join(blocks("console")).splitlines()
+    assert all(line.startswith("$ ") for line in lines)
+    return [line.removeprefix("$ ") for line in lines]
+
+
+@pytest.fixture(scope="module")
+def torch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return torch's cache with VGG-19 as if it were downloaded: seeded random weights."""
+    import torch
+    from torchvision.models import VGG19_Weights, vgg19
+
+    home = tmp_path_factory.mktemp("torch")
+    (home / "hub" / "checkpoints").mkdir(parents=True)
+    name = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trunk = vgg19(weights=None).features.state_dict(prefix="features.")
+    torch.save(trunk, home / "hub" / "checkpoints" / name)
+    return home
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path, make_photos: Callable[..., Path], environment: dict[str, str], torch_home: Path
+) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Return a user's folder with pictures, and an environment with an embedded server."""
+    shutil.copy(make_photos(6, "images") / "0000.jpg", tmp_path / "query.jpg")
+    make_photos(12, "other-images", seed=1)
+    rows = [f"images/{i:04}.jpg,{'shoe' if i % 2 else 'hat'},2024" for i in range(6)]
+    (tmp_path / "images.csv").write_text("\n".join(["path,kind,year", *rows]))
+    with tempfile.TemporaryDirectory(prefix="spocdb-readme-") as folder:
+        programs = f"{BIN}:{embedded.psql(Path(folder)).parent}:{os.environ['PATH']}"
+        yield (
+            tmp_path,
+            environment
+            | {"SPOCDB_DATA_DIR": folder, "TORCH_HOME": str(torch_home), "PATH": programs},
+        )
+        embedded.stop(Path(folder))
+
+
+def test_every_command_of_the_readme_does_what_it_says(
+    home: tuple[Path, dict[str, str]],
+) -> None:
+    folder, environment = home
+    script = "\n".join(line for line in commands() if not line.startswith("make "))
+    done = subprocess.run(
+        ["bash", "-ex"],
+        input=script,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6 images: 6 new" in done.stderr
+    assert '"method": ' in done.stdout
+    assert (folder / "results.png").exists()
+    assert (folder / "variance.png").exists()
+    assert (folder / "pca.safetensors").exists()
+
+    (example,) = blocks("python")
+    answer = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert answer.stdout.splitlines()[0].endswith("0000.jpg")
+
+
+def test_the_two_commands_that_set_everything_up_are_in_the_makefile() -> None:
+    assert commands()[:2] == ["make demo", "make test"]
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"demo", "test"} <= set(targets)
+
+
+def test_the_demo_finds_what_it_knows_to_be_right(environment: dict[str, str]) -> None:
+    """Run what `make demo` runs; with random weights, where there are no others, it finds less."""
+    done = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"(\d+) of 70 right", done.stdout)
+    assert found and int(found[1]) >= 35
+    assert (ROOT / "demo" / "out" / "results.png").stat().st_size > 100_000
