@@ -26,7 +26,7 @@ def build(
     with options.open_database(db) as database:
         recall = database.index.build(collection, kinds[halfvec])  # type: ignore[arg-type]
     if recall is None:
-        talk("built; there is nothing to measure in an empty collection")
+        talk("built; without two images there is nothing to measure")
     else:
         print(f"recall@10 {recall:.4f}")
 

@@ -19,9 +19,7 @@ OPTIONS: dict[str, Any] = {
 if context.is_offline_mode():
     # The default parameter style would print every % twice.
     style = {"paramstyle": "named"}
-    context.configure(
-        dialect_name="postgresql", dialect_opts=style, literal_binds=True, **OPTIONS
-    )
+    context.configure(dialect_name="postgresql", dialect_opts=style, literal_binds=True, **OPTIONS)
     with context.begin_transaction():
         for statement in prepare(None):
             context.execute(statement)

@@ -61,6 +61,7 @@ class Intake:
     # stored from when it is handed over for writing until the database says so itself.
     _open: dict[bytes, Work] = field(default_factory=dict)
     _being_written: set[bytes] = field(default_factory=set)
+    _stored: set[bytes] = field(default_factory=set)
 
     def works(self, files: Iterable[SourceFile]) -> Iterator[Work]:
         """Yield the works that the changed ones among `files` make, decoded or failed."""
@@ -78,6 +79,8 @@ class Intake:
     def written(self, hashes: set[bytes]) -> None:
         """Take note that the database knows these contents from now on."""
         self._being_written -= hashes
+        # The chunk in hand was asked about before.
+        self._stored |= hashes
 
     def _changed(self, files: Iterable[SourceFile]) -> Iterator[SourceFile]:
         for chunk in _chunks(files, FILES_ASKED):
@@ -92,12 +95,12 @@ class Intake:
     def _distinct(self, works: Iterable[Work]) -> Iterator[Work]:
         for chunk in _chunks(works, CONTENTS_ASKED):
             hashes = {w.sha256 for w in chunk if not w.error}
-            stored = images.known(self.connection, self.collection.extractor_id, hashes)
+            self._stored = images.known(self.connection, self.collection.extractor_id, hashes)
             for work in chunk:
                 if open_work := self._open.get(work.sha256):
                     open_work.files += work.files
                     continue
-                work.is_known = work.sha256 in stored or work.sha256 in self._being_written
+                work.is_known = work.sha256 in self._stored | self._being_written
                 if not work.error and not work.is_known:
                     self._open[work.sha256] = work
                 yield work

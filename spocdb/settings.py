@@ -60,6 +60,6 @@ def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name, "")
     if not text:
         return default
-    if not text.isdigit() or int(text) == 0:
+    if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"{name} must be a positive whole number, not {text!r}")
     return int(text)

@@ -62,7 +62,12 @@ def server() -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="spocdb-test-") as folder:
         try:
-            yield embedded.start(Path(folder))
+            url = embedded.start(Path(folder))
+            with psycopg.connect(url, autocommit=True) as admin:
+                # Nothing here outlives the session, so nothing need survive a power failure.
+                admin.execute("ALTER SYSTEM SET fsync = off")
+                admin.execute("SELECT pg_reload_conf()")
+            yield url
         finally:
             embedded.stop(Path(folder))
 

@@ -22,7 +22,7 @@ from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted, choose
 from spocdb.images.metadata import read_metadata
-from spocdb.images.sources import walk
+from spocdb.images.sources import is_there, walk
 from spocdb.progress import Progress
 from spocdb.records import Crop, Recipe, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
@@ -81,12 +81,15 @@ class Database(AbstractContextManager["Database"]):
         """
         roots = [Path(os.path.abspath(path)) for path in paths]
         files = walk(roots, recursive)
-        found = collections.find(self.connection, collection)
+        find = collections.find if paths else collections.get
+        found = find(self.connection, collection)
         wanted = Wanted(extractor, Path(weights) if weights else None, recipe)
         chosen = self._choose(wanted, found)
         if metadata is not None:
             images.stage_metadata(self.connection, read_metadata(Path(metadata), roots))
-        target = found or collections.create(self.connection, collection, chosen, channels(chosen))
+        target = found or self._create(collection, chosen, device, precision)
+        if target.recipe != chosen:
+            self._choose(wanted, target)  # another process made it in this moment: says why not
         if retry_failed and not paths:
             files = _as_they_are_now(runs.failed_files(self.connection, target))
         progress = ingesting.ingest(
@@ -193,6 +196,14 @@ class Database(AbstractContextManager["Database"]):
         """List the extractors that the database knows."""
         return collections.extractor_summaries(self.connection)
 
+    def _create(
+        self, name: str, recipe: Recipe, device: str, precision: "Precision"
+    ) -> Collection:
+        if all(recipe != e.recipe for e in self.extractors()):
+            # Weights that do not fit must not become a collection's extractor for good.
+            self.session.extractor(recipe, device, precision)
+        return collections.create(self.connection, name, recipe, channels(recipe))
+
     def _choose(self, wanted: Wanted, found: Collection | None) -> Recipe:
         known = [e.recipe for e in self.extractors()]
         return choose(wanted, found.recipe if found else None, known, self.settings.cache_dir)
@@ -208,7 +219,7 @@ class Database(AbstractContextManager["Database"]):
         return images.prune(
             self.connection,
             target,
-            lambda path: (path.startswith(inside) or path in exact) and not os.path.lexists(path),
+            lambda path: (path.startswith(inside) or path in exact) and not is_there(path),
         )
 
 

@@ -17,7 +17,7 @@ class Index:
     ) -> float | None:
         """Build the active index of a collection anew; return its measured recall@10.
 
-        None for an empty collection. `index_type` "halfvec" halves its size.
+        None for a collection without two images. `index_type` "halfvec" halves its size.
         """
         target = collections.get(self._session.connection, collection)
         indexes.build(self._session.connection, target, target.active_projection_id, index_type)
@@ -25,5 +25,7 @@ class Index:
 
     @engine.wrapped()
     def status(self, collection: str | None = None) -> list[IndexStatus]:
-        """List the embedding tables and their indexes."""
+        """List the embedding tables and their indexes, of one collection or of all."""
+        if collection is not None:
+            collections.get(self._session.connection, collection)
         return indexes.status(self._session.connection, collection)

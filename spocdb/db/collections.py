@@ -121,10 +121,15 @@ def get(connection: Connection, name: str | None) -> Collection:
 
 
 def create(connection: Connection, name: str, recipe: Recipe, channels: int) -> Collection:
-    """Make an empty collection, and its extractor if new. Raises ConfigError for a taken name."""
+    """Make an empty collection, and its extractor if new; one of this name is returned as it is.
+
+    Raises ConfigError for a name that cannot be.
+    """
     with connection.transaction():
+        # Also the lock behind which no other process makes the same collection.
         extractor = add_extractor(connection, recipe, channels)
-        connection.execute("SELECT spocdb.create_collection(%s, %s)", [name, extractor])
+        if find(connection, name) is None:
+            connection.execute("SELECT spocdb.create_collection(%s, %s)", [name, extractor])
     return get(connection, name)
 
 

@@ -1,5 +1,6 @@
 """What can be wrong with a server, found before it hurts, each with what to do."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,7 +45,11 @@ def refuse_old_server(connection: Connection) -> None:
 
 
 def _server(connection: Connection) -> Finding:
-    version = connection.info.server_version // 10000
+    return judge_server(connection.info.server_version // 10000)
+
+
+def judge_server(version: int) -> Finding:
+    """Judge a major version of PostgreSQL."""
     if version < OLDEST_SERVER:
         return Finding(
             "error",
@@ -65,9 +70,13 @@ def _vector(connection: Connection) -> Finding:
             "pgvector is not on this server",
             "install the package pgvector beside PostgreSQL",
         )
-    version = row[1] or row[0]
-    numbers = tuple(int(part) for part in version.split("."))
-    what = f"pgvector {version}" + ("" if row[1] else " (available, not yet created)")
+    return judge_vector(row[1] or row[0], is_created=row[1] is not None)
+
+
+def judge_vector(version: str, *, is_created: bool) -> Finding:
+    """Judge a version of pgvector."""
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    what = f"pgvector {version}" + ("" if is_created else " (available, not yet created)")
     update = "install a newer pgvector, then run `ALTER EXTENSION vector UPDATE`"
     if numbers < OLDEST_VECTOR:
         return Finding("error", what, f"spocdb needs 0.8.0 or newer: {update}")
@@ -84,13 +93,14 @@ def _schema(connection: Connection) -> Finding:
         return Finding("ok", f"schema spocdb at {found}")
     if found is None:
         return Finding("warning", "no schema spocdb yet", "run `spocdb db init`")
-    return Finding("error", f"schema spocdb at {found}, not {HEAD}", "run `spocdb db upgrade`")
+    advice = "run `spocdb db upgrade`" if found < HEAD else "it is newer: upgrade spocdb"
+    return Finding("error", f"schema spocdb at {found}, not {HEAD}", advice)
 
 
 def _rights(connection: Connection) -> Finding:
     role, database, may_create, may_extend = one_row(
         connection,
-        "SELECT current_user, current_database(), "
+        "SELECT quote_ident(current_user), quote_ident(current_database()), "
         "CASE WHEN to_regnamespace('spocdb') IS NULL "
         "     THEN has_database_privilege(current_database(), 'CREATE') "
         "     ELSE has_schema_privilege('spocdb', 'CREATE') END, "

@@ -22,6 +22,7 @@ Connection = psycopg.Connection[TupleRow]
 RAISED: dict[str, type[SpocdbError]] = {
     "42704": CollectionNotFound,
     "P0002": ImageNotFound,
+    "42602": ConfigError,
     "42939": ConfigError,
 }
 
@@ -55,9 +56,12 @@ def wrapped() -> Iterator[None]:
         yield
     except psycopg.Error as exc:
         kind = RAISED.get(exc.sqlstate or "", DatabaseError)
-        lost = isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None
+        # The connection broke, or the server says that it is shutting down (class 57P).
+        lost = isinstance(exc, psycopg.OperationalError) and (exc.sqlstate or "57P")[:3] == "57P"
         prefix = "lost the database, run the same command again: " if lost else ""
         raise kind(prefix + _one_line(exc)) from exc
+    except UnicodeEncodeError as exc:
+        raise ConfigError(f"{exc.object!r} is not UTF-8, as a name or a value must be") from exc
 
 
 def one_row(connection: Connection, statement: Any, parameters: Any = None) -> TupleRow:
@@ -74,5 +78,9 @@ def _libpq_url(url: str) -> str:
 
 
 def _one_line(exc: psycopg.Error) -> str:
-    parts = [exc.diag.message_primary or str(exc).strip().replace("\n", " "), exc.diag.message_hint]
-    return ": ".join(part for part in parts if part)
+    advice = exc.diag.message_hint
+    if isinstance(exc, psycopg.errors.DependentObjectsStillExist):
+        # PostgreSQL advises CASCADE, which spocdb does not offer.
+        advice = f"{exc.diag.message_detail}: drop what depends on it first"
+    parts = [exc.diag.message_primary or str(exc), advice]
+    return ": ".join(part.strip().replace("\n", ", ") for part in parts if part)

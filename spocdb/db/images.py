@@ -33,6 +33,10 @@ SELECT id, path FROM spocdb.images
 WHERE collection_id = %s AND id > %s ORDER BY id LIMIT 1000
 """
 
+FAILED = "SELECT path FROM spocdb.failures WHERE collection_id = %s"
+
+FORGET_FAILURES = "DELETE FROM spocdb.failures WHERE collection_id = %s AND path = ANY(%s)"
+
 CREATE_METADATA = """
 CREATE TEMP TABLE IF NOT EXISTS incoming_metadata (path text, metadata jsonb);
 TRUNCATE incoming_metadata
@@ -90,13 +94,18 @@ def path(connection: Connection, collection: Collection, id: int) -> Path:
 
 
 def prune(connection: Connection, collection: Collection, is_gone: Callable[[str], bool]) -> int:
-    """Delete the images whose path `is_gone`; return how many. A thousand rows at a time."""
+    """Delete the images whose path `is_gone`, and such failures; return how many images.
+
+    A thousand rows at a time.
+    """
     n_deleted, last = 0, 0
     while rows := connection.execute(FILES, [collection.id, last]).fetchall():
         last = rows[-1][0]
         gone = [id_ for id_, path in rows if is_gone(path)]
         connection.execute("DELETE FROM spocdb.images WHERE id = ANY(%s)", [gone])
         n_deleted += len(gone)
+    failed = [row[0] for row in connection.execute(FAILED, [collection.id])]
+    connection.execute(FORGET_FAILURES, [collection.id, [path for path in failed if is_gone(path)]])
     return n_deleted
 
 

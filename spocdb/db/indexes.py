@@ -1,5 +1,8 @@
 """The HNSW index of an embedding table: built after the load, measured against an exact scan."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +27,10 @@ MOST_BUILD_MEMORY = 4 * 1024**3
 
 RECALL_K = 10
 RECALL_QUERIES = 100
+# Of images at one distance any may be among the nearest.
+TIE = 1e-6
+
+SECONDS_BETWEEN_TRIES = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,16 @@ ORDER BY c.name, t.projection_id
 
 LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE"
 
+SET_INDEX_TYPE = """
+UPDATE spocdb.embedding_tables SET index_type = %s, recall = NULL, recall_settings = NULL
+WHERE collection_id = %s AND projection_id = %s
+"""
+
+# Asked of the database: another one may have become the active one during the build.
+REFRESH_VIEW = """
+SELECT spocdb.refresh_view(id) FROM spocdb.collections WHERE id = %s AND active_projection_id = %s
+"""
+
 # As many of the collection's own embeddings, spread evenly, each looked up with and without index.
 QUERIES = """
 SELECT image_id FROM (
@@ -85,32 +102,42 @@ def build(
     """
     table, column = table_of(connection, collection, projection_id)
     dim = int(column.partition("(")[2].rstrip(")"))
-    kind = _index_type(connection, collection, projection_id, index_type)
-    analyze(connection, collection, projection_id)
-    _raise_memory(connection, table, dim)
     new = f"{table}_hnsw_new"
-    # What an interrupted build left behind is invalid and only costs.
-    connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(new)))
-    _create(connection, table, new, kind, dim)
-    with connection.transaction():
-        connection.execute(
-            "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE", [collection.id]
-        )
-        connection.execute(
-            SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(f"{table}_hnsw"))
-        )
-        connection.execute(
-            SQL("ALTER INDEX spocdb.{} RENAME TO {}").format(
-                Identifier(new), Identifier(f"{table}_hnsw")
-            )
-        )
-        connection.execute(
-            "UPDATE spocdb.embedding_tables SET index_type = %s, recall = NULL "
-            "WHERE collection_id = %s AND projection_id = %s",
-            [kind, collection.id, projection_id],
-        )
-        if projection_id == collection.active_projection_id:
-            connection.execute("SELECT spocdb.refresh_view(%s)", [collection.id])
+    with _alone(connection, table):
+        kind = _index_type(connection, collection, projection_id, index_type)
+        analyze(connection, collection, projection_id)
+        _raise_memory(connection, table, dim)
+        # What an interrupted build left behind is invalid and only costs.
+        connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(new)))
+        _create(connection, table, new, kind, dim)
+        with connection.transaction():
+            _put_in_place(connection, collection, projection_id, table, kind)
+
+
+@contextmanager
+def _alone(connection: Connection, table: str) -> Iterator[None]:
+    """Let no other session build an index of the table meanwhile."""
+    key = [f"spocdb.{table}"]
+    # Asked again and again: a session that sat waiting in pg_advisory_lock would hold a snapshot,
+    # and the other's CREATE INDEX CONCURRENTLY waits for snapshots.
+    while not one_row(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)[0]:
+        time.sleep(SECONDS_BETWEEN_TRIES)
+    try:
+        yield
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
+
+
+def _put_in_place(
+    connection: Connection, collection: Collection, projection_id: int, table: str, kind: IndexType
+) -> None:
+    name, new = Identifier(f"{table}_hnsw"), Identifier(f"{table}_hnsw_new")
+    connection.execute(LOCK, [collection.id])
+    connection.execute(SET_INDEX_TYPE, [kind, collection.id, projection_id])
+    # The view before the table, as a search locks them: the other way round is a deadlock.
+    connection.execute(REFRESH_VIEW, [collection.id, projection_id])
+    connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(name))
+    connection.execute(SQL("ALTER INDEX spocdb.{} RENAME TO {}").format(new, name))
 
 
 def exists(connection: Connection, collection: Collection, projection_id: int) -> bool:
@@ -179,16 +206,18 @@ def _create(connection: Connection, table: str, name: str, kind: IndexType, dim:
 def measure_recall(connection: Connection, collection: Collection) -> float | None:
     """Measure recall@10 of the active index against an exact scan, and store it.
 
-    Returns None for an empty collection.
+    Returns None for a collection without two images.
     """
     table, _ = table_of(connection, collection, collection.active_projection_id)
     query = SQL(QUERIES).format(table=Identifier(table), queries=SqlLiteral(RECALL_QUERIES))
     ids = [row[0] for row in connection.execute(query, [])]
-    if not ids:
-        return None
     found = [_nearest(connection, collection, id_, exact=False) for id_ in ids]
     truth = [_nearest(connection, collection, id_, exact=True) for id_ in ids]
-    recall = sum(len(f & t) for f, t in zip(found, truth, strict=True)) / sum(map(len, truth))
+    wanted = sum(map(len, truth))
+    if not wanted:
+        return None
+    pairs = zip(found, truth, strict=True)
+    recall = sum(sum(d <= t[-1] + TIE for d in f) for f, t in pairs) / wanted
     connection.execute(
         "UPDATE spocdb.embedding_tables SET recall = %s, recall_settings = %s "
         "WHERE collection_id = %s AND projection_id = %s",
@@ -202,9 +231,11 @@ def measure_recall(connection: Connection, collection: Collection) -> float | No
     return recall
 
 
-def _nearest(connection: Connection, collection: Collection, id_: int, *, exact: bool) -> set[int]:
+def _nearest(
+    connection: Connection, collection: Collection, id_: int, *, exact: bool
+) -> list[float]:
     rows = connection.execute(
-        "SELECT id FROM spocdb.similar(%s, %s, %s, exact => %s)",
+        "SELECT distance FROM spocdb.similar(%s, %s, %s, exact => %s)",
         [collection.name, id_, RECALL_K, exact],
     )
-    return {row[0] for row in rows}
+    return [row[0] for row in rows]

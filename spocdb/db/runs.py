@@ -36,7 +36,8 @@ UPDATE spocdb.runs r SET status = 'interrupted', finished_at = now()
 WHERE r.collection_id = %s AND r.status = 'running' AND NOT EXISTS (
     SELECT FROM pg_locks l
     WHERE l.locktype = 'advisory' AND l.objid = r.id::integer::oid
-      AND l.classid = (hashtext('spocdb.runs')::bigint & 4294967295)::oid)
+      AND l.classid = (hashtext('spocdb.runs')::bigint & 4294967295)::oid
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
 
 END = "UPDATE spocdb.runs SET status = %s, finished_at = now(), summary = %s WHERE id = %s"

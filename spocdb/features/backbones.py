@@ -1,6 +1,7 @@
 """torchvision's networks, cut after the layer that a recipe names."""
 
 from collections.abc import Mapping
+from threading import Lock
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +21,19 @@ _CUTS = {
 }
 
 
+_TRACING = Lock()
+
+
 class Trunk(nn.Module):
     """A network up to one layer: normalised RGB (N, 3, H, W) -> feature map (N, C, h, w)."""
 
     def __init__(self, network: nn.Module, node: str) -> None:
         super().__init__()
-        self.layers = create_feature_extractor(network, {node: "map"}, suppress_diff_warning=True)
+        # torch.fx patches torch itself while it traces.
+        with _TRACING:
+            self.layers = create_feature_extractor(
+                network, {node: "map"}, suppress_diff_warning=True
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         feature_map: Tensor = self.layers(images)["map"]

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from spocdb.errors import ConfigError
 
 Row = tuple[str, dict[str, Any]]
+
+# As JSON escapes it; behind a backslash that is escaped itself, u0000 is plain text.
+ZERO_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def read_metadata(file: Path, roots: Sequence[Path] = ()) -> Iterator[Row]:
@@ -25,11 +29,11 @@ def read_metadata(file: Path, roots: Sequence[Path] = ()) -> Iterator[Row]:
     folders = [file.absolute().parent, *roots]
     try:
         for line, row in readers[file.suffix.lower()](file):
+            if problem := _problem(row):
+                raise ConfigError(f"{file}, line {line}: {problem}, which PostgreSQL cannot hold")
             path = row.pop("path", None)
             if not isinstance(path, str) or not path:
                 raise ConfigError(f"{file}, line {line}: no `path`, which says whose row it is")
-            if "\\u0000" in json.dumps(row):
-                raise ConfigError(f"{file}, line {line}: a zero byte, which PostgreSQL cannot hold")
             yield _absolute(path, folders), row
     except OSError as exc:
         raise ConfigError(f"cannot read {file}: {exc.strerror}") from exc
@@ -41,7 +45,7 @@ def parse_value(text: str) -> Any:
     """Return a number, a truth value or a text: what the text is as JSON, or itself."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     is_plain = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
     return value if is_plain else text
@@ -64,7 +68,8 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     },
                 )
         except csv.Error as exc:
-            raise ConfigError(f"{file}, line {reader.line_num}: {exc}") from exc
+            # DictReader's own count stands at the last row that was right.
+            raise ConfigError(f"{file}, line {reader.reader.line_num}: {exc}") from exc
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -74,7 +79,7 @@ def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 continue
             try:
                 row = json.loads(line, parse_constant=_refuse)
-            except ValueError as exc:
+            except (ValueError, RecursionError) as exc:
                 raise ConfigError(f"{file}, line {number}: {exc}") from exc
             if not isinstance(row, dict):
                 raise ConfigError(f"{file}, line {number}: not an object")
@@ -83,6 +88,19 @@ def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _problem(row: dict[str, Any]) -> str | None:
+    try:
+        text = json.dumps(row, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        return "half a surrogate pair"
+    except ValueError:
+        return "an infinite number"
+    except RecursionError:
+        return "too deep a nesting"
+    return "a zero byte" if ZERO_BYTE.search(text) else None
 
 
 def _absolute(path: str, folders: Sequence[Path]) -> str:

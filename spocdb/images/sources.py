@@ -1,6 +1,7 @@
 """Find image files under the given paths, and read them."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def storable(path: str) -> bool:
 def printable(path: str) -> str:
     r"""Return a path with every byte that is not UTF-8 written out, as in `caf\udce9.jpg`."""
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_there(path: str) -> bool:
+    """Tell whether there is a file, or a link to nothing, at a path as `printable` writes it."""
+    on_disk = re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda byte: chr(int(byte[1], 16)), path)
+    return os.path.lexists(path) or os.path.lexists(on_disk)
 
 
 def _walk(roots: list[str], recursive: bool) -> Iterator[SourceFile]:

@@ -1,6 +1,7 @@
 """Collections of made-up descriptors: no image, no network, thousands of them in a second."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
@@ -164,3 +165,22 @@ def _plan(connection: engine.Connection, statement: str, parameters: Sequence[An
 def plan() -> Callable[..., str]:
     """Return a function that returns a statement's plan as text."""
     return _plan
+
+
+def _wait_for_lock(connection: engine.Connection, n: int = 1) -> None:
+    """Wait until `n` sessions of this database wait for a lock."""
+    for _ in range(600):
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+        if row == (n,):
+            return
+        time.sleep(0.02)
+    pytest.fail(f"there never were {n} sessions waiting")
+
+
+@pytest.fixture(scope="session")
+def wait_for_lock() -> Callable[..., None]:
+    """Return a function that waits until some session has come to wait for a lock."""
+    return _wait_for_lock

@@ -64,7 +64,7 @@ def meanwhile(*tasks: Callable[[], None]) -> Iterator[None]:
 def test_searches_and_an_ingest_go_on_during_activation(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
-    rows = clustered(3000)
+    rows = clustered(2000)
     first = add_images(db.connection, rows[:600])
     db.index.build("photos")
     numbers = [1, db.pca.fit(dim=8), db.pca.fit(dim=16), db.pca.fit(dim=8, whiten=False)]
@@ -76,21 +76,29 @@ def test_searches_and_an_ingest_go_on_during_activation(
     written = 600
 
     def search_by_view() -> None:
-        found = connections[0].execute(
-            "SELECT path, vector_dims(embedding) FROM spocdb.photos "
-            "ORDER BY embedding <#> spocdb.embed('photos', %s) LIMIT 10",
-            [query],
-        ).fetchall()
+        found = (
+            connections[0]
+            .execute(
+                "SELECT path, vector_dims(embedding) FROM spocdb.photos "
+                "ORDER BY embedding <#> spocdb.embed('photos', %s) LIMIT 10",
+                [query],
+            )
+            .fetchall()
+        )
         assert len(found) == 10
         assert found[0][0] == "/photos/000000.jpg"
         assert len({dim for _, dim in found}) == 1, "a mix of two projections"
 
     def search_by_function() -> None:
-        found = connections[1].execute(
-            "SELECT id, path, distance FROM "
-            "spocdb.search('photos', spocdb.embed('photos', %s))",
-            [query],
-        ).fetchall()
+        found = (
+            connections[1]
+            .execute(
+                "SELECT id, path, distance FROM "
+                "spocdb.search('photos', spocdb.embed('photos', %s))",
+                [query],
+            )
+            .fetchall()
+        )
         assert len(found) == 10
         assert found[0][1] == "/photos/000000.jpg"
         assert found[0][2] == pytest.approx(0, abs=1e-3)
@@ -146,7 +154,9 @@ def test_images_that_are_replaced_while_a_table_is_filled_keep_the_new_embedding
         filled = list(embeddings.fill(reader, writer, target, number, replace_first))
     assert filled == [50]
     assert count(db, f"embeddings_1_{number}") == 50
-    lengths = db.connection.execute(f"SELECT vector_norm(embedding) FROM spocdb.embeddings_1_{number}")
+    lengths = db.connection.execute(
+        f"SELECT vector_norm(embedding) FROM spocdb.embeddings_1_{number}"
+    )
     assert all(row[0] == pytest.approx(1, abs=1e-5) for row in lengths)
 
 

@@ -49,7 +49,10 @@ def overwrite_unseen(file: Path, content: bytes) -> None:
 
 @contextmanager
 def network(before: Callable[[int], None] = lambda n: None) -> Iterator[list[int]]:
-    """Note the size of each batch that enters a network; call `before` with the batch's number."""
+    """Note the size of each batch that enters a network; call `before` with the batch's number.
+
+    Of float32's only: "auto" runs the first image twice more, to see what bfloat16 makes of it.
+    """
     sizes: list[int] = []
 
     def note(module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -93,7 +96,7 @@ def test_a_collection_may_be_called_anything(
 def test_a_name_that_cannot_be_is_refused_in_words(
     db: Database, recipe: Recipe, make_photos: Make, collection: str
 ) -> None:
-    with pytest.raises(ConfigError, match="name"):
+    with pytest.raises(ConfigError, match=r"name|not UTF-8"):
         db.ingest(make_photos(1), collection=collection, **recipe)
     assert db.collections() == []
 
@@ -108,7 +111,7 @@ def test_every_format_is_read_and_looks_the_same(
     colours = np.array([(200, 30, 30), (30, 200, 30), (30, 30, 200)], np.uint8)
     picture = Image.fromarray(colours[np.arange(96 * 64).reshape(96, 64) // 1024 % 3])
     for name in FORMATS:
-        options = {"lossless": True} if name.endswith("webp") else {"quality": 95}
+        options = {"lossless": True} if name.endswith("webp") else {"quality": 90 + len(name)}
         picture.save(tmp_path / name, **options)
     assert counts(db.ingest(tmp_path, **recipe)) == (len(FORMATS), 0, 0, 0)
     stored = {name: embedding for name, (_, _, embedding) in rows(db).items()}
@@ -181,7 +184,7 @@ def test_the_same_bytes_enter_the_network_once(
         for name in (f"{original.stem}b.jpg", f"later-{original.name}"):
             (folder / name).write_bytes(original.read_bytes())
     with network() as sizes:
-        progress = db.ingest(folder, batch_size=batch_size, **recipe)
+        progress = db.ingest(folder, batch_size=batch_size, precision="float32", **recipe)
     assert counts(progress) == (7, 14, 0, 0)
     assert sum(sizes) == 7
     stored = rows(db)
@@ -197,7 +200,7 @@ def test_a_folder_of_one_picture_is_one_descriptor(
     for i in range(1, 300):
         os.link(folder / "0000.jpg", folder / f"{i:04d}.jpg")
     with network() as sizes:
-        assert counts(db.ingest(folder, **recipe)) == (1, 299, 0, 0)
+        assert counts(db.ingest(folder, precision="float32", **recipe)) == (1, 299, 0, 0)
     assert sizes == [1]
     assert len(rows(db)) == 300
 
@@ -272,10 +275,11 @@ def test_writing_does_not_hold_up_the_network(
     folder = make_photos(12)
     db.ingest(folder / "0000.jpg", **recipe)
     with psycopg.connect(db.url) as blocker:
-        blocker.execute("SELECT FROM spocdb.collections FOR UPDATE")
+        blocker.execute("SELECT FROM spocdb.collections FOR NO KEY UPDATE")
 
-        def let_go_at_the_second(n: int) -> None:
-            if n == 2:
+        def let_go_at_the_second_batch(n: int) -> None:
+            # On a CPU each image enters the network by itself.
+            if n == 3:
                 # The first batch was handed over, and cannot have been written.
                 assert len(rows(db)) == 1
                 blocker.rollback()
@@ -284,9 +288,9 @@ def test_writing_does_not_hold_up_the_network(
         db.connection.execute(
             f"ALTER DATABASE {db.connection.info.dbname} SET lock_timeout = '20s'"
         )
-        with network(let_go_at_the_second) as sizes:
-            db.ingest(folder, batch_size=2)
-    assert len(sizes) == 6
+        with network(let_go_at_the_second_batch) as sizes:
+            db.ingest(folder, batch_size=2, precision="float32")
+    assert sum(sizes) == 11
     assert len(rows(db)) == 12
 
 
@@ -310,7 +314,7 @@ def test_the_next_images_are_decoded_while_the_network_runs(
                 assert decoded.acquire(timeout=30)
 
     with network(wait_for_the_second_image) as sizes:
-        db.ingest(make_photos(6), batch_size=1, **recipe)
+        db.ingest(make_photos(6), batch_size=1, precision="float32", **recipe)
     assert sizes == [1] * 6
 
 
@@ -357,9 +361,7 @@ def test_two_first_ingests_at_once_make_one_collection(
     assert len(rows(db)) == 6
 
 
-def test_a_run_is_recorded_with_its_counts(
-    db: Database, recipe: Recipe, make_photos: Make
-) -> None:
+def test_a_run_is_recorded_with_its_counts(db: Database, recipe: Recipe, make_photos: Make) -> None:
     progress = db.ingest(make_photos(3), **recipe)
     ((status, summary),) = db.connection.execute("SELECT status, summary FROM spocdb.runs")
     assert status == "finished"
@@ -459,9 +461,7 @@ def test_prune_deletes_the_images_of_deleted_files_only(
     }
 
 
-def test_nothing_is_deleted_without_prune(
-    db: Database, recipe: Recipe, make_photos: Make
-) -> None:
+def test_nothing_is_deleted_without_prune(db: Database, recipe: Recipe, make_photos: Make) -> None:
     folder = make_photos(2)
     db.ingest(folder, **recipe)
     (folder / "0000.jpg").unlink()

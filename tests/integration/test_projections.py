@@ -13,7 +13,7 @@ import pytest
 from pgvector import Vector
 
 from spocdb.api import Database
-from spocdb.db import collections, projections
+from spocdb.db import projections
 from spocdb.db.collections import Collection
 from spocdb.errors import (
     CollectionNotFound,
@@ -109,7 +109,7 @@ def test_too_few_images_are_an_error_that_says_how_many_are_needed(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
     add_images(db.connection, np.repeat(clustered(8), 3, axis=0))
-    with pytest.raises(NotEnoughSamples, match="^8 images are too few for 8 .* 9 are the least"):
+    with pytest.raises(NotEnoughSamples, match=r"^8 images are too few for 8 .* 9 are the least"):
         db.pca.fit(dim=8)
     assert [p.kind for p in db.pca.list()] == ["raw"]
 
@@ -194,7 +194,7 @@ def test_a_file_that_is_no_projection_is_refused(
         with pytest.raises(ConfigError, match="is no projection"):
             db.pca.import_(file)
         file.unlink()
-        with pytest.raises(ConfigError, match="cannot read .*: No such file"):
+        with pytest.raises(ConfigError, match=r"cannot read .*: No such file"):
             db.pca.import_(file)
     with pytest.raises(ConfigError, match=r"must end in \.safetensors or \.npz"):
         db.pca.import_(tmp_path / "pca.txt")
@@ -282,7 +282,7 @@ def test_the_first_projection_comes_by_itself(
 ) -> None:
     said: list[str] = []
 
-    def ingest_nothing(**options: int) -> str:
+    def ingest_nothing(**options: Any) -> str:
         db.ingest(tmp_path, **options, say=said.append)
         (active,) = [p.kind for p in db.pca.list() if p.active]
         return active
@@ -366,6 +366,7 @@ def test_every_number_of_an_exported_projection_is_in_the_file(
         about = json.loads(str(data["about"]))
         assert set(data) == {*ARRAYS, "about"}
     assert about["fitted_on"]["collections"] == ["photos"]
-    assert make_recipe("squeezenet1_1", about["recipe"]["weights"]).name == Recipe(
-        **about["recipe"]
-    ).name
+    assert (
+        make_recipe("squeezenet1_1", about["recipe"]["weights"]).name
+        == Recipe(**about["recipe"]).name
+    )

@@ -121,7 +121,7 @@ def test_the_method_that_is_said_is_the_one_that_was_used(gallery: Database, exa
 
 
 def test_distances_are_cosine_distances_of_the_embeddings(gallery: Database) -> None:
-    rows = dict(
+    rows: dict[str, Vector] = dict(
         gallery.connection.execute("SELECT path, embedding FROM spocdb.photos").fetchall()
     )
     query = rows["/photos/000000.jpg"].to_numpy()
@@ -244,12 +244,12 @@ def test_a_search_uses_no_more_than_its_own_collection(
     for name in ("a", "b"):
         assert {hit.path.split("/")[1] for hit in db.similar(1 if name == "a" else 301, 50,
                 collection=name)} == {name}  # fmt: skip
-    with pytest.raises(ImageNotFound, match="collection b has no image 1$"):
+    with pytest.raises(ImageNotFound, match=r"collection b has no image 1$"):
         db.similar(1, collection="b")
 
 
 def test_wrong_questions_are_clear_errors(gallery: Database) -> None:
-    with pytest.raises(ImageNotFound, match="^collection photos has no image 123456$"):
+    with pytest.raises(ImageNotFound, match=r"^collection photos has no image 123456$"):
         gallery.similar(123456)
     with pytest.raises(CollectionNotFound, match="no collection named nothing; there are: photos"):
         gallery.similar(1, collection="nothing")

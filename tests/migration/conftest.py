@@ -15,9 +15,10 @@ def dump(postgres_bin: Path) -> Dump:
     """Return a function that dumps a database as text, without what differs by chance."""
 
     def run(url: str, *options: str) -> str:
-        command = [postgres_bin / "pg_dump", *options, "-d", url]
+        command = [str(postgres_bin / "pg_dump"), *options, "-d", url]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        # Since August 2025 a dump begins and ends with a random key.
-        return re.sub(r"(?m)^\\(un)?restrict .*$", "", text)
+        # Since August 2025 a dump begins and ends with a random key, and a setting that servers
+        # before 17 do not have.
+        return re.sub(r"(?m)^(\\(un)?restrict|SET transaction_timeout) .*$", "", text)
 
     return run

@@ -7,6 +7,10 @@ DECLARE
     collection bigint;
     raw        bigint;
 BEGIN
+    IF octet_length(name) NOT BETWEEN 1 AND 63 THEN
+        RAISE EXCEPTION 'a collection''s name has 1 to 63 bytes, this one has %: choose another', octet_length(name)
+            USING ERRCODE = 'invalid_name';
+    END IF;
     -- A view named after the collection must find its name free, now and in later versions.
     IF to_regclass(format('spocdb.%I', name)) IS NOT NULL OR name LIKE 'embeddings\_%'
        OR name IN ('sources', 'queue', 'evaluations', 'coverage') THEN

@@ -31,6 +31,14 @@ BEGIN
     SELECT relacl INTO acl FROM pg_class WHERE oid = format('spocdb.%I', view_name)::regclass;
     EXECUTE format('DROP VIEW spocdb.%I', view_name);
     EXECUTE format('CREATE VIEW spocdb.%I AS %s', view_name, body);
+    -- Default privileges may have given it more than it had.
+    FOR granted IN
+        SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role
+        FROM pg_class v, aclexplode(v.relacl) a
+        WHERE v.oid = format('spocdb.%I', view_name)::regclass AND a.grantee <> v.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON spocdb.%I FROM %s', view_name, granted.role);
+    END LOOP;
     FOR granted IN
         SELECT a.privilege_type, a.is_grantable,
                CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role

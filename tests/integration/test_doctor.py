@@ -1,0 +1,110 @@
+"""doctor: what it finds, and that it says what to do."""
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from spocdb.db import doctor, engine, schema
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def findings(url: str, **parameters: str) -> dict[str, tuple[str, str]]:
+    with engine.connect(make_conninfo(url, **parameters)) as connection:
+        return {f.what: (f.verdict, f.advice) for f in doctor.examine(connection)}
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict", "advice"),
+    [
+        ("0.5.1", "error", "spocdb needs 0.8.0 or newer: install a newer pgvector"),
+        ("0.7.4", "error", "ALTER EXTENSION vector UPDATE"),
+        ("0.8.0", "warning", "can corrupt an HNSW index when vacuuming: install a newer"),
+        ("0.8.3", "warning", "ALTER EXTENSION vector UPDATE"),
+        ("0.8.4", "ok", ""),
+        ("0.8.10", "ok", ""),
+        ("0.10.0", "ok", ""),
+        ("1.0.0-dev", "ok", ""),
+    ],
+)
+def test_a_version_of_pgvector_is_judged(version: str, verdict: str, advice: str) -> None:
+    found = doctor.judge_vector(version, is_created=True)
+    assert (found.verdict, found.what) == (verdict, f"pgvector {version}")
+    assert advice in found.advice
+    assert bool(found.advice) == (verdict != "ok")
+
+
+@pytest.mark.parametrize(("version", "verdict"), [(13, "error"), (14, "ok"), (18, "ok")])
+def test_a_version_of_the_server_is_judged(version: int, verdict: str) -> None:
+    found = doctor.judge_server(version)
+    assert (found.verdict, found.what) == (verdict, f"PostgreSQL {version}")
+    assert ("upgrade the server" in found.advice) == (verdict == "error")
+
+
+def test_a_sound_database_has_no_errors(url: str) -> None:
+    with engine.connect(url) as connection:
+        version = connection.info.server_version // 10000
+        doctor.refuse_old_server(connection)
+    found = findings(url, options="-c maintenance_work_mem=256MB")
+    assert {verdict for verdict, _ in found.values()} == {"ok"}
+    assert len(found) == 5
+    assert f"PostgreSQL {version}" in found
+    assert f"schema spocdb at {schema.HEAD}" in found
+
+
+def test_little_memory_for_builds_is_a_warning(url: str) -> None:
+    verdict, advice = findings(url, options="-c maintenance_work_mem=64MB")[
+        "maintenance_work_mem is 64MB"
+    ]
+    assert verdict == "warning"
+    assert "256MB" in advice
+
+
+def test_a_missing_and_an_outdated_schema_name_the_command(empty_url: str, url: str) -> None:
+    assert findings(empty_url)["no schema spocdb yet"] == ("warning", "run `spocdb db init`")
+    with engine.connect(url) as connection:
+        connection.execute("UPDATE spocdb.alembic_version SET version_num = '0000'")
+    outdated = findings(url)[f"schema spocdb at 0000, not {schema.HEAD}"]
+    assert outdated == ("error", "run `spocdb db upgrade`")
+
+
+def test_a_schema_newer_than_the_program_does_not_ask_for_an_upgrade_of_itself(url: str) -> None:
+    with engine.connect(url) as connection:
+        connection.execute("UPDATE spocdb.alembic_version SET version_num = '9999'")
+    newer = findings(url)[f"schema spocdb at 9999, not {schema.HEAD}"]
+    assert newer == ("error", "it is newer: upgrade spocdb")
+
+
+def test_missing_rights_say_what_to_grant(empty_url: str, url: str, role: str) -> None:
+    rights = [v for what, v in findings(empty_url, user=role).items() if what.startswith("role")]
+    (found,) = rights
+    assert found[0] == "error"
+    with engine.connect(empty_url) as connection:
+        # What it advises is what helps, for a name that needs quoting too.
+        connection.execute(found[1].partition("`")[2].partition("`")[0])
+    (found,) = [v for what, v in findings(empty_url, user=role).items() if what.startswith("role")]
+    assert found[0] == "warning"
+    assert "ask a superuser to run `CREATE EXTENSION vector`" in found[1]
+    with engine.connect(empty_url) as connection:
+        connection.execute("CREATE EXTENSION vector")
+    (found,) = [v for what, v in findings(empty_url, user=role).items() if what.startswith("role")]
+    assert found == ("ok", "")
+    with engine.connect(empty_url) as connection:
+        connection.execute(SQL("DROP OWNED BY {}").format(Identifier(role)))
+
+
+def test_the_command_prints_every_finding_and_fails_for_an_error(
+    spocdb: Run, url: str, empty_url: str
+) -> None:
+    ran = spocdb("db", "doctor")
+    assert ran.returncode == 0, ran.stderr
+    assert [line.split()[0] for line in ran.stdout.splitlines()][:4] == ["ok"] * 4
+    with engine.connect(url) as connection:
+        connection.execute("UPDATE spocdb.alembic_version SET version_num = '0000'")
+    ran = spocdb("db", "doctor")
+    assert ran.returncode == 1
+    assert "error    schema spocdb at 0000" in ran.stdout
+    assert "run `spocdb db upgrade`" in ran.stdout

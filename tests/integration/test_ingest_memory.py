@@ -1,0 +1,111 @@
+"""Memory does not grow with the folder: what is held ahead of a slow consumer is bounded."""
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spocdb.api import Database
+from spocdb.db import collections
+from spocdb.intake import CONTENTS_ASKED, FILES_ASKED, Intake, Work
+from spocdb.progress import Progress
+from spocdb.records import SourceFile
+
+AHEAD = 4
+
+
+def count_held() -> tuple[int, int]:
+    """Return how many works hold pixels, and how many hold a file's bytes, in this process."""
+    works = [thing for thing in gc.get_objects() if type(thing) is Work]
+    return sum(w.decoded is not None for w in works), sum(bool(w.data) for w in works)
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Iterator[SourceFile]:
+    """Make different images one by one, as many as are asked for."""
+
+    def make() -> Iterator[SourceFile]:
+        for i in count():
+            file = tmp_path / f"{i}.png"
+            Image.new("RGB", (8, 8), (i % 256, i // 256, 0)).save(file)
+            yield SourceFile(str(file), file.stat().st_size, i)
+
+    return make()
+
+
+def test_an_endless_folder_is_taken_in_with_bounded_memory(
+    db: Database, recipe: dict[str, Any], make_photos: Callable[..., Path], endless: Any
+) -> None:
+    db.ingest(make_photos(1), **recipe)
+    collection = collections.get(db.connection, "photos")
+    progress = Progress()
+    with ThreadPoolExecutor(AHEAD) as pool:
+        intake = Intake(db.connection, collection, pool, AHEAD, 10**6, False, progress)
+        works = intake.works(endless)
+        for n_taken in range(1, 200):
+            work = next(works)
+            assert work.decoded is not None
+            if n_taken % 20 == 0:
+                n_decoded, n_read = count_held()
+                assert n_decoded <= AHEAD + CONTENTS_ASKED + 1
+                assert n_read <= 2 * AHEAD + CONTENTS_ASKED
+            intake.hand_over([work])
+            assert progress.n_seen <= n_taken + FILES_ASKED + 2 * AHEAD + CONTENTS_ASKED
+        works.close()  # type: ignore[attr-defined]
+
+
+def make_bitmaps(folder: Path, n: int) -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        pixels = np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), (320, 320, 3))
+        Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{i}.bmp")
+    return folder
+
+
+def peak_megabytes(*arguments: object, env: dict[str, str]) -> float:
+    program = Path(sys.executable).with_name("spocdb")
+    process = subprocess.Popen([program, *map(str, arguments)], env=env, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.stderr.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    return usage.ru_maxrss / 1024
+
+
+def test_eight_times_as_many_files_need_no_more_memory(
+    url: str, environment: dict[str, str], recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    # 300 kB each: all of the larger folder would be 120 MB more than the smaller one.
+    few, many = make_bitmaps(tmp_path / "few", 50), make_bitmaps(tmp_path / "many", 400)
+    env = environment | {"SPOCDB_DATABASE_URL": url}
+    options = ["--extractor", recipe["extractor"], "--weights", recipe["weights"], "--size", 32]
+    small, large = (
+        peak_megabytes("ingest", folder, "--auto-pca", 0, *options, env=env)
+        for folder in (few, many)
+    )
+    assert large - small < 50
+
+
+def test_files_are_listed_as_they_are_needed(
+    db: Database, recipe: dict[str, Any], make_photos: Callable[..., Path], endless: Any
+) -> None:
+    db.ingest(make_photos(1), **recipe)
+    collection = collections.get(db.connection, "photos")
+    with ThreadPoolExecutor(1) as pool:
+        intake = Intake(db.connection, collection, pool, 1, 10**6, False, Progress())
+        works = intake.works(endless)
+        assert [w.files[0].path for w in islice(works, 1)][0].endswith("/0.png")
+        works.close()  # type: ignore[attr-defined]
+    assert next(endless).path.endswith(f"/{FILES_ASKED}.png")

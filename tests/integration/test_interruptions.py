@@ -1,0 +1,246 @@
+"""Stopped at any point, in any way, nothing is lost or doubled and the same command goes on."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+
+from spocdb.api import Database
+from spocdb.db import embedded, schema
+from spocdb.settings import from_environment
+
+Make = Callable[..., Path]
+Recipe = dict[str, Any]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+N_PHOTOS = 150
+MOST_KILLS = 3
+INTERRUPTED = 130
+
+
+@pytest.fixture
+def start(environment: dict[str, str], recipe: Recipe) -> Iterator[Start]:
+    """Return a function that starts `spocdb ingest` in a session of its own."""
+    program = Path(sys.executable).with_name("spocdb")
+    options = [f"--{name}={value}" for name, value in recipe.items()]
+    started: list[subprocess.Popen[str]] = []
+
+    def start(url: str, folder: Path) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [program, "ingest", folder, "--batch-size=1", *options],
+            env=environment | {"SPOCDB_DATABASE_URL": url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(what: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    """Wait until it is so, or the process has ended."""
+    deadline = time.monotonic() + 120
+    while not what() and process.poll() is None:
+        assert time.monotonic() < deadline, "the process does nothing"
+        time.sleep(0.005)
+
+
+def count_images(db: Database) -> int:
+    ((n,),) = db.connection.execute("SELECT count(*) FROM spocdb.images")
+    return int(n)
+
+
+def statuses(db: Database) -> list[str]:
+    return [row[0] for row in db.connection.execute("SELECT status FROM spocdb.runs ORDER BY id")]
+
+
+def same_as_undisturbed(db: Database, folder: Path, recipe: Recipe) -> None:
+    """Compare all rows with those of an ingest that computes everything anew, undisturbed."""
+    # Another size of the prior's last digit: another extractor, so nothing is reused.
+    db.ingest(folder, collection="undisturbed", sigma=1 / 3 + 1e-9, **recipe)
+    statement = 'SELECT path, sha256, embedding::real[] FROM spocdb."{}" ORDER BY path'
+    found, expected = (
+        db.connection.execute(statement.format(name)).fetchall()
+        for name in ("photos", "undisturbed")
+    )
+    assert len(found) == len(list(folder.iterdir()))
+    assert [row[:2] for row in found] == [row[:2] for row in expected]
+    gap = np.array([row[2] for row in found]) - np.array([row[2] for row in expected])
+    assert np.abs(gap).max() < 1e-3
+    tables = db.connection.execute(
+        "SELECT spocdb.embedding_table(collection_id, projection_id), collection_id"
+        " FROM spocdb.embedding_tables"
+    ).fetchall()
+    for table, collection in tables:
+        ((n_missing, n_doubled),) = db.connection.execute(
+            f"SELECT count(*) FILTER (WHERE n = 0), count(*) FILTER (WHERE n > 1) FROM ("
+            f" SELECT i.id, count(e.image_id) AS n FROM spocdb.images i"
+            f" LEFT JOIN spocdb.{table} e ON e.image_id = i.id"
+            f" WHERE i.collection_id = {collection} GROUP BY i.id) x"
+        )
+        assert (n_missing, n_doubled) == (0, 0), table
+
+
+def test_killed_at_random_moments_it_goes_on(
+    db: Database, recipe: Recipe, make_photos: Make, start: Start
+) -> None:
+    folder, moments = make_photos(N_PHOTOS), random.Random(7)
+    # The first dies while it starts, at whatever it is doing then.
+    process = start(db.url, folder)
+    time.sleep(moments.uniform(0, 3))
+    process.kill()
+    assert process.wait() in (-signal.SIGKILL, 0)
+    n_kills, n_before = 0, count_images(db)
+    while n_kills < MOST_KILLS:
+        process = start(db.url, folder)
+        wait_for(lambda: count_images(db) > n_before, process)
+        time.sleep(moments.uniform(0, 0.2))
+        process.kill()
+        if process.wait() == 0:
+            break
+        n_kills += 1
+        n_before = count_images(db)
+    process = start(db.url, folder)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert f"{N_PHOTOS} images:" in said
+    # The killed ones are known as such; the last run marked them.
+    assert statuses(db)[-1] == "finished"
+    assert statuses(db).count("interrupted") >= n_kills
+    assert set(statuses(db)) <= {"finished", "interrupted"}
+    same_as_undisturbed(db, folder, recipe)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_keeps_what_was_written(
+    db: Database, recipe: Recipe, make_photos: Make, start: Start, number: signal.Signals
+) -> None:
+    folder = make_photos(1000)
+    process = start(db.url, folder)
+    wait_for(lambda: count_images(db) > 0, process)
+    process.send_signal(number)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED, said
+    assert out == ""
+    summary, advice = said.splitlines()
+    assert re.match(r"\d+ images: \d+ new; ", summary)
+    assert advice == "interrupted; what was written stays, and the same command goes on"
+    n_written = count_images(db)
+    assert 0 < n_written < 1000
+    assert statuses(db) == ["interrupted"]
+    assert db.ingest(folder, auto_pca=0).n_unchanged == n_written
+    assert count_images(db) == 1000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_starts_is_as_quiet(
+    db: Database, make_photos: Make, start: Start, number: signal.Signals
+) -> None:
+    ((n_before,),) = db.connection.execute(SESSIONS)
+    process = start(db.url, make_photos(1))
+
+    def is_connected() -> bool:
+        return bool(db.connection.execute(SESSIONS).fetchall()[0][0] > n_before)
+
+    wait_for(is_connected, process)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    # It may be quicker than the signal.
+    assert process.returncode in (INTERRUPTED, 0)
+    assert "Traceback" not in said
+    assert len(said.splitlines()) <= 2
+
+
+SESSIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'spocdb'
+"""
+
+
+@pytest.fixture
+def own_server() -> Iterator[Path]:
+    """Return the data folder of an embedded server that a test may stop."""
+    with tempfile.TemporaryDirectory(prefix="spocdb-own-") as folder:
+        try:
+            schema.upgrade(embedded.start(Path(folder)))
+            yield Path(folder)
+        finally:
+            embedded.stop(Path(folder))
+
+
+def test_a_server_that_goes_away_is_one_line_and_later_the_same_command_completes(
+    own_server: Path,
+    environment: dict[str, str],
+    recipe: Recipe,
+    make_photos: Make,
+    start: Start,
+) -> None:
+    folder, url = make_photos(1000), embedded.start(own_server)
+    with Database(from_environment(url, environment)) as db:
+        process = start(url, folder)
+        wait_for(lambda: count_images(db) > 0, process)
+    stop_at_once(own_server)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    assert "Traceback" not in said
+    _, line = said.splitlines()
+    assert line.startswith("spocdb: lost the database, run the same command again: ")
+    with Database(from_environment(embedded.start(own_server), environment)) as db:
+        n_written = count_images(db)
+        assert 0 < n_written < 1000
+        assert db.ingest(folder, auto_pca=0).n_unchanged == n_written
+        assert statuses(db) == ["interrupted", "finished"]
+        same_as_undisturbed(db, folder, recipe)
+
+
+def stop_at_once(data_dir: Path) -> None:
+    """Stop the server as `pg_ctl stop -m fast` does: clients are cut off."""
+    pid = int((data_dir / "pg" / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + 60
+    while (data_dir / "pg" / "postmaster.pid").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_ctrl_c_in_the_terminal_that_started_the_server_leaves_the_server_alone(
+    environment: dict[str, str], recipe: Recipe, make_photos: Make
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="spocdb-own-") as folder:
+        program = Path(sys.executable).with_name("spocdb")
+        env = environment | {"SPOCDB_DATA_DIR": folder}
+        try:
+            process = subprocess.Popen(
+                # Nothing of the network is loaded; it sits between two signals in the shell.
+                ["/bin/sh", "-c", f'"{program}" db start && sleep 60'],
+                env=env,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            # What a terminal does: the signal goes to all of the foreground.
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=60)
+            with psycopg.connect(url) as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+        finally:
+            embedded.stop(Path(folder))

@@ -1,0 +1,65 @@
+"""Rules that every function and table of the schema keeps."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spocdb.db import engine
+from spocdb.db.tables import metadata
+
+FUNCTIONS = Path(__file__).parents[2] / "migrations" / "sql" / "functions"
+
+CATALOG = """
+SELECT p.proname, p.proconfig, p.provolatile, p.proparallel, p.prosecdef,
+       obj_description(p.oid, 'pg_proc')
+FROM pg_proc p WHERE p.pronamespace = 'spocdb'::regnamespace ORDER BY 1
+"""
+STATED = re.compile(
+    r"CREATE OR REPLACE FUNCTION spocdb\.(\w+).*?"
+    r"LANGUAGE (?:sql|plpgsql) (VOLATILE|STABLE|IMMUTABLE) (?:STRICT )?PARALLEL (SAFE|UNSAFE)\n"
+    r"SET search_path = ([\w@:, ]+)\n.*COMMENT ON FUNCTION spocdb\.\1\(",
+    re.DOTALL,
+)
+
+
+@pytest.fixture
+def functions(url: str) -> list[tuple[Any, ...]]:
+    with engine.connect(url) as connection:
+        return connection.execute(CATALOG).fetchall()
+
+
+def test_every_function_has_a_fixed_search_path_and_a_comment(
+    functions: list[tuple[Any, ...]],
+) -> None:
+    assert len(functions) == 11
+    for name, config, _, _, is_definer, comment in functions:
+        (path,) = [c.partition("=")[2] for c in config if c.startswith("search_path=")]
+        # Temporary objects last: nobody can slip one in before the real ones.
+        assert path.endswith(", pg_temp"), name
+        assert comment, name
+        assert not is_definer, name
+
+
+def test_every_function_states_its_volatility_and_parallel_safety(
+    functions: list[tuple[Any, ...]],
+) -> None:
+    # The catalog knows no difference between a default and a word: the files do.
+    stated = {}
+    for file in sorted(FUNCTIONS.glob("*.sql"), key=lambda f: int(f.stem.rpartition("_v")[2])):
+        found = STATED.search(file.read_text())
+        assert found is not None, file.name
+        assert found[1] == file.stem.rpartition("_v")[0]
+        stated[found[1]] = (found[2][0].lower(), found[3][0].lower())
+    assert stated == {name: (volatility, safe) for name, _, volatility, safe, *_ in functions}
+
+
+def test_every_table_has_a_comment(url: str) -> None:
+    with engine.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class "
+            "WHERE relnamespace = 'spocdb'::regnamespace AND relkind = 'r'"
+        ).fetchall()
+    comments: dict[str, str | None] = dict(rows)
+    assert all(comments[table.name] for table in metadata.tables.values())

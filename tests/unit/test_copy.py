@@ -1,0 +1,59 @@
+"""Binary COPY, byte by byte as PostgreSQL's manual and pgvector's send functions have it."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from spocdb.db.copy import SIGNATURE, TRAILER, pack, row_type
+
+HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
+
+
+def test_a_row_by_hand() -> None:
+    fields = {"id": "bigint", "n": "integer", "embedding": "vector(2)", "raw": "halfvec(3)"}
+    columns = {
+        "id": [-2],
+        "n": [7],
+        "embedding": np.array([[1.5, -2]], np.float32),
+        "raw": np.array([[1, 0.5, -1]], np.float32),
+    }
+    row = struct.pack(">h", 4)
+    row += struct.pack(">iq", 8, -2)
+    row += struct.pack(">ii", 4, 7)
+    row += struct.pack(">ihhff", 12, 2, 0, 1.5, -2)
+    row += struct.pack(">ihheee", 10, 3, 0, 1, 0.5, -1)
+    assert pack(fields, columns) == HEADER + row + struct.pack(">h", -1)
+
+
+def test_hashes_keep_the_zero_bytes_at_their_end() -> None:
+    hashes = [bytes(32), b"\x01" * 31 + b"\0", b"\0" + b"\x02" * 31]
+    payload = pack({"sha256": "sha256"}, {"sha256": np.array(hashes, "V32")})
+    rows = b"".join(struct.pack(">hi", 1, 32) + sha256 for sha256 in hashes)
+    assert payload == HEADER + rows + b"\xff\xff"
+
+
+def test_no_rows_are_a_whole_copy_too() -> None:
+    fields = {"id": "bigint", "embedding": "vector(2)"}
+    empty = pack(fields, {"id": [], "embedding": np.empty((0, 2), np.float32)})
+    assert empty == HEADER + b"\xff\xff"
+
+
+@pytest.mark.parametrize("kind", ["vector", "halfvec"])
+def test_what_is_packed_can_be_read_back(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(50, 512)).astype(np.float16).astype(np.float32)
+    fields = {"id": "bigint", "row": f"{kind}(512)"}
+    payload = pack(fields, {"id": np.arange(50), "row": rows})
+    found = np.frombuffer(payload[len(SIGNATURE) : -len(TRAILER)], row_type(fields))
+    assert found["id"].tolist() == list(range(50))
+    np.testing.assert_array_equal(found["row"], rows)
+    assert set(found["row.dim"].tolist()) == {512}
+    assert set(found["row.length"].tolist()) == {4 + 512 * (4 if kind == "vector" else 2)}
+
+
+def test_columns_of_another_width_or_length_are_refused() -> None:
+    fields = {"id": "bigint", "row": "vector(3)"}
+    for shape in ((2, 4), (3, 3)):
+        with pytest.raises(ValueError, match="could not broadcast"):
+            pack(fields, {"id": [1, 2], "row": np.ones(shape, np.float32)})

@@ -1,0 +1,135 @@
+"""Metadata files: one row an image, and an error that names the line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spocdb.errors import ConfigError
+from spocdb.images.metadata import parse_value, read_metadata
+
+
+def read(file: Path, content: str | bytes, *roots: Path) -> list[tuple[str, dict[str, Any]]]:
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return list(read_metadata(file, roots))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", 7),
+        ("-1.5", -1.5),
+        ("true", True),
+        ("false", False),
+        ('"7"', "7"),
+        ("Rome", "Rome"),
+        ("007", "007"),
+        ("1e3", 1000.0),
+        ("1e999", "1e999"),
+        ("NaN", "NaN"),
+        ("Infinity", "Infinity"),
+        ("null", "null"),
+        ("[1]", "[1]"),
+        ('{"a": 1}', '{"a": 1}'),
+        ("", ""),
+        (" x ", " x "),
+        ("é'\"", "é'\""),
+    ],
+)
+def test_a_value_is_what_it_is_as_json_or_a_text(text: str, value: object) -> None:
+    assert parse_value(text) == value
+    assert type(parse_value(text)) is type(value)
+
+
+def test_a_csv(tmp_path: Path) -> None:
+    content = (
+        'path,city,year,ok,note\na.jpg,Rome,2020,true,\n"b,c.jpg","San ""J""",,,"two\nlines"\n'
+    )
+    assert read(tmp_path / "m.csv", content) == [
+        (str(tmp_path / "a.jpg"), {"city": "Rome", "year": 2020, "ok": True}),
+        (str(tmp_path / "b,c.jpg"), {"city": 'San "J"', "note": "two\nlines"}),
+    ]
+
+
+def test_a_csv_as_excel_writes_it(tmp_path: Path) -> None:
+    rows = read(tmp_path / "M.CSV", b"\xef\xbb\xbfpath,n\r\na.jpg,1\r\n")
+    assert rows == [(str(tmp_path / "a.jpg"), {"n": 1})]
+
+
+def test_a_path_that_looks_like_a_number_stays_a_path(tmp_path: Path) -> None:
+    assert read(tmp_path / "m.csv", "path,n\n007,1\n") == [(str(tmp_path / "007"), {"n": 1})]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".ndjson"])
+def test_json_lines(tmp_path: Path, suffix: str) -> None:
+    row = {"tags": ["a", {"b": None}], "n": 1.5, "ß": "写"}
+    content = json.dumps({"path": "a.jpg", **row}) + "\n\n" + json.dumps({"path": "b.jpg"}) + "\n"
+    assert read(tmp_path / f"m{suffix}", content) == [
+        (str(tmp_path / "a.jpg"), row),
+        (str(tmp_path / "b.jpg"), {}),
+    ]
+
+
+def test_a_relative_path_is_looked_for_beside_the_file_and_then_under_the_roots(
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "both.jpg").touch()
+    (second / "only.jpg").touch()
+    (tmp_path / "beside.jpg").touch()
+    (second / "beside.jpg").touch()
+    content = f"path\nboth.jpg\nonly.jpg\nbeside.jpg\nnowhere.jpg\n{second}/../x.jpg\n"
+    found = [path for path, _ in read(tmp_path / "m.csv", content, first, second)]
+    assert found == [
+        str(first / "both.jpg"),
+        str(second / "only.jpg"),
+        str(tmp_path / "beside.jpg"),
+        str(tmp_path / "nowhere.jpg"),
+        str(tmp_path / "x.jpg"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.csv", "name,n\na.jpg,1\n", "line 2: no `path`"),
+        ("m.csv", "path,n\na.jpg,1\n,2\n", "line 3: no `path`"),
+        ("m.csv", "path,n\na.jpg,1,2\n", "line 2: more cells than columns"),
+        ("m.csv", 'path,n\na.jpg,"1"x\n', "line 2: "),
+        ("m.csv", b"path,n\ncaf\xe9.jpg,1\n", "not UTF-8"),
+        ("m.csv", "path,n\na.jpg,a\0b\n", "line 2: "),
+        ("m.jsonl", '{"path": "a"}\n{"path": 7}\n', "line 2: no `path`"),
+        ("m.jsonl", '{"path": "a"}\n\n{"path": "b",}\n', "line 3: "),
+        ("m.jsonl", '["a"]\n', "line 1: not an object"),
+        ("m.jsonl", '{"path": "a", "n": NaN}\n', "line 1: NaN is no JSON"),
+        ("m.jsonl", '{"path": "a", "n": "x\\u0000"}\n', "line 1: a zero byte"),
+        ("m.jsonl", '{"path": "a", "n": {"x\\u0000": 1}}\n', "line 1: a zero byte"),
+        ("m.jsonl", b"\xff\xfe", "not UTF-8"),
+        ("m.txt", "path\n", r"give a \.csv or a \.jsonl"),
+        ("m", "path\n", r"give a \.csv or a \.jsonl"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_line(
+    tmp_path: Path, name: str, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{tmp_path / name}.*{message}"):
+        read(tmp_path / name, content)
+
+
+def test_a_surrogate_or_a_number_that_postgresql_cannot_hold_is_refused(tmp_path: Path) -> None:
+    for row in ('"path": "a", "n": "\\ud800"', '"path": "a\\ud800"', '"path": "a", "n": 1e400'):
+        with pytest.raises(ConfigError, match=r"line 1: .*, which PostgreSQL cannot hold"):
+            read(tmp_path / "m.jsonl", f"{{{row}}}\n")
+
+
+def test_a_text_that_spells_an_escape_is_no_zero_byte(tmp_path: Path) -> None:
+    row = {"path": "a.jpg", "note": "the text \\u0000"}
+    assert read(tmp_path / "m.jsonl", json.dumps(row))[0][1] == {"note": "the text \\u0000"}
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read .*: No such file"):
+        list(read_metadata(tmp_path / "m.csv"))

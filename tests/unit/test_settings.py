@@ -1,0 +1,66 @@
+"""Settings: arguments before the environment, the environment before defaults."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from spocdb.errors import ConfigError
+from spocdb.settings import DEFAULT_MAX_PIXELS, from_environment
+
+
+def test_the_defaults() -> None:
+    settings = from_environment(environ={})
+    assert settings.database_url is None
+    assert settings.cache_dir == Path.home() / ".cache" / "spocdb"
+    assert settings.max_pixels == DEFAULT_MAX_PIXELS
+    assert settings.data_dir.is_absolute()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+def test_roots_data_lies_where_another_user_can_reach_it() -> None:
+    folder = from_environment(environ={}).data_dir
+    parents = [p for p in folder.parents if p.exists()]
+    assert all(p.stat().st_mode & stat.S_IXOTH for p in parents)
+
+
+def test_an_argument_comes_before_the_environment() -> None:
+    environ = {"SPOCDB_DATABASE_URL": "postgresql:///theirs"}
+    assert from_environment(environ=environ).database_url == "postgresql:///theirs"
+    assert from_environment("postgresql:///mine", environ).database_url == "postgresql:///mine"
+
+
+def test_an_empty_value_is_none() -> None:
+    names = ("DATABASE_URL", "DATA_DIR", "CACHE_DIR", "MAX_PIXELS")
+    empty = {f"SPOCDB_{name}": "" for name in names}
+    assert from_environment("", empty) == from_environment(environ={})
+
+
+def test_folders_are_absolute_and_know_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/mia")
+    environ = {"SPOCDB_DATA_DIR": "~/data", "SPOCDB_CACHE_DIR": "cache"}
+    settings = from_environment(environ=environ)
+    assert settings.data_dir == Path("/home/mia/data")
+    assert settings.cache_dir == Path.cwd() / "cache"
+
+
+def test_the_pixel_limit_is_a_number() -> None:
+    assert from_environment(environ={"SPOCDB_MAX_PIXELS": "1000"}).max_pixels == 1000
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "1e6", " 7", "²"])
+def test_a_pixel_limit_that_is_no_positive_number_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="SPOCDB_MAX_PIXELS must be a positive whole number"):
+        from_environment(environ={"SPOCDB_MAX_PIXELS": text})
+
+
+def test_only_the_settings_look_at_the_environment() -> None:
+    root = Path(__file__).parents[2]
+    readers = [
+        file.relative_to(root).as_posix()
+        for tree in ("spocdb", "cli", "migrations")
+        for file in sorted((root / tree).rglob("*.py"))
+        if "os.environ" in file.read_text() or "getenv" in file.read_text()
+    ]
+    assert readers == ["spocdb/settings.py"]
