@@ -4,6 +4,7 @@ Exit codes: 0 all went well; 1 an error, said in one line; 2 the command line ma
 3 the ingest finished, but images failed; 130 interrupted. stdout is data, stderr is talk.
 """
 
+import io
 import signal
 import sys
 import warnings
@@ -50,6 +51,9 @@ def main() -> None:
 
     # What Pillow finds odd about a file's metadata is nothing a user could mend.
     warnings.filterwarnings("ignore", module="PIL")
+    # Data is UTF-8 whatever the terminal's: names are.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     # Like Ctrl-C: what is being written is finished, and the same command goes on later.
     signal.signal(signal.SIGTERM, _interrupt)
     try:

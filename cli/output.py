@@ -8,8 +8,13 @@ from typing import Any
 
 
 def talk(line: str) -> None:
-    """Say something to the person, beside the data."""
-    print(line, file=sys.stderr)
+    """Say one line to the person, beside the data."""
+    print(one_line(line), file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """Return a text with its line breaks and control characters written out: names may have any."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def print_json(data: Any) -> None:
@@ -19,7 +24,7 @@ def print_json(data: Any) -> None:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows in columns as wide as they need; numbers to the right."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[one_line(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
     for line in ([*header], *cells):

@@ -13,6 +13,8 @@ from spocdb.errors import SpocdbError
 from spocdb.images.sources import walk
 from spocdb.progress import Progress
 
+from .output import one_line
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -54,7 +56,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """Say something beside the counts."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(one_line(line), markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the bar away and sum up, once."""

@@ -20,9 +20,12 @@ def search(
         Path | None, typer.Argument(metavar="IMAGE", help="A picture to search for.")
     ] = None,
     id: Annotated[
-        int | None, typer.Option("--id", help="Search for one of the collection's own instead.")
+        int | None,
+        typer.Option(
+            "--id", max=2**63 - 1, help="Search for one of the collection's own instead."
+        ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many results.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, max=2**31 - 1, help="How many results.")] = 10,
     crop: Annotated[
         str | None,
         typer.Option(metavar="X,Y,W,H", help="Search for this part of the picture, in pixels."),

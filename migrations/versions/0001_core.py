@@ -12,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 FUNCTIONS = (
+    "owner_v1",
     "embedding_table_v1",
     "project_v1",
     "embed_v1",
@@ -23,6 +24,8 @@ FUNCTIONS = (
     "drop_collection_v1",
     "search_v1",
     "similar_v1",
+    "forget_embeddings_v1",
+    "refuse_update_v1",
 )
 
 

@@ -196,9 +196,7 @@ class Database(AbstractContextManager["Database"]):
         """List the extractors that the database knows."""
         return collections.extractor_summaries(self.connection)
 
-    def _create(
-        self, name: str, recipe: Recipe, device: str, precision: "Precision"
-    ) -> Collection:
+    def _create(self, name: str, recipe: Recipe, device: str, precision: "Precision") -> Collection:
         if all(recipe != e.recipe for e in self.extractors()):
             # Weights that do not fit must not become a collection's extractor for good.
             self.session.extractor(recipe, device, precision)

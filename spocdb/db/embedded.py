@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from spocdb.db.engine import connect
 from spocdb.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def start(data_dir: Path) -> str:
         server = _server(data_dir)
     except (OSError, RuntimeError, ValueError) as exc:
         raise _no_start(data_dir, exc) from exc
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+    with connect(server.get_uri()) as connection:
         if not connection.execute(
             "SELECT FROM pg_database WHERE datname = %s", [DATABASE]
         ).fetchone():
@@ -68,8 +69,11 @@ def _server(data_dir: Path) -> "PostgresServer":
         data_dir.mkdir(parents=True, exist_ok=True)
         # cleanup_mode None: leaving this process must not stop a server that others use.
         server = get_server(folder, cleanup_mode=None)
-        if not server.get_postmaster_info().is_running():
-            server.start()  # it was stopped since this process last asked
+        # It may have been stopped since this process last asked; its process, which ends a moment
+        # after its file is gone, may still be seen.
+        is_running = server.get_postmaster_info().is_running()
+        if not (is_running and (folder / "postmaster.pid").exists()):
+            server.start()
         return server
     except (SubprocessError, AssertionError) as exc:
         raise _no_start(data_dir, exc) from exc

@@ -1,5 +1,6 @@
 """Connections: how one is opened, and how the driver's errors become spocdb's own."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -83,4 +84,4 @@ def _one_line(exc: psycopg.Error) -> str:
         # PostgreSQL advises CASCADE, which spocdb does not offer.
         advice = f"{exc.diag.message_detail}: drop what depends on it first"
     parts = [exc.diag.message_primary or str(exc), advice]
-    return ": ".join(part.strip().replace("\n", ", ") for part in parts if part)
+    return ": ".join(re.sub(r"\s*\n\s*", ", ", part.strip()) for part in parts if part)

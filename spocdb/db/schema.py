@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 
+from spocdb.db import server
 from spocdb.db.engine import Connection, connect, one_row
 from spocdb.errors import DatabaseError, SchemaOutOfDate
 
@@ -61,10 +62,8 @@ def _alembic(url: str, verb: str, revision: str) -> None:
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import DBAPIError
 
-    from spocdb.db.doctor import refuse_old_server
-
     with connect(url) as connection:
-        refuse_old_server(connection)
+        server.refuse_old(connection)
     engine = create_engine("postgresql+psycopg://", creator=lambda: _open(url), poolclass=NullPool)
     try:
         with engine.connect() as alchemy:

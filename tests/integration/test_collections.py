@@ -311,3 +311,34 @@ def test_descriptors_come_back_as_they_went_in(
         np.testing.assert_array_equal(found["raw"].astype(np.float32), rows)
     empty = statement.replace("ORDER BY", "WHERE false ORDER BY")
     assert list(copy_out(db.connection, empty, fields, 7)) == []
+
+
+def test_deleted_images_take_their_embeddings_along_in_their_own_collection_only(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    target = add_images(db.connection, clustered(50))
+    add_images(db.connection, clustered(50), name="others")
+    db.pca.activate(db.pca.fit("photos", dim=8), "photos")
+    before = db.connection.execute("SELECT count(*) FROM spocdb.others").fetchone()
+    db.connection.execute(
+        "DELETE FROM spocdb.images WHERE collection_id = %s AND path < %s",
+        [target.id, "/photos/000020"],
+    )
+    tables = db.connection.execute(
+        "SELECT projection_id FROM spocdb.embedding_tables WHERE collection_id = %s", [target.id]
+    ).fetchall()
+    counted = [embeddings.count(db.connection, target, number) for (number,) in tables]
+    assert counted == [30, 30]
+    assert db.connection.execute("SELECT count(*) FROM spocdb.others").fetchone() == before
+
+
+def test_making_or_dropping_embeddings_does_not_wait_for_readers_of_the_images(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    add_images(db.connection, clustered(50))
+    number = db.pca.fit(dim=8)
+    with engine.connect(db.url) as reader, reader.transaction():
+        reader.execute("SELECT count(*) FROM spocdb.images")
+        db.connection.execute("SET lock_timeout = '5s'")
+        db.pca.activate(number)
+        db.pca.drop(1, "photos")

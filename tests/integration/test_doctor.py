@@ -7,7 +7,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import doctor, engine, schema
+from spocdb.db import doctor, engine, schema, server
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -31,7 +31,7 @@ def findings(url: str, **parameters: str) -> dict[str, tuple[str, str]]:
     ],
 )
 def test_a_version_of_pgvector_is_judged(version: str, verdict: str, advice: str) -> None:
-    found = doctor.judge_vector(version, is_created=True)
+    found = server.judge_vector(version, is_created=True)
     assert (found.verdict, found.what) == (verdict, f"pgvector {version}")
     assert advice in found.advice
     assert bool(found.advice) == (verdict != "ok")
@@ -39,7 +39,7 @@ def test_a_version_of_pgvector_is_judged(version: str, verdict: str, advice: str
 
 @pytest.mark.parametrize(("version", "verdict"), [(13, "error"), (14, "ok"), (18, "ok")])
 def test_a_version_of_the_server_is_judged(version: int, verdict: str) -> None:
-    found = doctor.judge_server(version)
+    found = server.judge_server(version)
     assert (found.verdict, found.what) == (verdict, f"PostgreSQL {version}")
     assert ("upgrade the server" in found.advice) == (verdict == "error")
 
@@ -47,7 +47,7 @@ def test_a_version_of_the_server_is_judged(version: int, verdict: str) -> None:
 def test_a_sound_database_has_no_errors(url: str) -> None:
     with engine.connect(url) as connection:
         version = connection.info.server_version // 10000
-        doctor.refuse_old_server(connection)
+        server.refuse_old(connection)
     found = findings(url, options="-c maintenance_work_mem=256MB")
     assert {verdict for verdict, _ in found.values()} == {"ok"}
     assert len(found) == 5

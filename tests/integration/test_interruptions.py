@@ -39,7 +39,8 @@ def start(environment: dict[str, str], recipe: Recipe) -> Iterator[Start]:
     def start(url: str, folder: Path) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [program, "ingest", folder, "--batch-size=1", *options],
-            env=environment | {"SPOCDB_DATABASE_URL": url},
+            # One thread: torch's threads in two processes would wait for each other.
+            env=environment | {"SPOCDB_DATABASE_URL": url, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -132,7 +133,7 @@ def test_killed_at_random_moments_it_goes_on(
 def test_a_signal_in_the_middle_keeps_what_was_written(
     db: Database, recipe: Recipe, make_photos: Make, start: Start, number: signal.Signals
 ) -> None:
-    folder = make_photos(1000)
+    folder = make_photos(N_PHOTOS)
     process = start(db.url, folder)
     wait_for(lambda: count_images(db) > 0, process)
     process.send_signal(number)
@@ -143,10 +144,10 @@ def test_a_signal_in_the_middle_keeps_what_was_written(
     assert re.match(r"\d+ images: \d+ new; ", summary)
     assert advice == "interrupted; what was written stays, and the same command goes on"
     n_written = count_images(db)
-    assert 0 < n_written < 1000
+    assert 0 < n_written < N_PHOTOS
     assert statuses(db) == ["interrupted"]
     assert db.ingest(folder, auto_pca=0).n_unchanged == n_written
-    assert count_images(db) == 1000
+    assert count_images(db) == N_PHOTOS
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -192,7 +193,7 @@ def test_a_server_that_goes_away_is_one_line_and_later_the_same_command_complete
     make_photos: Make,
     start: Start,
 ) -> None:
-    folder, url = make_photos(1000), embedded.start(own_server)
+    folder, url = make_photos(N_PHOTOS), embedded.start(own_server)
     with Database(from_environment(url, environment)) as db:
         process = start(url, folder)
         wait_for(lambda: count_images(db) > 0, process)
@@ -204,7 +205,7 @@ def test_a_server_that_goes_away_is_one_line_and_later_the_same_command_complete
     assert line.startswith("spocdb: lost the database, run the same command again: ")
     with Database(from_environment(embedded.start(own_server), environment)) as db:
         n_written = count_images(db)
-        assert 0 < n_written < 1000
+        assert 0 < n_written < N_PHOTOS
         assert db.ingest(folder, auto_pca=0).n_unchanged == n_written
         assert statuses(db) == ["interrupted", "finished"]
         same_as_undisturbed(db, folder, recipe)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from spocdb.db import engine
@@ -33,7 +34,7 @@ def functions(url: str) -> list[tuple[Any, ...]]:
 def test_every_function_has_a_fixed_search_path_and_a_comment(
     functions: list[tuple[Any, ...]],
 ) -> None:
-    assert len(functions) == 11
+    assert len(functions) == len(list(FUNCTIONS.glob("*_v1.sql")))
     for name, config, _, _, is_definer, comment in functions:
         (path,) = [c.partition("=")[2] for c in config if c.startswith("search_path=")]
         # Temporary objects last: nobody can slip one in before the real ones.
@@ -63,3 +64,20 @@ def test_every_table_has_a_comment(url: str) -> None:
         ).fetchall()
     comments: dict[str, str | None] = dict(rows)
     assert all(comments[table.name] for table in metadata.tables.values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE spocdb.extractors SET name = 'another'",
+        "UPDATE spocdb.descriptors SET width = 1",
+        "UPDATE spocdb.projections SET dim = 1",
+        "UPDATE spocdb.projection_components SET scale = 1",
+    ],
+)
+def test_versions_are_immutable(url: str, change: str) -> None:
+    with (
+        engine.connect(url) as connection,
+        pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="is immutable"),
+    ):
+        connection.execute(change)

@@ -4,9 +4,9 @@ LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = spocdb, @extschema:vector@, pg_temp
 AS $$
 DECLARE
-    table_name text := embedding_table(collection, projection);
-    kind       text;
-    dim        integer;
+    table_name  text := embedding_table(collection, projection);
+    column_type text;
+    dim         integer;
 BEGIN
     -- Waits for the batches under way; a batch that begins later sees the new table and fills it.
     PERFORM FROM collections c WHERE c.id = collection FOR UPDATE;
@@ -14,7 +14,9 @@ BEGIN
                WHERE t.collection_id = collection AND t.projection_id = projection) THEN
         RETURN;
     END IF;
-    SELECT p.kind, p.dim INTO kind, dim
+    -- A raw descriptor has half precision already: as halfvec nothing is lost and half is saved.
+    SELECT p.dim, CASE WHEN p.kind = 'raw' OR p.dim > 2000 THEN 'halfvec' ELSE 'vector' END
+    INTO dim, column_type
     FROM projections p JOIN collections c ON c.id = collection AND c.extractor_id = p.extractor_id
     WHERE p.id = projection;
     IF NOT FOUND THEN
@@ -22,21 +24,17 @@ BEGIN
             projection, collection USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
-    -- A raw descriptor has half precision already: as halfvec nothing is lost and half is saved.
     INSERT INTO embedding_tables (collection_id, projection_id, column_type, index_type)
-    SELECT collection, projection, t, t
-    FROM (SELECT CASE WHEN kind = 'raw' OR dim > 2000 THEN 'halfvec' ELSE 'vector' END) AS x (t);
-
+    VALUES (collection, projection, column_type, column_type);
     EXECUTE format(
-        'CREATE TABLE spocdb.%1$I (
-             image_id  bigint PRIMARY KEY REFERENCES spocdb.images ON DELETE CASCADE,
-             embedding %2$s(%3$s) NOT NULL
-         );
+        'CREATE TABLE spocdb.%1$I (image_id bigint PRIMARY KEY, embedding %2$s(%3$s) NOT NULL);
          ALTER TABLE spocdb.%1$I ALTER COLUMN embedding SET STORAGE PLAIN;
-         COMMENT ON TABLE spocdb.%1$I IS %4$L',
-        table_name, CASE WHEN kind = 'raw' OR dim > 2000 THEN 'halfvec' ELSE 'vector' END, dim,
+         COMMENT ON TABLE spocdb.%1$I IS %4$L;
+         ALTER TABLE spocdb.%1$I OWNER TO %5$s',
+        table_name, column_type, dim,
         format('Embeddings of collection %s by projection %s; see spocdb.embedding_tables',
-               collection, projection));
+               collection, projection),
+        owner());
 END
 $$;
 

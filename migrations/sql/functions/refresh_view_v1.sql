@@ -23,6 +23,7 @@ BEGIN
     -- Replacing keeps what depends on the view; it is refused where the embedding's type changes.
     BEGIN
         EXECUTE format('CREATE OR REPLACE VIEW spocdb.%I AS %s', view_name, body);
+        EXECUTE format('ALTER VIEW spocdb.%I OWNER TO %s', view_name, owner());
         RETURN;
     EXCEPTION WHEN invalid_table_definition THEN
         NULL;
@@ -31,6 +32,7 @@ BEGIN
     SELECT relacl INTO acl FROM pg_class WHERE oid = format('spocdb.%I', view_name)::regclass;
     EXECUTE format('DROP VIEW spocdb.%I', view_name);
     EXECUTE format('CREATE VIEW spocdb.%I AS %s', view_name, body);
+    EXECUTE format('ALTER VIEW spocdb.%I OWNER TO %s', view_name, owner());
     -- Default privileges may have given it more than it had.
     FOR granted IN
         SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION spocdb.search(
     exact      boolean DEFAULT false
 )
 RETURNS TABLE (id bigint, path text, distance double precision, metadata jsonb, method text)
-LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = spocdb, @extschema:vector@, pg_temp
 -- The choice between index and exact scan is made below, not by cost estimates; and where sequential
 -- scans are disabled, servers before 18 take every exact scan for costly enough to compile it.
@@ -26,6 +26,12 @@ DECLARE
     old_ef    text;
     old_scan  text;
 BEGIN
+    IF query IS NULL THEN
+        RETURN;
+    END IF;
+    k := coalesce(k, 10);
+    filter := coalesce(filter, '{}');
+    exact := coalesce(exact, false);
     SELECT c.id, p.dim, t.index_type, embedding_table(c.id, p.id) AS table_name,
            to_regclass(format('spocdb.%I', embedding_table(c.id, p.id) || '_hnsw')) AS hnsw
     INTO target

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION spocdb.similar(
     exact      boolean DEFAULT false
 )
 RETURNS TABLE (id bigint, path text, distance double precision, metadata jsonb, method text)
-LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = spocdb, @extschema:vector@, pg_temp
 AS $$
 #variable_conflict use_column
@@ -27,8 +27,8 @@ BEGIN
             USING ERRCODE = 'no_data_found';
     END IF;
     RETURN QUERY
-        SELECT s.* FROM search(collection, query, k + 1, filter, exact) s
-        WHERE s.id <> image_id ORDER BY s.distance, s.id LIMIT k;
+        SELECT s.* FROM search(collection, query, coalesce(k, 10) + 1, filter, exact) s
+        WHERE s.id <> image_id ORDER BY s.distance, s.id LIMIT coalesce(k, 10);
 END
 $$;
 

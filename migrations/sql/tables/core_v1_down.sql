@@ -14,7 +14,11 @@ DROP FUNCTION spocdb.refresh_view(bigint);
 DROP FUNCTION spocdb.embed(text, vector);
 DROP FUNCTION spocdb.project(vector, bigint);
 DROP FUNCTION spocdb.embedding_table(bigint, bigint);
+DROP FUNCTION spocdb.owner();
 
 ALTER TABLE spocdb.collections DROP CONSTRAINT collections_active_fkey;
 DROP TABLE spocdb.failures, spocdb.runs, spocdb.images, spocdb.embedding_tables, spocdb.collections,
     spocdb.projection_components, spocdb.projections, spocdb.descriptors, spocdb.extractors;
+
+DROP FUNCTION spocdb.forget_embeddings();
+DROP FUNCTION spocdb.refuse_update();
