@@ -21,9 +21,7 @@ def search(
     ] = None,
     id: Annotated[
         int | None,
-        typer.Option(
-            "--id", max=2**63 - 1, help="Search for one of the collection's own instead."
-        ),
+        typer.Option("--id", max=2**63 - 1, help="Search for one of the collection's own instead."),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=2**31 - 1, help="How many results.")] = 10,
     crop: Annotated[

@@ -53,7 +53,10 @@ def usage_error(result: Any) -> str:
         (["ingest", "photos", "-c", "new", "--weights", "no.pth"], "spocdb: cannot read the weig"),
         (["ingest", "photos", "-c", "images"], "spocdb: "),
         (["ingest", "--retry-failed", "-c", "typo"], "spocdb: there is no collection named typo"),
-        (["failures", "-c", "typo"], "spocdb: there is no collection named typo; there are: photos"),
+        (
+            ["failures", "-c", "typo"],
+            "spocdb: there is no collection named typo; there are: photos",
+        ),
         (["failures", "-c", "\udce9"], "spocdb: '\\udce9' is not UTF-8"),
         (["search", "nowhere.jpg"], "spocdb: cannot read nowhere.jpg: No such file or directory"),
         (["search", "photos"], "spocdb: cannot read photos: Is a directory"),
@@ -160,9 +163,7 @@ def test_a_sheet_that_cannot_be_written_is_one_line(
     assert "Traceback" not in result.stderr
 
 
-def test_prune_on_an_empty_folder_is_one_line_after_the_counts(
-    spocdb: Run, photos: Path
-) -> None:
+def test_prune_on_an_empty_folder_is_one_line_after_the_counts(spocdb: Run, photos: Path) -> None:
     for file in photos.iterdir():
         file.unlink()
     result = spocdb("ingest", photos, "--prune")
@@ -171,9 +172,7 @@ def test_prune_on_an_empty_folder_is_one_line_after_the_counts(
 
 
 @pytest.mark.parametrize("name", ["new\nline.png", "esc\x1b[31m.png"])
-def test_an_error_about_an_odd_name_is_still_one_line(
-    spocdb: Run, photos: Path, name: str
-) -> None:
+def test_an_error_about_an_odd_name_is_still_one_line(spocdb: Run, photos: Path, name: str) -> None:
     (photos / name).write_bytes(b"bad")
     result = spocdb("ingest", photos, "--strict")
     assert result.returncode == 1
@@ -192,4 +191,6 @@ def test_a_name_that_is_not_utf_8_can_be_searched_for(
     result = spocdb("search", odd, "-k", "1", "--json")
     assert result.returncode == 0, result.stderr
     assert "0001.jpg" in result.stdout
-    assert the_line(spocdb("search", tmp_path / "no\udce9.jpg")).endswith("No such file or directory")
+    assert the_line(spocdb("search", tmp_path / "no\udce9.jpg")).endswith(
+        "No such file or directory"
+    )

@@ -34,7 +34,7 @@ def test_another_extractor_is_a_clear_error_and_changes_nothing(
 ) -> None:
     db.ingest(folder, **recipe)
     for other in ({"extractor": "vgg19"}, {"size": 65}, {"pooling": "max"}, {"sigma": 0.5}):
-        with pytest.raises(ConfigError, match="keeps it .*asked for.*use another --collection"):
+        with pytest.raises(ConfigError, match=r"keeps it .*asked for.*use another --collection"):
             db.ingest(folder, **other)
     assert len(db.extractors()) == 1
 
@@ -50,14 +50,15 @@ def test_the_same_extractor_need_not_be_told_in_full(
 def test_options_on_top_of_a_preset_make_another_extractor(
     db: Database, recipe: Recipe, folder: Path
 ) -> None:
-    for collection, options in {
+    others: dict[str, Recipe] = {
         "plain": {},
         "gem": {"pooling": "gem", "gem_p": 2.5},
         "max": {"pooling": "max"},
         "before": {"relu": False},
         "padded": {"fit": "pad"},
         "flat": {"centering": False},
-    }.items():
+    }
+    for collection, options in others.items():
         db.ingest(folder, collection=collection, **recipe, **options)
     assert len(db.extractors()) == 6
     assert {e.n_descriptors for e in db.extractors()} == {2}
@@ -73,9 +74,7 @@ def test_a_known_extractor_is_chosen_by_its_name(
     assert known.collections == ["other", "photos"]
 
 
-def test_an_unknown_extractor_is_answered_with_the_known_ones(
-    db: Database, folder: Path
-) -> None:
+def test_an_unknown_extractor_is_answered_with_the_known_ones(db: Database, folder: Path) -> None:
     with pytest.raises(ConfigError, match="unknown extractor 'alexnet': one of vgg19, "):
         db.ingest(folder, extractor="alexnet")
     assert db.collections() == []
@@ -97,7 +96,7 @@ def test_weights_that_moved_are_asked_for_and_then_remembered(
     for search in (True, False):
         with (
             again(db) as later,
-            pytest.raises(WeightsNotFound, match="not on this machine: .*--weights FILE"),
+            pytest.raises(WeightsNotFound, match=r"not on this machine: .*--weights FILE"),
         ):
             if search:
                 later.search(folder / "0000.jpg")
@@ -119,7 +118,7 @@ def test_weights_that_changed_under_their_name_are_not_used(
     with again(db) as later:
         with pytest.raises(WeightsNotFound):
             later.search(folder / "0000.jpg")
-        with pytest.raises(ConfigError, match="began with .*weights .*asked for"):
+        with pytest.raises(ConfigError, match=r"began with .*weights .*asked for"):
             later.search(folder / "0000.jpg", weights=weights)
 
 
@@ -152,8 +151,6 @@ def test_a_device_that_is_not_here_makes_no_collection(
     assert db.collections() == []
 
 
-def test_an_unknown_precision_is_a_clear_error(
-    db: Database, recipe: Recipe, folder: Path
-) -> None:
+def test_an_unknown_precision_is_a_clear_error(db: Database, recipe: Recipe, folder: Path) -> None:
     with pytest.raises(ConfigError, match="unknown precision 'float8'"):
         db.ingest(folder, precision="float8", **recipe)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from spocdb.api import Database
 from spocdb.errors import CollectionNotFound, ConfigError
 from spocdb.features.backbones import Trunk
+from spocdb.images.decode import decode
 from spocdb.progress import Progress
 from spocdb.records import Float32Array
 from spocdb.settings import from_environment
@@ -297,16 +298,13 @@ def test_writing_does_not_hold_up_the_network(
 def test_the_next_images_are_decoded_while_the_network_runs(
     db: Database, recipe: Recipe, make_photos: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import spocdb.intake
-
     decoded = threading.Semaphore(0)
-    decode = spocdb.intake.decode
 
     def count_and_decode(*arguments: Any) -> Any:
         decoded.release()
         return decode(*arguments)
 
-    monkeypatch.setattr(spocdb.intake, "decode", count_and_decode)
+    monkeypatch.setattr("spocdb.intake.decode", count_and_decode)
 
     def wait_for_the_second_image(n: int) -> None:
         if n == 1:
@@ -399,7 +397,7 @@ def test_a_relative_path_is_stored_absolute(
 def test_nothing_is_made_by_a_path_that_is_not_there(
     db: Database, recipe: Recipe, make_photos: Make, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="no such file or folder: .*nowhere"):
+    with pytest.raises(ConfigError, match=r"no such file or folder: .*nowhere"):
         db.ingest(make_photos(1), tmp_path / "nowhere", **recipe)
     assert db.collections() == []
 

@@ -111,7 +111,7 @@ def test_killed_at_random_moments_it_goes_on(
     n_kills, n_before = 0, count_images(db)
     while n_kills < MOST_KILLS:
         process = start(db.url, folder)
-        wait_for(lambda: count_images(db) > n_before, process)
+        wait_for(lambda n=n_before: count_images(db) > n, process)  # type: ignore[misc]
         time.sleep(moments.uniform(0, 0.2))
         process.kill()
         if process.wait() == 0:

@@ -1,0 +1,206 @@
+"""The whole way on real photographs, against an independent implementation's numbers.
+
+The known answers stand in the shared REFERENCE.md: SqueezeNet at 586 pixels, sum pooling with the
+centering prior, PCA fitted on other photographs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from spocdb.api import Database
+from spocdb.settings import from_environment
+
+RAW_MAP, WHITENED_MAP = 0.6947, 0.7779
+WITHIN = 0.005
+RAW_PROJECTION = 1
+
+
+@pytest.fixture(scope="module", params=["float32", "auto"])
+def photographs(
+    request: pytest.FixtureRequest,
+    server: str,
+    template: str,
+    shared: Path,
+    squeezenet_weights: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Database]:
+    """Return a database with both sets of photographs: the network sees each of them once.
+
+    By the reference's own precision, and by whatever this machine takes for as good.
+    """
+    name = f"test_{uuid4().hex}"
+    environment = {"SPOCDB_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        with Database(from_environment(make_conninfo(server, dbname=name), environment)) as db:
+            for collection, folder in (("others", "photos1000"), ("holidays", "holidays_dev")):
+                db.ingest(
+                    shared / "data" / folder,
+                    collection=collection,
+                    extractor="squeezenet1_1",
+                    weights=squeezenet_weights,
+                    auto_pca=0,
+                    precision=request.param,
+                )
+            yield db
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def whitened(photographs: Database) -> int:
+    """Return the number of the projection that is fitted on the other photographs."""
+    return photographs.pca.fit("others", dim=256)
+
+
+def group(path: str) -> int:
+    """Return the Holidays group of an image: its number without the last two digits."""
+    return int(Path(path).stem) // 100
+
+
+def average_precision(ranks: list[int], n_positive: int) -> float:
+    """Return the area under precision over recall, by trapezoids, as holidays_map.py does."""
+    area = 0.0
+    for n_found, rank in enumerate(ranks):
+        before = n_found / rank if rank else 1.0
+        area += (before + (n_found + 1) / (rank + 1)) / 2
+    return area / n_positive
+
+
+BY_INDEX = """
+SELECT path FROM spocdb.holidays WHERE id <> %(id)s
+ORDER BY embedding <#> (SELECT embedding FROM spocdb.holidays WHERE id = %(id)s) LIMIT 421
+"""
+
+
+def exactly(db: Database, query: int) -> list[str]:
+    """Return all other images, nearest first, as the product's exact search has them."""
+    hits = db.similar(query, k=421, collection="holidays", exact=True)
+    assert {hit.method for hit in hits} == {"exact"}
+    return [hit.path for hit in hits]
+
+
+def by_index(db: Database, query: int) -> list[str]:
+    """Return the other images, nearest first, as the HNSW index gives them to plain SQL."""
+    with db.connection.transaction():
+        # So small a collection the planner, and `similar`, would rather compare in full.
+        db.connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        db.connection.execute("SET LOCAL hnsw.ef_search = 1000")
+        plan = db.connection.execute(f"EXPLAIN {BY_INDEX}", {"id": query}).fetchall()
+        assert any("_hnsw" in line for (line,) in plan), plan
+        return [path for (path,) in db.connection.execute(BY_INDEX, {"id": query})]
+
+
+def mean_average_precision(db: Database, search: Callable[[Database, int], list[str]]) -> float:
+    """Search by every group's image xx00 for its partners, over the whole collection.
+
+    One of the 150 groups, 1236, lacks that image here and so has no query.
+    """
+    rows = db.connection.execute("SELECT path, id FROM spocdb.holidays ORDER BY path").fetchall()
+    sizes = Counter(group(path) for path, _ in rows)
+    queries = {group(path): id_ for path, id_ in rows if Path(path).stem.endswith("00")}
+    assert (len(rows), len(sizes), len(queries)) == (421, 150, 149)
+    precisions = []
+    for number, query in queries.items():
+        paths = search(db, query)
+        ranks = [rank for rank, path in enumerate(paths) if group(path) == number]
+        # A partner that is not found at all counts as nothing.
+        precisions.append(average_precision(ranks, sizes[number] - 1))
+    return sum(precisions) / len(precisions)
+
+
+def test_every_photograph_is_ingested(photographs: Database) -> None:
+    found = {c.name: (c.n_images, c.n_failures) for c in photographs.collections()}
+    assert found == {"others": (1000, 0), "holidays": (421, 0)}
+
+
+def test_raw_descriptors_find_what_the_reference_finds(photographs: Database) -> None:
+    photographs.pca.activate(RAW_PROJECTION, "holidays")
+    found = mean_average_precision(photographs, exactly)
+    assert found == pytest.approx(RAW_MAP, abs=WITHIN)
+    assert mean_average_precision(photographs, by_index) == pytest.approx(found, abs=WITHIN)
+
+
+def test_whitened_embeddings_find_what_the_reference_finds(
+    photographs: Database, whitened: int
+) -> None:
+    photographs.pca.activate(whitened, "holidays")
+    found = mean_average_precision(photographs, exactly)
+    assert found == pytest.approx(WHITENED_MAP, abs=WITHIN)
+
+
+def test_the_index_finds_whitened_embeddings_as_well(photographs: Database, whitened: int) -> None:
+    photographs.pca.activate(whitened, "holidays")
+    found = mean_average_precision(photographs, by_index)
+    assert found == pytest.approx(mean_average_precision(photographs, exactly), abs=WITHIN)
+
+
+def test_a_photograph_finds_itself_and_then_its_group(
+    photographs: Database, whitened: int, shared: Path
+) -> None:
+    photographs.pca.activate(whitened, "holidays")
+    query = shared / "data" / "holidays_dev" / "100000.jpg"
+    hits = photographs.search(query, k=3, collection="holidays")
+    assert Path(hits[0].path) == query
+    assert hits[0].distance < 1e-3
+    assert 1000 in {group(hit.path) for hit in hits[1:]}
+
+
+@pytest.fixture
+def ingest_torture(
+    url: str, environment: dict[str, str], squeezenet_weights: Path
+) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    def ingest(*paths: Path) -> "subprocess.CompletedProcess[str]":
+        options = ["--extractor", "squeezenet1_1", f"--weights={squeezenet_weights}", "--size=64"]
+        return subprocess.run(
+            [Path(sys.executable).with_name("spocdb"), "ingest", *paths, "--json", *options],
+            env=environment | {"SPOCDB_DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return ingest
+
+
+@pytest.mark.parametrize("by_name", [True, False], ids=["each file named", "as a folder"])
+def test_hostile_files_are_ingested_or_listed_with_their_reason(
+    db: Database,
+    ingest_torture: Callable[..., "subprocess.CompletedProcess[str]"],
+    shared: Path,
+    by_name: bool,
+) -> None:
+    folder = shared / "data" / "torture"
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    run = ingest_torture(*(files if by_name else [folder]))
+    assert run.returncode == 3, run.stderr
+    summary = json.loads(run.stdout)
+    # Beside what libtiff itself writes there.
+    assert "Traceback" not in run.stderr
+    assert run.stderr.splitlines()[-1].endswith(" images failed: see `spocdb failures`")
+    failures = db.failures()
+    assert summary["n_failed"] == len(failures) > 10
+    assert summary["n_seen"] == summary["n_new"] + summary["n_reused"] + summary["n_failed"]
+    if by_name:
+        assert summary["n_seen"] == len(files)
+    listed = {failure.path for failure in failures}
+    stored = {path for (path,) in db.connection.execute("SELECT path FROM spocdb.photos")}
+    assert len(stored) == summary["n_seen"] - len(failures) > 100
+    assert listed | stored <= set(map(str, files))
+    assert listed.isdisjoint(stored)
+    for failure in failures:
+        assert failure.reason in ("UnreadableImage", "ImageTooLarge"), failure
+        assert failure.message and failure.message.isprintable(), failure
+    assert str(folder / "empty_zero_bytes.jpg") in listed
+    assert {str(folder / "exif_orientation" / f"Landscape_{n}.jpg") for n in range(9)} <= stored
+    assert all(os.path.exists(path) for path in listed)
