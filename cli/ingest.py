@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .output import print_json, print_table, talk
+from .output import counted, print_json, print_table, quiet_libraries, talk
 
 if TYPE_CHECKING:
     from .progress import Display
@@ -125,7 +125,11 @@ def ingest(
         "sigma": sigma,
         "gem_p": gem_p,
     }
-    with options.open_database(db) as database, _display(paths or [], recursive) as display:
+    with (
+        options.open_database(db) as database,
+        quiet_libraries(),
+        _display(paths or [], recursive) as display,
+    ):
         progress = database.ingest(
             *(paths or []),
             collection=collection,
@@ -148,7 +152,7 @@ def ingest(
     if json:
         print_json(progress.as_dict())
     if progress.n_failed:
-        talk(f"{progress.n_failed} images failed: see `spocdb failures`")
+        talk(f"{counted(progress.n_failed, 'image')} failed: see `spocdb failures`")
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 

@@ -42,10 +42,12 @@ def parse_filter(pairs: list[str]) -> dict[str, Any]:
     """Parse key=value pairs; a value that is JSON is taken as such."""
     from spocdb.images.metadata import parse_value
 
-    filter = {}
+    filter: dict[str, Any] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator or not key:
             raise typer.BadParameter(f"{pair!r} is not key=value", param_hint="--filter")
+        if key in filter:
+            raise typer.BadParameter(f"{key!r} is given twice", param_hint="--filter")
         filter[key] = parse_value(value)
     return filter

@@ -1,12 +1,15 @@
 """spocdb pca."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import options
-from .output import print_json, print_table, talk
+from .output import print_json, print_table, quiet_libraries, talk
+
+if TYPE_CHECKING:
+    from spocdb.db.projections import ProjectionSummary
 
 app = typer.Typer(
     help="Projections: PCA and whitening, versioned.", no_args_is_help=True, rich_markup_mode=None
@@ -26,7 +29,7 @@ def fit(
         typer.Option(
             "--from",
             metavar="FOLDER",
-            help="Fit on a folder of other images; it becomes a collection of its name.",
+            help="Fit on other images too; they become the collection FOLDER-for-pca.",
         ),
     ] = None,
     dim: options.Dim = 256,
@@ -46,23 +49,29 @@ def fit(
     Best on images other than the gallery. It changes no search until it is activated.
     """
     with options.open_database(db) as database:
+        # Asked before a folder makes one more collection: it is the one to be activated for.
+        target = database.collection(collection or (collections[0] if collections else None))
         names = list(collections or [])
         if folder is not None:
-            names.append(database.ingest_beside(folder, collection, say=talk))
+            with quiet_libraries():
+                names.append(database.ingest_beside(folder, target, say=talk))
         number = database.pca.fit(
-            *names, dim=dim, whiten=whiten, centre=centre, regularisation=regularisation
+            *(names or [target]),
+            dim=dim,
+            whiten=whiten,
+            centre=centre,
+            regularisation=regularisation,
         )
         summary, _ = database.pca.show(number)
         print(
             f"projection {number}: {dim} dimensions of {summary.extractor}, "
-            f"fitted on {summary.n_samples} images"
+            f"fitted on {summary.n_samples} images of {', '.join(names or [target])}"
         )
         if activate:
-            target = collection or (names[0] if len(names) == 1 and folder is None else None)
             database.pca.activate(number, target, say=talk)
-            print(f"projection {number} is active")
+            print(f"{target}: projection {number} is active")
         else:
-            talk(f"next: spocdb pca activate {number}")
+            talk(f"next: spocdb pca activate {number} --collection {target}")
 
 
 @app.command("list")
@@ -108,11 +117,13 @@ def show(
     if json:
         print_json({**_as_dict(summary), "explained": projection.explained.tolist()})
     else:
-        for name, value in _as_dict(summary).items():
-            print(f"{name:12} {value}")
+        _print_summary(summary)
         if len(projection.explained):
+            print("\nvariance explained by the first components")
             print(variance_bars(projection.explained))
-    if plot:
+    if plot and not len(projection.explained):
+        talk(f"projection {number} is the raw one: there is no variance to draw")
+    elif plot:
         draw_variance(projection.explained, f"projection {number}: {summary.extractor}", plot)
         talk(f"drew {plot}")
 
@@ -121,16 +132,18 @@ def show(
 def activate(number: Number, collection: options.Collection = None, db: options.Db = None) -> None:
     """Let a collection answer by a projection; searches go on meanwhile."""
     with options.open_database(db) as database:
-        database.pca.activate(number, collection, say=talk)
-    print(f"projection {number} is active")
+        name = database.collection(collection)
+        database.pca.activate(number, name, say=talk)
+    print(f"{name}: projection {number} is active")
 
 
 @app.command()
 def rollback(collection: options.Collection = None, db: options.Db = None) -> None:
     """Let the projection before answer again; a second time is back again."""
     with options.open_database(db) as database:
-        number = database.pca.rollback(collection, say=talk)
-    print(f"projection {number} is active")
+        name = database.collection(collection)
+        number = database.pca.rollback(name, say=talk)
+    print(f"{name}: projection {number} is active")
 
 
 @app.command()
@@ -170,6 +183,25 @@ def drop(
         database.pca.drop(number, collection)
     what = f"embeddings of {collection} by projection" if collection else "projection"
     print(f"dropped {what} {number}")
+
+
+def _print_summary(summary: "ProjectionSummary") -> None:
+    fitted_on = summary.fitted_on
+    facts = {
+        "kind": summary.kind,
+        "dim": summary.dim,
+        "extractor": summary.extractor,
+        "fitted on": ", ".join(fitted_on.get("collections", [])),
+        "images": summary.n_samples,
+        "images sha256": fitted_on.get("images_sha256", ""),
+        "settings": ", ".join(f"{name} {value}" for name, value in summary.settings.items()),
+        "fingerprint": summary.fingerprint,
+        "made": f"{summary.created_at:%Y-%m-%d %H:%M}",
+        "embeds": ", ".join(summary.embedded),
+        "active for": ", ".join(summary.active),
+    }
+    for name, value in facts.items():
+        print(f"{name:14} {value}".rstrip())
 
 
 def _as_dict(summary: Any) -> dict[str, Any]:

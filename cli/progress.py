@@ -8,12 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 from spocdb.errors import SpocdbError
 from spocdb.images.sources import walk
 from spocdb.progress import Progress
 
-from .output import one_line
+from .output import counted, one_line
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -32,8 +33,9 @@ class Display:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[rest]}"),
+                TextColumn("{task.fields[rest]}", table_column=Column(no_wrap=True)),
                 console=self._console,
+                transient=True,
             )
             self._task = self._bar.add_task("", total=None, rate="", rest="")
             self._bar.start()
@@ -77,8 +79,12 @@ class Display:
 
 
 def _rest(progress: Progress) -> str:
-    failed = f"{progress.n_failed} failed, " if progress.n_failed else ""
-    return f"{failed}limited by {progress.limited_by}"
+    failed = f"{progress.n_failed} failed" if progress.n_failed else ""
+    return ", ".join(part for part in (failed, _limit(progress)) if part)
+
+
+def _limit(progress: Progress) -> str:
+    return f"limited by the {progress.limited_by} stage" if progress.n_stored else ""
 
 
 def _line(progress: Progress) -> str:
@@ -92,5 +98,5 @@ def _line(progress: Progress) -> str:
     shown = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "none"
     rate = ""
     if progress.n_stored:
-        rate = f"; {progress.per_second:.1f} images/s, limited by {progress.limited_by}"
-    return f"{progress.n_seen} images: {shown}{rate}"
+        rate = f"; {progress.per_second:.1f} images/s, {_limit(progress)}"
+    return f"{counted(progress.n_seen, 'image')}: {shown}{rate}"

@@ -2,17 +2,25 @@
 
 import csv
 import sys
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
-from .output import print_json, print_table, talk
+from .output import print_json, print_table, quiet_libraries, talk
 
 if TYPE_CHECKING:
     from spocdb.db.search import Hit
     from spocdb.records import Crop
+
+
+METHODS = {
+    "hnsw": "found along the HNSW index",
+    "hnsw iterative": "found along the HNSW index, as far as the filter needed",
+    "exact": "compared exactly",
+}
 
 
 def search(
@@ -46,7 +54,7 @@ def search(
 ) -> None:
     """Find the images that look most like a picture, nearest first.
 
-    The distance is the cosine distance: 0 is the same, 1 has nothing in common.
+    The distance is the cosine distance: 0 is the same, 1 has nothing in common, 2 is the opposite.
     """
     if (image is None) == (id is None):
         raise typer.BadParameter("give either an IMAGE or --id", param_hint="IMAGE")
@@ -54,7 +62,11 @@ def search(
         raise typer.BadParameter("a crop needs an IMAGE", param_hint="--crop")
     area = _parse_crop(crop) if crop else None
     wanted = options.parse_filter(filter or [])
-    with options.open_database(db) as database:
+    if sheet:
+        from spocdb.pictures import check_sheet
+
+        check_sheet(sheet)  # before the search, not after it
+    with options.open_database(db) as database, quiet_libraries():
         if image is not None:
             hits = database.search(
                 image,
@@ -76,7 +88,8 @@ def search(
         from spocdb.pictures import Tile, draw_sheet
 
         tiles = [Tile(hit.path, f"{hit.distance:.3f}") for hit in hits]
-        draw_sheet(image, tiles, sheet, area, max_pixels=max_pixels)
+        with quiet_libraries():
+            draw_sheet(image, tiles, sheet, area, max_pixels=max_pixels)
         talk(f"drew {sheet}")
 
 
@@ -95,18 +108,19 @@ def _print(hits: "list[Hit]", json: bool, as_csv: bool) -> None:
     if json:
         print_json(hits)
     elif as_csv:
-        from json import dumps
-
         writer = csv.writer(sys.stdout)
         writer.writerow(header)
         writer.writerows([h.distance, h.id, h.path, dumps(h.metadata)] for h in hits)
     elif hits:
-        shown = [[round(h.distance, 4), h.id, h.path, _short(h.metadata)] for h in hits]
+        shown = [[f"{h.distance:.4f}", h.id, h.path, _short(h.metadata)] for h in hits]
         print_table(header, shown)
-        talk(f"found by {hits[0].method}")
+        talk(METHODS[hits[0].method])
     else:
         talk("nothing found")
 
 
 def _short(metadata: dict[str, object]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in metadata.items())
+    return ", ".join(
+        f"{key}={value if isinstance(value, str) else dumps(value)}"
+        for key, value in metadata.items()
+    )

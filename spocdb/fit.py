@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from spocdb.db import embeddings, images, indexes, projections
+from spocdb.db import collections, embeddings, images, indexes, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.errors import ConfigError, ProjectionNotFound
+from spocdb.errors import ConfigError, NotEnoughSamples, ProjectionNotFound
 from spocdb.features.projection import Moments, merge, project
 from spocdb.features.projection import fit as fit_moments
 
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 def fit(
     connection: Connection,
-    collections: list[Collection],
+    fitted_on: list[Collection],
     dim: int = DEFAULT_DIM,
     *,
     whiten: bool = True,
@@ -40,26 +40,26 @@ def fit(
     One streaming pass, exact. The same images and settings give the same projection, which is
     stored once. Raises NotEnoughSamples, and ConfigError for collections of several extractors.
     """
-    first = collections[0]
-    if any(c.extractor_id != first.extractor_id for c in collections):
-        names = ", ".join(f"{c.name} ({c.recipe.name})" for c in collections)
+    first = fitted_on[0]
+    if any(c.extractor_id != first.extractor_id for c in fitted_on):
+        names = ", ".join(f"{c.name} ({c.recipe.name})" for c in fitted_on)
         raise ConfigError(f"a PCA belongs to one extractor, these have several: {names}")
     moments = Moments.of(np.empty((0, first.channels), np.float32))
     digest = hashlib.sha256()
-    ids = [c.id for c in collections]
+    ids = [c.id for c in fitted_on]
     for rows in projections.samples(
         connection, first.extractor_id, first.channels, ids, CHUNK_ROWS
     ):
         moments = merge(moments, Moments.of(rows["descriptor"].astype(np.float32)))
         digest.update(rows["sha256"].tobytes())
     fitted = fit_moments(moments, dim, whiten=whiten, centre=centre, regularisation=regularisation)
-    fitted_on: dict[str, Any] = {
-        "collections": sorted(c.name for c in collections),
+    about: dict[str, Any] = {
+        "collections": sorted(c.name for c in fitted_on),
         "n_images": moments.count,
         # Of the sorted hashes of the images: tells whether two were fitted on the same ones.
         "images_sha256": digest.hexdigest(),
     }
-    return projections.store(connection, first.extractor_id, fitted, fitted_on)
+    return projections.store(connection, first.extractor_id, fitted, about)
 
 
 def activate(
@@ -117,13 +117,20 @@ def settle(
 ) -> None:
     """Put a collection in order after an ingest: its first PCA once there are `auto_pca` images
     (0: never), and an index."""
+    # Asked anew: somebody may have activated another projection during the ingest.
+    collection = collections.get(connection, collection.name)
     active = projections.get(connection, collection.active_projection_id)
     n_images = images.count_contents(connection, collection)
     dim = min(DEFAULT_DIM, collection.channels)
     if active.kind == "raw" and auto_pca and n_images >= max(auto_pca, dim + 1):
-        projection_id = fit(connection, [collection], dim)
-        say(f"fitted projection {projection_id} on {n_images} images")
-        activate(connection, connect, collection, projection_id, say)
-    elif n_images and not indexes.exists(connection, collection, active.id):
+        try:
+            projection_id = fit(connection, [collection], dim)
+        except NotEnoughSamples as exc:
+            say(f"no first PCA yet: {exc}")
+        else:
+            say(f"fitted projection {projection_id} on {n_images} images")
+            activate(connection, connect, collection, projection_id, say)
+            return
+    if n_images and not indexes.exists(connection, collection, active.id):
         say("building the index")
         indexes.build(connection, collection, active.id)

@@ -77,7 +77,7 @@ def ingest(
                 pool,
                 2 * n_threads,
                 options.max_pixels,
-                options.retry_failed,
+                options.retry_failed or options.strict,
                 progress,
             )
             _run(intake, files, cache(load_extractor), writer, options, on_progress)
@@ -127,7 +127,7 @@ def _batches(
         n_decoded += work.decoded is not None
         if n_decoded and size is None:
             size = CPU_BATCH if extractor().device.type == "cpu" else GPU_BATCH
-        if n_decoded == size or len(batch) == MOST_WORKS:
+        if n_decoded == size or len(batch) == max(MOST_WORKS, size or 0):
             yield batch
             batch, n_decoded = [], 0
     if batch:

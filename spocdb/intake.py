@@ -29,6 +29,8 @@ Result = TypeVar("Result")
 # Each question to the database is asked for so many files at once. Changed files are held with
 # their bytes, so these are few.
 FILES_ASKED, CONTENTS_ASKED = 512, 16
+# A file with more for each pixel than four uncompressed channels of 32 bits is no photograph.
+BYTES_PER_PIXEL = 16
 
 
 @dataclass(slots=True)
@@ -65,7 +67,7 @@ class Intake:
 
     def works(self, files: Iterable[SourceFile]) -> Iterator[Work]:
         """Yield the works that the changed ones among `files` make, decoded or failed."""
-        read_ahead = _ahead(self.pool, _read, self._changed(files), self.ahead)
+        read_ahead = _ahead(self.pool, self._read, self._changed(files), self.ahead)
         return _ahead(self.pool, self._decode, self._distinct(read_ahead), self.ahead)
 
     def hand_over(self, works: Iterable[Work]) -> set[bytes]:
@@ -86,6 +88,7 @@ class Intake:
         for chunk in _chunks(files, FILES_ASKED):
             named = [replace(f, path=printable(f.path)) for f in chunk]
             stored, failed = images.unchanged(self.connection, self.collection, named)
+            images.forget_failures(self.connection, self.collection, stored)
             skipped = stored if self.retry_failed else stored | failed
             self.progress.n_seen += len(chunk)
             self.progress.n_unchanged += len(stored)
@@ -105,6 +108,16 @@ class Intake:
                     self._open[work.sha256] = work
                 yield work
 
+    def _read(self, file: SourceFile) -> Work:
+        if not storable(file.path):
+            named = replace(file, path=printable(file.path))
+            return Work([named], error=UnreadableImage("the file's name is not UTF-8: rename it"))
+        try:
+            data = read(file, BYTES_PER_PIXEL * self.max_pixels)
+        except ImageError as exc:
+            return Work([file], error=exc)
+        return Work([file], hashlib.sha256(data).digest(), data)
+
     def _decode(self, work: Work) -> Work:
         recipe = self.collection.recipe
         if not work.error and not work.is_known:
@@ -114,17 +127,6 @@ class Intake:
                 work.error = exc
         work.data = b""
         return work
-
-
-def _read(file: SourceFile) -> Work:
-    if not storable(file.path):
-        named = replace(file, path=printable(file.path))
-        return Work([named], error=UnreadableImage("the file's name is not UTF-8: rename it"))
-    try:
-        data = read(file)
-    except ImageError as exc:
-        return Work([file], error=exc)
-    return Work([file], hashlib.sha256(data).digest(), data)
 
 
 def _ahead(

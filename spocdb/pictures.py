@@ -28,6 +28,13 @@ class Tile:
     caption: str
 
 
+def check_sheet(out: Path) -> None:
+    """Raise ConfigError if no sheet can be written to `out`."""
+    _check_name(out, (".png", ".jpg", ".jpeg", ".webp"))
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
+
+
 def draw_sheet(
     query: Path | None,
     results: Sequence[Tile],
@@ -39,7 +46,7 @@ def draw_sheet(
 
     A picture that cannot be read becomes a grey tile that says why.
     """
-    _check_name(out, (".png", ".jpg", ".jpeg", ".webp"))
+    check_sheet(out)
     left = MARGIN if query is None else MARGIN + QUERY + 2 * GAP
     columns = max(1, min(COLUMNS, len(results)))
     rows = -(-len(results) // columns)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted, choose
 from spocdb.images.metadata import read_metadata
-from spocdb.images.sources import is_there, walk
+from spocdb.images.sources import is_there, on_disk, walk
 from spocdb.progress import Progress
 from spocdb.records import Crop, Recipe, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
@@ -82,7 +82,8 @@ class Database(AbstractContextManager["Database"]):
         roots = [Path(os.path.abspath(path)) for path in paths]
         files = walk(roots, recursive)
         find = collections.find if paths else collections.get
-        found = find(self.connection, collection)
+        if (found := find(self.connection, collection)) is None:
+            files = _some(files, roots)
         wanted = Wanted(extractor, Path(weights) if weights else None, recipe)
         chosen = self._choose(wanted, found)
         if metadata is not None:
@@ -104,21 +105,25 @@ class Database(AbstractContextManager["Database"]):
         if prune:
             progress.n_pruned = self._prune(target, roots, progress)
         if metadata is not None:
-            for path in images.apply_metadata(self.connection, target):
-                say(f"metadata for {path}, which is not among the images")
+            n_changed, n_unmatched, example = images.apply_metadata(self.connection, target)
+            say(f"metadata: {n_changed} images changed")
+            if n_unmatched:
+                say(f"metadata: {n_unmatched} rows without an image, such as {example}")
         fitting.settle(self.connection, self.session.connect, target, auto_pca, say)
         return progress
 
+    @engine.wrapped()
     def ingest_beside(
         self, folder: str | os.PathLike[str], collection: str | None = None, say: Say = silent
     ) -> str:
         """Ingest other images by a collection's extractor, for its PCA; return their collection.
 
-        That is named after the folder.
+        That is a collection of its own, FOLDER-for-pca, and never a gallery.
         """
         recipe = collections.get(self.connection, collection).recipe
-        name = Path(os.path.abspath(folder)).name
-        self.ingest(folder, collection=name, extractor=recipe.name, auto_pca=0, say=say)
+        name = f"{Path(os.path.abspath(folder)).name}-for-pca"
+        done = self.ingest(folder, collection=name, extractor=recipe.name, auto_pca=0, say=say)
+        say(f"{done.n_seen} images, {done.n_failed} failed: kept as collection {name}")
         return name
 
     @engine.wrapped()
@@ -168,6 +173,11 @@ class Database(AbstractContextManager["Database"]):
         """Return the k images that look most like one of the collection's own, without it."""
         target = collections.get(self.connection, collection)
         return db_search.by_id(self.connection, target.name, id, k, filter or {}, exact=exact)
+
+    @engine.wrapped()
+    def collection(self, name: str | None = None) -> str:
+        """Return the name of the collection that is meant where none is given."""
+        return collections.get(self.connection, name).name
 
     @engine.wrapped()
     def path(self, id: int, *, collection: str | None = None) -> Path:
@@ -231,8 +241,17 @@ def _read(image: Path) -> bytes:
 def _as_they_are_now(files: Sequence[SourceFile]) -> Iterator[SourceFile]:
     for file in files:
         try:
-            stat = os.stat(file.path)
+            stat = os.stat(on_disk(file.path))
         except OSError:
             yield file  # reading it will tell why
         else:
-            yield replace(file, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+            found = file.path if os.path.lexists(file.path) else on_disk(file.path)
+            yield SourceFile(found, stat.st_size, stat.st_mtime_ns)
+
+
+def _some(files: Iterator[SourceFile], roots: Sequence[Path]) -> Iterator[SourceFile]:
+    """Raise ConfigError if there are no files: nothing should be made for nothing."""
+    first = next(files, None)
+    if first is None:
+        raise ConfigError(f"there are no images under {', '.join(map(str, roots))}")
+    return chain([first], files)

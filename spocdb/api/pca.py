@@ -65,6 +65,8 @@ class Pca:
     def export(self, number: int, file: str | os.PathLike[str]) -> None:
         """Write a projection to a .safetensors or .npz file."""
         summary, projection = self.show(number)
+        if summary.kind == "raw":
+            raise ConfigError(f"projection {number} is the raw one: there is nothing to export")
         extractors = collections.extractor_summaries(self._session.connection)
         recipe = next(e.recipe for e in extractors if e.name == summary.extractor)
         projection_files.save(Path(file), projection, recipe, summary.fitted_on)

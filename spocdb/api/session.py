@@ -31,7 +31,7 @@ class Session:
         self.connection = self.connect()
         try:
             with engine.wrapped():
-                if settings.database_url is None and schema.current(self.connection) != schema.HEAD:
+                if settings.database_url is None and schema.is_older(self.connection):
                     schema.upgrade(self.url)
                     self.connection.close()
                     self.connection = self.connect()

@@ -45,8 +45,13 @@ def connect(url: str) -> Connection:
         raise DatabaseError(
             f"cannot reach the database: {_one_line(exc)}: check --db or SPOCDB_DATABASE_URL"
         ) from exc
-    if connection.execute(FIND_VECTOR).fetchone():
-        register_vector(connection)
+    try:
+        with wrapped():
+            if connection.execute(FIND_VECTOR).fetchone():
+                register_vector(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

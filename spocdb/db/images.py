@@ -50,9 +50,9 @@ WHERE i.collection_id = %s AND i.path = m.path AND i.metadata <> m.metadata
 """
 
 UNMATCHED_METADATA = """
-SELECT m.path FROM incoming_metadata m
+SELECT count(*), min(m.path) FROM incoming_metadata m
 WHERE NOT EXISTS (
-    SELECT FROM spocdb.images i WHERE i.collection_id = %(collection)s AND i.path = m.path)
+    SELECT FROM spocdb.images i WHERE i.collection_id = %s AND i.path = m.path)
 """
 
 
@@ -72,6 +72,11 @@ def unchanged(
     ).fetchall()
     stored = {path for path, failed in rows if not failed}
     return stored, {path for path, failed in rows if failed} - stored
+
+
+def forget_failures(connection: Connection, collection: Collection, paths: Iterable[str]) -> None:
+    """Delete the failures of files that are all right again."""
+    connection.execute(FORGET_FAILURES, [collection.id, list(paths)])
 
 
 def known(connection: Connection, extractor_id: int, hashes: Iterable[bytes]) -> set[bytes]:
@@ -105,7 +110,7 @@ def prune(connection: Connection, collection: Collection, is_gone: Callable[[str
         connection.execute("DELETE FROM spocdb.images WHERE id = ANY(%s)", [gone])
         n_deleted += len(gone)
     failed = [row[0] for row in connection.execute(FAILED, [collection.id])]
-    connection.execute(FORGET_FAILURES, [collection.id, [path for path in failed if is_gone(path)]])
+    forget_failures(connection, collection, filter(is_gone, failed))
     return n_deleted
 
 
@@ -118,10 +123,11 @@ def stage_metadata(connection: Connection, rows: Iterable[tuple[str, dict[str, A
                 copy.write_row((path, Jsonb(metadata)))
 
 
-def apply_metadata(connection: Connection, collection: Collection) -> list[str]:
-    """Give the images the staged metadata; return the paths that are no image's, ten at most."""
-    connection.execute(APPLY_METADATA, [collection.id])
-    rows = connection.execute(
-        UNMATCHED_METADATA + " LIMIT 10", {"collection": collection.id}
-    ).fetchall()
-    return [row[0] for row in rows]
+def apply_metadata(connection: Connection, collection: Collection) -> tuple[int, int, str | None]:
+    """Give the images the staged metadata.
+
+    Returns how many images it changed, how many rows are no image's, and the path of such a one.
+    """
+    n_changed = connection.execute(APPLY_METADATA, [collection.id]).rowcount
+    n_unmatched, example = one_row(connection, UNMATCHED_METADATA, [collection.id])
+    return n_changed, n_unmatched, example

@@ -23,11 +23,16 @@ def current(connection: Connection) -> str | None:
     return str(row[0]) if row else None
 
 
+def is_older(connection: Connection) -> bool:
+    """Tell whether the schema is missing, or older than this program's."""
+    return (current(connection) or "") < HEAD
+
+
 def check(connection: Connection) -> None:
     """Raise SchemaOutOfDate, naming the command to run, unless the schema is the newest."""
     found = current(connection)
     if found is None:
-        raise SchemaOutOfDate("this database has no schema spocdb yet: run `spocdb db init`")
+        raise SchemaOutOfDate("this database has no schema spocdb yet: run `spocdb db init` on it")
     if found < HEAD:
         raise SchemaOutOfDate(
             f"the schema spocdb is at {found}, this program needs {HEAD}: run `spocdb db upgrade`"
@@ -59,6 +64,7 @@ def upgrade_sql() -> str:
 
 def _alembic(url: str, verb: str, revision: str) -> None:
     from alembic import command
+    from alembic.util import CommandError
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import DBAPIError
 
@@ -72,6 +78,11 @@ def _alembic(url: str, verb: str, revision: str) -> None:
             getattr(command, verb)(config, revision)
     except DBAPIError as exc:
         raise _explain(exc.orig) from exc
+    except CommandError as exc:
+        raise SchemaOutOfDate(
+            f"the schema spocdb is at a revision that this program does not know ({exc}): "
+            "upgrade spocdb"
+        ) from exc
 
 
 def _open(url: str) -> Connection:

@@ -1,43 +1,70 @@
-"""torchvision's networks, cut after the layer that a recipe names."""
+"""torchvision's networks, cut after the layer that a recipe names.
 
+Cut by hand: torch.fx could do it, but while it traces it patches every module of the process, also
+those that another thread runs.
+"""
+
+from collections import OrderedDict
 from collections.abc import Mapping
-from threading import Lock
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
-from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.models.resnet import Bottleneck
 
 from spocdb.errors import ConfigError
 from spocdb.records import Recipe
 
-# (backbone, layer) -> the node after the layer's ReLU, the node before it.
-_CUTS = {
-    ("vgg19", "conv5_4"): ("features.35", "features.34"),
-    ("vgg16", "conv5_3"): ("features.29", "features.28"),
-    ("squeezenet1_1", "fire9"): ("features.12", "features.12"),
-    ("resnet50", "layer4"): ("layer4", "layer4.2.add"),
-    ("resnet101", "layer4"): ("layer4", "layer4.2.add"),
-}
-
-
-_TRACING = Lock()
+# The index, within torchvision's `features`, of the convolution that a layer is called after.
+_VGG_LAYERS = {("vgg19", "conv5_4"): 34, ("vgg16", "conv5_3"): 28}
+_OTHER_LAYERS = {("squeezenet1_1", "fire9"), ("resnet50", "layer4"), ("resnet101", "layer4")}
 
 
 class Trunk(nn.Module):
     """A network up to one layer: normalised RGB (N, 3, H, W) -> feature map (N, C, h, w)."""
 
-    def __init__(self, network: nn.Module, node: str) -> None:
+    def __init__(self, layers: "OrderedDict[str, nn.Module]") -> None:
         super().__init__()
-        # torch.fx patches torch itself while it traces.
-        with _TRACING:
-            self.layers = create_feature_extractor(
-                network, {node: "map"}, suppress_diff_warning=True
-            )
+        # Under torchvision's names, as the weights files have them.
+        self.layers = nn.Sequential(layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        feature_map: Tensor = self.layers(images)["map"]
+        feature_map: Tensor = self.layers(images)
         return feature_map
+
+
+class InFloat32(nn.Module):
+    """A layer that computes in float32 where the rest of the network does not."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        kind = x.device.type
+        result: Tensor
+        if not torch.is_autocast_enabled(kind):
+            result = self.layer(x)
+            return result
+        # What comes next would round it anyway; half the size, it gets there sooner.
+        lower = torch.get_autocast_dtype(kind)
+        with torch.autocast(kind, enabled=False):
+            result = self.layer(x).to(lower)
+        return result
+
+
+class BeforeRelu(nn.Module):
+    """A residual block up to its sum, without the ReLU behind it."""
+
+    def __init__(self, block: Bottleneck) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        b = self.block
+        inner = b.relu(b.bn2(b.conv2(b.relu(b.bn1(b.conv1(x))))))
+        result: Tensor = b.bn3(b.conv3(inner)) + x
+        return result
 
 
 def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
@@ -49,35 +76,44 @@ def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
     # Without memory or initial values: VGG's classifier alone would take half a gigabyte.
     with torch.device("meta"):
         network = get_model(recipe.backbone, weights=None)
-    _set_ceil_mode(network, recipe.ceil_mode)
-    if recipe.backbone.startswith("squeezenet") and not recipe.relu:
-        _drop_last_relu(network)
-    trunk = Trunk(network, _node(recipe))
+    for module in network.modules():
+        if isinstance(module, nn.MaxPool2d):
+            module.ceil_mode = recipe.ceil_mode
+    trunk = Trunk(_layers(network, recipe))
     _assign(trunk, state_dict, recipe.backbone)
+    if recipe.backbone.startswith("resnet") and not recipe.relu:
+        last = trunk.layers.get_submodule("layer4")
+        last[-1] = BeforeRelu(last[-1])  # type: ignore[operator, index]
     return trunk.eval().requires_grad_(False)
 
 
-def _node(recipe: Recipe) -> str:
-    try:
-        after_relu, before_relu = _CUTS[recipe.backbone, recipe.layer]
-    except KeyError:
-        raise ConfigError(
-            f"unknown layer {recipe.layer} of {recipe.backbone}: upgrade spocdb"
-        ) from None
-    return after_relu if recipe.relu else before_relu
+def _layers(network: nn.Module, recipe: Recipe) -> "OrderedDict[str, nn.Module]":
+    cut = (recipe.backbone, recipe.layer)
+    if cut in _VGG_LAYERS:
+        features = network.get_submodule("features")
+        assert isinstance(features, nn.Sequential)
+        return OrderedDict(features=features[: _VGG_LAYERS[cut] + 1 + recipe.relu])
+    if cut not in _OTHER_LAYERS:
+        raise ConfigError(f"unknown layer {recipe.layer} of {recipe.backbone}: upgrade spocdb")
+    if recipe.backbone.startswith("resnet"):
+        names = [name for name, _ in network.named_children() if name not in ("avgpool", "fc")]
+        return OrderedDict((name, network.get_submodule(name)) for name in names)
+    if not recipe.relu:
+        # SqueezeNet's last module concatenates two maps after their ReLUs.
+        last = network.get_submodule("features.12")
+        last.expand1x1_activation = last.expand3x3_activation = nn.Identity()
+    return OrderedDict(features=network.get_submodule("features"))
 
 
-def _set_ceil_mode(network: nn.Module, ceil_mode: bool) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.MaxPool2d):
-            module.ceil_mode = ceil_mode
+def keep_first_exact(trunk: Trunk) -> Trunk:
+    """Let the first convolution compute in float32 whatever the others do.
 
-
-def _drop_last_relu(network: nn.Module) -> None:
-    # SqueezeNet's last module concatenates two maps after their ReLUs: there is no node between.
-    last = network.get_submodule("features.12")
-    last.expand1x1_activation = nn.Identity()
-    last.expand3x3_activation = nn.Identity()
+    Rounding the image itself to bfloat16 is most of what that costs in accuracy (measured: the mean
+    1 - cosine falls from 4e-5 to 2e-5), and a convolution of three channels hardly any of the time.
+    """
+    first = next(n for n, m in trunk.layers.named_modules() if isinstance(m, nn.Conv2d))
+    trunk.layers.set_submodule(first, InFloat32(trunk.layers.get_submodule(first)))
+    return trunk
 
 
 def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spocdb.errors import ConfigError, DescriptorError
-from spocdb.features.backbones import Trunk, build_trunk
+from spocdb.features.backbones import Trunk, build_trunk, keep_first_exact
 from spocdb.features.pooling import l2_normalise, pool
 from spocdb.features.recipes import channels
 from spocdb.features.weights import load_state_dict
@@ -23,7 +23,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 # Of ImageNet's RGB, in units of 0-255.
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
-# Cosine to float32's descriptor; bfloat16 on the backbones here reaches 0.9999.
+# Cosine to float32's descriptor; on 421 photographs bfloat16 reaches 0.9997 or more.
 LEAST_AGREEMENT = 0.9995
 
 LARGEST_BATCH = 1024
@@ -93,7 +93,10 @@ class Extractor:
     def _extract_halving(self, batch: Tensor) -> Tensor:
         try:
             return self._descriptors(batch)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            # CUDA has a class of its own for it, MPS only these words.
+            if "out of memory" not in str(error) and not isinstance(error, torch.OutOfMemoryError):
+                raise
             if len(batch) == 1:
                 raise ConfigError(
                     f"{self.device} has no memory for one image: --device cpu, or a smaller --size"
@@ -125,7 +128,7 @@ def load_extractor(
     found = _find_device(device)
     # One image's feature maps fill a CPU's cache; with a second one each takes a fifth longer.
     at_once = 1 if found.type == "cpu" else LARGEST_BATCH
-    trunk = build_trunk(recipe, load_state_dict(weights))
+    trunk = keep_first_exact(build_trunk(recipe, load_state_dict(weights)))
     return Extractor(recipe, trunk, found, precision, at_once)
 
 

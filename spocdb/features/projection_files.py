@@ -62,6 +62,8 @@ def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
     # Whatever the two formats' parsers raise on a file that is something else.
     except Exception as exc:
         raise ConfigError(f"{file} is no projection: export one with `spocdb pca export`") from exc
+    if not len(projection.components):
+        raise ConfigError(f"{file} holds no components: export a fitted projection")
     if projection.fingerprint != about["fingerprint"]:
         raise ConfigError(f"{file} was changed since it was exported: export it again")
     return projection, recipe, about["fitted_on"]

@@ -124,9 +124,9 @@ def _is_safetensors(path: Path) -> bool:
 def _fetch(url: str, file: Path) -> None:
     import torch
 
-    file.parent.mkdir(parents=True, exist_ok=True)
     sha256_prefix = file.stem.rpartition("-")[2]
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(file), hash_prefix=sha256_prefix)
     except (OSError, HTTPException, RuntimeError) as error:
         reason = " ".join(str(error).split())

@@ -43,6 +43,8 @@ def read_metadata(file: Path, roots: Sequence[Path] = ()) -> Iterator[Row]:
 
 def parse_value(text: str) -> Any:
     """Return a number, a truth value or a text: what the text is as JSON, or itself."""
+    if text.lower() in ("true", "false"):  # Python and spreadsheets write them with capitals
+        return text.lower() == "true"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

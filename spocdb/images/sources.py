@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from spocdb.errors import ConfigError, ImageVanished
+from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
 from spocdb.records import SourceFile
 
 SUFFIXES = frozenset(
@@ -30,13 +30,22 @@ def walk(paths: Sequence[Path], recursive: bool) -> Iterator[SourceFile]:
     return _walk(_without_nested(given, recursive), recursive)
 
 
-def read(file: SourceFile) -> bytes:
-    """Read a file's bytes. Raises ImageVanished if it is gone or may not be read."""
+def read(file: SourceFile, max_bytes: int) -> bytes:
+    """Read a file's bytes.
+
+    Raises ImageVanished if it is gone or may not be read, ImageTooLarge if there are too many.
+    """
     try:
         with open(file.path, "rb") as stream:
-            return stream.read()
+            data = stream.read(max_bytes + 1)
     except OSError as error:
         raise ImageVanished(f"cannot read the file: {error.strerror or error}") from error
+    if len(data) > max_bytes:
+        raise ImageTooLarge(
+            f"the file is over the limit of {max_bytes} bytes: "
+            "raise SPOCDB_MAX_PIXELS if you trust it"
+        )
+    return data
 
 
 def storable(path: str) -> bool:
@@ -49,10 +58,24 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def on_disk(path: str) -> str:
+    """Return the path that `printable` wrote."""
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda byte: chr(int(byte[1], 16)), path)
+
+
 def is_there(path: str) -> bool:
     """Tell whether there is a file, or a link to nothing, at a path as `printable` writes it."""
-    on_disk = re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda byte: chr(int(byte[1], 16)), path)
-    return os.path.lexists(path) or os.path.lexists(on_disk)
+    return _exists(path) or _exists(on_disk(path))
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # it may not be looked at, which does not mean that it is gone
+    return True
 
 
 def _walk(roots: list[str], recursive: bool) -> Iterator[SourceFile]:

@@ -1,6 +1,7 @@
 """Whatever is wrong with what was asked: one line that says so, an exit code, no traceback."""
 
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import pytest
 from PIL import Image
 
 from spocdb.api import Database
+from spocdb.db import embedded
+from spocdb.errors import SchemaOutOfDate
+from spocdb.settings import from_environment
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]
@@ -122,7 +126,7 @@ def test_a_wrong_database_is_one_line(spocdb: Run, url: str) -> None:
 
 def test_a_database_without_the_schema_says_how_to_make_it(spocdb: Run, empty_url: str) -> None:
     said = the_line(spocdb("failures", "--db", empty_url))
-    assert said == "spocdb: this database has no schema spocdb yet: run `spocdb db init`"
+    assert said == "spocdb: this database has no schema spocdb yet: run `spocdb db init` on it"
 
 
 def test_before_the_first_ingest_a_search_says_so(spocdb: Run) -> None:
@@ -194,3 +198,23 @@ def test_a_name_that_is_not_utf_8_can_be_searched_for(
     assert the_line(spocdb("search", tmp_path / "no\udce9.jpg")).endswith(
         "No such file or directory"
     )
+
+
+def test_a_filter_for_one_key_twice_is_refused(spocdb: Run) -> None:
+    result = spocdb("search", "--id", 1, "--filter", "a=1", "--filter", "a=2")
+    assert result.returncode == 2
+    assert "'a' is given twice" in result.stderr
+
+
+def test_an_embedded_database_of_a_newer_program_says_so(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="spocdb-newer-") as folder:
+        settings = from_environment(None, environment | {"SPOCDB_DATA_DIR": folder})
+        try:
+            with Database(settings) as database:
+                database.connection.execute("UPDATE spocdb.alembic_version SET version_num = '9'")
+            with pytest.raises(SchemaOutOfDate, match="newer than this program"):
+                Database(settings)
+        finally:
+            embedded.stop(Path(folder))

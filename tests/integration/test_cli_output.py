@@ -44,8 +44,8 @@ def test_a_first_ingest_and_a_search(spocdb: Run, recipe: Recipe, make_photos: M
     assert result.returncode == 0, result.stderr
     header, first, *_ = result.stdout.splitlines()
     assert header.split() == ["distance", "id", "path", "metadata"]
-    assert first.split() == ["0.0", "2", str(folder / "0001.jpg")]
-    assert result.stderr == "found by hnsw\n"
+    assert first.split() == ["0.0000", "2", str(folder / "0001.jpg")]
+    assert result.stderr == "found along the HNSW index\n"
 
 
 def test_an_ingest_with_failures_exits_with_3_and_prints_its_counts_as_json(
@@ -57,7 +57,7 @@ def test_an_ingest_with_failures_exits_with_3_and_prints_its_counts_as_json(
     assert (summary["n_seen"], summary["n_unchanged"], summary["n_failed"]) == (4, 3, 1)
     assert result.stderr.splitlines() == [
         "4 images: 3 unchanged, 1 failed",
-        "1 images failed: see `spocdb failures`",
+        "1 image failed: see `spocdb failures`",
     ]
 
 

@@ -302,7 +302,7 @@ def test_descriptors_come_back_as_they_went_in(
         "JOIN spocdb.descriptors d USING (sha256) JOIN spocdb.embeddings_1_1 e ON image_id = i.id "
         "ORDER BY i.id) TO STDOUT (FORMAT binary)"
     )
-    fields = {"id": "bigint", "sha256": "sha256", "raw": "halfvec(32)", "embedding": "halfvec(32)"}
+    fields = {"id": "bigint", "sha256": "sha256", "raw": "halfvec(32)", "embedding": "vector(32)"}
     for n_rows in (1, 7, 100, 1000):
         chunks = list(copy_out(db.connection, statement, fields, n_rows))
         assert [len(chunk) for chunk in chunks[:-1]] == [n_rows] * (len(chunks) - 1)

@@ -30,7 +30,7 @@ SEARCH = "SELECT path FROM spocdb.photos ORDER BY embedding <#> spocdb.embed('ph
 
 def test_status_says_what_there_is(gallery: Database) -> None:
     raw, active = gallery.index.status("photos")
-    assert (raw.projection, raw.active, raw.index_type) == (1, False, "halfvec")
+    assert (raw.projection, raw.active, raw.index_type) == (1, False, "vector")
     assert (active.projection, active.active, active.index_type) == (2, True, "vector")
     assert (raw.n_rows, active.n_rows) == (5000, 5000)
     assert (raw.index, active.index) == ("embeddings_1_1_hnsw", "embeddings_1_2_hnsw")
@@ -69,7 +69,7 @@ def test_recall_is_less_where_the_index_misses_something(
     db.connection.execute("DROP INDEX spocdb.embeddings_1_1_hnsw")
     db.connection.execute(
         "CREATE INDEX embeddings_1_1_hnsw ON spocdb.embeddings_1_1 "
-        "USING hnsw (embedding halfvec_ip_ops) WITH (m = 2, ef_construction = 4)"
+        "USING hnsw (embedding vector_ip_ops) WITH (m = 2, ef_construction = 4)"
     )
     recall = indexes.measure_recall(db.connection, target)
     assert recall is not None

@@ -16,7 +16,7 @@ from PIL import Image
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from spocdb.api import Database
-from spocdb.errors import CollectionNotFound, ConfigError
+from spocdb.errors import CollectionNotFound, ConfigError, UnreadableImage
 from spocdb.features.backbones import Trunk
 from spocdb.images.decode import decode
 from spocdb.progress import Progress
@@ -489,3 +489,45 @@ def test_prune_without_recursion_spares_what_lies_below(
     (folder / "0000.jpg").unlink()
     assert db.ingest(folder, recursive=False, prune=True).n_pruned == 1
     assert len(rows(db)) == 2
+
+
+def test_nothing_is_made_for_a_folder_without_images(
+    db: Database, recipe: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="there are no images under"):
+        db.ingest(tmp_path, **recipe)
+    assert db.collections() == []
+
+
+def test_a_file_of_too_many_bytes_is_a_failure_and_not_read_whole(
+    db: Database, recipe: Recipe, make_photos: Make
+) -> None:
+    folder = make_photos(2)
+    with open(folder / "huge.png", "wb") as stream:
+        stream.truncate(2**41)  # sparse: no disk is used
+    assert db.ingest(folder, **recipe).n_failed == 1
+    (failure,) = db.failures()
+    assert (failure.reason, Path(failure.path).name) == ("ImageTooLarge", "huge.png")
+
+
+def test_a_file_that_is_all_right_again_is_no_failure_any_more(
+    db: Database, recipe: Recipe, make_photos: Make
+) -> None:
+    file = make_photos(1) / "0000.jpg"
+    good, times = file.read_bytes(), file.stat()
+    db.ingest(file, **recipe)
+    file.write_bytes(b"broken")
+    assert db.ingest(file).n_failed == 1
+    file.write_bytes(good)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert (db.ingest(file).n_unchanged, db.failures()) == (1, [])
+
+
+def test_strict_stops_at_a_failure_that_is_known_too(
+    db: Database, recipe: Recipe, make_photos: Make
+) -> None:
+    folder = make_photos(2)
+    (folder / "bad.jpg").write_bytes(b"bad")
+    assert db.ingest(folder, **recipe).n_failed == 1
+    with pytest.raises(UnreadableImage, match=r"bad\.jpg"):
+        db.ingest(folder, strict=True)

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from pgvector import Vector
 
+from spocdb import fit as fitting
 from spocdb.api import Database
 from spocdb.db import projections
 from spocdb.db.collections import Collection
@@ -199,9 +200,11 @@ def test_a_file_that_is_no_projection_is_refused(
     with pytest.raises(ConfigError, match=r"must end in \.safetensors or \.npz"):
         db.pca.import_(tmp_path / "pca.txt")
     with pytest.raises(ConfigError, match=r"must end in \.safetensors or \.npz"):
-        db.pca.export(1, tmp_path / "pca.txt")
+        db.pca.export(2, tmp_path / "pca.txt")
     with pytest.raises(ConfigError, match="cannot write"):
-        db.pca.export(1, tmp_path / "nowhere" / "pca.npz")
+        db.pca.export(2, tmp_path / "nowhere" / "pca.npz")
+    with pytest.raises(ConfigError, match="is the raw one: there is nothing to export"):
+        db.pca.export(1, tmp_path / "pca.npz")
     assert [p.kind for p in db.pca.list()] == ["raw", "pca"]
 
 
@@ -328,7 +331,7 @@ def test_a_pca_from_another_folder(
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     (fitted,) = [p for p in db.pca.list() if p.kind == "pca"]
-    assert (fitted.fitted_on["collections"], fitted.n_samples) == (["others"], 12)
+    assert (fitted.fitted_on["collections"], fitted.n_samples) == (["others-for-pca"], 12)
     assert fitted.active == ["photos"]
     assert [c.dim for c in db.collections()] == [512, 8]
 
@@ -370,3 +373,54 @@ def test_every_number_of_an_exported_projection_is_in_the_file(
         make_recipe("squeezenet1_1", about["recipe"]["weights"]).name
         == Recipe(**about["recipe"]).name
     )
+
+
+def test_a_pca_from_a_folder_called_like_the_gallery_leaves_the_gallery_alone(
+    db: Database,
+    spocdb: Callable[..., Any],
+    make_photos: Callable[..., Path],
+    recipe: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    db.ingest(make_photos(6), **recipe)
+    make_photos(12, "elsewhere", seed=1).rename(tmp_path / "elsewhere-photos")
+    (tmp_path / "other").mkdir()
+    others = (tmp_path / "elsewhere-photos").rename(tmp_path / "other" / "photos")
+    ran = spocdb("pca", "fit", "--from", others, "--dim", 8, "--activate")
+    assert ran.returncode == 0, ran.stderr
+    assert "12 images of photos-for-pca" in ran.stdout
+    assert "photos: projection 2 is active" in ran.stdout
+    assert {c.name: c.n_images for c in db.collections()} == {"photos": 6, "photos-for-pca": 12}
+
+
+def test_pca_fit_fits_on_the_collection_that_is_named(
+    db: Database, spocdb: Callable[..., Any], add_images: AddImages, clustered: Clustered
+) -> None:
+    add_images(db.connection, clustered(60))
+    add_images(db.connection, clustered(50, seed=1), name="shoes")
+    ran = spocdb("pca", "fit", "--collection", "shoes", "--dim", 8)
+    assert "fitted on 50 images of shoes" in ran.stdout
+
+
+def test_an_ingest_leaves_what_was_activated_meanwhile(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    before = add_images(db.connection, clustered(300))
+    number = db.pca.fit(dim=8)
+    db.pca.activate(number)
+    fitting.settle(db.connection, db.session.connect, before, auto_pca=10)
+    assert [p.id for p in db.pca.list() if p.active] == [number]
+
+
+def test_an_ingest_whose_first_pca_fails_still_gets_its_index(
+    db: Database, add_images: AddImages, clustered: Clustered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spocdb.fit.DEFAULT_DIM", 8)
+    rows = np.zeros((40, 32), np.float32)
+    rows[np.arange(40), np.arange(40) % 2] = 1
+    rows[:, 2] = np.linspace(0, 0.5, 40)
+    target = add_images(db.connection, rows)
+    said: list[str] = []
+    fitting.settle(db.connection, db.session.connect, target, auto_pca=10, say=said.append)
+    assert said[0].startswith("no first PCA yet: ")
+    assert said[1] == "building the index"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -66,10 +67,12 @@ def home(
 
 
 def test_every_command_of_the_readme_does_what_it_says(
-    home: tuple[Path, dict[str, str]],
+    home: tuple[Path, dict[str, str]], empty_url: str
 ) -> None:
     folder, environment = home
     script = "\n".join(line for line in commands() if not line.startswith("make "))
+    assert "postgresql://me@localhost/shop" in script
+    script = script.replace("postgresql://me@localhost/shop", shlex.quote(empty_url))
     done = subprocess.run(
         ["bash", "-ex"],
         input=script,
@@ -88,6 +91,7 @@ def test_every_command_of_the_readme_does_what_it_says(
     assert (folder / "pca.safetensors").exists()
 
     (example,) = blocks("python")
+    # The example that follows is the embedded database's again.
     answer = subprocess.run(
         [sys.executable, "-c", example],
         cwd=folder,

@@ -71,7 +71,7 @@ def test_a_search_by_the_view_is_a_scan_of_the_index(
     assert wanted in plan(gallery.connection, BY_VIEW, [query])
     # As an application's prepared statement, which is planned without knowing the query.
     gallery.connection.execute("SET plan_cache_mode = force_generic_plan")
-    operand = "halfvec" if state != "vector" else "vector"
+    operand = "halfvec" if state == "halfvec" else "vector"
     gallery.connection.execute(
         f"PREPARE nearest ({operand}) AS " + BY_VIEW.replace("%s", "$1").replace("10", "$2")
     )

@@ -52,7 +52,7 @@ def test_without_a_terminal_it_is_summed_up_once_in_a_line(
     display.close()
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "9 images: 4 new, 2 reused, 1 failed; 6.0 images/s, limited by decode\n"
+    assert err == "9 images: 4 new, 2 reused, 1 failed; 6.0 images/s, limited by the decode stage\n"
 
 
 def test_a_run_that_did_not_begin_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,5 +105,5 @@ def test_on_a_terminal_there_is_a_bar_and_lines_above_it(
         shown = close()
     assert "something beside" in shown
     assert "6.0 images/s" in shown
-    assert "1 failed, limited by decode" in shown
+    assert "1 failed, limited by the decode stage" in shown
     assert "9 images: 4 new" in shown.splitlines()[-1]

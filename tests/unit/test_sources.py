@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from spocdb.errors import ConfigError, ImageVanished
-from spocdb.images.sources import printable, read, storable, walk
+from spocdb.images.sources import is_there, printable, read, storable, walk
 from spocdb.records import SourceFile
 
 
@@ -101,7 +101,7 @@ def test_pipes_are_skipped_and_links_to_nothing_are_given(tmp_path: Path) -> Non
     (file,) = walk([tmp_path], recursive=True)
     assert (file.path, file.size) == (str(tmp_path / "gone.jpg"), 0)
     with pytest.raises(ImageVanished, match="No such file"):
-        read(file)
+        read(file, 1000)
 
 
 def test_a_source_carries_size_time_and_bytes(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_source_carries_size_time_and_bytes(tmp_path: Path) -> None:
     os.utime(tmp_path / "a.jpg", ns=(1, 1_234_567_891))
     (file,) = walk([tmp_path], recursive=True)
     assert file == SourceFile(str(tmp_path / "a.jpg"), size=5, mtime_ns=1_234_567_891)
-    assert read(file) == b"a.jpg"
+    assert read(file, 1000) == b"a.jpg"
 
 
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,9 +126,25 @@ def test_a_name_that_is_not_utf8_is_given_and_can_be_printed(tmp_path: Path) -> 
     (file,) = walk([tmp_path], recursive=True)
     assert not storable(file.path)
     assert printable(file.path) == f"{tmp_path}/caf\\udce9.jpg"
-    assert read(file) == b""
+    assert read(file, 1000) == b""
 
 
 def test_other_names_are_storable_and_printed_as_they_are() -> None:
     assert storable("/photos/café 😀.jpg")
     assert printable("/photos/café 😀.jpg") == "/photos/café 😀.jpg"
+
+
+def test_what_may_not_be_looked_at_is_not_taken_for_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "a.jpg")
+
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    assert is_there(str(tmp_path / "a.jpg"))
+    assert not is_there(str(tmp_path / "b.jpg"))
+    assert not is_there(str(tmp_path / "a.jpg" / "b.jpg"))
+    # Root may look at everything, so the system's answer to others is put in its mouth.
+    monkeypatch.setattr(os, "lstat", refuse)
+    assert is_there(str(tmp_path / "b.jpg"))

@@ -14,8 +14,8 @@ BEGIN
                WHERE t.collection_id = collection AND t.projection_id = projection) THEN
         RETURN;
     END IF;
-    -- A raw descriptor has half precision already: as halfvec nothing is lost and half is saved.
-    SELECT p.dim, CASE WHEN p.kind = 'raw' OR p.dim > 2000 THEN 'halfvec' ELSE 'vector' END
+    -- pgvector indexes a vector up to 2000 dimensions, a halfvec up to 4000.
+    SELECT p.dim, CASE WHEN p.dim > 2000 THEN 'halfvec' ELSE 'vector' END
     INTO dim, column_type
     FROM projections p JOIN collections c ON c.id = collection AND c.extractor_id = p.extractor_id
     WHERE p.id = projection;
