@@ -6,18 +6,20 @@ from collections.abc import Callable
 import numpy as np
 from psycopg.sql import SQL, Identifier
 
-from benchmarks.data import fill, make_collection, make_descriptors
+from benchmarks.data import fill, make_collection
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db import indexes
+from spocdb.records import Float32Array
 
 N_QUERIES = 200
 
 
-def run(db: Database, n_rows: int) -> list[Figure]:
-    """Measure latency and recall@10 at `n_rows` x 256."""
+def run(db: Database, descriptors: Float32Array, what: str) -> list[Figure]:
+    """Measure latency and recall@10 of the given raw descriptors, at 256 dimensions."""
+    n_rows = len(descriptors)
     collection = make_collection(db.connection, "searching")
-    fill(db.connection, collection, make_descriptors(n_rows))
+    fill(db.connection, collection, descriptors)
     number = db.pca.fit("searching")
     db.pca.activate(number, "searching")
     began = time.perf_counter()
@@ -29,7 +31,7 @@ def run(db: Database, n_rows: int) -> list[Figure]:
     exact = _milliseconds(
         ids[:20], lambda id_: db.similar(id_, 10, collection="searching", exact=True)
     )
-    size = f"{n_rows:,} x 256"
+    size = f"{n_rows:,} x 256, {what}"
     p50, p99 = np.quantile(ours, 0.5), np.quantile(ours, 0.99)
     by_hand = float(np.quantile(hand, 0.5))
     return [

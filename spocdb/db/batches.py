@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
 from spocdb.db.collections import Collection
@@ -42,8 +43,9 @@ class Batch:
 
 
 STAGE = """
-CREATE TEMP TABLE IF NOT EXISTS incoming_descriptors
-    (sha256 bytea, width integer, height integer, descriptor halfvec) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS incoming_descriptors (
+    extractor_id bigint, sha256 bytea, width integer, height integer, descriptor halfvec
+) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS incoming_images
     (path text, sha256 bytea, size bigint, mtime_ns bigint) ON COMMIT DELETE ROWS;
 """
@@ -58,10 +60,13 @@ FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_
 WHERE t.collection_id = %s ORDER BY 1
 """
 
-# Both merges lock their rows in one order, so that two ingests of one folder cannot deadlock.
+COPY_DESCRIPTORS = (
+    "COPY {} (extractor_id, sha256, width, height, descriptor) FROM STDIN (FORMAT binary)"
+)
+
 MERGE_DESCRIPTORS = """
 INSERT INTO spocdb.descriptors (extractor_id, sha256, width, height, descriptor)
-SELECT %s, sha256, width, height, descriptor FROM incoming_descriptors
+SELECT extractor_id, sha256, width, height, descriptor FROM incoming_descriptors
 ORDER BY sha256
 ON CONFLICT DO NOTHING
 """
@@ -119,21 +124,29 @@ def _write_descriptors(
     if not new:
         return
     fields = {
+        "extractor_id": "bigint",
         "sha256": "sha256",
         "width": "integer",
         "height": "integer",
         "descriptor": f"halfvec({collection.channels})",
     }
+    # In order, as are the images: two ingests of one folder cannot deadlock.
+    hashes = sorted(new)
     columns = {
-        "sha256": np.array(list(new), "V32"),
-        "width": [d.width for d in new.values()],
-        "height": [d.height for d in new.values()],
-        "descriptor": np.stack([d.descriptor for d in new.values()]),
+        "extractor_id": np.full(len(new), collection.extractor_id),
+        "sha256": np.array(hashes, "V32"),
+        "width": [new[h].width for h in hashes],
+        "height": [new[h].height for h in hashes],
+        "descriptor": np.stack([new[h].descriptor for h in hashes]),
     }
-    copy_in(
-        connection, "COPY incoming_descriptors FROM STDIN (FORMAT binary)", pack(fields, columns)
-    )
-    connection.execute(MERGE_DESCRIPTORS, [collection.extractor_id])
+    payload = pack(fields, columns)
+    try:
+        with connection.transaction():
+            copy_in(connection, COPY_DESCRIPTORS.format("spocdb.descriptors"), payload)
+    except psycopg.errors.UniqueViolation:
+        # Another ingest brought one of them in this moment.
+        copy_in(connection, COPY_DESCRIPTORS.format("incoming_descriptors"), payload)
+        connection.execute(MERGE_DESCRIPTORS)
 
 
 def _write_images(

@@ -3,11 +3,13 @@
 It runs on until `stop`, so that psql or an application can use the same server between commands.
 """
 
+import fcntl
 import logging
 import os
 import stat
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,16 +69,36 @@ def _server(data_dir: Path) -> "PostgresServer":
     _check_reachable(data_dir)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        # cleanup_mode None: leaving this process must not stop a server that others use.
-        server = get_server(folder, cleanup_mode=None)
-        # It may have been stopped since this process last asked; its process, which ends a moment
-        # after its file is gone, may still be seen.
-        is_running = server.get_postmaster_info().is_running()
-        if not (is_running and (folder / "postmaster.pid").exists()):
-            server.start()
+        with _alone(data_dir):
+            # cleanup_mode None: leaving this process must not stop a server that others use.
+            server = get_server(folder, cleanup_mode=None, start=False)
+            if not (folder / "PG_VERSION").exists():
+                server.ensure_pgdata_inited()
+                with open(folder / "postgresql.conf", "a") as file:
+                    file.write(_tuning())
+            server.start()  # unless it runs
         return server
     except (SubprocessError, AssertionError) as exc:
         raise _no_start(data_dir, exc) from exc
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    with open(data_dir / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _tuning() -> str:
+    """Return settings for one user's machine; PostgreSQL's own fit the smallest server there is."""
+    megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return (
+        "\n# Written by spocdb when it made this server; change what you like.\n"
+        # An HNSW index that does not fit is several times slower.
+        f"shared_buffers = {max(128, min(1024, megabytes // 4))}MB\n"
+        "maintenance_work_mem = 256MB\n"
+        "max_wal_size = 4GB\n"
+    )
 
 
 def _no_start(data_dir: Path, exc: Exception) -> DatabaseError:
