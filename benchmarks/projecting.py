@@ -2,6 +2,7 @@
 
 import resource
 import time
+from pathlib import Path
 
 from psycopg.sql import SQL, Identifier
 
@@ -22,20 +23,20 @@ def run(db: Database) -> list[Figure]:
     number = db.pca.fit("projecting")
     fitted = projections.load(db.connection, number)
     embeddings.add(db.connection, collection, number)
-    memory, began = _peak_megabytes(), time.perf_counter()
+    n_rows, memory, began = 0, [_megabytes()], time.perf_counter()
     with db.session.connect() as reader:
-        n_rows = sum(
-            embeddings.fill(
-                reader, db.connection, collection, number, lambda raw: project(raw, fitted)
-            )
-        )
+        for n in embeddings.fill(
+            reader, db.connection, collection, number, lambda raw: project(raw, fitted)
+        ):
+            n_rows += n
+            memory.append(_megabytes())
     rate = n_rows / (time.perf_counter() - began)
-    more = _peak_megabytes() - memory
     sql = _in_sql(db, collection, number)
     collections.drop(db.connection, collections.get(db.connection, "projecting"))
     return [
         Figure("re-projection, 512 to 256", rate, "rows/s", sql, "spocdb.project in SQL"),
-        Figure("re-projection, more memory", more, "MB", note=f"for {n_rows:,} rows"),
+        Figure("re-projection, memory it takes", max(memory) - memory[0], "MB"),
+        Figure("re-projection, memory by chunk", max(memory) - memory[1], "MB", note="the growth"),
     ]
 
 
@@ -50,5 +51,6 @@ def _in_sql(db: Database, collection: Collection, number: int) -> float:
     return N_SQL_ROWS / (time.perf_counter() - began)
 
 
-def _peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
