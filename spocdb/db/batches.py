@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from spocdb.db.collections import Collection
 from spocdb.db.copy import copy_in, pack
 from spocdb.db.engine import Connection
+from spocdb.db.images import forget_failures
 from spocdb.errors import CollectionNotFound, ImageError
 from spocdb.records import Float32Array, SourceFile
 
@@ -87,8 +88,6 @@ STORED = """
 SELECT sha256, descriptor::real[] FROM spocdb.descriptors
 WHERE extractor_id = %s AND sha256 = ANY(%s)
 """
-
-FORGET_FAILURES = "DELETE FROM spocdb.failures WHERE collection_id = %s AND path = ANY(%s)"
 
 ADD_FAILURE = """
 INSERT INTO spocdb.failures (collection_id, path, size, mtime_ns, reason, message)
@@ -197,8 +196,7 @@ def _fill(table: str) -> Composed:
 
 def _write_failures(connection: Connection, collection: Collection, batch: Batch) -> None:
     if batch.images:
-        paths = [file.path for file, _ in batch.images]
-        connection.execute(FORGET_FAILURES, [collection.id, paths])
+        forget_failures(connection, collection, (file.path for file, _ in batch.images))
     if batch.failures:
         with connection.cursor() as cursor:
             cursor.executemany(

@@ -37,15 +37,15 @@ def read(file: SourceFile, max_bytes: int) -> bytes:
     """
     try:
         with open(file.path, "rb") as stream:
-            data = stream.read(max_bytes + 1)
+            # Asked first: read(n) would allocate n bytes for the smallest file.
+            if os.fstat(stream.fileno()).st_size > max_bytes:
+                raise ImageTooLarge(
+                    f"the file is over the limit of {max_bytes} bytes: "
+                    "raise SPOCDB_MAX_PIXELS if you trust it"
+                )
+            return stream.read()
     except OSError as error:
         raise ImageVanished(f"cannot read the file: {error.strerror or error}") from error
-    if len(data) > max_bytes:
-        raise ImageTooLarge(
-            f"the file is over the limit of {max_bytes} bytes: "
-            "raise SPOCDB_MAX_PIXELS if you trust it"
-        )
-    return data
 
 
 def storable(path: str) -> bool:

@@ -31,6 +31,24 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for line in lines]
 
 
+def run(
+    command: list[str], folder: Path, environment: dict[str, str], script: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command that must succeed."""
+    done = subprocess.run(
+        command,
+        input=script,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 @pytest.fixture(scope="module")
 def torch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return torch's cache with VGG-19 as if it were downloaded: seeded random weights."""
@@ -73,17 +91,7 @@ def test_every_command_of_the_readme_does_what_it_says(
     script = "\n".join(line for line in commands() if not line.startswith("make "))
     assert "postgresql://me@localhost/shop" in script
     script = script.replace("postgresql://me@localhost/shop", shlex.quote(empty_url))
-    done = subprocess.run(
-        ["bash", "-ex"],
-        input=script,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run(["bash", "-ex"], folder, environment, script)
     assert "6 images: 6 new" in done.stderr
     assert '"method": ' in done.stdout
     assert (folder / "results.png").exists()
@@ -92,15 +100,7 @@ def test_every_command_of_the_readme_does_what_it_says(
 
     (example,) = blocks("python")
     # The example that follows is the embedded database's again.
-    answer = subprocess.run(
-        [sys.executable, "-c", example],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
+    answer = run([sys.executable, "-c", example], folder, environment)
     assert answer.stdout.splitlines()[0].endswith("0000.jpg")
 
 
@@ -112,16 +112,7 @@ def test_the_two_commands_that_set_everything_up_are_in_the_makefile() -> None:
 
 def test_the_demo_finds_what_it_knows_to_be_right(environment: dict[str, str]) -> None:
     """Run what `make demo` runs; with random weights, where there are no others, it finds less."""
-    done = subprocess.run(
-        [sys.executable, "-m", "demo"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run([sys.executable, "-m", "demo"], ROOT, environment)
     found = re.search(r"(\d+) of 70 right", done.stdout)
     assert found and int(found[1]) >= 35
     assert (ROOT / "demo" / "out" / "results.png").stat().st_size > 100_000
