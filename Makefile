@@ -5,13 +5,14 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench quality clean
 
 help:
 	@echo "make demo   a search on real pictures; WEIGHTS=file and IMAGES=folder to use your own"
 	@echo "make test   all tests"
 	@echo "make lint   ruff, mypy and the import contracts"
 	@echo "make bench  spocdb beside its peers"
+	@echo "make quality  the README's table of quality; HOLIDAYS=folder TRAIN=folder WEIGHTS=file"
 	@echo "make clean  remove .venv and everything that was built"
 
 demo: $(INSTALLED)
@@ -28,6 +29,9 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
+
+quality: $(INSTALLED)
+	$(BIN)/python -m benchmarks.quality "$(HOLIDAYS)" --train "$(TRAIN)" --weights "$(WEIGHTS)"
 
 clean:
 	rm -rf .venv .*_cache .hypothesis build dist *.egg-info demo/out

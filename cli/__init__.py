@@ -12,7 +12,7 @@ from types import FrameType
 
 import typer
 
-from . import collections, db, index, ingest, pca, search
+from . import codebook, collections, db, evaluate, index, ingest, pca, search
 from .output import talk
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(ingest.failures)
 app.add_typer(pca.app, name="pca")
+app.add_typer(evaluate.app, name="eval")
+app.add_typer(codebook.app, name="codebook")
 app.add_typer(index.app, name="index")
 app.command()(collections.extractors)
 app.add_typer(collections.app, name="collections")

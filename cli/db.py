@@ -18,7 +18,7 @@ app = typer.Typer(
 @app.command()
 def init(db: options.Db = None) -> None:
     """Create the schema spocdb, and the extension vector if it is missing."""
-    upgrade(show_sql=False, db=db)
+    upgrade(show_sql=False, since="base", db=db)
 
 
 @app.command()
@@ -26,13 +26,22 @@ def upgrade(
     show_sql: Annotated[
         bool, typer.Option("--sql", help="Print the SQL for a DBA instead of running it.")
     ] = False,
+    since: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="REVISION",
+            help="With --sql: what the schema is at, see `spocdb db current`.",
+            show_default="nothing yet",
+        ),
+    ] = "base",
     db: options.Db = None,
 ) -> None:
     """Bring the schema spocdb up to date."""
     from spocdb.db import schema
 
     if show_sql:
-        print(schema.upgrade_sql(), end="")
+        print(schema.upgrade_sql(since), end="")
         return
     schema.upgrade(_url(db))
     print(f"schema spocdb at {schema.HEAD}")

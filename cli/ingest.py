@@ -24,14 +24,9 @@ def ingest(
     collection: Annotated[
         str, typer.Option("--collection", "-c", help="Collection; made if it is new.")
     ] = "photos",
-    extractor: Annotated[
-        str | None,
-        typer.Option(
-            help="vgg19 (default), vgg16, squeezenet1_1, resnet50, resnet101, "
-            "or one of `spocdb extractors`."
-        ),
-    ] = None,
+    extractor: options.Extractor = None,
     weights: options.Weights = None,
+    codebook: options.Codebook = None,
     recursive: Annotated[bool, typer.Option(help="Go into folders below the given ones.")] = True,
     metadata: Annotated[
         Path | None,
@@ -53,59 +48,21 @@ def ingest(
         int,
         typer.Option(metavar="N", help="Fit a first PCA at N different images; 0: never."),
     ] = 1000,
-    size: Annotated[
-        int | None,
-        typer.Option(help="Input size in pixels.", show_default="586"),
-    ] = None,
-    fit: Annotated[
-        str | None,
-        typer.Option(
-            help="warp to a square, keep the aspect with the longer side of the size, or "
-            "pad to a square.",
-            show_default="warp",
-            metavar="warp|aspect|pad",
-        ),
-    ] = None,
-    relu: Annotated[
-        bool | None,
-        typer.Option(
-            "--relu/--no-relu", help="Pool after or before the last ReLU.", show_default="after"
-        ),
-    ] = None,
-    pooling: Annotated[
-        str | None,
-        typer.Option(
-            metavar="sum|max|gem", help="How the feature map is pooled.", show_default="sum"
-        ),
-    ] = None,
-    centering: Annotated[
-        bool | None,
-        typer.Option(
-            "--centering/--no-centering",
-            help="The centering prior, which weighs the centre more.",
-            show_default="on",
-        ),
-    ] = None,
-    sigma: Annotated[
-        float | None,
-        typer.Option(
-            help="The prior's sigma as a part of the distance from the centre to the "
-            "nearest border.",
-            show_default="1/3",
-        ),
-    ] = None,
-    gem_p: Annotated[float | None, typer.Option(help="GeM's exponent.", show_default="3")] = None,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    relu: options.Relu = None,
+    pooling: options.Pooling = None,
+    centering: options.Centering = None,
+    sigma: options.Sigma = None,
+    gem_p: options.GemP = None,
+    attention: options.Attention = None,
+    scales: options.Scales = None,
+    flip: options.Flip = None,
     device: options.Device = "auto",
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images a batch.", show_default="4 on CPU, 64 on GPU")
     ] = None,
-    precision: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|float32|bfloat16",
-            help="auto: bfloat16 where it is fast and the first image proves it exact.",
-        ),
-    ] = "auto",
+    precision: options.Precision = "auto",
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
@@ -124,6 +81,9 @@ def ingest(
         "centering": centering,
         "sigma": sigma,
         "gem_p": gem_p,
+        "attention": attention,
+        "scales": options.parse_numbers(scales, "--scales", float) if scales else None,
+        "flip": flip,
     }
     with (
         options.open_database(db) as database,
@@ -135,6 +95,7 @@ def ingest(
             collection=collection,
             extractor=extractor,
             weights=weights,
+            codebook=codebook,
             recursive=recursive,
             metadata=metadata,
             prune=prune,

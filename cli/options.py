@@ -1,7 +1,8 @@
 """Options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -27,8 +28,100 @@ Weights = Annotated[
         "--weights", metavar="FILE", help="State dict of the network; torchvision's by default."
     ),
 ]
+Extractor = Annotated[
+    str | None,
+    typer.Option(
+        "--extractor",
+        help="vgg19 (default), vgg16, squeezenet1_1, resnet50, resnet101, "
+        "or one of `spocdb extractors`.",
+    ),
+]
+Codebook = Annotated[
+    Path | None,
+    typer.Option(
+        "--codebook", metavar="FILE", help="For pooling by fisher or triangulation vectors."
+    ),
+]
+Size = Annotated[
+    int | None, typer.Option("--size", help="Input size in pixels.", show_default="586")
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(
+        "--fit",
+        help="warp to a square, keep the aspect with the longer side of the size, or "
+        "pad to a square.",
+        show_default="warp",
+        metavar="warp|aspect|pad",
+    ),
+]
+Relu = Annotated[
+    bool | None,
+    typer.Option(
+        "--relu/--no-relu", help="Pool after or before the last ReLU.", show_default="after"
+    ),
+]
+Pooling = Annotated[
+    str | None,
+    typer.Option(
+        "--pooling",
+        metavar="sum|max|gem|rmac|fisher|triangulation",
+        help="How the feature map is pooled.",
+        show_default="sum",
+    ),
+]
+Centering = Annotated[
+    bool | None,
+    typer.Option(
+        "--centering/--no-centering",
+        help="The centering prior, which weighs the centre more.",
+        show_default="on",
+    ),
+]
+Sigma = Annotated[
+    float | None,
+    typer.Option(
+        "--sigma",
+        help="The prior's sigma as a part of the distance from the centre to the nearest border.",
+        show_default="1/3",
+    ),
+]
+GemP = Annotated[float | None, typer.Option("--gem-p", help="GeM's exponent.", show_default="3")]
+Attention = Annotated[
+    str | None,
+    typer.Option(
+        "--attention",
+        metavar="crow|norm",
+        help="Weigh the positions by the feature map itself.",
+        show_default="none",
+    ),
+]
+Scales = Annotated[
+    str | None,
+    typer.Option(
+        "--scales",
+        metavar="1,S,...",
+        help="Parts of the size at which the network sees each image; summed.",
+        show_default="1",
+    ),
+]
+Flip = Annotated[
+    bool | None,
+    typer.Option("--flip/--no-flip", help="Sum with the mirror image.", show_default="no"),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="auto|float32|bfloat16",
+        help="auto: bfloat16 where it is fast and the first image proves it exact.",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Dim = Annotated[int, typer.Option("--dim", help="Dimensions of the embedding.")]
+
+
+Number = TypeVar("Number", int, float)
 
 
 def open_database(url: str | None) -> "Database":
@@ -36,6 +129,14 @@ def open_database(url: str | None) -> "Database":
     from spocdb import connect
 
     return connect(url)
+
+
+def parse_numbers(text: str, option: str, kind: Callable[[str], Number]) -> list[Number]:
+    """Parse numbers with commas between them, each once."""
+    try:
+        return list(dict.fromkeys(kind(part) for part in text.split(",")))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not N,N,...", param_hint=option) from None
 
 
 def parse_filter(pairs: list[str]) -> dict[str, Any]:

@@ -138,6 +138,28 @@ def activate(number: Number, collection: options.Collection = None, db: options.
 
 
 @app.command()
+def augment(
+    neighbours: Annotated[
+        int, typer.Option(help="How many of its nearest each embedding is joined by.")
+    ] = 5,
+    alpha: Annotated[
+        float, typer.Option(help="They weigh their similarity to the power of this; 0: alike.")
+    ] = 3.0,
+    collection: options.Collection = None,
+    db: options.Db = None,
+) -> None:
+    """Add to every embedding its nearest neighbours (database-side augmentation).
+
+    A projection of its own, active at once; `spocdb pca rollback` undoes it. Images that come later
+    are embedded without neighbours until it is done again, after a rollback.
+    """
+    with options.open_database(db) as database:
+        name = database.collection(collection)
+        number = database.pca.augment(name, neighbours=neighbours, alpha=alpha, say=talk)
+    print(f"{name}: projection {number} is active")
+
+
+@app.command()
 def rollback(collection: options.Collection = None, db: options.Db = None) -> None:
     """Let the projection before answer again; a second time is back again."""
     with options.open_database(db) as database:

@@ -13,7 +13,7 @@ from .output import print_json, print_table, quiet_libraries, talk
 
 if TYPE_CHECKING:
     from spocdb.db.search import Hit
-    from spocdb.records import Crop
+    from spocdb.records import Crop, Refinement
 
 
 METHODS = {
@@ -42,11 +42,22 @@ def search(
         typer.Option(metavar="KEY=VALUE", help="Only images whose metadata say so; repeatable."),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare all, without the index.")] = False,
+    expand: Annotated[
+        int, typer.Option(metavar="N", help="Query expansion: add the N nearest to the query.")
+    ] = 0,
+    alpha: Annotated[
+        float, typer.Option(help="Of the expansion: neighbours weigh similarity ^ alpha.")
+    ] = 3.0,
+    rerank: Annotated[
+        int,
+        typer.Option(metavar="N", help="Order the N nearest anew, by k-reciprocal neighbours."),
+    ] = 0,
     sheet: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw the query and the results as one picture."),
     ] = None,
     weights: options.Weights = None,
+    codebook: options.Codebook = None,
     device: options.Device = "auto",
     json: options.Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -62,6 +73,9 @@ def search(
         raise typer.BadParameter("a crop needs an IMAGE", param_hint="--crop")
     area = _parse_crop(crop) if crop else None
     wanted = options.parse_filter(filter or [])
+    from spocdb.records import Refinement
+
+    refinement = Refinement(expand, alpha, rerank)
     if sheet:
         from spocdb.pictures import check_sheet
 
@@ -75,15 +89,24 @@ def search(
                 crop=area,
                 filter=wanted,
                 exact=exact,
+                refinement=refinement,
                 weights=weights,
+                codebook=codebook,
                 device=device,
             )
         else:
             assert id is not None
-            hits = database.similar(id, k, collection=collection, filter=wanted, exact=exact)
+            hits = database.similar(
+                id,
+                k,
+                collection=collection,
+                filter=wanted,
+                exact=exact,
+                refinement=refinement,
+            )
             image = database.path(id, collection=collection) if sheet else None
         max_pixels = database.settings.max_pixels
-    _print(hits, json, as_csv)
+    _print(hits, json, as_csv, refinement)
     if sheet:
         from spocdb.pictures import Tile, draw_sheet
 
@@ -103,7 +126,7 @@ def _parse_crop(text: str) -> "Crop":
     return Crop(x, y, width, height)
 
 
-def _print(hits: "list[Hit]", json: bool, as_csv: bool) -> None:
+def _print(hits: "list[Hit]", json: bool, as_csv: bool, refinement: "Refinement") -> None:
     header = ["distance", "id", "path", "metadata"]
     if json:
         print_json(hits)
@@ -114,7 +137,9 @@ def _print(hits: "list[Hit]", json: bool, as_csv: bool) -> None:
     elif hits:
         shown = [[f"{h.distance:.4f}", h.id, h.path, _short(h.metadata)] for h in hits]
         print_table(header, shown)
-        talk(METHODS[hits[0].method])
+        expanded = f", the query expanded by {refinement.expand}" if refinement.expand else ""
+        reranked = f", {refinement.rerank} re-ranked" if refinement.rerank else ""
+        talk(METHODS[hits[0].method] + expanded + reranked)
     else:
         talk("nothing found")
 

@@ -21,7 +21,8 @@ if context.is_offline_mode():
     style = {"paramstyle": "named"}
     context.configure(dialect_name="postgresql", dialect_opts=style, literal_binds=True, **OPTIONS)
     with context.begin_transaction():
-        for statement in prepare(None):
+        since = context.get_starting_revision_argument()
+        for statement in prepare(None, is_begun=since not in (None, "base")):
             context.execute(statement)
         context.run_migrations()
 else:

@@ -5,6 +5,7 @@ Nothing here reads an image or needs a GPU: all of it streams what the database 
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from spocdb.db import collections, embeddings, images, indexes, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.errors import ConfigError, NotEnoughSamples, ProjectionNotFound
+from spocdb.errors import ConfigError, DatabaseError, NotEnoughSamples, ProjectionNotFound
 from spocdb.features.projection import Moments, merge, project
 from spocdb.features.projection import fit as fit_moments
 
@@ -22,6 +23,9 @@ AUTO_PCA_IMAGES = 1000
 
 # So many descriptors are in memory at once; the sums are the same whatever it is.
 CHUNK_ROWS = 4096
+
+# Of database-side augmentation: each neighbour is a search of its own.
+MOST_NEIGHBOURS, MOST_ALPHA = 1000, 100
 
 Say = Callable[[str], None]
 
@@ -75,6 +79,8 @@ def activate(
     in both; interrupted, the same call goes on. Raises ProjectionNotFound and DatabaseError.
     """
     projection = projections.load(connection, projection_id)
+    if "augmented" in projection.settings:
+        _refuse_incomplete(connection, collection, projection_id)
     embeddings.add(connection, collection, projection_id)
     n_rows = 0
     with connect() as reader:
@@ -87,6 +93,69 @@ def activate(
         say(f"projection {projection_id}: building the index")
         indexes.build(connection, collection, projection_id)
     embeddings.activate(connection, collection, projection_id)
+
+
+def augment(
+    connection: Connection,
+    collection: Collection,
+    neighbours: int,
+    alpha: float,
+    say: Say = lambda line: None,
+) -> int:
+    """Let a collection answer by embeddings that their own nearest neighbours were added to.
+
+    Database-side augmentation (Turcot & Lowe 2009; weighed as in alpha query expansion). The result
+    is a projection of its own, with the numbers of the active one, so that `rollback` undoes it;
+    returns its number. Images that come later are embedded without neighbours, until it is done
+    again after a rollback. Raises ConfigError.
+    """
+    base = projections.load(connection, collection.active_projection_id)
+    if not len(base.components) or "augmented" in base.settings:
+        raise ConfigError(
+            f"projection {collection.active_projection_id} of {collection.name} cannot be "
+            "augmented: activate a fitted one first (`spocdb pca list`, `spocdb pca rollback`)"
+        )
+    if not 1 <= neighbours <= MOST_NEIGHBOURS or not 0 <= alpha <= MOST_ALPHA:
+        raise ConfigError(
+            f"--neighbours must be 1 to {MOST_NEIGHBOURS} and --alpha 0 to {MOST_ALPHA}"
+        )
+    augmented = {
+        "collection": collection.name,
+        "base": collection.active_projection_id,
+        "neighbours": neighbours,
+        "alpha": float(alpha),
+    }
+    projection = replace(base, settings=base.settings | {"augmented": augmented})
+    about = projections.get(connection, collection.active_projection_id).fitted_on
+    number = projections.store(connection, collection.extractor_id, projection, about)
+    # What an earlier augmentation left is older than the images.
+    if collection.name in projections.get(connection, number).embedded:
+        embeddings.drop(connection, collection, number)
+    embeddings.add(connection, collection, number)
+    n_rows = 0
+    for n in embeddings.augment(connection, collection, number, neighbours, alpha):
+        n_rows += n
+        say(f"projection {number}: {n_rows} images augmented")
+    now = collections.get(connection, collection.name)
+    if now.active_projection_id != collection.active_projection_id:
+        raise DatabaseError(
+            f"another projection of {collection.name} was activated meanwhile: try again"
+        )
+    indexes.build(connection, collection, number)
+    embeddings.activate(connection, collection, number)
+    return number
+
+
+def _refuse_incomplete(connection: Connection, collection: Collection, projection_id: int) -> None:
+    # What an augmentation lacks cannot be filled in from the descriptors.
+    embedded = projections.get(connection, projection_id).embedded
+    if collection.name not in embedded or not embeddings.is_complete(
+        connection, collection, projection_id
+    ):
+        raise ConfigError(
+            f"projection {projection_id} is an augmentation that {collection.name} has not, or "
+            f"not whole: run `spocdb pca augment --collection {collection.name}`"
+        )
 
 
 def rollback(

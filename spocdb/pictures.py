@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill, shorten
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -30,7 +31,7 @@ class Tile:
 
 def check_sheet(out: Path) -> None:
     """Raise ConfigError if no sheet can be written to `out`."""
-    _check_name(out, (".png", ".jpg", ".jpeg", ".webp"))
+    check_name(out, (".png", ".jpg", ".jpeg", ".webp"))
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
 
@@ -56,15 +57,15 @@ def draw_sheet(
         "RGB", (left + columns * (TILE + GAP) - GAP + MARGIN, height + 2 * MARGIN), PAPER
     )
     if query is not None:
-        picture = _matted(query, QUERY, max_pixels, crop)
-        _draw_tile(sheet, (MARGIN, MARGIN), picture, "query", "", query.name)
+        picture = matted(query, QUERY, max_pixels, crop)
+        draw_tile(sheet, (MARGIN, MARGIN), picture, "query", "", query.name)
     for rank, tile in enumerate(results):
         row, column = divmod(rank, columns)
         corner = (left + column * (TILE + GAP), MARGIN + row * (TILE + BELOW + GAP))
         path = Path(tile.path)
-        picture = _matted(path, TILE, max_pixels)
-        _draw_tile(sheet, corner, picture, str(rank + 1), tile.caption, path.name)
-    _save(out, sheet.save)
+        picture = matted(path, TILE, max_pixels)
+        draw_tile(sheet, corner, picture, str(rank + 1), tile.caption, path.name)
+    save(out, sheet.save)
 
 
 def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
@@ -74,7 +75,7 @@ def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import FuncFormatter
 
-    _check_name(out, (".png", ".svg", ".pdf"))
+    check_name(out, (".png", ".svg", ".pdf"))
     numbers = np.arange(1, len(explained) + 1)
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, wspace=0.06)
     figure = Figure(figsize=(11, 4.6), dpi=160, layout=layout)
@@ -90,14 +91,21 @@ def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
     total.set_xscale("log", base=2)
     total.set_ylim(0, 1.02)
     for axes in (each, total):
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda part, _: f"{100 * part:g} %"))
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.spines["bottom"].set_color(GREY)
-        axes.tick_params(colors=GREY, length=0, labelsize=9)
-        axes.grid(axis="y", color=LINES, linewidth=0.8)
-        axes.set_axisbelow(True)
-    _save(out, figure.savefig)
+        style(axes)
+    save(out, figure.savefig)
+
+
+def style(axes: Any) -> None:
+    """Give a plot's axes the look that all plots have: few lines, plain numbers."""
+    from matplotlib.ticker import FuncFormatter
+
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GREY)
+    axes.tick_params(colors=GREY, length=0, labelsize=9)
+    axes.grid(axis="y", color=LINES, linewidth=0.8)
+    axes.set_axisbelow(True)
 
 
 def variance_bars(explained: Float64Array, width: int = 40) -> str:
@@ -123,19 +131,21 @@ def _bar(part: float, width: int) -> str:
     return ("█" * full + BLOCKS[eighths] * (eighths > 0)).ljust(width)
 
 
-def _check_name(out: Path, suffixes: Sequence[str]) -> None:
+def check_name(out: Path, suffixes: Sequence[str]) -> None:
+    """Raise ConfigError for a file name without one of the suffixes."""
     if out.suffix.lower() not in suffixes:
         raise ConfigError(f"cannot write {out}: the name must end in {' or '.join(suffixes)}")
 
 
-def _save(out: Path, save: Callable[[Path], None]) -> None:
+def save(out: Path, write: Callable[[Path], None]) -> None:
+    """Write a picture to a file. Raises ConfigError."""
     try:
-        save(out)
+        write(out)
     except OSError as error:
         raise ConfigError(f"cannot write {out}: {error.strerror or error}") from error
 
 
-def _draw_tile(
+def draw_tile(
     sheet: Image.Image,
     corner: tuple[int, int],
     picture: Image.Image,
@@ -143,16 +153,17 @@ def _draw_tile(
     caption: str,
     name: str,
 ) -> None:
+    """Paste a square picture, and below it a heading, a caption at the right and a name."""
     x, y = corner
     side = picture.width
     sheet.paste(picture, corner)
     draw = ImageDraw.Draw(sheet)
-    draw.text((x, y + side + 12), heading, INK, _font(20))
-    draw.text((x + side, y + side + 12), caption, INK, _font(20), anchor="ra")
-    draw.text((x, y + side + 38), _shorten(name, side, _font(15)), GREY, _font(15))
+    draw.text((x, y + side + 12), heading, INK, font(20))
+    draw.text((x + side, y + side + 12), caption, INK, font(20), anchor="ra")
+    draw.text((x, y + side + 38), shortened(name, side, font(15)), GREY, font(15))
 
 
-def _matted(path: Path, side: int, max_pixels: int, crop: Crop | None = None) -> Image.Image:
+def matted(path: Path, side: int, max_pixels: int, crop: Crop | None = None) -> Image.Image:
     """Return a grey square with the picture in it, or with why there is none."""
     mat = Image.new("RGB", (side, side), MAT)
     try:
@@ -160,7 +171,7 @@ def _matted(path: Path, side: int, max_pixels: int, crop: Crop | None = None) ->
     except (OSError, ImageError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         text = fill(shorten(reason, 120), 26)
-        ImageDraw.Draw(mat).text((side / 2, side / 2), text, GREY, _font(16), "mm", align="center")
+        ImageDraw.Draw(mat).text((side / 2, side / 2), text, GREY, font(16), "mm", align="center")
         return mat
     picture = Image.fromarray(decoded.pixels)
     if crop is not None:
@@ -178,7 +189,8 @@ def _mark(picture: Image.Image, crop: Crop, scale: float) -> Image.Image:
     return marked
 
 
-def _shorten(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Return a text that fits into a width in pixels, its middle left out."""
     # A file may be called anything: only what is one line of text can be drawn.
     shown = text = " ".join(text.encode(errors="replace").decode().split())
     keep = len(text)
@@ -189,5 +201,6 @@ def _shorten(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.Ima
     return shown
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font in a size in pixels."""
     return ImageFont.load_default(size)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,8 @@ Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
 Fit = Literal["warp", "aspect", "pad"]
-Pooling = Literal["sum", "max", "gem"]
+Pooling = Literal["sum", "max", "gem", "rmac", "fisher", "triangulation"]
+Attention = Literal["crow", "norm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Recipe:
     or padded square, or the longer side where the aspect is kept. `sigma` is the centering prior's
     standard deviation as a part of the distance from the centre to the nearest border (None: no
     prior); `gem_p` is GeM's exponent (None unless pooling is "gem").
+
+    The fields with a default came later. `scales` are the parts of `size` at which the network sees
+    the image, and with `flip` also its mirror image: each pooled and normalised, then summed.
+    `attention` weighs the positions by the feature map itself. `codebook` is the sha256 (hex) of
+    the file that pooling by Fisher vectors or triangulation needs, `codebook_dim` what it gives.
     """
 
     backbone: str
@@ -36,19 +42,38 @@ class Recipe:
     pooling: Pooling
     sigma: float | None
     gem_p: float | None
-    interpolation: str = "bilinear"
-    background: str = "white"
+    interpolation: str
+    background: str
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    attention: Attention | None = None
+    codebook: str | None = None
+    codebook_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        # JSON, as which recipes are stored, knows no tuple.
+        object.__setattr__(self, "scales", tuple(self.scales))
 
     @property
     def fingerprint(self) -> str:
-        """Return the sha256 (hex) of the recipe's canonical JSON; equal recipes have equal ones."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Return the sha256 (hex) of the recipe's canonical JSON; equal recipes have equal ones.
+
+        A field with its default is left out: one that is added leaves older recipes as they are.
+        """
+        values = ((f.name, getattr(self, f.name), f.default) for f in fields(self))
+        told = {name: value for name, value, default in values if value != default}
+        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def name(self) -> str:
         """Return the extractor's name: the backbone and eight digits of the fingerprint."""
         return f"{self.backbone}-{self.fingerprint[:8]}"
+
+    @property
+    def n_views(self) -> int:
+        """Return how many times the network sees each image."""
+        return len(self.scales) * (1 + self.flip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +105,20 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True)
+class Refinement:
+    """What a search does beyond comparing embeddings; the default is nothing.
+
+    `expand` is the number of neighbours that join the query, each weighed by its similarity to the
+    power of `alpha` (0: the plain average); `rerank` is the length of the short list that is
+    ordered anew by k-reciprocal neighbours.
+    """
+
+    expand: int = 0
+    alpha: float = 3.0
+    rerank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Projection:
     """A fitted linear map from raw descriptors (C) to embeddings (N).
 
@@ -104,8 +143,11 @@ class Projection:
 
     @property
     def fingerprint(self) -> str:
-        """Return the sha256 (hex) of the numbers that decide an embedding."""
+        """Return the sha256 (hex) of all that decides an embedding."""
         digest = hashlib.sha256()
+        if augmented := self.settings.get("augmented"):
+            # The numbers are its base's; the embeddings are not.
+            digest.update(json.dumps(augmented, sort_keys=True).encode())
         for array, kind in ((self.mean, "<f4"), (self.components, "<f4"), (self.scale, "<f8")):
             digest.update(np.ascontiguousarray(array, kind).tobytes())
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Search: a query image takes the same way as the gallery's, then one SQL statement."""
+"""Search: a query image takes the same way as the gallery's, then SQL, refined if asked."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -7,11 +7,16 @@ from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.search import Hit
+from spocdb.errors import ConfigError
+from spocdb.features.reranking import rerank
 from spocdb.images.decode import decode
-from spocdb.records import Crop
+from spocdb.records import Crop, Float32Array, Refinement
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
+
+# What a re-ranking compares is the square of this.
+LONGEST_SHORT_LIST = 2000
 
 
 def search(
@@ -24,6 +29,7 @@ def search(
     crop: Crop | None,
     filter: dict[str, Any],
     exact: bool,
+    refinement: Refinement,
     max_pixels: int,
 ) -> list[Hit]:
     """Return the k images of the collection that look most like the image file in `data`.
@@ -33,4 +39,64 @@ def search(
     recipe = collection.recipe
     decoded = decode(data, recipe.size, recipe.fit, max_pixels, crop)
     (raw,) = load_extractor().extract([decoded.pixels])
-    return db_search.by_descriptor(connection, collection.name, raw, k, filter, exact=exact)
+    with db_search.snapshot(connection):
+        query = db_search.embed(connection, collection.name, raw)
+        return nearest(connection, collection.name, query, k, filter, exact, refinement)
+
+
+def similar(
+    connection: Connection,
+    collection: Collection,
+    id: int,
+    k: int,
+    *,
+    filter: dict[str, Any],
+    exact: bool,
+    refinement: Refinement,
+) -> list[Hit]:
+    """Return the k images that look most like one of the collection's own, without it.
+
+    Raises ImageNotFound.
+    """
+    with db_search.snapshot(connection):
+        query = db_search.embedding(connection, collection.name, id)
+        hits = nearest(connection, collection.name, query, k + 1, filter, exact, refinement)
+    return [hit for hit in hits if hit.id != id][:k]
+
+
+def nearest(
+    connection: Connection,
+    collection: str,
+    query: Float32Array,
+    k: int,
+    filter: dict[str, Any],
+    exact: bool,
+    refinement: Refinement,
+) -> list[Hit]:
+    """Return the k images nearest to an embedding (N,), after what the refinement does.
+
+    Their distances are to the query as it was expanded; re-ranking changes only their order.
+    """
+    check(refinement)
+    if refinement.expand:
+        query = db_search.expand(
+            connection, collection, query, refinement.expand, refinement.alpha, exact=exact
+        )
+    n_found = max(k, refinement.rerank)
+    hits = db_search.nearest(connection, collection, query, n_found, filter, exact=exact)
+    if refinement.rerank:
+        listed, rest = hits[: refinement.rerank], hits[refinement.rerank :]
+        vectors = db_search.embeddings(connection, collection, [hit.id for hit in listed])
+        hits = [listed[i] for i in rerank(query, vectors)] + rest
+    return hits[:k]
+
+
+def check(refinement: Refinement) -> None:
+    """Raise ConfigError for a refinement that is out of range."""
+    if not 0 <= refinement.rerank <= LONGEST_SHORT_LIST:
+        raise ConfigError(f"--rerank must be 0 to {LONGEST_SHORT_LIST}, not {refinement.rerank}")
+    if not 0 <= refinement.expand <= LONGEST_SHORT_LIST:
+        raise ConfigError(f"--expand must be 0 to {LONGEST_SHORT_LIST}, not {refinement.expand}")
+    # Written so that what is not a number fails too.
+    if not 0 <= refinement.alpha <= 100:
+        raise ConfigError(f"--alpha must be 0 to 100, not {refinement.alpha}")

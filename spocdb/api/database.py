@@ -7,15 +7,16 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spocdb import codebooks
 from spocdb import fit as fitting
 from spocdb import ingest as ingesting
 from spocdb import search as searching
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
 from spocdb.api.session import Say, Session, silent
-from spocdb.db import collections, engine, images, runs
-from spocdb.db import search as db_search
+from spocdb.db import collections, engine, evaluations, images, runs
 from spocdb.db.collections import Collection, CollectionSummary, ExtractorSummary
+from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
 from spocdb.errors import ConfigError
@@ -24,11 +25,15 @@ from spocdb.features.selection import Wanted, choose
 from spocdb.images.metadata import read_metadata
 from spocdb.images.sources import is_there, on_disk, walk
 from spocdb.progress import Progress
-from spocdb.records import Crop, Recipe, SourceFile
+from spocdb.records import Crop, Recipe, Refinement, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
 
 if TYPE_CHECKING:
-    from spocdb.features.extractor import Precision
+    from spocdb.features.codebooks import Kind
+    from spocdb.features.extractor import Extractor, Precision
+
+
+NOTHING_MORE = Refinement()
 
 
 class Database(AbstractContextManager["Database"]):
@@ -58,6 +63,7 @@ class Database(AbstractContextManager["Database"]):
         collection: str = DEFAULT_COLLECTION,
         extractor: str | None = None,
         weights: str | os.PathLike[str] | None = None,
+        codebook: str | os.PathLike[str] | None = None,
         recursive: bool = True,
         metadata: str | os.PathLike[str] | None = None,
         prune: bool = False,
@@ -74,17 +80,18 @@ class Database(AbstractContextManager["Database"]):
         """Bring the images under `paths` into a collection, which is made if it is new.
 
         `recipe` are the options of `features.recipes.make_recipe` (size, fit, relu, pooling,
-        centering, sigma, gem_p) on top of the preset `extractor`. Files that are stored unchanged
-        are not read. With `prune`, images under `paths` whose file is gone are deleted. Once there
-        are `auto_pca` images (0: never) a first PCA is fitted. An image that fails does not stop
-        the run: see `failures`. What is written stays, whatever happens.
+        centering, sigma, gem_p, scales, flip, attention) on top of the preset `extractor`,
+        `codebook` the file that pooling by Fisher vectors or triangulation needs. Files that are
+        stored unchanged are not read. With `prune`, images under `paths` whose file is gone are
+        deleted. Once there are `auto_pca` images (0: never) a first PCA is fitted. An image that
+        fails does not stop the run: see `failures`. What is written stays, whatever happens.
         """
         roots = [Path(os.path.abspath(path)) for path in paths]
         files = walk(roots, recursive)
         find = collections.find if paths else collections.get
         if (found := find(self.connection, collection)) is None:
             files = _some(files, roots)
-        wanted = Wanted(extractor, Path(weights) if weights else None, recipe)
+        wanted = Wanted(extractor, _path(weights), recipe, _path(codebook))
         chosen = self._choose(wanted, found)
         if metadata is not None:
             images.stage_metadata(self.connection, read_metadata(Path(metadata), roots))
@@ -136,17 +143,19 @@ class Database(AbstractContextManager["Database"]):
         crop: Crop | None = None,
         filter: dict[str, Any] | None = None,
         exact: bool = False,
+        refinement: Refinement = NOTHING_MORE,
         weights: str | os.PathLike[str] | None = None,
+        codebook: str | os.PathLike[str] | None = None,
         device: str = "auto",
     ) -> list[Hit]:
         """Return the k images that look most like an image file (a path, or its bytes).
 
-        `filter` must be contained in their metadata. `weights` is needed only where the
-        collection's file was never seen on this machine.
+        `filter` must be contained in their metadata. `weights` and `codebook` are needed only where
+        the collection's files were never seen on this machine.
         """
         target = collections.get(self.connection, collection)
-        if weights is not None:
-            self._choose(Wanted(weights=Path(weights)), target)
+        if weights is not None or codebook is not None:
+            self._choose(Wanted(weights=_path(weights), codebook=_path(codebook)), target)
         return searching.search(
             self.connection,
             target,
@@ -157,6 +166,7 @@ class Database(AbstractContextManager["Database"]):
             crop=crop,
             filter=filter or {},
             exact=exact,
+            refinement=refinement,
             max_pixels=self.settings.max_pixels,
         )
 
@@ -169,10 +179,19 @@ class Database(AbstractContextManager["Database"]):
         collection: str | None = None,
         filter: dict[str, Any] | None = None,
         exact: bool = False,
+        refinement: Refinement = NOTHING_MORE,
     ) -> list[Hit]:
         """Return the k images that look most like one of the collection's own, without it."""
         target = collections.get(self.connection, collection)
-        return db_search.by_id(self.connection, target.name, id, k, filter or {}, exact=exact)
+        return searching.similar(
+            self.connection,
+            target,
+            id,
+            k,
+            filter=filter or {},
+            exact=exact,
+            refinement=refinement,
+        )
 
     @engine.wrapped()
     def collection(self, name: str | None = None) -> str:
@@ -202,6 +221,52 @@ class Database(AbstractContextManager["Database"]):
         collections.drop(self.connection, collections.get(self.connection, collection))
 
     @engine.wrapped()
+    def recipe(
+        self,
+        extractor: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        **recipe: Any,
+    ) -> Recipe:
+        """Return the recipe that an ingest with these options would make a collection with."""
+        return self._choose(Wanted(extractor, _path(weights), recipe), None)
+
+    @engine.wrapped()
+    def extractor(
+        self,
+        extractor: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        precision: "Precision" = "auto",
+        **recipe: Any,
+    ) -> "Extractor":
+        """Load the network that an ingest with these options would use."""
+        return self.session.extractor(self.recipe(extractor, weights, **recipe), device, precision)
+
+    @engine.wrapped()
+    def learn_codebook(
+        self,
+        folder: str | os.PathLike[str],
+        file: str | os.PathLike[str],
+        kind: "Kind" = "fisher",
+        k: int = 16,
+        *,
+        extractor: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        precision: "Precision" = "auto",
+        **recipe: Any,
+    ) -> int:
+        """Learn a codebook from the images of a folder into a file; return how many there were."""
+        files = [Path(found.path) for found in walk([Path(folder)], recursive=True)]
+        network = self.extractor(extractor, weights, device, precision, **recipe)
+        return codebooks.learn_into(Path(file), network, kind, k, files, self.settings)
+
+    @engine.wrapped()
+    def evaluations(self, benchmark: str | None = None) -> list[StoredEvaluation]:
+        """List the stored evaluations, of one benchmark or of all, oldest first."""
+        return evaluations.stored(self.connection, benchmark)
+
+    @engine.wrapped()
     def extractors(self) -> list[ExtractorSummary]:
         """List the extractors that the database knows."""
         return collections.extractor_summaries(self.connection)
@@ -229,6 +294,10 @@ class Database(AbstractContextManager["Database"]):
             target,
             lambda path: (path.startswith(inside) or path in exact) and not is_there(path),
         )
+
+
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _read(image: Path) -> bytes:

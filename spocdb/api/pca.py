@@ -56,6 +56,22 @@ class Pca:
         fitting.activate(self._session.connection, self._session.connect, target, number, say)
 
     @engine.wrapped()
+    def augment(
+        self,
+        collection: str | None = None,
+        *,
+        neighbours: int = 5,
+        alpha: float = 3.0,
+        say: Say = silent,
+    ) -> int:
+        """Add to every embedding its nearest neighbours, and let the collection answer by that.
+
+        Database-side augmentation; returns the number of the new projection. `rollback` undoes it.
+        """
+        target = collections.get(self._session.connection, collection)
+        return fitting.augment(self._session.connection, target, neighbours, alpha, say)
+
+    @engine.wrapped()
     def rollback(self, collection: str | None = None, say: Say = silent) -> int:
         """Let the projection before answer again; return its number."""
         target = collections.get(self._session.connection, collection)
@@ -67,6 +83,10 @@ class Pca:
         summary, projection = self.show(number)
         if summary.kind == "raw":
             raise ConfigError(f"projection {number} is the raw one: there is nothing to export")
+        if augmented := summary.settings.get("augmented"):
+            raise ConfigError(
+                f"projection {number} is an augmentation: export {augmented['base']}, its base"
+            )
         extractors = collections.extractor_summaries(self._session.connection)
         recipe = next(e.recipe for e in extractors if e.name == summary.extractor)
         projection_files.save(Path(file), projection, recipe, summary.fitted_on)

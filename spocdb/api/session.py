@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spocdb.db import embedded, engine, schema
-from spocdb.features.weights import locate
+from spocdb.features.weights import locate, locate_codebook
 from spocdb.records import Recipe
 from spocdb.settings import Settings
 
@@ -52,5 +52,6 @@ class Session:
         key = (recipe.fingerprint, device, precision)
         if key not in self._extractors:
             weights = locate(recipe, self.settings.cache_dir)
-            self._extractors[key] = load_extractor(recipe, weights, device, precision)
+            codebook = locate_codebook(recipe, self.settings.cache_dir)
+            self._extractors[key] = load_extractor(recipe, weights, device, precision, codebook)
         return self._extractors[key]

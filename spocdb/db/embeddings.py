@@ -38,6 +38,30 @@ ON CONFLICT (image_id) DO NOTHING
 """
 
 
+COMPLETE = """
+SELECT NOT EXISTS (
+    SELECT FROM spocdb.images i WHERE i.collection_id = %s
+    AND NOT EXISTS (SELECT FROM spocdb.{} e WHERE e.image_id = i.id))
+"""
+
+# Like MERGE; images that come meanwhile have the plain embedding that their batch wrote.
+AUGMENT = """
+WITH chunk AS (
+    SELECT image_id, embedding FROM spocdb.{source}
+    WHERE image_id > %(last)s ORDER BY image_id LIMIT 1000
+), kept AS (
+    SELECT id FROM spocdb.images WHERE id IN (SELECT image_id FROM chunk) ORDER BY path FOR SHARE
+), written AS (
+    INSERT INTO spocdb.{target} (image_id, embedding)
+    SELECT s.image_id,
+           spocdb.expand(%(collection)s, s.embedding::vector, %(neighbours)s, %(alpha)s)
+    FROM chunk s JOIN kept ON kept.id = s.image_id
+    ON CONFLICT (image_id) DO NOTHING
+)
+SELECT coalesce(max(image_id), 0), count(*) FROM chunk
+"""
+
+
 def table_of(connection: Connection, collection: Collection, projection_id: int) -> tuple[str, str]:
     """Return the embedding table's name and its column's type. Raises ProjectionNotFound."""
     row = connection.execute(
@@ -100,6 +124,35 @@ def _embed(rows: Rows, column: str, project: Callable[[Float32Array], Float32Arr
         {"image_id": "bigint", "embedding": column},
         {"image_id": rows["id"], "embedding": project(rows["descriptor"].astype("f4"))},
     )
+
+
+def is_complete(connection: Connection, collection: Collection, projection_id: int) -> bool:
+    """Tell whether a collection has an embedding table for a projection, with all its images."""
+    table, _ = table_of(connection, collection, projection_id)
+    return bool(one_row(connection, SQL(COMPLETE).format(Identifier(table)), [collection.id])[0])
+
+
+def augment(
+    connection: Connection,
+    collection: Collection,
+    projection_id: int,
+    neighbours: int,
+    alpha: float,
+) -> Iterator[int]:
+    """Fill an empty embedding table with the active embeddings, each expanded by its neighbours.
+
+    Yields the number of rows of each chunk; each is committed.
+    """
+    source, _ = table_of(connection, collection, collection.active_projection_id)
+    target, _ = table_of(connection, collection, projection_id)
+    statement = SQL(AUGMENT).format(source=Identifier(source), target=Identifier(target))
+    values = {"collection": collection.name, "neighbours": neighbours, "alpha": alpha, "last": 0}
+    while True:
+        last, n_rows = one_row(connection, statement, values)
+        if not n_rows:
+            return
+        values["last"] = last
+        yield n_rows
 
 
 def analyze(connection: Connection, collection: Collection, projection_id: int) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import psycopg
+from pgvector import Vector
 from pgvector.psycopg import register_vector
 from psycopg.rows import TupleRow
 
@@ -16,6 +18,7 @@ from spocdb.errors import (
     ImageNotFound,
     SpocdbError,
 )
+from spocdb.records import Float32Array
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -75,6 +78,12 @@ def one_row(connection: Connection, statement: Any, parameters: Any = None) -> T
     row = connection.execute(statement, parameters).fetchone()
     assert row is not None, "the statement returns one row"
     return row
+
+
+def floats(value: Any) -> Float32Array:
+    """Return a vector (N,) as it comes from the driver as an array."""
+    # pgvector's psycopg adapter gives a Vector since 0.5 and an array before.
+    return np.asarray(value.to_numpy() if isinstance(value, Vector) else value, np.float32)
 
 
 def _libpq_url(url: str) -> str:

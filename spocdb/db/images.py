@@ -28,6 +28,11 @@ COUNT_CONTENTS = "SELECT count(DISTINCT sha256) FROM spocdb.images WHERE collect
 
 PATH = "SELECT path FROM spocdb.images WHERE collection_id = %s AND id = %s"
 
+PATHS = """
+SELECT i.id, i.path FROM spocdb.images i
+JOIN spocdb.collections c ON c.id = i.collection_id WHERE c.name = %s
+"""
+
 FILES = """
 SELECT id, path FROM spocdb.images
 WHERE collection_id = %s AND id > %s ORDER BY id LIMIT 1000
@@ -96,6 +101,11 @@ def path(connection: Connection, collection: Collection, id: int) -> Path:
     if row is None:
         raise ImageNotFound(f"collection {collection.name} has no image {id}")
     return Path(row[0])
+
+
+def paths(connection: Connection, collection: str) -> dict[int, str]:
+    """Return the paths of a collection's images by their ids."""
+    return dict(connection.execute(PATHS, [collection]).fetchall())
 
 
 def prune(connection: Connection, collection: Collection, is_gone: Callable[[str], bool]) -> int:

@@ -22,13 +22,16 @@ def run_sql(name: str) -> None:
     op.execute(text(body.replace(":", r"\:")))
 
 
-def prepare(connection: Connection | None) -> list[str]:
+def prepare(connection: Connection | None, *, is_begun: bool = False) -> list[str]:
     """Return what must run before the first migration; None for an offline script.
 
-    The extension is created only where it is missing: doing so may need a superuser.
+    The extension is created only where it is missing: doing so may need a superuser. An offline
+    script that goes on from a revision (`is_begun`) finds it and the schema.
     """
-    statements = ["CREATE SCHEMA IF NOT EXISTS spocdb"]
     schema = DEFAULT_VECTOR_SCHEMA
+    if is_begun:
+        return [f"SET LOCAL search_path = spocdb, {schema}"]
+    statements = ["CREATE SCHEMA IF NOT EXISTS spocdb"]
     # Even IF NOT EXISTS asks for the right to create; a role may have been given just the schema.
     if connection is not None and connection.dialect.has_schema(connection, "spocdb"):
         statements = []

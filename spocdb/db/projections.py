@@ -12,9 +12,9 @@ from psycopg.sql import SQL, Literal
 from psycopg.types.json import Jsonb
 
 from spocdb.db.copy import Rows, copy_out
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.engine import Connection, floats, one_row
 from spocdb.errors import DatabaseError, ProjectionNotFound
-from spocdb.records import Float32Array, Projection
+from spocdb.records import Projection
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +114,16 @@ def load(connection: Connection, projection_id: int) -> Projection:
     ).fetchone()
     if row is None:
         raise ProjectionNotFound(f"there is no projection {projection_id}: see `spocdb pca list`")
-    mean = _floats(row[0])
+    mean = floats(row[0])
     rows = connection.execute(
         "SELECT component, scale, singular_value, explained FROM spocdb.projection_components "
         "WHERE projection_id = %s ORDER BY position",
         [projection_id],
     ).fetchall()
     numbers = np.array([r[1:] for r in rows], np.float64).reshape(-1, 3)
-    components = np.array([_floats(r[0]) for r in rows], np.float32).reshape(-1, len(mean))
+    components = np.array([floats(r[0]) for r in rows], np.float32).reshape(-1, len(mean))
     scale, singular_values, explained = numbers.T.copy()
     return Projection(mean, components, scale, singular_values, explained, row[1], row[2])
-
-
-def _floats(value: Any) -> Float32Array:
-    # pgvector's psycopg adapter gives a Vector since 0.5 and an array before.
-    return np.asarray(value.to_numpy() if isinstance(value, Vector) else value, np.float32)
 
 
 def summaries(connection: Connection) -> list[ProjectionSummary]:

@@ -8,11 +8,11 @@ import psycopg
 
 from spocdb.db import server
 from spocdb.db.engine import Connection, connect, one_row
-from spocdb.errors import DatabaseError, SchemaOutOfDate
+from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
 # The newest migration. Kept here so that a command need not load Alembic to compare; a test holds
 # it against migrations/versions.
-HEAD = "0001"
+HEAD = "0002"
 
 
 def current(connection: Connection) -> str | None:
@@ -53,12 +53,19 @@ def downgrade(url: str, revision: str) -> None:
     _alembic(url, "downgrade", revision)
 
 
-def upgrade_sql() -> str:
-    """Return the SQL of all migrations, for a DBA to read and run."""
+def upgrade_sql(revision: str = "base") -> str:
+    """Return the SQL of the migrations after `revision`, for a DBA to read and run.
+
+    Raises ConfigError for a revision that there is not.
+    """
     from alembic import command
+    from alembic.util import CommandError
 
     out = io.StringIO()
-    command.upgrade(_config(output_buffer=out), "head", sql=True)
+    try:
+        command.upgrade(_config(output_buffer=out), f"{revision}:head", sql=True)
+    except CommandError as exc:
+        raise ConfigError(f"no revision {revision!r}: see `spocdb db current`") from exc
     return out.getvalue()
 
 

@@ -1,13 +1,16 @@
-"""Search: one call of the SQL functions; everything after the network happens in the database."""
+"""Search: calls of the SQL functions; everything after the network happens in the database."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pgvector import Vector
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from spocdb.db.engine import Connection
+from spocdb.db.engine import Connection, floats, one_row
 from spocdb.records import Float32Array
 
 
@@ -23,42 +26,69 @@ class Hit:
     method: str
 
 
-BY_DESCRIPTOR = """
-SELECT * FROM spocdb.search(%(collection)s, spocdb.embed(%(collection)s, %(raw)s), %(k)s,
-                            %(filter)s, %(exact)s)
+EMBED = "SELECT spocdb.embed(%s, %s)"
+
+EMBEDDING = "SELECT spocdb.embedding(%s, %s)"
+
+EMBEDDINGS = """
+SELECT spocdb.embedding(%s, listed.id) FROM unnest(%s::bigint[]) WITH ORDINALITY AS listed (id, n)
+ORDER BY listed.n
 """
 
-BY_ID = "SELECT * FROM spocdb.similar(%(collection)s, %(id)s, %(k)s, %(filter)s, %(exact)s)"
+EXPAND = "SELECT spocdb.expand(%s, %s, %s, %s, %s)"
+
+NEAREST = "SELECT * FROM spocdb.search(%s, %s, %s, %s, %s)"
+
+MOST_RESULTS = 2**31 - 1
 
 
-def by_descriptor(
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """Let all statements inside see one projection, whatever is activated meanwhile."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+def embed(connection: Connection, collection: str, raw: Float32Array) -> Float32Array:
+    """Project a raw descriptor (C,) by the active projection: an embedding (N,)."""
+    return floats(one_row(connection, EMBED, [collection, Vector(raw)])[0])
+
+
+def embedding(connection: Connection, collection: str, id: int) -> Float32Array:
+    """Return the embedding (N,) of one of the collection's own images. Raises ImageNotFound."""
+    return floats(one_row(connection, EMBEDDING, [collection, id])[0])
+
+
+def embeddings(connection: Connection, collection: str, ids: Sequence[int]) -> Float32Array:
+    """Return the embeddings (n, N) of some of the collection's images, in their order."""
+    return np.array([floats(row[0]) for row in connection.execute(EMBEDDINGS, [collection, ids])])
+
+
+def expand(
     connection: Connection,
     collection: str,
-    raw: Float32Array,
+    query: Float32Array,
+    neighbours: int,
+    alpha: float,
+    *,
+    exact: bool,
+) -> Float32Array:
+    """Add the nearest neighbours to an embedding (N,): query expansion."""
+    values = [collection, Vector(query), neighbours, alpha, exact]
+    return floats(one_row(connection, EXPAND, values)[0])
+
+
+def nearest(
+    connection: Connection,
+    collection: str,
+    query: Float32Array,
     k: int,
     filter: dict[str, Any],
     *,
     exact: bool,
 ) -> list[Hit]:
-    """Return the k images nearest to a raw descriptor (C,), by the active projection."""
-    parameters = {"raw": Vector(raw), "k": k, "filter": Jsonb(filter), "exact": exact}
-    return _run(connection, BY_DESCRIPTOR, {"collection": collection, **parameters})
-
-
-def by_id(
-    connection: Connection,
-    collection: str,
-    id: int,
-    k: int,
-    filter: dict[str, Any],
-    *,
-    exact: bool,
-) -> list[Hit]:
-    """Return the k images nearest to one of the collection's own. Raises ImageNotFound."""
-    parameters = {"id": id, "k": k, "filter": Jsonb(filter), "exact": exact}
-    return _run(connection, BY_ID, {"collection": collection, **parameters})
-
-
-def _run(connection: Connection, statement: str, parameters: dict[str, Any]) -> list[Hit]:
+    """Return the k images nearest to an embedding (N,)."""
+    values = [collection, Vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
-        return cursor.execute(statement, parameters).fetchall()
+        return cursor.execute(NEAREST, values).fetchall()

@@ -193,3 +193,23 @@ failures = Table(
     _text("message"),
     _now("failed_at"),
 )
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    _id(),
+    _now("evaluated_at"),
+    _text("version"),
+    _text("benchmark"),
+    _text("variant"),
+    _json("dataset"),
+    _text("method"),
+    _json("recipe"),
+    _json("projection"),
+    _json("search"),
+    _text("measure"),
+    Column("exact", Double, nullable=False),
+    Column("by_index", Double),
+    _json("costs"),
+    Index("evaluations_benchmark", "benchmark", "evaluated_at"),
+)

@@ -1,7 +1,7 @@
 """RGB pixels -> raw descriptors, by the network of a recipe."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal
@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from spocdb.errors import ConfigError, DescriptorError
 from spocdb.features.backbones import Trunk, build_trunk, keep_first_exact
+from spocdb.features.codebooks import Codebook, encode
+from spocdb.features.codebooks import load as load_codebook
 from spocdb.features.pooling import l2_normalise, pool
-from spocdb.features.recipes import channels
+from spocdb.features.recipes import SMALLEST_SIZE, channels
 from spocdb.features.weights import load_state_dict
 from spocdb.records import Float32Array, Recipe, UInt8Array
 
@@ -41,8 +43,10 @@ class Extractor:
         device: torch.device,
         precision: Precision = "auto",
         at_once: int = LARGEST_BATCH,
+        codebook: Codebook | None = None,
     ) -> None:
         self.recipe = recipe
+        self._codebook = codebook
         self.dim = channels(recipe)
         self.device = device
         self._dtype = _DTYPES.get(precision) or _fastest_dtype(device)
@@ -80,6 +84,14 @@ class Extractor:
             )
         return raw
 
+    @torch.inference_mode()
+    def local_features(self, pixels: UInt8Array) -> Float32Array:
+        """Compute the local features (P, C) of an image (H, W, 3): its feature map's positions."""
+        batch = torch.from_numpy(np.stack([pixels]))
+        self._check_precision(batch)
+        (features,) = _positions(self._feature_map(self._normalised(batch), self._dtype))
+        return features
+
     def _check_precision(self, image: Tensor) -> None:
         """Go on in float32 if bfloat16 is too coarse for this network; asked of one image."""
         if not self._unchecked:
@@ -106,17 +118,56 @@ class Extractor:
 
     def _descriptors(self, batch: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """uint8 (N, H, W, 3) -> float32 (N, C) of length one, on the CPU."""
-        dtype = dtype or self._dtype
-        images = (batch.to(self.device).permute(0, 3, 1, 2).float() - self._mean) / self._std
+        images = self._normalised(batch)
+        views = [
+            l2_normalise(self._pool(self._feature_map(view, dtype or self._dtype)))
+            for view in _views(images, self.recipe)
+        ]
+        return l2_normalise(torch.stack(views).sum(dim=0)).cpu()
+
+    def _normalised(self, batch: Tensor) -> Tensor:
+        return (batch.to(self.device).permute(0, 3, 1, 2).float() - self._mean) / self._std
+
+    def _feature_map(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         with _running_in(dtype, self.device):
-            feature_map = self._trunk(images)
-        return l2_normalise(pool(feature_map, self.recipe)).cpu()
+            feature_map: Tensor = self._trunk(images)
+        return feature_map
+
+    def _pool(self, feature_map: Tensor) -> Tensor:
+        if self._codebook is None:
+            return pool(feature_map, self.recipe)
+        encoded = [encode(features, self._codebook) for features in _positions(feature_map)]
+        return torch.from_numpy(np.stack(encoded))
+
+
+def _views(images: Tensor, recipe: Recipe) -> Iterator[Tensor]:
+    """Yield the images (N, 3, H, W) at each scale of the recipe, and mirrored."""
+    for scale in recipe.scales:
+        view = images
+        if scale != 1:
+            # As thin as `decode` lets an image be, and no thinner.
+            size = [max(SMALLEST_SIZE, round(side * scale)) for side in images.shape[2:]]
+            view = functional.interpolate(images, size, mode="bilinear", antialias=True)
+            # What interpolation gives lies in memory as it pleases.
+            view = view.contiguous(memory_format=torch.channels_last)
+        yield view
+        if recipe.flip:
+            yield view.flip(3)
+
+
+def _positions(feature_map: Tensor) -> list[Float32Array]:
+    """(N, C, H, W) -> N times (H W, C) in float32, on the CPU."""
+    return list(feature_map.float().flatten(2).transpose(1, 2).cpu().numpy())
 
 
 def load_extractor(
-    recipe: Recipe, weights: Path, device: str = "auto", precision: Precision = "auto"
+    recipe: Recipe,
+    weights: Path,
+    device: str = "auto",
+    precision: Precision = "auto",
+    codebook: Path | None = None,
 ) -> Extractor:
-    """Load a recipe's network.
+    """Load a recipe's network, and its codebook where it has one.
 
     `device` is "auto", "cpu", "cuda", "cuda:1" or "mps". `precision` "auto" is bfloat16 where the
     hardware is fast in it and the first image shows that it is exact enough, float32 elsewhere.
@@ -129,7 +180,8 @@ def load_extractor(
     # One image's feature maps fill a CPU's cache; with a second one each takes a fifth longer.
     at_once = 1 if found.type == "cpu" else LARGEST_BATCH
     trunk = keep_first_exact(build_trunk(recipe, load_state_dict(weights)))
-    return Extractor(recipe, trunk, found, precision, at_once)
+    learned = load_codebook(codebook) if codebook else None
+    return Extractor(recipe, trunk, found, precision, at_once, learned)
 
 
 def _find_device(name: str) -> torch.device:

@@ -1,6 +1,7 @@
-"""Feature map -> raw descriptor: SPoC (Babenko & Lempitsky, ICCV 2015), max pooling and GeM.
+"""Feature map -> raw descriptor: SPoC (Babenko & Lempitsky, ICCV 2015) and its alternatives.
 
-Every pooling is (N, C, H, W) -> (N, C), computed in float32 whatever the map's precision.
+Every pooling is (N, C, H, W) -> (N, C), computed in float32 whatever the map's precision. Weights
+of positions are (H, W) or (N, 1, H, W).
 """
 
 import torch
@@ -12,6 +13,9 @@ from spocdb.records import Recipe
 
 # Keeps GeM's root and its gradient finite where a channel is zero everywhere.
 GEM_EPS = 1e-6
+# R-MAC's regions: levels of ever smaller squares, which overlap by about this part.
+REGION_LEVELS, REGION_OVERLAP, MOST_MORE_REGIONS = 3, 0.4, 6
+TINY = 1e-12
 
 
 def centering_prior(
@@ -30,7 +34,7 @@ def centering_prior(
 
 
 def sum_pool(feature_map: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Sum over the positions, each by its weight (H, W) where weights are given."""
+    """Sum over the positions, each by its weight where weights are given."""
     values = feature_map.float()
     return (values if weights is None else values * weights).sum(dim=(2, 3))
 
@@ -51,6 +55,67 @@ def gem_pool(feature_map: Tensor, p: float, weights: Tensor | None = None) -> Te
     return ((powers * weights).sum(dim=(2, 3)) / weights.sum()).pow(1 / p)
 
 
+def regional_max_pool(feature_map: Tensor) -> Tensor:
+    """Sum the normalised maxima of overlapping squares: R-MAC (Tolias, Sicre & Jegou, ICLR 2016).
+
+    Without the PCA of each region that the paper has before the sum.
+    """
+    values = feature_map.float()
+    maxima = [
+        l2_normalise(values[:, :, y : y + side, x : x + side].amax(dim=(2, 3)))
+        for y, x, side in regions(*values.shape[2:])
+    ]
+    return torch.stack(maxima).sum(dim=0)
+
+
+def regions(height: int, width: int, levels: int = REGION_LEVELS) -> list[tuple[int, int, int]]:
+    """Return R-MAC's squares (y, x, side) of a map.
+
+    At level l their side is 2 / (l + 1) of the shorter border; l of them lie along the shorter
+    border, and along the longer one as many more as bring the overlap nearest to `REGION_OVERLAP`.
+    """
+    shorter, longer = sorted((height, width))
+    # How many more lie along the longer border: the overlap of the first level decides.
+    n_more = min(
+        range(1, MOST_MORE_REGIONS + 1),
+        key=lambda n: abs(1 - (longer - shorter) / (n * shorter) - REGION_OVERLAP),
+    )
+    found = []
+    for level in range(1, levels + 1):
+        side = max(1, 2 * shorter // (level + 1))
+        along_y = _starts(height, side, level + n_more * (height > width))
+        along_x = _starts(width, side, level + n_more * (width > height))
+        found += [(y, x, side) for y in along_y for x in along_x]
+    return found
+
+
+def _starts(length: int, side: int, n: int) -> list[int]:
+    return [i * (length - side) // max(n - 1, 1) for i in range(n)]
+
+
+def norm_attention(feature_map: Tensor) -> Tensor:
+    """Return weights (N, 1, H, W) of the positions: the length of the feature there."""
+    lengths: Tensor = feature_map.float().norm(dim=1, keepdim=True)
+    return lengths
+
+
+def crow_attention(feature_map: Tensor) -> Tensor:
+    """Return CroW's weights (N, 1, H, W) of the positions (Kalantidis et al. 2016, section 3.2).
+
+    The root of the channels' sum, after the map of sums is normalised.
+    """
+    sums = feature_map.float().clamp(min=0).sum(dim=1, keepdim=True)
+    total: Tensor = sums.norm(dim=(2, 3), keepdim=True)
+    return (sums / total.clamp(min=TINY)).sqrt()
+
+
+def crow_channels(feature_map: Tensor) -> Tensor:
+    """Return CroW's weights (N, C) of the channels (section 3.3): rarely active ones count more."""
+    active = (feature_map > 0).float().mean(dim=(2, 3))
+    weights = torch.log(active.sum(dim=1, keepdim=True) / active.clamp(min=TINY))
+    return torch.where(active > 0, weights, torch.zeros_like(weights))
+
+
 def l2_normalise(vectors: Tensor) -> Tensor:
     """Scale each row of (N, C) to length one; a row of zeros stays as it is."""
     return functional.normalize(vectors, dim=1)
@@ -60,12 +125,25 @@ def pool(feature_map: Tensor, recipe: Recipe) -> Tensor:
     """Pool a feature map as the recipe says, without normalising."""
     if recipe.pooling == "max":
         return max_pool(feature_map)
+    if recipe.pooling == "rmac":
+        return regional_max_pool(feature_map)
     weights = None
     if recipe.sigma is not None:
         height, width = feature_map.shape[2:]
         weights = centering_prior(height, width, recipe.sigma, feature_map.device)
     if recipe.pooling == "sum":
-        return sum_pool(feature_map, weights)
+        return _attentive_sum(feature_map, weights, recipe)
     if recipe.gem_p is None:
         raise ConfigError("a recipe with gem pooling needs gem_p")
     return gem_pool(feature_map, recipe.gem_p, weights)
+
+
+def _attentive_sum(feature_map: Tensor, prior: Tensor | None, recipe: Recipe) -> Tensor:
+    if recipe.attention is None:
+        return sum_pool(feature_map, prior)
+    attention = _ATTENTIONS[recipe.attention](feature_map)
+    pooled = sum_pool(feature_map, attention if prior is None else attention * prior)
+    return pooled * crow_channels(feature_map) if recipe.attention == "crow" else pooled
+
+
+_ATTENTIONS = {"crow": crow_attention, "norm": norm_attention}

@@ -31,6 +31,8 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
             "fingerprint": projection.fingerprint,
         }
     )
+    from safetensors import SafetensorError
+
     try:
         if _is_npz(file):
             np.savez(file, allow_pickle=False, about=np.array(about), **arrays)
@@ -38,8 +40,9 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
             from safetensors.numpy import save_file
 
             save_file(arrays, file, metadata={"about": about})
-    except OSError as exc:
-        raise ConfigError(f"cannot write {file}: {exc.strerror or exc}") from exc
+    # safetensors has an error of its own for a folder that is not there.
+    except (OSError, SafetensorError) as exc:
+        raise ConfigError(f"cannot write {file}: {exc}") from exc
 
 
 def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:

@@ -4,11 +4,12 @@ Nothing here imports torch, so that a command can check its arguments at once.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar, get_args
 
 from spocdb.errors import ConfigError
-from spocdb.records import Fit, Pooling, Recipe
+from spocdb.records import Attention, Fit, Pooling, Recipe
 
 # The paper's prior: sigma is a third of the distance from the centre to the nearest border.
 PAPER_SIGMA = 1 / 3
@@ -16,7 +17,12 @@ PAPER_SIGMA = 1 / 3
 USUAL_GEM_P = 3.0
 SMALLEST_SIZE, LARGEST_SIZE = 32, 4096
 
-Choice = TypeVar("Choice", Fit, Pooling)
+# The poolings that a centering prior can weigh.
+WEIGHED = ("sum", "gem")
+WITH_CODEBOOK = ("fisher", "triangulation")
+MOST_SCALES = 8
+
+Choice = TypeVar("Choice", Fit, Pooling, Attention)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ def find_preset(name: str) -> Preset:
 
 def channels(recipe: Recipe) -> int:
     """Return the dimension C of a recipe's raw descriptors."""
-    return find_preset(recipe.backbone).channels
+    return recipe.codebook_dim or find_preset(recipe.backbone).channels
 
 
 def make_recipe(
@@ -69,26 +75,40 @@ def make_recipe(
     centering: bool | None = None,
     sigma: float | None = None,
     gem_p: float | None = None,
+    scales: Sequence[float] | None = None,
+    flip: bool | None = None,
+    attention: Attention | None = None,
+    codebook: tuple[str, int] | None = None,
 ) -> Recipe:
     """Build the recipe of a preset with options on top; what is None stays as the preset has it.
 
     `weights` is the sha256 of the weights file, `sigma` a part of the distance from the centre to
-    the nearest border. The same meaning gives the same recipe: max pooling has no prior, and only
-    GeM has an exponent. Raises ConfigError for options that are out of range or contradictory.
+    the nearest border, `codebook` a codebook file's sha256 and the dimension that it gives. The
+    same meaning gives the same recipe: max pooling has no prior, and only GeM has an exponent.
+    Raises ConfigError for options that are out of range or contradictory.
     """
     base = find_preset(preset)
     pooling = _one_of("pooling", pooling or base.pooling, get_args(Pooling))
+    size = _size(base.size if size is None else size)
+    sha256, dim = _codebook(pooling, codebook)
     return Recipe(
         backbone=base.backbone,
         weights=weights,
         layer=base.layer,
         relu=base.relu if relu is None else relu,
-        size=_size(base.size if size is None else size),
+        size=size,
         fit=_one_of("fit", fit or base.fit, get_args(Fit)),
         ceil_mode=base.ceil_mode,
         pooling=pooling,
         sigma=_sigma(base, pooling, centering, sigma),
         gem_p=_gem_p(pooling, gem_p),
+        interpolation="bilinear",
+        background="white",
+        scales=_scales(size, (1.0,) if scales is None else scales),
+        flip=bool(flip),
+        attention=_attention(pooling, attention),
+        codebook=sha256,
+        codebook_dim=dim,
     )
 
 
@@ -97,9 +117,9 @@ def _sigma(
 ) -> float | None:
     if centering is False and sigma is not None:
         raise ConfigError("sigma is the centering prior's: leave it out, or keep the prior on")
-    if pooling == "max":
+    if pooling not in WEIGHED:
         if centering or sigma is not None:
-            raise ConfigError("max pooling takes no centering prior: use sum or gem pooling")
+            raise ConfigError(f"{pooling} pooling takes no centering prior: use sum or gem pooling")
         return None
     if centering is False:
         return None
@@ -112,6 +132,43 @@ def _gem_p(pooling: Pooling, gem_p: float | None) -> float | None:
     if gem_p is not None:
         raise ConfigError("gem_p is the exponent of gem pooling: leave it out, or pool by gem")
     return None
+
+
+def _scales(size: int, scales: Sequence[float]) -> tuple[float, ...]:
+    ordered = tuple(sorted({float(scale) for scale in scales}, reverse=True))
+    if not ordered or len(ordered) > MOST_SCALES or ordered[0] != 1.0:
+        raise ConfigError(
+            f"scales must be 1 to {MOST_SCALES} parts of the size, the largest of them 1, "
+            f"not {', '.join(f'{s:g}' for s in scales)}"
+        )
+    if not ordered[-1] * size >= SMALLEST_SIZE:
+        raise ConfigError(
+            f"the smallest scale, {ordered[-1]:g}, leaves less than {SMALLEST_SIZE} pixels of "
+            f"{size}: leave it out, or take a larger size"
+        )
+    return ordered
+
+
+def _attention(pooling: Pooling, attention: Attention | None) -> Attention | None:
+    if attention is None:
+        return None
+    if pooling != "sum":
+        raise ConfigError("attention weighs what is summed: leave it out, or pool by sum")
+    known: tuple[Attention, ...] = get_args(Attention)
+    return _one_of("attention", attention, known)
+
+
+def _codebook(pooling: Pooling, codebook: tuple[str, int] | None) -> tuple[str | None, int | None]:
+    if pooling in WITH_CODEBOOK and codebook is None:
+        raise ConfigError(
+            f"{pooling} pooling needs a codebook: give one with --codebook FILE, "
+            "which `spocdb codebook fit` makes"
+        )
+    if pooling not in WITH_CODEBOOK and codebook is not None:
+        raise ConfigError(
+            f"a codebook is for pooling by {' or '.join(WITH_CODEBOOK)}, not by {pooling}"
+        )
+    return codebook or (None, None)
 
 
 def _size(size: int) -> int:

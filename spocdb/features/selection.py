@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError
+from spocdb.features import codebooks
 from spocdb.features.recipes import find_preset, make_recipe
 from spocdb.features.weights import download, remember
 from spocdb.records import Recipe
@@ -24,6 +25,7 @@ class Wanted:
     name: str | None = None
     weights: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    codebook: Path | None = None
 
 
 def choose(
@@ -36,6 +38,9 @@ def choose(
     WeightsNotFound if a new one needs weights that are neither given nor to be downloaded.
     """
     options = {name: value for name, value in wanted.options.items() if value is not None}
+    if wanted.codebook is not None:
+        dim = codebooks.load(wanted.codebook).dim
+        options["codebook"] = (remember(wanted.codebook, cache_dir), dim)
     base = stored or next((r for r in known if r.name == wanted.name), None)
     if base is None:
         return _new(wanted, options, cache_dir)
@@ -68,8 +73,15 @@ def _options_of(recipe: Recipe, overridden: Mapping[str, Any]) -> dict[str, Any]
         "centering": recipe.sigma is not None,
         "sigma": recipe.sigma,
         "gem_p": recipe.gem_p,
+        "scales": recipe.scales,
+        "flip": recipe.flip,
+        "attention": recipe.attention,
+        "codebook": (recipe.codebook, recipe.codebook_dim) if recipe.codebook else None,
     }
-    dependent = {"pooling": ("centering", "sigma", "gem_p"), "centering": ("sigma",)}
+    dependent = {
+        "pooling": ("centering", "sigma", "gem_p", "attention", "codebook"),
+        "centering": ("sigma",),
+    }
     dropped = {name for key in overridden for name in dependent.get(key, ())}
     if overridden.get("sigma") is not None:
         dropped.add("centering")

@@ -1,4 +1,4 @@
-"""Weights files: known by their sha256, remembered by a link, loaded without running code."""
+"""Weights files and codebooks: known by their sha256, remembered by a link, run no code."""
 
 import hashlib
 import os
@@ -48,13 +48,26 @@ def locate(recipe: Recipe, cache_dir: Path) -> Path:
 
     Raises WeightsNotFound if it is gone or its bytes are others.
     """
-    link = _link(recipe.weights, cache_dir)
-    if link.is_file() and sha256_of(link) == recipe.weights:
+    what = f"the weights {recipe.weights[:12]} of {recipe.backbone} are"
+    return _locate(recipe.weights, cache_dir, what, "--weights")
+
+
+def locate_codebook(recipe: Recipe, cache_dir: Path) -> Path | None:
+    """Return the remembered file of a recipe's codebook; None for a recipe without one.
+
+    Raises WeightsNotFound as `locate` does.
+    """
+    if recipe.codebook is None:
+        return None
+    what = f"the codebook {recipe.codebook[:12]} of {recipe.name} is"
+    return _locate(recipe.codebook, cache_dir, what, "--codebook")
+
+
+def _locate(sha256: str, cache_dir: Path, what: str, option: str) -> Path:
+    link = _link(sha256, cache_dir)
+    if link.is_file() and sha256_of(link) == sha256:
         return link.readlink()
-    raise WeightsNotFound(
-        f"the weights {recipe.weights[:12]} of {recipe.backbone} are not on this machine: "
-        "give the file with --weights FILE"
-    )
+    raise WeightsNotFound(f"{what} not on this machine: give the file with {option} FILE")
 
 
 def download(backbone: str, cache_dir: Path) -> Path:

@@ -17,6 +17,7 @@ from spocdb.api import Database
 from spocdb.db import collections, embeddings, engine, runs
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound, ConfigError, DatabaseError
+from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, Recipe
 
 AddImages = Callable[..., Collection]
@@ -153,10 +154,8 @@ def test_two_programs_that_make_a_collection_at_once_get_the_same(
 @engine.wrapped()
 def db_create(db: Database, name: str) -> None:
     """Make a collection as an ingest does."""
-    collections.create(db.connection, name, Recipe(*_RECIPE), 8)  # type: ignore[arg-type]
-
-
-_RECIPE = ("squeezenet1_1", "0" * 64, "fire9", True, 64, "warp", True, "sum", None, None)
+    recipe = make_recipe("squeezenet1_1", "0" * 64, size=64, centering=False)
+    collections.create(db.connection, name, recipe, 8)
 
 
 def test_dropping_a_collection_leaves_only_raw_descriptors(

@@ -74,6 +74,14 @@ def home(
     make_photos(12, "other-images", seed=1)
     rows = [f"images/{i:04}.jpg,{'shoe' if i % 2 else 'hat'},2024" for i in range(6)]
     (tmp_path / "images.csv").write_text("\n".join(["path,kind,year", *rows]))
+    (tmp_path / "pairs.csv").write_text("query,match\nimages/0000.jpg,images/0001.jpg\n")
+    for name, photo in zip(
+        ("100000", "100001", "100100", "100101"),
+        sorted(make_photos(4, "some", seed=2).iterdir()),
+        strict=True,
+    ):
+        (tmp_path / "holidays").mkdir(exist_ok=True)
+        photo.rename(tmp_path / "holidays" / f"{name}.jpg")
     with tempfile.TemporaryDirectory(prefix="spocdb-readme-") as folder:
         programs = f"{BIN}:{embedded.psql(Path(folder)).parent}:{os.environ['PATH']}"
         yield (
@@ -95,6 +103,7 @@ def test_every_command_of_the_readme_does_what_it_says(
     assert "6 images: 6 new" in done.stderr
     assert '"method": ' in done.stdout
     assert (folder / "results.png").exists()
+    assert (folder / "quality.png").exists() and (folder / "worst.png").exists()
     assert (folder / "variance.png").exists()
     assert (folder / "pca.safetensors").exists()
 

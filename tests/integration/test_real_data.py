@@ -9,8 +9,10 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 from uuid import uuid4
 
 import psycopg
@@ -18,6 +20,10 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from spocdb.api import Database
+from spocdb.evaluation import holidays
+from spocdb.evaluation.evaluate import evaluate, train_images
+from spocdb.evaluation.methods import find_methods
+from spocdb.evaluation.options import Options
 from spocdb.settings import from_environment
 
 RAW_MAP, WHITENED_MAP = 0.6947, 0.7779
@@ -142,6 +148,64 @@ def test_the_index_finds_whitened_embeddings_as_well(photographs: Database, whit
     photographs.pca.activate(whitened, "holidays")
     found = mean_average_precision(photographs, by_index)
     assert found == pytest.approx(mean_average_precision(photographs, exactly), abs=WITHIN)
+
+
+def test_an_evaluation_gives_the_references_figures(
+    photographs: Database, shared: Path, squeezenet_weights: Path
+) -> None:
+    """The same descriptors as above, now measured by `spocdb eval`."""
+    found = evaluated(photographs, shared, squeezenet_weights, ("spoc",), 586, (64, 256))
+    assert found == {
+        ("spoc", "raw", 512, ""): pytest.approx(RAW_MAP, abs=WITHIN),
+        ("spoc", "pca", 64, "train"): pytest.approx(0.6759, abs=WITHIN),
+        ("spoc", "pca", 256, "train"): pytest.approx(0.6961, abs=WITHIN),
+        ("spoc", "whitened", 64, "train"): pytest.approx(0.7041, abs=WITHIN),
+        ("spoc", "whitened", 256, "train"): pytest.approx(WHITENED_MAP, abs=WITHIN),
+        # What the gallery itself teaches it only seems to know.
+        ("spoc", "whitened", 64, "gallery"): ANY,
+        ("spoc", "whitened", 256, "gallery"): pytest.approx(0.6501, abs=0.01),
+    }
+
+
+def test_other_poolings_give_the_references_figures(
+    db: Database, shared: Path, squeezenet_weights: Path
+) -> None:
+    methods = ("spoc-no-prior", "max")
+    found = evaluated(db, shared, squeezenet_weights, methods, 320, (128,), "float32")
+    expected = {
+        ("spoc-no-prior", "raw", 512, ""): 0.7211,
+        ("spoc-no-prior", "pca", 128, "train"): 0.6835,
+        ("spoc-no-prior", "whitened", 128, "train"): 0.6913,
+        ("max", "raw", 512, ""): 0.7117,
+        ("max", "pca", 128, "train"): 0.7027,
+        ("max", "whitened", 128, "train"): 0.6768,
+    }
+    held_out = {key: value for key, value in found.items() if key[3] != "gallery"}
+    assert held_out == pytest.approx(expected, abs=WITHIN)
+
+
+def evaluated(
+    db: Database,
+    shared: Path,
+    weights: Path,
+    methods: Sequence[str],
+    size: int,
+    dims: Sequence[int],
+    precision: Any = "auto",
+) -> dict[tuple[str, str, int, str], float]:
+    """Return the mAP of methods on Holidays, exact, which the index must share."""
+    folder = shared / "data" / "holidays_dev"
+    options = Options(
+        train_images(db, str(shared / "data" / "photos1000")),
+        dims,
+        "squeezenet1_1",
+        weights,
+        recipe={"size": size},
+        precision=precision,
+    )
+    results = evaluate(db, holidays.read(folder), find_methods(methods), options)
+    assert all(r.by_index == pytest.approx(r.exact, abs=WITHIN) for r in results)
+    return {(r.method, r.embedding, r.dim, r.fitted_on): r.exact for r in results}
 
 
 def test_a_photograph_finds_itself_and_then_its_group(

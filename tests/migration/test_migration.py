@@ -247,3 +247,35 @@ def test_a_dump_can_be_restored(
     ):
         assert restored.similar(7, 5) == original.similar(7, 5)
         assert restored.similar(7, 5)[0].method == "hnsw"
+
+
+def test_the_first_schema_is_upgraded_with_its_data(
+    empty_url: str, environment: dict[str, str], psql: Psql, dump: Dump
+) -> None:
+    schema.upgrade(empty_url)
+    use(empty_url, environment)
+    whole = dump(empty_url)
+    schema.downgrade(empty_url, "0001")
+    older = dump(empty_url)
+    assert "spocdb.evaluations" not in older and "CREATE FUNCTION spocdb.search" in older
+    shown = psql(empty_url, "SELECT count(*) FROM spocdb.photos").stdout
+    with pytest.raises(SchemaOutOfDate, match="run `spocdb db upgrade`"):
+        Database(from_environment(empty_url, environment))
+    schema.upgrade(empty_url)
+    assert dump(empty_url) == whole
+    assert psql(empty_url, "SELECT count(*) FROM spocdb.photos").stdout == shown
+
+
+def test_the_sql_for_a_dba_may_begin_where_the_schema_is(
+    empty_url: str, url: str, spocdb: Psql, psql: Psql, dump: Dump
+) -> None:
+    schema.upgrade(empty_url, "0001")
+    shown = spocdb("db", "upgrade", "--sql", "--from", "0001")
+    assert shown.returncode == 0, shown.stderr
+    assert "CREATE TABLE spocdb.images" not in shown.stdout
+    ran = psql(empty_url, shown.stdout)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert dump(empty_url) == dump(url)
+    wrong = spocdb("db", "upgrade", "--sql", "--from", "0815")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr == "spocdb: no revision '0815': see `spocdb db current`\n"

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,3 +160,55 @@ def test_a_real_network_gives_the_same_alone_and_in_a_batch(squeezenet_weights: 
     alone = np.concatenate([extractor.extract([image]) for image in images])
     np.testing.assert_allclose(together, alone, atol=1e-4)
     assert np.abs(together[0] - together[1]).max() > 1e-2
+
+
+def viewed(spoil: Callable[[Tensor], Tensor] = lambda x: x, **options: Any) -> Extractor:
+    recipe = make_recipe("squeezenet1_1", "ab12", size=64, centering=False, **options)
+    return Extractor(recipe, Network(spoil), CPU, "float32")  # type: ignore[arg-type]
+
+
+def left_half(feature_map: Tensor) -> Tensor:
+    """Let the network see the left half only."""
+    return feature_map[:, :, :, : feature_map.shape[3] // 2]
+
+
+def test_a_mirror_image_has_the_same_descriptor_where_both_are_summed() -> None:
+    image = noise(8, 8)
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    both, one = viewed(left_half, flip=True), viewed(left_half)
+    np.testing.assert_allclose(both.extract([image]), both.extract([mirrored]), atol=1e-3)
+    summed = one.extract([image]) + one.extract([mirrored])
+    summed /= np.linalg.norm(summed, axis=1, keepdims=True)
+    np.testing.assert_allclose(both.extract([image]), summed, atol=2e-3)
+    assert np.abs(one.extract([image]) - one.extract([mirrored])).max() > 1e-2
+
+
+def test_the_network_sees_an_image_at_every_scale() -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def note(feature_map: Tensor) -> Tensor:
+        sizes.append(tuple(feature_map.shape[2:]))
+        return feature_map
+
+    extractor = viewed(note, scales=(0.5, 1.0), flip=True)
+    assert extractor.recipe.scales == (1.0, 0.5)
+    assert extractor.recipe.n_views == 4
+    extractor.extract([noise(96, 72), noise(96, 48)])
+    assert sizes[:4] == [(96, 72), (96, 72), (48, 36), (48, 36)]
+    # No thinner than a network can take.
+    assert sizes[6:] == [(48, 32), (48, 32)]
+
+
+def test_scales_are_summed_after_each_was_normalised() -> None:
+    """Of an even grey all scales agree: the sum is the same as any."""
+    grey = np.full((64, 64, 3), 200, np.uint8)
+    many, one = viewed(scales=(1.0, 0.7, 0.5)), viewed()
+    np.testing.assert_allclose(many.extract([grey]), one.extract([grey]), atol=1e-3)
+
+
+def test_local_features_are_the_positions_of_the_map() -> None:
+    image = noise(2, 3)
+    features = viewed().local_features(image)
+    assert features.shape == (6, 512)
+    expected = (image.reshape(6, 3) - np.array(MEAN)) / np.array(STD)
+    np.testing.assert_allclose(features[:, :3], expected, rtol=1e-4, atol=1e-5)

@@ -7,10 +7,15 @@ from hypothesis import strategies as st
 from spocdb.features.pooling import (
     GEM_EPS,
     centering_prior,
+    crow_attention,
+    crow_channels,
     gem_pool,
     l2_normalise,
     max_pool,
+    norm_attention,
     pool,
+    regional_max_pool,
+    regions,
     sum_pool,
 )
 from spocdb.features.recipes import make_recipe
@@ -114,3 +119,66 @@ def test_pooling_equals_a_float64_computation(
     pooled = pool(torch.from_numpy(values.astype(np.float32)), recipe).numpy()
     expected = numpy_pool(values, pooling, sigma, p)
     np.testing.assert_allclose(pooled, expected, rtol=1e-4, atol=1e-30)
+
+
+def test_regions_cover_a_square_map_as_the_paper_draws_it() -> None:
+    # One of the whole side, four of two thirds, nine of a half.
+    found = regions(6, 6)
+    assert found[0] == (0, 0, 6)
+    assert [r for r in found if r[2] == 4] == [(0, 0, 4), (0, 2, 4), (2, 0, 4), (2, 2, 4)]
+    assert [r for r in found if r[2] == 3] == [(y, x, 3) for y in (0, 1, 3) for x in (0, 1, 3)]
+    assert len(found) == 1 + 4 + 9
+
+
+def test_regions_of_a_long_map_overlap_along_it() -> None:
+    found = regions(6, 10)
+    first = [(y, x) for y, x, side in found if side == 6]
+    assert first == [(0, 0), (0, 4)]
+    # Two of six along twelve would not overlap at all, three overlap by half.
+    assert [x for _, x, side in regions(6, 12) if side == 6] == [0, 3, 6]
+    assert [(y, x) for y, x, side in regions(10, 6) if side == 6] == [(0, 0), (4, 0)]
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_regions_stay_inside_and_reach_every_border(height: int, width: int) -> None:
+    for level_side in {side for _, _, side in regions(height, width)}:
+        level = [(y, x) for y, x, side in regions(height, width) if side == level_side]
+        assert min(y for y, _ in level) == min(x for _, x in level) == 0
+        assert max(y for y, _ in level) + level_side <= height
+        assert max(x for _, x in level) + level_side <= width
+
+
+def test_regional_maxima_are_normalised_before_they_are_summed() -> None:
+    # A map of one position: the same region at each of the three levels, 1 + 4 + 9 times.
+    one = torch.tensor([[[[3.0]], [[4.0]]]])
+    torch.testing.assert_close(regional_max_pool(one), torch.tensor([[0.6, 0.8]]) * 14)
+
+
+def test_norm_attention_is_the_length_of_a_feature() -> None:
+    expected = [[[[1.0, 2.0], [3.0, (16 + 64) ** 0.5]]]]
+    torch.testing.assert_close(norm_attention(MAP), torch.tensor(expected))
+
+
+def test_crow_weighs_positions_by_the_root_of_their_share() -> None:
+    sums = torch.tensor([[1.0, 2.0], [3.0, 12.0]])
+    expected = (sums / (1 + 4 + 9 + 144) ** 0.5).sqrt()[None, None]
+    torch.testing.assert_close(crow_attention(MAP), expected)
+
+
+def test_crow_weighs_rare_channels_more_and_silent_ones_not_at_all() -> None:
+    silent = torch.cat([MAP, torch.zeros(1, 1, 2, 2)], dim=1)
+    expected = [[np.log(1.25 / 1), np.log(1.25 / 0.25), 0.0]]
+    torch.testing.assert_close(crow_channels(silent), torch.tensor(expected, dtype=torch.float32))
+
+
+def test_attention_is_what_the_recipe_says() -> None:
+    plain = {"centering": False, "attention": "norm"}
+    by_norm = pool(MAP, make_recipe("vgg19", "ab12", **plain))  # type: ignore[arg-type]
+    long = (16 + 64) ** 0.5
+    torch.testing.assert_close(by_norm, torch.tensor([[1 + 4 + 9 + 4 * long, 8 * long]]))
+    recipe = make_recipe("vgg19", "ab12", centering=False, attention="crow")
+    expected = sum_pool(MAP, crow_attention(MAP)) * crow_channels(MAP)
+    torch.testing.assert_close(pool(MAP, recipe), expected)
+    centred = make_recipe("vgg19", "ab12", attention="norm")
+    weights = norm_attention(MAP) * centering_prior(2, 2, 1 / 3)
+    torch.testing.assert_close(pool(MAP, centred), sum_pool(MAP, weights))

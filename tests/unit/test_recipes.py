@@ -1,5 +1,7 @@
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -21,6 +23,8 @@ def test_the_default_is_the_papers() -> None:
         pooling="sum",
         sigma=1 / 3,
         gem_p=None,
+        interpolation="bilinear",
+        background="white",
     )
 
 
@@ -95,3 +99,40 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
 def test_torch_is_not_imported(module: str) -> None:
     program = f"import sys, spocdb.features.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_what_was_added_later_leaves_older_fingerprints_alone() -> None:
+    """Collections that are stored already must find their extractor again."""
+    recipe = make_recipe("vgg19", "ab12")
+    assert recipe.name == "vgg19-3317ab39"
+    for options in ({"flip": True}, {"scales": (1.0, 0.5)}, {"attention": "crow"}):
+        assert make_recipe("vgg19", "ab12", **options).fingerprint != recipe.fingerprint
+
+
+def test_a_recipe_comes_back_from_json_as_it_was() -> None:
+    recipe = make_recipe("vgg19", "ab12", scales=(0.5, 1), flip=True)
+    assert Recipe(**json.loads(json.dumps(asdict(recipe)))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scales": (0.5,)}, "the largest of them 1, not 0.5"),
+        ({"scales": ()}, "scales must be 1 to 8"),
+        ({"scales": (1.0, float("nan"))}, "scale"),
+        ({"scales": (1, 0.01)}, "leaves less than 32 pixels of 586"),
+        ({"attention": "crow", "pooling": "max"}, "attention weighs what is summed"),
+        ({"attention": "self"}, "unknown attention 'self': one of crow, norm"),
+        ({"pooling": "rmac", "sigma": 1.0}, "rmac pooling takes no centering prior"),
+        ({"pooling": "fisher"}, "fisher pooling needs a codebook: give one with --codebook"),
+        ({"codebook": ("ab12", 1040)}, "a codebook is for pooling by fisher or triangulation"),
+    ],
+)
+def test_new_options_that_make_no_sense_are_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_recipe("vgg19", "ab12", **options)
+
+
+def test_a_codebook_decides_the_dimension() -> None:
+    recipe = make_recipe("vgg19", "ab12", pooling="fisher", codebook=("cd34", 1040))
+    assert channels(recipe) == 1040

@@ -127,6 +127,7 @@ def test_options_on_top_of_a_known_extractor_keep_the_others() -> None:
         ({"sigma": 0.5}, {"pooling": "gem"}, {"pooling": "gem"}),
         ({"centering": False}, {"sigma": 0.5}, {"sigma": 0.5}),
         ({"centering": False}, {"centering": True}, {}),
+        ({"attention": "crow", "flip": True}, {"pooling": "max"}, {"pooling": "max", "flip": True}),
     ],
 )
 def test_what_makes_no_sense_beside_a_new_option_is_dropped(
@@ -147,6 +148,9 @@ OPTIONS = st.fixed_dictionaries(
         "centering": st.booleans(),
         "sigma": st.floats(0.01, 10),
         "gem_p": st.floats(0.5, 10),
+        "flip": st.booleans(),
+        "attention": st.sampled_from(["crow", "norm"]),
+        "scales": st.sampled_from([(1.0,), (1.0, 0.5), (0.7, 1)]),
     },
 )
 

@@ -1,0 +1,50 @@
+"""spocdb codebook."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .output import quiet_libraries, talk
+
+app = typer.Typer(
+    help="Codebooks, for pooling by Fisher vectors or triangulation.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def fit(
+    folder: Annotated[Path, typer.Argument(help="Images to learn from, other than the gallery.")],
+    file: Annotated[Path, typer.Argument(help="Where to write it: .safetensors.")],
+    kind: Annotated[
+        str, typer.Option(metavar="fisher|triangulation", help="What it is for.")
+    ] = "fisher",
+    k: Annotated[int, typer.Option("-k", min=1, help="Gaussians, or centroids.")] = 16,
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    relu: options.Relu = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    db: options.Db = None,
+) -> None:
+    """Learn a codebook from a folder of images, for `spocdb ingest --pooling --codebook`."""
+    with options.open_database(db) as database, quiet_libraries():
+        n_used = database.learn_codebook(
+            folder,
+            file,
+            kind,  # type: ignore[arg-type]  # the library checks it
+            k,
+            extractor=extractor,
+            weights=weights,
+            device=device,
+            precision=precision,  # type: ignore[arg-type]
+            size=size,
+            fit=fit,
+            relu=relu,
+        )
+    talk(f"wrote {file}, learned from {n_used} images")

@@ -1,0 +1,98 @@
+"""Learn a codebook from images: the use case behind `spocdb codebook fit` and evaluations."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spocdb.errors import ConfigError, ImageError
+from spocdb.features.codebooks import Kind, fit, save
+from spocdb.images.decode import decode
+from spocdb.records import Float32Array
+from spocdb.settings import Settings
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor
+
+# More images add hardly anything to a mixture of local features, each has a thousand.
+MOST_IMAGES = 1000
+
+Say = Callable[[str], None]
+
+
+def learn(
+    extractor: "Extractor",
+    kind: Kind,
+    k: int,
+    files: Sequence[Path],
+    settings: Settings,
+    say: Say = lambda line: None,
+) -> Path:
+    """Return the codebook of these images in the cache, learned unless it is there already.
+
+    Of more than `MOST_IMAGES` files evenly spread ones are taken. Raises ConfigError and
+    NotEnoughSamples.
+    """
+    used = _spread(files)
+    known_by = "\n".join([extractor.recipe.fingerprint, kind, str(k), *map(_state, used)])
+    name = hashlib.sha256(known_by.encode()).hexdigest()
+    file = settings.cache_dir / "codebooks" / f"{name}.safetensors"
+    if not file.is_file():
+        say(f"learning a codebook: {kind}, {k}, from {len(used)} images")
+        learn_into(file, extractor, kind, k, used, settings)
+    return file
+
+
+def learn_into(
+    file: Path,
+    extractor: "Extractor",
+    kind: Kind,
+    k: int,
+    files: Sequence[Path],
+    settings: Settings,
+) -> int:
+    """Learn a codebook into a file, written whole or not at all; return the number of images.
+
+    Those that cannot be read are passed over. Raises ConfigError and NotEnoughSamples.
+    """
+    used = _spread(files)
+    fresh = file.with_name(f"{file.stem}.{os.getpid()}.safetensors")
+    read: set[Path] = set()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.touch()  # asked before the work, not after it
+        save(fit(kind, k, lambda: _maps(extractor, used, settings.max_pixels, read)), fresh)
+        fresh.replace(file)
+    except OSError as error:
+        raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return len(read)
+
+
+def _spread(files: Sequence[Path]) -> list[Path]:
+    """Return at most `MOST_IMAGES` of the files, evenly spread."""
+    return sorted(files)[:: max(1, -(-len(files) // MOST_IMAGES))]
+
+
+def _maps(
+    extractor: "Extractor", files: Sequence[Path], limit: int, read: set[Path]
+) -> Iterator[Float32Array]:
+    """Yield the local features (P, C) of the images that can be read; note which those are."""
+    recipe = extractor.recipe
+    for file in files:
+        try:
+            pixels = decode(file.read_bytes(), recipe.size, recipe.fit, limit).pixels
+        except (OSError, ImageError):
+            continue
+        read.add(file)
+        yield extractor.local_features(pixels)
+
+
+def _state(file: Path) -> str:
+    try:
+        found = file.stat()
+    except OSError:
+        return str(file)
+    return f"{file.absolute()} {found.st_size} {found.st_mtime_ns}"

@@ -1,0 +1,139 @@
+"""A benchmark: the images of a gallery, the queries, and what each of them should find."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spocdb.errors import ConfigError
+from spocdb.images.sources import walk
+from spocdb.records import Crop
+
+# So many missing names are told one by one.
+MOST_TOLD = 5
+
+Images = Mapping[str, Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query: an image of the gallery by its name, or a file of its own at `path`.
+
+    `relevant` are the names that it should find; `ignored` ones are taken out of its ranking before
+    anything is counted.
+    """
+
+    name: str
+    relevant: frozenset[str]
+    ignored: frozenset[str] = frozenset()
+    crop: Crop | None = None
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A gallery and its queries, in one or more variants; `measures` are names of measures.py.
+
+    `official` are the counts of images and queries of the whole data set, where it has one;
+    `notes` say what of the data is missing and what counts instead.
+    """
+
+    name: str
+    images: Images
+    variants: Mapping[str, Sequence[Query]]
+    measures: tuple[str, ...]
+    official: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """Return the counts, and a hash that tells whether two have the same ground truth."""
+        truth = [
+            [variant, q.name, str(q.crop), sorted(q.relevant), sorted(q.ignored)]
+            for variant, queries in self.variants.items()
+            for q in queries
+        ]
+        digest = hashlib.sha256(json.dumps([sorted(self.images), truth]).encode())
+        n_queries = {variant: len(queries) for variant, queries in self.variants.items()}
+        return {"images": len(self.images), "queries": n_queries, "sha256": digest.hexdigest()}
+
+
+def find_images(folder: Path) -> dict[str, Path]:
+    """Return the images anywhere below a folder, by their names without the suffix.
+
+    Raises ConfigError if there is no such folder, no image in it, or two of one name.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"no such folder: {folder}")
+    found: dict[str, Path] = {}
+    for path in (Path(file.path) for file in walk([folder], recursive=True)):
+        if found.setdefault(path.stem, path) != path:
+            raise ConfigError(
+                f"two images have one name, {found[path.stem]} and {path}: "
+                "give a folder that holds each once"
+            )
+    if not found:
+        raise ConfigError(f"there are no images under {folder}")
+    return found
+
+
+def restricted(benchmark: Benchmark, present: Iterable[str]) -> Benchmark:
+    """Return the part of a benchmark that the present images allow, with notes on what is missing.
+
+    A query whose image is missing, or that has nothing left to find, is left out; a relevant image
+    that is missing is taken out of the ground truth. Raises ConfigError if no query is left.
+    """
+    there = set(present)
+    images = {name: path for name, path in benchmark.images.items() if name in there}
+    every = [query for queries in benchmark.variants.values() for query in queries]
+    wanted = {name for q in every for name in q.relevant}
+    unqueried = {q.name for q in every if not _is_there(q, there)}
+    variants = {
+        variant: [kept for q in queries if (kept := _kept(q, there)) is not None]
+        for variant, queries in benchmark.variants.items()
+    }
+    notes = [
+        *_missing("query images are missing, their queries are left out", unqueried),
+        *_missing("relevant images are missing, they count for nothing", wanted - there),
+        *_missing("images could not be read", benchmark.images.keys() - there),
+    ]
+    if not any(variants.values()):
+        raise ConfigError(
+            f"{benchmark.name}: no query is left: {'; '.join(notes) or 'there is none'}"
+        )
+    fresh = [note for note in notes if note not in benchmark.notes]
+    return replace(benchmark, images=images, variants=variants, notes=(*benchmark.notes, *fresh))
+
+
+def completeness(benchmark: Benchmark) -> str | None:
+    """Say how much of the official data set there is, if it is not all."""
+    if benchmark.official is None:
+        return None
+    n_queries = max(len(queries) for queries in benchmark.variants.values())
+    found = (len(benchmark.images), n_queries)
+    if found == benchmark.official:
+        return None
+    return (
+        f"{found[0]} of the official {benchmark.official[0]} images and {found[1]} of "
+        f"{benchmark.official[1]} queries: no figure to compare with published ones"
+    )
+
+
+def _kept(query: Query, there: set[str]) -> Query | None:
+    relevant = query.relevant & there
+    return replace(query, relevant=relevant) if relevant and _is_there(query, there) else None
+
+
+def _is_there(query: Query, there: set[str]) -> bool:
+    return query.name in there if query.path is None else os.path.isfile(query.path)
+
+
+def _missing(what: str, names: Iterable[str]) -> list[str]:
+    ordered = sorted(names)
+    if not ordered:
+        return []
+    more = f" and {len(ordered) - MOST_TOLD} more" if len(ordered) > MOST_TOLD else ""
+    return [f"{len(ordered)} {what}: {', '.join(ordered[:MOST_TOLD])}{more}"]

@@ -1,0 +1,154 @@
+"""The loop of an evaluation: every method takes the product's own way, from file to SQL search.
+
+    images -> ingest -> PCA of other images -> activate -> SQL search, exact and by index -> measure
+
+It works in collections of its own, which go at the end; raw descriptors stay, so that the next run
+is quick.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from spocdb import codebooks
+from spocdb.api import Database
+from spocdb.db import engine, images
+from spocdb.errors import ConfigError, DescriptorError
+from spocdb.evaluation.benchmark import Benchmark, restricted
+from spocdb.evaluation.gallery import Gallery, say_notes
+from spocdb.evaluation.methods import PLAIN, Method
+from spocdb.evaluation.options import Options, Say
+from spocdb.evaluation.results import Result
+from spocdb.images.sources import walk
+
+
+@engine.wrapped()
+def evaluate(
+    db: Database,
+    benchmark: Benchmark,
+    methods: Sequence[Method],
+    options: Options,
+    say: Say = lambda line: None,
+) -> list[Result]:
+    """Measure the methods on a benchmark; each raw, by PCA and by whitened PCA of each dimension.
+
+    `say` gets lines about what is missing and what is going on, each once. A method that cannot be
+    measured is said and passed over. Raises ConfigError if none can be, and DatabaseError.
+    """
+    say = _once(say)
+    benchmark = restricted(benchmark, benchmark.images)
+    say_notes(benchmark, say)
+    if options.train is None:
+        say("no --train: PCA is fitted on the gallery itself, which overfits")
+    results: list[Result] = []
+    for method in methods:
+        try:
+            with _prepared(db, benchmark, method, options, say) as gallery:
+                results += gallery.measure(options, say)
+        except (ConfigError, DescriptorError) as error:
+            if len(methods) == 1:
+                raise
+            say(f"{method.name}: not measured: {error}")
+    if not results:
+        raise ConfigError(f"{benchmark.name}: nothing could be measured: see the lines above")
+    return results
+
+
+@engine.wrapped()
+def train_images(db: Database, given: str) -> list[Path]:
+    """Return the images of a folder, or a collection's that are there. Raises ConfigError."""
+    names = [c.name for c in db.collections()]
+    if os.path.isdir(given):
+        found = [Path(file.path) for file in walk([Path(given)], recursive=True)]
+    elif given in names:
+        stored = images.paths(db.connection, given).values()
+        found = [Path(path) for path in sorted(stored) if os.path.isfile(path)]
+    else:
+        known = f"; there are the collections {', '.join(names)}" if names else ""
+        raise ConfigError(f"--train {given} is neither a folder nor a collection{known}")
+    if not found:
+        raise ConfigError(f"--train {given} has no images (any more)")
+    return found
+
+
+def _once(say: Say) -> Say:
+    said: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    return tell
+
+
+@contextmanager
+def _prepared(
+    db: Database, benchmark: Benchmark, method: Method, options: Options, say: Say
+) -> Iterator[Gallery]:
+    """Ingest a method's gallery and training images; drop their collections in the end."""
+    token = uuid4().hex[:8]
+    names = {role: f"eval-{token}-{role}" for role in ("gallery", "train")}
+    recipe, codebook = _recipe(db, benchmark, method, options, say)
+    try:
+        for role, files in (("gallery", benchmark.images.values()), ("train", options.train)):
+            if files is None:
+                continue
+            done = db.ingest(
+                *files,
+                collection=names[role],
+                extractor=options.extractor,
+                weights=options.weights,
+                codebook=codebook,
+                auto_pca=0,
+                device=options.device,
+                precision=options.precision,
+                **recipe,
+            )
+            say(f"{method.name}: {done.n_seen} {role} images, {done.n_new} through the network")
+            if done.n_failed:
+                say(f"{method.name}: {done.n_failed} {role} images could not be read")
+        yield Gallery(db, benchmark, method, names["gallery"], names["train"], options, say)
+    finally:
+        for collection in db.collections():
+            if collection.name in names.values():
+                db.drop(collection.name)
+        for projection in db.pca.list():
+            # One that somebody had fitted before, or uses since, is theirs.
+            is_own = {*projection.fitted_on.get("collections", ())} & {*names.values()}
+            if is_own and not projection.embedded:
+                db.pca.drop(projection.id)
+
+
+def _recipe(
+    db: Database, benchmark: Benchmark, method: Method, options: Options, say: Say
+) -> tuple[dict[str, Any], Path | None]:
+    """Return a method's recipe options, and its codebook, learned unless it was before."""
+    given = {name: value for name, value in options.recipe.items() if value is not None}
+    if method is PLAIN:
+        return given, options.codebook
+    # How a named method pools is its own matter.
+    local = {name: value for name, value in given.items() if name in ("size", "fit", "relu")}
+    recipe: dict[str, Any] = {**local, **method.recipe}
+    if method.enlarge != 1:
+        base = db.recipe(options.extractor, options.weights, **local)
+        # Rounded down: not a pixel more than the square has.
+        recipe["size"] = int(base.size * method.enlarge)
+    if method.codebook is None:
+        return recipe, None
+    kind, k = method.codebook
+    files = options.train if options.train is not None else list(benchmark.images.values())
+    codebook = codebooks.learn(
+        db.extractor(
+            options.extractor, options.weights, options.device, options.precision, **local
+        ),
+        kind,
+        k,
+        files,
+        db.settings,
+        say,
+    )
+    return local | {"pooling": kind}, codebook

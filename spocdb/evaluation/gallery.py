@@ -1,0 +1,249 @@
+"""A benchmark's gallery, ingested by one method: embedded in several ways, searched, measured."""
+
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+
+from spocdb import search as searching
+from spocdb.api import Database
+from spocdb.db import images
+from spocdb.db import search as db_search
+from spocdb.errors import ConfigError, ImageError, NotEnoughSamples
+from spocdb.evaluation import measures
+from spocdb.evaluation.benchmark import Benchmark, Query, completeness, restricted
+from spocdb.evaluation.methods import Method
+from spocdb.evaluation.options import Options, Say
+from spocdb.evaluation.results import Answer, Embedding, FittedOn, Result
+from spocdb.images.decode import decode
+from spocdb.records import Crop, Float32Array, Recipe
+
+# The index is asked for so many at most: pgvector's largest ef_search.
+INDEX_DEPTH = 1000
+# Of the costs: so many images and queries are timed.
+N_TIMED, K_TIMED = 16, 10
+# Shown of each answer.
+N_SHOWN = 8
+
+# What decides the raw descriptor of a query that is no image of the gallery.
+View = tuple[str, Path | None, Crop | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One embedding of a gallery: its projection's number, and what that is."""
+
+    embedding: Embedding
+    dim: int
+    fitted_on: FittedOn
+    projection: int
+
+
+class Gallery:
+    """A benchmark's gallery, ingested by a method; its queries' descriptors are kept."""
+
+    def __init__(
+        self,
+        db: Database,
+        benchmark: Benchmark,
+        method: Method,
+        gallery: str,
+        train: str,
+        options: Options,
+        say: Say,
+    ) -> None:
+        self.db, self.method, self.name, self.train = db, method, gallery, train
+        by_path = {str(path): name for name, path in benchmark.images.items()}
+        stored = images.paths(db.connection, gallery)
+        self.names = {id_: by_path[path] for id_, path in stored.items()}
+        self.ids = {name: id_ for id_, name in self.names.items()}
+        self.recipe: Recipe = next(e.recipe for e in db.extractors() if gallery in e.collections)
+        # A short list longer than the gallery would send every search past the index.
+        listed = min(method.refinement.rerank, len(self.ids))
+        self.refinement = replace(method.refinement, rerank=listed)
+        self.extractor = db.session.extractor(self.recipe, options.device, options.precision)
+        self.benchmark = restricted(benchmark, self.ids)
+        self._raw = dict(self._described(say))
+        self.benchmark = _without(self.benchmark, self._raw)
+        say_notes(self.benchmark, say)
+
+    def measure(self, options: Options, say: Say) -> Iterator[Result]:
+        """Yield the results of every setting."""
+        per_image = self._milliseconds_an_image()
+        for setting in self._settings(options, say):
+            self.db.pca.activate(setting.projection, self.name)
+            if self.method.augmentation:
+                if setting.embedding == "raw":
+                    continue
+                self.db.pca.augment(self.name, **asdict(self.method.augmentation))
+            costs = {"image": per_image, "query": self._milliseconds_a_query()}
+            for variant, queries in self.benchmark.variants.items():
+                if queries:
+                    yield from self._results(setting, variant, queries, costs)
+
+    def _settings(self, options: Options, say: Say) -> Iterator[Setting]:
+        raw = next(c for c in self.db.collections() if c.name == self.name)
+        yield Setting("raw", raw.dim, "", raw.projection)
+        fits: list[tuple[Embedding, FittedOn, str]] = [("whitened", "gallery", self.name)]
+        if options.train is not None:
+            fits = [("pca", "train", self.train), ("whitened", "train", self.train), *fits]
+        else:
+            fits = [("pca", "gallery", self.name), *fits]
+        for embedding, fitted_on, collection in fits:
+            for dim in options.dims:
+                try:
+                    number = self.db.pca.fit(
+                        collection,
+                        dim=dim,
+                        whiten=embedding == "whitened",
+                        regularisation=self.method.regularisation,
+                    )
+                except (NotEnoughSamples, ConfigError) as error:
+                    say(f"{self.method.name}: {embedding} {dim} on the {fitted_on}: {error}")
+                    continue
+                yield Setting(embedding, dim, fitted_on, number)
+
+    def _results(
+        self, setting: Setting, variant: str, queries: Sequence[Query], costs: dict[str, float]
+    ) -> Iterator[Result]:
+        exact = [self._ranking(query, exact=True)[0] for query in queries]
+        indexed = [self._ranking(query, exact=False) for query in queries]
+        is_indexed = all(used for _, used in indexed)
+        summary, _ = self.db.pca.show(setting.projection)
+        ranks = [measures.ranks_of(r, q) for r, q in zip(exact, queries, strict=True)]
+        for measure in self.benchmark.measures:
+            values = _values(measure, exact, queries)
+            by_index = _values(measure, [ranking for ranking, _ in indexed], queries)
+            yield Result(
+                benchmark=self.benchmark.name,
+                variant=variant,
+                dataset=self.benchmark.dataset,
+                method=self.method.name,
+                embedding=setting.embedding,
+                dim=setting.dim,
+                fitted_on=setting.fitted_on,
+                measure=measure,
+                exact=mean(values),
+                by_index=mean(by_index) if is_indexed else None,
+                recipe=asdict(self.recipe),
+                projection={
+                    "kind": setting.embedding,
+                    "dim": setting.dim,
+                    "fitted_on": setting.fitted_on,
+                    "n_samples": summary.n_samples,
+                    "images_sha256": summary.fitted_on.get("images_sha256", ""),
+                    **summary.settings,
+                },
+                search={
+                    **asdict(self.refinement),
+                    "augmentation": asdict(self.method.augmentation)
+                    if self.method.augmentation
+                    else None,
+                    "precision": self.extractor.precision,
+                },
+                costs=costs,
+                curve=_mean_curve(ranks, queries),
+                answers=tuple(map(_answer, queries, values, exact)),
+            )
+
+    def _ranking(self, query: Query, *, exact: bool) -> tuple[list[str], bool]:
+        """Return the names that a query finds, and whether the index found them."""
+        k = measures.depth(query, self.benchmark.measures, len(self.ids))
+        hits = self._search(query, k if exact else min(k, INDEX_DEPTH), exact=exact)
+        return [self.names[hit.id] for hit in hits], bool(hits) and hits[0].method == "hnsw"
+
+    def _search(self, query: Query, k: int, *, exact: bool) -> list[db_search.Hit]:
+        connection = self.db.connection
+        if query.path is None and query.crop is None:
+            embedding = db_search.embedding(connection, self.name, self.ids[query.name])
+        else:
+            embedding = db_search.embed(connection, self.name, self._raw[_view(query)])
+        return searching.nearest(connection, self.name, embedding, k, {}, exact, self.refinement)
+
+    def _described(self, say: Say) -> Iterator[tuple[View, Float32Array]]:
+        """Yield the raw descriptors of the queries that are no images of the gallery."""
+        queries = (q for queries in self.benchmark.variants.values() for q in queries)
+        for view in dict.fromkeys(_view(q) for q in queries if q.path or q.crop):
+            name, path, crop = view
+            try:
+                yield view, self._extract(path or self.benchmark.images[name], crop)
+            except (OSError, ImageError) as error:
+                say(f"{self.benchmark.name}: query {name} is left out: {error}")
+
+    def _extract(self, path: Path, crop: Crop | None = None) -> Float32Array:
+        decoded = decode(
+            path.read_bytes(),
+            self.recipe.size,
+            self.recipe.fit,
+            self.db.settings.max_pixels,
+            crop,
+        )
+        raw: Float32Array
+        (raw,) = self.extractor.extract([decoded.pixels])
+        return raw
+
+    def _milliseconds_an_image(self) -> float:
+        paths = list(self.benchmark.images.values())[: N_TIMED + 1]
+        # The first one is slower: memory is allocated, kernels are chosen.
+        return _median_milliseconds(self._extract, paths)
+
+    def _milliseconds_a_query(self) -> float:
+        (queries, *_) = [q for q in self.benchmark.variants.values() if q]
+        return _median_milliseconds(
+            lambda query: self._search(query, K_TIMED, exact=False), list(queries)[: N_TIMED + 1]
+        )
+
+
+def _view(query: Query) -> View:
+    return query.name, query.path, query.crop
+
+
+def _without(benchmark: Benchmark, described: Container[View]) -> Benchmark:
+    """Return a benchmark without the queries that could not be described."""
+    variants = {
+        variant: [q for q in queries if not (q.path or q.crop) or _view(q) in described]
+        for variant, queries in benchmark.variants.items()
+    }
+    return restricted(replace(benchmark, variants=variants), benchmark.images)
+
+
+def _median_milliseconds(function: Callable[[Any], object], items: Sequence[Any]) -> float:
+    seconds = []
+    for item in items:
+        began = time.perf_counter()
+        function(item)
+        seconds.append(time.perf_counter() - began)
+    return 1000 * median(seconds[1:] or seconds)
+
+
+def _values(
+    measure: str, rankings: Sequence[Sequence[str]], queries: Sequence[Query]
+) -> list[float]:
+    function = measures.MEASURES[measure]
+    return [
+        function(measures.ranks_of(ranking, query), len(query.relevant))
+        for ranking, query in zip(rankings, queries, strict=True)
+    ]
+
+
+def _mean_curve(ranks: Sequence[Sequence[int]], queries: Sequence[Query]) -> tuple[float, ...]:
+    curves = [
+        measures.precision_curve(r, len(q.relevant)) for r, q in zip(ranks, queries, strict=True)
+    ]
+    return tuple(np.mean(curves, axis=0).tolist())
+
+
+def _answer(query: Query, value: float, ranking: Sequence[str]) -> Answer:
+    shown = [name for name in ranking if name not in query.ignored][:N_SHOWN]
+    return Answer(query.name, value, tuple((name, name in query.relevant) for name in shown))
+
+
+def say_notes(benchmark: Benchmark, say: Say) -> None:
+    """Say what is missing of a benchmark."""
+    for note in (*benchmark.notes, completeness(benchmark)):
+        if note:
+            say(f"{benchmark.name}: {note}")

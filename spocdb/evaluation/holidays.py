@@ -1,0 +1,34 @@
+"""INRIA Holidays (Jegou, Douze & Schmid, ECCV 2008): 1491 photographs in 500 groups.
+
+A file is named by its group and its place in it, 100000.jpg to 149902.jpg; each group's first
+image, xx00, is its query and the others are what it should find. The query is left out of its own
+ranking.
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from spocdb.errors import ConfigError
+from spocdb.evaluation.benchmark import Benchmark, Query, find_images
+
+OFFICIAL = (1491, 500)
+
+
+def read(folder: Path) -> Benchmark:
+    """Read a folder of Holidays' images. Raises ConfigError if none has an official name."""
+    files = find_images(folder)
+    images = {name: path for name, path in files.items() if re.fullmatch(r"1[0-4]\d{4}", name)}
+    if not images:
+        raise ConfigError(
+            f"no image of Holidays in {folder}: they are named 100000.jpg to 149902.jpg, "
+            f"not {next(iter(files.values())).name}"
+        )
+    groups: dict[str, set[str]] = defaultdict(set)
+    for name in images:
+        groups[name[:4]].add(name)
+    queries = [
+        Query(f"{group}00", frozenset(names - {f"{group}00"}), frozenset({f"{group}00"}))
+        for group, names in sorted(groups.items())
+    ]
+    return Benchmark("holidays", images, {"": queries}, ("mAP",), OFFICIAL)

@@ -1,0 +1,94 @@
+"""The methods that are compared: the SPoC paper's own table, and what was proposed since.
+
+A method is a recipe, how its projection is fitted, and how it is searched: each could be a user's
+own choice of options. It goes on top of the options that an evaluation is given.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spocdb.errors import ConfigError
+from spocdb.features.codebooks import Kind
+from spocdb.records import Refinement
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Database-side augmentation: every embedding plus its nearest neighbours."""
+
+    neighbours: int
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One line of a comparison. `enlarge` multiplies the input size; `codebook` is kind and k."""
+
+    name: str
+    what: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    enlarge: float = 1.0
+    codebook: tuple[Kind, int] | None = None
+    regularisation: float = 0.0
+    augmentation: Augmentation | None = None
+    refinement: Refinement = field(default_factory=Refinement)
+
+
+SPOC = {"pooling": "sum", "centering": True}
+
+PLAIN = Method("recipe", "the recipe as the options say, SPoC by default")
+
+PAPER = (
+    Method("spoc", "sum pooling with the centering prior", SPOC),
+    Method("spoc-no-prior", "sum pooling", {"pooling": "sum", "centering": False}),
+    Method("max", "max pooling", {"pooling": "max"}),
+    Method("fisher-16", "Fisher vectors, 16 Gaussians", codebook=("fisher", 16)),
+    Method("fisher-256", "Fisher vectors, 256 Gaussians", codebook=("fisher", 256)),
+    Method("triangulation-1", "triangulation, 1 centroid", codebook=("triangulation", 1)),
+    Method("triangulation-16", "triangulation, 16 centroids", codebook=("triangulation", 16)),
+)
+
+BEYOND = (
+    Method("gem", "generalised mean, p = 3, prior", {"pooling": "gem", "gem_p": 3.0}),
+    Method("rmac", "maxima of regions, summed", {"pooling": "rmac"}),
+    Method(
+        "norm", "weights: the feature's length", SPOC | {"centering": False, "attention": "norm"}
+    ),
+    Method("crow", "weights: cross-dimensional", SPOC | {"centering": False, "attention": "crow"}),
+    Method("flip", "spoc, and its mirror image", SPOC | {"flip": True}),
+    Method("multiscale", "spoc at 1, 0.71 and 0.5", SPOC | {"scales": (1.0, 0.71, 0.5)}),
+    Method("shrinkage", "spoc, whitening shrunk by 0.1", SPOC, regularisation=0.1),
+    Method(
+        "best",
+        "GeM p = 2, wider prior, aspect kept, mirrored, shrunk by 0.3",
+        {"pooling": "gem", "gem_p": 2.0, "sigma": 0.5, "fit": "aspect", "flip": True},
+        # A photograph of 4:3 then has as many pixels as when it is warped to a square.
+        enlarge=(4 / 3) ** 0.5,
+        regularisation=0.3,
+    ),
+    Method("aqe", "spoc, query expansion by 3", SPOC, refinement=Refinement(3, alpha=0)),
+    Method("alpha-qe", "spoc, alpha query expansion by 5", SPOC, refinement=Refinement(5, alpha=3)),
+    Method("augmented", "spoc, database-side, by 5", SPOC, augmentation=Augmentation(5, 3.0)),
+    Method(
+        "rerank", "spoc, k-reciprocal re-ranking of 100", SPOC, refinement=Refinement(rerank=100)
+    ),
+)
+
+GROUPS = {"all": PAPER, "beyond": BEYOND}
+METHODS = {method.name: method for method in (PLAIN, *PAPER, *BEYOND)}
+
+
+def find_methods(names: Iterable[str]) -> list[Method]:
+    """Return the methods of these names, or of the groups all and beyond, each once.
+
+    Raises ConfigError, which lists them, for an unknown name.
+    """
+    found: dict[str, Method] = {}
+    for name in names:
+        if name not in METHODS and name not in GROUPS:
+            raise ConfigError(
+                f"unknown method {name!r}: all (the paper's), beyond, {', '.join(METHODS)}"
+            )
+        found |= {m.name: m for m in GROUPS.get(name, (METHODS.get(name, PLAIN),))}
+    return list(found.values())

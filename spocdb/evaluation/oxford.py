@@ -1,0 +1,62 @@
+"""Oxford and Paris buildings (Philbin et al., CVPR 2007 and 2008): 55 queries with a box each.
+
+The ground truth is a folder of text files: NAME_query.txt has the image and the box, NAME_good.txt,
+NAME_ok.txt and NAME_junk.txt list images. Good and ok ones should be found, junk is ignored. The
+box is the query ("crop"), or the whole image is ("full", as the SPoC paper has it as well).
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from spocdb.errors import ConfigError
+from spocdb.evaluation.benchmark import Benchmark, Query, find_images
+from spocdb.records import Crop
+
+# Images and queries by the ground truth's first query.
+OFFICIAL = {"all_souls_1": (5063, 55), "defense_1": (6392, 55)}
+
+
+def read(folder: Path, ground_truth: Path) -> Benchmark:
+    """Read a folder of images and the folder of their ground truth. Raises ConfigError."""
+    names = sorted(f.name.removesuffix("_query.txt") for f in ground_truth.glob("*_query.txt"))
+    if not names:
+        raise ConfigError(
+            f"no ground truth in {ground_truth}: it holds files such as all_souls_1_query.txt, "
+            "all_souls_1_good.txt, all_souls_1_ok.txt and all_souls_1_junk.txt"
+        )
+    cropped = [_query(ground_truth, name) for name in names]
+    whole = [replace(query, crop=None) for query in cropped]
+    name = "paris" if "defense_1" in names else "oxford"
+    return Benchmark(
+        name,
+        find_images(folder),
+        {"crop": cropped, "full": whole},
+        ("mAP",),
+        OFFICIAL.get("defense_1" if name == "paris" else "all_souls_1"),
+    )
+
+
+def _query(folder: Path, name: str) -> Query:
+    file = folder / f"{name}_query.txt"
+    try:
+        image, *box = file.read_text().split()
+        x1, y1, x2, y2 = (float(number) for number in box)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} is not `IMAGE X1 Y1 X2 Y2`: get it anew") from error
+    listed = {kind: _names(folder / f"{name}_{kind}.txt") for kind in ("good", "ok", "junk")}
+    return Query(
+        # Oxford's names have a prefix here that the files have not.
+        image.removeprefix("oxc1_"),
+        listed["good"] | listed["ok"],
+        listed["junk"],
+        Crop(round(x1), round(y1), round(x2 - x1), round(y2 - y1)),
+    )
+
+
+def _names(file: Path) -> frozenset[str]:
+    try:
+        return frozenset(file.read_text().split())
+    except OSError as error:
+        raise ConfigError(
+            f"the ground truth is incomplete: cannot read {file} ({error.strerror})"
+        ) from error

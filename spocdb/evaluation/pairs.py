@@ -1,0 +1,55 @@
+"""One's own pairs: a CSV file with the columns `query` and `match`, a row for each right answer.
+
+Paths are absolute or relative to the file. The gallery are all images that the file names, and
+those of a folder beside them if one is given. A query is left out of its own ranking.
+"""
+
+import csv
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from spocdb.errors import ConfigError
+from spocdb.evaluation.benchmark import Benchmark, Query
+from spocdb.images.sources import walk
+
+COLUMNS = ("query", "match")
+
+
+def read(file: Path, gallery: Path | None = None) -> Benchmark:
+    """Read a file of pairs. Raises ConfigError, naming the line that makes no sense."""
+    matches: dict[str, set[str]] = defaultdict(set)
+    for query, match in _rows(file):
+        matches[query].add(match)
+    if not matches:
+        raise ConfigError(f"{file} has no pairs: give it rows of `query,match`")
+    named = matches.keys() | {name for names in matches.values() for name in names}
+    beside = [found.path for found in walk([gallery], recursive=True)] if gallery else []
+    queries = [
+        Query(query, frozenset(names - {query}), frozenset({query}))
+        for query, names in sorted(matches.items())
+    ]
+    # Named by their whole paths: nothing says that the names of one's own files differ.
+    images = {path: Path(path) for path in sorted({*named, *beside}) if os.path.isfile(path)}
+    return Benchmark(file.stem, images, {"": queries}, ("mAP", "recall@10"))
+
+
+def _rows(file: Path) -> list[tuple[str, str]]:
+    folder = file.absolute().parent
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise ConfigError(f"{file} needs the columns {' and '.join(COLUMNS)}")
+            rows = []
+            for row in reader:
+                if not all(row[column] for column in COLUMNS):
+                    raise ConfigError(f"{file}, line {reader.line_num}: query or match is empty")
+                # As an ingest has them: no `..` in between.
+                query, match = (os.path.abspath(folder / row[column]) for column in COLUMNS)
+                rows.append((query, match))
+            return rows
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{file} is no CSV file in UTF-8: {error}") from error

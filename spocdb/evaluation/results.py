@@ -1,0 +1,122 @@
+"""What an evaluation measured, as records; and as rows of the database."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import spocdb
+from spocdb.db import engine, evaluations
+from spocdb.db.engine import Connection
+
+Embedding = Literal["raw", "pca", "whitened"]
+FittedOn = Literal["", "train", "gallery"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one query got: a measure's value, and the first names with whether they are right."""
+
+    query: str
+    value: float
+    found: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One figure of one method: `exact` by comparing all, `by_index` through HNSW.
+
+    `by_index` is None where the index gave too few results and an exact scan stepped in. `recipe`,
+    `projection` and `search` are all that decides it. `costs` are milliseconds an image and a
+    query. `curve` is the mean interpolated precision at measures.RECALL_LEVELS.
+    """
+
+    benchmark: str
+    variant: str
+    dataset: dict[str, Any]
+    method: str
+    embedding: Embedding
+    dim: int
+    fitted_on: FittedOn
+    measure: str
+    exact: float
+    by_index: float | None
+    recipe: dict[str, Any]
+    projection: dict[str, Any]
+    search: dict[str, Any]
+    costs: dict[str, float]
+    curve: tuple[float, ...]
+    answers: tuple[Answer, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all but the single answers, for JSON."""
+        numbers = asdict(self)
+        del numbers["answers"]
+        return numbers
+
+
+@engine.wrapped()
+def save(connection: Connection, results: Iterable[Result]) -> None:
+    """Store results in the database, all or none."""
+    with connection.transaction():
+        for result in results:
+            evaluations.add(
+                connection,
+                {
+                    "version": spocdb.__version__,
+                    "benchmark": result.benchmark,
+                    "variant": result.variant,
+                    "dataset": result.dataset,
+                    "method": result.method,
+                    "recipe": result.recipe,
+                    "projection": result.projection,
+                    "search": result.search,
+                    "measure": result.measure,
+                    "exact": result.exact,
+                    "by_index": result.by_index,
+                    "costs": result.costs,
+                },
+            )
+
+
+def headline(results: Sequence[Result]) -> Result:
+    """Return the result of the highest exact figure, by the first measure there is."""
+    return max((r for r in results if r.measure == results[0].measure), key=lambda r: r.exact)
+
+
+def as_table(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
+    """Return a header and rows: a method's embedding a row, a dimension a column.
+
+    A cell is the exact figure and the one through the index.
+    """
+    dims = sorted({r.dim for r in results if r.embedding != "raw"})
+    columns: dict[int | str, str] = {"raw": "raw", **{d: str(d) for d in dims}}
+    rows: dict[tuple[str, str], dict[int | str, str]] = {}
+    costs = {}
+    for r in results:
+        row = rows.setdefault((r.method, _described(r)), {})
+        row["raw" if r.embedding == "raw" else r.dim] = _figures(r)
+        costs[r.method, _described(r)] = r.costs
+    header = ["method", "embedding", *columns.values(), "ms/image", "ms/query"]
+    lines: list[list[object]] = [
+        [
+            method,
+            described,
+            *(row.get(column, "") for column in columns),
+            f"{costs[method, described]['image']:.0f}",
+            f"{costs[method, described]['query']:.1f}",
+        ]
+        for (method, described), row in rows.items()
+    ]
+    return header, lines
+
+
+def _described(result: Result) -> str:
+    if result.embedding == "raw":
+        return "raw"
+    name = "PCA" if result.embedding == "pca" else "PCA, whitened"
+    return f"{name}, fitted on the gallery" if result.fitted_on == "gallery" else name
+
+
+def _figures(result: Result) -> str:
+    by_index = "-" if result.by_index is None else f"{result.by_index:.4f}"
+    return f"{result.exact:.4f} {by_index}"

@@ -1,0 +1,387 @@
+"""`spocdb eval`, each protocol from files to figures, on small sets with hand-computed answers.
+
+The pictures lie on a line between two pictures, so that it is known which are nearer to which.
+"""
+
+import json
+import pickle
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spocdb.api import Database
+from spocdb.errors import ConfigError, NotEnoughSamples
+from spocdb.evaluation import holidays, revisited
+from spocdb.evaluation.evaluate import evaluate, train_images
+from spocdb.evaluation.methods import METHODS, find_methods
+from spocdb.evaluation.options import Options
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Draw = Callable[..., Path]
+
+SIDE = 96
+
+
+def picture(t: float) -> Image.Image:
+    """Return the picture at `t`, 0 to 1, on the line."""
+    rng = np.random.default_rng(0)
+    ends = [Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)) for _ in range(2)]
+    big = [end.resize((SIDE, SIDE), Image.Resampling.BICUBIC) for end in ends]
+    return Image.blend(big[0], big[1], t)
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Draw:
+    """Return a function that makes a folder of pictures, by their names and places on the line."""
+
+    def make(folder: str, **places: float) -> Path:
+        target = tmp_path / folder
+        target.mkdir(exist_ok=True)
+        for name, t in places.items():
+            picture(t).save(target / f"{name.removeprefix('_')}.png")
+        return target
+
+    return make
+
+
+@pytest.fixture
+def figures(spocdb: Run, random_weights: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Return a function that runs an evaluation and returns its figures."""
+
+    def run(*arguments: object) -> list[dict[str, Any]]:
+        options = ("--extractor=squeezenet1_1", f"--weights={random_weights}", "--size=64")
+        ran = spocdb("eval", *arguments, *options, "--precision=float32", "--dim=2", "--json")
+        assert ran.returncode == 0, ran.stderr
+        found: list[dict[str, Any]] = json.loads(ran.stdout)
+        return found
+
+    return run
+
+
+def raw(found: list[dict[str, Any]], measure: str, variant: str = "") -> float:
+    """Return the raw descriptors' figure, which the index must share."""
+    (result,) = (
+        r
+        for r in found
+        if (r["embedding"], r["measure"], r["variant"]) == ("raw", measure, variant)
+    )
+    assert result["by_index"] == pytest.approx(result["exact"])
+    return float(result["exact"])
+
+
+@pytest.fixture
+def holidays_folder(draw: Draw) -> Path:
+    """Return two groups of Holidays, whose mAP is 5/24."""
+    return draw("holidays", _100000=0, _100001=0.3, _100100=0.1, _100101=0.7)
+
+
+def test_holidays(figures: Callable[..., Any], holidays_folder: Path) -> None:
+    # 100000 finds 100100, then its partner: (0 + 1/2) / 2. 100100 finds its own last:
+    # (0 + 1/3) / 2.
+    found = figures("holidays", holidays_folder)
+    assert raw(found, "mAP") == pytest.approx((1 / 4 + 1 / 6) / 2)
+    assert {(r["embedding"], r["fitted_on"]) for r in found} == {
+        ("raw", ""),
+        ("pca", "gallery"),
+        ("whitened", "gallery"),
+    }
+
+
+def test_ukbench(figures: Callable[..., Any], draw: Draw) -> None:
+    places = (0, 0.05, 0.15, 0.9, 1, 0.96, 0.8, 0.02)
+    names = {f"ukbench{n:05}": t for n, t in enumerate(places)}
+    # The first object's images find 3, 3, 3 and 1 of it among four, the second's 3, 3, 3 and 1.
+    found = figures("ukbench", draw("ukbench", **names))
+    assert raw(found, "4 x recall@4") == pytest.approx(20 / 8)
+
+
+def half_of(t: float, file: Path) -> None:
+    """Save an image whose left half is the picture at `t`, its right one something else."""
+    both = Image.new("RGB", (2 * SIDE, SIDE), "yellow")
+    both.paste(picture(t), (0, 0))
+    both.save(file)
+
+
+def test_oxford(figures: Callable[..., Any], draw: Draw, tmp_path: Path) -> None:
+    folder = draw("buildings", near=0.05, junk=0.1, good=0.3, far=0.7)
+    half_of(0, folder / "query.png")
+    truth = tmp_path / "gt"
+    truth.mkdir()
+    (truth / "hall_1_query.txt").write_text(f"oxc1_query 0 0 {SIDE} {SIDE}")
+    (truth / "hall_1_good.txt").write_text("good\n")
+    (truth / "hall_1_ok.txt").write_text("near\n")
+    (truth / "hall_1_junk.txt").write_text("query\njunk\n")
+    found = figures("oxford", folder, "--gt", truth)
+    # The box is the line's beginning: near, (junk), good, far.
+    assert raw(found, "mAP", "crop") == 1.0
+    assert 0 < raw(found, "mAP", "full") <= 1
+
+    (truth / "hall_1_ok.txt").write_text("")
+    (truth / "hall_1_junk.txt").write_text("query\n")
+    # near, junk, then the one that counts: (0 + 1/3) / 2.
+    assert raw(figures("oxford", folder, "--gt", truth), "mAP", "crop") == pytest.approx(1 / 6)
+
+
+def test_revisited(figures: Callable[..., Any], draw: Draw, tmp_path: Path) -> None:
+    folder = draw("revisited", a=0.05, b=0.15, c=0.1, d=0.4, e=0.02)
+    half_of(0, folder / "q.png")
+    entry = {"bbx": [0.0, 0.0, SIDE, SIDE], "easy": np.array([0]), "hard": np.array([1])}
+    truth = {
+        "imlist": ["a", "b", "c", "d", "e"],
+        "qimlist": ["q"],
+        "gnd": [entry | {"junk": np.array([2])}],
+    }
+    file = tmp_path / "gnd_roxford5k.pkl"
+    file.write_bytes(pickle.dumps(truth, protocol=2))
+    found = figures("revisited", folder, "--gt", file)
+    # In order: e, a (easy), c (junk), b (hard), d.
+    assert raw(found, "mAP", "easy") == pytest.approx(1 / 4)
+    assert raw(found, "mP@10", "easy") == pytest.approx(1 / 2)
+    assert raw(found, "mAP", "medium") == pytest.approx((1 / 4 + (1 / 2 + 2 / 3) / 2) / 2)
+    assert raw(found, "mP@10", "medium") == pytest.approx(2 / 3)
+    assert raw(found, "mAP", "hard") == pytest.approx(1 / 4)
+
+
+def test_pairs(
+    figures: Callable[..., Any], draw: Draw, holidays_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("query,match\nholidays/100000.png,holidays/100001.png\n")
+    assert raw(figures("pairs", file), "mAP") == 1.0
+    found = figures("pairs", file, "--gallery", holidays_folder)
+    assert raw(found, "mAP") == pytest.approx(1 / 4)
+    assert raw(found, "recall@10") == 1.0
+
+
+def test_figures_are_shown_drawn_and_stored(
+    spocdb: Run, holidays_folder: Path, random_weights: Path, make_photos: Any, tmp_path: Path
+) -> None:
+    ran = spocdb(
+        "eval",
+        "holidays",
+        holidays_folder,
+        *("--train", make_photos(12), "--method", "spoc,max", "--dim", "2,4"),
+        *("--extractor", "squeezenet1_1", "--weights", random_weights, "--size", "64"),
+        *("--plot", tmp_path / "quality.png", "--worst", tmp_path / "worst.png", "--save"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    heading, header, *rows = ran.stdout.splitlines()
+    assert heading == "holidays mAP, exact and by the HNSW index"
+    assert header.split() == ["method", "embedding", "raw", "2", "4", "ms/image", "ms/query"]
+    assert [row.split("  ")[0] for row in rows if row] == ["spoc"] * 4 + ["max"] * 4
+    assert "4 of the official 1491 images and 2 of 500 queries" in ran.stderr
+    for name in ("quality.png", "worst.png"):
+        with Image.open(tmp_path / name) as drawn:
+            assert drawn.width > 600 and len(drawn.getcolors(2**24) or ()) > 50
+    stored = json.loads(spocdb("eval", "list", "--json").stdout)
+    # Four images span three dimensions: 4 on the gallery itself is left out, and said.
+    assert len(stored) == 2 * (1 + 2 + 2 + 1)
+    assert "whitened 4 on the gallery" in ran.stderr
+    assert {s["recipe"]["pooling"] for s in stored} == {"sum", "max"}
+    assert {s["projection"]["n_samples"] for s in stored} == {0, 4, 12}
+    listed = spocdb("eval", "list", "--benchmark", "holidays").stdout.splitlines()
+    assert len(listed) == 1 + len(stored)
+    assert spocdb("eval", "list", "--benchmark", "oxford").stdout.count("\n") == 1
+
+
+@pytest.fixture
+def options(random_weights: Path) -> dict[str, Any]:
+    """Return the options of a quick evaluation."""
+    return {
+        "extractor": "squeezenet1_1",
+        "weights": random_weights,
+        "recipe": {"size": 64},
+        "precision": "float32",
+        "dims": (2,),
+    }
+
+
+def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
+    db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any]
+) -> None:
+    train = train_images(db, str(make_photos(30)))
+    said: list[str] = []
+    methods = find_methods(["all", "beyond", "recipe"])
+    assert {m.name for m in methods} == METHODS.keys()
+    # Of small maps there are too few features for 256 Gaussians.
+    few = [m for m in methods if m.name != "fisher-256"]
+    found = evaluate(
+        db, holidays.read(holidays_folder), few, Options(train, **options), said.append
+    )
+    whitened = [r for r in found if (r.embedding, r.fitted_on) == ("whitened", "train")]
+    assert {r.method for r in whitened} == {m.name for m in few}
+    assert all(0 < r.exact <= 1 for r in whitened)
+    assert {r.method: r.by_index for r in whitened} == pytest.approx(
+        {r.method: r.exact for r in whitened}
+    )
+    recipes = {r.method: r.recipe for r in whitened}
+    assert recipes["best"] == recipes["best"] | {"pooling": "gem", "flip": True, "fit": "aspect"}
+    assert recipes["best"]["size"] == 73
+    assert recipes["fisher-16"]["codebook_dim"] == 16 * 65
+    assert recipes["rerank"] == recipes["spoc"] == recipes["recipe"]
+    searches = {r.method: r.search for r in whitened}
+    assert searches["aqe"]["expand"] == 3
+    assert searches["augmented"]["augmentation"] == {"neighbours": 5, "alpha": 3.0}
+    assert next(r for r in whitened if r.method == "shrinkage").projection["regularisation"] == 0.1
+
+    assert db.collections() == []
+    assert {p.kind for p in db.pca.list()} == {"raw"}
+    tables = db.connection.execute(
+        "SELECT count(*) FROM pg_class WHERE relname LIKE 'embeddings\\_%'"
+    ).fetchone()
+    assert tables == (0,)
+    # So the next run has nothing left to extract.
+    said.clear()
+    spoc = find_methods(["spoc"])
+    again = evaluate(
+        db, holidays.read(holidays_folder), spoc, Options(train, **options), said.append
+    )
+    assert "spoc: 4 gallery images, 0 through the network" in said
+    assert [r.exact for r in again] == [r.exact for r in found if r.method == "spoc"]
+
+
+def test_what_a_collection_was_made_with_survives_an_evaluation(
+    db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any]
+) -> None:
+    """A projection that the user has is the same as the evaluation's, and stays."""
+    photos = make_photos(12)
+    db.ingest(photos, collection="mine", auto_pca=0, precision="float32", **_ingest(options))
+    number = db.pca.fit("mine", dim=2)
+    db.pca.activate(number, "mine")
+    before = db.similar(1, collection="mine")
+    train = train_images(db, "mine")
+    assert [p.name for p in train] == sorted(p.name for p in photos.iterdir())
+    plain = find_methods(["recipe"])
+    found = evaluate(db, holidays.read(holidays_folder), plain, Options(train, **options))
+    assert len(found) == 4
+    assert [c.name for c in db.collections()] == ["mine"]
+    assert number in {p.id for p in db.pca.list()}
+    assert db.similar(1, collection="mine") == before
+
+
+def _ingest(options: dict[str, Any]) -> dict[str, Any]:
+    return {"extractor": options["extractor"], "weights": options["weights"], "size": 64}
+
+
+def test_an_image_that_cannot_be_read_is_said_and_left_out(
+    db: Database, holidays_folder: Path, options: dict[str, Any]
+) -> None:
+    (holidays_folder / "100101.png").write_bytes(b"broken")
+    said: list[str] = []
+    plain = find_methods(["recipe"])
+    found = evaluate(db, holidays.read(holidays_folder), plain, Options(**options), said.append)
+    # Only 100000 has a partner left, the second of two.
+    assert found[0].exact == pytest.approx(1 / 4)
+    assert "holidays: 1 images could not be read: 100101" in said
+    assert "recipe: 1 gallery images could not be read" in said
+    assert "no --train: PCA is fitted on the gallery itself, which overfits" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("holidays", "NOWHERE"), "no such folder"),
+        (("holidays", "PHOTOS"), "no image of Holidays in"),
+        (("holidays", "HOLIDAYS", "--method", "best,magic"), "unknown method 'magic'"),
+        (("holidays", "HOLIDAYS", "--train", "nothing"), "neither a folder nor a collection"),
+        (("holidays", "HOLIDAYS", "--plot", "plot.txt"), "the name must end in .png"),
+        (("oxford", "PHOTOS", "--gt", "PHOTOS"), "no ground truth in"),
+        (("holidays", "HOLIDAYS", "--train", "EMPTY"), "has no images"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(
+    spocdb: Run,
+    holidays_folder: Path,
+    make_photos: Any,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {
+        "HOLIDAYS": holidays_folder,
+        "PHOTOS": make_photos(2),
+        "NOWHERE": tmp_path / "no",
+        "EMPTY": tmp_path / "empty",
+    }
+    ran = spocdb("eval", *(places.get(a, a) for a in arguments))
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert message in ran.stderr.splitlines()[-1]
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_method_that_cannot_be_measured_costs_the_others_nothing(
+    db: Database, holidays_folder: Path, options: dict[str, Any]
+) -> None:
+    said: list[str] = []
+    methods = find_methods(["spoc", "fisher-256"])
+    found = evaluate(db, holidays.read(holidays_folder), methods, Options(**options), said.append)
+    assert {r.method for r in found} == {"spoc"}
+    assert any(
+        line.startswith("fisher-256: not measured: ") and "too few for 256 centres" in line
+        for line in said
+    )
+    with pytest.raises(NotEnoughSamples):
+        evaluate(db, holidays.read(holidays_folder), methods[1:], Options(**options))
+    augmented = find_methods(["augmented"])
+    with pytest.raises(ConfigError, match="nothing could be measured"):
+        evaluate(
+            db, holidays.read(holidays_folder), augmented, Options(**options | {"dims": (256,)})
+        )
+
+
+def test_what_others_fit_during_an_evaluation_stays(
+    db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any]
+) -> None:
+    db.ingest(make_photos(12), collection="mine", auto_pca=0, **_ingest(options))
+    numbers: list[int] = []
+
+    def fit(line: str) -> None:
+        if "gallery images" in line:
+            numbers.append(db.pca.fit("mine", dim=3))
+
+    plain = find_methods(["recipe"])
+    evaluate(db, holidays.read(holidays_folder), plain, Options(**options), fit)
+    assert {p.id for p in db.pca.list() if p.kind == "pca"} == set(numbers) != set()
+
+
+def test_a_query_that_cannot_be_read_is_said_and_left_out(
+    db: Database, draw: Draw, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    folder = draw("revisited", a=0.05, b=0.15, q=0, r=0)
+    (folder / "r.png").write_bytes(b"broken")
+    entry = {"bbx": [0, 0, SIDE, SIDE], "easy": [0], "hard": [], "junk": []}
+    truth = {"imlist": ["a", "b"], "qimlist": ["q", "r"], "gnd": [entry, entry]}
+    file = tmp_path / "gnd_roxford5k.pkl"
+    file.write_bytes(pickle.dumps(truth))
+    said: list[str] = []
+    found = evaluate(
+        db,
+        revisited.read(folder, file),
+        find_methods(["recipe"]),
+        Options(**options | {"dims": (1,)}),
+        said.append,
+    )
+    assert found[0].exact == 1.0
+    assert found[0].dataset["queries"] == {"easy": 1, "medium": 1, "hard": 0}
+    assert any(line.startswith("roxford5k: query r is left out: ") for line in said)
+
+
+def test_an_interrupted_evaluation_drops_its_collections(
+    db: Database, holidays_folder: Path, options: dict[str, Any]
+) -> None:
+    def interrupt(line: str) -> None:
+        if "through the network" in line:
+            raise KeyboardInterrupt
+
+    plain = find_methods(["recipe"])
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(db, holidays.read(holidays_folder), plain, Options(**options), interrupt)
+    assert db.collections() == []
+    with pytest.raises(ConfigError, match="nothing is neither a folder nor a collection"):
+        train_images(db, "nothing")
