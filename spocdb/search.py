@@ -60,7 +60,9 @@ def similar(
     """
     with db_search.snapshot(connection):
         query = db_search.embedding(connection, collection.name, id)
-        hits = nearest(connection, collection.name, query, k + 1, filter, exact, refinement)
+        # One more, for itself; a negative k is for the database to refuse.
+        n = k + 1 if k >= 0 else k
+        hits = nearest(connection, collection.name, query, n, filter, exact, refinement)
     return [hit for hit in hits if hit.id != id][:k]
 
 
@@ -82,7 +84,7 @@ def nearest(
         query = db_search.expand(
             connection, collection, query, refinement.expand, refinement.alpha, exact=exact
         )
-    n_found = max(k, refinement.rerank)
+    n_found = max(k, refinement.rerank) if refinement.rerank else k
     hits = db_search.nearest(connection, collection, query, n_found, filter, exact=exact)
     if refinement.rerank:
         listed, rest = hits[: refinement.rerank], hits[refinement.rerank :]

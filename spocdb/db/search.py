@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from pgvector import Vector
+from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
@@ -44,9 +45,14 @@ MOST_RESULTS = 2**31 - 1
 
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
-    """Let all statements inside see one projection, whatever is activated meanwhile."""
+    """Let all statements inside see one projection, whatever is activated meanwhile.
+
+    Inside a transaction of the caller's that one's isolation level decides.
+    """
+    is_outermost = connection.info.transaction_status == TransactionStatus.IDLE
     with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if is_outermost:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         yield
 
 

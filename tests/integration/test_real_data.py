@@ -150,11 +150,12 @@ def test_the_index_finds_whitened_embeddings_as_well(photographs: Database, whit
     assert found == pytest.approx(mean_average_precision(photographs, exactly), abs=WITHIN)
 
 
+@pytest.mark.parametrize("photographs", ["float32"], indirect=True)
 def test_an_evaluation_gives_the_references_figures(
     photographs: Database, shared: Path, squeezenet_weights: Path
 ) -> None:
     """The same descriptors as above, now measured by `spocdb eval`."""
-    found = evaluated(photographs, shared, squeezenet_weights, ("spoc",), 586, (64, 256))
+    found = evaluated(photographs, shared, squeezenet_weights, ("spoc",), 586, (64, 256), "float32")
     assert found == {
         ("spoc", "raw", 512, ""): pytest.approx(RAW_MAP, abs=WITHIN),
         ("spoc", "pca", 64, "train"): pytest.approx(0.6759, abs=WITHIN),
