@@ -79,18 +79,18 @@ def _measure(
     dims = options.parse_numbers(dim, "--dim", int)
     for file in filter(None, (plot, worst)):
         check_name(file)  # before hours of work, not after them
-    recipe = {
-        "size": size,
-        "fit": fit,
-        "relu": relu,
-        "pooling": pooling,
-        "centering": centering,
-        "sigma": sigma,
-        "gem_p": gem_p,
-        "attention": attention,
-        "scales": options.parse_numbers(scales, "--scales", float) if scales else None,
-        "flip": flip,
-    }
+    recipe = options.recipe(
+        scales,
+        size=size,
+        fit=fit,
+        relu=relu,
+        pooling=pooling,
+        centering=centering,
+        sigma=sigma,
+        gem_p=gem_p,
+        attention=attention,
+        flip=flip,
+    )
     with options.open_database(db) as database, quiet_libraries():
         images = None if train is None else train_images(database, train)
         given = Options(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -73,18 +73,18 @@ def ingest(
     """
     if not paths and not retry_failed:
         raise typer.BadParameter("name the images or folders to ingest", param_hint="PATH...")
-    recipe: dict[str, Any] = {
-        "size": size,
-        "fit": fit,
-        "relu": relu,
-        "pooling": pooling,
-        "centering": centering,
-        "sigma": sigma,
-        "gem_p": gem_p,
-        "attention": attention,
-        "scales": options.parse_numbers(scales, "--scales", float) if scales else None,
-        "flip": flip,
-    }
+    recipe = options.recipe(
+        scales,
+        size=size,
+        fit=fit,
+        relu=relu,
+        pooling=pooling,
+        centering=centering,
+        sigma=sigma,
+        gem_p=gem_p,
+        attention=attention,
+        flip=flip,
+    )
     with (
         options.open_database(db) as database,
         quiet_libraries(),

@@ -139,6 +139,11 @@ def parse_numbers(text: str, option: str, kind: Callable[[str], Number]) -> list
         raise typer.BadParameter(f"{text!r} is not N,N,...", param_hint=option) from None
 
 
+def recipe(scales: str | None, **others: Any) -> dict[str, Any]:
+    """Return a recipe's options as the library takes them, from those of a command."""
+    return {**others, "scales": parse_numbers(scales, "--scales", float) if scales else None}
+
+
 def parse_filter(pairs: list[str]) -> dict[str, Any]:
     """Parse key=value pairs; a value that is JSON is taken as such."""
     from spocdb.images.metadata import parse_value

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spocdb.errors import ConfigError, ImageError
 from spocdb.features.codebooks import Kind, fit, save
 from spocdb.images.decode import decode
+from spocdb.progress import Say, silent
 from spocdb.records import Float32Array
 from spocdb.settings import Settings
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 # More images add hardly anything to a mixture of local features, each has a thousand.
 MOST_IMAGES = 1000
 
-Say = Callable[[str], None]
-
 
 def learn(
     extractor: "Extractor",
@@ -27,7 +26,7 @@ def learn(
     k: int,
     files: Sequence[Path],
     settings: Settings,
-    say: Say = lambda line: None,
+    say: Say = silent,
 ) -> Path:
     """Return the codebook of these images in the cache, learned unless it is there already.
 

@@ -16,6 +16,7 @@ from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError, DatabaseError, NotEnoughSamples, ProjectionNotFound
 from spocdb.features.projection import Moments, merge, project
 from spocdb.features.projection import fit as fit_moments
+from spocdb.progress import Say, silent
 
 DEFAULT_DIM = 256
 # Fitted on fewer, whitening amplifies noise: at 256 dimensions that is four images for each.
@@ -26,8 +27,6 @@ CHUNK_ROWS = 4096
 
 # Of database-side augmentation: each neighbour is a search of its own.
 MOST_NEIGHBOURS, MOST_ALPHA = 1000, 100
-
-Say = Callable[[str], None]
 
 
 def fit(
@@ -71,7 +70,7 @@ def activate(
     connect: Callable[[], Connection],
     collection: Collection,
     projection_id: int,
-    say: Say = lambda line: None,
+    say: Say = silent,
 ) -> None:
     """Embed a collection by a projection and let it answer by it.
 
@@ -100,7 +99,7 @@ def augment(
     collection: Collection,
     neighbours: int,
     alpha: float,
-    say: Say = lambda line: None,
+    say: Say = silent,
 ) -> int:
     """Let a collection answer by embeddings that their own nearest neighbours were added to.
 
@@ -162,7 +161,7 @@ def rollback(
     connection: Connection,
     connect: Callable[[], Connection],
     collection: Collection,
-    say: Say = lambda line: None,
+    say: Say = silent,
 ) -> int:
     """Let the projection before answer again, at once; return its number. Twice is back again.
 
@@ -182,7 +181,7 @@ def settle(
     connect: Callable[[], Connection],
     collection: Collection,
     auto_pca: int = AUTO_PCA_IMAGES,
-    say: Say = lambda line: None,
+    say: Say = silent,
 ) -> None:
     """Put a collection in order after an ingest: its first PCA once there are `auto_pca` images
     (0: never), and an index."""

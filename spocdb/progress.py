@@ -1,10 +1,17 @@
 """How far an ingest is, and what it waits for."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+# Takes a line about what is going on, for a person.
+Say = Callable[[str], None]
 Stage = Literal["decode", "network", "write"]
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from spocdb.db.search import Hit
 from spocdb.errors import ConfigError
 from spocdb.features.reranking import rerank
 from spocdb.images.decode import decode
-from spocdb.records import Crop, Float32Array, Refinement
+from spocdb.records import Crop, Float32Array, Recipe, Refinement
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -36,12 +36,27 @@ def search(
 
     Raises ImageError for a bad image or crop.
     """
-    recipe = collection.recipe
-    decoded = decode(data, recipe.size, recipe.fit, max_pixels, crop)
-    (raw,) = load_extractor().extract([decoded.pixels])
+    raw = describe(data, collection.recipe, load_extractor, max_pixels, crop)
     with db_search.snapshot(connection):
         query = db_search.embed(connection, collection.name, raw)
         return nearest(connection, collection.name, query, k, filter, exact, refinement)
+
+
+def describe(
+    data: bytes,
+    recipe: Recipe,
+    load_extractor: "Callable[[], Extractor]",
+    max_pixels: int,
+    crop: Crop | None = None,
+) -> Float32Array:
+    """Return the raw descriptor (C,) of an image file's bytes, or of a crop. Raises ImageError.
+
+    The network is loaded once the image is known to be one.
+    """
+    decoded = decode(data, recipe.size, recipe.fit, max_pixels, crop)
+    raw: Float32Array
+    (raw,) = load_extractor().extract([decoded.pixels])
+    return raw
 
 
 def similar(

@@ -13,7 +13,7 @@ from spocdb import ingest as ingesting
 from spocdb import search as searching
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
-from spocdb.api.session import Say, Session, silent
+from spocdb.api.session import Session
 from spocdb.db import collections, engine, evaluations, images, runs
 from spocdb.db.collections import Collection, CollectionSummary, ExtractorSummary
 from spocdb.db.evaluations import StoredEvaluation
@@ -24,7 +24,7 @@ from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted, choose
 from spocdb.images.metadata import read_metadata
 from spocdb.images.sources import is_there, on_disk, walk
-from spocdb.progress import Progress
+from spocdb.progress import Progress, Say, silent
 from spocdb.records import Crop, Recipe, Refinement, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
 

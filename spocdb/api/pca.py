@@ -4,12 +4,13 @@ import os
 from pathlib import Path
 
 from spocdb import fit as fitting
-from spocdb.api.session import Say, Session, silent
+from spocdb.api.session import Session
 from spocdb.db import collections, embeddings, engine, projections
 from spocdb.db.projections import ProjectionSummary
 from spocdb.errors import ConfigError
 from spocdb.features import projection_files
 from spocdb.features.recipes import channels
+from spocdb.progress import Say, silent
 from spocdb.records import Projection
 
 

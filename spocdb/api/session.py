@@ -1,6 +1,5 @@
 """What all parts of the API share: one open database, and the networks loaded so far."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spocdb.db import embedded, engine, schema
@@ -10,12 +9,6 @@ from spocdb.settings import Settings
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Precision
-
-Say = Callable[[str], None]
-
-
-def silent(line: str) -> None:
-    """Say nothing."""
 
 
 class Session:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,11 @@ class Query:
     ignored: frozenset[str] = frozenset()
     crop: Crop | None = None
     path: Path | None = None
+
+    @property
+    def is_stored(self) -> bool:
+        """Tell whether the query is an image of the gallery as it is: its embedding is stored."""
+        return self.path is None and self.crop is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,21 @@ def find_images(folder: Path) -> dict[str, Path]:
     if not found:
         raise ConfigError(f"there are no images under {folder}")
     return found
+
+
+def official_images(folder: Path, pattern: str, data_set: str, names: str) -> dict[str, Path]:
+    """Return the images below a folder whose names match a data set's `pattern`.
+
+    Raises ConfigError, which says what the official `names` are, if there is none.
+    """
+    files = find_images(folder)
+    images = {name: path for name, path in files.items() if re.fullmatch(pattern, name)}
+    if not images:
+        raise ConfigError(
+            f"no image of {data_set} in {folder}: they are named {names}, "
+            f"not {next(iter(files.values())).name}"
+        )
+    return images
 
 
 def restricted(benchmark: Benchmark, present: Iterable[str]) -> Benchmark:

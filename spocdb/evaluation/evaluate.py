@@ -20,9 +20,10 @@ from spocdb.errors import ConfigError, DescriptorError
 from spocdb.evaluation.benchmark import Benchmark, restricted
 from spocdb.evaluation.gallery import Gallery, say_notes
 from spocdb.evaluation.methods import PLAIN, Method
-from spocdb.evaluation.options import Options, Say
+from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Result
 from spocdb.images.sources import walk
+from spocdb.progress import Say, silent
 
 
 @engine.wrapped()
@@ -31,7 +32,7 @@ def evaluate(
     benchmark: Benchmark,
     methods: Sequence[Method],
     options: Options,
-    say: Say = lambda line: None,
+    say: Say = silent,
 ) -> list[Result]:
     """Measure the methods on a benchmark; each raw, by PCA and by whitened PCA of each dimension.
 

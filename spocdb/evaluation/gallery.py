@@ -17,9 +17,9 @@ from spocdb.errors import ConfigError, ImageError, NotEnoughSamples
 from spocdb.evaluation import measures
 from spocdb.evaluation.benchmark import Benchmark, Query, completeness, restricted
 from spocdb.evaluation.methods import Method
-from spocdb.evaluation.options import Options, Say
+from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Answer, Embedding, FittedOn, Result
-from spocdb.images.decode import decode
+from spocdb.progress import Say
 from spocdb.records import Crop, Float32Array, Recipe
 
 # The index is asked for so many at most: pgvector's largest ef_search.
@@ -158,7 +158,7 @@ class Gallery:
 
     def _search(self, query: Query, k: int, *, exact: bool) -> list[db_search.Hit]:
         connection = self.db.connection
-        if query.path is None and query.crop is None:
+        if query.is_stored:
             embedding = db_search.embedding(connection, self.name, self.ids[query.name])
         else:
             embedding = db_search.embed(connection, self.name, self._raw[_view(query)])
@@ -167,7 +167,7 @@ class Gallery:
     def _described(self, say: Say) -> Iterator[tuple[View, Float32Array]]:
         """Yield the raw descriptors of the queries that are no images of the gallery."""
         queries = (q for queries in self.benchmark.variants.values() for q in queries)
-        for view in dict.fromkeys(_view(q) for q in queries if q.path or q.crop):
+        for view in dict.fromkeys(_view(q) for q in queries if not q.is_stored):
             name, path, crop = view
             try:
                 yield view, self._extract(path or self.benchmark.images[name], crop)
@@ -175,16 +175,10 @@ class Gallery:
                 say(f"{self.benchmark.name}: query {name} is left out: {error}")
 
     def _extract(self, path: Path, crop: Crop | None = None) -> Float32Array:
-        decoded = decode(
-            path.read_bytes(),
-            self.recipe.size,
-            self.recipe.fit,
-            self.db.settings.max_pixels,
-            crop,
+        limit = self.db.settings.max_pixels
+        return searching.describe(
+            path.read_bytes(), self.recipe, lambda: self.extractor, limit, crop
         )
-        raw: Float32Array
-        (raw,) = self.extractor.extract([decoded.pixels])
-        return raw
 
     def _milliseconds_an_image(self) -> float:
         paths = list(self.benchmark.images.values())[: N_TIMED + 1]
@@ -205,7 +199,7 @@ def _view(query: Query) -> View:
 def _without(benchmark: Benchmark, described: Container[View]) -> Benchmark:
     """Return a benchmark without the queries that could not be described."""
     variants = {
-        variant: [q for q in queries if not (q.path or q.crop) or _view(q) in described]
+        variant: [q for q in queries if q.is_stored or _view(q) in described]
         for variant, queries in benchmark.variants.items()
     }
     return restricted(replace(benchmark, variants=variants), benchmark.images)

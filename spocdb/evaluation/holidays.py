@@ -5,25 +5,17 @@ image, xx00, is its query and the others are what it should find. The query is l
 ranking.
 """
 
-import re
 from collections import defaultdict
 from pathlib import Path
 
-from spocdb.errors import ConfigError
-from spocdb.evaluation.benchmark import Benchmark, Query, find_images
+from spocdb.evaluation.benchmark import Benchmark, Query, official_images
 
 OFFICIAL = (1491, 500)
 
 
 def read(folder: Path) -> Benchmark:
     """Read a folder of Holidays' images. Raises ConfigError if none has an official name."""
-    files = find_images(folder)
-    images = {name: path for name, path in files.items() if re.fullmatch(r"1[0-4]\d{4}", name)}
-    if not images:
-        raise ConfigError(
-            f"no image of Holidays in {folder}: they are named 100000.jpg to 149902.jpg, "
-            f"not {next(iter(files.values())).name}"
-        )
+    images = official_images(folder, r"1[0-4]\d{4}", "Holidays", "100000.jpg to 149902.jpg")
     groups: dict[str, set[str]] = defaultdict(set)
     for name in images:
         groups[name[:4]].add(name)

@@ -1,14 +1,12 @@
 """What an evaluation is given."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Precision
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,9 @@ Every image is a query; its score is how many of its object's four, itself inclu
 first four results.
 """
 
-import re
 from pathlib import Path
 
-from spocdb.errors import ConfigError
-from spocdb.evaluation.benchmark import Benchmark, Query, find_images
+from spocdb.evaluation.benchmark import Benchmark, Query, official_images
 
 OFFICIAL = (10200, 10200)
 GROUP = 4
@@ -16,13 +14,8 @@ GROUP = 4
 
 def read(folder: Path) -> Benchmark:
     """Read a folder of UKBench's images. Raises ConfigError if none has an official name."""
-    files = find_images(folder)
-    images = {name: path for name, path in files.items() if re.fullmatch(r"ukbench\d{5}", name)}
-    if not images:
-        raise ConfigError(
-            f"no image of UKBench in {folder}: they are named ukbench00000.jpg to "
-            f"ukbench10199.jpg, not {next(iter(files.values())).name}"
-        )
+    names = "ukbench00000.jpg to ukbench10199.jpg"
+    images = official_images(folder, r"ukbench\d{5}", "UKBench", names)
     queries = [Query(name, _object(name)) for name in sorted(images)]
     return Benchmark("ukbench", images, {"": queries}, ("4 x recall@4",), OFFICIAL)
 
