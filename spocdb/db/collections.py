@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -40,11 +41,12 @@ class CollectionSummary:
 
 @dataclass(frozen=True, slots=True)
 class ExtractorSummary:
-    """One extractor that the database knows."""
+    """One extractor that the database knows; `parentage` is what a trained one was made from."""
 
     name: str
     dim: int
     recipe: Recipe
+    parentage: dict[str, Any] | None
     collections: list[str]
     n_descriptors: int
 
@@ -67,7 +69,7 @@ ORDER BY c.name
 """
 
 LIST_EXTRACTORS = """
-SELECT e.name, e.dim, e.recipe,
+SELECT e.name, e.dim, e.recipe, e.parentage,
        ARRAY(SELECT c.name FROM spocdb.collections c WHERE c.extractor_id = e.id ORDER BY 1)
            AS collections,
        (SELECT count(*) FROM spocdb.descriptors d WHERE d.extractor_id = e.id) AS n_descriptors
@@ -77,8 +79,8 @@ FROM spocdb.extractors e ORDER BY e.name
 FIND_EXTRACTOR = "SELECT id FROM spocdb.extractors WHERE fingerprint = %s"
 
 ADD_EXTRACTOR = """
-INSERT INTO spocdb.extractors (name, fingerprint, recipe, dim)
-VALUES (%(name)s, %(fingerprint)s, %(recipe)s, %(dim)s)
+INSERT INTO spocdb.extractors (name, fingerprint, recipe, dim, parentage)
+VALUES (%(name)s, %(fingerprint)s, %(recipe)s, %(dim)s, %(parentage)s)
 RETURNING id
 """
 
@@ -133,8 +135,16 @@ def create(connection: Connection, name: str, recipe: Recipe, channels: int) -> 
     return get(connection, name)
 
 
-def add_extractor(connection: Connection, recipe: Recipe, channels: int) -> int:
-    """Store an extractor, with its raw projection, unless it is there; return its id."""
+def add_extractor(
+    connection: Connection,
+    recipe: Recipe,
+    channels: int,
+    parentage: dict[str, Any] | None = None,
+) -> int:
+    """Store an extractor, with its raw projection, unless it is there; return its id.
+
+    `parentage` is what a trained one was made from; of one that is there it stays as it is.
+    """
     with connection.transaction():
         connection.execute(LOCK_EXTRACTORS)
         if found := connection.execute(FIND_EXTRACTOR, [recipe.fingerprint]).fetchone():
@@ -144,6 +154,7 @@ def add_extractor(connection: Connection, recipe: Recipe, channels: int) -> int:
             "fingerprint": recipe.fingerprint,
             "recipe": Jsonb(asdict(recipe)),
             "dim": channels,
+            "parentage": None if parentage is None else Jsonb(parentage),
         }
         extractor = int(one_row(connection, ADD_EXTRACTOR, values)[0])
         connection.execute(ADD_RAW_PROJECTION, {"extractor": extractor, "dim": channels})
@@ -164,6 +175,6 @@ def summaries(connection: Connection) -> list[CollectionSummary]:
 def extractor_summaries(connection: Connection) -> list[ExtractorSummary]:
     """List the extractors that the database knows."""
     return [
-        ExtractorSummary(name, dim, Recipe(**recipe), collections, n_descriptors)
-        for name, dim, recipe, collections, n_descriptors in connection.execute(LIST_EXTRACTORS)
+        ExtractorSummary(name, dim, Recipe(**recipe), *others)
+        for name, dim, recipe, *others in connection.execute(LIST_EXTRACTORS)
     ]

@@ -71,6 +71,7 @@ extractors = Table(
     _json("recipe"),
     _number("dim"),
     _now("created_at"),
+    Column("parentage", JSONB),
 )
 
 descriptors = Table(
