@@ -75,12 +75,41 @@ def activate(
     """Embed a collection by a projection and let it answer by it.
 
     Searches go on with the old projection until the last moment, images that come meanwhile land
-    in both; interrupted, the same call goes on. Raises ProjectionNotFound and DatabaseError.
+    in both; interrupted, the same call goes on. A projection of another extractor brings that one
+    along. Raises ProjectionNotFound, and DatabaseError if images were never described by it.
     """
     projection = projections.load(connection, projection_id)
     if "augmented" in projection.settings:
         _refuse_incomplete(connection, collection, projection_id)
+    _refuse_undescribed(connection, collection, projection_id)
+    prepare(connection, connect, collection, projection_id, say)
+    embeddings.activate(connection, collection, projection_id)
+
+
+def prepare(
+    connection: Connection,
+    connect: Callable[[], Connection],
+    collection: Collection,
+    projection_id: int,
+    say: Say = silent,
+) -> None:
+    """Embed a collection by a projection, with an index: all of activating but the switch."""
     embeddings.add(connection, collection, projection_id)
+    fill(connection, connect, collection, projection_id, say)
+    if not indexes.exists(connection, collection, projection_id):
+        say(f"projection {projection_id}: building the index")
+        indexes.build(connection, collection, projection_id)
+
+
+def fill(
+    connection: Connection,
+    connect: Callable[[], Connection],
+    collection: Collection,
+    projection_id: int,
+    say: Say = silent,
+) -> None:
+    """Embed the images that the projection's table lacks and that have a raw descriptor."""
+    projection = projections.load(connection, projection_id)
     n_rows = 0
     with connect() as reader:
         for n in embeddings.fill(
@@ -88,10 +117,6 @@ def activate(
         ):
             n_rows += n
             say(f"projection {projection_id}: {n_rows} images embedded")
-    if not indexes.exists(connection, collection, projection_id):
-        say(f"projection {projection_id}: building the index")
-        indexes.build(connection, collection, projection_id)
-    embeddings.activate(connection, collection, projection_id)
 
 
 def augment(
@@ -154,6 +179,16 @@ def _refuse_incomplete(connection: Connection, collection: Collection, projectio
         raise ConfigError(
             f"projection {projection_id} is an augmentation that {collection.name} has not, or "
             f"not whole: run `spocdb pca augment --collection {collection.name}`"
+        )
+
+
+def _refuse_undescribed(connection: Connection, collection: Collection, projection_id: int) -> None:
+    extractor, n_images = embeddings.undescribed(connection, collection, projection_id)
+    if n_images:
+        raise DatabaseError(
+            f"projection {projection_id} is of {extractor}, by which {n_images} images of "
+            f"{collection.name} have no descriptor: "
+            f"run `spocdb reembed {extractor} --collection {collection.name}`"
         )
 
 

@@ -1,7 +1,8 @@
 """Writing: one batch, one transaction, binary COPY, idempotent.
 
-A batch lands in every embedding table that its collection has, so that a projection that is being
-built, and one that is kept for rollback, miss nothing.
+A batch lands in every embedding table of its extractor that its collection has, so that a
+projection that is being built, and one that is kept for rollback, miss nothing. What the tables of
+other extractors lack is filled in from stored descriptors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from spocdb.db.collections import Collection
 from spocdb.db.copy import copy_in, pack
 from spocdb.db.engine import Connection
 from spocdb.db.images import forget_failures
-from spocdb.errors import CollectionNotFound, ImageError
+from spocdb.errors import CollectionNotFound, DatabaseError, ImageError
 from spocdb.records import Float32Array, SourceFile
 
 Project = Callable[[int, Float32Array], Float32Array]
@@ -52,11 +53,11 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_images
 """
 
 # Activation and the adding of an embedding table wait for this lock, and this lock for them.
-LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR SHARE"
+LOCK = "SELECT extractor_id FROM spocdb.collections WHERE id = %s FOR SHARE"
 
 EMBEDDING_TABLES = """
 SELECT t.projection_id, spocdb.embedding_table(t.collection_id, t.projection_id),
-       format('%%s(%%s)', t.column_type, p.dim)
+       format('%%s(%%s)', t.column_type, p.dim), p.extractor_id
 FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_id
 WHERE t.collection_id = %s ORDER BY 1
 """
@@ -107,19 +108,33 @@ def write(connection: Connection, collection: Collection, batch: Batch, project:
     """Write one batch in one transaction.
 
     `project(projection_id, raw (n, C))` returns the embeddings (n, N). Raises CollectionNotFound
-    if the collection was dropped meanwhile.
+    if the collection was dropped meanwhile, DatabaseError if it has another extractor now.
     """
     with connection.transaction():
-        if connection.execute(LOCK, [collection.id]).fetchone() is None:
-            raise CollectionNotFound(f"collection {collection.name} was dropped meanwhile")
-        _write_descriptors(connection, collection, batch.descriptors)
+        _lock(connection, collection)
+        write_descriptors(connection, collection, batch.descriptors)
         _write_images(connection, collection, batch, project)
         _write_failures(connection, collection, batch)
 
 
-def _write_descriptors(
+def _lock(connection: Connection, collection: Collection) -> None:
+    row = connection.execute(LOCK, [collection.id]).fetchone()
+    if row is None:
+        raise CollectionNotFound(f"collection {collection.name} was dropped meanwhile")
+    if row[0] != collection.extractor_id:
+        raise DatabaseError(
+            f"collection {collection.name} changed its extractor meanwhile: "
+            "run the same command again"
+        )
+
+
+def write_descriptors(
     connection: Connection, collection: Collection, new: Mapping[bytes, NewDescriptor]
 ) -> None:
+    """Write raw descriptors by the collection's extractor, for whatever images, in a transaction.
+
+    What is stored already stays as it is.
+    """
     if not new:
         return
     fields = {
@@ -139,13 +154,14 @@ def _write_descriptors(
         "descriptor": np.stack([new[h].descriptor for h in hashes]),
     }
     payload = pack(fields, columns)
-    try:
-        with connection.transaction():
-            copy_in(connection, COPY_DESCRIPTORS.format("spocdb.descriptors"), payload)
-    except psycopg.errors.UniqueViolation:
-        # Another ingest brought one of them in this moment.
-        copy_in(connection, COPY_DESCRIPTORS.format("incoming_descriptors"), payload)
-        connection.execute(MERGE_DESCRIPTORS)
+    with connection.transaction():
+        try:
+            with connection.transaction():
+                copy_in(connection, COPY_DESCRIPTORS.format("spocdb.descriptors"), payload)
+        except psycopg.errors.UniqueViolation:
+            # Another program brought one of them in this moment.
+            copy_in(connection, COPY_DESCRIPTORS.format("incoming_descriptors"), payload)
+            connection.execute(MERGE_DESCRIPTORS)
 
 
 def _write_images(
@@ -166,12 +182,15 @@ def _write_images(
     ids = np.array([row[0] for row in rows], np.int64)
     replaced = [row[0] for row in rows if row[2]]
     raw = _raw_of(connection, collection, batch, [row[1] for row in rows])
-    for projection_id, table, column in connection.execute(EMBEDDING_TABLES, [collection.id]):
+    tables = connection.execute(EMBEDDING_TABLES, [collection.id])
+    for projection_id, table, column, extractor_id in tables:
+        # In every table: what it holds was made of the bytes before.
         if replaced:
             connection.execute(_forget(table), [replaced])
-        fields = {"image_id": "bigint", "embedding": column}
-        columns = {"image_id": ids, "embedding": project(projection_id, raw)}
-        copy_in(connection, _fill(table), pack(fields, columns))
+        if extractor_id == collection.extractor_id:
+            fields = {"image_id": "bigint", "embedding": column}
+            columns = {"image_id": ids, "embedding": project(projection_id, raw)}
+            copy_in(connection, _fill(table), pack(fields, columns))
 
 
 def _raw_of(

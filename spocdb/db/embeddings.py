@@ -13,9 +13,14 @@ from spocdb.records import Float32Array
 # Constant memory: so many rows of 512 half-precision values are 8 MB.
 CHUNK_ROWS = 8192
 
+EXTRACTOR = """
+SELECT e.id, e.dim FROM spocdb.extractors e JOIN spocdb.projections p ON p.extractor_id = e.id
+WHERE p.id = %s
+"""
+
 MISSING = """
 COPY (
-    SELECT i.id, d.descriptor
+    SELECT i.id, i.sha256, d.descriptor
     FROM spocdb.images i
     JOIN spocdb.descriptors d ON d.extractor_id = {extractor} AND d.sha256 = i.sha256
     WHERE i.collection_id = {collection}
@@ -23,20 +28,33 @@ COPY (
 ) TO STDOUT (FORMAT binary)
 """
 
-STAGE = "CREATE TEMP TABLE {stage} (image_id bigint, embedding {type}) ON COMMIT DELETE ROWS"
+STAGE = """
+CREATE TEMP TABLE {stage} (image_id bigint, sha256 bytea, embedding {type}) ON COMMIT DELETE ROWS
+"""
 
-# An image that was replaced or added meanwhile was embedded by its own batch: that one stays. One
-# that was deleted meanwhile is left out; the lock keeps the others as they are until this is in.
+# An image that was added or replaced meanwhile may have been embedded by its own batch: that one
+# stays. One that was replaced or deleted meanwhile is left out; the lock keeps the others as they
+# are until this is in.
 MERGE = """
 INSERT INTO spocdb.{table} (image_id, embedding)
 SELECT s.image_id, s.embedding FROM {stage} s
 JOIN (
-    SELECT id FROM spocdb.images
+    SELECT id, sha256 FROM spocdb.images
     WHERE id IN (SELECT image_id FROM {stage}) ORDER BY path FOR SHARE
-) i ON i.id = s.image_id
+) i ON i.id = s.image_id AND i.sha256 = s.sha256
 ON CONFLICT (image_id) DO NOTHING
 """
 
+
+# Images that no filling of an embedding table can reach.
+UNDESCRIBED = """
+SELECT e.name, (
+    SELECT count(*) FROM spocdb.images i
+    WHERE i.collection_id = %s AND NOT EXISTS (
+        SELECT FROM spocdb.descriptors d WHERE d.extractor_id = e.id AND d.sha256 = i.sha256))
+FROM spocdb.extractors e JOIN spocdb.projections p ON p.extractor_id = e.id
+WHERE p.id = %s
+"""
 
 COMPLETE = """
 SELECT NOT EXISTS (
@@ -93,21 +111,22 @@ def fill(
 ) -> Iterator[int]:
     """Embed the images that the table lacks; yield the number of rows of each chunk.
 
-    Reads only stored raw descriptors (n, C), never an image. Two connections, because one streams
+    Reads only stored raw descriptors (n, C) by the projection's extractor, never an image. Two connections, because one streams
     out while the other writes; each chunk is committed, so that an interrupted fill goes on.
     """
     table, column = table_of(writer, collection, projection_id)
+    extractor_id, channels = one_row(writer, EXTRACTOR, [projection_id])
     names: dict[str, Composable] = {
         "table": Identifier(table),
         "stage": Identifier(f"incoming_{table}"),
         "type": SQL(column),
-        "extractor": Literal(collection.extractor_id),
+        "extractor": Literal(extractor_id),
         "collection": Literal(collection.id),
     }
     writer.execute(SQL("DROP TABLE IF EXISTS {stage}").format(**names))
     writer.execute(SQL(STAGE).format(**names))
     missing = SQL(MISSING).format(**names)
-    layout = {"id": "bigint", "descriptor": f"halfvec({collection.channels})"}
+    layout = {"id": "bigint", "sha256": "sha256", "descriptor": f"halfvec({channels})"}
     for rows in copy_out(reader, missing, layout, CHUNK_ROWS):
         with writer.transaction():
             copy_in(
@@ -120,10 +139,18 @@ def fill(
 
 
 def _embed(rows: Rows, column: str, project: Callable[[Float32Array], Float32Array]) -> bytes:
-    return pack(
-        {"image_id": "bigint", "embedding": column},
-        {"image_id": rows["id"], "embedding": project(rows["descriptor"].astype("f4"))},
-    )
+    fields = {"image_id": "bigint", "sha256": "sha256", "embedding": column}
+    embeddings = project(rows["descriptor"].astype("f4"))
+    columns = {"image_id": rows["id"], "sha256": rows["sha256"], "embedding": embeddings}
+    return pack(fields, columns)
+
+
+def undescribed(
+    connection: Connection, collection: Collection, projection_id: int
+) -> tuple[str, int]:
+    """Name a projection's extractor; count the images that have no raw descriptor by it."""
+    name, n_images = one_row(connection, UNDESCRIBED, [collection.id, projection_id])
+    return name, n_images
 
 
 def is_complete(connection: Connection, collection: Collection, projection_id: int) -> bool:

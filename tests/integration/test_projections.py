@@ -119,12 +119,13 @@ def test_collections_of_two_extractors_are_refused(
     db: Database, add_images: AddImages, clustered: Clustered, made_up: Recipe
 ) -> None:
     add_images(db.connection, clustered(60), "a")
-    add_images(db.connection, clustered(60), "b", replace(made_up, size=320))
+    add_images(db.connection, clustered(60, seed=1), "b", replace(made_up, size=320))
     with pytest.raises(ConfigError, match=r"one extractor, these have several: a \(.*b \("):
         db.pca.fit("a", "b", dim=8)
     number = db.pca.fit("a", dim=8)
-    with pytest.raises(DatabaseError, match=f"projection {number} does not belong to the extr"):
+    with pytest.raises(DatabaseError, match=r"60 images of b have no .* run `spocdb reembed squee"):
         db.pca.activate(number, "b")
+    assert db.pca.show(number)[0].embedded == []
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
