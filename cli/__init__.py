@@ -12,7 +12,7 @@ from types import FrameType
 
 import typer
 
-from . import codebook, collections, db, evaluate, index, ingest, pca, search
+from . import codebook, collections, db, evaluate, index, ingest, pca, reembed, search
 from .output import talk
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(ingest.failures)
+app.command()(reembed.reembed)
 app.add_typer(pca.app, name="pca")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(codebook.app, name="codebook")

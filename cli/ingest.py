@@ -1,20 +1,14 @@
 """spocdb ingest, spocdb failures."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import options
-from .output import counted, print_json, print_table, quiet_libraries, talk
-
-if TYPE_CHECKING:
-    from .progress import Display
+from .output import counted, display, print_json, print_table, quiet_libraries, talk
 
 FINISHED_WITH_FAILURES = 3
-INTERRUPTED = 130
 
 
 def ingest(
@@ -88,7 +82,7 @@ def ingest(
     with (
         options.open_database(db) as database,
         quiet_libraries(),
-        _display(paths or [], recursive) as display,
+        display(lambda: _count(paths or [], recursive)) as shown,
     ):
         progress = database.ingest(
             *(paths or []),
@@ -105,11 +99,11 @@ def ingest(
             batch_size=batch_size,
             device=device,
             precision=precision,  # type: ignore[arg-type]  # the library checks it
-            on_progress=display.update,
-            say=display.say,
+            on_progress=shown.update,
+            say=shown.say,
             **recipe,
         )
-        display.close()
+        shown.close()
     if json:
         print_json(progress.as_dict())
     if progress.n_failed:
@@ -136,16 +130,7 @@ def failures(
         talk("no failures")
 
 
-@contextmanager
-def _display(paths: list[Path], recursive: bool) -> "Iterator[Display]":
-    from .progress import Display
+def _count(paths: list[Path], recursive: bool) -> int:
+    from spocdb.images.sources import walk
 
-    display = Display(paths, recursive)
-    try:
-        yield display
-    except KeyboardInterrupt:
-        display.close()
-        talk("interrupted; what was written stays, and the same command goes on")
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        display.close()
+    return sum(1 for _ in walk(paths, recursive))

@@ -1,9 +1,9 @@
-"""The progress of an ingest: a bar on a terminal, a line now and then otherwise."""
+"""How far a long command is: a bar on a terminal, a line now and then otherwise."""
 
 import sys
 import threading
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -11,7 +11,6 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 
 from spocdb.errors import SpocdbError
-from spocdb.images.sources import walk
 from spocdb.progress import Progress
 
 from .output import counted, one_line
@@ -20,9 +19,9 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Display:
-    """Shows how far an ingest is; `say` puts a line above the bar."""
+    """Shows how far it is, of what `count` returns; `say` puts a line above the bar."""
 
-    def __init__(self, paths: list[Path], recursive: bool) -> None:
+    def __init__(self, count: Callable[[], int]) -> None:
         self._console = Console(stderr=True, highlight=False, emoji=False)
         self._last: Progress | None = None
         self._said = time.monotonic()
@@ -40,7 +39,7 @@ class Display:
             self._task = self._bar.add_task("", total=None, rate="", rest="")
             self._bar.start()
             # The count for the ETA must not hold up the work.
-            threading.Thread(target=self._count, args=(paths, recursive), daemon=True).start()
+            threading.Thread(target=self._count, args=(count,), daemon=True).start()
 
     def update(self, progress: Progress) -> None:
         """Show the counts."""
@@ -69,11 +68,11 @@ class Display:
             self.say(_line(self._last))
             self._last = None
 
-    def _count(self, paths: list[Path], recursive: bool) -> None:
+    def _count(self, count: Callable[[], int]) -> None:
         try:
-            total = sum(1 for _ in walk(paths, recursive))
+            total = count()
         except SpocdbError:
-            return  # the ingest itself says what is wrong
+            return  # the work itself says what is wrong
         if bar := self._bar:
             bar.update(self._task, total=total)
 

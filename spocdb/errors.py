@@ -7,6 +7,7 @@ SpocdbError
 │  ├─ UnreadableImage         the bytes are no image that spocdb can read
 │  ├─ ImageTooLarge           more pixels than the limit allows
 │  ├─ ImageVanished           the file was there when the folder was listed, and is not now
+│  ├─ ImageChanged            the file has other bytes than when it was ingested
 │  └─ EmptyCrop               the crop does not touch the image
 ├─ DescriptorError
 │  ├─ DimensionMismatch       two vectors that must fit do not
@@ -47,6 +48,10 @@ class ImageTooLarge(ImageError):
 
 class ImageVanished(ImageError):
     """The file could not be opened although the folder listed it."""
+
+
+class ImageChanged(ImageError):
+    """The file has other bytes than when it was ingested."""
 
 
 class EmptyCrop(ImageError):

@@ -21,7 +21,7 @@ from spocdb.errors import ImageError, UnreadableImage
 from spocdb.images.decode import decode
 from spocdb.images.sources import printable, read, storable
 from spocdb.progress import Progress
-from spocdb.records import Decoded, SourceFile
+from spocdb.records import Decoded, Recipe, SourceFile
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -67,8 +67,8 @@ class Intake:
 
     def works(self, files: Iterable[SourceFile]) -> Iterator[Work]:
         """Yield the works that the changed ones among `files` make, decoded or failed."""
-        read_ahead = _ahead(self.pool, self._read, self._changed(files), self.ahead)
-        return _ahead(self.pool, self._decode, self._distinct(read_ahead), self.ahead)
+        read_ahead = ahead(self.pool, self._read, self._changed(files), self.ahead)
+        return ahead(self.pool, self._decode, self._distinct(read_ahead), self.ahead)
 
     def hand_over(self, works: Iterable[Work]) -> set[bytes]:
         """Close works for further names; return the contents that are being written now."""
@@ -85,7 +85,7 @@ class Intake:
         self._stored |= hashes
 
     def _changed(self, files: Iterable[SourceFile]) -> Iterator[SourceFile]:
-        for chunk in _chunks(files, FILES_ASKED):
+        for chunk in chunks(files, FILES_ASKED):
             named = [replace(f, path=printable(f.path)) for f in chunk]
             stored, failed = images.unchanged(self.connection, self.collection, named)
             images.forget_failures(self.connection, self.collection, stored)
@@ -96,7 +96,7 @@ class Intake:
             yield from (f for f in chunk if printable(f.path) not in skipped)
 
     def _distinct(self, works: Iterable[Work]) -> Iterator[Work]:
-        for chunk in _chunks(works, CONTENTS_ASKED):
+        for chunk in chunks(works, CONTENTS_ASKED):
             hashes = {w.sha256 for w in chunk if not w.error}
             self._stored = images.known(self.connection, self.collection.extractor_id, hashes)
             for work in chunk:
@@ -119,17 +119,21 @@ class Intake:
         return Work([file], hashlib.sha256(data).digest(), data)
 
     def _decode(self, work: Work) -> Work:
-        recipe = self.collection.recipe
-        if not work.error and not work.is_known:
-            try:
-                work.decoded = decode(work.data, recipe.size, recipe.fit, self.max_pixels)
-            except ImageError as exc:
-                work.error = exc
-        work.data = b""
-        return work
+        return decode_work(work, self.collection.recipe, self.max_pixels)
 
 
-def _ahead(
+def decode_work(work: Work, recipe: Recipe, max_pixels: int) -> Work:
+    """Turn a work's bytes into what a recipe's network takes, or into the reason why not."""
+    if not work.error and not work.is_known:
+        try:
+            work.decoded = decode(work.data, recipe.size, recipe.fit, max_pixels)
+        except ImageError as exc:
+            work.error = exc
+    work.data = b""
+    return work
+
+
+def ahead(
     pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], n: int
 ) -> Iterator[Result]:
     """Map in order, at most `n` items ahead of who asks."""
@@ -146,7 +150,8 @@ def _ahead(
             future.cancel()
 
 
-def _chunks(items: Iterable[Item], n: int) -> Iterator[list[Item]]:
+def chunks(items: Iterable[Item], n: int) -> Iterator[list[Item]]:
+    """Take the items `n` at a time."""
     iterator = iter(items)
     while chunk := list(islice(iterator, n)):
         yield chunk

@@ -1,8 +1,10 @@
 """Search: a query image takes the same way as the gallery's, then SQL, refined if asked."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from spocdb.db import collections
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
@@ -23,7 +25,7 @@ def search(
     connection: Connection,
     collection: Collection,
     data: bytes,
-    load_extractor: "Callable[[], Extractor]",
+    load_extractor: "Callable[[Recipe], Extractor]",
     k: int,
     *,
     crop: Crop | None,
@@ -36,10 +38,15 @@ def search(
 
     Raises ImageError for a bad image or crop.
     """
-    raw = describe(data, collection.recipe, load_extractor, max_pixels, crop)
-    with db_search.snapshot(connection):
-        query = db_search.embed(connection, collection.name, raw)
-        return nearest(connection, collection.name, query, k, filter, exact, refinement)
+    while True:
+        load = partial(load_extractor, collection.recipe)
+        raw = describe(data, collection.recipe, load, max_pixels, crop)
+        with db_search.snapshot(connection):
+            now = collections.get(connection, collection.name)
+            if now.extractor_id == collection.extractor_id:
+                query = db_search.embed(connection, collection.name, raw)
+                return nearest(connection, collection.name, query, k, filter, exact, refinement)
+        collection = now  # it was re-embedded in this moment
 
 
 def describe(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spocdb import codebooks
 from spocdb import fit as fitting
 from spocdb import ingest as ingesting
+from spocdb import reembed as reembedding
 from spocdb import search as searching
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
@@ -134,6 +136,47 @@ class Database(AbstractContextManager["Database"]):
         return name
 
     @engine.wrapped()
+    def reembed(
+        self,
+        extractor: str,
+        collection: str | None = None,
+        *,
+        weights: str | os.PathLike[str] | None = None,
+        codebook: str | os.PathLike[str] | None = None,
+        dim: int | None = None,
+        device: str = "auto",
+        precision: "Precision" = "auto",
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        say: Say = silent,
+        **recipe: Any,
+    ) -> int:
+        """Take a collection to another extractor; return the number of its projection then.
+
+        The extractor is chosen as by `ingest`, the projection fitted as the active one was, to
+        `dim` dimensions if that is given. Searches and ingests go on until the switch at the end,
+        and `pca.rollback` undoes it. Raises ConfigError if files are gone or changed.
+        """
+        target = collections.get(self.connection, collection)
+        chosen = self._choose(Wanted(extractor, _path(weights), recipe, _path(codebook)), None)
+        if chosen == target.recipe:
+            say(f"{target.name} has the extractor {chosen.name} already: nothing to do")
+            return target.active_projection_id
+        self._prove(chosen, device, precision)
+        n_channels = channels(chosen)
+        extractor_id = collections.add_extractor(self.connection, chosen, n_channels)
+        say(f"{target.name}: from {target.recipe.name} to {chosen.name}")
+        return reembedding.reembed(
+            self.connection,
+            self.session.connect,
+            replace(target, extractor_id=extractor_id, recipe=chosen, channels=n_channels),
+            lambda: self.session.extractor(chosen, device, precision),
+            self.settings.max_pixels,
+            dim,
+            on_progress,
+            say,
+        )
+
+    @engine.wrapped()
     def search(
         self,
         image: str | os.PathLike[str] | bytes,
@@ -161,7 +204,7 @@ class Database(AbstractContextManager["Database"]):
             target,
             image if isinstance(image, bytes) else _read(Path(image)),
             # One image gains nothing from a lower precision.
-            lambda: self.session.extractor(target.recipe, device, "float32"),
+            lambda recipe: self.session.extractor(recipe, device, "float32"),
             k,
             crop=crop,
             filter=filter or {},
@@ -272,10 +315,13 @@ class Database(AbstractContextManager["Database"]):
         return collections.extractor_summaries(self.connection)
 
     def _create(self, name: str, recipe: Recipe, device: str, precision: "Precision") -> Collection:
-        if all(recipe != e.recipe for e in self.extractors()):
-            # Weights that do not fit must not become a collection's extractor for good.
-            self.session.extractor(recipe, device, precision)
+        self._prove(recipe, device, precision)
         return collections.create(self.connection, name, recipe, channels(recipe))
+
+    def _prove(self, recipe: Recipe, device: str, precision: "Precision") -> None:
+        """Load a new recipe's network: weights that do not fit must not become an extractor."""
+        if all(recipe != e.recipe for e in self.extractors()):
+            self.session.extractor(recipe, device, precision)
 
     def _choose(self, wanted: Wanted, found: Collection | None) -> Recipe:
         known = [e.recipe for e in self.extractors()]

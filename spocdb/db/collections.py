@@ -91,6 +91,8 @@ VALUES (%(extractor)s, 'raw', %(dim)s, array_fill(0::real, ARRAY[%(dim)s])::vect
         'raw')
 """
 
+LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE"
+
 # Two programs that bring the same extractor at once do so one after the other. ON CONFLICT would do
 # too, but every attempt would use up a number, and projections go by theirs.
 LOCK_EXTRACTORS = "LOCK TABLE spocdb.extractors IN SHARE ROW EXCLUSIVE MODE"
@@ -159,6 +161,11 @@ def add_extractor(
         extractor = int(one_row(connection, ADD_EXTRACTOR, values)[0])
         connection.execute(ADD_RAW_PROJECTION, {"extractor": extractor, "dim": channels})
     return extractor
+
+
+def hold(connection: Connection, collection: Collection) -> None:
+    """Let no batch be written to the collection until the transaction ends; searches go on."""
+    connection.execute(LOCK, [collection.id])
 
 
 def drop(connection: Connection, collection: Collection) -> None:

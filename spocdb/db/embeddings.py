@@ -111,8 +111,9 @@ def fill(
 ) -> Iterator[int]:
     """Embed the images that the table lacks; yield the number of rows of each chunk.
 
-    Reads only stored raw descriptors (n, C) by the projection's extractor, never an image. Two connections, because one streams
-    out while the other writes; each chunk is committed, so that an interrupted fill goes on.
+    Reads only stored raw descriptors (n, C) by the projection's extractor, never an image. Two
+    connections, because one streams out while the other writes; each chunk is committed, so that an
+    interrupted fill goes on.
     """
     table, column = table_of(writer, collection, projection_id)
     extractor_id, channels = one_row(writer, EXTRACTOR, [projection_id])

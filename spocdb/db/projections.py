@@ -48,6 +48,8 @@ ORDER BY p.id
 
 FIND = "SELECT id FROM spocdb.projections WHERE extractor_id = %s AND fingerprint = %s"
 
+RAW = "SELECT id FROM spocdb.projections WHERE extractor_id = %s AND kind = 'raw'"
+
 ADD = """
 INSERT INTO spocdb.projections
     (extractor_id, kind, dim, mean, n_samples, settings, fitted_on, fingerprint)
@@ -130,6 +132,11 @@ def summaries(connection: Connection) -> list[ProjectionSummary]:
     """List all projections, oldest first."""
     with connection.cursor(row_factory=class_row(ProjectionSummary)) as cursor:
         return cursor.execute(LIST).fetchall()
+
+
+def raw(connection: Connection, extractor_id: int) -> int:
+    """Return the number of an extractor's raw projection."""
+    return int(one_row(connection, RAW, [extractor_id])[0])
 
 
 def get(connection: Connection, projection_id: int) -> ProjectionSummary:

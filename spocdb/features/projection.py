@@ -69,7 +69,7 @@ def fit(
     Raises ConfigError for options out of range, NotEnoughSamples if the samples span less than
     `dim` dimensions.
     """
-    _check_options(len(moments.mean), dim, regularisation)
+    check_options(len(moments.mean), dim, regularisation)
     _check_count(moments.count, dim)
     origin = moments.mean if centre else np.zeros_like(moments.mean)
     scatter = moments.scatter
@@ -126,7 +126,8 @@ def _with_fixed_signs(components: Float64Array) -> Float64Array:
     return components * signs[:, None]
 
 
-def _check_options(channels: int, dim: int, regularisation: float) -> None:
+def check_options(channels: int, dim: int, regularisation: float = 0.0) -> None:
+    """Raise ConfigError for options that no samples could be fitted with."""
     if not 1 <= dim <= channels:
         raise ConfigError(f"--dim must be 1 to {channels}, the raw descriptor's, not {dim}")
     if not 0 <= regularisation < np.inf:

@@ -1,4 +1,4 @@
-"""Which recipe a command means: what was asked for, on top of what the collection began with."""
+"""Which recipe a command means: what was asked for, on top of what the collection has."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -34,7 +34,7 @@ def choose(
     """Return the recipe that is meant.
 
     `stored` is the collection's own, if there is a collection; `known` are the database's.
-    Raises ConfigError if something else is asked of a collection than it began with, and
+    Raises ConfigError if something else is asked of a collection than it has, and
     WeightsNotFound if a new one needs weights that are neither given nor to be downloaded.
     """
     options = {name: value for name, value in wanted.options.items() if value is not None}
@@ -49,8 +49,9 @@ def choose(
     is_other_name = wanted.name not in (None, base.backbone, base.name)
     if stored and (recipe != stored or is_other_name):
         raise ConfigError(
-            f"this collection began with {stored.name} and keeps it "
-            f"({_difference(wanted, stored, recipe)}): use another --collection"
+            f"this collection has {stored.name} and keeps it "
+            f"({_difference(wanted, stored, recipe)}): "
+            "use another --collection, or `spocdb reembed`"
         )
     return recipe
 

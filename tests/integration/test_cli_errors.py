@@ -49,7 +49,7 @@ def usage_error(result: Any) -> str:
         (["ingest", "nowhere"], "spocdb: no such file or folder: {here}/nowhere"),
         (["ingest", "photos", "--metadata", "no.csv"], "spocdb: cannot read no.csv: No such file"),
         (["ingest", "photos", "--metadata", "photos"], "spocdb: photos is no metadata file"),
-        (["ingest", "photos", "--extractor", "vgg16"], "spocdb: this collection began with"),
+        (["ingest", "photos", "--extractor", "vgg16"], "spocdb: this collection has"),
         (["ingest", "photos", "--size", "7"], "spocdb: size must be 32 to 4096 pixels, not 7"),
         (["ingest", "photos", "--pooling", "mean"], "spocdb: unknown pooling 'mean': one of sum"),
         (["ingest", "photos", "--fit", "x"], "spocdb: unknown fit 'x': one of warp, aspect, pad"),

@@ -118,7 +118,7 @@ def test_weights_that_changed_under_their_name_are_not_used(
     with again(db) as later:
         with pytest.raises(WeightsNotFound):
             later.search(folder / "0000.jpg")
-        with pytest.raises(ConfigError, match=r"began with .*weights .*asked for"):
+        with pytest.raises(ConfigError, match=r"has .*weights .*asked for"):
             later.search(folder / "0000.jpg", weights=weights)
 
 

@@ -7,7 +7,7 @@ from itertools import count, islice
 
 import pytest
 
-from spocdb.intake import _ahead, _chunks
+from spocdb.intake import ahead, chunks
 
 
 @pytest.fixture
@@ -26,24 +26,24 @@ def test_results_come_in_order_whatever_is_ready_first(pool: ThreadPoolExecutor)
             second_is_done.set()
         return n
 
-    assert list(_ahead(pool, first_waits_for_the_second, range(20), 4)) == list(range(20))
+    assert list(ahead(pool, first_waits_for_the_second, range(20), 4)) == list(range(20))
 
 
 @pytest.mark.parametrize("n", [1, 3, 8])
 def test_no_more_than_n_items_are_taken_ahead(pool: ThreadPoolExecutor, n: int) -> None:
     taken = count()
-    results = _ahead(pool, lambda item: item, taken, n)
+    results = ahead(pool, lambda item: item, taken, n)
     for n_asked in range(1, 30):
         assert next(results) == n_asked - 1
     assert next(taken) == 29 + n - 1
 
 
 def test_fewer_items_than_n_are_all_given(pool: ThreadPoolExecutor) -> None:
-    assert list(_ahead(pool, str, [1, 2], 8)) == ["1", "2"]
+    assert list(ahead(pool, str, [1, 2], 8)) == ["1", "2"]
 
 
 def test_an_error_comes_where_its_result_would(pool: ThreadPoolExecutor) -> None:
-    results = _ahead(pool, lambda n: 1 // (n - 2), range(9), 4)
+    results = ahead(pool, lambda n: 1 // (n - 2), range(9), 4)
     assert list(islice(results, 2)) == [-1, -1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -58,7 +58,7 @@ def test_who_stops_asking_stops_the_work() -> None:
         return n
 
     with ThreadPoolExecutor(1) as pool:
-        results = _ahead(pool, work, range(9), 6)
+        results = ahead(pool, work, range(9), 6)
         next(results)
         results.close()  # type: ignore[attr-defined]
         go_on.set()
@@ -67,7 +67,7 @@ def test_who_stops_asking_stops_the_work() -> None:
 
 def test_chunks_are_taken_one_at_a_time() -> None:
     numbers = iter(range(7))
-    chunks = _chunks(numbers, 3)
-    assert next(chunks) == [0, 1, 2]
+    taken = chunks(numbers, 3)
+    assert next(taken) == [0, 1, 2]
     assert next(numbers) == 3
-    assert list(chunks) == [[4, 5, 6]]
+    assert list(taken) == [[4, 5, 6]]

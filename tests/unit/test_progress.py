@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
@@ -46,7 +45,7 @@ def test_as_json_it_has_every_count_and_the_seconds_by_stage() -> None:
 def test_without_a_terminal_it_is_summed_up_once_in_a_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    display = Display([], True)
+    display = Display(int)
     display.update(progress(seconds=1.0))
     display.close()
     display.close()
@@ -56,13 +55,13 @@ def test_without_a_terminal_it_is_summed_up_once_in_a_line(
 
 
 def test_a_run_that_did_not_begin_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    Display([], True).close()
+    Display(int).close()
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("line", ["[red]not markup[/red] :smile:", "wide " * 60])
 def test_a_line_is_said_as_it_is(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Display([], True).say(line)
+    Display(int).say(line)
     assert capsys.readouterr().err == f"{line}\n"
 
 
@@ -91,14 +90,13 @@ def terminal() -> Iterator[tuple[TextIO, Callable[[], str]]]:
 
 
 def test_on_a_terminal_there_is_a_bar_and_lines_above_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "a.jpg").touch()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     with terminal() as (stream, close):
         monkeypatch.setattr(sys, "stderr", stream)
-        display = Display([tmp_path], True)
+        display = Display(lambda: 9)
         display.update(progress(seconds=1.0))
         display.say("something beside")
         display.close()

@@ -92,7 +92,7 @@ def test_a_collection_s_extractor_may_be_named(name: str) -> None:
 )
 def test_a_collection_refuses_another_extractor(wanted: Wanted, difference: str) -> None:
     stored = recipe(size=320)
-    message = rf"began with {stored.name} .*\({difference}\): use another --collection$"
+    message = rf"has {stored.name} .*\({difference}\): use another --collection, or"
     with pytest.raises(ConfigError, match=message):
         choose(wanted, stored, [], NOWHERE)
 

@@ -1,0 +1,72 @@
+"""spocdb reembed."""
+
+from typing import Annotated
+
+import typer
+
+from . import options
+from .output import display, quiet_libraries
+
+
+def reembed(
+    extractor: Annotated[
+        str,
+        typer.Argument(metavar="EXTRACTOR", help="A preset, or one of `spocdb extractors`."),
+    ],
+    collection: options.Collection = None,
+    weights: options.Weights = None,
+    codebook: options.Codebook = None,
+    dim: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Dimensions of the embedding.", show_default="as many as now"
+        ),
+    ] = None,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    relu: options.Relu = None,
+    pooling: options.Pooling = None,
+    centering: options.Centering = None,
+    sigma: options.Sigma = None,
+    gem_p: options.GemP = None,
+    attention: options.Attention = None,
+    scales: options.Scales = None,
+    flip: options.Flip = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    db: options.Db = None,
+) -> None:
+    """Take a collection to another extractor; searches and ingests go on meanwhile.
+
+    Every image is read again, then a projection like the active one is fitted and activated;
+    `spocdb pca rollback` undoes it. After an interruption the same command goes on.
+    """
+    recipe = options.recipe(
+        scales,
+        size=size,
+        fit=fit,
+        relu=relu,
+        pooling=pooling,
+        centering=centering,
+        sigma=sigma,
+        gem_p=gem_p,
+        attention=attention,
+        flip=flip,
+    )
+    with options.open_database(db) as database, quiet_libraries():
+        name = database.collection(collection)
+        n_images = next(c.n_images for c in database.collections() if c.name == name)
+        with display(lambda: n_images) as shown:
+            number = database.reembed(
+                extractor,
+                name,
+                weights=weights,
+                codebook=codebook,
+                dim=dim,
+                device=device,
+                precision=precision,  # type: ignore[arg-type]  # the library checks it
+                on_progress=shown.update,
+                say=shown.say,
+                **recipe,
+            )
+    print(f"{name}: projection {number} is active")

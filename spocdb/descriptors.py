@@ -1,0 +1,110 @@
+"""Raw descriptors of stored images by another extractor: their files are read again.
+
+    contents without a descriptor -> read, sha256 compared -> decode -> network -> descriptors
+
+They are stored by content and extractor, whatever the collection: nothing that answers is touched.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from spocdb.db import batches, images
+from spocdb.db.batches import NewDescriptor
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.errors import ConfigError, ImageChanged, ImageError
+from spocdb.extraction import N_THREADS, Writer, count, extract
+from spocdb.images.sources import read
+from spocdb.intake import BYTES_PER_PIXEL, Work, ahead, decode_work
+from spocdb.progress import Progress
+from spocdb.records import SourceFile
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor
+
+Descriptors = dict[bytes, NewDescriptor]
+
+
+def complete(
+    connection: Connection,
+    connect: Callable[[], Connection],
+    collection: Collection,
+    load_extractor: "Callable[[], Extractor]",
+    max_pixels: int,
+    progress: Progress,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Compute the raw descriptors by the collection's extractor that its images lack.
+
+    Each batch is committed: interrupted, the same call goes on. Raises ConfigError if there are
+    files that are gone or have other bytes now, once all others are done.
+    """
+    example: Work | None = None
+    with (
+        connect() as write_connection,
+        ThreadPoolExecutor(N_THREADS, "decode") as pool,
+        Writer(_writing_to(write_connection, collection), progress) as writer,
+    ):
+        works = _works(connection, collection, pool, max_pixels, progress)
+        for batch, descriptors in extract(works, load_extractor, None, progress):
+            writer.submit(descriptors)
+            count(progress, batch)
+            on_progress(progress)
+            example = example or next((w for w in batch if w.error), None)
+        writer.finish()
+    if example:
+        raise _refusal(collection, example, progress.n_failed)
+
+
+def _writing_to(connection: Connection, collection: Collection) -> Callable[[Descriptors], None]:
+    batches.prepare(connection)
+    return partial(batches.write_descriptors, connection, collection)
+
+
+def _works(
+    connection: Connection,
+    collection: Collection,
+    pool: Executor,
+    max_pixels: int,
+    progress: Progress,
+) -> Iterator[Work]:
+    def find() -> Iterator[Work]:
+        for sha256, files in images.undescribed(connection, collection):
+            progress.n_seen += len(files)
+            yield Work(files, sha256)
+
+    def prepare(work: Work) -> Work:
+        return decode_work(_read(work, max_pixels), collection.recipe, max_pixels)
+
+    return ahead(pool, prepare, find(), 2 * N_THREADS)
+
+
+def _read(work: Work, max_pixels: int) -> Work:
+    """Read a content from the first of its files that still has it."""
+    for file in work.files:
+        try:
+            work.data, work.error = _unchanged(file, work.sha256, max_pixels), None
+            break
+        except ImageError as exc:
+            work.error = exc
+    return work
+
+
+def _unchanged(file: SourceFile, sha256: bytes, max_pixels: int) -> bytes:
+    data = read(file, BYTES_PER_PIXEL * max_pixels)
+    if hashlib.sha256(data).digest() != sha256:
+        raise ImageChanged("the file has other bytes than when it was ingested")
+    return data
+
+
+def _refusal(collection: Collection, example: Work, n_images: int) -> ConfigError:
+    images = "1 image" if n_images == 1 else f"{n_images} images"
+    return ConfigError(
+        f"{images} of {collection.name} cannot be read as ingested, such as "
+        f"{example.files[0].path} ({example.error}): bring the files back, or run "
+        f"`spocdb ingest FOLDER --prune --collection {collection.name}` on their folder; "
+        "then the same command again"
+    )

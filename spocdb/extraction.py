@@ -1,0 +1,146 @@
+"""Extraction: decoded images through the network, and what comes of them to a writer, timed.
+
+The network runs in the calling thread, writing in one more; each stage is at most a few images
+ahead of the next, so that memory does not grow with the number of files.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from spocdb.db.batches import NewDescriptor
+from spocdb.intake import Work
+from spocdb.progress import Progress, Stage
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor
+
+Item = TypeVar("Item")
+
+# For reading and decoding.
+N_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
+# A larger batch gains a CPU nothing, and a kill costs a batch.
+CPU_BATCH, GPU_BATCH = 4, 64
+# Images whose descriptors are stored need no network: they share larger transactions.
+MOST_WORKS = 256
+# One batch is being written while another waits.
+WRITES_AHEAD = 2
+
+
+def extract(
+    works: Iterator[Work],
+    load_extractor: "Callable[[], Extractor]",
+    batch_size: int | None,
+    progress: Progress,
+) -> Iterator[tuple[list[Work], dict[bytes, NewDescriptor]]]:
+    """Yield batches of works, with the raw descriptors of those that are decoded.
+
+    The network is loaded when the first image needs it; `batch_size` None is the device's.
+    """
+    extractor = cache(load_extractor)
+    for batch in _batches(_timed(progress, works), extractor, batch_size):
+        with waiting(progress, "network"):
+            descriptors = _extract(batch, extractor)
+        yield batch, descriptors
+
+
+def count(progress: Progress, works: Iterable[Work]) -> None:
+    """Take note of what became of the works."""
+    for work in works:
+        if work.error:
+            progress.n_failed += len(work.files)
+        else:
+            progress.n_new += work.decoded is not None
+            progress.n_reused += len(work.files) - (work.decoded is not None)
+    progress.seconds = time.monotonic() - progress.began
+
+
+@contextmanager
+def waiting(progress: Progress, stage: Stage) -> Iterator[None]:
+    """Count the time until the end of the block to a stage."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        progress.waited[stage] += time.monotonic() - began
+
+
+class Writer(AbstractContextManager["Writer[Item]"], Generic[Item]):
+    """A thread that writes, at most a few batches behind; `write` is only called in it."""
+
+    def __init__(self, write: Callable[[Item], None], progress: Progress) -> None:
+        self._write, self._progress = write, progress
+        self._thread = ThreadPoolExecutor(1, "write")
+        self._pending: deque[tuple[Future[None], Callable[[], None]]] = deque()
+
+    def submit(self, batch: Item, on_written: Callable[[], None] = lambda: None) -> None:
+        """Write a batch in the background; wait while there are enough of them."""
+        with waiting(self._progress, "write"):
+            self._pending.append((self._thread.submit(self._write_timed, batch), on_written))
+            while len(self._pending) > WRITES_AHEAD or self._is_first_done():
+                self._wait_for_first()
+
+    def finish(self) -> None:
+        """Wait until all is written."""
+        with waiting(self._progress, "write"):
+            while self._pending:
+                self._wait_for_first()
+
+    def __exit__(self, *exc_info: object) -> None:
+        # What was handed over is written even if the run is interrupted now.
+        self._thread.shutdown()
+
+    def _is_first_done(self) -> bool:
+        return bool(self._pending) and self._pending[0][0].done()
+
+    def _wait_for_first(self) -> None:
+        future, on_written = self._pending.popleft()
+        future.result()
+        on_written()
+
+    def _write_timed(self, batch: Item) -> None:
+        began = time.monotonic()
+        self._write(batch)
+        self._progress.writing += time.monotonic() - began
+
+
+def _batches(
+    works: Iterable[Work], extractor: "Callable[[], Extractor]", size: int | None
+) -> Iterator[list[Work]]:
+    batch: list[Work] = []
+    n_decoded = 0
+    for work in works:
+        batch.append(work)
+        n_decoded += work.decoded is not None
+        if n_decoded and size is None:
+            size = CPU_BATCH if extractor().device.type == "cpu" else GPU_BATCH
+        if n_decoded == size or len(batch) == max(MOST_WORKS, size or 0):
+            yield batch
+            batch, n_decoded = [], 0
+    if batch:
+        yield batch
+
+
+def _extract(works: list[Work], extractor: "Callable[[], Extractor]") -> dict[bytes, NewDescriptor]:
+    decoded = {w.sha256: w.decoded for w in works if w.decoded}
+    if not decoded:
+        return {}
+    raw = extractor().extract([d.pixels for d in decoded.values()])
+    return {
+        sha256: NewDescriptor(d.width, d.height, descriptor)
+        for (sha256, d), descriptor in zip(decoded.items(), raw, strict=True)
+    }
+
+
+def _timed(progress: Progress, works: Iterator[Work]) -> Iterator[Work]:
+    while True:
+        with waiting(progress, "decode"):
+            work = next(works, None)
+        if work is None:
+            return
+        yield work

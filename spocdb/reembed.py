@@ -1,0 +1,99 @@
+"""Re-embed: take a collection to another extractor while it answers by the one it has.
+
+    raw descriptors -> projection -> embeddings, index -> what came meanwhile -> switch
+
+Only the switch changes what answers, in one transaction; `fit.rollback` undoes it.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from spocdb import descriptors, fit
+from spocdb.db import collections, embeddings, images, projections
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.errors import NotEnoughSamples
+from spocdb.features.projection import check_options
+from spocdb.progress import Progress, Say, silent
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor
+
+# So long, at most, ingests wait for the last images to be embedded.
+MOST_SECONDS_HELD = 10.0
+
+# Of the active projection, for the one that is fitted in its place.
+KEPT_SETTINGS = ("whiten", "centre", "regularisation")
+
+
+def reembed(
+    connection: Connection,
+    connect: Callable[[], Connection],
+    collection: Collection,
+    load_extractor: "Callable[[], Extractor]",
+    max_pixels: int,
+    dim: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    say: Say = silent,
+) -> int:
+    """Embed a collection by another extractor and let it answer by that; return the projection.
+
+    `collection` is the stored one with its new extractor in the old one's place. Searches and
+    ingests go on meanwhile; interrupted, the same call goes on. `dim` None is the active
+    projection's. Raises ConfigError if there are images whose file is gone or changed.
+    """
+    if dim is not None:
+        check_options(collection.channels, dim)
+    progress = Progress()
+    progress.n_seen = progress.n_unchanged = images.count_described(connection, collection)
+    on_progress(progress)
+    describe = partial(
+        descriptors.complete,
+        connection,
+        connect,
+        collection,
+        load_extractor,
+        max_pixels,
+        progress,
+        on_progress,
+    )
+    describe()
+    number = _projection(connection, collection, dim, say)
+    prepare = partial(fit.prepare, connection, connect, collection, number, say)
+    prepare()
+    while _seconds(describe, prepare) > MOST_SECONDS_HELD:
+        say("more images came meanwhile")
+    with connection.transaction():
+        collections.hold(connection, collection)
+        describe()
+        fit.fill(connection, connect, collection, number, say)
+        embeddings.activate(connection, collection, number)
+    return number
+
+
+def _projection(connection: Connection, collection: Collection, dim: int | None, say: Say) -> int:
+    """Return a projection of the new extractor that is as the active one."""
+    active = projections.get(connection, collection.active_projection_id)
+    raw = projections.raw(connection, collection.extractor_id)
+    wanted = dim or active.settings.get("dim")
+    if wanted is None:
+        say(f"projection {raw}, the raw one, as before")
+        return raw
+    dim = min(wanted, collection.channels)
+    kept = {name: active.settings[name] for name in KEPT_SETTINGS if name in active.settings}
+    try:
+        number = fit.fit(connection, [collection], dim, **kept)
+    except NotEnoughSamples as exc:
+        say(f"projection {raw}, the raw one: {exc}")
+        return raw
+    say(f"fitted projection {number}: {dim} dimensions, on the images of {collection.name}")
+    return number
+
+
+def _seconds(*steps: Callable[[], None]) -> float:
+    began = time.monotonic()
+    for step in steps:
+        step()
+    return time.monotonic() - began
