@@ -79,9 +79,9 @@ def activate(
     along. Raises ProjectionNotFound, and DatabaseError if images were never described by it.
     """
     projection = projections.load(connection, projection_id)
+    _refuse_undescribed(connection, collection, projection_id)
     if "augmented" in projection.settings:
         _refuse_incomplete(connection, collection, projection_id)
-    _refuse_undescribed(connection, collection, projection_id)
     prepare(connection, connect, collection, projection_id, say)
     embeddings.activate(connection, collection, projection_id)
 

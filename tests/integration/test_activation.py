@@ -1,10 +1,9 @@
 """Activation is one transaction: searches, ingests, rights and views live through it."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import numpy as np
 import psycopg
@@ -13,13 +12,14 @@ from pgvector import Vector
 from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
-from spocdb.db import collections, embeddings, engine
+from spocdb.db import batches, collections, embeddings, engine
 from spocdb.db.collections import Collection
-from spocdb.errors import DatabaseError, ProjectionNotFound
-from spocdb.records import Float32Array
+from spocdb.errors import DatabaseError, ProjectionNotFound, UnreadableImage
+from spocdb.records import Float32Array, Recipe, SourceFile
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
+Meanwhile = Callable[..., AbstractContextManager[None]]
 
 TABLES = "SELECT to_regclass('spocdb.embeddings_1_' || %s) IS NOT NULL"
 
@@ -29,40 +29,8 @@ def count(db: Database, table: str) -> int:
     return int((row.fetchone() or (0,))[0])
 
 
-@contextmanager
-def meanwhile(*tasks: Callable[[], None]) -> Iterator[None]:
-    """Run each task again and again, in a thread of its own, until the block ends.
-
-    Each has run once before the block begins and once more after it; what they raise, this raises.
-    """
-    done = threading.Event()
-    began = [threading.Event() for _ in tasks]
-
-    def repeat(task: Callable[[], None], first: threading.Event) -> None:
-        try:
-            while True:
-                is_last = done.is_set()
-                task()
-                first.set()
-                if is_last:
-                    return
-        finally:
-            first.set()
-
-    with ThreadPoolExecutor(len(tasks)) as pool:
-        running = [pool.submit(repeat, *pair) for pair in zip(tasks, began, strict=True)]
-        try:
-            for event in began:
-                event.wait()
-            yield
-        finally:
-            done.set()
-        for future in running:
-            future.result()
-
-
 def test_searches_and_an_ingest_go_on_during_activation(
-    db: Database, add_images: AddImages, clustered: Clustered
+    db: Database, add_images: AddImages, clustered: Clustered, meanwhile: Meanwhile
 ) -> None:
     rows = clustered(2000)
     first = add_images(db.connection, rows[:600])
@@ -158,6 +126,78 @@ def test_images_that_are_replaced_while_a_table_is_filled_keep_the_new_embedding
         f"SELECT vector_norm(embedding) FROM spocdb.embeddings_1_{number}"
     )
     assert all(row[0] == pytest.approx(1, abs=1e-5) for row in lengths)
+
+
+@pytest.fixture
+def of_another(
+    db: Database, add_images: AddImages, clustered: Clustered, made_up: Recipe
+) -> tuple[Collection, int]:
+    """Return a collection with an empty table of another extractor's, who has its descriptors."""
+    target = add_images(db.connection, clustered(100)[:50])
+    other = add_images(db.connection, clustered(100)[:50], "b", replace(made_up, size=320))
+    embeddings.add(db.connection, target, other.active_projection_id)
+    return target, other.active_projection_id
+
+
+def test_a_table_of_another_extractor_is_filled_from_its_descriptors(
+    db: Database, of_another: tuple[Collection, int], add_images: AddImages, clustered: Clustered
+) -> None:
+    target, number = of_another
+    add_images(db.connection, clustered(5, seed=1), first=50)
+    assert count(db, f"embeddings_1_{number}") == 0, "no batch can fill it"
+    message = r"by which 5 images of photos have no descriptor: run `spocdb reembed squee"
+    with pytest.raises(DatabaseError, match=message):
+        db.pca.activate(number, "photos")
+    db.connection.execute("DELETE FROM spocdb.images WHERE id > 100")
+    db.pca.activate(number, "photos")
+    assert count(db, "photos") == 50
+    now = collections.get(db.connection, "photos")
+    assert now.extractor_id == collections.get(db.connection, "b").extractor_id
+    assert now.extractor_id != target.extractor_id
+    assert db.pca.rollback("photos") == target.active_projection_id
+    assert collections.get(db.connection, "photos").extractor_id == target.extractor_id
+
+
+def test_an_image_that_is_replaced_loses_its_embedding_by_another_extractor(
+    db: Database, of_another: tuple[Collection, int], add_images: AddImages, clustered: Clustered
+) -> None:
+    target, number = of_another
+    with engine.connect(db.url) as reader:
+        list(embeddings.fill(reader, db.connection, target, number, lambda raw: raw))
+    assert count(db, f"embeddings_1_{number}") == 50
+    add_images(db.connection, clustered(10, seed=1))
+    assert count(db, f"embeddings_1_{number}") == 40
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="still lacks 10 images"):
+        embeddings.activate(db.connection, target, number)
+
+
+def test_images_that_are_replaced_while_such_a_table_is_filled_are_left_out(
+    db: Database, of_another: tuple[Collection, int], add_images: AddImages, clustered: Clustered
+) -> None:
+    target, number = of_another
+    with engine.connect(db.url) as reader, engine.connect(db.url) as writer:
+
+        def replace_some(raw: Float32Array) -> Float32Array:
+            # The reader has read every old descriptor by now, and nothing is written yet.
+            add_images(db.connection, clustered(10, seed=1))
+            return raw
+
+        list(embeddings.fill(reader, writer, target, number, replace_some))
+    assert count(db, f"embeddings_1_{number}") == 40
+
+
+def test_a_batch_of_the_extractor_before_is_refused(
+    db: Database, of_another: tuple[Collection, int]
+) -> None:
+    target, number = of_another
+    db.pca.activate(number, "photos")
+    batches.prepare(db.connection)
+    failed = batches.Batch(failures=[(SourceFile("/a.jpg", 1, 1), UnreadableImage("it is none"))])
+    with pytest.raises(DatabaseError, match="changed its extractor meanwhile: run the same com"):
+        batches.write(db.connection, target, failed, lambda _, raw: raw)
+    assert db.failures() == []
+    now = collections.get(db.connection, "photos")
+    batches.write(db.connection, now, failed, lambda _, raw: raw)
 
 
 def test_images_that_are_deleted_while_a_table_is_filled_stay_deleted(

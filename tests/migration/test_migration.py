@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
-from spocdb.db import batches, collections, engine, schema
+from spocdb.db import batches, collections, embeddings, engine, schema
 from spocdb.errors import DatabaseError, SchemaOutOfDate
 from spocdb.features.recipes import make_recipe
 from spocdb.records import SourceFile
@@ -264,6 +264,31 @@ def test_the_first_schema_is_upgraded_with_its_data(
     schema.upgrade(empty_url)
     assert dump(empty_url) == whole
     assert psql(empty_url, "SELECT count(*) FROM spocdb.photos").stdout == shown
+
+
+def test_what_the_second_schema_cannot_say_goes_with_a_downgrade(
+    empty_url: str, environment: dict[str, str], dump: Dump
+) -> None:
+    schema.upgrade(empty_url)
+    use(empty_url, environment)
+    before = dump(empty_url, "--schema-only")
+    with Database(from_environment(empty_url, environment)) as db:
+        target, n_tables = collections.get(db.connection, "photos"), len(db.index.status())
+        add = collections.add_extractor
+        add(db.connection, make_recipe("squeezenet1_1", "1" * 64), 512, {"pairs": 3})
+        number = db.pca.list()[-1].id
+        embeddings.add(db.connection, target, number)
+        assert len(db.index.status()) == n_tables + 1
+    schema.downgrade(empty_url, "0002")
+    older = dump(empty_url)
+    assert "parentage" not in older and f"embeddings_{target.id}_{number}" not in older
+    schema.upgrade(empty_url)
+    with Database(from_environment(empty_url, environment)) as db:
+        assert len(db.index.status()) == n_tables
+        assert [e.parentage for e in db.extractors()] == [None, None]
+        assert collections.get(db.connection, "photos") == target
+        assert len(db.similar(7, 5)) == 5
+    assert dump(empty_url, "--schema-only") == before
 
 
 def test_the_sql_for_a_dba_may_begin_where_the_schema_is(
