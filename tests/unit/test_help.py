@@ -56,7 +56,7 @@ def documentation() -> str:
 
 
 def test_no_command_is_missed() -> None:
-    assert {"spocdb ingest", "spocdb reembed", "spocdb pca import", "spocdb db doctor"} <= COMMANDS.keys()
+    assert {"spocdb ingest", "spocdb pca import", "spocdb db doctor"} <= COMMANDS.keys()
     assert len(COMMANDS) >= 23
 
 
