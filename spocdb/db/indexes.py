@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier
 from psycopg.sql import Literal as SqlLiteral
 from psycopg.types.json import Jsonb
 
-from spocdb.db.collections import Collection
+from spocdb.db.collections import Collection, hold
 from spocdb.db.embeddings import analyze, table_of
 from spocdb.db.engine import Connection, one_row
 
@@ -62,8 +62,6 @@ LEFT JOIN (pg_class x JOIN pg_index v ON v.indexrelid = x.oid AND v.indisvalid)
 WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
 ORDER BY c.name, t.projection_id
 """
-
-LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE"
 
 SET_INDEX_TYPE = """
 UPDATE spocdb.embedding_tables SET index_type = %s, recall = NULL, recall_settings = NULL
@@ -132,7 +130,7 @@ def _put_in_place(
     connection: Connection, collection: Collection, projection_id: int, table: str, kind: IndexType
 ) -> None:
     name, new = Identifier(f"{table}_hnsw"), Identifier(f"{table}_hnsw_new")
-    connection.execute(LOCK, [collection.id])
+    hold(connection, collection)
     connection.execute(SET_INDEX_TYPE, [kind, collection.id, projection_id])
     # The view before the table, as a search locks them: the other way round is a deadlock.
     connection.execute(REFRESH_VIEW, [collection.id, projection_id])

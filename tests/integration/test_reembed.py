@@ -1,7 +1,6 @@
 """A collection is taken to another extractor while it answers, and back."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -388,8 +387,17 @@ def test_an_ingest_in_another_process_goes_on_meanwhile(
     check(db, N_PHOTOS + 150)
 
 
-def test_killed_in_the_middle_it_goes_on_where_it_was(
-    db: Database, recipe: Options, better: Options, make_photos: Make, start: Start
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)]
+)
+def test_stopped_in_the_middle_it_goes_on_where_it_was(
+    db: Database,
+    recipe: Options,
+    better: Options,
+    make_photos: Make,
+    start: Start,
+    number: signal.Signals,
+    code: int,
 ) -> None:
     db.ingest(make_photos(120), **recipe)
     old = extractor_of(db)
@@ -403,8 +411,9 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(
     deadline = time.monotonic() + 120
     while n_described() == 0:
         assert time.monotonic() < deadline and process.poll() is None
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == code
     n_before = n_described()
     assert 0 < n_before < 120
     assert extractor_of(db) == old
