@@ -54,7 +54,7 @@ def ingest(
     flip: options.Flip = None,
     device: options.Device = "auto",
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images a batch.", show_default="4 on CPU, 64 on GPU")
+        int | None, typer.Option(min=1, help="Images a batch.", show_default="8 a core, 64 on GPU")
     ] = None,
     precision: options.Precision = "auto",
     json: options.Json = False,

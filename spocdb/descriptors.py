@@ -16,7 +16,7 @@ from spocdb.db.batches import NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError, ImageChanged, ImageError
-from spocdb.extraction import N_THREADS, Writer, count, extract
+from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract
 from spocdb.images.sources import read
 from spocdb.intake import BYTES_PER_PIXEL, Work, ahead, decode_work
 from spocdb.progress import Progress
@@ -79,7 +79,7 @@ def _works(
     def prepare(work: Work) -> Work:
         return decode_work(_read(work, max_pixels), collection.recipe, max_pixels)
 
-    return ahead(pool, prepare, find(), 2 * N_THREADS)
+    return ahead(pool, prepare, find(), AHEAD)
 
 
 def _read(work: Work, max_pixels: int) -> Work:

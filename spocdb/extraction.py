@@ -1,7 +1,7 @@
 """Extraction: decoded images through the network, and what comes of them to a writer, timed.
 
-The network runs in the calling thread, writing in one more; each stage is at most a few images
-ahead of the next, so that memory does not grow with the number of files.
+The network runs in a thread of its own, writing in one more; each stage is at most a batch ahead of
+the next, so that memory does not grow with the number of files.
 """
 
 import os
@@ -24,8 +24,10 @@ Item = TypeVar("Item")
 
 # For reading and decoding.
 N_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
-# A larger batch gains a CPU nothing, and a kill costs a batch.
-CPU_BATCH, GPU_BATCH = 4, 64
+# A few images for each core of a CPU, which wait for the last of them; a kill costs a batch.
+CPU_BATCH, GPU_BATCH = 8 * N_THREADS, 64
+# So many are decoded ahead.
+AHEAD = CPU_BATCH
 # Images whose descriptors are stored need no network: they share larger transactions.
 MOST_WORKS = 256
 # One batch is being written while another waits.
@@ -40,13 +42,25 @@ def extract(
 ) -> Iterator[tuple[list[Work], dict[bytes, NewDescriptor]]]:
     """Yield batches of works, with the raw descriptors of those that are decoded.
 
-    The network is loaded when the first image needs it; `batch_size` None is the device's.
+    The network is loaded when the first image needs it; `batch_size` None is the device's. While it
+    computes a batch the next one is gathered.
     """
     extractor = cache(load_extractor)
-    for batch in _batches(_timed(progress, works), extractor, batch_size):
-        with waiting(progress, "network"):
-            descriptors = _extract(batch, extractor)
-        yield batch, descriptors
+    in_work: deque[tuple[list[Work], Future[dict[bytes, NewDescriptor]]]] = deque()
+    with ThreadPoolExecutor(1, "extract") as network:
+        for batch in _batches(_timed(progress, works), extractor, batch_size):
+            in_work.append((batch, network.submit(_extract, batch, extractor)))
+            if len(in_work) > 1:
+                yield _finished(*in_work.popleft(), progress)
+        while in_work:
+            yield _finished(*in_work.popleft(), progress)
+
+
+def _finished(
+    batch: list[Work], descriptors: "Future[dict[bytes, NewDescriptor]]", progress: Progress
+) -> tuple[list[Work], dict[bytes, NewDescriptor]]:
+    with waiting(progress, "network"):
+        return batch, descriptors.result()
 
 
 def count(progress: Progress, works: Iterable[Work]) -> None:

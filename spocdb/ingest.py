@@ -16,7 +16,7 @@ from spocdb.db import batches, projections, runs
 from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.extraction import N_THREADS, Writer, count, extract
+from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract
 from spocdb.features.projection import project
 from spocdb.intake import Intake, Work
 from spocdb.progress import Progress
@@ -64,7 +64,7 @@ def ingest(
                 connection,
                 collection,
                 pool,
-                2 * N_THREADS,
+                AHEAD,
                 options.max_pixels,
                 options.retry_failed or options.strict,
                 progress,

@@ -1,8 +1,8 @@
 """RGB pixels -> raw descriptors, by the network of a recipe."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -13,28 +13,31 @@ from torch.nn import functional
 
 from spocdb.errors import ConfigError, DescriptorError
 from spocdb.features.backbones import Trunk, build_trunk, keep_first_exact
-from spocdb.features.codebooks import Codebook, encode
+from spocdb.features.codebooks import Codebook
 from spocdb.features.codebooks import load as load_codebook
-from spocdb.features.pooling import l2_normalise, pool
-from spocdb.features.recipes import SMALLEST_SIZE, channels
+from spocdb.features.network import Network, positions
+from spocdb.features.recipes import channels
 from spocdb.features.weights import load_state_dict
 from spocdb.records import Float32Array, Recipe, UInt8Array
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
-# Of ImageNet's RGB, in units of 0-255.
-MEAN = (123.675, 116.28, 103.53)
-STD = (58.395, 57.12, 57.375)
 # Cosine to float32's descriptor; on 421 photographs bfloat16 reaches 0.9997 or more.
 LEAST_AGREEMENT = 0.9995
 
 LARGEST_BATCH = 1024
+# On a CPU: the feature maps of each take memory.
+MOST_IMAGES_AT_ONCE = 8
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Extractor:
-    """A recipe's network on a device, fed `at_once` images at most. For one thread at a time."""
+    """A recipe's network on a device. For one thread at a time.
+
+    A CPU computes several images beside each other, each with its part of the cores: cores that
+    share an image wait for each other at every layer. Another device takes a batch as a whole.
+    """
 
     def __init__(
         self,
@@ -42,20 +45,15 @@ class Extractor:
         trunk: Trunk,
         device: torch.device,
         precision: Precision = "auto",
-        at_once: int = LARGEST_BATCH,
         codebook: Codebook | None = None,
     ) -> None:
         self.recipe = recipe
-        self._codebook = codebook
         self.dim = channels(recipe)
         self.device = device
-        self._dtype = _DTYPES.get(precision) or _fastest_dtype(device)
+        self._dtype = DTYPES.get(precision) or fastest_dtype(device)
         self._unchecked = precision == "auto" and self._dtype == torch.bfloat16
-        self._at_once = at_once
-        # Channels last: a quarter faster on CPUs, and what tensor cores want.
-        self._trunk = trunk.to(device).to(memory_format=torch.channels_last)
-        self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
+        self._network = Network(recipe, trunk, codebook).to(device)
+        self._pool = _pool() if device.type == "cpu" else None
 
     @property
     def precision(self) -> str:
@@ -75,8 +73,7 @@ class Extractor:
         for indices in _same_shape(pixels):
             batch = torch.from_numpy(np.stack([pixels[i] for i in indices]))
             self._check_precision(batch[:1])
-            parts = [self._extract_halving(part) for part in torch.split(batch, self._at_once)]
-            raw[indices] = torch.cat(parts).half().float().numpy()
+            raw[indices] = torch.cat(self._parts(batch)).half().float().numpy()
         if not np.isfinite(raw).all():
             raise DescriptorError(
                 f"{self.recipe.name} gives numbers that are not finite: "
@@ -89,7 +86,7 @@ class Extractor:
         """Compute the local features (P, C) of an image (H, W, 3): its feature map's positions."""
         batch = torch.from_numpy(np.stack([pixels]))
         self._check_precision(batch)
-        (features,) = _positions(self._feature_map(self._normalised(batch), self._dtype))
+        (features,) = positions(self._network.feature_map(batch, self._dtype))
         return features
 
     def _check_precision(self, image: Tensor) -> None:
@@ -102,12 +99,19 @@ class Extractor:
         if not functional.cosine_similarity(fast, exact).item() >= LEAST_AGREEMENT:
             self._dtype = torch.float32
 
+    def _parts(self, batch: Tensor) -> list[Tensor]:
+        if self._pool is None:
+            return [self._extract_halving(part) for part in torch.split(batch, LARGEST_BATCH)]
+        if len(batch) == 1:
+            return [self._extract_halving(batch)]  # by all cores
+        return list(self._pool.map(self._extract_halving, torch.split(batch, 1)))
+
+    @torch.inference_mode()
     def _extract_halving(self, batch: Tensor) -> Tensor:
         try:
             return self._descriptors(batch)
         except RuntimeError as error:
-            # CUDA has a class of its own for it, MPS only these words.
-            if "out of memory" not in str(error) and not isinstance(error, torch.OutOfMemoryError):
+            if not is_out_of_memory(error):
                 raise
             if len(batch) == 1:
                 raise ConfigError(
@@ -118,46 +122,8 @@ class Extractor:
 
     def _descriptors(self, batch: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """uint8 (N, H, W, 3) -> float32 (N, C) of length one, on the CPU."""
-        images = self._normalised(batch)
-        views = [
-            l2_normalise(self._pool(self._feature_map(view, dtype or self._dtype)))
-            for view in _views(images, self.recipe)
-        ]
-        return l2_normalise(torch.stack(views).sum(dim=0)).cpu()
-
-    def _normalised(self, batch: Tensor) -> Tensor:
-        return (batch.to(self.device).permute(0, 3, 1, 2).float() - self._mean) / self._std
-
-    def _feature_map(self, images: Tensor, dtype: torch.dtype) -> Tensor:
-        with _running_in(dtype, self.device):
-            feature_map: Tensor = self._trunk(images)
-        return feature_map
-
-    def _pool(self, feature_map: Tensor) -> Tensor:
-        if self._codebook is None:
-            return pool(feature_map, self.recipe)
-        encoded = [encode(features, self._codebook) for features in _positions(feature_map)]
-        return torch.from_numpy(np.stack(encoded))
-
-
-def _views(images: Tensor, recipe: Recipe) -> Iterator[Tensor]:
-    """Yield the images (N, 3, H, W) at each scale of the recipe, and mirrored."""
-    for scale in recipe.scales:
-        view = images
-        if scale != 1:
-            # As thin as `decode` lets an image be, and no thinner.
-            size = [max(SMALLEST_SIZE, round(side * scale)) for side in images.shape[2:]]
-            view = functional.interpolate(images, size, mode="bilinear", antialias=True)
-            # What interpolation gives lies in memory as it pleases.
-            view = view.contiguous(memory_format=torch.channels_last)
-        yield view
-        if recipe.flip:
-            yield view.flip(3)
-
-
-def _positions(feature_map: Tensor) -> list[Float32Array]:
-    """(N, C, H, W) -> N times (H W, C) in float32, on the CPU."""
-    return list(feature_map.float().flatten(2).transpose(1, 2).cpu().numpy())
+        descriptors: Tensor = self._network(batch, dtype or self._dtype)
+        return descriptors.cpu()
 
 
 def load_extractor(
@@ -174,17 +140,35 @@ def load_extractor(
 
     Raises ConfigError for a device that is not here or weights that do not fit.
     """
-    if precision != "auto" and precision not in _DTYPES:
-        raise ConfigError(f"unknown precision {precision!r}: one of auto, {', '.join(_DTYPES)}")
-    found = _find_device(device)
-    # One image's feature maps fill a CPU's cache; with a second one each takes a fifth longer.
-    at_once = 1 if found.type == "cpu" else LARGEST_BATCH
+    check_precision(precision)
+    found = find_device(device)
     trunk = keep_first_exact(build_trunk(recipe, load_state_dict(weights)))
     learned = load_codebook(codebook) if codebook else None
-    return Extractor(recipe, trunk, found, precision, at_once, learned)
+    return Extractor(recipe, trunk, found, precision, learned)
 
 
-def _find_device(name: str) -> torch.device:
+def check_precision(name: str) -> None:
+    """Raise ConfigError for an unknown precision."""
+    if name != "auto" and name not in DTYPES:
+        raise ConfigError(f"unknown precision {name!r}: one of auto, {', '.join(DTYPES)}")
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether a device's memory did not suffice."""
+    # CUDA has a class of its own for it, MPS only these words.
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+
+
+def _pool() -> ThreadPoolExecutor:
+    """Return threads that compute an image each; together they have the cores there are."""
+    n_cores = torch.get_num_threads()
+    n = min(n_cores, MOST_IMAGES_AT_ONCE)
+    # The number is each thread's own.
+    return ThreadPoolExecutor(n, "network", torch.set_num_threads, (n_cores // n,))
+
+
+def find_device(name: str) -> torch.device:
+    """Return a device by name, "auto" for the best there is. Raises ConfigError."""
     if name == "auto":
         name = _best_device()
     try:
@@ -196,18 +180,14 @@ def _find_device(name: str) -> torch.device:
     return device
 
 
-def _running_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
-    # Not autocast(enabled=False): on some devices that warns of float32.
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
-
-
 def _best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _fastest_dtype(device: torch.device) -> torch.dtype:
+def fastest_dtype(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where a device is fast in it, else float32."""
     fast = {"cpu": _cpu_has_bfloat16, "cuda": _cuda_has_bfloat16}.get(device.type)
     return torch.bfloat16 if fast and fast() else torch.float32
 

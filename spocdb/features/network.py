@@ -1,0 +1,91 @@
+"""A recipe's network: RGB pixels -> raw descriptors, differentiable up to the pooling.
+
+Extraction and training run this same path.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spocdb.features.backbones import Trunk
+from spocdb.features.codebooks import Codebook, encode
+from spocdb.features.pooling import l2_normalise, pool
+from spocdb.features.recipes import SMALLEST_SIZE
+from spocdb.records import Float32Array, Recipe
+
+# Of ImageNet's RGB, in units of 0-255.
+MEAN = (123.675, 116.28, 103.53)
+STD = (58.395, 57.12, 57.375)
+
+
+class Network(nn.Module):
+    """A recipe's trunk, and what comes before and behind it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, recipe: Recipe, trunk: Trunk, codebook: Codebook | None = None) -> None:
+        super().__init__()
+        self.recipe = recipe
+        # Channels last: a quarter faster on CPUs, and what tensor cores want.
+        self.trunk = trunk.to(memory_format=torch.channels_last)
+        self._codebook = codebook
+        # Constants, not weights: a state dict has none of them.
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, batch: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """uint8 (N, H, W, 3) -> float32 (N, C) of length one; the trunk runs in `dtype`."""
+        views = [
+            l2_normalise(self._pool(self._map(view, dtype)))
+            for view in _views(self._normalised(batch), self.recipe)
+        ]
+        return l2_normalise(torch.stack(views).sum(dim=0))
+
+    def feature_map(self, batch: Tensor, dtype: torch.dtype) -> Tensor:
+        """uint8 (N, H, W, 3) -> feature map (N, C, h, w), at the recipe's first scale."""
+        return self._map(self._normalised(batch), dtype)
+
+    def _normalised(self, batch: Tensor) -> Tensor:
+        images = batch.to(self.mean.device).permute(0, 3, 1, 2).float()
+        return (images - self.mean) / self.std
+
+    def _map(self, images: Tensor, dtype: torch.dtype) -> Tensor:
+        with _running_in(dtype, images.device):
+            feature_map: Tensor = self.trunk(images)
+        return feature_map
+
+    def _pool(self, feature_map: Tensor) -> Tensor:
+        if self._codebook is None:
+            return pool(feature_map, self.recipe)
+        encoded = [encode(features, self._codebook) for features in positions(feature_map)]
+        return torch.from_numpy(np.stack(encoded))
+
+
+def positions(feature_map: Tensor) -> list[Float32Array]:
+    """(N, C, H, W) -> N times (H W, C) in float32, on the CPU."""
+    return list(feature_map.float().flatten(2).transpose(1, 2).cpu().numpy())
+
+
+def _views(images: Tensor, recipe: Recipe) -> Iterator[Tensor]:
+    """Yield the images (N, 3, H, W) at each scale of the recipe, and mirrored."""
+    for scale in recipe.scales:
+        view = images
+        if scale != 1:
+            # As thin as `decode` lets an image be, and no thinner.
+            size = [max(SMALLEST_SIZE, round(side * scale)) for side in images.shape[2:]]
+            view = functional.interpolate(images, size, mode="bilinear", antialias=True)
+            # What interpolation gives lies in memory as it pleases.
+            view = view.contiguous(memory_format=torch.channels_last)
+        yield view
+        if recipe.flip:
+            yield view.flip(3)
+
+
+def _running_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
+    # Not autocast(enabled=False): on some devices that warns of float32.
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
