@@ -5,18 +5,19 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint bench quality clean
+.PHONY: help demo test lint bench quality mini clean
 
 help:
-	@echo "make demo   a search on real pictures; WEIGHTS=file and IMAGES=folder to use your own"
+	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
 	@echo "make test   all tests"
 	@echo "make lint   ruff, mypy and the import contracts"
 	@echo "make bench  spocdb beside its peers"
 	@echo "make quality  the README's table of quality; HOLIDAYS=folder TRAIN=folder WEIGHTS=file"
+	@echo "make mini   the network in the box; IMAGES='folder ...' SQUEEZENET=file MOBILENET=file"
 	@echo "make clean  remove .venv and everything that was built"
 
 demo: $(INSTALLED)
-	$(BIN)/python -m demo $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(IMAGES),--images "$(IMAGES)")
+	$(BIN)/python -m demo $(if $(IMAGES),--images "$(IMAGES)")
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
@@ -32,6 +33,9 @@ bench: $(INSTALLED)
 
 quality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.quality "$(HOLIDAYS)" --train "$(TRAIN)" --weights "$(WEIGHTS)"
+
+mini: $(INSTALLED)
+	$(BIN)/python -m benchmarks.mini $(IMAGES) --squeezenet "$(SQUEEZENET)" --mobilenet "$(MOBILENET)"
 
 clean:
 	rm -rf .venv .*_cache .hypothesis build dist *.egg-info demo/out

@@ -1,6 +1,8 @@
-"""Ingest of photographs by VGG-19 on this machine's CPU, beside the straightforward script."""
+"""Ingest of photographs on this machine's CPU, by VGG-19 and by `mini`, beside the
+straightforward script with the same network."""
 
 import time
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -8,40 +10,79 @@ import numpy as np
 import torch
 from pgvector import Vector
 from PIL import Image
+from psycopg.sql import SQL, Identifier, Literal
 from torchvision import models, transforms
 
 from benchmarks.data import make_photographs
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db.engine import Connection
+from spocdb.features import mini
+from spocdb.features.backbones import build_trunk
 from spocdb.features.extractor import load_extractor
-from spocdb.features.recipes import make_recipe
-from spocdb.features.weights import sha256_of
+from spocdb.features.recipes import channels, make_recipe
+from spocdb.features.weights import load_state_dict, sha256_of
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array
 
 N_IMAGES, N_PEER_IMAGES, N_COSINES = 64, 16, 8
+# Of the size that a small network is for.
+N_SMALL, N_PEER_SMALL, SMALL = 600, 100, (640, 480)
 
 
 def run(db: Database, folder: Path, images: Path | None, squeezenet: Path | None) -> list[Figure]:
     """Measure images/s, what writing takes of it, and what the fast path costs in accuracy."""
-    weights = _random_vgg19(folder / "vgg19.pth")
+    vgg19 = _random_vgg19(folder / "vgg19.pth")
     source = images or make_photographs(folder / "photographs", N_IMAGES)
     files = sorted(source.glob("*.jpg"))[:N_IMAGES]
-    # The first image loads the network, which the peer's time leaves out too.
-    db.ingest(files[0], collection="ingesting", weights=weights, auto_pca=0)
-    began = time.perf_counter()
-    progress = db.ingest(*files[1:], collection="ingesting", weights=weights, auto_pca=0)
-    rate = progress.n_new / (time.perf_counter() - began)
-    peer = _straightforward(db.connection, files[:N_PEER_IMAGES], weights)
+    small = _resized(files, folder / "small")
     figures = [
-        Figure("ingest, vgg19 at 586, CPU", rate, "images/s", peer, "straightforward script"),
-        Figure("ingest, writing's share", 100 * progress.writing / progress.seconds, "%"),
-        _cosine("vgg19", weights, files, "random weights"),
+        *_ingest(db, "vgg19", vgg19, files, N_PEER_IMAGES),
+        *_ingest(db, "mini", mini.weights(), small, N_PEER_SMALL, " from 640 x 480"),
+        _cosine("vgg19", vgg19, files, "random weights"),
+        _cosine("mini", mini.weights(), files, "its own weights"),
     ]
     if squeezenet is not None:
         figures.append(_cosine("squeezenet1_1", squeezenet, files, "ImageNet weights"))
     return figures
+
+
+def _ingest(
+    db: Database, preset: str, weights: Path, files: list[Path], n_peer: int, what: str = ""
+) -> list[Figure]:
+    options: dict[str, Any] = {"collection": preset, "extractor": preset, "weights": weights}
+    # The first image loads the network, which the peer's time leaves out too.
+    db.ingest(files[0], auto_pca=0, **options)
+    began = time.perf_counter()
+    progress = db.ingest(*files[1:], auto_pca=0, **options)
+    rate = progress.n_new / (time.perf_counter() - began)
+    peer = _straightforward(db.connection, files[:n_peer], preset, weights)
+    size = make_recipe(preset, "").size
+    return [
+        Figure(
+            f"ingest, {preset} at {size}, CPU{what}",
+            rate,
+            "images/s",
+            peer,
+            "straightforward script",
+        ),
+        Figure(
+            f"ingest, {preset}, writing's share", 100 * progress.writing / progress.seconds, "%"
+        ),
+    ]
+
+
+def _resized(files: list[Path], folder: Path) -> list[Path]:
+    """Write `N_SMALL` different JPEGs of `SMALL` pixels."""
+    folder.mkdir()
+    made = []
+    for i, file in enumerate(islice(cycle(files), N_SMALL)):
+        made.append(folder / f"{i:04}.jpg")
+        with Image.open(file) as image:
+            # Shifted by a pixel each round: other bytes.
+            part = image.convert("RGB").crop((i // len(files), 0, *image.size))
+            part.resize(SMALL, Image.Resampling.BICUBIC).save(made[-1], quality=90)
+    return made
 
 
 def _random_vgg19(file: Path) -> Path:
@@ -51,33 +92,36 @@ def _random_vgg19(file: Path) -> Path:
     return file
 
 
-def _straightforward(connection: Connection, files: list[Path], weights: Path) -> float:
+def _straightforward(
+    connection: Connection, files: list[Path], preset: str, weights: Path
+) -> float:
     """What one writes in ten minutes: Pillow, torchvision in float32, one image, one INSERT."""
-    network = models.vgg19(weights=None)
-    network.load_state_dict(torch.load(weights, weights_only=True), strict=False)
-    trunk = network.features[:36].eval()
+    recipe = make_recipe(preset, "")
+    trunk = build_trunk(recipe, load_state_dict(weights))
     prepare = transforms.Compose(
         [
-            transforms.Resize((586, 586)),
+            transforms.Resize((recipe.size, recipe.size)),
             transforms.ToTensor(),
             transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]
     )
-    connection.execute("CREATE TEMP TABLE straightforward (path text, embedding vector(512))")
+    table = Identifier(f"straightforward_{preset}")
+    create = SQL("CREATE TEMP TABLE {} (path text, embedding vector({}))")
+    connection.execute(create.format(table, Literal(channels(recipe))))
+    insert = SQL("INSERT INTO {} VALUES (%s, %s)").format(table)
     began = time.perf_counter()
     for file in files:
         with torch.no_grad():
             pooled = trunk(prepare(Image.open(file).convert("RGB"))[None]).sum(dim=(2, 3))
         embedding = torch.nn.functional.normalize(pooled)[0].numpy()
-        connection.execute(
-            "INSERT INTO straightforward VALUES (%s, %s)", [str(file), Vector(embedding)]
-        )
+        connection.execute(insert, [str(file), Vector(embedding)])
     return len(files) / (time.perf_counter() - began)
 
 
 def _cosine(preset: str, weights: Path, files: list[Path], note: str) -> Figure:
     recipe = make_recipe(preset, sha256_of(weights))
-    pixels = [decode(f.read_bytes(), 586, "warp", 10**8).pixels for f in files[:N_COSINES]]
+    shown = files[:N_COSINES]
+    pixels = [decode(f.read_bytes(), recipe.size, "warp", 10**8).pixels for f in shown]
 
     def extract(precision: Any) -> Float32Array:
         return load_extractor(recipe, weights, "cpu", precision).extract(pixels)

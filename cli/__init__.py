@@ -12,7 +12,7 @@ from types import FrameType
 
 import typer
 
-from . import codebook, collections, db, evaluate, index, ingest, pca, reembed, search
+from . import codebook, collections, db, evaluate, index, ingest, pca, reembed, search, train
 from .output import talk
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command()(ingest.failures)
 app.command()(reembed.reembed)
 app.add_typer(pca.app, name="pca")
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(train.app, name="train")
 app.add_typer(codebook.app, name="codebook")
 app.add_typer(index.app, name="index")
 app.command()(collections.extractors)

@@ -32,8 +32,8 @@ Extractor = Annotated[
     str | None,
     typer.Option(
         "--extractor",
-        help="vgg19 (default), vgg16, squeezenet1_1, resnet50, resnet101, "
-        "or one of `spocdb extractors`.",
+        help="vgg19 (default), vgg16, squeezenet1_1, mini (comes with spocdb), mobilenet_v1, "
+        "resnet50, resnet101, or one of `spocdb extractors`.",
     ),
 ]
 Codebook = Annotated[
@@ -118,6 +118,9 @@ Precision = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Plot = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw loss and mAP by epoch.")
+]
 Dim = Annotated[int, typer.Option("--dim", help="Dimensions of the embedding.")]
 
 

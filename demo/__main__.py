@@ -1,6 +1,6 @@
 """A tour of spocdb: every command that it shows, it runs.
 
-From the repository's root: python -m demo [--weights FILE] [--images FOLDER]
+From the repository's root: python -m demo [--images FOLDER]
 """
 
 import argparse
@@ -13,11 +13,10 @@ from tempfile import TemporaryDirectory
 
 from demo.gallery import make_gallery
 from demo.shell import Shell
-from demo.weights import find_weights
 
 OUT = Path("demo/out")
 SHEET = OUT / "results.png"
-EXTRACTOR = ("--extractor", "squeezenet1_1", "--size", "320", "--weights")
+EXTRACTOR = ("--extractor", "mini")
 NEAREST = r"""
     SELECT regexp_replace(path, '.*/', '') AS photo
     FROM spocdb.photos
@@ -28,18 +27,16 @@ NEAREST = r"""
 def main() -> None:
     """Make or take pictures, search them in a database that goes with the tour."""
     parser = argparse.ArgumentParser(prog="python -m demo", description="A tour of spocdb.")
-    parser.add_argument("--weights", type=Path, help="SqueezeNet 1.1, as torchvision saves it")
     parser.add_argument("--images", type=Path, help="a folder of pictures of your own")
     arguments = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    weights = arguments.weights or find_weights(OUT)
     with TemporaryDirectory(prefix="spocdb-demo-") as folder:
         shell = Shell(Path(folder))
         try:
             if arguments.images is None:
-                show_gallery(shell, weights)
+                show_gallery(shell)
             else:
-                show_folder(shell, weights, arguments.images)
+                show_folder(shell, arguments.images)
         except CalledProcessError as error:
             sys.exit(error.returncode)
         finally:
@@ -47,19 +44,19 @@ def main() -> None:
     print(f"\nThe answers as a picture: {SHEET}")
 
 
-def show_folder(shell: Shell, weights: Path, images: Path) -> None:
+def show_folder(shell: Shell, images: Path) -> None:
     """Search a folder for the picture in it that comes first."""
-    shell.spocdb("ingest", images, *EXTRACTOR, weights)
+    shell.spocdb("ingest", images, *EXTRACTOR)
     shell.spocdb("search", "--id", "1", "-k", "10", "--sheet", SHEET)
     shell.psql(NEAREST)
 
 
-def show_gallery(shell: Shell, weights: Path) -> None:
+def show_gallery(shell: Shell) -> None:
     """Search views of photographs for photographs that are not among them."""
     metadata, queries = make_gallery(OUT)
     query = OUT / "queries" / "chelsea.jpg"
     print(f"pictures: twelve views of each of {len(queries)} photographs, in {OUT / 'images'}")
-    shell.spocdb("ingest", OUT / "images", *EXTRACTOR, weights, "--metadata", metadata)
+    shell.spocdb("ingest", OUT / "images", *EXTRACTOR, "--metadata", metadata)
     # Whitening blows up what few pictures cannot tell: with as many components as there are
     # subjects it helps, with twice as many it already hurts.
     shell.spocdb("pca", "fit", "--dim", "16", "--activate")

@@ -218,16 +218,21 @@ def settle(
     auto_pca: int = AUTO_PCA_IMAGES,
     say: Say = silent,
 ) -> None:
-    """Put a collection in order after an ingest: its first PCA once there are `auto_pca` images
-    (0: never), and an index."""
+    """Put a collection in order after an ingest: its first PCA, and an index.
+
+    The PCA comes once there are `auto_pca` images (0: never), of raw descriptors that are longer
+    than its embeddings would be.
+    """
     # Asked anew: somebody may have activated another projection during the ingest.
     collection = collections.get(connection, collection.name)
     active = projections.get(connection, collection.active_projection_id)
     n_images = images.count_contents(connection, collection)
-    dim = min(DEFAULT_DIM, collection.channels)
-    if active.kind == "raw" and auto_pca and n_images >= max(auto_pca, dim + 1):
+    # There is nothing to reduce of so few dimensions, and whitening alone would overfit.
+    is_short = collection.channels <= DEFAULT_DIM
+    enough = max(auto_pca, DEFAULT_DIM + 1)
+    if active.kind == "raw" and auto_pca and not is_short and n_images >= enough:
         try:
-            projection_id = fit(connection, [collection], dim)
+            projection_id = fit(connection, [collection], DEFAULT_DIM)
         except NotEnoughSamples as exc:
             say(f"no first PCA yet: {exc}")
         else:

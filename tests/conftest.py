@@ -185,8 +185,14 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def recipe(random_weights: Path) -> dict[str, Any]:
-    """Return an ingest's options for a quick extractor: 512 dimensions, from 64 pixels."""
+def recipe() -> dict[str, Any]:
+    """Return an ingest's options for a quick extractor: 256 dimensions, from 64 pixels."""
+    return {"extractor": "mini", "size": 64}
+
+
+@pytest.fixture(scope="session")
+def random_recipe(random_weights: Path) -> dict[str, Any]:
+    """Return an ingest's options for a network whose weights are a file of the user's."""
     return {"extractor": "squeezenet1_1", "weights": random_weights, "size": 64}
 
 

@@ -58,6 +58,11 @@ SELECT i.id, i.path FROM spocdb.images i
 JOIN spocdb.collections c ON c.id = i.collection_id WHERE c.name = %s
 """
 
+LABELS = """
+SELECT path, metadata ->> %(key)s FROM spocdb.images
+WHERE collection_id = %(collection)s AND metadata ->> %(key)s <> ''
+"""
+
 FILES = """
 SELECT id, path FROM spocdb.images
 WHERE collection_id = %s AND id > %s ORDER BY id LIMIT 1000
@@ -154,6 +159,12 @@ def path(connection: Connection, collection: Collection, id: int) -> Path:
 def paths(connection: Connection, collection: str) -> dict[int, str]:
     """Return the paths of a collection's images by their ids."""
     return dict(connection.execute(PATHS, [collection]).fetchall())
+
+
+def labels(connection: Connection, collection: Collection, key: str) -> dict[str, str]:
+    """Return what a key of the metadata says, by path, for the images where it says something."""
+    rows = connection.execute(LABELS, {"collection": collection.id, "key": key})
+    return dict(rows.fetchall())
 
 
 def prune(connection: Connection, collection: Collection, is_gone: Callable[[str], bool]) -> int:

@@ -1,4 +1,4 @@
-"""torchvision's networks, cut after the layer that a recipe names.
+"""torchvision's networks and spocdb's own, cut after the layer that a recipe names.
 
 Cut by hand: torch.fx could do it, but while it traces it patches every module of the process, also
 those that another thread runs.
@@ -6,6 +6,7 @@ those that another thread runs.
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,21 @@ from torchvision.models import get_model
 from torchvision.models.resnet import Bottleneck
 
 from spocdb.errors import ConfigError
+from spocdb.features import mini, mobilenet
 from spocdb.records import Recipe
 
-# The index, within torchvision's `features`, of the convolution that a layer is called after.
-_VGG_LAYERS = {("vgg19", "conv5_4"): 34, ("vgg16", "conv5_3"): 28}
-_OTHER_LAYERS = {("squeezenet1_1", "fire9"), ("resnet50", "layer4"), ("resnet101", "layer4")}
+# The index, within a network's `features`, of the convolution that a layer is called after.
+_PLAIN_LAYERS = {
+    ("vgg19", "conv5_4"): 34,
+    ("vgg16", "conv5_3"): 28,
+    ("mini", "conv10"): 37,
+    ("mobilenet_v1", "conv5_6"): 48,
+}
+_OTHER_LAYERS = {
+    ("squeezenet1_1", "fire9"),
+    ("resnet50", "layer4"),
+    ("resnet101", "layer4"),
+}
 
 
 class Trunk(nn.Module):
@@ -58,10 +69,12 @@ class BeforeRelu(nn.Module):
 
     def __init__(self, block: Bottleneck) -> None:
         super().__init__()
-        self.block = block
+        # Under the block's own names, as the weights files have them.
+        for name, module in block.named_children():
+            self.add_module(name, module)
 
     def forward(self, x: Tensor) -> Tensor:
-        b = self.block
+        b: Any = self
         inner = b.relu(b.bn2(b.conv2(b.relu(b.bn1(b.conv1(x))))))
         result: Tensor = b.bn3(b.conv3(inner)) + x
         return result
@@ -75,7 +88,7 @@ def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
     """
     # Without memory or initial values: VGG's classifier alone would take half a gigabyte.
     with torch.device("meta"):
-        network = get_model(recipe.backbone, weights=None)
+        network = build_network(recipe.backbone)
     for module in network.modules():
         if isinstance(module, nn.MaxPool2d):
             module.ceil_mode = recipe.ceil_mode
@@ -87,12 +100,19 @@ def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
     return trunk.eval().requires_grad_(False)
 
 
+def build_network(backbone: str) -> nn.Module:
+    """Build a whole network by name, with whatever values it begins with."""
+    own = {"mini": mini.network, "mobilenet_v1": mobilenet.network}
+    return own[backbone]() if backbone in own else get_model(backbone, weights=None)
+
+
 def _layers(network: nn.Module, recipe: Recipe) -> "OrderedDict[str, nn.Module]":
     cut = (recipe.backbone, recipe.layer)
-    if cut in _VGG_LAYERS:
+    if cut in _PLAIN_LAYERS:
         features = network.get_submodule("features")
         assert isinstance(features, nn.Sequential)
-        return OrderedDict(features=features[: _VGG_LAYERS[cut] + 1 + recipe.relu])
+        kept = features[: _PLAIN_LAYERS[cut] + 1]
+        return OrderedDict(features=nn.Sequential(*kept, *[nn.ReLU(inplace=True)] * recipe.relu))
     if cut not in _OTHER_LAYERS:
         raise ConfigError(f"unknown layer {recipe.layer} of {recipe.backbone}: upgrade spocdb")
     if recipe.backbone.startswith("resnet"):

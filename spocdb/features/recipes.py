@@ -46,6 +46,8 @@ PRESETS = {
         Preset("vgg19", "conv5_4", channels=512, ceil_mode=True),
         Preset("vgg16", "conv5_3", channels=512, ceil_mode=True),
         Preset("squeezenet1_1", "fire9", channels=512, ceil_mode=True),
+        Preset("mini", "conv10", channels=256, ceil_mode=True, size=256, relu=False, sigma=0.5),
+        Preset("mobilenet_v1", "conv5_6", channels=1024, ceil_mode=False),
         Preset("resnet50", "layer4", channels=2048, ceil_mode=False),
         Preset("resnet101", "layer4", channels=2048, ceil_mode=False),
     )

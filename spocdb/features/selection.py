@@ -8,7 +8,7 @@ from typing import Any
 from spocdb.errors import ConfigError
 from spocdb.features import codebooks
 from spocdb.features.recipes import find_preset, make_recipe
-from spocdb.features.weights import download, remember
+from spocdb.features.weights import own, remember
 from spocdb.records import Recipe
 
 DEFAULT_PRESET = "vgg19"
@@ -59,9 +59,7 @@ def choose(
 def _new(wanted: Wanted, options: Mapping[str, Any], cache_dir: Path) -> Recipe:
     name = find_preset(wanted.name or DEFAULT_PRESET).backbone
     make_recipe(name, "", **options)  # a wrong option is told before any download
-    return make_recipe(
-        name, remember(wanted.weights or download(name, cache_dir), cache_dir), **options
-    )
+    return make_recipe(name, remember(wanted.weights or own(name, cache_dir), cache_dir), **options)
 
 
 def _options_of(recipe: Recipe, overridden: Mapping[str, Any]) -> dict[str, Any]:

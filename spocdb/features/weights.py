@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import uuid
 from http.client import HTTPException
 from pathlib import Path
@@ -37,9 +38,7 @@ def remember(path: Path, cache_dir: Path) -> str:
         fresh.symlink_to(os.path.realpath(path))
         fresh.replace(link)
     except OSError as error:
-        raise ConfigError(
-            f"cannot write to {link.parent} ({error.strerror}): set SPOCDB_CACHE_DIR"
-        ) from error
+        raise ConfigError(_unwritable(link.parent, error)) from error
     return sha256
 
 
@@ -70,24 +69,53 @@ def _locate(sha256: str, cache_dir: Path, what: str, option: str) -> Path:
     raise WeightsNotFound(f"{what} not on this machine: give the file with {option} FILE")
 
 
-def download(backbone: str, cache_dir: Path) -> Path:
-    """Return the file of torchvision's ImageNet weights, downloaded unless it is here already.
+def own(backbone: str, cache_dir: Path) -> Path:
+    """Return the file of a backbone's own weights: those that spocdb comes with, or torchvision's.
 
-    It is looked for in torch's own cache and in `cache_dir`, where a download stays. Of several
+    Raises WeightsNotFound if they would have to be downloaded and cannot be.
+    """
+    if backbone == "mini":
+        return _unpacked(cache_dir)
+    if backbone == "mobilenet_v1":
+        raise WeightsNotFound(f"nobody offers weights of {backbone}: give a file of your own")
+    return _downloaded(backbone, cache_dir)
+
+
+def _unpacked(cache_dir: Path) -> Path:
+    """Copy `mini`'s weights to the cache: there a newer spocdb, with newer ones, leaves them."""
+    from spocdb.features import mini
+
+    packed = mini.weights()
+    file = cache_dir / "downloads" / f"mini-{sha256_of(packed)[:8]}.safetensors"
+    if not file.is_file():
+        fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(packed, fresh)
+            fresh.replace(file)
+        except OSError as error:
+            raise ConfigError(_unwritable(file.parent, error)) from error
+    return file
+
+
+def _downloaded(backbone: str, cache_dir: Path) -> Path:
+    """Return torchvision's ImageNet weights, downloaded unless they are here already.
+
+    They are looked for in torch's own cache and in `cache_dir`, where a download stays. Of several
     versions it is IMAGENET1K_V1: later ones were tuned for classification accuracy, and retrieval
-    results in the literature are with this one. Raises WeightsNotFound if there is no network.
+    results in the literature are with this one.
     """
     import torch
     from torchvision.models import get_model_weights
 
     url: str = get_model_weights(backbone)["IMAGENET1K_V1"].url
     name = url.rpartition("/")[2]
-    shared, own = Path(torch.hub.get_dir(), "checkpoints", name), cache_dir / "downloads" / name
+    shared, file = Path(torch.hub.get_dir(), "checkpoints", name), cache_dir / "downloads" / name
     if shared.is_file():
         return shared
-    if not own.is_file():
-        _fetch(url, own)
-    return own
+    if not file.is_file():
+        _fetch(url, file)
+    return file
 
 
 def load_state_dict(path: Path) -> "dict[str, Tensor]":
@@ -145,8 +173,12 @@ def _fetch(url: str, file: Path) -> None:
         reason = " ".join(str(error).split())
         raise WeightsNotFound(
             f"cannot download {url} ({reason}): "
-            "download it where there is a network, then give it with --weights FILE"
+            "use `--extractor mini`, which is here, or give a file with --weights FILE"
         ) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    return f"cannot write to {folder} ({error.strerror}): set SPOCDB_CACHE_DIR"
 
 
 def _link(sha256: str, cache_dir: Path) -> Path:

@@ -17,7 +17,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from spocdb.errors import EmptyCrop, ImageError, ImageTooLarge, UnreadableImage
 from spocdb.images.colour import to_rgb
-from spocdb.records import Crop, Decoded, Fit
+from spocdb.records import Crop, Decoded, Fit, UInt8Array
 
 # ImageNet's mean colour: padding of it is zero once the pixels are normalised.
 MEAN_COLOUR = (124, 116, 104)
@@ -56,12 +56,18 @@ def decode(data: bytes, size: int, fit: Fit, max_pixels: int, crop: Crop | None 
 
     Raises UnreadableImage, ImageTooLarge (before any pixel is decoded) or EmptyCrop.
     """
-    upright = _upright(data, max_pixels)
-    part = _crop(upright, crop) if crop else upright
-    return Decoded(np.asarray(_FITS[fit](part, size)), upright.width, upright.height)
+    whole = upright(data, max_pixels)
+    part = _crop(whole, crop) if crop else whole
+    return Decoded(fitted(part, size, fit), whole.width, whole.height)
 
 
-def _upright(data: bytes, max_pixels: int) -> Image.Image:
+def fitted(image: Image.Image, size: int, fit: Fit) -> UInt8Array:
+    """Fit an RGB image into a network's input; uint8 (H, W, 3)."""
+    return np.asarray(_FITS[fit](image, size))
+
+
+def upright(data: bytes, max_pixels: int) -> Image.Image:
+    """Decode an image file: upright and RGB. Raises UnreadableImage and ImageTooLarge."""
     opener = _opener(data)
     try:
         image = opener(io.BytesIO(data))

@@ -153,7 +153,7 @@ def test_without_network_the_next_step_is_told_in_one_line(
         said = the_line(spocdb("ingest", make_photos(1)))
     assert said.startswith("spocdb: cannot download https://download.pytorch.org/models/vgg19-")
     assert "Connection refused" in said
-    assert said.endswith("then give it with --weights FILE")
+    assert said.endswith("`--extractor mini`, which is here, or give a file with --weights FILE")
     assert not list(tmp_path.rglob("vgg19*"))
 
 

@@ -159,18 +159,20 @@ def test_a_sheet_is_drawn(spocdb: Run, photos: Path, tmp_path: Path) -> None:
 def test_extractors_lists_what_is_stored_and_the_presets(spocdb: Run, photos: Path) -> None:
     lines = spocdb("extractors").stdout.splitlines()
     assert lines[0].split()[0] == "extractor"
-    assert lines[1].startswith("squeezenet1_1-")
+    assert lines[1].startswith("mini-")
     assert lines[1].endswith("photos")
     assert [line.split()[0] for line in lines[2:]] == [
         "vgg19",
         "vgg16",
         "squeezenet1_1",
+        "mini",
+        "mobilenet_v1",
         "resnet50",
         "resnet101",
     ]
     listed = json.loads(spocdb("extractors", "--json").stdout)
     assert listed["stored"][0]["recipe"]["size"] == 64
-    assert len(listed["presets"]) == 5
+    assert len(listed["presets"]) == 7
 
 
 def test_collections_are_listed_and_dropped(spocdb: Run, photos: Path) -> None:

@@ -14,6 +14,11 @@ Recipe = dict[str, Any]
 
 
 @pytest.fixture
+def recipe(random_recipe: Recipe) -> Recipe:
+    return random_recipe
+
+
+@pytest.fixture
 def folder(make_photos: Callable[..., Path]) -> Path:
     return make_photos(2)
 

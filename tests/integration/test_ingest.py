@@ -78,7 +78,7 @@ def test_every_image_becomes_a_row_with_its_embedding(
     for file in folder.iterdir():
         _, sha256, embedding = stored[file.name]
         assert sha256 == hashlib.sha256(file.read_bytes()).digest()
-        assert embedding.shape == (512,)
+        assert embedding.shape == (256,)
         assert abs(np.linalg.norm(embedding) - 1) < 1e-3
     ((width, height),) = db.connection.execute("SELECT DISTINCT width, height FROM spocdb.photos")
     assert (width, height) == (96, 72)
@@ -162,12 +162,12 @@ def test_unchanged_files_are_not_even_read(db: Database, recipe: Recipe, make_ph
 
 
 def test_only_a_new_image_needs_the_network_s_weights(
-    db: Database, recipe: Recipe, make_photos: Make, tmp_path: Path
+    db: Database, random_recipe: Recipe, make_photos: Make, tmp_path: Path
 ) -> None:
     weights = tmp_path / "copy.pth"
-    weights.write_bytes(recipe["weights"].read_bytes())
+    weights.write_bytes(random_recipe["weights"].read_bytes())
     folder = make_photos(3)
-    db.ingest(folder, **recipe | {"weights": weights})
+    db.ingest(folder, **random_recipe | {"weights": weights})
     weights.unlink()
     name = db.extractors()[0].name
     with Database(db.settings) as other:
@@ -426,9 +426,11 @@ def test_a_collection_that_is_dropped_meanwhile_is_a_clear_error(
         db.ingest(make_photos(12), batch_size=1, **recipe)
 
 
-def test_enough_images_get_a_first_pca(db: Database, recipe: Recipe, make_photos: Make) -> None:
+def test_enough_images_get_a_first_pca(
+    db: Database, random_recipe: Recipe, make_photos: Make
+) -> None:
     said: list[str] = []
-    options = recipe | {"size": 32}
+    options = random_recipe | {"size": 32}
     db.ingest(make_photos(256), auto_pca=256, say=said.append, **options)
     assert db.collections()[0].dim == 512  # 256 dimensions need 257 images
     db.ingest(make_photos(1, "more", seed=1), auto_pca=256, say=said.append)
@@ -437,9 +439,18 @@ def test_enough_images_get_a_first_pca(db: Database, recipe: Recipe, make_photos
     assert len(rows(db)["0000.jpg"][2]) == 256
 
 
-def test_without_auto_pca_there_is_none(db: Database, recipe: Recipe, make_photos: Make) -> None:
-    db.ingest(make_photos(257), auto_pca=0, **recipe | {"size": 32})
-    assert db.collections()[0].dim == 512
+def test_without_auto_pca_there_is_none(
+    db: Database, random_recipe: Recipe, make_photos: Make
+) -> None:
+    db.ingest(make_photos(257), auto_pca=0, **random_recipe | {"size": 32})
+    assert db.collections()[0].projection == 1
+
+
+def test_short_descriptors_get_no_pca_by_themselves(
+    db: Database, recipe: Recipe, make_photos: Make
+) -> None:
+    db.ingest(make_photos(257), auto_pca=257, **recipe | {"size": 32})
+    assert db.collections()[0].projection == 1
 
 
 def test_prune_deletes_the_images_of_deleted_files_only(

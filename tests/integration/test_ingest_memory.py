@@ -90,7 +90,7 @@ def test_eight_times_as_many_files_need_no_more_memory(
     # 300 kB each: all of the larger folder would be 120 MB more than the smaller one.
     few, many = make_bitmaps(tmp_path / "few", 50), make_bitmaps(tmp_path / "many", 400)
     env = environment | {"SPOCDB_DATABASE_URL": url}
-    options = ["--extractor", recipe["extractor"], "--weights", recipe["weights"], "--size", 32]
+    options = ["--extractor", recipe["extractor"], "--size", 32]
     small, large = (
         peak_megabytes("ingest", folder, "--auto-pca", 0, *options, env=env)
         for folder in (few, many)

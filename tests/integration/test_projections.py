@@ -334,7 +334,7 @@ def test_a_pca_from_another_folder(
     (fitted,) = [p for p in db.pca.list() if p.kind == "pca"]
     assert (fitted.fitted_on["collections"], fitted.n_samples) == (["others-for-pca"], 12)
     assert fitted.active == ["photos"]
-    assert [c.dim for c in db.collections()] == [512, 8]
+    assert [c.dim for c in db.collections()] == [256, 8]
 
 
 def test_what_is_in_use_is_not_dropped(

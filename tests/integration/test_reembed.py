@@ -44,6 +44,12 @@ def save_random(model: Callable[..., Any], seed: int, file: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def recipe(random_recipe: Options) -> Options:
+    """Return the options of the first extractor, whose weights are a file of the user's."""
+    return random_recipe
+
+
+@pytest.fixture(scope="session")
 def better(tmp_path_factory: pytest.TempPathFactory) -> Options:
     """Return the options of a second extractor: the same network, trained otherwise."""
     from torchvision.models import squeezenet1_1

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 from spocdb.errors import ConfigError
-from spocdb.features.backbones import build_trunk
+from spocdb.features.backbones import build_network, build_trunk
 from spocdb.features.recipes import PRESETS, make_recipe
 
 
 def random_state(backbone: str) -> dict[str, Tensor]:
     """Seeded weights of a trunk, small enough to keep the activations finite."""
     with torch.device("meta"):
-        meta = get_model(backbone, weights=None).state_dict()
+        meta = build_network(backbone).state_dict()
     generator = torch.Generator().manual_seed(0)
     return {
         key: torch.randn(tensor.shape, generator=generator) * 0.05 + ("running_var" in key)

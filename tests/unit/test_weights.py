@@ -10,7 +10,7 @@ import torch
 
 from spocdb.errors import ConfigError, WeightsNotFound
 from spocdb.features.recipes import make_recipe
-from spocdb.features.weights import download, load_state_dict, locate, remember, sha256_of
+from spocdb.features.weights import load_state_dict, locate, own, remember, sha256_of
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_no_network_is_one_line_with_the_url(
     monkeypatch.setattr(torch.hub, "urlopen", refuse)
     message = r"cannot download https://\S+/vgg19-dcbb9e9d\.pth \(.*no route.*--weights FILE$"
     with pytest.raises(WeightsNotFound, match=message):
-        download("vgg19", tmp_path / "cache")
+        own("vgg19", tmp_path / "cache")
     assert list((tmp_path / "cache" / "downloads").iterdir()) == []
 
 
@@ -148,7 +148,7 @@ def test_a_download_with_the_wrong_hash_is_refused(
 
     monkeypatch.setattr(torch.hub, "urlopen", answer)
     with pytest.raises(WeightsNotFound, match="invalid hash value"):
-        download("vgg19", tmp_path / "cache")
+        own("vgg19", tmp_path / "cache")
     assert list((tmp_path / "cache" / "downloads").iterdir()) == []
 
 
@@ -157,4 +157,4 @@ def test_what_is_here_is_not_downloaded(place: str, hub: Path, tmp_path: Path) -
     file = tmp_path / place / "resnet50-0676ba61.pth"
     file.parent.mkdir(parents=True)
     file.touch()
-    assert download("resnet50", tmp_path / "cache") == file
+    assert own("resnet50", tmp_path / "cache") == file

@@ -1,0 +1,110 @@
+"""What finetuning is worth on classes that were never seen: before, after, by `spocdb eval`'s way.
+
+From the repository's root:
+    python -m benchmarks.finetuning LABELS.csv [--column NAME] [--extractor NAME] [--weights FILE]
+The file names images in `path` and their classes; a part of the classes is held out, the network
+is trained on the others, and the held-out images are each searched among themselves, by raw
+descriptors and by a whitened PCA of the training images. Draws docs/finetune.png, leaves a record.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import record
+from spocdb.api import Database
+from spocdb.db import embedded
+from spocdb.evaluation.benchmark import Benchmark, Query
+from spocdb.evaluation.evaluate import evaluate
+from spocdb.evaluation.methods import PLAIN
+from spocdb.evaluation.options import Options
+from spocdb.evaluation.results import Result
+from spocdb.features.selection import Wanted
+from spocdb.settings import Settings
+from spocdb.training import finetune, samples
+from spocdb.training.plots import draw
+from spocdb.training.samples import Sample, Split
+
+ROOT = Path(__file__).parents[1]
+HELD_OUT, DIMS = 0.2, (128, 256)
+MEASURES = ("mAP", "recall@10")
+
+
+def main() -> None:
+    """Measure, train, measure again."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.finetuning")
+    parser.add_argument("labels", type=Path, help=".csv with `path` and the classes")
+    parser.add_argument("--column", default="label")
+    parser.add_argument("--extractor", default="mini")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "finetune.png")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="spocdb-finetuning-") as name:
+        folder = Path(name)
+        try:
+            with Database(Settings(None, folder, folder / "cache")) as db:
+                run(db, folder, arguments)
+        finally:
+            embedded.stop(folder)
+
+
+def run(db: Database, folder: Path, arguments: argparse.Namespace) -> None:
+    """Train and measure in a database that goes afterwards."""
+    read = partial(samples.by_column, arguments.labels, arguments.column)
+    schedule = finetune.DEFAULT_SCHEDULE
+    split = samples.split(read(db.settings.max_pixels, print), HELD_OUT, schedule.seed)
+    parent = Wanted(arguments.extractor, arguments.weights)
+    before = measure(db, split, parent)
+    out = folder / "tuned.safetensors"
+    trained = finetune.finetune(db, read, out, parent, held_out=HELD_OUT, say=print)
+    after = measure(db, split, Wanted(trained.extractor))
+    draw(trained.history, f"{arguments.extractor}, finetuned", arguments.plot)
+    for one, other in zip(before, after, strict=True):
+        what = f"{one.embedding} {one.dim} {one.measure}"
+        print(f"{what:24} {one.exact:.4f} -> {other.exact:.4f} ({other.exact - one.exact:+.4f})")
+    told = {
+        "before": [_figure(r) for r in before],
+        "after": [_figure(r) for r in after],
+        "parentage": dict(trained.parentage),
+        "history": [asdict(epoch) for epoch in trained.history],
+    }
+    print(f"recorded in {record.write([told], '-finetuning')}")
+
+
+def measure(db: Database, split: Split, extractor: Wanted) -> list[Result]:
+    """Return the results for the held-out classes; PCA is fitted on the images trained on."""
+    options = Options(
+        [sample.path for sample in split.train],
+        DIMS,
+        extractor.name,
+        extractor.weights,
+        precision="float32",
+    )
+    return evaluate(db, _benchmark(split.held_out), [PLAIN], options, print)
+
+
+def _benchmark(held_out: Sequence[Sample]) -> Benchmark:
+    names = {str(sample.path): sample for sample in held_out}
+    queries = [
+        Query(
+            name,
+            frozenset(other for other, s in names.items() if s.label == sample.label) - {name},
+            frozenset({name}),
+        )
+        for name, sample in names.items()
+    ]
+    images = {name: sample.path for name, sample in names.items()}
+    return Benchmark("held-out classes", images, {"": queries}, MEASURES)
+
+
+def _figure(result: Result) -> dict[str, Any]:
+    fields = ("embedding", "dim", "fitted_on", "measure", "exact", "by_index")
+    return {field: getattr(result, field) for field in fields}
+
+
+if __name__ == "__main__":
+    main()

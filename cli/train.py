@@ -1,0 +1,279 @@
+"""spocdb train."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+from .output import INTERRUPTED, print_json, quiet_libraries, talk
+
+if TYPE_CHECKING:
+    from spocdb.features.selection import Wanted
+    from spocdb.progress import Say
+    from spocdb.training.outcome import Trained
+    from spocdb.training.samples import Sample
+
+app = typer.Typer(
+    help="Train a network on your own images: the result is an extractor to ingest by.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+TRUE_OR_FALSE = {"true": True, "false": False}
+# What a teacher's recipe may say, and how it is read.
+TEACHER_OPTIONS: dict[str, Callable[[str], Any]] = {
+    "weights": Path,
+    "size": int,
+    "fit": str,
+    "pooling": str,
+    "centering": TRUE_OR_FALSE.__getitem__,
+    "sigma": float,
+    "gem_p": float,
+    "flip": TRUE_OR_FALSE.__getitem__,
+}
+
+Parent = Annotated[
+    str,
+    typer.Option("--extractor", help="What is adapted: a preset, or one of `spocdb extractors`."),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE.safetensors", help="Where the weights go; a checkpoint beside it until then."
+    ),
+]
+
+
+@app.command()
+def distill(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Images to learn on, without labels.")
+    ],
+    out: Out,
+    teacher: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME[,KEY=VALUE...]",
+            help="An extractor to learn from: a preset with weights=FILE and a recipe's options, "
+            "or one of `spocdb extractors`; several are joined.",
+        ),
+    ],
+    student: Annotated[
+        str, typer.Option(metavar="PRESET", help="The network that learns.")
+    ] = "mini",
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|random",
+            help="Weights to begin with; mini also begins with a SqueezeNet's.",
+            show_default="the preset's own",
+        ),
+    ] = None,
+    views: Annotated[
+        int, typer.Option(min=1, help="Different parts of each image, taken in turn.")
+    ] = 4,
+    epochs: Annotated[int, typer.Option(help="How often each image is seen.")] = 20,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="The largest; it falls to zero.")] = 1e-3,
+    held_out: Annotated[float, typer.Option(help="Part of the images to validate on.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+    plot: options.Plot = None,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    pooling: options.Pooling = None,
+    centering: options.Centering = None,
+    sigma: options.Sigma = None,
+    gem_p: options.GemP = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """Let a small network learn the descriptors of large ones.
+
+    Interrupted, the same command goes on.
+    """
+    from spocdb.training.distill import Student
+    from spocdb.training.distill import distill as run
+    from spocdb.training.loop import Schedule
+
+    recipe = options.recipe(
+        None, size=size, fit=fit, pooling=pooling, centering=centering, sigma=sigma, gem_p=gem_p
+    )
+    _check_plot(plot)
+    schedule = Schedule(
+        epochs,
+        batch_size,
+        learning_rate,
+        seed=seed,
+        device=device,
+        precision=precision,  # type: ignore[arg-type]  # the library checks it
+    )
+    with options.open_database(db) as database, quiet_libraries(), _saying_how_to_go_on():
+        trained = run(
+            database,
+            paths,
+            out,
+            [_teacher(text) for text in teacher],
+            Student(student, start, recipe),
+            schedule,
+            n_views=views,
+            held_out=held_out,
+            say=talk,
+        )
+        _tell(trained, plot, json)
+
+
+@app.command()
+def finetune(
+    out: Out,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH...", help="Folders of images; the folder that each lies in is its class."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=".csv or .jsonl with `path` and the classes, instead."),
+    ] = None,
+    column: Annotated[
+        str, typer.Option(help="The classes' column in --labels, or key of the metadata.")
+    ] = "label",
+    pairs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="`query,match`: what belongs together, instead."),
+    ] = None,
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", "-c", help="Classes from a collection's metadata, instead."),
+    ] = None,
+    extractor: Parent = "mini",
+    weights: options.Weights = None,
+    loss: Annotated[
+        str, typer.Option(metavar="multi-similarity|triplet|contrastive", help="What is minimised.")
+    ] = "multi-similarity",
+    per_class: Annotated[int, typer.Option(min=2, help="Images of a class beside each other.")] = 4,
+    hard_negatives: Annotated[
+        int, typer.Option(min=0, help="Nearest images of other classes beside those; 0: none.")
+    ] = 4,
+    epochs: Annotated[int, typer.Option(help="How often each image is seen.")] = 10,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="The largest; it falls to zero.")] = 1e-4,
+    held_out: Annotated[float, typer.Option(help="Part of the classes to validate on.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+    plot: options.Plot = None,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    pooling: options.Pooling = None,
+    centering: options.Centering = None,
+    sigma: options.Sigma = None,
+    gem_p: options.GemP = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """Adapt a network to images whose classes are known.
+
+    Interrupted, the same command goes on.
+    """
+    from spocdb.features.selection import Wanted
+    from spocdb.training import samples
+    from spocdb.training.finetune import finetune as run
+    from spocdb.training.loop import Schedule
+    from spocdb.training.metric_learning import Grouping
+
+    given = [what for what in (paths, labels, pairs, collection) if what]
+    if len(given) != 1:
+        raise typer.BadParameter(
+            "give folders, --labels, --pairs or --collection: one of them", param_hint="PATH..."
+        )
+    recipe = options.recipe(
+        None, size=size, fit=fit, pooling=pooling, centering=centering, sigma=sigma, gem_p=gem_p
+    )
+    _check_plot(plot)
+    schedule = Schedule(
+        epochs,
+        batch_size,
+        learning_rate,
+        seed=seed,
+        device=device,
+        precision=precision,  # type: ignore[arg-type]  # the library checks it
+    )
+    with options.open_database(db) as database, quiet_libraries(), _saying_how_to_go_on():
+        labelled: Callable[[int, Say], list[Sample]]
+        if labels:
+            labelled = partial(samples.by_column, labels, column)
+        elif pairs:
+            labelled = partial(samples.by_pairs, pairs)
+        elif collection:
+            labelled = partial(samples.by_metadata, database, collection, column)
+        else:
+            labelled = partial(samples.by_folder, paths or [])
+        trained = run(
+            database,
+            labelled,
+            out,
+            Wanted(extractor, weights, recipe),
+            schedule,
+            loss=loss,
+            grouping=Grouping(per_class, hard_negatives),
+            held_out=held_out,
+            say=talk,
+        )
+        _tell(trained, plot, json)
+
+
+def _check_plot(plot: Path | None) -> None:
+    if plot:
+        from spocdb.evaluation.plots import check_name
+
+        check_name(plot)  # before hours of work, not after them
+
+
+def _tell(trained: "Trained", plot: Path | None, json: bool) -> None:
+    before, after = trained.history[0].mAP, trained.history[-1].mAP
+    talk(f"wrote {trained.weights}; held-out mAP {before:.4f} before, {after:.4f} after")
+    if json:
+        print_json({"extractor": trained.extractor, **trained.parentage})
+    else:
+        print(trained.extractor)
+    if plot:
+        from spocdb.training.plots import draw
+
+        draw(trained.history, trained.extractor, plot, trained.parentage.get("teachers_mAP"))
+        talk(f"drew {plot}")
+
+
+@contextmanager
+def _saying_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        talk("interrupted; the same command goes on after the last whole epoch")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _teacher(text: str) -> "Wanted":
+    from spocdb.features.selection import Wanted
+
+    name, *pairs = text.split(",")
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        try:
+            if not separator:
+                raise ValueError
+            given[key] = TEACHER_OPTIONS[key](value)
+        except (KeyError, ValueError):
+            known = ", ".join(TEACHER_OPTIONS)
+            raise typer.BadParameter(
+                f"{pair!r} is not KEY=VALUE with one of {known}", param_hint="--teacher"
+            ) from None
+    weights = given.pop("weights", None)
+    return Wanted(name, weights, given)

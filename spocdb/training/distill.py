@@ -1,0 +1,101 @@
+"""The use case behind `spocdb train distill`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spocdb.api import Database
+from spocdb.db import engine
+from spocdb.features.network import Network
+from spocdb.features.recipes import channels, make_recipe
+from spocdb.features.selection import Wanted
+from spocdb.features.weights import sha256_of
+from spocdb.progress import Say, silent
+from spocdb.training import loop, outcome, samples, start
+from spocdb.training.distillation import Distillation
+from spocdb.training.loop import Schedule
+from spocdb.training.outcome import Job, Trained
+from spocdb.training.teaching import Teacher, Teachers
+from spocdb.training.views import Augmentation
+
+DEFAULT_SCHEDULE = Schedule(epochs=20, batch_size=32, learning_rate=1e-3)
+DEFAULT_AUGMENTATION = Augmentation()
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """What learns: a preset with a recipe's options on top, and the weights it begins with.
+
+    `start` is a weights file, "random", or None for the preset's own.
+    """
+
+    preset: str = "mini"
+    start: str | Path | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+
+@engine.wrapped()
+def distill(
+    db: Database,
+    paths: Sequence[Path],
+    out: Path,
+    teachers: Sequence[Wanted],
+    student: Student = Student(),
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    *,
+    augmentation: Augmentation = DEFAULT_AUGMENTATION,
+    n_views: int = 4,
+    held_out: float = 0.1,
+    say: Say = silent,
+) -> Trained:
+    """Let a student learn its teachers' descriptors on the images under `paths`, without labels.
+
+    The result is a weights file `out` and an extractor of the database. What is held out is neither
+    trained on nor used to fit the teachers' PCA. Repeated after an interruption, it goes on.
+
+    Raises ConfigError, WeightsNotFound and NotEnoughSamples.
+    """
+    outcome.check_out(out)
+    schedule.check()
+    recipe = make_recipe(student.preset, "", **student.recipe)
+    start.check_trainable(recipe)
+    taught_by = [db.recipe(t.name, t.weights, **t.options) for t in teachers]
+    extractors = [db.session.extractor(r, schedule.device, schedule.precision) for r in taught_by]
+    begin_with = start.find(student.preset, student.start, db.settings.cache_dir)
+    network = Network(recipe, start.build(recipe, begin_with, schedule.seed))
+    found = samples.find(paths, db.settings.max_pixels, say)
+    split = samples.split(found, held_out, schedule.seed)
+    say(f"{len(split.train)} images to train on, {len(split.held_out)} held out")
+    job = Job(
+        out,
+        {
+            "by": "distill",
+            "teachers": [asdict(recipe) for recipe in taught_by],
+            "start": None if begin_with is None else sha256_of(begin_with),
+            "recipe": asdict(recipe),
+            "data": split.about(),
+            "settings": {
+                **asdict(schedule),
+                "n_views": n_views,
+                "held_out": held_out,
+                "augmentation": asdict(augmentation),
+            },
+        },
+    )
+    job.check()
+    shape = len(split.train), n_views
+    task = Distillation(
+        recipe,
+        Teachers([Teacher(e, job.targets(i), *shape) for i, e in enumerate(extractors)]),
+        split,
+        augmentation,
+        n_views=n_views,
+        batch_size=schedule.batch_size,
+        seed=schedule.seed,
+        max_pixels=db.settings.max_pixels,
+    )
+    ceiling = task.prepare(channels(recipe), say)
+    say(f"the teachers' own held-out mAP is {ceiling:.4f}")
+    history = loop.train(network, task, schedule, job.checkpoint, job.fingerprint, say)
+    return outcome.keep(db, network, job, history, teachers_mAP=ceiling)

@@ -1,0 +1,154 @@
+"""Distillation: a small network learns a large one's descriptors, on images without labels.
+
+It learns the teacher's whitened descriptor of the same view: after whitening every dimension counts
+alike, as it does in a search. The loss is the cosine distance, which is the regression of Budnik &
+Avrithis, "Asymmetric metric learning for knowledge transfer" (CVPR 2021).
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spocdb.features.network import Network
+from spocdb.images.decode import fitted
+from spocdb.progress import Say
+from spocdb.records import Float32Array, Recipe, UInt8Array
+from spocdb.training.feeding import feed, in_groups, paced
+from spocdb.training.samples import Sample, Split
+from spocdb.training.teaching import MOST_FOR_PCA, Teachers, Where
+from spocdb.training.validation import mean_average_precision
+from spocdb.training.views import Augmentation, framed, lit, open_image
+
+# The views that held-out images are found again by: parts that may have little in common.
+HARD = Augmentation(area=0.15, colour=0.3, blur=0.3)
+N_HELD_OUT_VIEWS = 2
+# Of the passes that only look.
+LOOK_BATCH = 16
+
+Describe = Callable[[Sequence[UInt8Array]], Float32Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One view of an image: as the student sees it, and as each teacher that does not know it."""
+
+    where: Where
+    student: UInt8Array
+    taught: Sequence[UInt8Array | None]
+
+
+class Distillation:
+    """The task: the student's descriptor of a view shall be what its teachers make of it.
+
+    Each image has `n_views` fixed frames; epoch e takes frame e mod `n_views`, so that a teacher
+    sees each frame once. Only the light changes afterwards, which no teacher is asked about.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        teachers: Teachers,
+        split: Split,
+        augmentation: Augmentation,
+        *,
+        n_views: int,
+        batch_size: int,
+        seed: int,
+        max_pixels: int,
+    ) -> None:
+        self._recipe, self._teachers, self._split = recipe, teachers, split
+        self._augmentation, self._n_views = augmentation, n_views
+        self._batch_size, self._seed, self._max_pixels = batch_size, seed, max_pixels
+
+    def prepare(self, dim: int, say: Say) -> float:
+        """Let the teachers see the first frames and fit the targets; return their own mAP.
+
+        That is by the measure of `validate`: what a student can hope for. Raises ConfigError if the
+        teachers are too small, NotEnoughSamples if the images are too few.
+        """
+        self._teachers.check(len(self._split.train), dim)
+        where = [(i, 0) for i in range(len(self._split.train))][:MOST_FOR_PCA]
+        unseen = [image for image, view in where if not self._teachers.know((image, view))]
+        names = ", ".join(teacher.recipe.name for teacher in self._teachers.each)
+        say(f"the teachers ({names}) look at {len(unseen)} images")
+        tell, n_seen = paced(say), 0
+        for lessons in feed(in_groups(unseen, LOOK_BATCH), lambda i: self._lesson(i, 0, 0)):
+            self._see(lessons)
+            n_seen += len(lessons)
+            tell(f"the teachers: {n_seen} of {len(unseen)} images")
+        self._teachers.fit(where, dim, say)
+        seen = [self._held_out_views(t.recipe, t.extractor.extract) for t in self._teachers.each]
+        targets = self._teachers.target([descriptors for descriptors, _ in seen])
+        return mean_average_precision(targets, seen[0][1])
+
+    @property
+    def n_batches(self) -> int:
+        """Return the number of an epoch's batches."""
+        return -(-len(self._split.train) // self._batch_size)
+
+    def begin(self, network: Network, epoch: int) -> None:
+        """Do nothing: every epoch is like the others."""
+
+    def batches(self, epoch: int) -> Iterator[list[Lesson]]:
+        """Yield an epoch's batches, every image once."""
+        order = list(range(len(self._split.train)))
+        random.Random(f"{self._seed} order {epoch}").shuffle(order)
+        view = (epoch - 1) % self._n_views
+        return feed(in_groups(order, self._batch_size), lambda i: self._lesson(i, view, epoch))
+
+    def loss(self, network: Network, batch: list[Lesson], dtype: torch.dtype) -> Tensor:
+        """Return the mean cosine distance of the student's descriptors to the targets."""
+        self._see(batch)
+        targets = torch.from_numpy(self._teachers.targets([lesson.where for lesson in batch]))
+        pixels = torch.from_numpy(np.stack([lesson.student for lesson in batch]))
+        descriptors: Tensor = network(pixels, dtype)
+        return 1 - (descriptors * targets.to(descriptors.device)).sum(dim=1).mean()
+
+    def validate(self, network: Network, dtype: torch.dtype) -> float:
+        """Return the mAP of finding a held-out image by another, hard view of it."""
+
+        def describe(pixels: Sequence[UInt8Array]) -> Float32Array:
+            descriptors: Tensor = network(torch.from_numpy(np.stack(pixels)), dtype)
+            return descriptors.cpu().numpy()
+
+        return mean_average_precision(*self._held_out_views(self._recipe, describe))
+
+    def _held_out_views(self, recipe: Recipe, describe: Describe) -> tuple[Float32Array, list[str]]:
+        """Return the descriptors of hard views of the held-out images, and which image each is."""
+
+        def make(item: tuple[Sample, int]) -> tuple[UInt8Array, str]:
+            sample, view = item
+            rng = random.Random(f"{self._seed} {sample.sha256} held out {view}")
+            seen = framed(open_image(sample.path, self._max_pixels), HARD, rng)
+            return lit(fitted(seen, recipe.size, recipe.fit), HARD, rng), sample.sha256
+
+        items = [(s, view) for s in self._split.held_out for view in range(N_HELD_OUT_VIEWS)]
+        descriptors, labels = [], []
+        for made in feed(in_groups(items, LOOK_BATCH), make):
+            descriptors.append(describe([pixels for pixels, _ in made]))
+            labels += [label for _, label in made]
+        return np.concatenate(descriptors), labels
+
+    def _lesson(self, image: int, view: int, epoch: int) -> Lesson:
+        sample, where = self._split.train[image], (image, view)
+        frame = random.Random(f"{self._seed} {sample.sha256} frame {view}")
+        seen = framed(open_image(sample.path, self._max_pixels), self._augmentation, frame)
+        light = random.Random(f"{self._seed} {sample.sha256} light {epoch}")
+        return Lesson(
+            where,
+            lit(fitted(seen, self._recipe.size, self._recipe.fit), self._augmentation, light),
+            [
+                None if t.knows(where) else fitted(seen, t.recipe.size, t.recipe.fit)
+                for t in self._teachers.each
+            ],
+        )
+
+    def _see(self, lessons: Sequence[Lesson]) -> None:
+        for number, teacher in enumerate(self._teachers.each):
+            asked = [(x.taught[number], x.where) for x in lessons]
+            fresh = [(pixels, where) for pixels, where in asked if pixels is not None]
+            teacher.see([pixels for pixels, _ in fresh], [where for _, where in fresh])

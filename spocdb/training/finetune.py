@@ -1,0 +1,89 @@
+"""The use case behind `spocdb train finetune`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from spocdb.api import Database
+from spocdb.db import engine
+from spocdb.features.network import Network
+from spocdb.features.selection import Wanted
+from spocdb.features.weights import locate
+from spocdb.progress import Say, silent
+from spocdb.training import loop, outcome, samples, start
+from spocdb.training.loop import Schedule
+from spocdb.training.metric_learning import Grouping, MetricLearning, find_objective
+from spocdb.training.outcome import Job, Trained
+from spocdb.training.samples import Sample
+from spocdb.training.views import Augmentation
+
+DEFAULT_SCHEDULE = Schedule(epochs=10, batch_size=64, learning_rate=1e-4)
+DEFAULT_AUGMENTATION = Augmentation(area=0.4, perspective=0.3)
+DEFAULT_GROUPING = Grouping()
+DEFAULT_LOSS = "multi-similarity"
+
+
+@engine.wrapped()
+def finetune(
+    db: Database,
+    labelled: Callable[[int, Say], Sequence[Sample]],
+    out: Path,
+    parent: Wanted,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    *,
+    loss: str = DEFAULT_LOSS,
+    grouping: Grouping = DEFAULT_GROUPING,
+    augmentation: Augmentation = DEFAULT_AUGMENTATION,
+    held_out: float = 0.2,
+    say: Say = silent,
+) -> Trained:
+    """Adapt an extractor's network to a domain by images with labels.
+
+    `labelled` reads those with a limit of pixels, such as `partial(samples.by_folder, [folder])`.
+    Whole classes are held out. The result is a weights file `out` and an extractor of the database,
+    the parent's recipe with these weights. Repeated after an interruption, it goes on.
+
+    Raises ConfigError and WeightsNotFound.
+    """
+    outcome.check_out(out)
+    schedule.check()
+    grouping.check(schedule.batch_size)
+    objective = find_objective(loss)
+    parent_recipe = db.recipe(parent.name, parent.weights, **parent.options)
+    start.check_trainable(parent_recipe)
+    recipe = replace(parent_recipe, weights="")
+    weights = locate(parent_recipe, db.settings.cache_dir)
+    network = Network(recipe, start.build(recipe, weights, schedule.seed))
+    split = samples.split(labelled(db.settings.max_pixels, say), held_out, schedule.seed)
+    say(
+        f"{len(split.train)} images of {split.n_classes(split.train)} classes to train on, "
+        f"{len(split.held_out)} of {split.n_classes(split.held_out)} other classes held out"
+    )
+    job = Job(
+        out,
+        {
+            "by": "finetune",
+            "parent": asdict(parent_recipe),
+            "data": split.about(),
+            "settings": {
+                **asdict(schedule),
+                **asdict(grouping),
+                "loss": loss,
+                "held_out": held_out,
+                "augmentation": asdict(augmentation),
+            },
+        },
+    )
+    task = MetricLearning(
+        db,
+        job.name,
+        recipe,
+        split,
+        augmentation,
+        objective,
+        grouping,
+        batch_size=schedule.batch_size,
+        seed=schedule.seed,
+    )
+    history = loop.train(network, task, schedule, job.checkpoint, job.fingerprint, say)
+    return outcome.keep(db, network, job, history)

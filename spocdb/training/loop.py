@@ -1,0 +1,198 @@
+"""The loop of a training: the same for every task, and the only place that times.
+
+    begin an epoch -> batches -> loss -> step ... -> validate -> checkpoint -> next epoch
+
+All randomness comes from the seed, the epoch and the image, so that a run which was interrupted
+and goes on from its checkpoint ends with the same weights as one that was not.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from spocdb.errors import ConfigError
+from spocdb.features.extractor import (
+    DTYPES,
+    Precision,
+    check_precision,
+    fastest_dtype,
+    find_device,
+    is_out_of_memory,
+)
+from spocdb.features.network import Network
+from spocdb.progress import Say
+from spocdb.training import checkpoints
+from spocdb.training.checkpoints import Epoch, Run
+from spocdb.training.feeding import paced
+
+Batch = TypeVar("Batch")
+
+# Steps over which the learning rate grows to its full size.
+WARM_UP = 100
+MOST_GRADIENT = 1.0
+LARGEST_SEED = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a training runs.
+
+    `learning_rate` is the largest: reached after warming up, it falls to zero along half a cosine.
+    `weight_decay` is AdamW's (Loshchilov & Hutter 2019).
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.02
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if not (0 < getattr(self, name) < math.inf):
+                option = name.replace("_", "-")
+                raise ConfigError(f"--{option} must be positive, not {getattr(self, name)}")
+        if not 0 <= self.seed < LARGEST_SEED:
+            raise ConfigError(f"--seed must be 0 to {LARGEST_SEED - 1}, not {self.seed}")
+        check_precision(self.precision)
+        find_device(self.device)
+
+
+class Task(Protocol[Batch]):
+    """What is learned: batches, their loss, and how well it generalises."""
+
+    def begin(self, network: Network, epoch: int) -> None:
+        """Get ready for an epoch, the first being 1."""
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch; as many as `n_batches` says."""
+
+    @property
+    def n_batches(self) -> int:
+        """Return the number of an epoch's batches."""
+
+    def loss(self, network: Network, batch: Batch, dtype: torch.dtype) -> Tensor:
+        """Return the loss of a batch."""
+
+    def validate(self, network: Network, dtype: torch.dtype) -> float:
+        """Return the mAP of the held-out images."""
+
+
+def train(
+    network: Network,
+    task: Task[Any],
+    schedule: Schedule,
+    checkpoint: Path,
+    fingerprint: str,
+    say: Say,
+) -> list[Epoch]:
+    """Train a network in place; go on from the checkpoint if there is one of this fingerprint.
+
+    Raises ConfigError for a checkpoint of another run, and for a loss that is no number.
+    """
+    schedule.check()
+    device = find_device(schedule.device)
+    dtype = DTYPES.get(schedule.precision) or fastest_dtype(device)
+    network.to(device)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
+    run = Run(network, optimiser)
+    with _deterministic(), _enough_memory(device):
+        if checkpoints.load(checkpoint, fingerprint, run):
+            say(f"going on after epoch {run.history[-1].number}, from {checkpoint}")
+        else:
+            run.history.append(_validated(run, task, 0, None, time.monotonic(), dtype, say))
+            checkpoints.save(checkpoint, fingerprint, run)
+        for number in range(run.history[-1].number + 1, schedule.epochs + 1):
+            began = time.monotonic()
+            loss = _epoch(run, task, schedule, number, dtype, say)
+            run.history.append(_validated(run, task, number, loss, began, dtype, say))
+            checkpoints.save(checkpoint, fingerprint, run)
+    return run.history
+
+
+def _epoch(
+    run: Run, task: Task[Any], schedule: Schedule, number: int, dtype: torch.dtype, say: Say
+) -> float:
+    task.begin(run.network, number)
+    total, tell = 0.0, paced(say)
+    n_before, n_all = (number - 1) * task.n_batches, schedule.epochs * task.n_batches
+    n_done = 0
+    for batch in task.batches(number):
+        for group in run.optimiser.param_groups:
+            group["lr"] = schedule.learning_rate * rate(n_before + n_done, n_all)
+        total += _step(run, task, batch, dtype)
+        n_done += 1
+        tell(f"epoch {number}: {n_done} of {task.n_batches} batches, loss {total / n_done:.4f}")
+    return total / max(n_done, 1)
+
+
+def _step(run: Run, task: Task[Any], batch: Any, dtype: torch.dtype) -> float:
+    run.optimiser.zero_grad()
+    loss = task.loss(run.network, batch, dtype)
+    loss.backward()  # type: ignore[no-untyped-call]
+    length = nn.utils.clip_grad_norm_(run.network.parameters(), MOST_GRADIENT)
+    if not math.isfinite(loss.item() + length.item()):
+        raise ConfigError(
+            "the loss or its gradient is no number any more: try a lower --learning-rate, with "
+            "another --out to begin anew"
+        )
+    run.optimiser.step()
+    return loss.item()
+
+
+def rate(step: int, n_steps: int) -> float:
+    """Return the part of the learning rate: up in a line, down along half a cosine."""
+    warm = min(1.0, (step + 1) / min(WARM_UP, max(1, n_steps // 4)))
+    return warm * (1 + math.cos(math.pi * step / n_steps)) / 2
+
+
+def _validated(
+    run: Run,
+    task: Task[Any],
+    number: int,
+    loss: float | None,
+    began: float,
+    dtype: torch.dtype,
+    say: Say,
+) -> Epoch:
+    with torch.inference_mode():
+        quality = task.validate(run.network, dtype)
+    epoch = Epoch(number, loss, quality, time.monotonic() - began)
+    told = "before" if loss is None else f"epoch {number}: loss {loss:.4f}"
+    say(f"{told}, held-out mAP {quality:.4f}, {epoch.seconds:.0f} s")
+    return epoch
+
+
+@contextmanager
+def _enough_memory(device: torch.device) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ConfigError(
+            f"{device} has not enough memory: a smaller --batch-size or --size, or another --device"
+        ) from error
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Let CUDA choose kernels that give the same numbers every time; give back what was set."""
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before

@@ -1,0 +1,201 @@
+"""Metric learning: images of one class shall be near to each other, and far from all others.
+
+Losses and miners are pytorch-metric-learning's. Hard negatives come from the database: at the start
+of an epoch the current descriptors go into a working collection, whose index returns for each
+image the nearest ones of other classes.
+"""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spocdb.api import Database
+from spocdb.db import working
+from spocdb.errors import ConfigError
+from spocdb.features.network import Network
+from spocdb.features.projection import project, raw_projection
+from spocdb.features.recipes import channels
+from spocdb.images.decode import fitted
+from spocdb.records import Float32Array, Recipe, UInt8Array
+from spocdb.training.feeding import feed, in_groups
+from spocdb.training.samples import Sample, Split
+from spocdb.training.validation import mean_average_precision
+from spocdb.training.views import Augmentation, framed, lit, open_image
+
+# A loss of descriptors, labels and what the miner found in them; and the miner.
+Objective = tuple[Callable[..., Tensor], Callable[..., Any]]
+
+LOSSES = ("contrastive", "triplet", "multi-similarity")
+# Of the passes that only look.
+LOOK_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How a batch is put together: `per_class` images of a class, and `hard_negatives` of them."""
+
+    per_class: int = 4
+    hard_negatives: int = 4
+
+    @property
+    def size(self) -> int:
+        """Return how many images belong together: a class's, and their hard negatives."""
+        return self.per_class + self.hard_negatives
+
+    def check(self, batch_size: int) -> None:
+        """Raise ConfigError if a batch would hold one class alone: nothing to keep apart."""
+        least = self.size if self.hard_negatives else 2 * self.per_class
+        if batch_size < least:
+            raise ConfigError(
+                f"--batch-size must be at least {least}: --per-class {self.per_class} images of a "
+                "class, and others"
+            )
+
+
+class MetricLearning:
+    """The task: descriptors tell the classes apart, also those that were never seen."""
+
+    def __init__(
+        self,
+        db: Database,
+        name: str,
+        recipe: Recipe,
+        split: Split,
+        augmentation: Augmentation,
+        objective: Objective,
+        grouping: Grouping,
+        *,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._db, self._name, self._recipe, self._split = db, name, recipe, split
+        self._augmentation, self._grouping, self._seed = augmentation, grouping, seed
+        self._tuples_a_batch = batch_size // grouping.size
+        self._loss, self._miner = objective
+        names = sorted({s.label for s in split.train})
+        self._numbers = {label: number for number, label in enumerate(names)}
+        self._classes: dict[str, list[int]] = defaultdict(list)
+        for index, sample in enumerate(split.train):
+            self._classes[sample.label].append(index)
+        self._hard: dict[int, list[int]] = {}
+
+    @property
+    def n_batches(self) -> int:
+        """Return the number of an epoch's batches."""
+        n_tuples = sum(-(-len(c) // self._grouping.per_class) for c in self._classes.values())
+        return -(-n_tuples // self._tuples_a_batch)
+
+    def begin(self, network: Network, epoch: int) -> None:
+        """Let the database find the hard negatives of the network as it is now."""
+        if not self._grouping.hard_negatives:
+            return
+        with torch.inference_mode():
+            descriptors = self._described(network, self._split.train, torch.float32)
+        labels = [sample.label for sample in self._split.train]
+        dim = channels(self._recipe)
+        whole = raw_projection(dim)
+        connection = self._db.connection
+        with working.opened(connection, self._name, self._recipe, dim) as collection:
+            working.fill(
+                connection, collection, descriptors, labels, lambda _, raw: project(raw, whole)
+            )
+            self._hard = working.hard_negatives(
+                connection,
+                collection,
+                self._grouping.hard_negatives,
+                max(Counter(labels).values()),
+            )
+
+    def batches(self, epoch: int) -> Iterator[list[tuple[UInt8Array, int]]]:
+        """Yield an epoch's batches: every image once, among its class and its hard negatives."""
+        rng = random.Random(f"{self._seed} order {epoch}")
+        tuples = list(self._tuples(rng))
+        rng.shuffle(tuples)
+        batches = in_groups(tuples, self._tuples_a_batch)
+        # By its place an image that is there twice is seen in two ways.
+        numbered = [list(enumerate(chain.from_iterable(batch))) for batch in batches]
+        return feed(numbered, partial(self._seen, epoch))
+
+    def loss(
+        self, network: Network, batch: list[tuple[UInt8Array, int]], dtype: torch.dtype
+    ) -> Tensor:
+        """Return the loss of the pairs or triplets that the miner finds in a batch."""
+        descriptors: Tensor = network(_stacked([pixels for pixels, _ in batch]), dtype)
+        labels = torch.tensor([number for _, number in batch], device=descriptors.device)
+        loss: Tensor = self._loss(descriptors, labels, self._miner(descriptors, labels))
+        return loss
+
+    def validate(self, network: Network, dtype: torch.dtype) -> float:
+        """Return the mAP of finding a held-out class's images by each of them."""
+        descriptors = self._described(network, self._split.held_out, dtype)
+        return mean_average_precision(descriptors, [s.label for s in self._split.held_out])
+
+    def _tuples(self, rng: random.Random) -> Iterator[list[int]]:
+        n = self._grouping.per_class
+        for members in self._classes.values():
+            order = rng.sample(members, len(members))
+            for group in in_groups(order, n):
+                others = [m for m in order if m not in group]
+                # The last group may be small; a class smaller than it repeats nobody.
+                full = [*group, *others[: n - len(group)]]
+                yield [*full, *self._hardest(full)]
+
+    def _hardest(self, members: Sequence[int]) -> list[int]:
+        """Return hard negatives of the members in turn, each once."""
+        n = self._grouping.hard_negatives
+        ranked = [self._hard.get(m, []) for m in members]
+        in_turn = [r[i] for i in range(n) for r in ranked if i < len(r)]
+        return list(dict.fromkeys(in_turn))[:n]
+
+    def _seen(self, epoch: int, item: tuple[int, int]) -> tuple[UInt8Array, int]:
+        place, index = item
+        sample = self._split.train[index]
+        rng = random.Random(f"{self._seed} {sample.sha256} view {epoch} {place}")
+        image = open_image(sample.path, self._db.settings.max_pixels)
+        view = framed(image, self._augmentation, rng)
+        pixels = fitted(view, self._recipe.size, self._recipe.fit)
+        return lit(pixels, self._augmentation, rng), self._numbers[sample.label]
+
+    def _described(
+        self, network: Network, samples: Sequence[Sample], dtype: torch.dtype
+    ) -> Float32Array:
+        """Return the descriptors (n, C) of whole images."""
+
+        def make(sample: Sample) -> UInt8Array:
+            image = open_image(sample.path, self._db.settings.max_pixels)
+            return fitted(image, self._recipe.size, self._recipe.fit)
+
+        groups = feed(in_groups(samples, LOOK_BATCH), make)
+        return np.concatenate([network(_stacked(g), dtype).cpu().numpy() for g in groups])
+
+
+def find_objective(name: str) -> Objective:
+    """Return a loss and the miner that goes with it, with their authors' settings.
+
+    Raises ConfigError for an unknown name, or if pytorch-metric-learning is not installed.
+    """
+    if name not in LOSSES:
+        raise ConfigError(f"unknown loss {name!r}: one of {', '.join(LOSSES)}")
+    try:
+        from pytorch_metric_learning import losses, miners
+    except ImportError as error:
+        raise ConfigError(
+            "finetuning needs pytorch-metric-learning: pip install 'spocdb[train]'"
+        ) from error
+    if name == "contrastive":
+        return losses.ContrastiveLoss(neg_margin=0.7), miners.PairMarginMiner(0.0, 0.7)
+    if name == "triplet":
+        return losses.TripletMarginLoss(margin=0.1), miners.TripletMarginMiner(0.1, "semihard")
+    return losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner()
+
+
+def _stacked(pixels: Sequence[UInt8Array]) -> Tensor:
+    return torch.from_numpy(np.stack(pixels))

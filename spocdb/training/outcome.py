@@ -1,0 +1,138 @@
+"""What a training leaves: a weights file, an extractor that the database knows, its parentage.
+
+The weights file says in its own header what it was made from, so that it can go to another machine
+or another database alone.
+"""
+
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor, nn
+
+import spocdb
+from spocdb.api import Database
+from spocdb.db import collections
+from spocdb.errors import ConfigError
+from spocdb.features.network import Network
+from spocdb.features.recipes import channels
+from spocdb.features.weights import remember
+from spocdb.records import Recipe
+from spocdb.training import checkpoints
+from spocdb.training.checkpoints import Epoch
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A training's result: `extractor` is the name to ingest by, `parentage` all that made it."""
+
+    extractor: str
+    weights: Path
+    history: tuple[Epoch, ...]
+    parentage: Mapping[str, Any]
+
+
+def check_out(out: Path) -> None:
+    """Raise ConfigError if no weights can be written to `out`: before the work, not after it."""
+    folder = out.absolute().parent
+    if out.suffix != SUFFIX:
+        raise ConfigError(f"the weights go to a {SUFFIX} file, not to {out.name}")
+    if not os.path.isdir(folder):
+        raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"cannot write {out}: the folder {out.parent} may not be written to")
+    if os.path.lexists(out):
+        # An extractor may live by it.
+        raise ConfigError(f"{out} is there already: give another --out, or move it away")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training, known by all that decides its result, and where its files lie."""
+
+    out: Path
+    about: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the sha256 (hex) of what decides the training: a checkpoint belongs to one."""
+        return hashlib.sha256(json.dumps(self.about, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """Return a short name, for what the training needs for a while."""
+        return self.fingerprint[:12]
+
+    @property
+    def checkpoint(self) -> Path:
+        """Return where the checkpoint lies until the training is done."""
+        return self.out.with_name(f"{self.out.name}.checkpoint")
+
+    def targets(self, number: int) -> Path:
+        """Return where a teacher's descriptors lie until the training is done."""
+        return self.out.with_name(f"{self.out.name}.{self.name}.targets-{number}")
+
+    def check(self) -> None:
+        """Raise ConfigError if the checkpoint that is there belongs to another training."""
+        checkpoints.read(self.checkpoint, self.fingerprint)
+
+    def clear(self) -> None:
+        """Delete what the training needed for a while, of this run and of earlier attempts."""
+        targets = self.out.parent.glob(f"{glob.escape(self.out.name)}.*.targets-*")
+        for left in (self.checkpoint, *targets):
+            left.unlink(missing_ok=True)
+
+
+def keep(
+    db: Database, network: Network, job: Job, history: Sequence[Epoch], **more: Any
+) -> Trained:
+    """Write the weights and tell the database; nothing else is needed any more.
+
+    `more` goes into the parentage.
+    """
+    parentage = {
+        **job.about,
+        **more,
+        "version": spocdb.__version__,
+        # Without the seconds: the same training gives the same file.
+        "history": [{"epoch": e.number, "loss": e.loss, "mAP": e.mAP} for e in history],
+    }
+    _write(network, job.out, parentage)
+    recipe: Recipe = replace(network.recipe, weights=remember(job.out, db.settings.cache_dir))
+    # Proof that it can be loaded, before the checkpoint goes.
+    db.session.extractor(recipe, "cpu", "float32")
+    collections.add_extractor(db.connection, recipe, channels(recipe), parentage)
+    job.clear()
+    return Trained(recipe.name, job.out, tuple(history), parentage)
+
+
+def _write(network: Network, out: Path, parentage: Mapping[str, Any]) -> None:
+    state = {
+        name: t.detach().cpu().contiguous() for name, t in network.trunk.layers.state_dict().items()
+    }
+    # One entry: safetensors writes several in any order, and equal trainings give equal files.
+    header = {"spocdb": json.dumps(parentage, sort_keys=True)}
+    fresh = out.with_name(f"{out.name}.new")
+    try:
+        # Not save_file, which makes a file for its owner alone.
+        fresh.write_bytes(safetensors.torch.save(_halved(network, state), header))
+        fresh.replace(out)
+    except OSError as error:
+        raise ConfigError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def _halved(network: Network, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights in half precision where that can hold them."""
+    # Batch norm's variances may be smaller than it knows.
+    if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        return state
+    halved = {name: tensor.half() for name, tensor in state.items()}
+    return halved if all(t.isfinite().all() for t in halved.values()) else state

@@ -1,0 +1,202 @@
+"""What is trained on, and what is held out: images known by their content, with or without labels.
+
+The held-out part depends on the content and the seed alone, and a copy of a held-out image under
+another name is not trained on either.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spocdb.api import Database
+from spocdb.db import collections, images
+from spocdb.errors import ConfigError, ImageError
+from spocdb.evaluation import pairs
+from spocdb.images.decode import upright
+from spocdb.images.metadata import read_metadata
+from spocdb.images.sources import on_disk, read, walk
+from spocdb.progress import Say
+from spocdb.records import SourceFile
+from spocdb.training.feeding import feed, in_groups
+
+# A file with more is no photograph; the limit of pixels comes when it is decoded.
+MOST_BYTES = 1 << 30
+LOOK_BATCH = 64
+# Fewer classes or images say nothing about those that were never seen.
+FEWEST_HELD_OUT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image: its file, the sha256 (hex) of its bytes, and its label ("" without one)."""
+
+    path: Path
+    sha256: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What is trained on and what is held out."""
+
+    train: Sequence[Sample]
+    held_out: Sequence[Sample]
+
+    @staticmethod
+    def n_classes(samples: Sequence[Sample]) -> int:
+        """Count the labels there are."""
+        return len({sample.label for sample in samples} - {""})
+
+    def about(self) -> dict[str, object]:
+        """Return what a trained network's parentage says of its data."""
+        return {
+            "n_train": len(self.train),
+            "n_held_out": len(self.held_out),
+            "train_sha256": _digest(self.train),
+            "held_out_sha256": _digest(self.held_out),
+            "n_train_classes": self.n_classes(self.train),
+            "n_held_out_classes": self.n_classes(self.held_out),
+        }
+
+
+def find(paths: Sequence[Path], max_pixels: int, say: Say) -> list[Sample]:
+    """Return the images under `paths`, each content once, without labels. Raises ConfigError."""
+    files = {file.path: "" for file in walk(paths, recursive=True)}
+    found = _read(files, max_pixels, say)
+    if not found:
+        raise ConfigError(f"there are no images under {', '.join(map(str, paths))}")
+    return found
+
+
+def by_folder(paths: Sequence[Path], max_pixels: int, say: Say) -> list[Sample]:
+    """Return the images under `paths`, labelled by the name of the folder that each lies in."""
+    files = {file.path: Path(file.path).parent.name for file in walk(paths, recursive=True)}
+    return _labelled(_read(files, max_pixels, say), "the folders", say)
+
+
+def by_column(file: Path, column: str, max_pixels: int, say: Say) -> list[Sample]:
+    """Return the images that a CSV or JSON-lines file names in `path`, labelled by a column.
+
+    Rows without that column are left out. Raises ConfigError.
+    """
+    said = ((path, row.get(column)) for path, row in read_metadata(file))
+    files = {path: str(label) for path, label in said if label not in (None, "")}
+    return _labelled(_read(files, max_pixels, say), f"the column {column!r} of {file}", say)
+
+
+def by_metadata(
+    db: Database, collection: str | None, key: str, max_pixels: int, say: Say
+) -> list[Sample]:
+    """Return a collection's images, labelled by a key of their metadata."""
+    target = collections.get(db.connection, collection)
+    labels = images.labels(db.connection, target, key)
+    files = {on_disk(path): label for path, label in labels.items()}
+    found = _read(files, max_pixels, say)
+    return _labelled(found, f"the metadata {key!r} of {target.name}", say)
+
+
+def by_pairs(file: Path, max_pixels: int, say: Say) -> list[Sample]:
+    """Return the images of a CSV file with the columns `query` and `match`.
+
+    What hangs together by pairs is one class, named by the least sha256 in it: wherever they lie.
+    """
+    group: dict[str, str] = {}
+    for query in pairs.read(file).variants[""]:
+        for match in query.relevant:
+            group[_root(group, query.name)] = _root(group, match)
+    found = _read({path: _root(group, path) for path in group}, max_pixels, say)
+    names: dict[str, str] = {}
+    for sample in found:
+        names[sample.label] = min(sample.sha256, names.get(sample.label, sample.sha256))
+    renamed = [replace(sample, label=names[sample.label]) for sample in found]
+    return _labelled(renamed, f"the pairs of {file}", say)
+
+
+def split(samples: Sequence[Sample], part: float, seed: int) -> Split:
+    """Hold out a part of the classes, or of the images where there are no classes.
+
+    Raises ConfigError if either side is too small.
+    """
+    if not 0 < part < 1:
+        raise ConfigError(f"--held-out must be between 0 and 1, not {part:g}")
+    keys = sorted({_key(s) for s in samples}, key=lambda key: _rank(key, seed))
+    held = set(keys[: max(FEWEST_HELD_OUT, round(part * len(keys)))])
+    held_out = [s for s in samples if _key(s) in held]
+    hashes = {s.sha256 for s in held_out}
+    train = [s for s in samples if _key(s) not in held and s.sha256 not in hashes]
+    # So that the first ones are any ones.
+    train.sort(key=lambda s: _rank(s.sha256, seed))
+    if len({_key(s) for s in train}) < FEWEST_HELD_OUT:
+        what = "classes" if samples and samples[0].label else "images"
+        raise ConfigError(f"too few {what} to hold some out and train on others: {len(keys)}")
+    return Split(train, held_out)
+
+
+def _labelled(samples: Sequence[Sample], what: str, say: Say) -> list[Sample]:
+    labels: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        labels[sample.sha256].add(sample.label)
+    clear = [s for s in samples if len(labels[s.sha256]) == 1]
+    if len(clear) < len(samples):
+        say(f"{len(samples) - len(clear)} images are in several classes and are left out")
+    sizes = Counter(s.label for s in clear)
+    # One alone has nothing to be near to.
+    usable = [s for s in clear if sizes[s.label] > 1]
+    if len(usable) < len(clear):
+        say(f"{len(clear) - len(usable)} images are alone in their class and are left out")
+    n_classes = len({s.label for s in usable})
+    if n_classes < 2 * FEWEST_HELD_OUT:
+        raise ConfigError(
+            f"{what} give {n_classes} classes of two images or more: training needs "
+            f"{2 * FEWEST_HELD_OUT}, and better dozens"
+        )
+    return usable
+
+
+def _read(files: Mapping[str, str], max_pixels: int, say: Say) -> list[Sample]:
+    """Hash every file, of copies under one label the first; say which cannot be read.
+
+    They are decoded too, once: what is counted, split and recorded is what will be trained on.
+    """
+    found: dict[tuple[str, str], Sample] = {}
+    unreadable: list[str] = []
+
+    def look(item: tuple[str, str]) -> Sample | str:
+        path, label = item
+        try:
+            data = read(SourceFile(path, 0, 0), MOST_BYTES)
+            upright(data, max_pixels)
+        except ImageError as error:
+            return f"{path}: {error}"
+        return Sample(Path(path), hashlib.sha256(data).hexdigest(), label)
+
+    for group in feed(in_groups(sorted(files.items()), LOOK_BATCH), look):
+        for looked in group:
+            if isinstance(looked, str):
+                unreadable.append(looked)
+            else:
+                found.setdefault((looked.sha256, looked.label), looked)
+    if unreadable:
+        say(f"{len(unreadable)} files cannot be read, such as {unreadable[0]}")
+    return list(found.values())
+
+
+def _root(group: dict[str, str], path: str) -> str:
+    while group.setdefault(path, path) != path:
+        path = group[path]
+    return path
+
+
+def _key(sample: Sample) -> str:
+    return sample.label or sample.sha256
+
+
+def _rank(key: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed} {key}".encode()).digest()
+
+
+def _digest(samples: Iterable[Sample]) -> str:
+    keys = sorted(f"{sample.sha256} {sample.label}" for sample in samples)
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()

@@ -1,0 +1,102 @@
+"""The weights that training begins with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spocdb.errors import ConfigError
+from spocdb.features.backbones import Trunk, build_network, build_trunk
+from spocdb.features.recipes import WITH_CODEBOOK
+from spocdb.features.weights import load_state_dict, own
+from spocdb.records import Recipe
+
+# SqueezeNet 1.1's fire modules, by torchvision's numbers; each fits a pair of mini's convolutions.
+FIRES = (3, 4, 6, 7, 9, 10, 11, 12)
+SQUEEZENET = f"features.{FIRES[0]}.squeeze.weight"
+# The name for beginning without any weights.
+RANDOM = "random"
+# Of the random values of a last layer that nothing is known of.
+SMALL = 0.02
+
+
+def find(preset: str, given: str | Path | None, cache_dir: Path) -> Path | None:
+    """Return the file to begin with: the given one, or the preset's own; None for "random".
+
+    Raises WeightsNotFound.
+    """
+    if given == RANDOM:
+        return None
+    return own(preset, cache_dir) if given is None else Path(given)
+
+
+def check_trainable(recipe: Recipe) -> None:
+    """Raise ConfigError for a recipe whose descriptor no gradient goes through, or no batch."""
+    if recipe.pooling in WITH_CODEBOOK:
+        raise ConfigError(f"pooling by {recipe.pooling} cannot be trained through: pool by sum")
+    if recipe.attention == "crow":
+        # Its root has no slope where nothing is active.
+        raise ConfigError("attention by crow cannot be trained through: leave it out")
+    if recipe.fit == "aspect":
+        raise ConfigError("a batch needs images of one shape: train with --fit warp or pad")
+
+
+def build(recipe: Recipe, weights: Path | None, seed: int) -> Trunk:
+    """Build a recipe's trunk to be trained, with a file's weights, or random ones without a file.
+
+    `mini` also begins with a SqueezeNet's weights. Batch norm keeps the statistics of the weights.
+    Raises ConfigError.
+    """
+    state = random_state(recipe, seed) if weights is None else load_state_dict(weights)
+    if recipe.backbone == "mini" and SQUEEZENET in state:
+        state = mini_from_squeezenet(state, seed)
+    return build_trunk(recipe, state).requires_grad_(True)
+
+
+def random_state(recipe: Recipe, seed: int) -> dict[str, Tensor]:
+    """Return seeded random weights: He's, for ReLUs (He et al. 2015), and batch norm's identity."""
+    generator = torch.Generator().manual_seed(seed)
+    network = build_network(recipe.backbone)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network.state_dict()
+
+
+def mini_from_squeezenet(state: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """Return `mini`'s weights out of SqueezeNet 1.1's: the same function up to the last layers.
+
+    The two expanding convolutions of a fire module are one of 3 x 3, the smaller one in its centre.
+    Where `mini` has fewer channels the last of each are left out; its own last layer is random.
+    """
+    network = build_network("mini")
+    names = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+    shapes = {name: network.get_parameter(f"{name}.weight").shape for name in names}
+    started = {names[0]: _convolution(state, "features.0")}
+    for fire, squeeze, expand in zip(FIRES, names[1:-1:2], names[2:-1:2], strict=True):
+        started[squeeze] = _convolution(state, f"features.{fire}.squeeze")
+        started[expand] = _expand(state, fire, shapes[expand][0])
+    generator = torch.Generator().manual_seed(seed)
+    last = torch.randn(shapes[names[-1]], generator=generator) * SMALL
+    started[names[-1]] = last, torch.zeros(len(last))
+    return {
+        f"{name}.{kind}": tensor
+        for name, tensors in started.items()
+        for kind, tensor in zip(("weight", "bias"), tensors, strict=True)
+    }
+
+
+def _convolution(state: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
+    return state[f"{name}.weight"].float(), state[f"{name}.bias"].float()
+
+
+def _expand(state: Mapping[str, Tensor], fire: int, n: int) -> tuple[Tensor, Tensor]:
+    small, small_bias = _convolution(state, f"features.{fire}.expand1x1")
+    large, large_bias = _convolution(state, f"features.{fire}.expand3x3")
+    half = n // 2
+    weight = torch.cat([functional.pad(small, (1, 1, 1, 1))[:half], large[:half]])
+    return weight, torch.cat([small_bias[:half], large_bias[:half]])

@@ -1,0 +1,291 @@
+"""Training from end to end: real images, a real database, real processes that are really killed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+from spocdb.api import Database
+from spocdb.db import search, working
+from spocdb.features.projection import project, raw_projection
+from spocdb.features.recipes import make_recipe
+from spocdb.features.weights import sha256_of
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Make = Callable[..., Path]
+PROGRAM = Path(sys.executable).with_name("spocdb")
+
+
+@pytest.fixture
+def stripes(tmp_path: Path) -> Path:
+    """Return a folder of 10 classes with 6 images each: stripes of one slope, in any colours."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:64, 0:64]
+    for number in range(10):
+        folder = tmp_path / "stripes" / f"slope-{number}"
+        folder.mkdir(parents=True)
+        angle = np.pi * number / 10
+        for i in range(6):
+            phase = (x * np.cos(angle) + y * np.sin(angle)) / 8 + rng.uniform(0, 6)
+            wave = (np.sin(phase)[..., None] + 1) / 2
+            colours = rng.uniform(0, 255, (2, 3))
+            pixels = colours[0] * wave + colours[1] * (1 - wave) + rng.normal(0, 8, (64, 64, 3))
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+    return tmp_path / "stripes"
+
+
+def finetuning(folder: Path, out: Path, *more: str) -> list[str]:
+    """Return a short training's arguments."""
+    return [
+        *("train", "finetune", str(folder), "--out", str(out), "--size", "64"),
+        *("--batch-size", "24", "--learning-rate", "1e-3", "--epochs", "3", "--json", *more),
+    ]
+
+
+def heed_sigint() -> None:
+    """Undo what a shell does to its background jobs, and with them to these tests."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def kill_after_epoch_1(arguments: list[str], url: str, environment: dict[str, str]) -> None:
+    """Run the program and kill it somewhere in the second epoch."""
+    with subprocess.Popen(
+        [PROGRAM, *arguments],
+        env=environment | {"SPOCDB_DATABASE_URL": url},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 1"):
+                time.sleep(0.2)
+                process.kill()
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_finetuning_makes_an_extractor_that_is_better_on_classes_it_never_saw(
+    spocdb: Run, stripes: Path, tmp_path: Path, db: Database
+) -> None:
+    out = tmp_path / "tuned.safetensors"
+    done = spocdb(*finetuning(stripes, out, "--plot", str(tmp_path / "curve.png")))
+    assert done.returncode == 0, done.stderr
+    assert "48 images of 8 classes to train on, 12 of 2 other classes held out" in done.stderr
+    told = json.loads(done.stdout)
+    first, *_, last = told["history"]
+    assert last["mAP"] > first["mAP"]
+    assert last["loss"] < told["history"][1]["loss"]
+    assert (tmp_path / "curve.png").is_file()
+    assert sorted(f.name for f in tmp_path.glob("tuned*")) == ["tuned.safetensors"]
+
+    # It is an extractor, by its name alone, and says what it was made from.
+    assert spocdb("ingest", stripes, "--extractor", told["extractor"]).returncode == 0
+    (summary,) = [e for e in db.extractors() if e.name == told["extractor"]]
+    assert summary.collections == ["photos"] and summary.n_descriptors == 60
+    assert summary.recipe.weights == sha256_of(out)
+    assert summary.parentage is not None
+    assert summary.parentage["parent"]["backbone"] == "mini"
+    assert summary.parentage["data"]["n_held_out_classes"] == 2
+    with safe_open(out, "np") as file:
+        assert json.loads(file.metadata()["spocdb"]) == summary.parentage
+
+
+def test_the_working_collection_leaves_nothing(
+    spocdb: Run, stripes: Path, tmp_path: Path, db: Database
+) -> None:
+    done = spocdb(*finetuning(stripes, tmp_path / "tuned.safetensors", "--epochs", "1"))
+    assert done.returncode == 0, done.stderr
+    assert db.collections() == []
+    count = "SELECT count(*) FROM spocdb.descriptors"
+    assert db.connection.execute(count).fetchone() == (0,)
+    assert [e.name for e in db.extractors()] == [json.loads(done.stdout)["extractor"]]
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "triplet"])
+def test_the_other_losses_learn_too(loss: str, spocdb: Run, stripes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tuned.safetensors"
+    done = spocdb(*finetuning(stripes, out, "--loss", loss, "--hard-negatives", "0"))
+    assert done.returncode == 0, done.stderr
+    before, *_, after = json.loads(done.stdout)["history"]
+    assert after["mAP"] > before["mAP"]
+
+
+def test_hard_negatives_are_the_nearest_of_other_classes(db: Database) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 16)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = rows.astype(np.float16).astype(np.float32)
+    labels = [str(i % 7) for i in range(200)]
+    whole = raw_projection(16)
+    with working.opened(db.connection, "now", make_recipe("mini", ""), 16) as collection:
+        working.fill(db.connection, collection, rows, labels, lambda _, raw: project(raw, whole))
+        hits = search.nearest(db.connection, collection.name, rows[0], 3, {}, exact=False)
+        assert hits[0].method == "hnsw"
+        found = working.hard_negatives(db.connection, collection, 3, largest_class=29)
+    expected = {}
+    for i, row in enumerate(rows):
+        order = np.argsort(-(rows @ row), kind="stable")
+        expected[i] = [int(j) for j in order if labels[j] != labels[i]][:3]
+    agreeing = sum(found[i] == expected[i] for i in expected)
+    assert agreeing >= 198  # an index may miss one; ties of half precision may change places
+    assert db.collections() == [] and db.extractors() == []
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
+    spocdb: Run,
+    stripes: Path,
+    tmp_path: Path,
+    url: str,
+    environment: dict[str, str],
+) -> None:
+    whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
+    assert spocdb(*finetuning(stripes, whole)).returncode == 0
+    kill_after_epoch_1(finetuning(stripes, killed), url, environment)
+    assert not killed.exists()
+    done = spocdb(*finetuning(stripes, killed))
+    assert done.returncode == 0 and "going on after epoch" in done.stderr
+    assert whole.read_bytes() == killed.read_bytes()
+
+
+def test_ctrl_c_says_how_to_go_on(
+    stripes: Path, tmp_path: Path, url: str, environment: dict[str, str], db: Database
+) -> None:
+    with subprocess.Popen(
+        [PROGRAM, *finetuning(stripes, tmp_path / "tuned.safetensors")],
+        env=environment | {"SPOCDB_DATABASE_URL": url},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=heed_sigint,
+    ) as process:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith("epoch 1"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    assert lines[-1] == "interrupted; the same command goes on after the last whole epoch\n"
+    assert db.collections() == []
+    assert (tmp_path / "tuned.safetensors.checkpoint").exists()
+
+
+def test_a_checkpoint_of_another_training_is_refused(
+    spocdb: Run, stripes: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tuned.safetensors"
+    checkpoint = tmp_path / "tuned.safetensors.checkpoint"
+    checkpoint.write_bytes(b"no checkpoint")
+    done = spocdb(*finetuning(stripes, out))
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        f"spocdb: {checkpoint} is no checkpoint of a training: delete it",
+    )
+
+
+@pytest.fixture
+def lessons(make_photos: Make) -> list[str]:
+    """Return a short distillation's arguments: more images than the student has dimensions."""
+    photos = make_photos(300, "lessons")
+    return [
+        *("train", "distill", str(photos), "--teacher", "mini,size=64,pooling=max"),
+        *("--teacher", "mini,size=48", "--size", "48", "--views", "2", "--held-out", "0.05"),
+        *("--epochs", "8", "--batch-size", "16", "--learning-rate", "2e-3", "--json"),
+    ]
+
+
+def test_a_student_learns_from_its_teachers_and_goes_on_after_a_kill(
+    spocdb: Run,
+    lessons: list[str],
+    tmp_path: Path,
+    url: str,
+    environment: dict[str, str],
+    db: Database,
+) -> None:
+    whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
+    done = spocdb(*lessons, "--out", whole)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    _, first, *_, last = told["history"]
+    assert last["loss"] < first["loss"] - 0.02
+    assert 0 < told["teachers_mAP"] <= 1 and len(told["teachers"]) == 2
+    assert told["data"]["n_train"] == 285 and told["data"]["n_held_out"] == 15
+
+    kill_after_epoch_1([*lessons, "--out", str(killed)], url, environment)
+    done = spocdb(*lessons, "--out", killed)
+    assert done.returncode == 0 and "look at 0 images" in done.stderr
+    assert whole.read_bytes() == killed.read_bytes()
+    assert not list(tmp_path.glob("*.targets*")) and not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_classes_may_come_from_a_collections_metadata(
+    spocdb: Run, stripes: Path, tmp_path: Path
+) -> None:
+    rows = [f"{file},{file.parent.name}" for file in sorted(stripes.rglob("*.png"))]
+    metadata = tmp_path / "metadata.csv"
+    metadata.write_text("\n".join(["path,slope", *rows]))
+    ingested = spocdb("ingest", stripes, "--extractor", "mini", "--metadata", metadata)
+    assert ingested.returncode == 0, ingested.stderr
+    out = tmp_path / "tuned.safetensors"
+    training = finetuning(stripes, out, "--collection", "photos", "--column", "slope")
+    training.remove(str(stripes))
+    done = spocdb(*training, "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"]["n_train_classes"] == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["--out", "x.pth", "photos"], 1, "the weights go to a .safetensors file, not to x.pth"),
+        (["--out", "no/x.safetensors", "photos"], 1, "there is no folder no"),
+        (["--out", "x.safetensors"], 2, "one of them"),
+        (["--out", "x.safetensors", "photos", "--pairs", "p.csv"], 2, "one of them"),
+        (["--out", "x.safetensors", "nowhere"], 1, "no such file or folder"),
+        (["--out", "x.safetensors", "photos"], 1, "the folders give 1 classes of two images"),
+        (["--out", "x.safetensors", "photos", "--epochs", "0"], 1, "--epochs must be positive"),
+        (["--out", "x.safetensors", "--labels", "no.csv"], 1, "cannot read no.csv"),
+        (["--out", "x.safetensors", "--pairs", "no.csv"], 1, "cannot read no.csv"),
+        (["--out", "x.safetensors", "-c", "nothing"], 1, "there is no collection"),
+        (["--out", "x.safetensors", "photos", "--plot", "x.gif"], 1, ".png"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(
+    arguments: list[str],
+    code: int,
+    line: str,
+    spocdb: Run,
+    make_photos: Make,
+    tmp_path: Path,
+) -> None:
+    make_photos(3)
+    done: Any = spocdb("train", "finetune", *arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert line in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("x*"))
+
+
+def test_a_teacher_that_makes_no_sense_is_one_line(
+    spocdb: Run, make_photos: Make, tmp_path: Path
+) -> None:
+    photos, out = make_photos(8), tmp_path / "x.safetensors"
+    for teacher, code, line in (
+        ("mini,size", 2, "'size' is not KEY=VALUE"),
+        ("mini,size=big", 2, "'size=big' is not KEY=VALUE"),
+        ("mini,weights=no.pth", 1, "cannot read the weights no.pth"),
+        ("alexnet", 1, "unknown extractor 'alexnet'"),
+        ("mini,colour=red", 2, "with one of weights, size, fit"),
+        ("mini", 1, "are too few for a student of 256 dimensions"),
+    ):
+        done = spocdb("train", "distill", photos, "--out", out, "--teacher", teacher)
+        assert done.returncode == code, teacher
+        assert line in done.stderr and "Traceback" not in done.stderr

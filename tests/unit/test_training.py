@@ -1,0 +1,384 @@
+import csv
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.models import squeezenet1_1
+
+from spocdb.errors import ConfigError
+from spocdb.features.backbones import build_network, build_trunk
+from spocdb.features.network import Network
+from spocdb.features.recipes import make_recipe
+from spocdb.training import checkpoints, loop, outcome, samples, start
+from spocdb.training.checkpoints import Epoch
+from spocdb.training.feeding import feed, in_groups
+from spocdb.training.loop import Schedule
+from spocdb.training.metric_learning import Grouping, find_objective
+from spocdb.training.plots import draw
+from spocdb.training.samples import Sample, split
+from spocdb.training.validation import mean_average_precision
+from spocdb.training.views import Augmentation, framed, lit, open_image
+
+Make = Callable[..., Path]
+LIMIT = 10**6
+STILL = Augmentation(area=1.0, flip=0.0, colour=0.0, blur=0.0)
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def numbered(n: int, n_classes: int = 0) -> list[Sample]:
+    return [
+        Sample(Path(f"{i}.jpg"), f"{i:064x}", f"class {i % n_classes}" if n_classes else "")
+        for i in range(n)
+    ]
+
+
+def test_whole_classes_are_held_out() -> None:
+    parts = split(numbered(60, n_classes=12), 0.25, seed=0)
+    train, held_out = ({s.label for s in part} for part in (parts.train, parts.held_out))
+    assert len(held_out) == 3 and len(train) == 9 and not train & held_out
+    assert len(parts.train) + len(parts.held_out) == 60
+    assert parts.about()["n_held_out_classes"] == 3
+
+
+def test_a_split_depends_on_the_content_and_the_seed_alone() -> None:
+    images = numbered(50)
+    first, shuffled = split(images, 0.2, seed=1), random.Random(0).sample(images, 50)
+    again, other = split(shuffled, 0.2, seed=1), split(images, 0.2, seed=2)
+    assert {s.sha256 for s in first.held_out} == {s.sha256 for s in again.held_out}
+    assert [s.sha256 for s in first.train] == [s.sha256 for s in again.train]
+    assert {s.sha256 for s in first.held_out} != {s.sha256 for s in other.held_out}
+
+
+def test_a_copy_of_a_held_out_image_is_not_trained_on() -> None:
+    images = numbered(40, n_classes=8)
+    held_out = split(images, 0.25, seed=0).held_out
+    kept = next(s for s in images if s not in held_out)
+    copy = Sample(Path("copy.jpg"), held_out[0].sha256, kept.label)
+    parts = split([*images, copy], 0.25, seed=0)
+    assert copy not in parts.train
+    assert not {s.sha256 for s in parts.train} & {s.sha256 for s in parts.held_out}
+
+
+@pytest.mark.parametrize("part", [0.0, 1.0, -1.0, float("nan")])
+def test_a_part_that_holds_out_nothing_or_all_is_refused(part: float) -> None:
+    with pytest.raises(ConfigError, match="--held-out must be between 0 and 1"):
+        split(numbered(10), part, seed=0)
+
+
+def test_too_few_to_hold_some_out() -> None:
+    with pytest.raises(ConfigError, match="too few images to hold some out and train on others: 3"):
+        split(numbered(3), 0.5, seed=0)
+
+
+@pytest.fixture
+def classes(make_photos: Make, tmp_path: Path) -> Path:
+    """Return a folder of five folders with three photographs each."""
+    for number, photo in enumerate(sorted(make_photos(15).iterdir())):
+        folder = tmp_path / "classes" / f"c{number // 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        photo.rename(folder / photo.name)
+    return tmp_path / "classes"
+
+
+def test_folders_are_classes(classes: Path) -> None:
+    found = samples.by_folder([classes], LIMIT, quiet)
+    assert {s.label for s in found} == {"c0", "c1", "c2", "c3", "c4"}
+    assert all(s.path.parent.name == s.label for s in found)
+
+
+def test_a_column_names_the_classes(classes: Path) -> None:
+    file = classes / "labels.csv"
+    with file.open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(("path", "kind"))
+        for number, photo in enumerate(sorted(classes.rglob("*.jpg"))):
+            rows.writerow((photo.relative_to(classes), ("", 1, 2, 3, 4)[number % 5]))
+    found = samples.by_column(file, "kind", LIMIT, quiet)
+    assert sorted({s.label for s in found}) == ["1", "2", "3", "4"]
+    assert len(found) == 12
+    with pytest.raises(ConfigError, match=r"the column 'sort' .* give 0 classes"):
+        samples.by_column(file, "sort", LIMIT, quiet)
+
+
+def test_what_hangs_together_by_pairs_is_a_class(classes: Path) -> None:
+    file = classes / "pairs.csv"
+    rows = ["query,match"]
+    for folder in sorted(f for f in classes.iterdir() if f.is_dir()):
+        a, b, c = (photo.relative_to(classes) for photo in sorted(folder.iterdir()))
+        rows += [f"{a},{b}", f"{b},{c}"]
+    file.write_text("\n".join(rows))
+    found = samples.by_pairs(file, LIMIT, quiet)
+    by_label: dict[str, set[str]] = {}
+    for sample in found:
+        by_label.setdefault(sample.label, set()).add(sample.path.parent.name)
+    assert len(by_label) == 5 and all(len(folders) == 1 for folders in by_label.values())
+
+
+def test_copies_and_loners_and_what_cannot_be_read_are_left_out(classes: Path) -> None:
+    said: list[str] = []
+    photo = next(iter(sorted((classes / "c0").iterdir())))
+    shutil.copy(photo, photo.with_name("copy.jpg"))
+    (classes / "alone").mkdir()
+    next(iter(sorted((classes / "c2").iterdir()))).rename(classes / "alone" / "a.jpg")
+    (classes / "c1" / "gone.jpg").symlink_to("nowhere.jpg")
+    found = samples.by_folder([classes], LIMIT, said.append)
+    assert len(found) == 14 and "alone" not in {s.label for s in found}
+    assert "1 files cannot be read, such as " in said[0] and "gone.jpg" in said[0]
+    assert said[1] == "1 images are alone in their class and are left out"
+
+
+def test_a_view_is_the_same_every_time(make_photos: Make) -> None:
+    image = open_image(make_photos(1) / "0000.jpg", LIMIT)
+    how = Augmentation(area=0.2, perspective=1.0, blur=1.0)
+    views = []
+    for seed in (1, 1, 2):
+        rng = random.Random(seed)
+        seen = framed(image, how, rng).resize((48, 48))
+        views.append(lit(np.asarray(seen), how, rng))
+    assert np.array_equal(views[0], views[1])
+    assert not np.array_equal(views[0], views[2])
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("area", Augmentation(0.2, 0.0, 0.0, 0.0, 0.0)),
+        ("flip", Augmentation(1.0, 1.0, 0.0, 0.0, 0.0)),
+        ("colour", Augmentation(1.0, 0.0, 0.3, 0.0, 0.0)),
+        ("perspective", Augmentation(1.0, 0.0, 0.0, 1.0, 0.0)),
+        ("blur", Augmentation(1.0, 0.0, 0.0, 0.0, 1.0)),
+    ],
+)
+def test_each_augmentation_changes_the_picture(
+    what: str, change: Augmentation, make_photos: Make
+) -> None:
+    image = open_image(make_photos(1) / "0000.jpg", LIMIT)
+    views = []
+    for how in (STILL, change):
+        rng = random.Random(3)
+        views.append(lit(np.asarray(framed(image, how, rng)), how, rng))
+    still, view = views
+    assert not np.array_equal(view, still), what
+    if what == "flip":
+        assert np.array_equal(view, still[:, ::-1])
+    if what == "area":
+        assert view.size < still.size
+
+
+def test_thin_images_have_views_too() -> None:
+    for size in ((1, 400), (400, 1), (1, 1)):
+        image = Image.new("RGB", size)
+        for seed in range(20):
+            assert min(framed(image, Augmentation(0.01), random.Random(seed)).size) >= 1
+
+
+def test_mean_average_precision_by_hand() -> None:
+    # Along a line: a b a b. For each query: its nearest is wrong, its second right.
+    angles = np.radians([0, 10, 19, 28])
+    rows = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    # Right at rank 1 (from 0): by trapezoids (0/1 + 1/2) / 2 = 0.25; at rank 2: (0 + 1/3) / 2.
+    by_hand = [0.25, 1 / 6, 1 / 6, 0.25]
+    # Query 1 (10 degrees): the others are 9, 10 and 18 away: a, a, b. Query 2: 9, 9, 19: b, b, a.
+    assert mean_average_precision(rows, ["a", "b", "a", "b"]) == pytest.approx(np.mean(by_hand))
+    assert mean_average_precision(rows, ["a", "b", "c", "d"]) == 0.0
+    assert mean_average_precision(rows[[0, 0, 3, 3]], ["a", "a", "b", "b"]) == 1.0
+
+
+def test_what_cannot_be_decoded_is_neither_trained_on_nor_counted(classes: Path) -> None:
+    said: list[str] = []
+    (classes / "c0" / "broken.jpg").write_bytes(b"\xff\xd8\xffno picture")
+    found = samples.by_folder([classes], LIMIT, said.append)
+    assert len(found) == 15
+    assert "1 files cannot be read, such as " in said[0] and "broken.jpg" in said[0]
+
+
+def test_an_image_in_two_classes_is_left_out(classes: Path) -> None:
+    said: list[str] = []
+    photo = min((classes / "c0").iterdir())
+    shutil.copy(photo, classes / "c1" / "other.jpg")
+    assert len(samples.by_folder([classes], LIMIT, said.append)) == 14
+    assert said == ["2 images are in several classes and are left out"]
+
+
+def test_items_come_in_order_group_by_group() -> None:
+    made = list(feed(in_groups(range(7), 3), lambda item: item * item))
+    assert made == [[0, 1, 4], [9, 16, 25], [36]]
+
+
+def test_an_error_in_a_view_is_not_swallowed() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(feed([[0]], lambda item: 1 / item))
+
+
+@torch.inference_mode()
+def test_mini_from_squeezenet_is_squeezenet_up_to_its_last_module() -> None:
+    torch.manual_seed(0)
+    squeezenet = squeezenet1_1(weights=None).eval()
+    state = start.mini_from_squeezenet(squeezenet.state_dict(), seed=0)
+    recipe = make_recipe("mini", "ab12")
+    features = build_trunk(recipe, state).layers.get_submodule("features")
+    for module in squeezenet.modules():
+        if isinstance(module, torch.nn.MaxPool2d):
+            module.ceil_mode = True
+    x = torch.randn(2, 3, 96, 96)
+    expected = squeezenet.features[:12](x)
+    assert isinstance(features, torch.nn.Sequential)
+    # The ReLU behind the 3 x 3 convolution of the seventh pair.
+    got = features[:33](x)
+    assert torch.allclose(got, expected, atol=1e-5)
+
+
+def test_training_begins_with_random_weights_only_if_told() -> None:
+    recipe = make_recipe("mini", "")
+    one, same, other = (
+        start.build(recipe, None, seed).layers.get_parameter("features.0.weight")
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same) and not torch.equal(one, other)
+    assert one.requires_grad
+    assert start.find("mini", "random", Path("nowhere")) is None
+
+
+@pytest.mark.parametrize("backbone", ["mini", "mobilenet_v1", "vgg19"])
+def test_random_weights_keep_the_signal(backbone: str) -> None:
+    recipe = make_recipe(backbone, "", size=64)
+    network = Network(recipe, start.build(recipe, None, 0))
+    pixels = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    spread = network.feature_map(pixels, torch.float32).std().item()
+    assert 0.01 < spread < 100
+
+
+def test_what_no_gradient_goes_through_is_refused() -> None:
+    with pytest.raises(ConfigError, match="fisher cannot be trained through"):
+        start.check_trainable(make_recipe("vgg19", "", pooling="fisher", codebook=("ab", 16)))
+    with pytest.raises(ConfigError, match="crow cannot be trained through"):
+        start.check_trainable(make_recipe("vgg19", "", attention="crow"))
+    with pytest.raises(ConfigError, match="--fit warp or pad"):
+        start.check_trainable(make_recipe("mini", "", fit="aspect"))
+
+
+def test_the_network_learns_through_its_pooling() -> None:
+    recipe = make_recipe("mini", "", size=32, pooling="gem", relu=True)
+    network = Network(recipe, start.build(recipe, None, 0))
+    pixels = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    descriptors: Tensor = network(pixels)
+    descriptors[0, 0].backward()  # type: ignore[no-untyped-call]
+    gradient = network.trunk.layers.get_parameter("features.0.weight").grad
+    assert gradient is not None and gradient.abs().sum() > 0
+    assert set(network.state_dict()) == {
+        f"trunk.layers.{name}" for name in build_network("mini").state_dict()
+    }
+
+
+@pytest.mark.parametrize("name", ["contrastive", "triplet", "multi-similarity"])
+def test_losses_fall_when_classes_part(name: str) -> None:
+    loss, miner = find_objective(name)
+    labels = torch.tensor([0, 0, 1, 1])
+    mixed = torch.nn.functional.normalize(torch.tensor([[1.0, 0.1], [0.9, 1], [1, 0], [0.8, 1]]))
+    parted = torch.nn.functional.normalize(torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1]]))
+    assert loss(mixed, labels, miner(mixed, labels)) > loss(parted, labels, miner(parted, labels))
+
+
+def test_an_unknown_loss_is_told() -> None:
+    with pytest.raises(ConfigError, match="unknown loss 'arc': one of contrastive, triplet"):
+        find_objective("arc")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "option"),
+    [
+        (Schedule(0, 32, 1e-3), "--epochs"),
+        (Schedule(1, 0, 1e-3), "--batch-size"),
+        (Schedule(1, 32, -1.0), "--learning-rate"),
+        (Schedule(1, 32, float("nan")), "--learning-rate"),
+        (Schedule(1, 32, float("inf")), "--learning-rate"),
+        (Schedule(1, 32, 1e-3, seed=-1), "--seed"),
+        (Schedule(1, 32, 1e-3, seed=2**63), "--seed"),
+        (Schedule(1, 32, 1e-3, precision="float16"), "unknown precision"),  # type: ignore[arg-type]
+        (Schedule(1, 32, 1e-3, device="abacus"), "no device"),
+    ],
+)
+def test_a_schedule_that_cannot_be(schedule: Schedule, option: str) -> None:
+    with pytest.raises(ConfigError, match=option):
+        schedule.check()
+
+
+@pytest.mark.parametrize(("grouping", "least"), [(Grouping(4, 4), 8), (Grouping(4, 0), 8)])
+def test_a_batch_holds_more_than_one_class(grouping: Grouping, least: int) -> None:
+    grouping.check(least)
+    with pytest.raises(ConfigError, match=f"--batch-size must be at least {least}"):
+        grouping.check(least - 1)
+
+
+def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoiled(tmp_path: Path) -> None:
+    class Broken:
+        n_batches = 1
+
+        def begin(self, network: Network, epoch: int) -> None: ...
+
+        def batches(self, epoch: int) -> Iterator[int]:
+            yield 0
+
+        def loss(self, network: Network, batch: int, dtype: torch.dtype) -> Tensor:
+            # Finite itself; its slope is not.
+            weight = network.trunk.layers.get_parameter("features.0.weight")
+            return (weight * 0).sum().sqrt()
+
+        def validate(self, network: Network, dtype: torch.dtype) -> float:
+            return 0.0
+
+    recipe = make_recipe("mini", "", size=32)
+    network = Network(recipe, start.build(recipe, None, 0))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(ConfigError, match="or its gradient is no number any more"):
+        loop.train(network, Broken(), Schedule(1, 1, 1e-3), tmp_path / "x", "", quiet)
+    assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    rates = [loop.rate(step, 1000) for step in range(1000)]
+    assert rates[0] < 0.02 and rates[-1] < 1e-4
+    assert max(rates) == max(rates[90:110]) > 0.95
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+
+
+def test_where_no_weights_can_be_written_is_told_first(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"to a \.safetensors file, not to weights\.pth"):
+        outcome.check_out(tmp_path / "weights.pth")
+    with pytest.raises(ConfigError, match="there is no folder"):
+        outcome.check_out(tmp_path / "no" / "weights.safetensors")
+    (tmp_path / "old.safetensors").touch()
+    with pytest.raises(ConfigError, match="is there already"):
+        outcome.check_out(tmp_path / "old.safetensors")
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "x.checkpoint"
+    recipe = make_recipe("mini", "", size=32)
+    network = Network(recipe, start.build(recipe, None, 0))
+    run = checkpoints.Run(network, torch.optim.AdamW(network.parameters()))
+    checkpoints.save(file, "one", run)
+    assert checkpoints.load(file, "one", run)
+    with pytest.raises(ConfigError, match="of a training on other images or with other options"):
+        checkpoints.read(file, "other")
+    assert file.exists()
+    assert checkpoints.read(tmp_path / "none", "one") is None
+    with pytest.raises(ConfigError, match="cannot read"):
+        checkpoints.read(tmp_path, "one")
+
+
+def test_the_curves_are_drawn(tmp_path: Path) -> None:
+    history = [Epoch(0, None, 0.2, 1.0), *(Epoch(i, 1 / i, 0.3, 1.0) for i in (1, 2))]
+    draw(history, "mini", tmp_path / "curve.png", ceiling=0.9)
+    with Image.open(tmp_path / "curve.png") as picture:
+        colours = picture.convert("RGB").getcolors(1 << 20) or []
+    assert any(colour == (0xD6, 0x40, 0x2B) for _, colour in colours)
