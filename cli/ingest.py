@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from . import options
-from .output import counted, display, print_json, print_table, quiet_libraries, talk
+from .output import counted, print_json, print_table, quiet_libraries, talk
+from .running import display
 
 FINISHED_WITH_FAILURES = 3
 

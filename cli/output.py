@@ -3,17 +3,10 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any
-
-import typer
-
-if TYPE_CHECKING:
-    from .progress import Display
-
-INTERRUPTED = 130
+from typing import Any
 
 
 def talk(line: str) -> None:
@@ -29,22 +22,6 @@ def one_line(text: str) -> str:
 def counted(n: int, noun: str) -> str:
     """Return "1 image" or "2 images"."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-@contextmanager
-def display(count: Callable[[], int]) -> "Iterator[Display]":
-    """Show the progress of a long command; interrupted, it says so and exits."""
-    from .progress import Display
-
-    shown = Display(count)
-    try:
-        yield shown
-    except KeyboardInterrupt:
-        shown.close()
-        talk("interrupted; what was written stays, and the same command goes on")
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        shown.close()
 
 
 @contextmanager

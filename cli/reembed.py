@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from . import options
-from .output import display, quiet_libraries
+from .output import quiet_libraries
+from .running import display
 
 
 def reembed(

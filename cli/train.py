@@ -1,7 +1,6 @@
 """spocdb train."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .output import INTERRUPTED, print_json, quiet_libraries, talk
+from .output import print_json, quiet_libraries, talk
+from .running import interruptible
 
 if TYPE_CHECKING:
     from spocdb.features.selection import Wanted
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+GO_ON = "the same command goes on after the last whole epoch"
 TRUE_OR_FALSE = {"true": True, "false": False}
 # What a teacher's recipe may say, and how it is read.
 TEACHER_OPTIONS: dict[str, Callable[[str], Any]] = {
@@ -39,6 +40,27 @@ TEACHER_OPTIONS: dict[str, Callable[[str], Any]] = {
 Parent = Annotated[
     str,
     typer.Option("--extractor", help="What is adapted: a preset, or one of `spocdb extractors`."),
+]
+Epochs = Annotated[int, typer.Option("--epochs", help="How often each image is seen.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", help="Images a step.")]
+LearningRate = Annotated[
+    float, typer.Option("--learning-rate", help="The largest; it falls to zero.")
+]
+HeldOut = Annotated[
+    float, typer.Option("--held-out", help="Part of the classes, or images, to validate on.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same weights.")]
+Size = Annotated[
+    int | None,
+    typer.Option("--size", help="Input size in pixels.", show_default="the extractor's own"),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="auto|float32|bfloat16",
+        help="auto: bfloat16 where the hardware is fast in it.",
+    ),
 ]
 Out = Annotated[
     Path,
@@ -76,20 +98,20 @@ def distill(
     views: Annotated[
         int, typer.Option(min=1, help="Different parts of each image, taken in turn.")
     ] = 4,
-    epochs: Annotated[int, typer.Option(help="How often each image is seen.")] = 20,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="The largest; it falls to zero.")] = 1e-3,
-    held_out: Annotated[float, typer.Option(help="Part of the images to validate on.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+    epochs: Epochs = 20,
+    batch_size: BatchSize = 32,
+    learning_rate: LearningRate = 1e-3,
+    held_out: HeldOut = 0.1,
+    seed: Seed = 0,
     plot: options.Plot = None,
-    size: options.Size = None,
+    size: Size = None,
     fit: options.Fit = None,
     pooling: options.Pooling = None,
     centering: options.Centering = None,
     sigma: options.Sigma = None,
     gem_p: options.GemP = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: Precision = "auto",
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
@@ -113,7 +135,7 @@ def distill(
         device=device,
         precision=precision,  # type: ignore[arg-type]  # the library checks it
     )
-    with options.open_database(db) as database, quiet_libraries(), _saying_how_to_go_on():
+    with options.open_database(db) as database, quiet_libraries(), interruptible(GO_ON):
         trained = run(
             database,
             paths,
@@ -161,20 +183,20 @@ def finetune(
     hard_negatives: Annotated[
         int, typer.Option(min=0, help="Nearest images of other classes beside those; 0: none.")
     ] = 4,
-    epochs: Annotated[int, typer.Option(help="How often each image is seen.")] = 10,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="The largest; it falls to zero.")] = 1e-4,
-    held_out: Annotated[float, typer.Option(help="Part of the classes to validate on.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+    epochs: Epochs = 10,
+    batch_size: BatchSize = 64,
+    learning_rate: LearningRate = 1e-4,
+    held_out: HeldOut = 0.2,
+    seed: Seed = 0,
     plot: options.Plot = None,
-    size: options.Size = None,
+    size: Size = None,
     fit: options.Fit = None,
     pooling: options.Pooling = None,
     centering: options.Centering = None,
     sigma: options.Sigma = None,
     gem_p: options.GemP = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: Precision = "auto",
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
@@ -205,7 +227,7 @@ def finetune(
         device=device,
         precision=precision,  # type: ignore[arg-type]  # the library checks it
     )
-    with options.open_database(db) as database, quiet_libraries(), _saying_how_to_go_on():
+    with options.open_database(db) as database, quiet_libraries(), interruptible(GO_ON):
         labelled: Callable[[int, Say], list[Sample]]
         if labels:
             labelled = partial(samples.by_column, labels, column)
@@ -248,15 +270,6 @@ def _tell(trained: "Trained", plot: Path | None, json: bool) -> None:
 
         draw(trained.history, trained.extractor, plot, trained.parentage.get("teachers_mAP"))
         talk(f"drew {plot}")
-
-
-@contextmanager
-def _saying_how_to_go_on() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        talk("interrupted; the same command goes on after the last whole epoch")
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _teacher(text: str) -> "Wanted":

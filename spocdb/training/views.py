@@ -1,8 +1,8 @@
 """Views of an image: a part of it, mirrored, seen from the side, in another light, out of focus.
 
 Every choice comes from a generator that is seeded by what the view is of: the same view is the same
-pixels in every process, in any order. The transforms are torchvision's (v2); its own random ones
-draw from a generator that the whole process shares.
+pixels in every process, in any order. The transforms are torchvision's (v2) where it has them for
+pictures, as functions: its random ones draw from a generator that the whole process shares.
 """
 
 import math

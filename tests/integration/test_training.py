@@ -83,7 +83,6 @@ def test_finetuning_makes_an_extractor_that_is_better_on_classes_it_never_saw(
     told = json.loads(done.stdout)
     first, *_, last = told["history"]
     assert last["mAP"] > first["mAP"]
-    assert last["loss"] < told["history"][1]["loss"]
     assert (tmp_path / "curve.png").is_file()
     assert sorted(f.name for f in tmp_path.glob("tuned*")) == ["tuned.safetensors"]
 
