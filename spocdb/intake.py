@@ -8,7 +8,7 @@ in a pool of threads: nothing is read before it is nearly wanted.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -135,7 +135,7 @@ def decode_work(work: Work, recipe: Recipe, max_pixels: int) -> Work:
 
 def ahead(
     pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], n: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Map in order, at most `n` items ahead of who asks."""
     waiting: deque[Future[Result]] = deque()
     try:

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from spocdb.features.network import Network
 from spocdb.images.decode import fitted
+from spocdb.intake import chunks
 from spocdb.progress import Say
 from spocdb.records import Float32Array, Recipe, UInt8Array
-from spocdb.training.feeding import feed, in_groups, paced
+from spocdb.training.feeding import feed, paced
 from spocdb.training.samples import Sample, Split
 from spocdb.training.teaching import MOST_FOR_PCA, Teachers, Where
-from spocdb.training.validation import mean_average_precision
+from spocdb.training.validation import describe, mean_average_precision
 from spocdb.training.views import Augmentation, framed, lit, open_image
 
 # The views that held-out images are found again by: parts that may have little in common.
@@ -76,7 +77,7 @@ class Distillation:
         names = ", ".join(teacher.recipe.name for teacher in self._teachers.each)
         say(f"the teachers ({names}) look at {len(unseen)} images")
         tell, n_seen = paced(say), 0
-        for lessons in feed(in_groups(unseen, LOOK_BATCH), lambda i: self._lesson(i, 0, 0)):
+        for lessons in feed(chunks(unseen, LOOK_BATCH), lambda i: self._lesson(i, 0, 0)):
             self._see(lessons)
             n_seen += len(lessons)
             tell(f"the teachers: {n_seen} of {len(unseen)} images")
@@ -98,7 +99,7 @@ class Distillation:
         order = list(range(len(self._split.train)))
         random.Random(f"{self._seed} order {epoch}").shuffle(order)
         view = (epoch - 1) % self._n_views
-        return feed(in_groups(order, self._batch_size), lambda i: self._lesson(i, view, epoch))
+        return feed(chunks(order, self._batch_size), lambda i: self._lesson(i, view, epoch))
 
     def loss(self, network: Network, batch: list[Lesson], dtype: torch.dtype) -> Tensor:
         """Return the mean cosine distance of the student's descriptors to the targets."""
@@ -110,12 +111,8 @@ class Distillation:
 
     def validate(self, network: Network, dtype: torch.dtype) -> float:
         """Return the mAP of finding a held-out image by another, hard view of it."""
-
-        def describe(pixels: Sequence[UInt8Array]) -> Float32Array:
-            descriptors: Tensor = network(torch.from_numpy(np.stack(pixels)), dtype)
-            return descriptors.cpu().numpy()
-
-        return mean_average_precision(*self._held_out_views(self._recipe, describe))
+        views = self._held_out_views(self._recipe, lambda pixels: describe(network, pixels, dtype))
+        return mean_average_precision(*views)
 
     def _held_out_views(self, recipe: Recipe, describe: Describe) -> tuple[Float32Array, list[str]]:
         """Return the descriptors of hard views of the held-out images, and which image each is."""
@@ -128,7 +125,7 @@ class Distillation:
 
         items = [(s, view) for s in self._split.held_out for view in range(N_HELD_OUT_VIEWS)]
         descriptors, labels = [], []
-        for made in feed(in_groups(items, LOOK_BATCH), make):
+        for made in feed(chunks(items, LOOK_BATCH), make):
             descriptors.append(describe([pixels for pixels, _ in made]))
             labels += [label for _, label in made]
         return np.concatenate(descriptors), labels

@@ -2,38 +2,34 @@
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain, islice
 from typing import TypeVar
 
+from spocdb.intake import ahead
 from spocdb.progress import Say
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
+# Groups that are made ahead.
 AHEAD = 3
 SECONDS_BETWEEN_LINES = 30.0
 
 
 def feed(groups: Iterable[Sequence[Item]], make: Callable[[Item], Made]) -> Iterator[list[Made]]:
     """Yield what `make` gives for each item of each group, in order."""
-    waiting: deque[list[Future[Made]]] = deque()
-    pool = ThreadPoolExecutor(os.cpu_count(), "views")
-    try:
+    groups = list(groups)
+    items = chain.from_iterable(groups)
+    n_ahead = AHEAD * max(map(len, groups), default=1)
+    with (
+        ThreadPoolExecutor(os.cpu_count(), "views") as pool,
+        closing(ahead(pool, make, items, n_ahead)) as made,
+    ):
         for group in groups:
-            waiting.append([pool.submit(make, item) for item in group])
-            if len(waiting) >= AHEAD:
-                yield [future.result() for future in waiting.popleft()]
-        while waiting:
-            yield [future.result() for future in waiting.popleft()]
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def in_groups(items: Sequence[Item], n: int) -> list[Sequence[Item]]:
-    """Cut a sequence into groups of n, the last one perhaps smaller."""
-    return [items[i : i + n] for i in range(0, len(items), n)]
+            yield list(islice(made, len(group)))
 
 
 def paced(say: Say) -> Say:

@@ -24,10 +24,11 @@ from spocdb.features.network import Network
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import channels
 from spocdb.images.decode import fitted
+from spocdb.intake import chunks
 from spocdb.records import Float32Array, Recipe, UInt8Array
-from spocdb.training.feeding import feed, in_groups
+from spocdb.training.feeding import feed
 from spocdb.training.samples import Sample, Split
-from spocdb.training.validation import mean_average_precision
+from spocdb.training.validation import describe, mean_average_precision
 from spocdb.training.views import Augmentation, framed, lit, open_image
 
 # A loss of descriptors, labels and what the miner found in them; and the miner.
@@ -119,7 +120,7 @@ class MetricLearning:
         rng = random.Random(f"{self._seed} order {epoch}")
         tuples = list(self._tuples(rng))
         rng.shuffle(tuples)
-        batches = in_groups(tuples, self._tuples_a_batch)
+        batches = chunks(tuples, self._tuples_a_batch)
         # By its place an image that is there twice is seen in two ways.
         numbered = [list(enumerate(chain.from_iterable(batch))) for batch in batches]
         return feed(numbered, partial(self._seen, epoch))
@@ -128,7 +129,8 @@ class MetricLearning:
         self, network: Network, batch: list[tuple[UInt8Array, int]], dtype: torch.dtype
     ) -> Tensor:
         """Return the loss of the pairs or triplets that the miner finds in a batch."""
-        descriptors: Tensor = network(_stacked([pixels for pixels, _ in batch]), dtype)
+        pixels = torch.from_numpy(np.stack([pixels for pixels, _ in batch]))
+        descriptors: Tensor = network(pixels, dtype)
         labels = torch.tensor([number for _, number in batch], device=descriptors.device)
         loss: Tensor = self._loss(descriptors, labels, self._miner(descriptors, labels))
         return loss
@@ -142,7 +144,7 @@ class MetricLearning:
         n = self._grouping.per_class
         for members in self._classes.values():
             order = rng.sample(members, len(members))
-            for group in in_groups(order, n):
+            for group in chunks(order, n):
                 others = [m for m in order if m not in group]
                 # The last group may be small; a class smaller than it repeats nobody.
                 full = [*group, *others[: n - len(group)]]
@@ -173,8 +175,8 @@ class MetricLearning:
             image = open_image(sample.path, self._db.settings.max_pixels)
             return fitted(image, self._recipe.size, self._recipe.fit)
 
-        groups = feed(in_groups(samples, LOOK_BATCH), make)
-        return np.concatenate([network(_stacked(g), dtype).cpu().numpy() for g in groups])
+        groups = feed(chunks(samples, LOOK_BATCH), make)
+        return np.concatenate([describe(network, pixels, dtype) for pixels in groups])
 
 
 def find_objective(name: str) -> Objective:
@@ -195,7 +197,3 @@ def find_objective(name: str) -> Objective:
     if name == "triplet":
         return losses.TripletMarginLoss(margin=0.1), miners.TripletMarginMiner(0.1, "semihard")
     return losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner()
-
-
-def _stacked(pixels: Sequence[UInt8Array]) -> Tensor:
-    return torch.from_numpy(np.stack(pixels))

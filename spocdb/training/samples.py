@@ -17,9 +17,10 @@ from spocdb.evaluation import pairs
 from spocdb.images.decode import upright
 from spocdb.images.metadata import read_metadata
 from spocdb.images.sources import on_disk, read, walk
+from spocdb.intake import chunks
 from spocdb.progress import Say
 from spocdb.records import SourceFile
-from spocdb.training.feeding import feed, in_groups
+from spocdb.training.feeding import feed
 
 # A file with more is no photograph; the limit of pixels comes when it is decoded.
 MOST_BYTES = 1 << 30
@@ -172,7 +173,7 @@ def _read(files: Mapping[str, str], max_pixels: int, say: Say) -> list[Sample]:
             return f"{path}: {error}"
         return Sample(Path(path), hashlib.sha256(data).hexdigest(), label)
 
-    for group in feed(in_groups(sorted(files.items()), LOOK_BATCH), look):
+    for group in feed(chunks(sorted(files.items()), LOOK_BATCH), look):
         for looked in group:
             if isinstance(looked, str):
                 unreadable.append(looked)

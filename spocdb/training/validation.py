@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from spocdb.evaluation.measures import average_precision
-from spocdb.records import Float32Array
+from spocdb.features.network import Network
+from spocdb.records import Float32Array, UInt8Array
+
+
+def describe(network: Network, pixels: Sequence[UInt8Array], dtype: torch.dtype) -> Float32Array:
+    """Compute the descriptors (n, C) of images (H, W, 3) of one size."""
+    descriptors: Tensor = network(torch.from_numpy(np.stack(pixels)), dtype)
+    return descriptors.cpu().numpy()
 
 
 def mean_average_precision(descriptors: Float32Array, labels: Sequence[str]) -> float:

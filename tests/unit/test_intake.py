@@ -60,7 +60,7 @@ def test_who_stops_asking_stops_the_work() -> None:
     with ThreadPoolExecutor(1) as pool:
         results = ahead(pool, work, range(9), 6)
         next(results)
-        results.close()  # type: ignore[attr-defined]
+        results.close()
         go_on.set()
     assert began in ([0], [0, 1])
 

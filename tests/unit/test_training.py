@@ -15,9 +15,10 @@ from spocdb.errors import ConfigError
 from spocdb.features.backbones import build_network, build_trunk
 from spocdb.features.network import Network
 from spocdb.features.recipes import make_recipe
+from spocdb.intake import chunks
 from spocdb.training import checkpoints, loop, outcome, samples, start
 from spocdb.training.checkpoints import Epoch
-from spocdb.training.feeding import feed, in_groups
+from spocdb.training.feeding import feed
 from spocdb.training.loop import Schedule
 from spocdb.training.metric_learning import Grouping, find_objective
 from spocdb.training.plots import draw
@@ -210,7 +211,7 @@ def test_an_image_in_two_classes_is_left_out(classes: Path) -> None:
 
 
 def test_items_come_in_order_group_by_group() -> None:
-    made = list(feed(in_groups(range(7), 3), lambda item: item * item))
+    made = list(feed(chunks(range(7), 3), lambda item: item * item))
     assert made == [[0, 1, 4], [9, 16, 25], [36]]
 
 
