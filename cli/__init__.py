@@ -12,7 +12,20 @@ from types import FrameType
 
 import typer
 
-from . import codebook, collections, db, evaluate, index, ingest, pca, reembed, search, train
+from . import (
+    attach,
+    codebook,
+    collections,
+    db,
+    evaluate,
+    index,
+    ingest,
+    pca,
+    reembed,
+    search,
+    train,
+    worker,
+)
 from .output import talk
 
 app = typer.Typer(
@@ -26,6 +39,11 @@ app = typer.Typer(
 app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(ingest.failures)
+app.command()(attach.attach)
+app.command()(attach.detach)
+app.command()(worker.worker)
+app.command()(worker.status)
+app.command()(worker.retry)
 app.command()(reembed.reembed)
 app.add_typer(pca.app, name="pca")
 app.add_typer(evaluate.app, name="eval")

@@ -94,6 +94,29 @@ def doctor(db: options.Db = None) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def grant(
+    reader: Annotated[
+        str | None,
+        typer.Option("--reader", metavar="ROLE", help="May read and search one collection."),
+    ] = None,
+    worker: Annotated[
+        str | None,
+        typer.Option("--worker", metavar="ROLE", help="May run `spocdb worker`."),
+    ] = None,
+    collection: options.Collection = None,
+    db: options.Db = None,
+) -> None:
+    """Give a role the least rights that it needs; run as the role that ran `spocdb db init`."""
+    if (reader is None) == (worker is None):
+        raise typer.BadParameter("name a role with --reader or --worker", param_hint="--reader")
+    with options.open_database(db) as database:
+        if reader is not None:
+            database.grant_reader(reader, collection)
+        elif worker is not None:
+            database.grant_worker(worker)
+
+
 def _settings(url: str | None) -> "Settings":
     from spocdb.settings import from_environment
 

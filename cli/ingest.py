@@ -7,9 +7,7 @@ import typer
 
 from . import options
 from .output import counted, print_json, print_table, quiet_libraries, talk
-from .running import display
-
-FINISHED_WITH_FAILURES = 3
+from .running import FINISHED_WITH_FAILURES, display
 
 
 def ingest(

@@ -11,6 +11,7 @@ from .output import talk
 if TYPE_CHECKING:
     from .progress import Display
 
+FINISHED_WITH_FAILURES = 3
 INTERRUPTED = 130
 
 

@@ -17,7 +17,6 @@ from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError, ImageChanged, ImageError
 from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract
-from spocdb.images.sources import read
 from spocdb.intake import BYTES_PER_PIXEL, Work, ahead, decode_work
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
 
 Descriptors = dict[bytes, NewDescriptor]
+# Reads an image of the collection, up to so many bytes; raises ImageError.
+Read = Callable[[SourceFile, int], bytes]
 
 
 def complete(
@@ -33,6 +34,7 @@ def complete(
     connect: Callable[[], Connection],
     collection: Collection,
     load_extractor: "Callable[[], Extractor]",
+    read: Read,
     max_pixels: int,
     progress: Progress,
     on_progress: Callable[[Progress], None],
@@ -48,7 +50,7 @@ def complete(
         ThreadPoolExecutor(N_THREADS, "decode") as pool,
         Writer(_writing_to(write_connection, collection), progress) as writer,
     ):
-        works = _works(connection, collection, pool, max_pixels, progress)
+        works = _works(connection, collection, pool, read, max_pixels, progress)
         for batch, descriptors in extract(works, load_extractor, None, progress):
             writer.submit(descriptors)
             count(progress, batch)
@@ -68,6 +70,7 @@ def _works(
     connection: Connection,
     collection: Collection,
     pool: Executor,
+    read: Read,
     max_pixels: int,
     progress: Progress,
 ) -> Iterator[Work]:
@@ -77,26 +80,26 @@ def _works(
             yield Work(files, sha256)
 
     def prepare(work: Work) -> Work:
-        return decode_work(_read(work, max_pixels), collection.recipe, max_pixels)
+        return decode_work(_read(work, read, max_pixels), collection.recipe, max_pixels)
 
     return ahead(pool, prepare, find(), AHEAD)
 
 
-def _read(work: Work, max_pixels: int) -> Work:
+def _read(work: Work, read: Read, max_pixels: int) -> Work:
     """Read a content from the first of its files that still has it."""
+    max_bytes = BYTES_PER_PIXEL * max_pixels
     for file in work.files:
         try:
-            work.data, work.error = _unchanged(file, work.sha256, max_pixels), None
+            work.data, work.error = _unchanged(read(file, max_bytes), work.sha256), None
             break
         except ImageError as exc:
             work.error = exc
     return work
 
 
-def _unchanged(file: SourceFile, sha256: bytes, max_pixels: int) -> bytes:
-    data = read(file, BYTES_PER_PIXEL * max_pixels)
+def _unchanged(data: bytes, sha256: bytes) -> bytes:
     if hashlib.sha256(data).digest() != sha256:
-        raise ImageChanged("the file has other bytes than when it was ingested")
+        raise ImageChanged("it has other bytes than when it was ingested")
     return data
 
 
@@ -105,6 +108,6 @@ def _refusal(collection: Collection, example: Work, n_images: int) -> ConfigErro
     return ConfigError(
         f"{images} of {collection.name} cannot be read as ingested, such as "
         f"{example.files[0].path} ({example.error}): bring the files back, or run "
-        f"`spocdb ingest FOLDER --prune --collection {collection.name}` on their folder; "
-        "then the same command again"
+        f"`spocdb ingest FOLDER --prune --collection {collection.name}` on their folder "
+        "(`spocdb worker --once` for a table's rows); then the same command again"
     )

@@ -8,12 +8,16 @@ SpocdbError
 │  ├─ ImageTooLarge           more pixels than the limit allows
 │  ├─ ImageVanished           the file was there when the folder was listed, and is not now
 │  ├─ ImageChanged            the file has other bytes than when it was ingested
+│  ├─ AddressRefused          a URL leads to an address that is not public
 │  └─ EmptyCrop               the crop does not touch the image
 ├─ DescriptorError
 │  ├─ DimensionMismatch       two vectors that must fit do not
 │  └─ NotEnoughSamples        too few images for the PCA that was asked for
 └─ DatabaseError              the driver's error is the __cause__
    ├─ SchemaOutOfDate         the schema is missing, older or newer than this program
+   ├─ DatabaseLost            the connection broke, or could not be made
+   ├─ SourceBroken            an attached table is not what it was when it was attached
+   ├─ ExtractorChanged        the collection got another extractor meanwhile
    ├─ CollectionNotFound
    ├─ ProjectionNotFound
    └─ ImageNotFound           no image with this id in the collection
@@ -54,6 +58,10 @@ class ImageChanged(ImageError):
     """The file has other bytes than when it was ingested."""
 
 
+class AddressRefused(ImageError):
+    """A URL leads to an address that is not public."""
+
+
 class EmptyCrop(ImageError):
     """The crop does not touch the image."""
 
@@ -80,6 +88,18 @@ class DatabaseError(SpocdbError):
 
 class SchemaOutOfDate(DatabaseError):
     """The schema spocdb is missing, older or newer than this program."""
+
+
+class DatabaseLost(DatabaseError):
+    """The connection broke, or could not be made: the same may work later."""
+
+
+class SourceBroken(DatabaseError):
+    """An attached table is not what it was when it was attached."""
+
+
+class ExtractorChanged(DatabaseError):
+    """The collection got another extractor meanwhile."""
 
 
 class CollectionNotFound(DatabaseError):

@@ -10,10 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from spocdb.db.batches import NewDescriptor
+from spocdb.db import projections
+from spocdb.db.batches import Batch, NewDescriptor, Project
+from spocdb.db.engine import Connection
+from spocdb.features.projection import project
 from spocdb.intake import Work
 from spocdb.progress import Progress, Stage
 
@@ -61,6 +64,22 @@ def _finished(
 ) -> tuple[list[Work], dict[bytes, NewDescriptor]]:
     with waiting(progress, "network"):
         return batch, descriptors.result()
+
+
+def batch_of(works: list[Work], descriptors: dict[bytes, NewDescriptor]) -> Batch:
+    """Return what is to be written of works whose raw descriptors these are."""
+    return Batch(
+        images=[(file, w.sha256) for w in works if not w.error for file in w.files],
+        descriptors=descriptors,
+        failures=[(file, w.error) for w in works if w.error for file in w.files],
+    )
+
+
+def projecting(connection: Connection) -> Project:
+    """Return what projects raw descriptors by a projection's number; each is read once."""
+    # Immutable versions: what was read once stays true.
+    load = cache(partial(projections.load, connection))
+    return lambda id_, raw: project(raw, load(id_))
 
 
 def count(progress: Progress, works: Iterable[Work]) -> None:

@@ -226,19 +226,21 @@ def settle(
     # Asked anew: somebody may have activated another projection during the ingest.
     collection = collections.get(connection, collection.name)
     active = projections.get(connection, collection.active_projection_id)
-    n_images = images.count_contents(connection, collection)
     # There is nothing to reduce of so few dimensions, and whitening alone would overfit.
     is_short = collection.channels <= DEFAULT_DIM
-    enough = max(auto_pca, DEFAULT_DIM + 1)
-    if active.kind == "raw" and auto_pca and not is_short and n_images >= enough:
-        try:
-            projection_id = fit(connection, [collection], DEFAULT_DIM)
-        except NotEnoughSamples as exc:
-            say(f"no first PCA yet: {exc}")
-        else:
-            say(f"fitted projection {projection_id} on {n_images} images")
-            activate(connection, connect, collection, projection_id, say)
-            return
-    if n_images and not indexes.exists(connection, collection, active.id):
+    if active.kind == "raw" and auto_pca and not is_short:
+        n_images = images.count_contents(connection, collection)
+        if n_images >= max(auto_pca, DEFAULT_DIM + 1):
+            try:
+                projection_id = fit(connection, [collection], DEFAULT_DIM)
+            except NotEnoughSamples as exc:
+                say(f"no first PCA yet: {exc}")
+            else:
+                say(f"fitted projection {projection_id} on {n_images} images")
+                activate(connection, connect, collection, projection_id, say)
+                return
+    if not indexes.exists(connection, collection, active.id) and images.count_contents(
+        connection, collection
+    ):
         say("building the index")
         indexes.build(connection, collection, active.id)

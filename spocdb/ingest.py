@@ -1,24 +1,22 @@
 """Ingest: the loop that takes images through the network into the database.
 
-The intake runs ahead in threads of its own, the network in the calling thread, writing in one more
-thread. An interruption undoes nothing: each batch is one transaction, and the next run skips what
-is stored.
+The intake runs ahead in threads of its own, the network in one more, and writing in another. An
+interruption undoes nothing: each batch is one transaction, and the next run skips what is stored.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb.db import batches, projections, runs
-from spocdb.db.batches import Batch, NewDescriptor
+from spocdb.db import batches, runs
+from spocdb.db.batches import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract
-from spocdb.features.projection import project
-from spocdb.intake import Intake, Work
+from spocdb.extraction import AHEAD, N_THREADS, Writer, batch_of, count, extract, projecting
+from spocdb.intake import Intake, Work, ahead, changed, read_file
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
 
@@ -48,7 +46,7 @@ def ingest(
     """Bring `files` into a collection and return what became of them.
 
     The network is loaded when the first image needs it. `connect` opens the writer's connection.
-    Raises DatabaseError if the database goes away or the collection gets another extractor and, if
+    Raises DatabaseLost if the database goes away, ExtractorChanged and, if
     strict, the first bad image's ImageError; what was written before stays.
     """
     progress = Progress()
@@ -60,16 +58,16 @@ def ingest(
             ThreadPoolExecutor(N_THREADS, "decode") as pool,
             Writer(_writing_to(write_connection, collection), progress) as writer,
         ):
-            intake = Intake(
+            intake = Intake(connection, collection, pool, AHEAD, options.max_pixels)
+            found = changed(
                 connection,
                 collection,
-                pool,
-                AHEAD,
-                options.max_pixels,
-                options.retry_failed or options.strict,
+                files,
                 progress,
+                retry_failed=options.retry_failed or options.strict,
             )
-            _run(intake, files, load_extractor, writer, options, on_progress)
+            read = ahead(pool, partial(read_file, max_pixels=options.max_pixels), found, AHEAD)
+            _run(intake, intake.works(read), load_extractor, writer, options, progress, on_progress)
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -82,17 +80,16 @@ def ingest(
 
 def _run(
     intake: Intake,
-    files: Iterable[SourceFile],
+    works: Iterator[Work],
     load_extractor: "Callable[[], Extractor]",
     writer: Writer[Batch],
     options: IngestOptions,
+    progress: Progress,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    progress = intake.progress
-    works = intake.works(files)
     for batch, descriptors in extract(works, load_extractor, options.batch_size, progress):
         hashes = intake.hand_over(batch)
-        writer.submit(_batch(batch, descriptors), partial(intake.written, hashes))
+        writer.submit(batch_of(batch, descriptors), partial(intake.written, hashes))
         count(progress, batch)
         on_progress(progress)
         if options.strict and (bad := next((w for w in batch if w.error), None)):
@@ -102,18 +99,7 @@ def _run(
     on_progress(progress)
 
 
-def _batch(works: list[Work], descriptors: dict[bytes, NewDescriptor]) -> Batch:
-    return Batch(
-        images=[(file, w.sha256) for w in works if not w.error for file in w.files],
-        descriptors=descriptors,
-        failures=[(file, w.error) for w in works if w.error for file in w.files],
-    )
-
-
 def _writing_to(connection: Connection, collection: Collection) -> Callable[[Batch], None]:
     batches.prepare(connection)
-    # Immutable versions: what was read once stays true.
-    load = cache(partial(projections.load, connection))
-    return lambda batch: batches.write(
-        connection, collection, batch, lambda id_, raw: project(raw, load(id_))
-    )
+    projected = projecting(connection)
+    return lambda batch: batches.write(connection, collection, batch, projected)

@@ -1,9 +1,10 @@
-"""The intake of an ingest: from files to decoded images, each content once.
+"""The intake: from images wherever they are to decoded ones, each content once.
 
     files -> changed since last time? -> read, sha256 -> descriptor stored? -> decode
 
 Every step is a generator that pulls from the one before, and the slow ones run a few items ahead
-in a pool of threads: nothing is read before it is nearly wanted.
+in a pool of threads: nothing is read before it is nearly wanted. The first two steps are those of
+files; the rows of a table come from spocdb/worker.py.
 """
 
 import hashlib
@@ -48,27 +49,61 @@ class Work:
     error: ImageError | None = None
 
 
+def changed(
+    connection: Connection,
+    collection: Collection,
+    files: Iterable[SourceFile],
+    progress: Progress,
+    *,
+    retry_failed: bool,
+) -> Iterator[SourceFile]:
+    """Yield the files that are neither stored as they are, nor failed as they are."""
+    for chunk in chunks(files, FILES_ASKED):
+        named = [replace(f, path=printable(f.path)) for f in chunk]
+        stored, failed = images.unchanged(connection, collection, named)
+        images.forget_failures(connection, collection, stored)
+        skipped = stored if retry_failed else stored | failed
+        progress.n_seen += len(chunk)
+        progress.n_unchanged += len(stored)
+        progress.n_failed += len(skipped - stored)
+        yield from (f for f in chunk if printable(f.path) not in skipped)
+
+
+def read_file(file: SourceFile, max_pixels: int) -> Work:
+    """Read a file into a work, or the reason why not."""
+    if not storable(file.path):
+        named = replace(file, path=printable(file.path))
+        return Work([named], error=UnreadableImage("the file's name is not UTF-8: rename it"))
+    return read_work(file, lambda: read(file, BYTES_PER_PIXEL * max_pixels))
+
+
+def read_work(file: SourceFile, read: Callable[[], bytes]) -> Work:
+    """Return a work of what `read` returns, or of the ImageError that it raises."""
+    try:
+        data = read()
+    except ImageError as exc:
+        return Work([file], error=exc)
+    return Work([file], hashlib.sha256(data).digest(), data)
+
+
 @dataclass(slots=True)
 class Intake:
-    """The steps, and what is on its way between them; used by one thread."""
+    """The steps from bytes on, and what is on its way between them; used by one thread."""
 
     connection: Connection
     collection: Collection
     pool: Executor
     ahead: int
     max_pixels: int
-    retry_failed: bool
-    progress: Progress
     # A content met again joins its work while that can still take another name, and counts as
     # stored from when it is handed over for writing until the database says so itself.
     _open: dict[bytes, Work] = field(default_factory=dict)
     _being_written: set[bytes] = field(default_factory=set)
     _stored: set[bytes] = field(default_factory=set)
 
-    def works(self, files: Iterable[SourceFile]) -> Iterator[Work]:
-        """Yield the works that the changed ones among `files` make, decoded or failed."""
-        read_ahead = ahead(self.pool, self._read, self._changed(files), self.ahead)
-        return ahead(self.pool, self._decode, self._distinct(read_ahead), self.ahead)
+    def works(self, read: Iterable[Work]) -> Iterator[Work]:
+        """Yield the works that were read, each content once, decoded or failed."""
+        return ahead(self.pool, self._decode, self._distinct(read), self.ahead)
 
     def hand_over(self, works: Iterable[Work]) -> set[bytes]:
         """Close works for further names; return the contents that are being written now."""
@@ -84,17 +119,6 @@ class Intake:
         # The chunk in hand was asked about before.
         self._stored |= hashes
 
-    def _changed(self, files: Iterable[SourceFile]) -> Iterator[SourceFile]:
-        for chunk in chunks(files, FILES_ASKED):
-            named = [replace(f, path=printable(f.path)) for f in chunk]
-            stored, failed = images.unchanged(self.connection, self.collection, named)
-            images.forget_failures(self.connection, self.collection, stored)
-            skipped = stored if self.retry_failed else stored | failed
-            self.progress.n_seen += len(chunk)
-            self.progress.n_unchanged += len(stored)
-            self.progress.n_failed += len(skipped - stored)
-            yield from (f for f in chunk if printable(f.path) not in skipped)
-
     def _distinct(self, works: Iterable[Work]) -> Iterator[Work]:
         for chunk in chunks(works, CONTENTS_ASKED):
             hashes = {w.sha256 for w in chunk if not w.error}
@@ -107,16 +131,6 @@ class Intake:
                 if not work.error and not work.is_known:
                     self._open[work.sha256] = work
                 yield work
-
-    def _read(self, file: SourceFile) -> Work:
-        if not storable(file.path):
-            named = replace(file, path=printable(file.path))
-            return Work([named], error=UnreadableImage("the file's name is not UTF-8: rename it"))
-        try:
-            data = read(file, BYTES_PER_PIXEL * self.max_pixels)
-        except ImageError as exc:
-            return Work([file], error=exc)
-        return Work([file], hashlib.sha256(data).digest(), data)
 
     def _decode(self, work: Work) -> Work:
         return decode_work(work, self.collection.recipe, self.max_pixels)

@@ -57,6 +57,15 @@ class Progress:
         """Return the stage that most of the time went to."""
         return max(self.waited, key=lambda stage: self.waited[stage])
 
+    def add(self, other: "Progress") -> None:
+        """Add the counts of another run."""
+        self.n_seen += other.n_seen
+        self.n_new += other.n_new
+        self.n_reused += other.n_reused
+        self.n_unchanged += other.n_unchanged
+        self.n_failed += other.n_failed
+        self.n_pruned += other.n_pruned
+
     def as_dict(self) -> dict[str, Any]:
         """Return the counts and seconds for JSON."""
         numbers = asdict(self)

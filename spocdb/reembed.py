@@ -14,6 +14,7 @@ from spocdb import descriptors, fit
 from spocdb.db import collections, embeddings, images, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
+from spocdb.descriptors import Read
 from spocdb.errors import NotEnoughSamples
 from spocdb.features.projection import check_options
 from spocdb.progress import Progress, Say, silent
@@ -33,6 +34,7 @@ def reembed(
     connect: Callable[[], Connection],
     collection: Collection,
     load_extractor: "Callable[[], Extractor]",
+    read: Read,
     max_pixels: int,
     dim: int | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -40,7 +42,8 @@ def reembed(
 ) -> int:
     """Embed a collection by another extractor and let it answer by that; return the projection.
 
-    `collection` is the stored one with its new extractor in the old one's place. Searches and
+    `collection` is the stored one with its new extractor in the old one's place, `read` what reads
+    its images. Searches and
     ingests go on meanwhile; interrupted, the same call goes on. `dim` None is the active
     projection's. Raises ConfigError if there are images whose file is gone or changed.
     """
@@ -55,6 +58,7 @@ def reembed(
         connect,
         collection,
         load_extractor,
+        read,
         max_pixels,
         progress,
         on_progress,

@@ -16,14 +16,15 @@ from spocdb import search as searching
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
 from spocdb.api.session import Session
-from spocdb.db import collections, engine, evaluations, images, runs
+from spocdb.api.tables import Tables
+from spocdb.db import collections, engine, evaluations, images, rights, runs
 from spocdb.db.collections import Collection, CollectionSummary, ExtractorSummary
 from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
 from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
-from spocdb.features.selection import Wanted, choose
+from spocdb.features.selection import Wanted
 from spocdb.images.metadata import read_metadata
 from spocdb.images.sources import is_there, on_disk, walk
 from spocdb.progress import Progress, Say, silent
@@ -50,6 +51,7 @@ class Database(AbstractContextManager["Database"]):
         self.url, self.connection = self.session.url, self.session.connection
         self.pca = Pca(self.session)
         self.index = Index(self.session)
+        self.tables = Tables(self.session)
 
     def close(self) -> None:
         """Close the connection; an embedded server runs on."""
@@ -93,13 +95,16 @@ class Database(AbstractContextManager["Database"]):
         find = collections.find if paths else collections.get
         if (found := find(self.connection, collection)) is None:
             files = _some(files, roots)
+        elif found:
+            self.tables.refuse_attached(found)
         wanted = Wanted(extractor, _path(weights), recipe, _path(codebook))
-        chosen = self._choose(wanted, found)
+        chosen = self.session.choose(wanted, found)
         if metadata is not None:
             images.stage_metadata(self.connection, read_metadata(Path(metadata), roots))
         target = found or self._create(collection, chosen, device, precision)
         if target.recipe != chosen:
-            self._choose(wanted, target)  # another process made it in this moment: says why not
+            # Another process made it in this moment: says why not.
+            self.session.choose(wanted, target)
         if retry_failed and not paths:
             files = _as_they_are_now(runs.failed_files(self.connection, target))
         progress = ingesting.ingest(
@@ -157,11 +162,11 @@ class Database(AbstractContextManager["Database"]):
         and `pca.rollback` undoes it. Raises ConfigError if files are gone or changed.
         """
         target = collections.get(self.connection, collection)
-        chosen = self._choose(Wanted(extractor, _path(weights), recipe, _path(codebook)), None)
+        chosen = self.session.choose(Wanted(extractor, _path(weights), recipe, _path(codebook)))
         if chosen == target.recipe:
             say(f"{target.name} has the extractor {chosen.name} already: nothing to do")
             return target.active_projection_id
-        self._prove(chosen, device, precision)
+        self.session.prove(chosen, device, precision)
         n_channels = channels(chosen)
         extractor_id = collections.add_extractor(self.connection, chosen, n_channels)
         say(f"{target.name}: from {target.recipe.name} to {chosen.name}")
@@ -170,6 +175,7 @@ class Database(AbstractContextManager["Database"]):
             self.session.connect,
             replace(target, extractor_id=extractor_id, recipe=chosen, channels=n_channels),
             lambda: self.session.extractor(chosen, device, precision),
+            self.tables.reader(target),
             self.settings.max_pixels,
             dim,
             on_progress,
@@ -198,7 +204,7 @@ class Database(AbstractContextManager["Database"]):
         """
         target = collections.get(self.connection, collection)
         if weights is not None or codebook is not None:
-            self._choose(Wanted(weights=_path(weights), codebook=_path(codebook)), target)
+            self.session.choose(Wanted(weights=_path(weights), codebook=_path(codebook)), target)
         return searching.search(
             self.connection,
             target,
@@ -264,6 +270,16 @@ class Database(AbstractContextManager["Database"]):
         collections.drop(self.connection, collections.get(self.connection, collection))
 
     @engine.wrapped()
+    def grant_reader(self, role: str, collection: str | None = None) -> None:
+        """Let a role read and search one collection, and nothing else."""
+        rights.grant_reader(self.connection, role, collections.get(self.connection, collection))
+
+    @engine.wrapped()
+    def grant_worker(self, role: str) -> None:
+        """Let a role do what `tables.work` does, and nothing else."""
+        rights.grant_worker(self.connection, role)
+
+    @engine.wrapped()
     def recipe(
         self,
         extractor: str | None = None,
@@ -271,7 +287,7 @@ class Database(AbstractContextManager["Database"]):
         **recipe: Any,
     ) -> Recipe:
         """Return the recipe that an ingest with these options would make a collection with."""
-        return self._choose(Wanted(extractor, _path(weights), recipe), None)
+        return self.session.choose(Wanted(extractor, _path(weights), recipe))
 
     @engine.wrapped()
     def extractor(
@@ -315,17 +331,8 @@ class Database(AbstractContextManager["Database"]):
         return collections.extractor_summaries(self.connection)
 
     def _create(self, name: str, recipe: Recipe, device: str, precision: "Precision") -> Collection:
-        self._prove(recipe, device, precision)
+        self.session.prove(recipe, device, precision)
         return collections.create(self.connection, name, recipe, channels(recipe))
-
-    def _prove(self, recipe: Recipe, device: str, precision: "Precision") -> None:
-        """Load a new recipe's network: weights that do not fit must not become an extractor."""
-        if all(recipe != e.recipe for e in self.extractors()):
-            self.session.extractor(recipe, device, precision)
-
-    def _choose(self, wanted: Wanted, found: Collection | None) -> Recipe:
-        known = [e.recipe for e in self.extractors()]
-        return choose(wanted, found.recipe if found else None, known, self.settings.cache_dir)
 
     def _prune(self, target: Collection, roots: list[Path], progress: Progress) -> int:
         if progress.n_seen == 0:

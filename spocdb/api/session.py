@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from spocdb.db import embedded, engine, schema
+from spocdb.db import collections, embedded, engine, schema
+from spocdb.db.collections import Collection
+from spocdb.features.selection import Wanted, choose
 from spocdb.features.weights import locate, locate_codebook
 from spocdb.records import Recipe
 from spocdb.settings import Settings
@@ -48,3 +50,14 @@ class Session:
             codebook = locate_codebook(recipe, self.settings.cache_dir)
             self._extractors[key] = load_extractor(recipe, weights, device, precision, codebook)
         return self._extractors[key]
+
+    def choose(self, wanted: Wanted, found: Collection | None = None) -> Recipe:
+        """Return the recipe that is meant. Raises ConfigError and WeightsNotFound."""
+        known = [e.recipe for e in collections.extractor_summaries(self.connection)]
+        return choose(wanted, found.recipe if found else None, known, self.settings.cache_dir)
+
+    def prove(self, recipe: Recipe, device: str, precision: "Precision") -> None:
+        """Load a new recipe's network: weights that do not fit must not become an extractor."""
+        known = collections.extractor_summaries(self.connection)
+        if all(recipe != e.recipe for e in known):
+            self.extractor(recipe, device, precision)

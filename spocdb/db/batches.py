@@ -14,9 +14,9 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from spocdb.db.collections import Collection
 from spocdb.db.copy import copy_in, pack
-from spocdb.db.engine import Connection
+from spocdb.db.engine import Connection, one_row
 from spocdb.db.images import forget_failures
-from spocdb.errors import CollectionNotFound, DatabaseError, ImageError
+from spocdb.errors import CollectionNotFound, DatabaseError, ExtractorChanged, ImageError
 from spocdb.records import Float32Array, SourceFile
 
 Project = Callable[[int, Float32Array], Float32Array]
@@ -53,7 +53,7 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_images
 """
 
 # Activation and the adding of an embedding table wait for this lock, and this lock for them.
-LOCK = "SELECT extractor_id FROM spocdb.collections WHERE id = %s FOR SHARE"
+LOCK = "SELECT spocdb.lock_collection(%s)"
 
 EMBEDDING_TABLES = """
 SELECT t.projection_id, spocdb.embedding_table(t.collection_id, t.projection_id),
@@ -108,21 +108,22 @@ def write(connection: Connection, collection: Collection, batch: Batch, project:
     """Write one batch in one transaction.
 
     `project(projection_id, raw (n, C))` returns the embeddings (n, N). Raises CollectionNotFound
-    if the collection was dropped meanwhile, DatabaseError if it has another extractor now.
+    if the collection was dropped meanwhile, ExtractorChanged if it has another extractor now.
     """
     with connection.transaction():
-        _lock(connection, collection)
+        lock(connection, collection)
         write_descriptors(connection, collection, batch.descriptors)
         _write_images(connection, collection, batch, project)
         _write_failures(connection, collection, batch)
 
 
-def _lock(connection: Connection, collection: Collection) -> None:
-    row = connection.execute(LOCK, [collection.id]).fetchone()
-    if row is None:
+def lock(connection: Connection, collection: Collection) -> None:
+    """Let no projection be activated or added until the transaction ends; raises as `write`."""
+    (extractor_id,) = one_row(connection, LOCK, [collection.id])
+    if extractor_id is None:
         raise CollectionNotFound(f"collection {collection.name} was dropped meanwhile")
-    if row[0] != collection.extractor_id:
-        raise DatabaseError(
+    if extractor_id != collection.extractor_id:
+        raise ExtractorChanged(
             f"collection {collection.name} changed its extractor meanwhile: "
             "run the same command again"
         )
@@ -179,6 +180,11 @@ def _write_images(
     rows = connection.execute(
         MERGE_IMAGES, {"collection": collection.id, "extractor": collection.extractor_id}
     ).fetchall()
+    if len(rows) != len(batch.images):
+        raise DatabaseError(
+            "raw descriptors were deleted meanwhile, with a detached table: "
+            "run the same command again"
+        )
     ids = np.array([row[0] for row in rows], np.int64)
     replaced = [row[0] for row in rows if row[2]]
     raw = _raw_of(connection, collection, batch, [row[1] for row in rows])

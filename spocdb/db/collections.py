@@ -76,26 +76,12 @@ SELECT e.name, e.dim, e.recipe, e.parentage,
 FROM spocdb.extractors e ORDER BY e.name
 """
 
-FIND_EXTRACTOR = "SELECT id FROM spocdb.extractors WHERE fingerprint = %s"
-
 ADD_EXTRACTOR = """
-INSERT INTO spocdb.extractors (name, fingerprint, recipe, dim, parentage)
-VALUES (%(name)s, %(fingerprint)s, %(recipe)s, %(dim)s, %(parentage)s)
-RETURNING id
-"""
-
-ADD_RAW_PROJECTION = """
-INSERT INTO spocdb.projections
-    (extractor_id, kind, dim, mean, n_samples, settings, fitted_on, fingerprint)
-VALUES (%(extractor)s, 'raw', %(dim)s, array_fill(0::real, ARRAY[%(dim)s])::vector, 0, '{}', '{}',
-        'raw')
+SELECT spocdb.add_extractor(
+    %(name)s, %(fingerprint)s, %(recipe)s, %(dim)s, %(parentage)s)
 """
 
 LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE"
-
-# Two programs that bring the same extractor at once do so one after the other. ON CONFLICT would do
-# too, but every attempt would use up a number, and projections go by theirs.
-LOCK_EXTRACTORS = "LOCK TABLE spocdb.extractors IN SHARE ROW EXCLUSIVE MODE"
 
 
 def find(connection: Connection, name: str) -> Collection | None:
@@ -147,20 +133,14 @@ def add_extractor(
 
     `parentage` is what a trained one was made from; of one that is there it stays as it is.
     """
-    with connection.transaction():
-        connection.execute(LOCK_EXTRACTORS)
-        if found := connection.execute(FIND_EXTRACTOR, [recipe.fingerprint]).fetchone():
-            return int(found[0])
-        values = {
-            "name": recipe.name,
-            "fingerprint": recipe.fingerprint,
-            "recipe": Jsonb(asdict(recipe)),
-            "dim": channels,
-            "parentage": None if parentage is None else Jsonb(parentage),
-        }
-        extractor = int(one_row(connection, ADD_EXTRACTOR, values)[0])
-        connection.execute(ADD_RAW_PROJECTION, {"extractor": extractor, "dim": channels})
-    return extractor
+    values = {
+        "name": recipe.name,
+        "fingerprint": recipe.fingerprint,
+        "recipe": Jsonb(asdict(recipe)),
+        "dim": channels,
+        "parentage": None if parentage is None else Jsonb(parentage),
+    }
+    return int(one_row(connection, ADD_EXTRACTOR, values)[0])
 
 
 def hold(connection: Connection, collection: Collection) -> None:

@@ -15,6 +15,7 @@ from spocdb.errors import (
     CollectionNotFound,
     ConfigError,
     DatabaseError,
+    DatabaseLost,
     ImageNotFound,
     SpocdbError,
 )
@@ -45,7 +46,7 @@ def connect(url: str) -> Connection:
             _libpq_url(url), autocommit=True, connect_timeout=10, application_name="spocdb"
         )
     except psycopg.Error as exc:
-        raise DatabaseError(
+        raise DatabaseLost(
             f"cannot reach the database: {_one_line(exc)}: check --db or SPOCDB_DATABASE_URL"
         ) from exc
     try:
@@ -67,8 +68,10 @@ def wrapped() -> Iterator[None]:
         kind = RAISED.get(exc.sqlstate or "", DatabaseError)
         # The connection broke, or the server says that it is shutting down (class 57P).
         lost = isinstance(exc, psycopg.OperationalError) and (exc.sqlstate or "57P")[:3] == "57P"
-        prefix = "lost the database, run the same command again: " if lost else ""
-        raise kind(prefix + _one_line(exc)) from exc
+        if lost:
+            message = f"lost the database, run the same command again: {_one_line(exc)}"
+            raise DatabaseLost(message) from exc
+        raise kind(_one_line(exc)) from exc
     except UnicodeEncodeError as exc:
         raise ConfigError(f"{exc.object!r} is not UTF-8, as a name or a value must be") from exc
 

@@ -6,7 +6,9 @@ are made at run time: reflect those, or use the view by name.
 
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -23,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, REGCLASS, UUID
 
 metadata = MetaData(schema="spocdb")
 
@@ -169,6 +171,43 @@ images = Table(
         postgresql_using="gin",
         postgresql_ops={"metadata": "jsonb_path_ops"},
     ),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    _in_collection(primary_key=True),
+    Column("relation", REGCLASS, nullable=False),
+    _text("key_column"),
+    _text("key_type"),
+    _text("image_column"),
+    _text("kind"),
+    Column("root", Text),
+    Column("condition", Text),
+    Column("metadata", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("allow_private", Boolean, nullable=False, server_default=text("false")),
+    _now("attached_at"),
+)
+
+source_changes = Table(
+    "source_changes",
+    metadata,
+    _id(),
+    _big("collection_id"),
+    Column("keys", ARRAY(Text)),
+    _now("changed_at"),
+)
+
+queue = Table(
+    "queue",
+    metadata,
+    _in_collection(primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("enqueued_at", DateTime(timezone=True), nullable=False),
+    _now("due_at"),
+    Column("lease", UUID),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Index("queue_due", "collection_id", "due_at"),
 )
 
 runs = Table(

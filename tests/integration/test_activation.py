@@ -334,7 +334,7 @@ def test_a_view_on_the_view_blocks_another_dimension_and_all_stays_as_it_was(
     number = db.pca.fit(dim=8)
     with pytest.raises(DatabaseError) as caught:
         db.pca.activate(number)
-    assert "view shop depends on view photos" in str(caught.value)
+    assert "view public.shop depends on view photos" in str(caught.value)
     assert "CASCADE" not in str(caught.value), "that would not be what to do"
     assert db.similar(1) == before
     db.connection.execute("DROP VIEW shop")

@@ -1,0 +1,96 @@
+"""spocdb attach, spocdb detach."""
+
+from typing import Annotated
+
+import typer
+
+from . import options
+from .output import talk
+
+
+def attach(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as SCHEMA.TABLE.")],
+    key: Annotated[
+        str, typer.Option("--key", help="Column that names a row: an integer, a uuid or text.")
+    ],
+    image: Annotated[
+        str,
+        typer.Option("--image", help="Column with the image: a path, a URL, or bytea."),
+    ],
+    root: Annotated[
+        str | None,
+        typer.Option("--root", metavar="FOLDER", help="The column holds paths below this folder."),
+    ] = None,
+    urls: Annotated[bool, typer.Option("--urls", help="The column holds URLs.")] = False,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="URLs may lead to addresses that are not public."),
+    ] = False,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="SQL", help="Which rows belong: a condition on the table."),
+    ] = None,
+    metadata: Annotated[
+        str | None,
+        typer.Option("--metadata", metavar="COL,...", help="Columns to filter a search by."),
+    ] = None,
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", "-c", help="Collection.", show_default="as the table"),
+    ] = None,
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    relu: options.Relu = None,
+    pooling: options.Pooling = None,
+    centering: options.Centering = None,
+    sigma: options.Sigma = None,
+    gem_p: options.GemP = None,
+    attention: options.Attention = None,
+    scales: options.Scales = None,
+    flip: options.Flip = None,
+    device: options.Device = "auto",
+    db: options.Db = None,
+) -> None:
+    """Make a collection of the rows of a table that your application has.
+
+    Triggers note what changes, `spocdb worker` embeds it. Attached again, a table takes the options
+    that are given now, and every row is looked at anew.
+    """
+    from spocdb.db.sources import Attachment
+
+    recipe = options.recipe(
+        scales,
+        size=size,
+        fit=fit,
+        relu=relu,
+        pooling=pooling,
+        centering=centering,
+        sigma=sigma,
+        gem_p=gem_p,
+        attention=attention,
+        flip=flip,
+    )
+    columns = metadata.split(",") if metadata else []
+    attachment = Attachment(table, key, image, root, urls, where, columns, allow_private)
+    with options.open_database(db) as database:
+        name = database.tables.attach(
+            attachment, collection, extractor=extractor, weights=weights, device=device, **recipe
+        )
+        (coverage,) = (c for c in database.tables.coverage(name) if c.active)
+    print(name)
+    talk(f"{coverage.pending:,} rows of {coverage.relation} wait: run `spocdb worker`")
+
+
+def detach(
+    collection: Annotated[str, typer.Argument(help="The collection of the attached table.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    db: options.Db = None,
+) -> None:
+    """Undo `spocdb attach`: triggers, collection and embeddings go, the table stays."""
+    with options.open_database(db) as database:
+        if not yes:
+            typer.confirm(f"Detach {collection} and drop its embeddings?", abort=True)
+        database.tables.detach(collection)
+    print(f"detached {collection}")

@@ -1,0 +1,123 @@
+"""spocdb worker, spocdb status, spocdb retry."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from . import options
+from .output import counted, print_json, print_table, quiet_libraries, talk
+from .running import FINISHED_WITH_FAILURES, interruptible
+
+
+def worker(
+    collections: Annotated[
+        list[str] | None,
+        typer.Option("--collections", "-c", help="Only this one; may be given several times."),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop when nothing is due any more.")
+    ] = False,
+    visibility: Annotated[
+        float,
+        typer.Option(min=1, metavar="SECONDS", help="How long a row is leased to one worker."),
+    ] = 300.0,
+    poll: Annotated[
+        float,
+        typer.Option(min=0.1, metavar="SECONDS", help="How often to look without being notified."),
+    ] = 5.0,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images a batch.", show_default="8 a core, 64 on GPU")
+    ] = None,
+    db: options.Db = None,
+) -> None:
+    """Embed what changes in attached tables, until stopped; any number of workers share it.
+
+    Ctrl-C or SIGTERM: what it has is finished first, a second time it is not. Killed, it loses
+    nothing: other workers take its rows when their lease has run out.
+    """
+    from spocdb.worker import WorkerOptions
+
+    with options.open_database(db) as database, quiet_libraries(), _stoppable() as is_stopped:
+        done = database.tables.work(
+            *(collections or []),
+            once=once,
+            device=device,
+            precision=precision,  # type: ignore[arg-type]  # the library checks it
+            options=WorkerOptions(
+                database.settings.max_pixels, visibility, poll, batch_size=batch_size
+            ),
+            is_stopped=is_stopped,
+            say=talk,
+        )
+    if once and done.n_failed:
+        talk(f"{counted(done.n_failed, 'row')} failed: see `spocdb failures`, `spocdb retry`")
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+def status(
+    collection: options.Collection = None, json: options.Json = False, db: options.Db = None
+) -> None:
+    """Show how far each collection is: rows, embedded ones, waiting, at work, failed."""
+    with options.open_database(db) as database:
+        rows = database.tables.coverage(collection)
+    if json:
+        print_json(rows)
+        return
+    header = ["collection", "projection", "table", "rows", "embedded", "pending", "leased"]
+    print_table(
+        [*header, "failed", "oldest pending"],
+        [
+            [
+                c.collection,
+                f"{c.projection}{'*' if c.active else ''}",
+                c.relation or "files",
+                "?" if c.rows is None else c.rows,
+                c.embedded,
+                c.pending,
+                c.leased,
+                c.failed,
+                "" if c.oldest_pending is None else str(c.oldest_pending).partition(".")[0],
+            ]
+            for c in rows
+        ],
+    )
+    for problem in {f"{c.collection}: {c.problem}" for c in rows if c.problem}:
+        talk(problem)
+
+
+def retry(
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY...", help="Only these rows.")
+    ] = None,
+    collection: options.Collection = None,
+    db: options.Db = None,
+) -> None:
+    """Let workers try failed rows of an attached table again, all or those named."""
+    with options.open_database(db) as database:
+        print(f"{database.tables.retry(collection, keys or None)} rows wait again")
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C or SIGTERM ask to stop, and the second interrupt."""
+    asked = False
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with interruptible("others take its rows when their lease has run out"):
+            yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,97 @@
+CREATE OR REPLACE FUNCTION spocdb.add_triggers(collection bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = spocdb, pg_temp
+AS $$
+DECLARE
+    source      record;
+    watched     text[];
+    differences text;
+    body        text;
+    enqueue     text := format('spocdb.enqueue_%s', collection);
+    level       text;
+BEGIN
+    SELECT s.* INTO STRICT source FROM sources s WHERE s.collection_id = collection;
+    watched := source.metadata || columns_of(source.relation, source.condition);
+    -- Compared as text: not every type has an equality.
+    SELECT string_agg(format('OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text', w), ' OR ')
+    INTO differences FROM (SELECT DISTINCT unnest(watched) AS w) x WHERE w <> source.image_column;
+    differences := concat_ws(' OR ', format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', source.image_column), differences);
+
+    body := format($body$
+DECLARE
+    most    CONSTANT integer := 1000000;
+    changed text[] := '{}';
+    gone    text[] := '{}';
+BEGIN
+    -- A column that was renamed or altered must not make the application's write fail: then
+    -- it is not known what changed. Nothing is written in here, so it costs no transaction id.
+    BEGIN
+        IF TG_OP = 'DELETE' THEN
+            gone := ARRAY(SELECT o.%1$I::text FROM old_rows o);
+        ELSIF TG_OP = 'INSERT' AND TG_LEVEL = 'STATEMENT' THEN
+            changed := ARRAY(SELECT n.%1$I::text FROM new_rows n LIMIT most + 1);
+            changed := CASE WHEN cardinality(changed) <= most THEN changed END;
+        ELSIF TG_OP = 'INSERT' THEN
+            changed := ARRAY[NEW.%1$I::text];
+        ELSIF TG_OP = 'UPDATE' AND OLD.%1$I IS DISTINCT FROM NEW.%1$I THEN
+            gone := ARRAY[OLD.%1$I::text];
+            changed := ARRAY[NEW.%1$I::text];
+        ELSIF TG_OP = 'UPDATE' AND (%2$s) THEN
+            changed := ARRAY[NEW.%1$I::text];
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        changed := NULL;
+    END;
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM spocdb.images WHERE collection_id = %3$s;
+        DELETE FROM spocdb.failures WHERE collection_id = %3$s;
+    ELSIF cardinality(gone) > 0 THEN
+        DELETE FROM spocdb.images WHERE collection_id = %3$s AND path = ANY (gone);
+        DELETE FROM spocdb.failures WHERE collection_id = %3$s AND path = ANY (gone);
+    END IF;
+    IF cardinality(changed) = 0 THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO spocdb.source_changes (collection_id, keys) VALUES (%3$s, changed);
+    PERFORM pg_notify('spocdb', '');
+    RETURN NULL;
+END
+$body$, source.key_column, differences, collection);
+    EXECUTE format(
+        'CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger
+         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %2$L;
+         COMMENT ON FUNCTION %1$s() IS %3$L;
+         ALTER FUNCTION %1$s() OWNER TO %4$s;
+         REVOKE ALL ON FUNCTION %1$s() FROM PUBLIC',
+        enqueue, body, format('Trigger: notes what changed in %s for its collection', source.relation), owner());
+
+    -- A statement's rows together cost less than each; but rows that hold images would be copied.
+    level := CASE source.kind WHEN 'bytes' THEN 'FOR EACH ROW'
+             ELSE 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT' END;
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %s %s EXECUTE FUNCTION %s()',
+                   format('spocdb_%s_insert', collection), source.relation, level, enqueue);
+    -- With a list of columns it need not compare images that an update does not name. PostgreSQL then
+    -- refuses to alter the types of these columns, so text does without.
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE %s ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
+                   format('spocdb_%s_update', collection),
+                   CASE source.kind WHEN 'bytes' THEN (
+                       SELECT 'OF ' || string_agg(DISTINCT quote_ident(w), ', ')
+                       FROM unnest(watched || source.key_column || source.image_column) AS w) END,
+                   source.relation, enqueue);
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON %s
+                    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION %s()',
+                   format('spocdb_%s_delete', collection), source.relation, enqueue);
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()',
+                   format('spocdb_%s_truncate', collection), source.relation, enqueue);
+    -- The row of an image is found by its key; text keys are the path itself.
+    IF source.key_type NOT IN ('text', 'character varying') THEN
+        EXECUTE format('DROP INDEX IF EXISTS spocdb.images_key_%s', collection);
+        EXECUTE format('CREATE UNIQUE INDEX images_key_%1$s ON spocdb.images ((path::%2$s)) WHERE collection_id = %1$s',
+                       collection, source.key_type);
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.add_triggers(bigint) IS
+    'Put the triggers on an attached table that note its changes and delete the embeddings of deleted rows';

@@ -1,0 +1,130 @@
+"""Attached tables in the API: `db.tables`."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spocdb.api.session import Session
+from spocdb.db import collections, engine, queue, sources
+from spocdb.db.collections import Collection
+from spocdb.db.sources import Attachment, Coverage, Source
+from spocdb.descriptors import Read
+from spocdb.errors import ConfigError, ImageVanished
+from spocdb.features.recipes import channels
+from spocdb.features.selection import Wanted
+from spocdb.images.sources import read
+from spocdb.progress import Progress, Say, silent
+from spocdb.records import SourceFile
+from spocdb.worker import Worker, WorkerOptions, read_row
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Precision
+
+
+class Tables:
+    """The tables of an application that are attached; `db.tables`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @engine.wrapped()
+    def attach(
+        self,
+        attachment: Attachment,
+        collection: str | None = None,
+        *,
+        extractor: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        precision: "Precision" = "auto",
+        **recipe: Any,
+    ) -> str:
+        """Make a collection of a table's rows; return its name, the table's unless one is given.
+
+        Triggers note every change from now on, and every row there is; workers do the rest. The
+        extractor is chosen as by `Database.ingest`. Attached again, the table is looked at anew, by
+        what is said now. Raises ConfigError for a table that cannot be attached like that.
+        """
+        connection = self._session.connection
+        name = collection or sources.relation_name(connection, attachment.relation)
+        if name is None:
+            raise ConfigError(f"there is no table {attachment.relation}: name it as SCHEMA.TABLE")
+        found = collections.find(connection, name)
+        wanted = Wanted(extractor, None if weights is None else Path(weights), recipe)
+        chosen = self._session.choose(wanted, found)
+        self._session.prove(chosen, device, precision)
+        with connection.transaction():
+            collections.add_extractor(connection, chosen, channels(chosen))
+            return sources.attach(connection, attachment, name, chosen.name)
+
+    @engine.wrapped()
+    def detach(self, collection: str) -> None:
+        """Undo `attach`: the collection goes, the table stays as it was before."""
+        sources.detach(self._session.connection, collection)
+
+    @engine.wrapped()
+    def list(self) -> list[Source]:
+        """List the attached tables."""
+        return sources.attached(self._session.connection)
+
+    @engine.wrapped()
+    def work(
+        self,
+        *names: str,
+        once: bool = False,
+        device: str = "auto",
+        precision: "Precision" = "auto",
+        options: WorkerOptions | None = None,
+        is_stopped: Callable[[], bool] = lambda: False,
+        say: Say = silent,
+    ) -> Progress:
+        """Embed what changed in the attached tables, all or those named, until it is stopped.
+
+        `once` ends when nothing is due any more. Any number of workers share the work. A database
+        that goes away is waited for, unless `once`: then DatabaseLost is raised.
+        """
+        worker = Worker(
+            self._session.connect,
+            lambda recipe: self._session.extractor(recipe, device, precision),
+            options or WorkerOptions(self._session.settings.max_pixels),
+            is_stopped,
+            say,
+        )
+        return worker.run(names, once=once)
+
+    @engine.wrapped()
+    def retry(self, collection: str | None = None, keys: Sequence[str] | None = None) -> int:
+        """Let workers try failed rows again, all or those named; return how many."""
+        name = collections.get(self._session.connection, collection).name
+        return queue.retry(self._session.connection, name, keys)
+
+    @engine.wrapped()
+    def coverage(self, collection: str | None = None) -> Sequence[Coverage]:
+        """Count how far each collection is, attached or not, by each of its projections."""
+        if collection is not None:
+            collections.get(self._session.connection, collection)
+        return sources.coverage(self._session.connection, collection)
+
+    def refuse_attached(self, collection: Collection) -> None:
+        """Raise ConfigError for a collection that a table fills."""
+        for source in sources.attached(self._session.connection, collection.name):
+            raise ConfigError(
+                f"{collection.name} is of the rows of {source.relation}: `spocdb worker` fills it, "
+                "`spocdb retry` tries failed rows again; for files use another --collection"
+            )
+
+    def reader(self, collection: Collection) -> Read:
+        """Return what reads the images of a collection: its files, or what its rows say."""
+        attached = sources.attached(self._session.connection, collection.name)
+        if not attached:
+            return read
+        (source,) = attached
+
+        def read_key(file: SourceFile, max_bytes: int) -> bytes:
+            rows = sources.rows(self._session.connection, collection, [file.path])
+            if not rows:
+                raise ImageVanished("the row is gone")
+            return read_row(source, rows[0], max_bytes)
+
+        return read_key

@@ -1,0 +1,68 @@
+"""Roles with the least rights: a reader of one collection, a worker.
+
+The owner of spocdb is the role that ran `spocdb db init`: it migrates, attaches, activates.
+"""
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection, one_row
+from spocdb.errors import ConfigError
+
+IS_OWNER = "SELECT pg_has_role(current_user, spocdb.owner(), 'MEMBER')"
+
+READER = (
+    "GRANT USAGE ON SCHEMA spocdb TO {role}",
+    "GRANT SELECT ON spocdb.{view} TO {role}",
+)
+
+# A worker writes images and embeddings, and what became of the queue.
+WORKER = (
+    "GRANT USAGE ON SCHEMA spocdb TO {role}",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA spocdb TO {role}",
+    "GRANT EXECUTE ON FUNCTION spocdb.count_coverage(), spocdb.take_in(bigint), "
+    "spocdb.source_rows(bigint, text[]), spocdb.source_keys(bigint), "
+    "spocdb.lock_rows(bigint, text[]), spocdb.lock_collection(bigint) TO {role}",
+    "GRANT INSERT ON spocdb.descriptors TO {role}",
+    "GRANT INSERT, UPDATE, DELETE ON spocdb.images, spocdb.failures, spocdb.queue TO {role}",
+)
+EMBEDDINGS = "GRANT SELECT, INSERT, DELETE ON spocdb.{table} TO {role}"
+TABLES = """
+SELECT spocdb.embedding_table(collection_id, projection_id) FROM spocdb.embedding_tables
+"""
+
+
+def is_owner(connection: Connection) -> bool:
+    """Tell whether the connection's role may do what the owner of spocdb may."""
+    return bool(one_row(connection, IS_OWNER)[0])
+
+
+def grant_reader(connection: Connection, role: str, collection: Collection) -> None:
+    """Let a role read and search one collection. Raises ConfigError if there is no such role."""
+    _run(connection, READER, role=role, view=collection.name)
+
+
+def grant_worker(connection: Connection, role: str) -> None:
+    """Let a role work: on the queue and on what it writes, and on no table of the application.
+
+    Embedding tables that come later let it in too. Raises ConfigError if there is no such role.
+    """
+    with connection.transaction():
+        _run(connection, WORKER, role=role)
+        for (table,) in connection.execute(TABLES).fetchall():
+            _run(connection, [EMBEDDINGS], role=role, table=table)
+
+
+def _run(connection: Connection, statements: Sequence[str], **names: str) -> None:
+    quoted = {name: Identifier(value) for name, value in names.items()}
+    try:
+        with connection.transaction():
+            for statement in statements:
+                connection.execute(SQL(statement).format(**quoted))
+    except psycopg.errors.UndefinedObject as exc:
+        raise ConfigError(
+            f"there is no role {names['role']}: make it with CREATE ROLE first"
+        ) from exc

@@ -1,0 +1,168 @@
+"""Attached tables: attach and detach them, read their rows, count how far they are."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection, one_row
+from spocdb.errors import SourceBroken
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An attached table: `kind` bytes, path (below `root`) or url; see spocdb.sources."""
+
+    collection: str
+    relation: str
+    kind: str
+    root: str | None
+    allow_private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A row that belongs to its collection: its image's `content`, or the `location` of that."""
+
+    key: str
+    location: str | None
+    content: bytes | None
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What `attach` is told; `relation` and `condition` are SQL, the columns plain names."""
+
+    relation: str
+    key: str
+    image: str
+    root: str | None = None
+    urls: bool = False
+    condition: str | None = None
+    metadata: Sequence[str] = ()
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How far a collection is by one of its projections; a row of spocdb.coverage.
+
+    `rows` belong to it (None: the table cannot be read, `problem` says why), `embedded` ones can
+    be found, `pending` wait, `leased` are with a worker, `failed` were given up.
+    """
+
+    collection: str
+    projection: int
+    active: bool
+    relation: str | None
+    rows: int | None
+    embedded: int
+    pending: int
+    leased: int
+    failed: int
+    oldest_pending: timedelta | None
+    problem: str | None
+
+
+ATTACH = """
+SELECT spocdb.attach(%(relation)s::regclass, %(key)s, %(image)s, %(collection)s, %(extractor)s,
+                     %(root)s, %(urls)s, %(condition)s, %(metadata)s, %(allow_private)s)
+"""
+
+LIST = """
+SELECT c.name AS collection, s.relation::text AS relation, s.kind, s.root, s.allow_private
+FROM spocdb.sources s JOIN spocdb.collections c ON c.id = s.collection_id
+WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
+ORDER BY 1
+"""
+
+ROWS = "SELECT * FROM spocdb.source_rows(%s, %s)"
+
+COVERAGE = """
+SELECT * FROM spocdb.coverage
+WHERE %(collection)s::text IS NULL OR collection = %(collection)s
+"""
+
+# What an application does to its own table: columns that went, rights that were taken.
+BROKEN = (
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.DatatypeMismatch,
+    psycopg.errors.InvalidTextRepresentation,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.SyntaxError,
+)
+
+
+def attach(
+    connection: Connection, attachment: Attachment, collection: str | None, extractor: str | None
+) -> str:
+    """Attach a table, or change how it is attached; return its collection's name.
+
+    Raises ConfigError for a table that cannot be attached like that.
+    """
+    values = {
+        "relation": attachment.relation,
+        "key": attachment.key,
+        "image": attachment.image,
+        "collection": collection,
+        "extractor": extractor,
+        "root": attachment.root,
+        "urls": attachment.urls,
+        "condition": attachment.condition,
+        "metadata": list(attachment.metadata),
+        "allow_private": attachment.allow_private,
+    }
+    (number,) = one_row(connection, ATTACH, values)
+    (name,) = one_row(connection, "SELECT name FROM spocdb.collections WHERE id = %s", [number])
+    return str(name)
+
+
+def detach(connection: Connection, collection: str) -> None:
+    """Undo `attach`. Raises CollectionNotFound."""
+    connection.execute("SELECT spocdb.detach(%s)", [collection])
+
+
+def relation_name(connection: Connection, relation: str) -> str | None:
+    """Return the name without schema that a relation has, None if there is no such relation."""
+    row = connection.execute(
+        "SELECT relname FROM pg_class WHERE oid = to_regclass(%s)", [relation]
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def attached(connection: Connection, collection: str | None = None) -> list[Source]:
+    """List the attached tables, of one collection or of all."""
+    with connection.cursor(row_factory=class_row(Source)) as cursor:
+        return cursor.execute(LIST, {"collection": collection}).fetchall()
+
+
+def rows(connection: Connection, collection: Collection, keys: Sequence[str]) -> list[SourceRow]:
+    """Return those rows that belong to the collection. Raises SourceBroken."""
+    with readable(collection), connection.cursor(row_factory=class_row(SourceRow)) as cursor:
+        return cursor.execute(ROWS, [collection.id, list(keys)]).fetchall()
+
+
+def coverage(connection: Connection, collection: str | None = None) -> list[Coverage]:
+    """Count how far each collection is, exactly."""
+    with connection.cursor(row_factory=class_row(Coverage)) as cursor:
+        return cursor.execute(COVERAGE, {"collection": collection}).fetchall()
+
+
+@contextmanager
+def readable(collection: Collection) -> Iterator[None]:
+    """Turn what an altered table makes of its queries into SourceBroken."""
+    try:
+        yield
+    except BROKEN as exc:
+        raise SourceBroken(
+            f"the table of {collection.name} is not as it was attached ({exc.diag.message_primary})"
+            ": run `spocdb attach` again with what it is now, or `spocdb detach`"
+        ) from exc

@@ -1,0 +1,261 @@
+"""The worker: rows of attached tables on their way into their collections.
+
+    changes -> queue -> lease -> row, its image -> decode -> network -> written, lease given back
+
+Extraction runs outside any transaction. Killed at whatever moment, a worker leaves leases that run
+out; stopped, it finishes what it has.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, cast
+from uuid import uuid4
+
+from spocdb import fit
+from spocdb.db import batches, collections, engine, queue, rights, sources
+from spocdb.db.batches import NewDescriptor
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.db.queue import LeasedRow, Outcome
+from spocdb.db.sources import Source, SourceRow
+from spocdb.errors import (
+    CollectionNotFound,
+    DatabaseLost,
+    ExtractorChanged,
+    ImageVanished,
+    SourceBroken,
+    UnreadableImage,
+)
+from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract, projecting
+from spocdb.images.locations import fetch, read_below
+from spocdb.intake import BYTES_PER_PIXEL, Intake, Work, ahead, read_work
+from spocdb.progress import Progress, Say, silent
+from spocdb.records import Recipe
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor
+
+# A worker that dies costs its leases' time; a small one also stops sooner.
+LEASED_AT_ONCE = AHEAD
+# Tries of an image that may come yet, each twice as long after the one before.
+MOST_ATTEMPTS = 8
+# How soon a worker that waits notices that it shall stop.
+SECONDS_BETWEEN_LOOKS = 0.5
+# Between tries to reach a database that went away; each pause is twice the one before.
+SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How to work; times are in seconds.
+
+    A row is leased for `visibility`; without a notification the queue is looked at every `poll`;
+    a row whose image is not there is due again after `backoff`, and twice as long every time.
+    """
+
+    max_pixels: int
+    visibility: float = 300.0
+    poll: float = 5.0
+    backoff: float = 5.0
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker needs, one for each database; `connect` opens a connection to it."""
+
+    connect: Callable[[], Connection]
+    load_extractor: "Callable[[Recipe], Extractor]"
+    options: WorkerOptions
+    is_stopped: Callable[[], bool] = lambda: False
+    say: Say = silent
+
+    def run(self, names: Sequence[str] = (), *, once: bool = False) -> Progress:
+        """Work on the attached collections, all or those named, until stopped.
+
+        A database that goes away is waited for. `once` ends when nothing is due any more, and
+        raises DatabaseLost, and at the end SourceBroken. Raises CollectionNotFound for a name that
+        is not attached.
+        """
+        total, pause = Progress(), SHORTEST_PAUSE
+        while not self.is_stopped():
+            try:
+                with engine.wrapped(), self.connect() as connection:
+                    pause = SHORTEST_PAUSE
+                    connection.execute(f"LISTEN {queue.CHANNEL}")
+                    self._passes(connection, names, total, once=once)
+                    break
+            except DatabaseLost as exc:
+                if once:
+                    raise
+                self.say(f"{exc}; trying again in {pause:.0f} s")
+                self._sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        return total
+
+    def _passes(
+        self, connection: Connection, names: Sequence[str], total: Progress, *, once: bool
+    ) -> None:
+        """Look at the collections again and again."""
+        while not self.is_stopped():
+            done = self._pass(connection, names, raise_broken=once)
+            total.add(done)
+            if done.n_seen == 0:
+                if once:
+                    return
+                self._wait(connection)
+
+    def _pass(
+        self, connection: Connection, names: Sequence[str], *, raise_broken: bool
+    ) -> Progress:
+        """Look at each collection once."""
+        total = Progress()
+        broken: SourceBroken | None = None
+        for source in _chosen(sources.attached(connection), names):
+            try:
+                collection = collections.get(connection, source.collection)
+                total.add(self._drain(connection, source, collection))
+            except SourceBroken as exc:
+                broken = exc
+                self.say(str(exc))
+            except (ExtractorChanged, CollectionNotFound) as exc:
+                self.say(f"{exc}: going on")
+        if broken and raise_broken and total.n_seen == 0:
+            raise broken
+        return total
+
+    def _drain(self, connection: Connection, source: Source, collection: Collection) -> Progress:
+        """Bring all rows of a collection that are due to where they belong."""
+        progress = Progress()
+        if not (queue.take_in(connection, collection) or queue.is_due(connection, collection)):
+            return progress
+        max_bytes = BYTES_PER_PIXEL * self.options.max_pixels
+        with (
+            self.connect() as write_connection,
+            ThreadPoolExecutor(N_THREADS, "decode") as pool,
+            Writer(_writing_to(write_connection, collection), progress) as writer,
+        ):
+            intake = Intake(connection, collection, pool, AHEAD, self.options.max_pixels)
+            leased = self._leased(connection, collection, writer, progress)
+            read = ahead(pool, partial(_read, source, max_bytes), leased, AHEAD)
+            load = partial(self.load_extractor, collection.recipe)
+            for works, descriptors in extract(
+                intake.works(read), load, self.options.batch_size, progress
+            ):
+                outcome = _outcome(works, descriptors, self.options.backoff)
+                writer.submit(outcome, partial(intake.written, intake.hand_over(works)))
+                count(progress, works)
+                progress.n_failed -= len(outcome.retried)
+            writer.finish()
+        self.say(f"{collection.name}: {_told(progress)}")
+        if rights.is_owner(connection):
+            fit.settle(connection, self.connect, collection, say=self.say)
+        return progress
+
+    def _leased(
+        self,
+        connection: Connection,
+        collection: Collection,
+        writer: Writer[Outcome],
+        progress: Progress,
+    ) -> Iterator[tuple[LeasedRow, SourceRow]]:
+        """Lease rows while there are any; those that do not belong any more go to the writer."""
+        while not self.is_stopped():
+            lease = uuid4()
+            attempts = queue.lease(
+                connection, collection, lease, LEASED_AT_ONCE, self.options.visibility
+            )
+            if not attempts:
+                if queue.take_in(connection, collection):
+                    continue
+                return
+            progress.n_seen += len(attempts)
+            rows = {row.key: row for row in sources.rows(connection, collection, list(attempts))}
+            gone = [LeasedRow(k, 0, 0, lease, n, {}) for k, n in attempts.items() if k not in rows]
+            if gone:
+                progress.n_pruned += len(gone)
+                writer.submit(Outcome(gone=gone))
+            for key, row in rows.items():
+                yield LeasedRow(key, 0, 0, lease, attempts[key], row.metadata), row
+
+    def _wait(self, connection: Connection) -> None:
+        """Wait for a notification, or until it is time to look."""
+        for seconds in self._slices(self.options.poll):
+            if any(connection.notifies(timeout=seconds, stop_after=1)):
+                return
+
+    def _sleep(self, seconds: float) -> None:
+        for slice_ in self._slices(seconds):
+            time.sleep(slice_)
+
+    def _slices(self, seconds: float) -> Iterator[float]:
+        """Yield short times that add up to it, fewer when stopped."""
+        until = time.monotonic() + seconds
+        while not self.is_stopped() and (left := until - time.monotonic()) > 0:
+            yield min(left, SECONDS_BETWEEN_LOOKS)
+
+
+def _chosen(attached: Sequence[Source], names: Sequence[str]) -> list[Source]:
+    known = [source.collection for source in attached]
+    if missing := [name for name in names if name not in known]:
+        raise CollectionNotFound(
+            f"no table is attached as {', '.join(missing)}; there are: {', '.join(known) or 'none'}"
+        )
+    return [source for source in attached if not names or source.collection in names]
+
+
+def read_row(source: Source, row: SourceRow, max_bytes: int) -> bytes:
+    """Return the bytes of a row's image. Raises ImageError."""
+    if row.content is not None:
+        return row.content
+    assert row.location is not None, "a row has an image or says where it is"
+    if source.root is not None:
+        return read_below(source.root, row.location, max_bytes)
+    return fetch(row.location, max_bytes, allow_private=source.allow_private)
+
+
+def _read(source: Source, max_bytes: int, leased: tuple[LeasedRow, SourceRow]) -> Work:
+    row, found = leased
+    if row.attempts > MOST_ATTEMPTS:
+        error = UnreadableImage(f"{MOST_ATTEMPTS} workers were lost while they had it")
+        return Work([row], error=error)
+    work = read_work(row, lambda: read_row(source, found, max_bytes))
+    work.files = [replace(row, size=len(work.data))]
+    return work
+
+
+def _outcome(works: list[Work], descriptors: dict[bytes, NewDescriptor], backoff: float) -> Outcome:
+    rows = [(cast(LeasedRow, file), work) for work in works for file in work.files]
+    failed = [(row, work.error) for row, work in rows if work.error]
+    retried = [
+        row
+        for row, error in failed
+        if isinstance(error, ImageVanished) and row.attempts < MOST_ATTEMPTS
+    ]
+    return Outcome(
+        images=[(row, work.sha256) for row, work in rows if not work.error],
+        descriptors=descriptors,
+        failures=[(row, error) for row, error in failed if row not in retried],
+        retried=[(row, backoff * 2 ** (row.attempts - 1)) for row in retried],
+    )
+
+
+def _writing_to(connection: Connection, collection: Collection) -> Callable[[Outcome], None]:
+    batches.prepare(connection)
+    projected = projecting(connection)
+    return lambda outcome: queue.write(connection, collection, outcome, projected)
+
+
+def _told(progress: Progress) -> str:
+    later = progress.n_seen - progress.n_done - progress.n_pruned
+    counts = {
+        "new": progress.n_new,
+        "known": progress.n_reused,
+        "gone": progress.n_pruned,
+        "failed": progress.n_failed,
+        "to be tried again": later,
+    }
+    return ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing to do"
