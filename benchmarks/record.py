@@ -32,6 +32,11 @@ class Figure:
         return None if self.peer is None else self.value / self.peer
 
 
+def as_dict(figure: Figure) -> dict[str, Any]:
+    """Return a figure with its ratio, for JSON."""
+    return asdict(figure) | {"ratio": figure.ratio}
+
+
 def show(figures: Sequence[Figure]) -> None:
     """Print one line a figure."""
     for f in figures:
@@ -42,7 +47,7 @@ def show(figures: Sequence[Figure]) -> None:
 
 def keep(figures: Sequence[Figure]) -> Path:
     """Write the figures and where they come from to benchmarks/results, named by the day."""
-    return write([asdict(f) | {"ratio": f.ratio} for f in figures])
+    return write([as_dict(figure) for figure in figures])
 
 
 def write(figures: Sequence[Mapping[str, Any]], name: str = "") -> Path:

@@ -16,7 +16,7 @@ from spocdb.db.batches import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.extraction import AHEAD, N_THREADS, Writer, batch_of, count, extract, projecting
-from spocdb.intake import Intake, Work, ahead, changed, read_file
+from spocdb.intake import Intake, Work, file_works
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
 
@@ -59,15 +59,9 @@ def ingest(
             Writer(_writing_to(write_connection, collection), progress) as writer,
         ):
             intake = Intake(connection, collection, pool, AHEAD, options.max_pixels)
-            found = changed(
-                connection,
-                collection,
-                files,
-                progress,
-                retry_failed=options.retry_failed or options.strict,
-            )
-            read = ahead(pool, partial(read_file, max_pixels=options.max_pixels), found, AHEAD)
-            _run(intake, intake.works(read), load_extractor, writer, options, progress, on_progress)
+            retry_failed = options.retry_failed or options.strict
+            works = file_works(intake, files, progress, retry_failed=retry_failed)
+            _run(intake, works, load_extractor, writer, options, progress, on_progress)
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -134,6 +135,17 @@ class Intake:
 
     def _decode(self, work: Work) -> Work:
         return decode_work(work, self.collection.recipe, self.max_pixels)
+
+
+def file_works(
+    intake: Intake, files: Iterable[SourceFile], progress: Progress, *, retry_failed: bool
+) -> Iterator[Work]:
+    """Yield the works that the changed ones among the files make."""
+    found = changed(
+        intake.connection, intake.collection, files, progress, retry_failed=retry_failed
+    )
+    read = partial(read_file, max_pixels=intake.max_pixels)
+    return intake.works(ahead(intake.pool, read, found, intake.ahead))
 
 
 def decode_work(work: Work, recipe: Recipe, max_pixels: int) -> Work:

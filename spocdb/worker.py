@@ -9,7 +9,7 @@ out; stopped, it finishes what it has.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
@@ -72,13 +72,15 @@ class Worker:
     options: WorkerOptions
     is_stopped: Callable[[], bool] = lambda: False
     say: Say = silent
+    # What was said about tables that cannot be read: once is enough.
+    _problems: dict[str, str] = field(default_factory=dict)
 
     def run(self, names: Sequence[str] = (), *, once: bool = False) -> Progress:
         """Work on the attached collections, all or those named, until stopped.
 
-        A database that goes away is waited for. `once` ends when nothing is due any more, and
-        raises DatabaseLost, and at the end SourceBroken. Raises CollectionNotFound for a name that
-        is not attached.
+        A database that goes away is waited for. `once` ends when nothing is due any more; it raises
+        DatabaseLost, and at its end SourceBroken if a table could not be read. Raises
+        CollectionNotFound for a name that is not attached.
         """
         total, pause = Progress(), SHORTEST_PAUSE
         while not self.is_stopped():
@@ -94,6 +96,8 @@ class Worker:
                 self.say(f"{exc}; trying again in {pause:.0f} s")
                 self._sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+        if once and self._problems:
+            raise SourceBroken(f"not all was done, see above: {', '.join(self._problems)}")
         return total
 
     def _passes(
@@ -101,30 +105,27 @@ class Worker:
     ) -> None:
         """Look at the collections again and again."""
         while not self.is_stopped():
-            done = self._pass(connection, names, raise_broken=once)
+            done = self._pass(connection, names)
             total.add(done)
+            if done.n_seen == 0 and once:
+                return
             if done.n_seen == 0:
-                if once:
-                    return
                 self._wait(connection)
 
-    def _pass(
-        self, connection: Connection, names: Sequence[str], *, raise_broken: bool
-    ) -> Progress:
+    def _pass(self, connection: Connection, names: Sequence[str]) -> Progress:
         """Look at each collection once."""
         total = Progress()
-        broken: SourceBroken | None = None
         for source in _chosen(sources.attached(connection), names):
             try:
                 collection = collections.get(connection, source.collection)
                 total.add(self._drain(connection, source, collection))
+                self._problems.pop(source.collection, None)
             except SourceBroken as exc:
-                broken = exc
-                self.say(str(exc))
+                if self._problems.get(source.collection) != str(exc):
+                    self.say(str(exc))
+                self._problems[source.collection] = str(exc)
             except (ExtractorChanged, CollectionNotFound) as exc:
                 self.say(f"{exc}: going on")
-        if broken and raise_broken and total.n_seen == 0:
-            raise broken
         return total
 
     def _drain(self, connection: Connection, source: Source, collection: Collection) -> Progress:

@@ -69,6 +69,8 @@ def _body(response: HTTPResponse, max_bytes: int) -> bytes:
             raise ImageTooLarge(
                 f"over the limit of {max_bytes} bytes: raise SPOCDB_MAX_PIXELS if you trust it"
             )
+    if response.length:
+        raise ImageVanished("cannot fetch: the answer broke off")
     return bytes(data)
 
 

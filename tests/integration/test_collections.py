@@ -190,7 +190,7 @@ def test_a_collection_that_a_view_depends_on_is_not_dropped(
 ) -> None:
     add_images(db.connection, clustered(60))
     db.connection.execute("CREATE VIEW shop AS SELECT path FROM spocdb.photos")
-    message = "view shop depends on view photos: drop what depends on it first$"
+    message = "view public.shop depends on view photos: drop what depends on it first$"
     with pytest.raises(DatabaseError, match=message):
         db.drop("photos")
     assert len(db.similar(1)) == 10

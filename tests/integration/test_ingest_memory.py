@@ -16,7 +16,7 @@ from PIL import Image
 
 from spocdb.api import Database
 from spocdb.db import collections
-from spocdb.intake import CONTENTS_ASKED, FILES_ASKED, Intake, Work
+from spocdb.intake import CONTENTS_ASKED, FILES_ASKED, Intake, Work, file_works
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
 
@@ -49,8 +49,8 @@ def test_an_endless_folder_is_taken_in_with_bounded_memory(
     collection = collections.get(db.connection, "photos")
     progress = Progress()
     with ThreadPoolExecutor(AHEAD) as pool:
-        intake = Intake(db.connection, collection, pool, AHEAD, 10**6, False, progress)
-        works = intake.works(endless)
+        intake = Intake(db.connection, collection, pool, AHEAD, 10**6)
+        works = file_works(intake, endless, progress, retry_failed=False)
         for n_taken in range(1, 200):
             work = next(works)
             assert work.decoded is not None
@@ -104,8 +104,8 @@ def test_files_are_listed_as_they_are_needed(
     db.ingest(make_photos(1), **recipe)
     collection = collections.get(db.connection, "photos")
     with ThreadPoolExecutor(1) as pool:
-        intake = Intake(db.connection, collection, pool, 1, 10**6, False, Progress())
-        works = intake.works(endless)
+        intake = Intake(db.connection, collection, pool, 1, 10**6)
+        works = file_works(intake, endless, Progress(), retry_failed=False)
         assert next(works).files[0].path.endswith("/0.png")
         works.close()  # type: ignore[attr-defined]
     assert next(endless).path.endswith(f"/{FILES_ASKED}.png")
