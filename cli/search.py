@@ -31,6 +31,10 @@ def search(
         int | None,
         typer.Option("--id", max=2**63 - 1, help="Search for one of the collection's own instead."),
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="Search for a row of an attached table instead, by its key."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=2**31 - 1, help="How many results.")] = 10,
     crop: Annotated[
         str | None,
@@ -67,8 +71,8 @@ def search(
 
     The distance is the cosine distance: 0 is the same, 1 has nothing in common, 2 is the opposite.
     """
-    if (image is None) == (id is None):
-        raise typer.BadParameter("give either an IMAGE or --id", param_hint="IMAGE")
+    if [image, id, key].count(None) != 2:
+        raise typer.BadParameter("give an IMAGE, or --id, or --key", param_hint="IMAGE")
     if crop and image is None:
         raise typer.BadParameter("a crop needs an IMAGE", param_hint="--crop")
     area = _parse_crop(crop) if crop else None
@@ -95,25 +99,30 @@ def search(
                 device=device,
             )
         else:
-            assert id is not None
+            own = id if id is not None else database.tables.image_id(str(key), collection)
             hits = database.similar(
-                id,
+                own,
                 k,
                 collection=collection,
                 filter=wanted,
                 exact=exact,
                 refinement=refinement,
             )
-            image = database.path(id, collection=collection) if sheet else None
-        max_pixels = database.settings.max_pixels
-    _print(hits, json, as_csv, refinement)
-    if sheet:
-        from spocdb.pictures import Tile, draw_sheet
+        _print(hits, json, as_csv, refinement)
+        if sheet:
+            from spocdb.pictures import Tile, draw_sheet
 
-        tiles = [Tile(hit.path, f"{hit.distance:.3f}") for hit in hits]
-        with quiet_libraries():
-            draw_sheet(image, tiles, sheet, area, max_pixels=max_pixels)
-        talk(f"drew {sheet}")
+            stored = database.reader(collection)
+            draw_sheet(
+                image or database.path(own, collection=collection),
+                [Tile(hit.path, f"{hit.distance:.3f}") for hit in hits],
+                sheet,
+                area,
+                database.settings.max_pixels,
+                read=stored,
+                read_query=Path.read_bytes if image else stored,
+            )
+            talk(f"drew {sheet}")
 
 
 def _parse_crop(text: str) -> "Crop":

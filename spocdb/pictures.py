@@ -20,6 +20,9 @@ MARGIN, GAP, COLUMNS = 56, 28, 5
 TILE, QUERY, BELOW = 240, 520, 66
 BLOCKS = " ▏▎▍▌▋▊▉█"
 
+# Gets the bytes of a picture; raises OSError or ImageError.
+Read = Callable[[Path], bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -42,10 +45,13 @@ def draw_sheet(
     out: Path,
     crop: Crop | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    read: Read = Path.read_bytes,
+    read_query: Read = Path.read_bytes,
 ) -> None:
     """Draw the query, with its crop, and the results in their order into the file `out`.
 
-    A picture that cannot be read becomes a grey tile that says why.
+    `read` and `read_query` get the bytes of what is drawn. A picture that cannot be read becomes a
+    grey tile that says why.
     """
     check_sheet(out)
     left = MARGIN if query is None else MARGIN + QUERY + 2 * GAP
@@ -57,13 +63,13 @@ def draw_sheet(
         "RGB", (left + columns * (TILE + GAP) - GAP + MARGIN, height + 2 * MARGIN), PAPER
     )
     if query is not None:
-        picture = matted(query, QUERY, max_pixels, crop)
+        picture = matted(query, QUERY, max_pixels, crop, read_query)
         draw_tile(sheet, (MARGIN, MARGIN), picture, "query", "", query.name)
     for rank, tile in enumerate(results):
         row, column = divmod(rank, columns)
         corner = (left + column * (TILE + GAP), MARGIN + row * (TILE + BELOW + GAP))
         path = Path(tile.path)
-        picture = matted(path, TILE, max_pixels)
+        picture = matted(path, TILE, max_pixels, read=read)
         draw_tile(sheet, corner, picture, str(rank + 1), tile.caption, path.name)
     save(out, sheet.save)
 
@@ -163,11 +169,17 @@ def draw_tile(
     draw.text((x, y + side + 38), shortened(name, side, font(15)), GREY, font(15))
 
 
-def matted(path: Path, side: int, max_pixels: int, crop: Crop | None = None) -> Image.Image:
+def matted(
+    path: Path,
+    side: int,
+    max_pixels: int,
+    crop: Crop | None = None,
+    read: Read = Path.read_bytes,
+) -> Image.Image:
     """Return a grey square with the picture in it, or with why there is none."""
     mat = Image.new("RGB", (side, side), MAT)
     try:
-        decoded = decode(path.read_bytes(), side, "aspect", max_pixels)
+        decoded = decode(read(path), side, "aspect", max_pixels)
     except (OSError, ImageError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         text = fill(shorten(reason, 120), 26)

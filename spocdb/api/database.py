@@ -27,6 +27,7 @@ from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.images.metadata import read_metadata
 from spocdb.images.sources import is_there, on_disk, walk
+from spocdb.intake import BYTES_PER_PIXEL
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import Crop, Recipe, Refinement, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
@@ -251,6 +252,13 @@ class Database(AbstractContextManager["Database"]):
     def path(self, id: int, *, collection: str | None = None) -> Path:
         """Return the path of one of the collection's images. Raises ImageNotFound."""
         return images.path(self.connection, collections.get(self.connection, collection), id)
+
+    @engine.wrapped()
+    def reader(self, collection: str | None = None) -> Callable[[Path], bytes]:
+        """Return what reads the collection's images by path, or key; it raises ImageError."""
+        read = self.tables.reader(collections.get(self.connection, collection))
+        max_bytes = BYTES_PER_PIXEL * self.settings.max_pixels
+        return lambda path: read(SourceFile(str(path), 0, 0), max_bytes)
 
     @engine.wrapped()
     def failures(self, collection: str | None = None) -> list[Failure]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spocdb.api.session import Session
-from spocdb.db import collections, engine, queue, sources
+from spocdb.db import collections, engine, images, queue, sources
 from spocdb.db.collections import Collection
 from spocdb.db.sources import Attachment, Coverage, Source
 from spocdb.descriptors import Read
@@ -105,6 +105,12 @@ class Tables:
         if collection is not None:
             collections.get(self._session.connection, collection)
         return sources.coverage(self._session.connection, collection)
+
+    @engine.wrapped()
+    def image_id(self, key: str, collection: str | None = None) -> int:
+        """Return the id of the image of a row, for `Database.similar`. Raises ImageNotFound."""
+        target = collections.get(self._session.connection, collection)
+        return images.find(self._session.connection, target, key)
 
     def refuse_attached(self, collection: Collection) -> None:
         """Raise ConfigError for a collection that a table fills."""

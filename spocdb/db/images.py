@@ -53,6 +53,8 @@ COUNT_CONTENTS = "SELECT count(DISTINCT sha256) FROM spocdb.images WHERE collect
 
 PATH = "SELECT path FROM spocdb.images WHERE collection_id = %s AND id = %s"
 
+FIND = "SELECT id FROM spocdb.images WHERE collection_id = %s AND path = %s"
+
 PATHS = """
 SELECT i.id, i.path FROM spocdb.images i
 JOIN spocdb.collections c ON c.id = i.collection_id WHERE c.name = %s
@@ -154,6 +156,16 @@ def path(connection: Connection, collection: Collection, id: int) -> Path:
     if row is None:
         raise ImageNotFound(f"collection {collection.name} has no image {id}")
     return Path(row[0])
+
+
+def find(connection: Connection, collection: Collection, path: str) -> int:
+    """Return the id of the image of this path, or key of a row. Raises ImageNotFound."""
+    row = connection.execute(FIND, [collection.id, path]).fetchone()
+    if row is None:
+        raise ImageNotFound(
+            f"collection {collection.name} has no image {path}: see `spocdb status`"
+        )
+    return int(row[0])
 
 
 def paths(connection: Connection, collection: str) -> dict[int, str]:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from spocdb.db import embedded
@@ -56,6 +57,7 @@ def home(
     """Return a user's folder with pictures, and an environment with an embedded server."""
     shutil.copy(make_photos(6, "images") / "0000.jpg", tmp_path / "query.jpg")
     make_photos(12, "other-images", seed=1)
+    make_photos(6, "media", seed=4)
     rows = [f"images/{i:04}.jpg,{'shoe' if i % 2 else 'hat'},2024" for i in range(6)]
     (tmp_path / "images.csv").write_text("\n".join(["path,kind,year", *rows]))
     (tmp_path / "pairs.csv").write_text("query,match\nimages/0000.jpg,images/0001.jpg\n")
@@ -75,17 +77,28 @@ def home(
         embedded.stop(Path(folder))
 
 
+PRODUCTS = """
+CREATE TABLE products (id bigint PRIMARY KEY, name text, kind text, photo text);
+INSERT INTO products
+SELECT i + 1, 'Product ' || i, 'shoe', format('%s.jpg', lpad(i::text, 4, '0'))
+FROM generate_series(0, 5) i
+"""
+
+
 def test_every_command_of_the_readme_does_what_it_says(
     home: tuple[Path, dict[str, str]], empty_url: str
 ) -> None:
     folder, environment = home
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(PRODUCTS)
     script = "\n".join(line for line in commands() if not line.startswith("make "))
     assert "postgresql://me@localhost/shop" in script
     script = script.replace("postgresql://me@localhost/shop", shlex.quote(empty_url))
     done = run(["bash", "-ex"], folder, environment, script)
     assert "6 images: 6 new" in done.stderr
     assert '"method": ' in done.stdout
-    assert (folder / "results.png").exists()
+    assert "products: 6 new" in done.stderr and "detached products" in done.stdout
+    assert (folder / "results.png").exists() and (folder / "products.png").exists()
     assert (folder / "quality.png").exists() and (folder / "worst.png").exists()
     assert (folder / "variance.png").exists() and (folder / "curve.png").exists()
     assert (folder / "pca.safetensors").exists()

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from PIL import Image
 
 from spocdb.api import Database
 from spocdb.db import embedded, schema
@@ -85,6 +86,20 @@ def test_every_row_is_embedded_once_and_the_same_bytes_once(db: Database, shop: 
     nearest = db.connection.execute("SELECT key, distance FROM spocdb.similar_rows('products', 1)")
     key, distance = nearest.fetchall()[0]
     assert (key, distance) == ("7", pytest.approx(0, abs=1e-3))
+
+
+def test_a_row_is_searched_for_by_its_key(db: Database, shop: Path, spocdb: Run) -> None:
+    db.connection.execute("INSERT INTO products (photo) SELECT photo FROM products WHERE id = 1")
+    db.tables.work(once=True)
+    sheet = shop.parent / "sheet.png"
+    ran = spocdb("search", "--key", 7, "-k", 2, "--csv", "--sheet", sheet)
+    assert ran.returncode == 0, ran.stderr
+    assert [line.split(",")[2] for line in ran.stdout.splitlines()[:2]] == ["path", "1"]
+    colours = Image.open(sheet).convert("RGB").getcolors(10**7)
+    assert colours and len(colours) > 10_000  # the pictures are there, not grey tiles
+    ran = spocdb("search", "--key", "none")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "spocdb: collection products has no image none: see `spocdb status`\n"
 
 
 def test_what_changes_is_followed(db: Database, shop: Path) -> None:
