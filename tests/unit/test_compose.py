@@ -1,5 +1,6 @@
 """The compose file and the Dockerfile agree with each other and with the project."""
 
+import configparser
 import importlib
 import re
 import shlex
@@ -111,3 +112,16 @@ def test_the_database_is_kept_where_the_image_of_postgresql_18_wants_it(
     compose: dict[str, Any],
 ) -> None:
     assert compose["services"]["db"]["volumes"] == ["db:/var/lib/postgresql"]
+
+
+def test_the_services_of_the_docs_run_the_worker(compose: dict[str, Any]) -> None:
+    text = (ROOT / "docs" / "APPLICATIONS.md").read_text()
+    (unit,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    parser = configparser.ConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment]  # as systemd has them
+    parser.read_string(unit)
+    program, *words = shlex.split(parser["Service"]["ExecStart"])
+    assert (Path(program).name, words) == ("spocdb", ["worker"])
+    (service,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (rows,) = yaml.safe_load(service)["services"].values()
+    assert (rows["image"], rows["command"]) == (compose["x-spocdb"]["image"], "worker")
