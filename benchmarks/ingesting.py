@@ -17,7 +17,7 @@ from benchmarks.data import make_photographs
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db.engine import Connection
-from spocdb.features import mini
+from spocdb.features.weights import PACKED
 from spocdb.features.backbones import build_trunk
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import channels, make_recipe
@@ -38,9 +38,9 @@ def run(db: Database, folder: Path, images: Path | None, squeezenet: Path | None
     small = _resized(files, folder / "small")
     figures = [
         *_ingest(db, "vgg19", vgg19, files, N_PEER_IMAGES),
-        *_ingest(db, "mini", mini.weights(), small, N_PEER_SMALL, " from 640 x 480"),
+        *_ingest(db, "mini", PACKED, small, N_PEER_SMALL, " from 640 x 480"),
         _cosine("vgg19", vgg19, files, "random weights"),
-        _cosine("mini", mini.weights(), files, "its own weights"),
+        _cosine("mini", PACKED, files, "its own weights"),
     ]
     if squeezenet is not None:
         figures.append(_cosine("squeezenet1_1", squeezenet, files, "ImageNet weights"))

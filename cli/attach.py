@@ -1,5 +1,6 @@
 """spocdb attach, spocdb detach."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ def attach(
         typer.Option("--image", help="Column with the image: a path, a URL, or bytea."),
     ],
     root: Annotated[
-        str | None,
+        Path | None,
         typer.Option("--root", metavar="FOLDER", help="The column holds paths below this folder."),
     ] = None,
     urls: Annotated[bool, typer.Option("--urls", help="The column holds URLs.")] = False,
@@ -73,7 +74,8 @@ def attach(
         flip=flip,
     )
     columns = metadata.split(",") if metadata else []
-    attachment = Attachment(table, key, image, root, urls, where, columns, allow_private)
+    folder = None if root is None else str(root.absolute())
+    attachment = Attachment(table, key, image, folder, urls, where, columns, allow_private)
     with options.open_database(db) as database:
         name = database.tables.attach(
             attachment, collection, extractor=extractor, weights=weights, device=device, **recipe

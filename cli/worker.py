@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -29,6 +30,12 @@ def worker(
         float,
         typer.Option(min=0.1, metavar="SECONDS", help="How often to look without being notified."),
     ] = 5.0,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Weights that this machine has not seen yet; repeatable."
+        ),
+    ] = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     batch_size: Annotated[
@@ -47,6 +54,7 @@ def worker(
         done = database.tables.work(
             *(collections or []),
             once=once,
+            weights=weights or [],
             device=device,
             precision=precision,  # type: ignore[arg-type]  # the library checks it
             options=WorkerOptions(

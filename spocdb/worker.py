@@ -133,6 +133,8 @@ class Worker:
         progress = Progress()
         if not (queue.take_in(connection, collection) or queue.is_due(connection, collection)):
             return progress
+        # Before anything is leased: without weights it would be leased in vain.
+        extractor = self.load_extractor(collection.recipe)
         max_bytes = BYTES_PER_PIXEL * self.options.max_pixels
         with (
             self.connect() as write_connection,
@@ -142,9 +144,8 @@ class Worker:
             intake = Intake(connection, collection, pool, AHEAD, self.options.max_pixels)
             leased = self._leased(connection, collection, writer, progress)
             read = ahead(pool, partial(_read, source, max_bytes), leased, AHEAD)
-            load = partial(self.load_extractor, collection.recipe)
             for works, descriptors in extract(
-                intake.works(read), load, self.options.batch_size, progress
+                intake.works(read), lambda: extractor, self.options.batch_size, progress
             ):
                 outcome = _outcome(works, descriptors, self.options.backoff)
                 writer.submit(outcome, partial(intake.written, intake.hand_over(works)))

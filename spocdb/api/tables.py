@@ -13,6 +13,7 @@ from spocdb.descriptors import Read
 from spocdb.errors import ConfigError, ImageVanished
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
+from spocdb.features.weights import remember
 from spocdb.images.sources import read
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import SourceFile
@@ -73,6 +74,7 @@ class Tables:
         self,
         *names: str,
         once: bool = False,
+        weights: Sequence[str | os.PathLike[str]] = (),
         device: str = "auto",
         precision: "Precision" = "auto",
         options: WorkerOptions | None = None,
@@ -82,8 +84,11 @@ class Tables:
         """Embed what changed in the attached tables, all or those named, until it is stopped.
 
         `once` ends when nothing is due any more. Any number of workers share the work. A database
-        that goes away is waited for, unless `once`: then DatabaseLost is raised.
+        that goes away is waited for, unless `once`: then DatabaseLost is raised. `weights` are files
+        that this machine has not seen yet. Raises WeightsNotFound for one that would be needed.
         """
+        for file in weights:
+            remember(Path(file), self._session.settings.cache_dir)
         worker = Worker(
             self._session.connect,
             lambda recipe: self._session.extractor(recipe, device, precision),

@@ -6,8 +6,6 @@ while the map keeps its width.
 """
 
 from collections import OrderedDict
-from importlib.resources import as_file, files
-from pathlib import Path
 
 from torch import nn
 
@@ -47,9 +45,3 @@ def network() -> nn.Module:
         channels = expanded
     layers.append(nn.Conv2d(channels, CHANNELS, 1))
     return nn.Sequential(OrderedDict(features=nn.Sequential(*layers)))
-
-
-def weights() -> Path:
-    """Return the file of the weights that spocdb comes with."""
-    with as_file(files("spocdb.features") / "mini.safetensors") as path:
-        return path

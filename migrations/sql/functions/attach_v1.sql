@@ -73,6 +73,9 @@ BEGIN
     ELSIF kind = 'bytes' AND (urls OR root IS NOT NULL) THEN
         RAISE EXCEPTION '%.% is bytea: it holds images themselves', relation, quote_ident(image)
             USING ERRCODE = 'invalid_name', HINT = 'leave out root and urls';
+    ELSIF root NOT LIKE '/%' THEN
+        RAISE EXCEPTION 'the root % is no absolute path', quote_literal(root) USING ERRCODE = 'invalid_name',
+            HINT = 'every worker reads below the same folder, wherever it was started';
     ELSIF cardinality(metadata) > 50 THEN
         RAISE EXCEPTION 'at most 50 columns can be metadata' USING ERRCODE = 'invalid_name';
     END IF;

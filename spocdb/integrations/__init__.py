@@ -1,0 +1,1 @@
+"""What applications use in their own migrations and models: SQL text, Alembic, SQLAlchemy."""
