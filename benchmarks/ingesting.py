@@ -17,11 +17,10 @@ from benchmarks.data import make_photographs
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db.engine import Connection
-from spocdb.features.weights import PACKED
 from spocdb.features.backbones import build_trunk
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import channels, make_recipe
-from spocdb.features.weights import load_state_dict, sha256_of
+from spocdb.features.weights import PACKED, load_state_dict, sha256_of
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array
 

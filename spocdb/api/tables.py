@@ -84,8 +84,8 @@ class Tables:
         """Embed what changed in the attached tables, all or those named, until it is stopped.
 
         `once` ends when nothing is due any more. Any number of workers share the work. A database
-        that goes away is waited for, unless `once`: then DatabaseLost is raised. `weights` are files
-        that this machine has not seen yet. Raises WeightsNotFound for one that would be needed.
+        that goes away is waited for, unless `once`: then DatabaseLost is raised. `weights` are
+        files that this machine has not seen yet. Raises WeightsNotFound for one that is needed.
         """
         for file in weights:
             remember(Path(file), self._session.settings.cache_dir)
