@@ -160,12 +160,11 @@ def spocdb(url: str, environment: dict[str, str]) -> Run:
     def run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [program, *map(str, arguments)],
-            env=environment | {"SPOCDB_DATABASE_URL": url},
+            **{"env": environment | {"SPOCDB_DATABASE_URL": url}, **options},
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
-            **options,
         )
 
     return run

@@ -275,6 +275,36 @@ def test_an_attached_collection_is_reembedded_from_its_rows(db: Database, shop: 
     assert db.tables.work(once=True).n_reused == 1
 
 
+def test_a_worker_on_a_machine_of_its_own_finds_or_is_given_the_weights(
+    db: Database, shop: Path, random_recipe: Recipe, spocdb: Run, environment: dict[str, str]
+) -> None:
+    db.connection.execute("CREATE TABLE shoes (id text PRIMARY KEY, image bytea)")
+    photo = (shop / "0003.jpg").read_bytes()
+    db.connection.execute("INSERT INTO shoes VALUES ('left', %s)", [photo])
+    db.tables.attach(Attachment("shoes", "id", "image"), **random_recipe)
+    elsewhere = {**environment, "SPOCDB_CACHE_DIR": str(shop.parent / "elsewhere")}
+    for name in ("products", "shoes"):
+        ran = spocdb("worker", "--once", "--collections", name, env=elsewhere | _url(db))
+        if name == "products":
+            assert (ran.returncode, ran.stderr) == (0, "products: 6 new\n")
+    assert ran.returncode == 1
+    assert ran.stderr.endswith("not on this machine: give the file with --weights FILE\n")
+    # Nothing was leased in vain.
+    given = ("--weights", random_recipe["weights"])
+    ran = spocdb("worker", "--once", *given, env=elsewhere | _url(db))
+    assert (ran.returncode, ran.stderr) == (0, "shoes: 1 new\n")
+
+
+def _url(db: Database) -> dict[str, str]:
+    return {"SPOCDB_DATABASE_URL": db.url}
+
+
+def test_a_root_is_the_same_folder_wherever_a_worker_starts(db: Database, recipe: Recipe) -> None:
+    db.connection.execute(TABLE)
+    with pytest.raises(ConfigError, match="the root 'media' is no absolute path: every worker"):
+        db.tables.attach(Attachment("products", "id", "photo", root="media"), **recipe)
+
+
 def _until(what: Callable[[], object]) -> None:
     deadline = time.monotonic() + 60
     while not what():
