@@ -50,6 +50,12 @@ BEGIN
         DELETE FROM spocdb.images WHERE collection_id = %3$s AND path = ANY (gone);
         DELETE FROM spocdb.failures WHERE collection_id = %3$s AND path = ANY (gone);
     END IF;
+    -- A snapshot of the whole transaction does not show what workers embedded since it was taken:
+    -- they have to look again.
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        changed := CASE WHEN TG_OP <> 'TRUNCATE' AND changed IS NOT NULL AND cardinality(gone) <= most
+                   THEN changed || gone END;
+    END IF;
     IF cardinality(changed) = 0 THEN
         RETURN NULL;
     END IF;
