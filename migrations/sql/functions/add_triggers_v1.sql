@@ -78,10 +78,14 @@ $body$, source.key_column, differences, collection);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %s %s EXECUTE FUNCTION %s()',
                    format('spocdb_%s_insert', collection), source.relation, level, enqueue);
     -- With a list of columns it need not compare images that an update does not name. PostgreSQL then
-    -- refuses to alter the types of these columns, so text does without.
+    -- refuses to alter the types of these columns, so text does without; and so does a table whose own
+    -- triggers may change an image that the update does not name.
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE %s ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
                    format('spocdb_%s_update', collection),
-                   CASE source.kind WHEN 'bytes' THEN (
+                   CASE WHEN source.kind = 'bytes' AND NOT EXISTS (
+                       -- FOR EACH ROW (1), BEFORE (2), UPDATE (16)
+                       SELECT FROM pg_trigger t
+                       WHERE t.tgrelid = source.relation AND NOT t.tgisinternal AND t.tgtype & 19 = 19) THEN (
                        SELECT 'OF ' || string_agg(DISTINCT quote_ident(w), ', ')
                        FROM unnest(watched || source.key_column || source.image_column) AS w) END,
                    source.relation, enqueue);
