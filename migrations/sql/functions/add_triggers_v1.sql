@@ -95,10 +95,16 @@ $body$, source.key_column, differences, collection);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()',
                    format('spocdb_%s_truncate', collection), source.relation, enqueue);
     -- The row of an image is found by its key; text keys are the path itself.
+    EXECUTE format('DROP INDEX IF EXISTS spocdb.images_key_%s', collection);
     IF source.key_type NOT IN ('text', 'character varying') THEN
-        EXECUTE format('DROP INDEX IF EXISTS spocdb.images_key_%s', collection);
-        EXECUTE format('CREATE UNIQUE INDEX images_key_%1$s ON spocdb.images ((path::%2$s)) WHERE collection_id = %1$s',
-                       collection, source.key_type);
+        BEGIN
+            EXECUTE format('CREATE UNIQUE INDEX images_key_%1$s ON spocdb.images ((path::%2$s)) WHERE collection_id = %1$s',
+                           collection, source.key_type);
+        EXCEPTION WHEN data_exception OR unique_violation THEN
+            -- Not even deleting them would do: a new index holds what older snapshots see.
+            RAISE EXCEPTION 'the collection was made by another key, whose values are no %', source.key_type
+                USING ERRCODE = 'invalid_name', HINT = 'run `spocdb detach` first, or choose another name with --collection';
+        END;
     END IF;
 END
 $$;

@@ -112,6 +112,8 @@ BEGIN
                         USING hnsw ((embedding::@extschema:vector@.%3$s(%4$s)) @extschema:vector@.%3$s_ip_ops) WITH (%5$s)',
                        made.name || '_hnsw', made.name, made.index_type, made.dim, index_options);
     END IF;
+    -- No worker writes rows by their old keys meanwhile.
+    PERFORM FROM collections c WHERE c.id = target FOR UPDATE;
 
     INSERT INTO sources AS s (collection_id, relation, key_column, key_type, image_column, kind, root,
                               condition, metadata, allow_private)
@@ -122,6 +124,10 @@ BEGIN
         metadata = excluded.metadata, allow_private = excluded.allow_private;
     PERFORM add_triggers(target);
     PERFORM refresh_view(target);
+    -- All that waited is looked at anyway, and old keys need not be of the new key's type.
+    PERFORM FROM queue q WHERE q.collection_id = target ORDER BY q.key FOR UPDATE;
+    DELETE FROM queue q WHERE q.collection_id = target;
+    DELETE FROM source_changes c WHERE c.collection_id = target;
     INSERT INTO source_changes (collection_id, keys) VALUES (target, NULL);
     PERFORM pg_notify('spocdb', '');
     RETURN target;
