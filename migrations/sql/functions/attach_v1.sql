@@ -32,6 +32,11 @@ BEGIN
         RAISE EXCEPTION '% is no ordinary table', relation
             USING ERRCODE = 'invalid_name', HINT = 'attach a table, not a view, a partitioned or a foreign one';
     END IF;
+    -- What is written to a parent fires no trigger of a statement on its children, and the other way round.
+    IF EXISTS (SELECT FROM pg_inherits i WHERE relation IN (i.inhrelid, i.inhparent)) THEN
+        RAISE EXCEPTION '% has rows that come by another table', relation USING ERRCODE = 'invalid_name',
+            HINT = 'a partition, or a table that inherits or is inherited from, cannot be attached';
+    END IF;
     SELECT string_agg(quote_ident(wanted), ', ') INTO bad
     FROM unnest(ARRAY[key, image] || coalesce(metadata, '{}')) AS wanted
     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = wanted
@@ -93,8 +98,11 @@ BEGIN
     FROM collections c LEFT JOIN sources s ON s.collection_id = c.id WHERE c.name = collection;
     IF target IS NOT NULL AND attached IS DISTINCT FROM relation THEN
         RAISE EXCEPTION 'there is a collection % already, %', quote_ident(collection),
-            CASE WHEN attached IS NULL THEN 'of files' ELSE 'attached to ' || attached END
-            USING ERRCODE = 'invalid_name', HINT = 'choose another name with --collection';
+            CASE WHEN attached IS NULL THEN 'of files'
+                 WHEN EXISTS (SELECT FROM pg_class c WHERE c.oid = attached) THEN 'attached to ' || attached
+                 ELSE 'of a table that was dropped' END
+            USING ERRCODE = 'invalid_name',
+                  HINT = 'choose another name with --collection, or detach or drop that one first';
     END IF;
     IF target IS NULL THEN
         SELECT e.id INTO extractor_id FROM extractors e
