@@ -94,6 +94,14 @@ BEGIN
                                 key, relation, owner());
     END IF;
 
+    -- Rows that a policy hid would be taken for deleted ones.
+    IF (SELECT c.relrowsecurity AND NOT (r.rolsuper OR r.rolbypassrls)
+               AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
+        FROM pg_class c, pg_roles r WHERE c.oid = relation AND r.oid = owner()) THEN
+        RAISE EXCEPTION 'row-level security hides rows of % from the role %, which owns spocdb', relation, owner()
+            USING ERRCODE = 'insufficient_privilege', HINT = format('run ALTER ROLE %s BYPASSRLS', owner());
+    END IF;
+
     SELECT c.id, s.relation INTO target, attached
     FROM collections c LEFT JOIN sources s ON s.collection_id = c.id WHERE c.name = collection;
     IF target IS NOT NULL AND attached IS DISTINCT FROM relation THEN
