@@ -249,8 +249,8 @@ class Shop:
     def found(self, collection: str = "products") -> list[str]:
         """Return the keys that have an embedding, as text."""
         rows = self.execute(
-            "SELECT i.path FROM spocdb.images i JOIN spocdb.collections c ON c.id = i.collection_id "
-            "WHERE c.name = %s ORDER BY 1",
+            "SELECT path FROM spocdb.images WHERE collection_id = "
+            "(SELECT id FROM spocdb.collections WHERE name = %s) ORDER BY 1",
             [collection],
         )
         return [row[0] for row in rows]
@@ -267,7 +267,7 @@ def shop(db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any])
     made = Shop(db, make_photos(6), recipe)
     made.execute("CREATE TABLE products (id integer PRIMARY KEY, photo text, name text)")
     made.execute(
-        "INSERT INTO products SELECT n, format('%s.jpg', lpad((n - 1)::text, 4, '0')), 'shoe ' || n "
-        "FROM generate_series(1, 6) n",
+        "INSERT INTO products SELECT n, '000' || n - 1 || '.jpg', 'shoe ' || n "
+        "FROM generate_series(1, 6) n"
     )
     return made

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Identifier
 
 from spocdb.errors import ConfigError
 
@@ -237,63 +237,58 @@ def test_a_name_that_a_table_of_spocdb_has_or_will_need_is_refused(shop: Any, na
         shop.attach(collection=name)
 
 
-# For each function of the catalog that takes anything, and each operator between types that have
-# none of their own, one that fits better and would be called wherever the path finds it.
+# For functions of the catalog that take anything, and operators between types that have none of
+# their own, ones that fit better, and would be called wherever a path finds them.
 TRAPS = """
 CREATE SEQUENCE public.sprung;
 GRANT ALL ON SEQUENCE public.sprung TO PUBLIC;
 DO $do$
 DECLARE
-    types    CONSTANT text[] := '{text,smallint,integer,bigint,double precision,real,uuid,jsonb,bytea,name,oid,
-                                  regclass,timestamp with time zone,interval,boolean,public.vector,public.halfvec}';
-    body     CONSTANT text := $$ LANGUAGE plpgsql AS 'BEGIN PERFORM nextval(''public.sprung''); RAISE ''trapped''; END' $$;
-    name     text;
-    a        text;
-    b        text;
-    variadic integer;
+    types CONSTANT text[] := '{text,smallint,integer,bigint,real,double precision,uuid,jsonb,bytea,
+        name,oid,regclass,timestamp with time zone,interval,boolean,public.vector,public.halfvec}';
+    body  CONSTANT text := $$ RETURNS text LANGUAGE plpgsql AS
+        'BEGIN PERFORM nextval(''public.sprung''); RAISE ''trapped''; END' $$;
+    made  CONSTANT text := 'CREATE FUNCTION public.';
+    name  text;
+    a     text;
+    b     text;
 BEGIN
-    FOR name IN SELECT DISTINCT proname FROM pg_proc
-        WHERE pronamespace = 'pg_catalog'::regnamespace AND prokind <> 'p' AND pronargs > 0
-          AND (provariadic <> 0 OR EXISTS (SELECT FROM unnest(proargtypes::oid[]) t
-                                           JOIN pg_type y ON y.oid = t WHERE y.typtype = 'p'))
-          AND proname IN ('array_agg', 'array_length', 'array_fill', 'cardinality', 'count', 'format', 'concat',
-                          'concat_ws', 'unnest', 'max', 'min', 'to_jsonb', 'jsonb_build_object', 'quote_literal',
-                          'quote_nullable', 'array_cat', 'array_append', 'string_agg')
+    FOREACH name IN ARRAY '{array_agg,array_length,array_fill,cardinality,count,format,concat,
+        concat_ws,unnest,max,min,to_jsonb,jsonb_build_object,quote_literal,quote_nullable,array_cat,
+        array_append,string_agg}'::text[]
     LOOP
         FOREACH a IN ARRAY types LOOP
-            EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS text', name, a) || body;
-            EXECUTE format('CREATE FUNCTION public.%I(%s[]) RETURNS text', name, a) || body;
+            EXECUTE format(made || '%I(%s)', name, a) || body;
+            EXECUTE format(made || '%I(%s[])', name, a) || body;
             FOREACH b IN ARRAY types LOOP
-                EXECUTE format('CREATE FUNCTION public.%I(%s, %s) RETURNS text', name, a, b) || body;
-                EXECUTE format('CREATE FUNCTION public.%I(text, %s, %s) RETURNS text', name, a, b) || body;
+                EXECUTE format(made || '%I(%s, %s)', name, a, b) || body;
+                EXECUTE format(made || '%I(text, %s, %s)', name, a, b) || body;
             END LOOP;
         END LOOP;
     END LOOP;
-    FOREACH name IN ARRAY '{l2_normalize,vector_dims}'::text[] LOOP
+    FOR name IN SELECT 'l2_normalize' UNION SELECT 'vector_dims' UNION
+                SELECT proname FROM pg_proc WHERE pronamespace = 'spocdb'::regnamespace
+    LOOP
         FOREACH a IN ARRAY types LOOP
             CONTINUE WHEN to_regprocedure(format('public.%I(%s)', name, a)) IS NOT NULL;
-            EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS text', name, a) || body;
+            EXECUTE format(made || '%I(%s)', name, a) || body;
         END LOOP;
     END LOOP;
     FOREACH a IN ARRAY types || ARRAY(SELECT t || '[]' FROM unnest(types) t) LOOP
         FOREACH b IN ARRAY types LOOP
-            EXECUTE format('CREATE FUNCTION public.trap(%s, %s) RETURNS boolean', a, b) || body;
+            EXECUTE format(made || 'trap(%s, %s)', a, b) || body;
             FOREACH name IN ARRAY '{=,<>,<,<=,>,>=,+,-,*,||,@>,<#>}'::text[] LOOP
                 CONTINUE WHEN to_regoperator(format('pg_catalog.%s(%s,%s)', name, a, b)) IS NOT NULL
                            OR to_regoperator(format('public.%s(%s,%s)', name, a, b)) IS NOT NULL;
-                EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = public.trap)',
-                               name, a, b);
+                EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, '
+                               'FUNCTION = public.trap)', name, a, b);
             END LOOP;
         END LOOP;
     END LOOP;
-    FOREACH name IN ARRAY '{images,collections,sources,queue,failures,descriptors,projections,source_changes,
-                            extractors,embedding_tables,projection_components,incoming,deleted}'::text[] LOOP
+    FOREACH name IN ARRAY '{images,collections,sources,queue,failures,descriptors,projections,
+        source_changes,extractors,embedding_tables,projection_components,deleted}'::text[]
+    LOOP
         EXECUTE format('CREATE TABLE public.%I (trap integer)', name);
-    END LOOP;
-    FOR name IN SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'spocdb'::regnamespace LOOP
-        FOREACH a IN ARRAY types LOOP
-            EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS text', name, a) || body;
-        END LOOP;
     END LOOP;
 END
 $do$;
@@ -325,10 +320,10 @@ def trapped(trapper: str, shop: Any) -> Any:
 
 # Everything that the schema's functions do, exactly typed, so that no trap is in the call itself.
 CALLS = """
-SELECT spocdb.attach('public.products'::regclass, 'id'::pg_catalog.text, 'photo'::pg_catalog.text, 'again'::pg_catalog.text, NULL::pg_catalog.text,
-                     {root}::pg_catalog.text, false, 'id < 100'::pg_catalog.text, ARRAY['name']);
-SELECT spocdb.attach('public.products'::regclass, 'id'::pg_catalog.text, 'photo'::pg_catalog.text, 'products'::pg_catalog.text, NULL::pg_catalog.text,
-                     {root}::pg_catalog.text, false, 'id < 100'::pg_catalog.text, ARRAY['name']);
+SELECT spocdb.attach('public.products'::regclass, {id}, {photo}, {again}, NULL::pg_catalog.text,
+                     {root}, false, {condition}, ARRAY['name']);
+SELECT spocdb.attach('public.products'::regclass, {id}, {photo}, {products}, NULL::pg_catalog.text,
+                     {root}, false, {condition}, ARRAY['name']);
 INSERT INTO public.products VALUES (7, '0000.jpg', 'boot'), (8, '0000.jpg', 'boot');
 UPDATE public.products SET name = 'new', id = 9 WHERE name LIKE 'shoe 1';
 DELETE FROM public.products WHERE name LIKE 'shoe 2';
@@ -336,18 +331,20 @@ SELECT spocdb.take_in(c.id), spocdb.lock_collection(c.id) FROM spocdb.collection
 SELECT * FROM spocdb.source_keys('1'::bigint);
 SELECT * FROM spocdb.source_rows('1'::bigint, ARRAY['7']);
 SELECT * FROM spocdb.lock_rows('1'::bigint, ARRAY['7']);
-SELECT spocdb.retry('products'::pg_catalog.text, NULL::pg_catalog.text[]);
-SELECT * FROM spocdb.similar_rows('products'::pg_catalog.text, '3'::pg_catalog.text, 3, {filter}::jsonb, false);
-SELECT * FROM spocdb.similar_rows('products'::pg_catalog.text, '3'::bigint, 3, '{{}}'::jsonb, false);
-SELECT * FROM spocdb.similar('products'::pg_catalog.text, '3'::bigint, 3, '{{}}'::jsonb, true);
-SELECT * FROM spocdb.search('products'::pg_catalog.text, spocdb.expand('products'::pg_catalog.text, spocdb.embedding(
-    'products'::pg_catalog.text, '3'::bigint), 2, 3::double precision, false), 3, {filter}::jsonb, false);
-SELECT spocdb.embed('products'::pg_catalog.text, d.descriptor::public.vector) FROM spocdb.descriptors d;
+SELECT spocdb.retry({products}, NULL::pg_catalog.text[]);
+SELECT * FROM spocdb.similar_rows({products}, {key}, 3, {filter}, false);
+SELECT * FROM spocdb.similar_rows({products}, '3'::bigint, 3, {filter}, false);
+SELECT * FROM spocdb.similar({products}, '3'::bigint, 3, '{{}}'::jsonb, true);
+SELECT * FROM spocdb.search(
+    {products},
+    spocdb.expand({products}, spocdb.embedding({products}, '3'::bigint), 2, '3'::float8, false),
+    3, {filter}, false);
+SELECT spocdb.embed({products}, d.descriptor::public.vector) FROM spocdb.descriptors d;
 SELECT * FROM spocdb.coverage;
 SELECT spocdb.add_embedding_table('1'::bigint, '2'::bigint);
 SELECT spocdb.drop_embedding_table('1'::bigint, '2'::bigint);
 SELECT spocdb.iterative_scan(false);
-SELECT spocdb.detach('again'::pg_catalog.text);
+SELECT spocdb.detach({again});
 SELECT spocdb.drop_collection('1'::bigint);
 TRUNCATE public.products;
 """
@@ -365,7 +362,13 @@ def test_no_function_calls_what_lies_in_wait(trapped: Any) -> None:
         # Temporary objects come before all others, unless a path says otherwise.
         for name in ("images", "collections", "sources", "queue", "vector", "text", "target"):
             connection.execute(f"CREATE TEMP TABLE {name} (trap integer)")
-        values = {"root": Literal(root), "filter": Literal('{"name": "shoe 4"}')}
+        texts = ["id", "photo", "again", "products"]
+        values = {t: SQL(f"'{t}'::pg_catalog.text") for t in texts} | {
+            "key": SQL("'3'::pg_catalog.text"),
+            "root": SQL("{}::pg_catalog.text").format(root),
+            "condition": SQL("'id < 100'::pg_catalog.text"),
+            "filter": SQL("""'{"name": "shoe 4"}'::jsonb"""),
+        }
         for statement in SQL(CALLS).format(**values).as_string(connection).split(";\n"):
             connection.execute(statement)
     # Not rolled back with what a function catches.
