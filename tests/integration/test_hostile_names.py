@@ -374,5 +374,10 @@ def test_no_function_calls_what_lies_in_wait(trapped: Any) -> None:
     # Not rolled back with what a function catches.
     sprung = trapped.execute("SELECT is_called FROM public.sprung").fetchone()
     assert sprung == (False,)
+    # A path that named public would fall into them.
+    trapped.execute(
+        "ALTER FUNCTION spocdb.take_in(bigint) SET search_path = spocdb, public, pg_temp"
+    )
+    trapped.execute("INSERT INTO spocdb.source_changes (collection_id, keys) VALUES (1, '{a}')")
     with pytest.raises(psycopg.errors.RaiseException, match="trapped"):
-        trapped.execute("SELECT public.format('a'::text, 1, 2)")
+        trapped.execute("SELECT spocdb.take_in('1'::bigint)")
