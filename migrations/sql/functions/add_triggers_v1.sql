@@ -12,11 +12,11 @@ DECLARE
     level       text;
 BEGIN
     SELECT s.* INTO STRICT source FROM sources s WHERE s.collection_id = collection;
-    watched := source.metadata || columns_of(source.relation, source.condition);
-    -- Compared as text: not every type has an equality.
-    SELECT string_agg(format('OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text', w), ' OR ')
-    INTO differences FROM (SELECT DISTINCT unnest(watched) AS w) x WHERE w <> source.image_column;
-    differences := concat_ws(' OR ', format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', source.image_column), differences);
+    watched := source.metadata || columns_of(source.relation, source.condition) || source.image_column;
+    -- Compared byte by byte: not every type has an equality, and some take what differs for equal. And no
+    -- cast or operator that came with a type of the application's own runs with the rights of this.
+    SELECT format('ROW(%s)::record *<> ROW(%s)::record', string_agg(format('OLD.%I', w), ', '), string_agg(format('NEW.%I', w), ', '))
+    INTO differences FROM (SELECT DISTINCT unnest(watched) AS w) x;
 
     body := format($body$
 #variable_conflict use_variable
@@ -29,17 +29,17 @@ BEGIN
     -- it is not known what changed. Nothing is written in here, so it costs no transaction id.
     BEGIN
         IF TG_OP = 'DELETE' THEN
-            gone := ARRAY(SELECT o.%1$I::text FROM old_rows o);
+            gone := ARRAY(SELECT concat(o.%1$I) FROM old_rows o);
         ELSIF TG_OP = 'INSERT' AND TG_LEVEL = 'STATEMENT' THEN
-            changed := ARRAY(SELECT n.%1$I::text FROM new_rows n LIMIT most + 1);
+            changed := ARRAY(SELECT concat(n.%1$I) FROM new_rows n LIMIT most + 1);
             changed := CASE WHEN cardinality(changed) <= most THEN changed END;
         ELSIF TG_OP = 'INSERT' THEN
-            changed := ARRAY[NEW.%1$I::text];
-        ELSIF TG_OP = 'UPDATE' AND OLD.%1$I IS DISTINCT FROM NEW.%1$I THEN
-            gone := ARRAY[OLD.%1$I::text];
-            changed := ARRAY[NEW.%1$I::text];
-        ELSIF TG_OP = 'UPDATE' AND (%2$s) THEN
-            changed := ARRAY[NEW.%1$I::text];
+            changed := ARRAY[concat(NEW.%1$I)];
+        ELSIF TG_OP = 'UPDATE' AND ROW(OLD.%1$I)::record *<> ROW(NEW.%1$I)::record THEN
+            gone := ARRAY[concat(OLD.%1$I)];
+            changed := ARRAY[concat(NEW.%1$I)];
+        ELSIF TG_OP = 'UPDATE' AND %2$s THEN
+            changed := ARRAY[concat(NEW.%1$I)];
         END IF;
     EXCEPTION WHEN OTHERS THEN
         changed := NULL;
@@ -91,7 +91,7 @@ $body$, source.key_column, differences, collection);
                        SELECT FROM pg_trigger t
                        WHERE t.tgrelid = source.relation AND NOT t.tgisinternal AND t.tgtype & 19 = 19) THEN (
                        SELECT 'OF ' || string_agg(DISTINCT quote_ident(w), ', ')
-                       FROM unnest(watched || source.key_column || source.image_column) AS w) END,
+                       FROM unnest(watched || source.key_column) AS w) END,
                    source.relation, enqueue);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON %s
                     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION %s()',
