@@ -381,3 +381,48 @@ def test_no_function_calls_what_lies_in_wait(trapped: Any) -> None:
     trapped.execute("INSERT INTO spocdb.source_changes (collection_id, keys) VALUES (1, '{a}')")
     with pytest.raises(psycopg.errors.RaiseException, match="trapped"):
         trapped.execute("SELECT spocdb.take_in('1'::bigint)")
+
+
+@pytest.mark.parametrize("column", ["id", "photo", "name", "shown"])
+def test_what_came_with_a_type_does_not_run_in_the_trigger(
+    trapper: str, shop: Any, column: str
+) -> None:
+    """The owner of the table gives a column a type of his own, whose casts would run as ours."""
+    shop.execute("ALTER TABLE products ADD shown boolean DEFAULT true")
+    shop.attach(metadata=["name"], condition="shown")
+    shop.work()
+    shop.execute(f"GRANT CREATE ON SCHEMA public TO {trapper}")
+    shop.execute(f"ALTER TABLE products OWNER TO {trapper}")
+    with psycopg.connect(shop.db.url, autocommit=True) as connection:
+        connection.execute(f"SET ROLE {trapper}")
+        connection.execute(
+            """
+            CREATE SEQUENCE sprung;
+            GRANT ALL ON sprung TO PUBLIC;
+            CREATE TYPE own AS (content text);
+            CREATE FUNCTION sprung(own) RETURNS text LANGUAGE plpgsql AS
+                $$ BEGIN PERFORM nextval('public.sprung'); RETURN $1.content; END $$;
+            CREATE FUNCTION equal(own, own) RETURNS boolean LANGUAGE plpgsql AS
+                $$ BEGIN PERFORM nextval('public.sprung'); RETURN true; END $$;
+            CREATE OPERATOR = (LEFTARG = own, RIGHTARG = own, FUNCTION = equal);
+            CREATE CAST (own AS text) WITH FUNCTION sprung AS IMPLICIT;
+            """
+        )
+        key = "ALTER TABLE products DROP CONSTRAINT products_pkey;" if column == "id" else ""
+        connection.execute(
+            f"{key} ALTER TABLE products ALTER {column} DROP DEFAULT, "
+            f"ALTER {column} TYPE own USING ROW({column})"
+        )
+        new = "id" if column == "id" else "id + 10"
+        for statement in (
+            f"INSERT INTO products (id) SELECT {new} FROM products",
+            "UPDATE products SET photo = NULL",
+            "UPDATE products SET name = NULL",
+            "UPDATE products SET id = id",
+            "DELETE FROM products",
+        ):
+            connection.execute(statement)
+    assert shop.execute("SELECT is_called FROM sprung").fetchone() == (False,)
+    assert shop.execute("SELECT count(*) FROM spocdb.source_changes").fetchone()[0] > 0
+    assert shop.execute("SELECT sprung(ROW('x')::own)").fetchone() == ("x",)
+    assert shop.execute("SELECT is_called FROM sprung").fetchone() == (True,)
