@@ -2,6 +2,8 @@ CREATE OR REPLACE FUNCTION spocdb.add_triggers(collection bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
+-- Not that there was no index to drop.
+SET client_min_messages = warning
 AS $$
 DECLARE
     source      record;
