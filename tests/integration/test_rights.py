@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
 from spocdb.db import engine, schema
-from spocdb.errors import DatabaseError, SourceBroken
+from spocdb.errors import ConfigError, DatabaseError, SourceBroken
 from spocdb.settings import from_environment
 
 DENIED = psycopg.errors.InsufficientPrivilege
@@ -210,9 +210,20 @@ def test_set_role_is_honoured(granted: Any, roles: dict[str, str], log_in: LogIn
     assert execute(search.format("'products'")).fetchone() == (5,)
 
 
+@pytest.mark.parametrize("is_hardened", [False, True])
 def test_a_worker_works_and_no_more(
-    granted: Any, roles: dict[str, str], log_in: LogIn, spocdb: Callable[..., Any], url: str
+    granted: Any,
+    roles: dict[str, str],
+    log_in: LogIn,
+    spocdb: Callable[..., Any],
+    url: str,
+    is_hardened: bool,
 ) -> None:
+    if is_hardened:
+        (name,) = granted.execute("SELECT current_database()").fetchone()
+        granted.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(Identifier(name)))
+        granted.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        granted.db.grant_worker(roles["worker"])
     granted.execute("INSERT INTO products VALUES (7, '0000.jpg'), (8, 'none.txt')")
     granted.execute("UPDATE products SET photo = '0001.jpg' WHERE id = 1")
     granted.execute("DELETE FROM products WHERE id = 2")
@@ -351,3 +362,29 @@ def test_grants_on_the_command_line(
         ran = spocdb("db", "grant", *arguments)
         assert ran.returncode == code, ran.stderr
         assert code != 1 or ran.stderr.count("\n") == 1
+
+
+def test_a_role_can_use_an_extension_that_lives_apart(
+    roles: dict[str, str], shop: Any, empty_url: str, environment: dict[str, str]
+) -> None:
+    reader, owner = roles["reader"], Identifier(roles["owner"])
+    with psycopg.connect(empty_url, autocommit=True) as admin:
+        admin.execute("CREATE SCHEMA apart; CREATE EXTENSION vector SCHEMA apart")
+        admin.execute(SQL("GRANT USAGE ON SCHEMA apart TO {}").format(owner))
+        admin.execute(SQL("CREATE SCHEMA spocdb AUTHORIZATION {}").format(owner))
+        admin.execute("CREATE TABLE products (id integer PRIMARY KEY, photo text)")
+        admin.execute("INSERT INTO products VALUES (1, '0000.jpg'), (2, '0001.jpg')")
+        admin.execute(SQL("GRANT ALL ON products TO {}").format(owner))
+        as_owner = make_conninfo(empty_url, user=roles["owner"])
+        schema.upgrade(as_owner)
+        with Database(from_environment(as_owner, environment)) as database:
+            theirs = type(shop)(database, shop.folder, shop.recipe)
+            theirs.attach()
+            theirs.work()
+            with pytest.raises(ConfigError, match="ask the owner of apart to run GRANT") as no:
+                database.grant_reader(reader, "products")
+            admin.execute(str(no.value).partition(" to run ")[2])
+            database.grant_reader(reader, "products")
+        with engine.connect(make_conninfo(empty_url, user=reader)) as connection:
+            for search in SEARCHES:
+                assert connection.execute(search.format(c="products", n=1)).fetchall(), search
