@@ -271,3 +271,12 @@ def shop(db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any])
         "FROM generate_series(1, 6) n"
     )
     return made
+
+
+@pytest.fixture
+def stocked(shop: Shop) -> Shop:
+    """Return the shop, attached and embedded."""
+    shop.attach(metadata=["name"], condition="id < 1000")
+    assert shop.work().n_new == 6
+    assert (shop.found(), shop.waiting()) == (["1", "2", "3", "4", "5", "6"], [])
+    return shop
