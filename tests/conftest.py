@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
 from spocdb.db import embedded, schema
+from spocdb.db.sources import Attachment
+from spocdb.progress import Progress
 from spocdb.settings import from_environment
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -211,3 +214,68 @@ def make_photos(tmp_path: Path) -> Callable[..., Path]:
         return target
 
     return make
+
+
+@dataclass(frozen=True)
+class Shop:
+    """An application's table `products` with photos in `folder`; attach it, work, look."""
+
+    db: Database
+    folder: Path
+    recipe: dict[str, Any]
+
+    def execute(self, statement: Any, parameters: Any = None) -> Any:
+        """Run SQL as the application would, but with all rights."""
+        return self.db.connection.execute(statement, parameters)
+
+    def attach(
+        self,
+        relation: str = "public.products",
+        key: str = "id",
+        image: str = "photo",
+        collection: str | None = None,
+        **options: Any,
+    ) -> str:
+        """Attach a table whose images lie in `folder`, unless the options say otherwise."""
+        options = {"root": str(self.folder)} | options
+        attachment = Attachment(relation, key, image, **options)
+        return self.db.tables.attach(attachment, collection, **self.recipe)
+
+    def work(self) -> Progress:
+        """Let a worker do all that is due."""
+        return self.db.tables.work(once=True)
+
+    def found(self, collection: str = "products") -> list[str]:
+        """Return the keys that have an embedding, as text."""
+        rows = self.execute(
+            "SELECT path FROM spocdb.images WHERE collection_id = "
+            "(SELECT id FROM spocdb.collections WHERE name = %s) ORDER BY 1",
+            [collection],
+        )
+        return [row[0] for row in rows]
+
+    def waiting(self) -> list[list[str] | None]:
+        """Return what the triggers noted, in order, and forget it."""
+        rows = self.execute("DELETE FROM spocdb.source_changes RETURNING id, keys")
+        return [keys for _, keys in sorted(rows)]
+
+
+@pytest.fixture
+def shop(db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any]) -> Shop:
+    """Return a shop of six products with a photo each."""
+    made = Shop(db, make_photos(6), recipe)
+    made.execute("CREATE TABLE products (id integer PRIMARY KEY, photo text, name text)")
+    made.execute(
+        "INSERT INTO products SELECT n, '000' || n - 1 || '.jpg', 'shoe ' || n "
+        "FROM generate_series(1, 6) n"
+    )
+    return made
+
+
+@pytest.fixture
+def stocked(shop: Shop) -> Shop:
+    """Return the shop, attached and embedded."""
+    shop.attach(metadata=["name"], condition="id < 1000")
+    assert shop.work().n_new == 6
+    assert (shop.found(), shop.waiting()) == (["1", "2", "3", "4", "5", "6"], [])
+    return shop

@@ -13,6 +13,7 @@ def examine(connection: Connection) -> list[Finding]:
         *versions(connection),
         _schema(connection),
         _rights(connection),
+        _creators(connection),
         _maintenance_memory(connection),
     ]
 
@@ -51,6 +52,24 @@ def _rights(connection: Connection) -> Finding:
             "ask a superuser to run `CREATE EXTENSION vector` in this database",
         )
     return Finding("ok", f"role {role} may do what spocdb needs")
+
+
+def _creators(connection: Connection) -> Finding:
+    """Look for schemas that spocdb's sessions find things in, and everybody may create in."""
+    (open_schemas,) = one_row(
+        connection,
+        "SELECT string_agg(quote_ident(n.nspname), ', ') FROM pg_namespace n "
+        "CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a "
+        "WHERE n.nspname = ANY (current_schemas(false)) "
+        "AND a.grantee = 0 AND a.privilege_type = 'CREATE'",
+    )
+    if open_schemas:
+        return Finding(
+            "warning",
+            f"everybody may create functions in schema {open_schemas}, which spocdb uses",
+            f"run `REVOKE CREATE ON SCHEMA {open_schemas} FROM PUBLIC`",
+        )
+    return Finding("ok", "nobody can put functions in spocdb's way")
 
 
 def _maintenance_memory(connection: Connection) -> Finding:

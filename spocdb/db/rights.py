@@ -4,6 +4,7 @@ The owner of spocdb is the role that ran `spocdb db init`: it migrates, attaches
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -29,6 +30,19 @@ WORKER = (
     "GRANT INSERT ON spocdb.descriptors TO {role}",
     "GRANT INSERT, UPDATE, DELETE ON spocdb.images, spocdb.failures, spocdb.queue TO {role}",
 )
+# Which everybody has, unless somebody took it away.
+DATABASE = "GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {role}"
+LACKS_DATABASE = """
+SELECT current_database()
+WHERE NOT has_database_privilege(%(role)s, current_database(), 'CONNECT')
+   OR NOT has_database_privilege(%(role)s, current_database(), 'TEMPORARY')
+"""
+# Where the extension's types and operators are: its own schema lets nobody in by itself.
+EXTENSION = "GRANT USAGE ON SCHEMA {name} TO {role}"
+LACKS_EXTENSION = """
+SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'vector' AND NOT has_schema_privilege(%(role)s, n.oid, 'USAGE')
+"""
 EMBEDDINGS = "GRANT SELECT, INSERT, DELETE ON spocdb.{table} TO {role}"
 TABLES = """
 SELECT spocdb.embedding_table(collection_id, projection_id) FROM spocdb.embedding_tables
@@ -42,7 +56,9 @@ def is_owner(connection: Connection) -> bool:
 
 def grant_reader(connection: Connection, role: str, collection: Collection) -> None:
     """Let a role read and search one collection. Raises ConfigError if there is no such role."""
-    _run(connection, READER, role=role, view=collection.name)
+    with connection.transaction():
+        _run(connection, READER, role=role, view=collection.name)
+        _let_in(connection, role, LACKS_EXTENSION, EXTENSION)
 
 
 def grant_worker(connection: Connection, role: str) -> None:
@@ -52,8 +68,21 @@ def grant_worker(connection: Connection, role: str) -> None:
     """
     with connection.transaction():
         _run(connection, WORKER, role=role)
+        _let_in(connection, role, LACKS_EXTENSION, EXTENSION)
+        _let_in(connection, role, LACKS_DATABASE, DATABASE)
         for (table,) in connection.execute(TABLES).fetchall():
             _run(connection, [EMBEDDINGS], role=role, table=table)
+
+
+def _let_in(connection: Connection, role: str, lacks: str, grant: str) -> None:
+    """Grant a right that is not the owner of spocdb's to give, unless the role has it anyway."""
+    for (name,) in connection.execute(lacks, {"role": role}).fetchall():
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            _run(connection, [grant], role=role, name=name)
+        # Without the right to grant, PostgreSQL only warns that it granted nothing.
+        if connection.execute(lacks, {"role": role}).fetchone():
+            quoted = SQL(grant).format(role=Identifier(role), name=Identifier(name))
+            raise ConfigError(f"ask the owner of {name} to run {quoted.as_string(connection)}")
 
 
 def _run(connection: Connection, statements: Sequence[str], **names: str) -> None:

@@ -96,6 +96,7 @@ BROKEN = (
     psycopg.errors.UndefinedFunction,
     psycopg.errors.DatatypeMismatch,
     psycopg.errors.InvalidTextRepresentation,
+    psycopg.errors.NumericValueOutOfRange,
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.SyntaxError,
 )

@@ -225,3 +225,43 @@ def _meanwhile(*tasks: Callable[[], None]) -> Iterator[None]:
 def meanwhile() -> Callable[..., AbstractContextManager[None]]:
     """Return a context manager that runs tasks again and again until its block ends."""
     return _meanwhile
+
+
+@pytest.fixture
+def roles(server: str) -> Iterator[dict[str, str]]:
+    """Return the names of roles that may log in and nothing else; they outlive their database."""
+    names = {name: f'spocdb "{name}"' for name in ("reader", "worker", "member", "writer", "owner")}
+    with psycopg.connect(server, autocommit=True) as admin:
+        for name in names.values():
+            admin.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(name)))
+            admin.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(name)))
+        yield names
+        for name in names.values():
+            admin.execute(SQL("DROP ROLE {}").format(Identifier(name)))
+
+
+@pytest.fixture
+def granted(roles: dict[str, str], shop: Any) -> Any:
+    """Return a shop with two collections of its table, one granted to the reader."""
+    shop.attach(metadata=["name"])
+    shop.attach(collection="secret")
+    shop.work()
+    shop.db.grant_reader(roles["reader"], "products")
+    shop.db.grant_worker(roles["worker"])
+    statement = SQL("GRANT SELECT (id, name) ON products TO {}")
+    shop.execute(statement.format(Identifier(roles["reader"])))
+    return shop
+
+
+@pytest.fixture
+def log_in(url: str) -> Iterator[Callable[[str], engine.Connection]]:
+    """Return a function that opens a connection of a role's own."""
+    opened = []
+
+    def connect(role: str) -> engine.Connection:
+        opened.append(engine.connect(make_conninfo(url, user=role)))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        connection.close()

@@ -50,9 +50,19 @@ def test_a_sound_database_has_no_errors(url: str) -> None:
         server.refuse_old(connection)
     found = findings(url, options="-c maintenance_work_mem=256MB")
     assert {verdict for verdict, _ in found.values()} == {"ok"}
-    assert len(found) == 5
+    assert len(found) == 6
     assert f"PostgreSQL {version}" in found
     assert f"schema spocdb at {schema.HEAD}" in found
+
+
+def test_a_schema_that_everybody_may_create_in_is_a_warning(url: str) -> None:
+    with engine.connect(url) as connection:
+        connection.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        what = "everybody may create functions in schema public, which spocdb uses"
+        assert findings(url)[what] == (
+            "warning",
+            "run `REVOKE CREATE ON SCHEMA public FROM PUBLIC`",
+        )
 
 
 def test_little_memory_for_builds_is_a_warning(url: str) -> None:

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION spocdb.add_triggers(collection bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
--- That there was nothing yet to drop is no news.
+-- Not that there was no index to drop.
 SET client_min_messages = warning
 AS $$
 DECLARE
@@ -14,13 +14,14 @@ DECLARE
     level       text;
 BEGIN
     SELECT s.* INTO STRICT source FROM sources s WHERE s.collection_id = collection;
-    watched := source.metadata || columns_of(source.relation, source.condition);
-    -- Compared as text: not every type has an equality.
-    SELECT string_agg(format('OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text', w), ' OR ')
-    INTO differences FROM (SELECT DISTINCT unnest(watched) AS w) x WHERE w <> source.image_column;
-    differences := concat_ws(' OR ', format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', source.image_column), differences);
+    watched := source.metadata || columns_of(source.relation, source.condition) || source.image_column;
+    -- Compared byte by byte: not every type has an equality, and some take what differs for equal. And no
+    -- cast or operator that came with a type of the application's own runs with the rights of this.
+    SELECT format('ROW(%s)::record *<> ROW(%s)::record', string_agg(format('OLD.%I', w), ', '), string_agg(format('NEW.%I', w), ', '))
+    INTO differences FROM (SELECT DISTINCT unnest(watched) AS w) x;
 
     body := format($body$
+#variable_conflict use_variable
 DECLARE
     most    CONSTANT integer := 1000000;
     changed text[] := '{}';
@@ -30,17 +31,17 @@ BEGIN
     -- it is not known what changed. Nothing is written in here, so it costs no transaction id.
     BEGIN
         IF TG_OP = 'DELETE' THEN
-            gone := ARRAY(SELECT o.%1$I::text FROM old_rows o);
+            gone := ARRAY(SELECT concat(o.%1$I) FROM old_rows o);
         ELSIF TG_OP = 'INSERT' AND TG_LEVEL = 'STATEMENT' THEN
-            changed := ARRAY(SELECT n.%1$I::text FROM new_rows n LIMIT most + 1);
+            changed := ARRAY(SELECT concat(n.%1$I) FROM new_rows n LIMIT most + 1);
             changed := CASE WHEN cardinality(changed) <= most THEN changed END;
         ELSIF TG_OP = 'INSERT' THEN
-            changed := ARRAY[NEW.%1$I::text];
-        ELSIF TG_OP = 'UPDATE' AND OLD.%1$I IS DISTINCT FROM NEW.%1$I THEN
-            gone := ARRAY[OLD.%1$I::text];
-            changed := ARRAY[NEW.%1$I::text];
-        ELSIF TG_OP = 'UPDATE' AND (%2$s) THEN
-            changed := ARRAY[NEW.%1$I::text];
+            changed := ARRAY[concat(NEW.%1$I)];
+        ELSIF TG_OP = 'UPDATE' AND ROW(OLD.%1$I)::record *<> ROW(NEW.%1$I)::record THEN
+            gone := ARRAY[concat(OLD.%1$I)];
+            changed := ARRAY[concat(NEW.%1$I)];
+        ELSIF TG_OP = 'UPDATE' AND %2$s THEN
+            changed := ARRAY[concat(NEW.%1$I)];
         END IF;
     EXCEPTION WHEN OTHERS THEN
         changed := NULL;
@@ -50,7 +51,16 @@ BEGIN
         DELETE FROM spocdb.failures WHERE collection_id = %3$s;
     ELSIF cardinality(gone) > 0 THEN
         DELETE FROM spocdb.images WHERE collection_id = %3$s AND path = ANY (gone);
-        DELETE FROM spocdb.failures WHERE collection_id = %3$s AND path = ANY (gone);
+        -- As spocdb.take_in calls a row whose key fits no index.
+        DELETE FROM spocdb.failures WHERE collection_id = %3$s AND path = ANY (ARRAY(
+            SELECT CASE WHEN octet_length(g.key) > 2000 THEN left(g.key, 200) || '... ' || md5(g.key) ELSE g.key END
+            FROM unnest(gone) AS g (key)));
+    END IF;
+    -- A snapshot of the whole transaction does not show what workers embedded since it was taken:
+    -- they have to look again.
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        changed := CASE WHEN TG_OP <> 'TRUNCATE' AND changed IS NOT NULL AND cardinality(gone) <= most
+                   THEN changed || gone END;
     END IF;
     IF cardinality(changed) = 0 THEN
         RETURN NULL;
@@ -74,12 +84,16 @@ $body$, source.key_column, differences, collection);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %s %s EXECUTE FUNCTION %s()',
                    format('spocdb_%s_insert', collection), source.relation, level, enqueue);
     -- With a list of columns it need not compare images that an update does not name. PostgreSQL then
-    -- refuses to alter the types of these columns, so text does without.
+    -- refuses to alter the types of these columns, so text does without; and so does a table whose own
+    -- triggers may change an image that the update does not name.
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE %s ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
                    format('spocdb_%s_update', collection),
-                   CASE source.kind WHEN 'bytes' THEN (
+                   CASE WHEN source.kind = 'bytes' AND NOT EXISTS (
+                       -- FOR EACH ROW (1), BEFORE (2), UPDATE (16)
+                       SELECT FROM pg_trigger t
+                       WHERE t.tgrelid = source.relation AND NOT t.tgisinternal AND t.tgtype & 19 = 19) THEN (
                        SELECT 'OF ' || string_agg(DISTINCT quote_ident(w), ', ')
-                       FROM unnest(watched || source.key_column || source.image_column) AS w) END,
+                       FROM unnest(watched || source.key_column) AS w) END,
                    source.relation, enqueue);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON %s
                     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION %s()',
@@ -87,10 +101,16 @@ $body$, source.key_column, differences, collection);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()',
                    format('spocdb_%s_truncate', collection), source.relation, enqueue);
     -- The row of an image is found by its key; text keys are the path itself.
+    EXECUTE format('DROP INDEX IF EXISTS spocdb.images_key_%s', collection);
     IF source.key_type NOT IN ('text', 'character varying') THEN
-        EXECUTE format('DROP INDEX IF EXISTS spocdb.images_key_%s', collection);
-        EXECUTE format('CREATE UNIQUE INDEX images_key_%1$s ON spocdb.images ((path::%2$s)) WHERE collection_id = %1$s',
-                       collection, source.key_type);
+        BEGIN
+            EXECUTE format('CREATE UNIQUE INDEX images_key_%1$s ON spocdb.images ((path::%2$s)) WHERE collection_id = %1$s',
+                           collection, source.key_type);
+        EXCEPTION WHEN data_exception OR unique_violation THEN
+            -- Not even deleting them would do: a new index holds what older snapshots see.
+            RAISE EXCEPTION 'the collection was made by another key, whose values are no %', source.key_type
+                USING ERRCODE = 'invalid_name', HINT = 'run `spocdb detach` first, or choose another name with --collection';
+        END;
     END IF;
 END
 $$;

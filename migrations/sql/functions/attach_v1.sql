@@ -32,6 +32,11 @@ BEGIN
         RAISE EXCEPTION '% is no ordinary table', relation
             USING ERRCODE = 'invalid_name', HINT = 'attach a table, not a view, a partitioned or a foreign one';
     END IF;
+    -- What is written to a parent fires no trigger of a statement on its children, and the other way round.
+    IF EXISTS (SELECT FROM pg_inherits i WHERE relation IN (i.inhrelid, i.inhparent)) THEN
+        RAISE EXCEPTION '% has rows that come by another table', relation USING ERRCODE = 'invalid_name',
+            HINT = 'a partition, or a table that inherits or is inherited from, cannot be attached';
+    END IF;
     SELECT string_agg(quote_ident(wanted), ', ') INTO bad
     FROM unnest(ARRAY[key, image] || coalesce(metadata, '{}')) AS wanted
     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = wanted
@@ -56,6 +61,12 @@ BEGIN
         RAISE EXCEPTION '%.% does not name a row by itself', relation, quote_ident(key)
             USING ERRCODE = 'invalid_name',
                   HINT = 'a key is one column, NOT NULL and UNIQUE; composite keys cannot be attached';
+    END IF;
+
+    IF EXISTS (SELECT FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
+               WHERE a.attrelid = relation AND a.attname = key AND NOT c.collisdeterministic) THEN
+        RAISE EXCEPTION '%.% has a collation that takes different keys for equal', relation, quote_ident(key)
+            USING ERRCODE = 'invalid_name', HINT = 'a key of text has a deterministic collation';
     END IF;
 
     SELECT CASE WHEN a.atttypid = 'bytea'::regtype THEN 'bytes'
@@ -92,12 +103,23 @@ BEGIN
                                 key, relation, owner());
     END IF;
 
+    -- Rows that a policy hid would be taken for deleted ones.
+    IF (SELECT c.relrowsecurity AND NOT (r.rolsuper OR r.rolbypassrls)
+               AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
+        FROM pg_class c, pg_roles r WHERE c.oid = relation AND r.oid = owner()) THEN
+        RAISE EXCEPTION 'row-level security hides rows of % from the role %, which owns spocdb', relation, owner()
+            USING ERRCODE = 'insufficient_privilege', HINT = format('run ALTER ROLE %s BYPASSRLS', owner());
+    END IF;
+
     SELECT c.id, s.relation INTO target, attached
     FROM collections c LEFT JOIN sources s ON s.collection_id = c.id WHERE c.name = collection;
     IF target IS NOT NULL AND attached IS DISTINCT FROM relation THEN
         RAISE EXCEPTION 'there is a collection % already, %', quote_ident(collection),
-            CASE WHEN attached IS NULL THEN 'of files' ELSE 'attached to ' || attached END
-            USING ERRCODE = 'invalid_name', HINT = 'choose another name with --collection';
+            CASE WHEN attached IS NULL THEN 'of files'
+                 WHEN EXISTS (SELECT FROM pg_class c WHERE c.oid = attached) THEN 'attached to ' || attached
+                 ELSE 'of a table that was dropped' END
+            USING ERRCODE = 'invalid_name',
+                  HINT = 'choose another name with --collection, or detach or drop that one first';
     END IF;
     IF target IS NULL THEN
         SELECT e.id INTO extractor_id FROM extractors e
@@ -115,6 +137,8 @@ BEGIN
                         USING hnsw ((embedding::@extschema:vector@.%3$s(%4$s)) @extschema:vector@.%3$s_ip_ops) WITH (%5$s)',
                        made.name || '_hnsw', made.name, made.index_type, made.dim, index_options);
     END IF;
+    -- No worker writes rows by their old keys meanwhile.
+    PERFORM FROM collections c WHERE c.id = target FOR UPDATE;
 
     INSERT INTO sources AS s (collection_id, relation, key_column, key_type, image_column, kind, root,
                               condition, metadata, allow_private)
@@ -125,6 +149,10 @@ BEGIN
         metadata = excluded.metadata, allow_private = excluded.allow_private;
     PERFORM add_triggers(target);
     PERFORM refresh_view(target);
+    -- All that waited is looked at anyway, and old keys need not be of the new key's type.
+    PERFORM FROM queue q WHERE q.collection_id = target ORDER BY q.key FOR UPDATE;
+    DELETE FROM queue q WHERE q.collection_id = target;
+    DELETE FROM source_changes c WHERE c.collection_id = target;
     INSERT INTO source_changes (collection_id, keys) VALUES (target, NULL);
     PERFORM pg_notify('spocdb', '');
     RETURN target;

@@ -4,16 +4,20 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
 AS $$
 DECLARE
-    probe    CONSTANT text := 'embeddings_condition_' || pg_backend_pid();
-    columns  text[];
-    others   text;
+    probe     CONSTANT text := 'embeddings_condition_' || pg_backend_pid();
+    statement refcursor;
+    columns   text[];
+    others    text;
 BEGIN
     IF condition IS NULL THEN
         RETURN '{}';
     END IF;
-    -- PostgreSQL itself reads the condition: a view knows what it depends on.
+    -- PostgreSQL itself reads the condition: a view knows what it depends on. It is one expression if it
+    -- stands in two parentheses as well as in one, and no other statement if a cursor takes it.
     BEGIN
-        EXECUTE format(E'CREATE VIEW spocdb.%I AS SELECT 1 AS found FROM %s AS t WHERE (%s\n)',
+        OPEN statement FOR EXECUTE format(E'SELECT FROM %s AS t WHERE (%s\n)', relation, condition);
+        CLOSE statement;
+        EXECUTE format(E'CREATE VIEW spocdb.%I AS SELECT 1 AS found FROM %s AS t WHERE ((%s\n))',
                        probe, relation, condition);
     EXCEPTION WHEN syntax_error_or_access_rule_violation THEN
         RAISE EXCEPTION 'the condition cannot be used: %', SQLERRM

@@ -12,7 +12,7 @@ BEGIN
             USING ERRCODE = 'invalid_name';
     END IF;
     -- A view named after the collection must find its name free, now and in later versions.
-    IF to_regclass(format('spocdb.%I', name)) IS NOT NULL OR name LIKE 'embeddings\_%'
+    IF to_regclass(format('spocdb.%I', name)) IS NOT NULL OR name LIKE 'embeddings\_%' OR name LIKE 'images\_key\_%'
        OR name IN ('sources', 'queue', 'evaluations', 'coverage') THEN
         RAISE EXCEPTION 'the name % is taken by spocdb''s own tables: choose another', quote_ident(name)
             USING ERRCODE = 'reserved_name';

@@ -2,18 +2,12 @@ CREATE OR REPLACE FUNCTION spocdb.remove_source(collection bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
+SET client_min_messages = warning
 AS $$
-DECLARE
-    made record;
 BEGIN
-    -- First of all: who holds the table cannot be waiting for anything of its collection.
-    FOR made IN
-        SELECT t.tgname, t.tgrelid::regclass AS relation FROM pg_trigger t
-        WHERE t.tgfoid = to_regprocedure(format('spocdb.enqueue_%s()', collection))
-    LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', made.tgname, made.relation);
-    END LOOP;
-    EXECUTE format('DROP FUNCTION IF EXISTS spocdb.enqueue_%s()', collection);
+    -- First of all: who holds the table cannot be waiting for anything of its collection. CASCADE takes
+    -- the triggers, which by themselves only the table's owner might drop.
+    EXECUTE format('DROP FUNCTION IF EXISTS spocdb.enqueue_%s() CASCADE', collection);
     EXECUTE format('DROP INDEX IF EXISTS spocdb.images_key_%s', collection);
     DELETE FROM queue q WHERE q.collection_id = collection;
     DELETE FROM source_changes c WHERE c.collection_id = collection;

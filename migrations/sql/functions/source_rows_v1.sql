@@ -9,6 +9,9 @@ DECLARE
     source record;
 BEGIN
     SELECT s.* INTO STRICT source FROM sources s WHERE s.collection_id = collection;
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = source.relation) THEN
+        RAISE EXCEPTION 'it was dropped' USING ERRCODE = 'undefined_table';
+    END IF;
     RETURN QUERY EXECUTE format(
         E'SELECT t.%1$I::text, %2$s, jsonb_build_object(%3$s) FROM %4$s AS t
           WHERE t.%1$I = ANY ($1::%5$s[]) AND t.%6$I IS NOT NULL AND t.%6$I <> '''' AND (%7$s\n)',

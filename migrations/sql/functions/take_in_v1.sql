@@ -23,21 +23,22 @@ BEGIN
         SELECT k.key, e.changed_at FROM everything e, source_keys(collection) AS k (key)
         UNION ALL
         SELECT i.path, e.changed_at FROM everything e, images i WHERE i.collection_id = collection
+    ), waiting AS (
+        SELECT k.key, min(k.changed_at) AS changed_at
+        FROM (SELECT * FROM named UNION ALL SELECT * FROM known) k GROUP BY k.key
+    ), too_long AS (
+        INSERT INTO failures (collection_id, path, size, mtime_ns, reason, message)
+        SELECT collection, left(w.key, 200) || '... ' || md5(w.key), 0, 0, 'UnreadableImage',
+               'a key may have 2,000 bytes at most'
+        FROM waiting w WHERE octet_length(w.key) > longest
+        ON CONFLICT DO NOTHING
     )
     INSERT INTO queue AS q (collection_id, key, enqueued_at)
-    SELECT collection, k.key, min(k.changed_at)
-    FROM (SELECT * FROM named UNION ALL SELECT * FROM known) k
-    WHERE octet_length(k.key) <= longest
-    GROUP BY k.key ORDER BY k.key
+    SELECT collection, w.key, w.changed_at FROM waiting w
+    WHERE octet_length(w.key) <= longest ORDER BY w.key
     ON CONFLICT (collection_id, key) DO UPDATE
     SET lease = NULL, due_at = now(), attempts = 0;
     GET DIAGNOSTICS n_keys = ROW_COUNT;
-    INSERT INTO failures (collection_id, path, size, mtime_ns, reason, message)
-    SELECT collection, left(k.key, 200) || '... ' || md5(k.key), 0, 0, 'UnreadableImage',
-           'a key may have 2,000 bytes at most'
-    FROM source_changes c, unnest(c.keys) AS k (key)
-    WHERE c.id = ANY (taken) AND octet_length(k.key) > longest
-    ON CONFLICT DO NOTHING;
     DELETE FROM source_changes c WHERE c.id = ANY (taken);
     RETURN n_keys;
 END

@@ -1,0 +1,221 @@
+"""Roles with the least rights: what a reader and a worker may, and all that they may not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from spocdb.db import engine
+
+DENIED = psycopg.errors.InsufficientPrivilege
+# That something is a sequence, or a view of a join, is said before rights are looked at.
+REFUSED = (DENIED, psycopg.errors.WrongObjectType, psycopg.errors.ObjectNotInPrerequisiteState)
+
+
+LogIn = Callable[[str], engine.Connection]
+
+SEARCHES = [
+    "SELECT * FROM spocdb.{c} ORDER BY embedding <#> (SELECT embedding FROM spocdb.{c} LIMIT 1)",
+    "SELECT * FROM spocdb.search('{c}', spocdb.embedding('{c}', {n}), filter => '{{}}')",
+    "SELECT * FROM spocdb.search('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
+    "SELECT * FROM spocdb.similar('{c}', {n})",
+    "SELECT * FROM spocdb.similar_rows('{c}', 1)",
+    "SELECT * FROM spocdb.similar_rows('{c}', '1')",
+    "SELECT spocdb.embed('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
+    "SELECT spocdb.embedding('{c}', {n})",
+    "SELECT spocdb.expand('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
+    "SELECT * FROM spocdb.target('{c}')",
+]
+
+
+def test_a_reader_searches_its_collection_and_no_other(
+    granted: Any, roles: dict[str, str], log_in: LogIn
+) -> None:
+    (secret,) = granted.execute("SELECT min(image_id) FROM spocdb.secret").fetchone()
+    execute = log_in(roles["reader"]).execute
+    for search in SEARCHES:
+        assert execute(search.format(c="products", n=1)).fetchall(), search
+        with pytest.raises(DENIED):
+            execute(search.format(c="secret", n=secret))
+    joined = """
+        SELECT p.id, p.name FROM products p JOIN spocdb.products s USING (id)
+        ORDER BY s.embedding <#> (SELECT embedding FROM spocdb.products WHERE id = 3) LIMIT 2
+    """
+    assert execute(joined).fetchone() == (3, "shoe 3")
+    with pytest.raises(psycopg.errors.NoDataFound):
+        execute("SELECT spocdb.embedding('products', %s)", [secret])
+
+
+@pytest.fixture
+def relations(granted: Any) -> list[str]:
+    """Return all relations of the schema but the view that was granted."""
+    rows = granted.execute(
+        "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'spocdb'::regnamespace "
+        "AND relkind IN ('r', 'v', 'S') AND relname <> 'products'"
+    )
+    return [row[0] for row in rows]
+
+
+def test_a_reader_reads_and_writes_nothing_else(
+    granted: Any, roles: dict[str, str], log_in: LogIn, relations: list[str]
+) -> None:
+    assert len(relations) > 15 and "spocdb.coverage" in relations
+    execute = log_in(roles["reader"]).execute
+    for relation in relations:
+        with pytest.raises(DENIED):
+            execute(f"SELECT * FROM {relation}")
+    for relation in [*relations, "spocdb.products", "products"]:
+        for write in ("DELETE FROM {}", "TRUNCATE {}", "INSERT INTO {} DEFAULT VALUES"):
+            with pytest.raises(REFUSED):
+                execute(write.format(relation))
+    for statement in (
+        "CREATE TABLE spocdb.x ()",
+        "DROP VIEW spocdb.products",
+        "SELECT photo FROM products",
+        "UPDATE spocdb.products SET metadata = '{}'",
+    ):
+        with pytest.raises(REFUSED):
+            execute(statement)
+
+
+# What a reader, or anybody with USAGE, may call: it searches, or tells nothing of any data.
+HARMLESS = {
+    "embed",
+    "embedding",
+    "embedding_table",
+    "expand",
+    "iterative_scan",
+    "owner",
+    "project",
+    "search",
+    "similar",
+    "similar_rows",
+    "target",
+    "view_key",
+}
+CALLS = {
+    "attach": "'products', 'id', 'photo', root => '/'",
+    "detach": "'products'",
+    "retry": "'products'",
+    "create_collection": "'mine', 1",
+    "add_extractor": "'mine', 'mine', '{}', 3",
+    "columns_of": "'products', 'id > 1'",
+    "source_rows": "1, '{1}'",
+    "lock_rows": "1, '{1}'",
+    "activate": "1, 1",
+    "add_embedding_table": "1, 2",
+    "drop_embedding_table": "1, 1",
+    "count_coverage": "",
+    "forget_embeddings": "",
+    "refuse_update": "",
+}
+
+
+def test_a_reader_calls_no_function_that_does_more(
+    granted: Any, roles: dict[str, str], log_in: LogIn
+) -> None:
+    names = granted.execute(
+        "SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'spocdb'::regnamespace"
+    ).fetchall()
+    execute = log_in(roles["reader"]).execute
+    before = granted.db.tables.coverage()
+    called = 0
+    for (name,) in names:
+        if name in HARMLESS:
+            continue
+        no_trigger = psycopg.errors.FeatureNotSupported
+        refused = (DENIED, no_trigger, psycopg.errors.InvalidName)
+        arguments = "" if name.startswith("enqueue_") else CALLS.get(name, "1")
+        with pytest.raises(refused, match=r"denied|only be called as trigger|must be owner"):
+            execute(f"SELECT spocdb.{name}({arguments})")
+        called += 1
+    assert called > 15
+    assert granted.db.tables.coverage() == before
+
+
+def test_set_role_is_honoured(granted: Any, roles: dict[str, str], log_in: LogIn) -> None:
+    """A superuser that plays the reader is one; members inherit, or have to play it."""
+    search = "SELECT count(*) FROM spocdb.similar_rows({}, 1)"
+    reader, member = Identifier(roles["reader"]), Identifier(roles["member"])
+    granted.execute(SQL("SET ROLE {}").format(reader))
+    assert granted.execute(search.format("'products'")).fetchone() == (5,)
+    with pytest.raises(DENIED, match="may not read collection secret"):
+        granted.execute(search.format("'secret'"))
+    granted.execute("RESET ROLE")
+    assert granted.execute(search.format("'secret'")).fetchone() == (5,)
+    granted.execute(SQL("SET SESSION AUTHORIZATION {}").format(reader))
+    with pytest.raises(DENIED):
+        granted.execute(search.format("'secret'"))
+    granted.execute("RESET SESSION AUTHORIZATION")
+
+    execute = log_in(roles["member"]).execute
+    with pytest.raises(DENIED):
+        execute(search.format("'products'"))
+    granted.execute(SQL("GRANT {} TO {}").format(reader, member))
+    assert execute(search.format("'products'")).fetchone() == (5,)
+    with pytest.raises(DENIED):
+        execute(search.format("'secret'"))
+    granted.execute(SQL("ALTER ROLE {} NOINHERIT").format(member))
+    granted.execute(SQL("REVOKE {} FROM {}").format(reader, member))
+    granted.execute(SQL("GRANT {} TO {}").format(reader, member))
+    with pytest.raises(DENIED):
+        execute(search.format("'products'"))
+    execute(SQL("SET ROLE {}").format(reader))
+    assert execute(search.format("'products'")).fetchone() == (5,)
+
+
+def test_an_application_that_may_write_its_table_needs_no_more(
+    granted: Any, roles: dict[str, str], log_in: LogIn
+) -> None:
+    writer = Identifier(roles["writer"])
+    granted.execute(
+        SQL("GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON products TO {}").format(writer)
+    )
+    execute = log_in(roles["writer"]).execute
+    for statement in (
+        "INSERT INTO products VALUES (7, '0000.jpg')",
+        "UPDATE products SET photo = '0001.jpg' WHERE id = 1",
+        "UPDATE products SET id = 12 WHERE id = 2",
+        "DELETE FROM products WHERE id = 3",
+    ):
+        execute(statement)
+    assert granted.found() == ["1", "4", "5", "6"]
+    granted.work()
+    assert granted.found() == granted.found("secret") == ["1", "12", "4", "5", "6", "7"]
+    with pytest.raises(DENIED):
+        execute("SELECT FROM spocdb.products")
+    execute("TRUNCATE products")
+    assert granted.found() == granted.found("secret") == []
+
+
+def test_policies_hold_through_a_join_with_the_view(
+    granted: Any, roles: dict[str, str], log_in: LogIn
+) -> None:
+    granted.execute("ALTER TABLE products ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    granted.execute("CREATE POLICY even ON products USING (id % 2 = 0)")
+    execute = log_in(roles["reader"]).execute
+    joined = "SELECT id FROM products p JOIN spocdb.products s USING (id) ORDER BY id"
+    assert execute(joined).fetchall() == [(2,), (4,), (6,)]
+    # A superuser owns spocdb here: no policy is about it.
+    granted.execute("UPDATE products SET name = 'x'")
+    granted.work()
+    assert len(granted.found()) == 6
+
+
+def test_grants_on_the_command_line(
+    roles: dict[str, str], shop: Any, spocdb: Callable[..., Any]
+) -> None:
+    shop.attach()
+    for arguments, code in (
+        (["--reader", roles["reader"], "--collection", "products"], 0),
+        (["--worker", roles["worker"]], 0),
+        (["--worker", "nobody at all"], 1),
+        (["--reader", roles["reader"], "--collection", "nothing"], 1),
+        (["--reader", roles["reader"], "--worker", roles["worker"]], 2),
+        ([], 2),
+    ):
+        ran = spocdb("db", "grant", *arguments)
+        assert ran.returncode == code, ran.stderr
+        assert code != 1 or ran.stderr.count("\n") == 1

@@ -1,0 +1,181 @@
+"""An attached table through backups and migrations, and a database without it afterwards."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spocdb.api import Database
+from spocdb.db import batches, collections, engine, schema
+from spocdb.features.recipes import make_recipe
+from spocdb.records import SourceFile
+from spocdb.settings import from_environment
+
+Dump = Callable[..., str]
+Psql = Callable[..., "subprocess.CompletedProcess[str]"]
+
+NEAREST = "SELECT p.id FROM products p JOIN spocdb.products s USING (id) ORDER BY s.embedding <#> "
+
+
+def settled(dump: str) -> str:
+    """Return a dump without the positions of sequences, which never go back."""
+    return re.sub(r"(?m)^SELECT pg_catalog\.setval\(.*$", "", dump)
+
+
+@pytest.mark.parametrize("ends", ["detach", "drop"])
+@pytest.mark.parametrize("kind", ["path", "bytes"])
+def test_nothing_is_left_of_a_table_that_was_attached(
+    shop: Any, dump: Dump, ends: str, kind: str
+) -> None:
+    if kind == "bytes":
+        shop.execute("ALTER TABLE products ALTER photo TYPE bytea USING NULL, ADD CHECK (id > 0)")
+        for n in range(1, 7):
+            photo = (shop.folder / f"{n - 1:04d}.jpg").read_bytes()
+            shop.execute("UPDATE products SET photo = %s WHERE id = %s", [photo, n])
+    shop.execute("CREATE INDEX ON products (name)")
+    before, definitions = settled(dump(shop.db.url)), dump(shop.db.url, "--schema-only")
+    options: dict[str, Any] = {"root": None} if kind == "bytes" else {}
+    for collection in ("products", "again"):
+        shop.attach(collection=collection, metadata=["name"], condition="id < 6", **options)
+    assert shop.work().n_new == 5
+    shop.execute("INSERT INTO products (id, name) VALUES (7, 'new')")
+    shop.execute("DELETE FROM products WHERE id = 7")
+    shop.attach(metadata=["name"], **options)
+    shop.work()
+    attached = dump(shop.db.url)
+    assert attached.count("CREATE TRIGGER spocdb_") == 8
+    for collection in ("products", "again"):
+        if ends == "detach":
+            shop.db.tables.detach(collection)
+        else:
+            shop.db.drop(collection)
+    assert dump(shop.db.url, "--schema-only") == definitions
+    if ends == "detach":
+        assert settled(dump(shop.db.url)) == before
+    else:
+        # Descriptors stay for reuse, and the extractor and the projection that they are of.
+        left = re.findall(r"(?m)^COPY spocdb\.(\w+) .*\n(?!\\\.)", dump(shop.db.url))
+        assert left == ["alembic_version", "descriptors", "extractors", "projections"]
+
+
+@pytest.mark.parametrize("form", ["plain", "custom"])
+def test_a_backup_brings_everything_back(
+    shop: Any,
+    empty_url: str,
+    environment: dict[str, str],
+    postgres_bin: Path,
+    psql: Psql,
+    dump: Dump,
+    plan: Callable[..., str],
+    tmp_path: Path,
+    form: str,
+) -> None:
+    (shop.folder / "none.txt").write_text("no picture")
+    shop.execute("INSERT INTO products VALUES (7, 'none.txt', 'none')")
+    shop.attach(metadata=["name"], condition="id < 100")
+    shop.work()
+    shop.execute("DELETE FROM products WHERE id = 6")
+    shop.execute("INSERT INTO products VALUES (8, '0005.jpg')")
+    shop.execute("SELECT spocdb.take_in(1)")
+    shop.execute("UPDATE products SET photo = '0004.jpg' WHERE id = 1")
+    if form == "plain":
+        psql(empty_url, dump(shop.db.url)).check_returncode()
+    else:
+        file = tmp_path / "backup"
+        for command in (
+            ["pg_dump", "-Fc", "-f", str(file), "-d", shop.db.url],
+            ["pg_restore", "--exit-on-error", "-j", "2", "-d", empty_url, str(file)],
+        ):
+            program = str(postgres_bin / command[0])
+            subprocess.run([program, *command[1:]], check=True, capture_output=True, timeout=120)
+    assert dump(empty_url) == dump(shop.db.url)
+
+    with Database(from_environment(empty_url, environment)) as db:
+        restored = type(shop)(db, shop.folder, shop.recipe)
+        assert restored.found() == shop.found() == ["1", "2", "3", "4", "5"]
+        (coverage,) = db.tables.coverage()
+        assert (coverage.rows, coverage.pending, coverage.failed) == (7, 2, 1)
+        assert db.similar(2, 5) == shop.db.similar(2, 5)
+        done = restored.work()
+        assert (done.n_seen, done.n_failed) == (2, 0)
+        assert restored.found() == ["1", "2", "3", "4", "5", "8"]
+        restored.execute("DELETE FROM products WHERE id = 2")
+        assert restored.found() == ["1", "3", "4", "5", "8"]
+        restored.execute("INSERT INTO products VALUES (9, '0001.jpg', 'new')")
+        assert restored.work().n_reused == 1
+        assert db.tables.retry("products") == 1
+        restored.execute("SET enable_seqscan = off; SET enable_sort = off")
+        query = str([0.5] * 256)
+        assert "embeddings_1_1_hnsw" in plan(db.connection, f"{NEAREST}'{query}' LIMIT 3")
+        by_key = "SELECT FROM spocdb.products WHERE id = 3"
+        assert "images_key_1" in plan(db.connection, by_key)
+        db.tables.detach("products")
+
+
+@pytest.fixture(scope="session")
+def plan() -> Callable[..., str]:
+    """Return a function that returns a statement's plan as text."""
+
+    def explain(connection: engine.Connection, statement: str) -> str:
+        rows = connection.execute(f"EXPLAIN (COSTS OFF) {statement}")
+        return "\n".join(row[0] for row in rows)
+
+    return explain
+
+
+def fill(db: Database, name: str, n: int) -> None:
+    """Make a collection of made-up images of files, with a PCA that is active and an index."""
+    raw = np.random.default_rng(0).normal(size=(n, 64)).astype(np.float16).astype(np.float32)
+    recipe = make_recipe("squeezenet1_1", "0" * 64)
+    target = collections.create(db.connection, name, recipe, 64)
+    hashes = [bytes([i] * 32) for i in range(n)]
+    images = [(SourceFile(f"/{i}.jpg", 1, 1), sha) for i, sha in enumerate(hashes)]
+    new = {sha: batches.NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)}
+    batches.prepare(db.connection)
+    batches.write(db.connection, target, batches.Batch(images, new), lambda _, rows: rows)
+    db.index.build(name)
+    db.pca.activate(db.pca.fit(name, dim=8), name)
+
+
+SEARCHES = """
+SELECT id, distance, method FROM spocdb.similar('photos', 7, 5);
+SELECT id, distance FROM spocdb.search('photos', spocdb.expand('photos', spocdb.embed('photos',
+    (SELECT descriptor::vector FROM spocdb.descriptors ORDER BY sha256 LIMIT 1))), 5,
+    '{"n": 1}', true);
+SELECT path FROM spocdb.photos
+ORDER BY embedding <#> (SELECT embedding FROM spocdb.photos WHERE id = 7) LIMIT 5;
+"""
+
+
+def test_an_upgrade_keeps_what_there_is_and_a_downgrade_too(
+    shop: Any, psql: Psql, dump: Dump
+) -> None:
+    url = shop.db.url
+    fill(shop.db, "photos", 60)
+    shop.execute("UPDATE spocdb.images SET metadata = '{\"n\": 1}' WHERE id < 30")
+    table = dump(url, "-t", "public.products")
+    schema.downgrade(url, "0003")
+    oldest = dump(url)
+    found = psql(url, SEARCHES)
+    assert (found.returncode, found.stdout.count("\n")) == (0, 15), found.stderr
+    schema.upgrade(url)
+    assert psql(url, SEARCHES).stdout == found.stdout
+
+    shop.attach()
+    assert shop.work().n_new == 6
+    shop.execute("INSERT INTO products VALUES (7, '0000.jpg', 'new')")
+    shop.execute("DELETE FROM products WHERE id = 7")
+    schema.downgrade(url, "0003")
+    assert dump(url, "-t", "public.products") == table
+    assert psql(url, SEARCHES).stdout == found.stdout
+    assert psql(url, "SELECT name FROM spocdb.collections").stdout == "photos\n"
+    psql(url, "INSERT INTO products VALUES (7); TRUNCATE products").check_returncode()
+    # But for what was described of the table's photos, the older schema is what it was.
+    kept = re.compile(r"(?ms)^COPY .*?^\\\.$|^SELECT pg_catalog\.setval\(.*?$")
+    assert kept.sub("", dump(url)) == kept.sub("", oldest)
+    schema.upgrade(url)
+    assert psql(url, SEARCHES).stdout == found.stdout
