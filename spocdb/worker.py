@@ -153,9 +153,15 @@ class Worker:
                 progress.n_failed -= len(outcome.retried)
             writer.finish()
         self.say(f"{collection.name}: {_told(progress)}")
-        if rights.is_owner(connection):
-            fit.settle(connection, self.connect, collection, say=self.say)
+        self._settle(connection, collection)
         return progress
+
+    def _settle(self, connection: Connection, collection: Collection) -> None:
+        """Let the collection have its first PCA, if this role may and no other worker does."""
+        if rights.is_owner(connection):
+            with collections.alone(connection, collection) as is_alone:
+                if is_alone:
+                    fit.settle(connection, self.connect, collection, say=self.say)
 
     def _leased(
         self,

@@ -1,5 +1,7 @@
 """Extractors and collections: make them, find them, list them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -146,6 +148,18 @@ def add_extractor(
 def hold(connection: Connection, collection: Collection) -> None:
     """Let no batch be written to the collection until the transaction ends; searches go on."""
     connection.execute(LOCK, [collection.id])
+
+
+@contextmanager
+def alone(connection: Connection, collection: Collection) -> Iterator[bool]:
+    """Tell whether no other program is in such a block for this collection; do not wait."""
+    key = [f"spocdb.collections.{collection.id}"]
+    (is_alone,) = one_row(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)
+    try:
+        yield bool(is_alone)
+    finally:
+        if is_alone:
+            connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
 
 
 def drop(connection: Connection, collection: Collection) -> None:
