@@ -97,7 +97,7 @@ class Worker:
                 self._sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         if once and self._problems:
-            raise SourceBroken(f"not all was done, see above: {', '.join(self._problems)}")
+            raise SourceBroken("; ".join(self._problems.values()))
         return total
 
     def _passes(
@@ -105,15 +105,15 @@ class Worker:
     ) -> None:
         """Look at the collections again and again."""
         while not self.is_stopped():
-            done = self._pass(connection, names)
+            done = self._pass(connection, names, once=once)
             total.add(done)
             if done.n_seen == 0 and once:
                 return
             if done.n_seen == 0:
                 self._wait(connection)
 
-    def _pass(self, connection: Connection, names: Sequence[str]) -> Progress:
-        """Look at each collection once."""
+    def _pass(self, connection: Connection, names: Sequence[str], *, once: bool) -> Progress:
+        """Look at each collection once; what cannot be read is said, or kept for the end."""
         total = Progress()
         for source in _chosen(sources.attached(connection), names):
             try:
@@ -121,7 +121,7 @@ class Worker:
                 total.add(self._drain(connection, source, collection))
                 self._problems.pop(source.collection, None)
             except SourceBroken as exc:
-                if self._problems.get(source.collection) != str(exc):
+                if not once and self._problems.get(source.collection) != str(exc):
                     self.say(str(exc))
                 self._problems[source.collection] = str(exc)
             except (ExtractorChanged, CollectionNotFound) as exc:

@@ -222,13 +222,12 @@ def test_a_table_that_was_altered_is_one_line_and_the_others_go_on(
     db.connection.execute("ALTER TABLE products RENAME photo TO picture")
     db.connection.execute("INSERT INTO products (picture) VALUES ('0000.jpg')")
     said: list[str] = []
-    with pytest.raises(SourceBroken, match="not all was done, see above: products"):
+    with pytest.raises(SourceBroken, match="run `spocdb attach` again with what it is now") as told:
         db.tables.work(once=True, say=said.append)
-    assert said == [
+    assert str(told.value).startswith(
         "the table of products is not as it was attached (column t.photo does not exist): "
-        "run `spocdb attach` again with what it is now, or `spocdb detach`",
-        "shoes: 1 new",
-    ]
+    )
+    assert said == ["shoes: 1 new"]
     assert (coverage(db).rows, coverage(db).problem) == (None, "column t.photo does not exist")
     db.tables.attach(Attachment("products", "id", "picture", root=str(shop)), **recipe)
     db.tables.work(once=True)
