@@ -82,6 +82,8 @@ def attach(
         )
         (coverage,) = (c for c in database.tables.coverage(name) if c.active)
     print(name)
+    if root is not None and not root.is_dir():
+        talk(f"there is no folder {folder} on this machine; workers need it")
     talk(f"{coverage.pending:,} rows of {coverage.relation} wait: run `spocdb worker`")
 
 

@@ -110,7 +110,7 @@ def search(
             )
         _print(hits, json, as_csv, refinement)
         if sheet:
-            from spocdb.pictures import Tile, draw_sheet
+            from spocdb.pictures import Tile, draw_sheet, read_file
 
             stored = database.reader(collection)
             draw_sheet(
@@ -120,7 +120,7 @@ def search(
                 area,
                 database.settings.max_pixels,
                 read=stored,
-                read_query=Path.read_bytes if image else stored,
+                read_query=read_file if image else stored,
             )
             talk(f"drew {sheet}")
 

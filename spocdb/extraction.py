@@ -14,7 +14,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from spocdb.db import projections
-from spocdb.db.batches import Batch, NewDescriptor, Project
+from spocdb.db.batches import NewDescriptor, Project
 from spocdb.db.engine import Connection
 from spocdb.features.projection import project
 from spocdb.intake import Work
@@ -64,15 +64,6 @@ def _finished(
 ) -> tuple[list[Work], dict[bytes, NewDescriptor]]:
     with waiting(progress, "network"):
         return batch, descriptors.result()
-
-
-def batch_of(works: list[Work], descriptors: dict[bytes, NewDescriptor]) -> Batch:
-    """Return what is to be written of works whose raw descriptors these are."""
-    return Batch(
-        images=[(file, w.sha256) for w in works if not w.error for file in w.files],
-        descriptors=descriptors,
-        failures=[(file, w.error) for w in works if w.error for file in w.files],
-    )
 
 
 def projecting(connection: Connection) -> Project:

@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from spocdb.db import batches, runs
-from spocdb.db.batches import Batch
+from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.extraction import AHEAD, N_THREADS, Writer, batch_of, count, extract, projecting
+from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract, projecting
 from spocdb.intake import Intake, Work, file_works
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
@@ -83,7 +83,7 @@ def _run(
 ) -> None:
     for batch, descriptors in extract(works, load_extractor, options.batch_size, progress):
         hashes = intake.hand_over(batch)
-        writer.submit(batch_of(batch, descriptors), partial(intake.written, hashes))
+        writer.submit(_batch(batch, descriptors), partial(intake.written, hashes))
         count(progress, batch)
         on_progress(progress)
         if options.strict and (bad := next((w for w in batch if w.error), None)):
@@ -91,6 +91,14 @@ def _run(
             raise type(bad.error)(f"{bad.files[0].path}: {bad.error}")
     writer.finish()
     on_progress(progress)
+
+
+def _batch(works: list[Work], descriptors: dict[bytes, NewDescriptor]) -> Batch:
+    return Batch(
+        images=[(file, w.sha256) for w in works if not w.error for file in w.files],
+        descriptors=descriptors,
+        failures=[(file, w.error) for w in works if w.error for file in w.files],
+    )
 
 
 def _writing_to(connection: Connection, collection: Collection) -> Callable[[Batch], None]:

@@ -20,8 +20,8 @@ MARGIN, GAP, COLUMNS = 56, 28, 5
 TILE, QUERY, BELOW = 240, 520, 66
 BLOCKS = " ▏▎▍▌▋▊▉█"
 
-# Gets the bytes of a picture; raises OSError or ImageError.
-Read = Callable[[Path], bytes]
+# Gets the bytes of a picture by its path, or key; raises OSError or ImageError.
+Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Tile:
     caption: str
 
 
+def read_file(path: str) -> bytes:
+    """Read a file."""
+    return Path(path).read_bytes()
+
+
 def check_sheet(out: Path) -> None:
     """Raise ConfigError if no sheet can be written to `out`."""
     check_name(out, (".png", ".jpg", ".jpeg", ".webp"))
@@ -40,13 +45,13 @@ def check_sheet(out: Path) -> None:
 
 
 def draw_sheet(
-    query: Path | None,
+    query: str | Path | None,
     results: Sequence[Tile],
     out: Path,
     crop: Crop | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    read: Read = Path.read_bytes,
-    read_query: Read = Path.read_bytes,
+    read: Read = read_file,
+    read_query: Read = read_file,
 ) -> None:
     """Draw the query, with its crop, and the results in their order into the file `out`.
 
@@ -64,13 +69,12 @@ def draw_sheet(
     )
     if query is not None:
         picture = matted(query, QUERY, max_pixels, crop, read_query)
-        draw_tile(sheet, (MARGIN, MARGIN), picture, "query", "", query.name)
+        draw_tile(sheet, (MARGIN, MARGIN), picture, "query", "", Path(query).name)
     for rank, tile in enumerate(results):
         row, column = divmod(rank, columns)
         corner = (left + column * (TILE + GAP), MARGIN + row * (TILE + BELOW + GAP))
-        path = Path(tile.path)
-        picture = matted(path, TILE, max_pixels, read=read)
-        draw_tile(sheet, corner, picture, str(rank + 1), tile.caption, path.name)
+        picture = matted(tile.path, TILE, max_pixels, read=read)
+        draw_tile(sheet, corner, picture, str(rank + 1), tile.caption, Path(tile.path).name)
     save(out, sheet.save)
 
 
@@ -170,16 +174,16 @@ def draw_tile(
 
 
 def matted(
-    path: Path,
+    path: str | Path,
     side: int,
     max_pixels: int,
     crop: Crop | None = None,
-    read: Read = Path.read_bytes,
+    read: Read = read_file,
 ) -> Image.Image:
     """Return a grey square with the picture in it, or with why there is none."""
     mat = Image.new("RGB", (side, side), MAT)
     try:
-        decoded = decode(read(path), side, "aspect", max_pixels)
+        decoded = decode(read(str(path)), side, "aspect", max_pixels)
     except (OSError, ImageError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         text = fill(shorten(reason, 120), 26)

@@ -6,17 +6,18 @@ Extraction runs outside any transaction. Killed at whatever moment, a worker lea
 out; stopped, it finishes what it has.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, cast
-from uuid import uuid4
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
 from spocdb import fit
 from spocdb.db import batches, collections, engine, queue, rights, sources
-from spocdb.db.batches import NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.queue import LeasedRow, Outcome
@@ -25,23 +26,23 @@ from spocdb.errors import (
     CollectionNotFound,
     DatabaseLost,
     ExtractorChanged,
-    ImageVanished,
     SourceBroken,
-    UnreadableImage,
+    SpocdbError,
 )
 from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract, projecting
-from spocdb.images.locations import fetch, read_below
-from spocdb.intake import BYTES_PER_PIXEL, Intake, Work, ahead, read_work
+from spocdb.intake import BYTES_PER_PIXEL, Intake, ahead
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import Recipe
+from spocdb.rows import outcome_of, read_leased
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
 
-# A worker that dies costs its leases' time; a small one also stops sooner.
-LEASED_AT_ONCE = AHEAD
-# Tries of an image that may come yet, each twice as long after the one before.
-MOST_ATTEMPTS = 8
+# A worker that dies costs its leases' time; a small one also stops sooner. What is fetched may take
+# its time, and bytes come all at once.
+LEASED_AT_ONCE = {"path": AHEAD, "url": 2 * N_THREADS, "bytes": min(AHEAD, 16)}
+# So long one collection is worked on while others wait.
+SECONDS_A_TURN = 60.0
 # How soon a worker that waits notices that it shall stop.
 SECONDS_BETWEEN_LOOKS = 0.5
 # Between tries to reach a database that went away; each pause is twice the one before.
@@ -73,7 +74,7 @@ class Worker:
     is_stopped: Callable[[], bool] = lambda: False
     say: Say = silent
     # What was said about tables that cannot be read: once is enough.
-    _problems: dict[str, str] = field(default_factory=dict)
+    _problems: dict[str, SpocdbError] = field(default_factory=dict)
 
     def run(self, names: Sequence[str] = (), *, once: bool = False) -> Progress:
         """Work on the attached collections, all or those named, until stopped.
@@ -93,11 +94,11 @@ class Worker:
             except DatabaseLost as exc:
                 if once:
                     raise
-                self.say(f"{exc}; trying again in {pause:.0f} s")
+                self.say(f"lost the database ({exc.__cause__}); trying again in {pause:.0f} s")
                 self._sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         if once and self._problems:
-            raise SourceBroken("; ".join(self._problems.values()))
+            raise next(iter(self._problems.values()))
         return total
 
     def _passes(
@@ -116,16 +117,23 @@ class Worker:
         """Look at each collection once; what cannot be read is said, or kept for the end."""
         total = Progress()
         for source in _chosen(sources.attached(connection), names):
+            if self.is_stopped():
+                break
             try:
-                collection = collections.get(connection, source.collection)
-                total.add(self._drain(connection, source, collection))
+                with engine.wrapped():
+                    collection = collections.get(connection, source.collection)
+                    total.add(self._drain(connection, source, collection))
                 self._problems.pop(source.collection, None)
-            except SourceBroken as exc:
-                if not once and self._problems.get(source.collection) != str(exc):
-                    self.say(str(exc))
-                self._problems[source.collection] = str(exc)
+            except DatabaseLost:
+                raise
             except (ExtractorChanged, CollectionNotFound) as exc:
                 self.say(f"{exc}: going on")
+            except SpocdbError as exc:
+                # Of one collection: the others have nothing to do with it.
+                if not once and str(self._problems.get(source.collection)) != str(exc):
+                    told = "" if isinstance(exc, SourceBroken) else f"{source.collection}: "
+                    self.say(f"{told}{exc}")
+                self._problems[source.collection] = exc
         return total
 
     def _drain(self, connection: Connection, source: Source, collection: Collection) -> Progress:
@@ -133,32 +141,55 @@ class Worker:
         progress = Progress()
         if not (queue.take_in(connection, collection) or queue.is_due(connection, collection)):
             return progress
+        if source.root is not None and not os.path.isdir(source.root):
+            raise SourceBroken(f"{source.collection}: there is no folder {source.root} here")
         # Before anything is leased: without weights it would be leased in vain.
         extractor = self.load_extractor(collection.recipe)
+        leases: list[UUID] = []
+        try:
+            self._bring(connection, source, collection, extractor, leases, progress)
+        except BaseException:
+            with suppress(SpocdbError), engine.wrapped(), self.connect() as another:
+                queue.give_back(another, collection, leases)
+            raise
+        self._settle(connection, collection)
+        return progress
+
+    def _bring(
+        self,
+        connection: Connection,
+        source: Source,
+        collection: Collection,
+        extractor: "Extractor",
+        leases: list[UUID],
+        progress: Progress,
+    ) -> None:
+        """Lease rows, extract and write; `leases` is filled with what was leased."""
         max_bytes = BYTES_PER_PIXEL * self.options.max_pixels
+        reasons: list[str] = []
         with (
             self.connect() as write_connection,
             ThreadPoolExecutor(N_THREADS, "decode") as pool,
             Writer(_writing_to(write_connection, collection), progress) as writer,
         ):
             intake = Intake(connection, collection, pool, AHEAD, self.options.max_pixels)
-            leased = self._leased(connection, collection, writer, progress)
-            read = ahead(pool, partial(_read, source, max_bytes), leased, AHEAD)
+            leased = self._leased(connection, source, collection, leases, writer, progress)
+            read = ahead(pool, partial(read_leased, source, max_bytes), leased, AHEAD)
             for works, descriptors in extract(
                 intake.works(read), lambda: extractor, self.options.batch_size, progress
             ):
-                outcome = _outcome(works, descriptors, self.options.backoff)
+                outcome = outcome_of(works, descriptors, self.options.backoff)
                 writer.submit(outcome, partial(intake.written, intake.hand_over(works)))
                 count(progress, works)
                 progress.n_failed -= len(outcome.retried)
+                reasons += [str(work.error) for work in works if work.error]
             writer.finish()
-        self.say(f"{collection.name}: {_told(progress)}")
-        self._settle(connection, collection)
-        return progress
+        reason = f", such as: {reasons[0]}" if reasons else ""
+        self.say(f"{collection.name}: {_told(progress)}{reason}")
 
     def _settle(self, connection: Connection, collection: Collection) -> None:
         """Let the collection have its first PCA, if this role may and no other worker does."""
-        if rights.is_owner(connection):
+        if not self.is_stopped() and rights.is_owner(connection):
             with collections.alone(connection, collection) as is_alone:
                 if is_alone:
                     fit.settle(connection, self.connect, collection, say=self.say)
@@ -166,16 +197,22 @@ class Worker:
     def _leased(
         self,
         connection: Connection,
+        source: Source,
         collection: Collection,
+        leases: list[UUID],
         writer: Writer[Outcome],
         progress: Progress,
     ) -> Iterator[tuple[LeasedRow, SourceRow]]:
-        """Lease rows while there are any; those that do not belong any more go to the writer."""
-        while not self.is_stopped():
+        """Lease rows while there are any; those that do not belong any more go to the writer.
+
+        After a while it is the turn of the other collections.
+        """
+        n_rows = LEASED_AT_ONCE[source.kind]
+        until = time.monotonic() + SECONDS_A_TURN
+        while not self.is_stopped() and time.monotonic() < until:
             lease = uuid4()
-            attempts = queue.lease(
-                connection, collection, lease, LEASED_AT_ONCE, self.options.visibility
-            )
+            leases.append(lease)
+            attempts = queue.lease(connection, collection, lease, n_rows, self.options.visibility)
             if not attempts:
                 if queue.take_in(connection, collection):
                     continue
@@ -213,42 +250,6 @@ def _chosen(attached: Sequence[Source], names: Sequence[str]) -> list[Source]:
             f"no table is attached as {', '.join(missing)}; there are: {', '.join(known) or 'none'}"
         )
     return [source for source in attached if not names or source.collection in names]
-
-
-def read_row(source: Source, row: SourceRow, max_bytes: int) -> bytes:
-    """Return the bytes of a row's image. Raises ImageError."""
-    if row.content is not None:
-        return row.content
-    assert row.location is not None, "a row has an image or says where it is"
-    if source.root is not None:
-        return read_below(source.root, row.location, max_bytes)
-    return fetch(row.location, max_bytes, allow_private=source.allow_private)
-
-
-def _read(source: Source, max_bytes: int, leased: tuple[LeasedRow, SourceRow]) -> Work:
-    row, found = leased
-    if row.attempts > MOST_ATTEMPTS:
-        error = UnreadableImage(f"{MOST_ATTEMPTS} workers were lost while they had it")
-        return Work([row], error=error)
-    work = read_work(row, lambda: read_row(source, found, max_bytes))
-    work.files = [replace(row, size=len(work.data))]
-    return work
-
-
-def _outcome(works: list[Work], descriptors: dict[bytes, NewDescriptor], backoff: float) -> Outcome:
-    rows = [(cast(LeasedRow, file), work) for work in works for file in work.files]
-    failed = [(row, work.error) for row, work in rows if work.error]
-    retried = [
-        row
-        for row, error in failed
-        if isinstance(error, ImageVanished) and row.attempts < MOST_ATTEMPTS
-    ]
-    return Outcome(
-        images=[(row, work.sha256) for row, work in rows if not work.error],
-        descriptors=descriptors,
-        failures=[(row, error) for row, error in failed if row not in retried],
-        retried=[(row, backoff * 2 ** (row.attempts - 1)) for row in retried],
-    )
 
 
 def _writing_to(connection: Connection, collection: Collection) -> Callable[[Outcome], None]:

@@ -249,16 +249,21 @@ class Database(AbstractContextManager["Database"]):
         return collections.get(self.connection, name).name
 
     @engine.wrapped()
-    def path(self, id: int, *, collection: str | None = None) -> Path:
-        """Return the path of one of the collection's images. Raises ImageNotFound."""
+    def path(self, id: int, *, collection: str | None = None) -> str:
+        """Return the path, or key, of one of the collection's images. Raises ImageNotFound."""
         return images.path(self.connection, collections.get(self.connection, collection), id)
 
     @engine.wrapped()
-    def reader(self, collection: str | None = None) -> Callable[[Path], bytes]:
+    def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
         """Return what reads the collection's images by path, or key; it raises ImageError."""
-        read = self.tables.reader(collections.get(self.connection, collection))
+        stored = self.tables.reader(collections.get(self.connection, collection))
         max_bytes = BYTES_PER_PIXEL * self.settings.max_pixels
-        return lambda path: read(SourceFile(str(path), 0, 0), max_bytes)
+
+        @engine.wrapped()
+        def read(path: str) -> bytes:
+            return stored(SourceFile(path, 0, 0), max_bytes)
+
+        return read
 
     @engine.wrapped()
     def failures(self, collection: str | None = None) -> list[Failure]:

@@ -17,7 +17,8 @@ from spocdb.features.weights import remember
 from spocdb.images.sources import read
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import SourceFile
-from spocdb.worker import Worker, WorkerOptions, read_row
+from spocdb.rows import read_row
+from spocdb.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Precision

@@ -71,6 +71,9 @@ def wrapped() -> Iterator[None]:
         if lost:
             message = f"lost the database, run the same command again: {_one_line(exc)}"
             raise DatabaseLost(message) from exc
+        if isinstance(exc, psycopg.errors.LockNotAvailable):
+            message = "the table is being used by others: run the same command again"
+            raise DatabaseError(message) from exc
         raise kind(_one_line(exc)) from exc
     except UnicodeEncodeError as exc:
         raise ConfigError(f"{exc.object!r} is not UTF-8, as a name or a value must be") from exc

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -150,12 +149,12 @@ def count_contents(connection: Connection, collection: Collection) -> int:
     return int(one_row(connection, COUNT_CONTENTS, [collection.id])[0])
 
 
-def path(connection: Connection, collection: Collection, id: int) -> Path:
+def path(connection: Connection, collection: Collection, id: int) -> str:
     """Return the path of an image. Raises ImageNotFound."""
     row = connection.execute(PATH, [collection.id, id]).fetchone()
     if row is None:
         raise ImageNotFound(f"collection {collection.name} has no image {id}")
-    return Path(row[0])
+    return str(row[0])
 
 
 def find(connection: Connection, collection: Collection, path: str) -> int:

@@ -4,11 +4,13 @@ A row is leased for a while and written only by whoever still has the lease. A c
 lease away, a worker that dies lets it run out: nothing is lost and nothing is done twice.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from spocdb.db import batches
@@ -16,7 +18,7 @@ from spocdb.db.batches import Batch, NewDescriptor, Project
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.sources import readable
-from spocdb.errors import ImageError
+from spocdb.errors import ImageError, ImageVanished
 from spocdb.records import SourceFile
 
 # Changes that workers are told of; who missed one sees the row when polling.
@@ -76,11 +78,22 @@ ORDER BY q.key FOR UPDATE OF q
 
 FINISH = "DELETE FROM spocdb.queue WHERE collection_id = %s AND key = ANY(%s)"
 
+# What is not the row's own fault is no attempt.
 PUT_BACK = """
-UPDATE spocdb.queue q SET lease = NULL, due_at = now() + r.seconds * interval '1 second'
-FROM unnest(%s::text[], %s::float8[]) AS r (key, seconds)
+UPDATE spocdb.queue q
+SET lease = NULL, due_at = now() + r.seconds * interval '1 second',
+    attempts = attempts - (NOT r.has_failed)::integer
+FROM unnest(%s::text[], %s::float8[], %s::boolean[]) AS r (key, seconds, has_failed)
 WHERE q.collection_id = %s AND q.key = r.key
 """
+
+GIVE_BACK = """
+UPDATE spocdb.queue SET lease = NULL, due_at = now(), attempts = attempts - 1
+WHERE collection_id = %s AND lease = ANY(%s)
+"""
+
+# Shorter than deadlock_timeout, a second: whoever else waits is not the one that has to give way.
+LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
 
 FORGET = (
     "DELETE FROM spocdb.images WHERE collection_id = %s AND path = ANY(%s)",
@@ -97,12 +110,20 @@ RETRY = "SELECT spocdb.retry(%s, %s)"
 
 # Of a row that the application is deleting or locking in this moment.
 SECONDS_AFTER_LOCK = 1.0
+# An application that alters its table may take long; leases run out meanwhile.
+SECONDS_BETWEEN_TRIES, MOST_SECONDS_OF_TRIES = 0.1, 60.0
+
+Result = TypeVar("Result")
 
 
 def take_in(connection: Connection, collection: Collection) -> int:
     """Take noted changes into the queue; return the number of rows. Raises SourceBroken."""
-    with readable(collection):
-        return int(one_row(connection, "SELECT spocdb.take_in(%s)", [collection.id])[0])
+
+    def take() -> int:
+        with readable(collection):
+            return int(one_row(connection, "SELECT spocdb.take_in(%s)", [collection.id])[0])
+
+    return _shortly(connection, take)
 
 
 def lease(
@@ -123,31 +144,58 @@ def write(
 ) -> None:
     """Write what became of leased rows, those whose lease still holds, in one transaction.
 
-    The collection is locked before the queue, the queue before the application's rows, which are
-    never waited for: no application's transaction can be in a circle with this one. Raises as
-    `batches.write`, and SourceBroken.
+    It locks the application's table, the collection, the queue and then rows, and waits for a lock
+    only so shortly that nobody can be in a circle with it for long: then it lets go of all and
+    begins anew. Raises as `batches.write`, and SourceBroken.
     """
-    with connection.transaction():
-        batches.lock(connection, collection)
-        held = _held(connection, collection, outcome.rows)
-        images = [(row, sha256) for row, sha256 in outcome.images if row in held]
-        failures = [(row, error) for row, error in outcome.failures if row in held]
-        there = _lock_rows(connection, collection, [row for row, _ in (*images, *failures)])
-        images = [(row, sha256) for row, sha256 in images if row.path in there]
-        failures = [(row, error) for row, error in failures if row.path in there]
-        # An image that cannot be read is not the one that its row had before.
-        without = [row.path for row in (*outcome.gone, *(f for f, _ in failures)) if row in held]
-        for statement in FORGET:
-            connection.execute(statement, [collection.id, without])
-        batch = Batch(images, outcome.descriptors, failures)
-        batches.write(connection, collection, batch, project)
-        _set_metadata(connection, collection, [row for row, _ in images])
-        done = {*without, *(row.path for row, _ in images)}
-        connection.execute(FINISH, [collection.id, sorted(done)])
-        due = {row.path: after for row, after in outcome.retried}
-        put_back = sorted({row.path for row in held} - done)
-        after = [due.get(key, SECONDS_AFTER_LOCK) for key in put_back]
-        connection.execute(PUT_BACK, [put_back, after, collection.id])
+    _shortly(connection, lambda: _write(connection, collection, outcome, project))
+
+
+def _shortly(connection: Connection, action: Callable[[], Result]) -> Result:
+    """Do it in a transaction that waits for no lock but shortly: then let go, and begin anew."""
+    until = time.monotonic() + MOST_SECONDS_OF_TRIES
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute(LOCK_TIMEOUT)
+                return action()
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > until:
+                raise
+        time.sleep(SECONDS_BETWEEN_TRIES)
+
+
+def _write(
+    connection: Connection, collection: Collection, outcome: Outcome, project: Project
+) -> None:
+    _lock_rows(connection, collection, [])
+    batches.lock(connection, collection)
+    held = _held(connection, collection, outcome.rows)
+    images = [(row, sha256) for row, sha256 in outcome.images if row in held]
+    failures = [(row, error) for row, error in outcome.failures if row in held]
+    there = _lock_rows(connection, collection, [row for row, _ in (*images, *failures)])
+    images = [(row, sha256) for row, sha256 in images if row.path in there]
+    failures = [(row, error) for row, error in failures if row.path in there]
+    # What is no image replaced the one before. What could not be had may be that one still.
+    unreadable = [row for row, error in failures if not isinstance(error, ImageVanished)]
+    without = [row.path for row in (*outcome.gone, *unreadable) if row in held]
+    for statement in FORGET:
+        connection.execute(statement, [collection.id, without])
+    batch = Batch(images, outcome.descriptors, failures)
+    batches.write(connection, collection, batch, project)
+    _set_metadata(connection, collection, [row for row, _ in images])
+    done = {*without, *(row.path for row, _ in (*images, *failures))}
+    connection.execute(FINISH, [collection.id, sorted(done)])
+    due = {row.path: after for row, after in outcome.retried}
+    put_back = sorted({row.path for row in held} - done)
+    after = [due.get(key, SECONDS_AFTER_LOCK) for key in put_back]
+    has_failed = [key in due for key in put_back]
+    connection.execute(PUT_BACK, [put_back, after, has_failed, collection.id])
+
+
+def give_back(connection: Connection, collection: Collection, leases: Sequence[UUID]) -> None:
+    """Let other workers have the rows of these leases at once."""
+    connection.execute(GIVE_BACK, [collection.id, list(leases)])
 
 
 def retry(connection: Connection, collection: str, keys: Sequence[str] | None) -> int:

@@ -1,5 +1,6 @@
 """Attached tables: attach and detach them, read their rows, count how far they are."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import TupleRow, class_row
 
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
@@ -82,6 +83,9 @@ WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
 ORDER BY 1
 """
 
+# Together about half a minute.
+TRIES, SECONDS_BETWEEN_TRIES = 25, 0.5
+
 ROWS = "SELECT * FROM spocdb.source_rows(%s, %s)"
 
 COVERAGE = """
@@ -121,14 +125,25 @@ def attach(
         "metadata": list(attachment.metadata),
         "allow_private": attachment.allow_private,
     }
-    (number,) = one_row(connection, ATTACH, values)
+    (number,) = _patiently(connection, ATTACH, values)
     (name,) = one_row(connection, "SELECT name FROM spocdb.collections WHERE id = %s", [number])
     return str(name)
 
 
 def detach(connection: Connection, collection: str) -> None:
     """Undo `attach`. Raises CollectionNotFound."""
-    connection.execute("SELECT spocdb.detach(%s)", [collection])
+    _patiently(connection, "SELECT spocdb.detach(%s)", [collection])
+
+
+def _patiently(connection: Connection, statement: str, values: Any) -> TupleRow:
+    """Run a statement that gives way to an application that uses the table, again and again."""
+    for _ in range(TRIES):
+        try:
+            with connection.transaction():
+                return one_row(connection, statement, values)
+        except psycopg.errors.LockNotAvailable:
+            time.sleep(SECONDS_BETWEEN_TRIES)
+    return one_row(connection, statement, values)
 
 
 def relation_name(connection: Connection, relation: str) -> str | None:

@@ -207,7 +207,7 @@ queue = Table(
     _now("due_at"),
     Column("lease", UUID),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
-    Index("queue_due", "collection_id", "due_at"),
+    Index("queue_due", "collection_id", "due_at", "key"),
 )
 
 runs = Table(

@@ -6,11 +6,11 @@ import os
 import socket
 import ssl
 import threading
+import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
-from typing import Any
+from typing import Any, TypeVar
 
 from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, UnreadableImage
 from spocdb.images.sources import read
@@ -19,6 +19,8 @@ from spocdb.records import SourceFile
 # Seconds for all of it: whoever answers a byte at a time must not hold a worker up.
 FETCH_SECONDS = 30.0
 BLOCK = 64 * 1024
+
+Socket = TypeVar("Socket", bound=socket.socket)
 
 
 def read_below(root: str, path: str, max_bytes: int) -> bytes:
@@ -49,8 +51,8 @@ def fetch(
     if not url.lower().startswith(("http://", "https://")):
         raise UnreadableImage("not a URL of http or https")
     try:
-        with _deadline(seconds) as sockets:
-            opener = _opener(sockets, allow_private)
+        with _Deadline(seconds) as deadline:
+            opener = _opener(deadline, allow_private)
             request = urllib.request.Request(url, headers={"User-Agent": "spocdb"})
             with opener.open(request, timeout=seconds) as response:
                 return _body(response, max_bytes)
@@ -74,44 +76,57 @@ def _body(response: HTTPResponse, max_bytes: int) -> bytes:
     return bytes(data)
 
 
-@contextmanager
-def _deadline(seconds: float) -> Iterator[list[socket.socket]]:
-    """Shut the sockets that come into the list when time is up; reading them then fails."""
-    sockets: list[socket.socket] = []
+class _Deadline:
+    """Shuts the sockets that were added when time is up: whatever waits for them then fails."""
 
-    def shut() -> None:
-        for opened in sockets:
-            try:
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._shut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._timer.cancel()
+
+    def left(self) -> float:
+        """Return the seconds left. Raises TimeoutError when there are none."""
+        seconds = self._until - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("it took too long")
+        return seconds
+
+    def add(self, opened: Socket) -> Socket:
+        """Let the socket be shut in time."""
+        self._sockets.append(opened)
+        self.left()
+        return opened
+
+    def _shut(self) -> None:
+        for opened in self._sockets:
+            # Where TLS began, the plain socket below is closed already.
+            with suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # closed already
-
-    timer = threading.Timer(seconds, shut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield sockets
-    finally:
-        timer.cancel()
 
 
-def _opener(sockets: list[socket.socket], allow_private: bool) -> urllib.request.OpenerDirector:
+def _opener(deadline: _Deadline, allow_private: bool) -> urllib.request.OpenerDirector:
     """Return an opener that knows http and https alone, and checks whom it talks to."""
     context = ssl.create_default_context()
 
-    def connect(host: str, port: int, timeout: float) -> socket.socket:
-        opened = _connect(host, port, timeout, allow_private)
-        sockets.append(opened)
-        return opened
-
     class Plain(http.client.HTTPConnection):
         def connect(self) -> None:
-            self.sock = connect(self.host, self.port, self.timeout or FETCH_SECONDS)
+            self.sock = _connect(self.host, self.port, deadline, allow_private)
 
     class Secure(http.client.HTTPSConnection):
         def connect(self) -> None:
-            plain = connect(self.host, self.port, self.timeout or FETCH_SECONDS)
-            self.sock = context.wrap_socket(plain, server_hostname=self.host)
+            plain = _connect(self.host, self.port, deadline, allow_private)
+            self.sock = deadline.add(
+                context.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
+            )
+            self.sock.do_handshake()
 
     class PlainHandler(urllib.request.HTTPHandler):
         def http_open(self, request: urllib.request.Request) -> Any:
@@ -133,7 +148,7 @@ def _opener(sockets: list[socket.socket], allow_private: bool) -> urllib.request
     return opener
 
 
-def _connect(host: str, port: int, timeout: float, allow_private: bool) -> socket.socket:
+def _connect(host: str, port: int, deadline: _Deadline, allow_private: bool) -> socket.socket:
     """Open a socket to the first address that answers; what is checked is what is connected to."""
     failure: OSError = OSError(f"no address of {host}")
     for family, kind, protocol, _, address in socket.getaddrinfo(
@@ -144,8 +159,8 @@ def _connect(host: str, port: int, timeout: float, allow_private: bool) -> socke
                 f"{host} is at {address[0]}, which is not public: attach with --allow-private if "
                 "that is meant"
             )
-        opened = socket.socket(family, kind, protocol)
-        opened.settimeout(timeout)
+        opened = deadline.add(socket.socket(family, kind, protocol))
+        opened.settimeout(deadline.left())
         try:
             opened.connect(address)
         except OSError as error:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from spocdb.db import engine
+from spocdb.db import engine, indexes
 from spocdb.db.tables import metadata
 
 FUNCTIONS = Path(__file__).parents[2] / "migrations" / "sql" / "functions"
@@ -81,6 +81,11 @@ def test_every_table_has_a_comment(url: str) -> None:
         ).fetchall()
     comments: dict[str, str | None] = dict(rows)
     assert all(comments[table.name] for table in metadata.tables.values())
+
+
+def test_attaching_builds_the_index_that_python_would() -> None:
+    text = (FUNCTIONS / "attach_v1.sql").read_text()
+    assert f"'m = {indexes.M}, ef_construction = {indexes.EF_CONSTRUCTION}'" in text
 
 
 @pytest.mark.parametrize(

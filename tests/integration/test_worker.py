@@ -22,8 +22,9 @@ from spocdb.api import Database
 from spocdb.db import embedded, schema
 from spocdb.db.sources import Attachment, Coverage
 from spocdb.errors import CollectionNotFound, ConfigError, SourceBroken
+from spocdb.rows import MOST_ATTEMPTS
 from spocdb.settings import from_environment
-from spocdb.worker import MOST_ATTEMPTS, WorkerOptions
+from spocdb.worker import WorkerOptions
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]
@@ -159,7 +160,7 @@ def test_a_failure_is_the_exit_code_of_once(db: Database, shop: Path, spocdb: Ru
     ran = spocdb("worker", "--once")
     assert ran.returncode == 3
     assert ran.stderr.splitlines() == [
-        "products: 5 new, 1 failed",
+        "products: 5 new, 1 failed, such as: no image that can be read: not an image",
         "1 row failed: see `spocdb failures`, `spocdb retry`",
     ]
 
@@ -187,7 +188,7 @@ def test_a_lease_hides_a_row_until_it_runs_out(db: Database, shop: Path) -> None
     _until(lambda: db.tables.work(once=True).n_new == 5)
     # The one that every worker died of is given up.
     assert counts(db) == (6, 5, 0, 0, 1)
-    assert db.failures("products")[0].message == "8 workers were lost while they had it"
+    assert db.failures("products")[0].message == "12 workers were lost while they had it"
 
 
 def test_a_row_that_the_application_holds_is_waited_for_without_waiting(

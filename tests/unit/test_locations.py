@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,28 @@ def test_who_answers_slowly_is_left(site: str) -> None:
         fetch(f"{site}/slow", LIMIT, allow_private=True, seconds=0.5)
     # A drip of 10 seconds; half of one was given.
     assert time.monotonic() - began < 8
+
+
+def test_who_never_finishes_a_handshake_is_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port, done = server.getsockname()[1], threading.Event()
+
+        def drip() -> None:
+            client, _ = server.accept()
+            # The head of a record of TLS that never ends.
+            with client, suppress(OSError):
+                client.sendall(b"\x16\x03\x03\x3f\xff")
+                while not done.wait(0.05):
+                    client.sendall(b"\x02")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(ImageVanished):
+            fetch(f"https://127.0.0.1:{port}/", LIMIT, allow_private=True, seconds=0.5)
+        assert time.monotonic() - began < 8
+        done.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
 -- Not that there was no index to drop.
 SET client_min_messages = warning
+-- What an application reads before it writes, it may hold while this waits: then this gives way, before
+-- PostgreSQL looks for a deadlock (after deadlock_timeout, a second) and perhaps chooses the application.
+SET lock_timeout = '800ms'
 AS $$
 DECLARE
     source      record;
@@ -101,10 +104,15 @@ $body$, source.key_column, differences, collection);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()',
                    format('spocdb_%s_truncate', collection), source.relation, enqueue);
     -- The row of an image is found by its key; text keys are the path itself.
-    EXECUTE format('DROP INDEX IF EXISTS spocdb.images_key_%s', collection);
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute a
+        WHERE a.attrelid = to_regclass(format('spocdb.images_key_%s', collection))
+          AND format_type(a.atttypid, NULL) = source.key_type) THEN
+        EXECUTE format('DROP INDEX IF EXISTS spocdb.images_key_%s', collection);
+    END IF;
     IF source.key_type NOT IN ('text', 'character varying') THEN
         BEGIN
-            EXECUTE format('CREATE UNIQUE INDEX images_key_%1$s ON spocdb.images ((path::%2$s)) WHERE collection_id = %1$s',
+            EXECUTE format('CREATE UNIQUE INDEX IF NOT EXISTS images_key_%1$s ON spocdb.images ((path::%2$s)) WHERE collection_id = %1$s',
                            collection, source.key_type);
         EXCEPTION WHEN data_exception OR unique_violation THEN
             -- Not even deleting them would do: a new index holds what older snapshots see.

@@ -10,6 +10,9 @@ DECLARE
     taken   bigint[];
     n_keys  bigint;
 BEGIN
+    -- As all that write do: the application's table, the collection, then the queue.
+    PERFORM lock_rows(collection, '{}');
+    PERFORM lock_collection(collection);
     SELECT array_agg(x.id) INTO taken FROM (
         SELECT c.id FROM source_changes c WHERE c.collection_id = collection
         ORDER BY c.id LIMIT most FOR UPDATE SKIP LOCKED) x;

@@ -40,7 +40,7 @@ CREATE TABLE spocdb.queue (
     attempts      integer NOT NULL DEFAULT 0,
     PRIMARY KEY (collection_id, key)
 );
-CREATE INDEX queue_due ON spocdb.queue (collection_id, due_at);
+CREATE INDEX queue_due ON spocdb.queue (collection_id, due_at, key);
 COMMENT ON TABLE spocdb.queue IS 'Rows of attached tables that workers have to look at, each once';
 COMMENT ON COLUMN spocdb.queue.due_at IS 'when the next worker may take it: a lease moves it by the visibility time, a failure by the back-off';
 COMMENT ON COLUMN spocdb.queue.lease IS 'of the worker that has it; a change of the row takes it away';
