@@ -8,6 +8,9 @@ DECLARE
     source record;
 BEGIN
     SELECT s.* INTO STRICT source FROM sources s WHERE s.collection_id = collection;
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = source.relation) THEN
+        RAISE EXCEPTION 'it was dropped' USING ERRCODE = 'undefined_table';
+    END IF;
     -- Never waits for the application, and lets it change all of a row but its key.
     RETURN QUERY EXECUTE format(
         'SELECT t.%1$I::text FROM %2$s AS t WHERE t.%1$I = ANY ($1::%3$s[]) FOR KEY SHARE SKIP LOCKED',
