@@ -7,7 +7,10 @@ AS $$
 DECLARE
     source record;
 BEGIN
-    SELECT s.* INTO STRICT source FROM sources s WHERE s.collection_id = collection;
+    SELECT s.* INTO source FROM sources s WHERE s.collection_id = collection;
+    IF NOT FOUND THEN
+        RETURN;  -- it was detached in this moment
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = source.relation) THEN
         RAISE EXCEPTION 'it was dropped' USING ERRCODE = 'undefined_table';
     END IF;
