@@ -30,7 +30,8 @@ from spocdb.progress import Progress
 from spocdb.settings import from_environment
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-TEMPLATE = "spocdb_template"
+# Of each process that runs tests, should they share a server.
+TEMPLATE = f"spocdb_template{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -106,7 +106,7 @@ def gallery_template(
 
     Projection 1 is the raw one, in half precision; 2 has 64 dimensions and is active.
     """
-    name = "spocdb_gallery"
+    name = f"{template}_gallery"
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name}")
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

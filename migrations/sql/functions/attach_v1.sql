@@ -111,8 +111,6 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege', HINT = format('run ALTER ROLE %s BYPASSRLS', owner());
     END IF;
 
-    -- First of all, as all that write do: the table, the collection, then the queue.
-    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', relation);
     SELECT c.id, s.relation INTO target, attached
     FROM collections c LEFT JOIN sources s ON s.collection_id = c.id WHERE c.name = collection;
     IF target IS NOT NULL AND attached IS DISTINCT FROM relation THEN
