@@ -31,6 +31,7 @@ FUNCTIONS = (
     "similar_rows_v1",
     "iterative_scan_v1",
     "columns_of_v1",
+    "judge_source_v1",
     "add_triggers_v1",
     "remove_source_v1",
     "drop_collection_v2",

@@ -52,6 +52,7 @@ class Tables:
         name = collection or sources.relation_name(connection, attachment.relation)
         if name is None:
             raise ConfigError(f"there is no table {attachment.relation}: name it as SCHEMA.TABLE")
+        sources.judge(connection, attachment)  # before weights are downloaded for it
         found = collections.find(connection, name)
         wanted = Wanted(extractor, None if weights is None else Path(weights), recipe)
         chosen = self._session.choose(wanted, found)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -76,6 +76,11 @@ SELECT spocdb.attach(%(relation)s::regclass, %(key)s, %(image)s, %(collection)s,
                      %(root)s, %(urls)s, %(condition)s, %(metadata)s, %(allow_private)s)
 """
 
+JUDGE = """
+SELECT spocdb.judge_source(%(relation)s::regclass, %(key)s, %(image)s, %(root)s, %(urls)s,
+                           %(condition)s, %(metadata)s)
+"""
+
 LIST = """
 SELECT c.name AS collection, s.relation::text AS relation, s.kind, s.root, s.allow_private
 FROM spocdb.sources s JOIN spocdb.collections c ON c.id = s.collection_id
@@ -113,21 +118,19 @@ def attach(
 
     Raises ConfigError for a table that cannot be attached like that.
     """
-    values = {
-        "relation": attachment.relation,
-        "key": attachment.key,
-        "image": attachment.image,
-        "collection": collection,
-        "extractor": extractor,
-        "root": attachment.root,
-        "urls": attachment.urls,
-        "condition": attachment.condition,
-        "metadata": list(attachment.metadata),
-        "allow_private": attachment.allow_private,
-    }
+    values = _values(attachment) | {"collection": collection, "extractor": extractor}
     (number,) = _patiently(connection, ATTACH, values)
     (name,) = one_row(connection, "SELECT name FROM spocdb.collections WHERE id = %s", [number])
     return str(name)
+
+
+def judge(connection: Connection, attachment: Attachment) -> None:
+    """Raise ConfigError for a table that cannot be attached like that."""
+    connection.execute(JUDGE, _values(attachment))
+
+
+def _values(attachment: Attachment) -> dict[str, Any]:
+    return asdict(attachment) | {"metadata": list(attachment.metadata)}
 
 
 def detach(connection: Connection, collection: str) -> None:

@@ -7,6 +7,7 @@ DROP FUNCTION spocdb.count_coverage();
 DROP FUNCTION spocdb.attach(regclass, text, text, text, text, text, boolean, text, text[], boolean);
 DROP FUNCTION spocdb.detach(text);
 DROP FUNCTION spocdb.columns_of(regclass, text);
+DROP FUNCTION spocdb.judge_source(regclass, text, text, text, boolean, text, text[]);
 DROP FUNCTION spocdb.add_triggers(bigint);
 DROP FUNCTION spocdb.remove_source(bigint);
 DROP FUNCTION spocdb.source_rows(bigint, text[]);
