@@ -45,6 +45,8 @@ BEGIN
             changed := ARRAY[concat(NEW.%1$I)];
         ELSIF TG_OP = 'UPDATE' AND %2$s THEN
             changed := ARRAY[concat(NEW.%1$I)];
+        ELSIF TG_OP = 'UPDATE' THEN
+            RETURN NULL;
         END IF;
     EXCEPTION WHEN OTHERS THEN
         changed := NULL;
