@@ -11,6 +11,7 @@ import urllib.request
 from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
 from typing import Any, TypeVar
+from urllib.error import HTTPError
 
 from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, UnreadableImage
 from spocdb.images.sources import read
@@ -56,6 +57,9 @@ def fetch(
             request = urllib.request.Request(url, headers={"User-Agent": "spocdb"})
             with opener.open(request, timeout=seconds) as response:
                 return _body(response, max_bytes)
+    except HTTPError as error:
+        error.close()  # it holds the connection
+        raise ImageVanished(f"cannot fetch: {error}") from error
     except (OSError, HTTPException) as error:
         # Of urllib's own error the reason says more.
         raise ImageVanished(f"cannot fetch: {getattr(error, 'reason', error) or error}") from error
@@ -91,6 +95,8 @@ class _Deadline:
 
     def __exit__(self, *exc_info: object) -> None:
         self._timer.cancel()
+        for opened in self._sockets:
+            opened.close()
 
     def left(self) -> float:
         """Return the seconds left. Raises TimeoutError when there are none."""

@@ -102,6 +102,7 @@ CALLS = {
     "create_collection": "'mine', 1",
     "add_extractor": "'mine', 'mine', '{}', 3",
     "columns_of": "'products', 'id > 1'",
+    "judge_source": "'products', 'id', 'photo', '/', false, 'id > 1', '{}'",
     "source_rows": "1, '{1}'",
     "lock_rows": "1, '{1}'",
     "activate": "1, 1",
