@@ -30,7 +30,7 @@ from spocdb.errors import (
     SpocdbError,
 )
 from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract, projecting
-from spocdb.intake import BYTES_PER_PIXEL, Intake, ahead
+from spocdb.intake import BYTES_PER_PIXEL, Intake, Work, ahead
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import Recipe
 from spocdb.rows import outcome_of, read_leased
@@ -166,7 +166,7 @@ class Worker:
     ) -> None:
         """Lease rows, extract and write; `leases` is filled with what was leased."""
         max_bytes = BYTES_PER_PIXEL * self.options.max_pixels
-        reasons: list[str] = []
+        bad: Work | None = None
         with (
             self.connect() as write_connection,
             ThreadPoolExecutor(N_THREADS, "decode") as pool,
@@ -182,9 +182,9 @@ class Worker:
                 writer.submit(outcome, partial(intake.written, intake.hand_over(works)))
                 count(progress, works)
                 progress.n_failed -= len(outcome.retried)
-                reasons += [str(work.error) for work in works if work.error]
+                bad = bad or next((work for work in works if work.error), None)
             writer.finish()
-        reason = f", such as: {reasons[0]}" if reasons else ""
+        reason = f", such as: {bad.error}" if bad else ""
         self.say(f"{collection.name}: {_told(progress)}{reason}")
 
     def _settle(self, connection: Connection, collection: Collection) -> None:

@@ -17,6 +17,7 @@ from spocdb.db import batches
 from spocdb.db.batches import Batch, NewDescriptor, Project
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
+from spocdb.db.images import forget_failures
 from spocdb.db.sources import readable
 from spocdb.errors import ImageError, ImageVanished
 from spocdb.records import SourceFile
@@ -95,10 +96,7 @@ WHERE collection_id = %s AND lease = ANY(%s)
 # Shorter than deadlock_timeout, a second: whoever else waits is not the one that has to give way.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
 
-FORGET = (
-    "DELETE FROM spocdb.images WHERE collection_id = %s AND path = ANY(%s)",
-    "DELETE FROM spocdb.failures WHERE collection_id = %s AND path = ANY(%s)",
-)
+FORGET = "DELETE FROM spocdb.images WHERE collection_id = %s AND path = ANY(%s)"
 
 SET_METADATA = """
 UPDATE spocdb.images i SET metadata = m.metadata
@@ -179,8 +177,8 @@ def _write(
     # What is no image replaced the one before. What could not be had may be that one still.
     unreadable = [row for row, error in failures if not isinstance(error, ImageVanished)]
     without = [row.path for row in (*outcome.gone, *unreadable) if row in held]
-    for statement in FORGET:
-        connection.execute(statement, [collection.id, without])
+    connection.execute(FORGET, [collection.id, without])
+    forget_failures(connection, collection, without)
     batch = Batch(images, outcome.descriptors, failures)
     batches.write(connection, collection, batch, project)
     _set_metadata(connection, collection, [row for row, _ in images])
