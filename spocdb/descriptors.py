@@ -16,7 +16,7 @@ from spocdb.db.batches import NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError, ImageChanged, ImageError
-from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract
+from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract
 from spocdb.intake import BYTES_PER_PIXEL, Work, ahead, decode_work
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
@@ -51,7 +51,7 @@ def complete(
         Writer(_writing_to(write_connection, collection), progress) as writer,
     ):
         works = _works(connection, collection, pool, read, max_pixels, progress)
-        for batch, descriptors in extract(works, load_extractor, None, progress):
+        for batch, descriptors in extract(works, OnDemand(load_extractor), None, progress):
             writer.submit(descriptors)
             count(progress, batch)
             on_progress(progress)

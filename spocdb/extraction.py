@@ -1,7 +1,7 @@
 """Extraction: decoded images through the network, and what comes of them to a writer, timed.
 
-The network runs in a thread of its own, writing in one more; each stage is at most a batch ahead of
-the next, so that memory does not grow with the number of files.
+Each of the network's lanes has a thread of its own, writing one more; each stage is at most a batch
+ahead of the next, so that memory does not grow with the number of files.
 """
 
 import os
@@ -17,18 +17,22 @@ from spocdb.db import projections
 from spocdb.db.batches import NewDescriptor, Project
 from spocdb.db.engine import Connection
 from spocdb.features.projection import project
-from spocdb.intake import Work
+from spocdb.intake import Work, decode_work
 from spocdb.progress import Progress, Stage
+from spocdb.records import Decoded, Jpeg
 
 if TYPE_CHECKING:
-    from spocdb.features.extractor import Extractor
+    from spocdb.features.extractor import Extractor, Pixels
+    from spocdb.features.lanes import Lane
 
 Item = TypeVar("Item")
 
 # For reading and decoding.
 N_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
 # A few images for each core of a CPU, which wait for the last of them; a kill costs a batch.
-CPU_BATCH, GPU_BATCH = 8 * N_THREADS, 64
+CPU_BATCH = 8 * N_THREADS
+# Two a device, of as many as a machine has.
+MOST_LANES = 32
 # So many are decoded ahead.
 AHEAD = CPU_BATCH
 # Images whose descriptors are stored need no network: they share larger transactions.
@@ -37,23 +41,43 @@ MOST_WORKS = 256
 WRITES_AHEAD = 2
 
 
+class OnDemand:
+    """An extractor that is loaded when it is first called for; by one thread."""
+
+    def __init__(self, load: "Callable[[], Extractor]") -> None:
+        self._load, self._loaded = load, list["Extractor"]()
+
+    def __call__(self) -> "Extractor":
+        if not self._loaded:
+            self._loaded.append(self._load())
+        return self._loaded[0]
+
+    def decodes_jpegs(self) -> bool:
+        """Tell whether it is loaded, and its device decodes JPEGs; any thread may ask."""
+        return any(extractor.decodes_jpegs for extractor in self._loaded)
+
+
 def extract(
     works: Iterator[Work],
-    load_extractor: "Callable[[], Extractor]",
+    extractor: OnDemand,
     batch_size: int | None,
     progress: Progress,
 ) -> Iterator[tuple[list[Work], dict[bytes, NewDescriptor]]]:
-    """Yield batches of works, with the raw descriptors of those that are decoded.
+    """Yield batches of works, with the raw descriptors of those that have a picture.
 
-    The network is loaded when the first image needs it; `batch_size` None is the device's. While it
-    computes a batch the next one is gathered.
+    The network is loaded when the first image needs it; `batch_size` None is the device's. While
+    its lanes compute a batch each, the next one is gathered.
     """
-    extractor = cache(load_extractor)
+    n_lanes = 1
     in_work: deque[tuple[list[Work], Future[dict[bytes, NewDescriptor]]]] = deque()
-    with ThreadPoolExecutor(1, "extract") as network:
+    with ThreadPoolExecutor(MOST_LANES, "extract") as network:
         for batch in _batches(_timed(progress, works), extractor, batch_size):
-            in_work.append((batch, network.submit(_extract, batch, extractor)))
-            if len(in_work) > 1:
+            if any(work.picture for work in batch):
+                n_lanes = extractor().n_lanes
+                in_work.append((batch, network.submit(_extract, batch, extractor())))
+            else:
+                in_work.append((batch, network.submit(dict[bytes, NewDescriptor])))
+            while len(in_work) > n_lanes:
                 yield _finished(*in_work.popleft(), progress)
         while in_work:
             yield _finished(*in_work.popleft(), progress)
@@ -79,8 +103,8 @@ def count(progress: Progress, works: Iterable[Work]) -> None:
         if work.error:
             progress.n_failed += len(work.files)
         else:
-            progress.n_new += work.decoded is not None
-            progress.n_reused += len(work.files) - (work.decoded is not None)
+            progress.n_new += work.picture is not None
+            progress.n_reused += len(work.files) - (work.picture is not None)
     progress.seconds = time.monotonic() - progress.began
 
 
@@ -133,16 +157,14 @@ class Writer(AbstractContextManager["Writer[Item]"], Generic[Item]):
         self._progress.writing += time.monotonic() - began
 
 
-def _batches(
-    works: Iterable[Work], extractor: "Callable[[], Extractor]", size: int | None
-) -> Iterator[list[Work]]:
+def _batches(works: Iterable[Work], extractor: OnDemand, size: int | None) -> Iterator[list[Work]]:
     batch: list[Work] = []
     n_decoded = 0
     for work in works:
         batch.append(work)
-        n_decoded += work.decoded is not None
+        n_decoded += work.picture is not None
         if n_decoded and size is None:
-            size = CPU_BATCH if extractor().device.type == "cpu" else GPU_BATCH
+            size = extractor().gpu_batch or CPU_BATCH
         if n_decoded == size or len(batch) == max(MOST_WORKS, size or 0):
             yield batch
             batch, n_decoded = [], 0
@@ -150,15 +172,34 @@ def _batches(
         yield batch
 
 
-def _extract(works: list[Work], extractor: "Callable[[], Extractor]") -> dict[bytes, NewDescriptor]:
-    decoded = {w.sha256: w.decoded for w in works if w.decoded}
-    if not decoded:
-        return {}
-    raw = extractor().extract([d.pixels for d in decoded.values()])
+def _extract(works: list[Work], extractor: "Extractor") -> dict[bytes, NewDescriptor]:
+    """Compute the raw descriptors of works with pictures, each content once."""
+    shown = {w.sha256: w for w in works if w.picture}
+    with extractor.lane() as lane:
+        pixels = _pixels(list(shown.values()), extractor, lane)
+        raw = extractor.extract_in(lane, list(pixels.values()))
     return {
-        sha256: NewDescriptor(d.width, d.height, descriptor)
-        for (sha256, d), descriptor in zip(decoded.items(), raw, strict=True)
+        sha256: NewDescriptor(picture.width, picture.height, descriptor)
+        for sha256, descriptor in zip(pixels, raw, strict=True)
+        if (picture := shown[sha256].picture)
     }
+
+
+def _pixels(works: list[Work], extractor: "Extractor", lane: "Lane") -> "dict[bytes, Pixels]":
+    """Return the pixels of each content, JPEGs decoded on the lane's device if it can.
+
+    The CPU decodes those that it cannot; what that cannot either has an error now.
+    """
+    jpegs = [(w, w.picture) for w in works if isinstance(w.picture, Jpeg)]
+    there = extractor.decode_in(lane, [jpeg for _, jpeg in jpegs])
+    decoded: dict[bytes, Pixels] = {}
+    for (work, jpeg), pixels in zip(jpegs, there, strict=True):
+        if pixels is None:
+            work.data, work.picture = jpeg.data, None
+            decode_work(work, extractor.recipe, jpeg.width * jpeg.height)
+        else:
+            decoded[work.sha256] = pixels
+    return decoded | {w.sha256: w.picture.pixels for w in works if isinstance(w.picture, Decoded)}
 
 
 def _timed(progress: Progress, works: Iterator[Work]) -> Iterator[Work]:

@@ -15,7 +15,7 @@ from spocdb.db import batches, runs
 from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract, projecting
+from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract, projecting
 from spocdb.intake import Intake, Work, file_works
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
@@ -58,10 +58,13 @@ def ingest(
             ThreadPoolExecutor(N_THREADS, "decode") as pool,
             Writer(_writing_to(write_connection, collection), progress) as writer,
         ):
-            intake = Intake(connection, collection, pool, AHEAD, options.max_pixels)
+            extractor = OnDemand(load_extractor)
+            intake = Intake(
+                connection, collection, pool, AHEAD, options.max_pixels, extractor.decodes_jpegs
+            )
             retry_failed = options.retry_failed or options.strict
             works = file_works(intake, files, progress, retry_failed=retry_failed)
-            _run(intake, works, load_extractor, writer, options, progress, on_progress)
+            _run(intake, works, extractor, writer, options, progress, on_progress)
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -75,13 +78,13 @@ def ingest(
 def _run(
     intake: Intake,
     works: Iterator[Work],
-    load_extractor: "Callable[[], Extractor]",
+    extractor: OnDemand,
     writer: Writer[Batch],
     options: IngestOptions,
     progress: Progress,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    for batch, descriptors in extract(works, load_extractor, options.batch_size, progress):
+    for batch, descriptors in extract(works, extractor, options.batch_size, progress):
         hashes = intake.hand_over(batch)
         writer.submit(_batch(batch, descriptors), partial(intake.written, hashes))
         count(progress, batch)

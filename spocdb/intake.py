@@ -20,10 +20,10 @@ from spocdb.db import images
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ImageError, UnreadableImage
-from spocdb.images.decode import decode
+from spocdb.images.decode import decode, plain_jpeg
 from spocdb.images.sources import printable, read, storable
 from spocdb.progress import Progress
-from spocdb.records import Decoded, Recipe, SourceFile
+from spocdb.records import Decoded, Jpeg, Recipe, SourceFile
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,14 +39,14 @@ BYTES_PER_PIXEL = 16
 class Work:
     """One content on its way to the database, under one or more file names.
 
-    Ends with an `error`, or `decoded`, or neither: then its descriptor is stored already.
+    Ends with an `error`, or a `picture`, or neither: then its descriptor is stored already.
     """
 
     files: list[SourceFile]
     sha256: bytes = b""
     data: bytes = b""
     is_known: bool = False
-    decoded: Decoded | None = None
+    picture: Decoded | Jpeg | None = None
     error: ImageError | None = None
 
 
@@ -96,6 +96,8 @@ class Intake:
     pool: Executor
     ahead: int
     max_pixels: int
+    # Whether JPEGs are left to the device by now.
+    defer: Callable[[], bool] = lambda: False
     # A content met again joins its work while that can still take another name, and counts as
     # stored from when it is handed over for writing until the database says so itself.
     _open: dict[bytes, Work] = field(default_factory=dict)
@@ -108,7 +110,7 @@ class Intake:
 
     def hand_over(self, works: Iterable[Work]) -> set[bytes]:
         """Close works for further names; return the contents that are being written now."""
-        hashes = {w.sha256 for w in works if w.decoded}
+        hashes = {w.sha256 for w in works if w.picture}
         for work in works:
             self._open.pop(work.sha256, None)
         self._being_written |= hashes
@@ -134,7 +136,7 @@ class Intake:
                 yield work
 
     def _decode(self, work: Work) -> Work:
-        return decode_work(work, self.collection.recipe, self.max_pixels)
+        return decode_work(work, self.collection.recipe, self.max_pixels, defer=self.defer())
 
 
 def file_works(
@@ -148,11 +150,15 @@ def file_works(
     return intake.works(ahead(intake.pool, read, found, intake.ahead))
 
 
-def decode_work(work: Work, recipe: Recipe, max_pixels: int) -> Work:
-    """Turn a work's bytes into what a recipe's network takes, or into the reason why not."""
+def decode_work(work: Work, recipe: Recipe, max_pixels: int, *, defer: bool = False) -> Work:
+    """Turn a work's bytes into what a recipe's network takes, or into the reason why not.
+
+    `defer` leaves plain JPEGs as they are, for the network's device.
+    """
     if not work.error and not work.is_known:
         try:
-            work.decoded = decode(work.data, recipe.size, recipe.fit, max_pixels)
+            jpeg = plain_jpeg(work.data, max_pixels) if defer else None
+            work.picture = jpeg or decode(work.data, recipe.size, recipe.fit, max_pixels)
         except ImageError as exc:
             work.error = exc
     work.data = b""

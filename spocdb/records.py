@@ -95,6 +95,16 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
+class Jpeg:
+    """A whole JPEG, RGB or grey, for a GPU to decode: EXIF's orientation, and its upright size."""
+
+    data: bytes
+    orientation: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Crop:
     """A rectangle in pixels of the upright image (after the EXIF turn)."""
 

@@ -29,7 +29,7 @@ from spocdb.errors import (
     SourceBroken,
     SpocdbError,
 )
-from spocdb.extraction import AHEAD, N_THREADS, Writer, count, extract, projecting
+from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract, projecting
 from spocdb.intake import BYTES_PER_PIXEL, Intake, Work, ahead
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import Recipe
@@ -172,11 +172,14 @@ class Worker:
             ThreadPoolExecutor(N_THREADS, "decode") as pool,
             Writer(_writing_to(write_connection, collection), progress) as writer,
         ):
-            intake = Intake(connection, collection, pool, AHEAD, self.options.max_pixels)
+            intake = Intake(
+                *(connection, collection, pool, AHEAD, self.options.max_pixels),
+                defer=lambda: extractor.decodes_jpegs,
+            )
             leased = self._leased(connection, source, collection, leases, writer, progress)
             read = ahead(pool, partial(read_leased, source, max_bytes), leased, AHEAD)
             for works, descriptors in extract(
-                intake.works(read), lambda: extractor, self.options.batch_size, progress
+                intake.works(read), OnDemand(lambda: extractor), self.options.batch_size, progress
             ):
                 outcome = outcome_of(works, descriptors, self.options.backoff)
                 writer.submit(outcome, partial(intake.written, intake.hand_over(works)))

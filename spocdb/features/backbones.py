@@ -44,26 +44,6 @@ class Trunk(nn.Module):
         return feature_map
 
 
-class InFloat32(nn.Module):
-    """A layer that computes in float32 where the rest of the network does not."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        kind = x.device.type
-        result: Tensor
-        if not torch.is_autocast_enabled(kind):
-            result = self.layer(x)
-            return result
-        # What comes next would round it anyway; half the size, it gets there sooner.
-        lower = torch.get_autocast_dtype(kind)
-        with torch.autocast(kind, enabled=False):
-            result = self.layer(x).to(lower)
-        return result
-
-
 class BeforeRelu(nn.Module):
     """A residual block up to its sum, without the ReLU behind it."""
 
@@ -123,17 +103,6 @@ def _layers(network: nn.Module, recipe: Recipe) -> "OrderedDict[str, nn.Module]"
         last = network.get_submodule("features.12")
         last.expand1x1_activation = last.expand3x3_activation = nn.Identity()
     return OrderedDict(features=network.get_submodule("features"))
-
-
-def keep_first_exact(trunk: Trunk) -> Trunk:
-    """Let the first convolution compute in float32 whatever the others do.
-
-    Rounding the image itself to bfloat16 is most of what that costs in accuracy (measured: the mean
-    1 - cosine falls from 4e-5 to 2e-5), and a convolution of three channels hardly any of the time.
-    """
-    first = next(n for n, m in trunk.layers.named_modules() if isinstance(m, nn.Conv2d))
-    trunk.layers.set_submodule(first, InFloat32(trunk.layers.get_submodule(first)))
-    return trunk
 
 
 def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> None:

@@ -1,9 +1,11 @@
 """RGB pixels -> raw descriptors, by the network of a recipe."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
+from threading import RLock
 from typing import Literal
 
 import numpy as np
@@ -11,56 +13,82 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spocdb.errors import ConfigError, DescriptorError
-from spocdb.features.backbones import Trunk, build_trunk, keep_first_exact
+from spocdb.errors import ConfigError, DescriptorError, ImageError
+from spocdb.features.backbones import Trunk, build_trunk
 from spocdb.features.codebooks import Codebook
 from spocdb.features.codebooks import load as load_codebook
+from spocdb.features.devices import fastest_dtype, find_devices
+from spocdb.features.fusion import fuse_trunk
+from spocdb.features.jpegs import decode_on
+from spocdb.features.lanes import Lane, open_lanes
 from spocdb.features.network import Network, positions
 from spocdb.features.recipes import channels
 from spocdb.features.weights import load_state_dict
-from spocdb.records import Float32Array, Recipe, UInt8Array
+from spocdb.images.decode import decode
+from spocdb.records import Float32Array, Jpeg, Recipe, UInt8Array
 
 Precision = Literal["auto", "float32", "bfloat16"]
+# (H, W, 3), on the CPU or already on the device.
+Pixels = UInt8Array | Tensor
 
 # Cosine to float32's descriptor; on 421 photographs bfloat16 reaches 0.9997 or more.
 LEAST_AGREEMENT = 0.9995
+# Cosine of what a device decodes to what Pillow does: it halves and restores colour otherwise.
+LEAST_AGREEMENT_OF_JPEGS = 0.999
 
-LARGEST_BATCH = 1024
-# On a CPU: the feature maps of each take memory.
-MOST_IMAGES_AT_ONCE = 8
+# Pixels of a GPU's batch: 64 images of VGG-19's size. A small network takes more of its images, up
+# to a limit beyond which nothing is gained.
+GPU_BATCH_PIXELS, LARGEST_GPU_BATCH = 64 * 586 * 586, 256
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Extractor:
-    """A recipe's network on a device. For one thread at a time.
+    """A recipe's network on one or more devices of a kind. Threads share it.
 
-    A CPU computes several images beside each other, each with its part of the cores: cores that
-    share an image wait for each other at every layer. Another device takes a batch as a whole.
+    Each of its lanes takes a batch at a time: a CPU has one, which computes an image on each core;
+    a GPU has two.
     """
 
     def __init__(
         self,
         recipe: Recipe,
         trunk: Trunk,
-        device: torch.device,
+        devices: Sequence[torch.device],
         precision: Precision = "auto",
         codebook: Codebook | None = None,
     ) -> None:
         self.recipe = recipe
         self.dim = channels(recipe)
-        self.device = device
-        self._dtype = DTYPES.get(precision) or fastest_dtype(device)
-        self._unchecked = precision == "auto" and self._dtype == torch.bfloat16
-        self._network = Network(recipe, trunk, codebook).to(device)
-        self._pool = _pool() if device.type == "cpu" else None
+        self.device = devices[0]
+        self._trunk, self._codebook = trunk, codebook
+        self._dtype = DTYPES.get(precision) or fastest_dtype(self.device)
+        self._unproven = precision == "auto" and self._dtype == torch.bfloat16
+        self._jpegs_unproven = self.decodes_jpegs = self.device.type == "cuda"
+        self._proving = RLock()
+        self._lanes = [lane for device in devices for lane in open_lanes(device)]
+        self._load()
+        self._free: SimpleQueue[Lane] = SimpleQueue()
+        for lane in self._lanes:
+            self._free.put(lane)
 
     @property
     def precision(self) -> str:
         """Return the precision that the network runs in: "float32" or "bfloat16"."""
         return str(self._dtype).removeprefix("torch.")
 
-    @torch.inference_mode()
+    @property
+    def gpu_batch(self) -> int | None:
+        """Return how many images make a good batch; None on a CPU, which needs none."""
+        if self.device.type == "cpu":
+            return None
+        return min(max(1, GPU_BATCH_PIXELS // self.recipe.size**2), LARGEST_GPU_BATCH)
+
+    @property
+    def n_lanes(self) -> int:
+        """Return how many batches can be on their way through the network at a time."""
+        return len(self._lanes)
+
     def extract(self, pixels: Sequence[UInt8Array]) -> Float32Array:
         """Compute the raw descriptors (N, C) of N images (H, W, 3), whose sizes may differ.
 
@@ -69,11 +97,26 @@ class Extractor:
 
         Raises DescriptorError if the network gives numbers that are not finite.
         """
+        with self.lane() as lane:
+            return self.extract_in(lane, pixels)
+
+    @contextmanager
+    def lane(self) -> Iterator[Lane]:
+        """Have a lane for oneself; waits for one."""
+        lane = self._free.get()
+        try:
+            yield lane
+        finally:
+            self._free.put(lane)
+
+    def extract_in(self, lane: Lane, pixels: Sequence[Pixels]) -> Float32Array:
+        """Do what `extract` does in a lane, where pixels may lie on its device."""
         raw = np.empty((len(pixels), self.dim), np.float32)
         for indices in _same_shape(pixels):
-            batch = torch.from_numpy(np.stack([pixels[i] for i in indices]))
-            self._check_precision(batch[:1])
-            raw[indices] = torch.cat(self._parts(batch)).half().float().numpy()
+            with lane.working():
+                batch = _stacked([pixels[i] for i in indices])
+            self._prove(lane, batch[:1])
+            raw[indices] = lane.extract(batch).half().float().numpy()
         if not np.isfinite(raw).all():
             raise DescriptorError(
                 f"{self.recipe.name} gives numbers that are not finite: "
@@ -81,49 +124,72 @@ class Extractor:
             )
         return raw
 
-    @torch.inference_mode()
+    def decode_in(self, lane: Lane, jpegs: Sequence[Jpeg]) -> list[Tensor | None]:
+        """Decode JPEGs on a lane's device, fitted (H, W, 3); None for what the CPU has to do."""
+        self._prove_jpegs(lane, jpegs)
+        if not self.decodes_jpegs:
+            return [None] * len(jpegs)
+        with lane.working():
+            return decode_on(lane.device, jpegs, self.recipe)
+
     def local_features(self, pixels: UInt8Array) -> Float32Array:
         """Compute the local features (P, C) of an image (H, W, 3): its feature map's positions."""
-        batch = torch.from_numpy(np.stack([pixels]))
-        self._check_precision(batch)
-        (features,) = positions(self._network.feature_map(batch, self._dtype))
+        with self.lane() as lane, lane.working():
+            batch = _stacked([pixels])
+            self._prove(lane, batch)
+            (features,) = positions(lane.network.feature_map(batch))
         return features
 
-    def _check_precision(self, image: Tensor) -> None:
+    def _load(self) -> None:
+        """Bring the network to every lane, in the precision that is asked for by now."""
+        for device in {lane.device for lane in self._lanes}:
+            network = self._network(device, self._dtype)
+            for lane in self._lanes:
+                if lane.device == device:
+                    lane.use(network)
+
+    def _network(self, device: torch.device, dtype: torch.dtype) -> Network:
+        trunk = fuse_trunk(self._trunk, dtype, device)
+        return Network(self.recipe, trunk, self._codebook).to(device)
+
+    def _prove(self, lane: Lane, image: Tensor) -> None:
         """Go on in float32 if bfloat16 is too coarse for this network; asked of one image."""
-        if not self._unchecked:
-            return
-        self._unchecked = False
-        fast, exact = self._descriptors(image), self._descriptors(image, torch.float32)
-        # Written so that a cosine which is not a number fails too.
-        if not functional.cosine_similarity(fast, exact).item() >= LEAST_AGREEMENT:
-            self._dtype = torch.float32
+        with self._proving:
+            if not self._unproven:
+                return
+            self._unproven = False
+            fast = lane.extract(image)
+            with lane.working():
+                exact = self._network(lane.device, torch.float32)(image.to(lane.device)).cpu()
+            if not _agree(fast, exact, LEAST_AGREEMENT):
+                self._dtype = torch.float32
+                self._load()
 
-    def _parts(self, batch: Tensor) -> list[Tensor]:
-        if self._pool is None:
-            return [self._extract_halving(part) for part in torch.split(batch, LARGEST_BATCH)]
-        if len(batch) == 1:
-            return [self._extract_halving(batch)]  # by all cores
-        return list(self._pool.map(self._extract_halving, torch.split(batch, 1)))
+    def _prove_jpegs(self, lane: Lane, jpegs: Sequence[Jpeg]) -> None:
+        """Leave JPEGs to the CPU if the device cannot decode any, or otherwise than Pillow does."""
+        with self._proving:
+            if not (self._jpegs_unproven and jpegs):
+                return
+            self._jpegs_unproven = False
+            for jpeg in jpegs:
+                if (cosine := self._agreement(lane, jpeg)) is not None:
+                    self.decodes_jpegs = cosine >= LEAST_AGREEMENT_OF_JPEGS
+                    return
+            self.decodes_jpegs = False
 
-    @torch.inference_mode()
-    def _extract_halving(self, batch: Tensor) -> Tensor:
+    def _agreement(self, lane: Lane, jpeg: Jpeg) -> float | None:
+        """Return the cosine of what the device decodes to what Pillow does, None if one cannot."""
+        recipe = self.recipe
+        with lane.working():
+            (theirs,) = decode_on(lane.device, [jpeg], recipe)
         try:
-            return self._descriptors(batch)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(batch) == 1:
-                raise ConfigError(
-                    f"{self.device} has no memory for one image: --device cpu, or a smaller --size"
-                ) from error
-        # Outside of the handler, whose traceback would keep the large batch in memory.
-        return torch.cat([self._extract_halving(half) for half in batch.chunk(2)])
-
-    def _descriptors(self, batch: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        """uint8 (N, H, W, 3) -> float32 (N, C) of length one, on the CPU."""
-        descriptors: Tensor = self._network(batch, dtype or self._dtype)
-        return descriptors.cpu()
+            ours = decode(jpeg.data, recipe.size, recipe.fit, jpeg.width * jpeg.height).pixels
+        except ImageError:
+            return None
+        if theirs is None:
+            return None
+        raw = self.extract_in(lane, [theirs, ours])
+        return float(raw[0] @ raw[1] / np.linalg.norm(raw, axis=1).prod())
 
 
 def load_extractor(
@@ -135,16 +201,18 @@ def load_extractor(
 ) -> Extractor:
     """Load a recipe's network, and its codebook where it has one.
 
-    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps". `precision` "auto" is bfloat16 where the
-    hardware is fast in it and the first image shows that it is exact enough, float32 elsewhere.
+    `device` is "auto", "cpu", "cuda" (all of them), "cuda:1" or "mps". `precision` "auto" is
+    bfloat16 where the hardware is fast in it and the first image shows that it is exact enough,
+    float32 elsewhere.
 
     Raises ConfigError for a device that is not here or weights that do not fit.
     """
     check_precision(precision)
-    found = find_device(device)
-    trunk = keep_first_exact(build_trunk(recipe, load_state_dict(weights)))
-    learned = load_codebook(codebook) if codebook else None
-    return Extractor(recipe, trunk, found, precision, learned)
+    devices = find_devices(device)
+    trunk = build_trunk(recipe, load_state_dict(weights))
+    return Extractor(
+        recipe, trunk, devices, precision, load_codebook(codebook) if codebook else None
+    )
 
 
 def check_precision(name: str) -> None:
@@ -153,57 +221,20 @@ def check_precision(name: str) -> None:
         raise ConfigError(f"unknown precision {name!r}: one of auto, {', '.join(DTYPES)}")
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether a device's memory did not suffice."""
-    # CUDA has a class of its own for it, MPS only these words.
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+def _agree(fast: Tensor, exact: Tensor, least: float) -> bool:
+    # A cosine that is not a number does not agree either.
+    return functional.cosine_similarity(fast, exact).item() >= least
 
 
-def _pool() -> ThreadPoolExecutor:
-    """Return threads that compute an image each; together they have the cores there are."""
-    n_cores = torch.get_num_threads()
-    n = min(n_cores, MOST_IMAGES_AT_ONCE)
-    # The number is each thread's own.
-    return ThreadPoolExecutor(n, "network", torch.set_num_threads, (n_cores // n,))
-
-
-def find_device(name: str) -> torch.device:
-    """Return a device by name, "auto" for the best there is. Raises ConfigError."""
-    if name == "auto":
-        name = _best_device()
-    try:
-        device = torch.device(name)
-        # Only using it shows that a device is there.
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"no device {name!r} on this machine: try auto or cpu") from error
-    return device
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def fastest_dtype(device: torch.device) -> torch.dtype:
-    """Return bfloat16 where a device is fast in it, else float32."""
-    fast = {"cpu": _cpu_has_bfloat16, "cuda": _cuda_has_bfloat16}.get(device.type)
-    return torch.bfloat16 if fast and fast() else torch.float32
-
-
-def _cpu_has_bfloat16() -> bool:
-    # Private, so perhaps gone in some version of torch: float32 is always right.
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
-
-
-def _cuda_has_bfloat16() -> bool:
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-
-
-def _same_shape(pixels: Sequence[UInt8Array]) -> list[list[int]]:
-    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+def _same_shape(pixels: Sequence[Pixels]) -> list[list[int]]:
+    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for index, image in enumerate(pixels):
-        groups[image.shape].append(index)
+        # What lies on a device is not stacked with what does not.
+        groups[(isinstance(image, Tensor), *image.shape)].append(index)
     return list(groups.values())
+
+
+def _stacked(pixels: Sequence[Pixels]) -> Tensor:
+    if isinstance(pixels[0], Tensor):
+        return torch.stack([p for p in pixels if isinstance(p, Tensor)])
+    return torch.from_numpy(np.stack(pixels))

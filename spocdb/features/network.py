@@ -46,7 +46,7 @@ class Network(nn.Module):
         ]
         return l2_normalise(torch.stack(views).sum(dim=0))
 
-    def feature_map(self, batch: Tensor, dtype: torch.dtype) -> Tensor:
+    def feature_map(self, batch: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """uint8 (N, H, W, 3) -> feature map (N, C, h, w), at the recipe's first scale."""
         return self._map(self._normalised(batch), dtype)
 

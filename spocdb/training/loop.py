@@ -18,14 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from spocdb.errors import ConfigError
-from spocdb.features.extractor import (
-    DTYPES,
-    Precision,
-    check_precision,
-    fastest_dtype,
-    find_device,
-    is_out_of_memory,
-)
+from spocdb.features.devices import fastest_dtype, find_devices, is_out_of_memory
+from spocdb.features.extractor import DTYPES, Precision, check_precision
 from spocdb.features.network import Network
 from spocdb.progress import Say
 from spocdb.training import checkpoints
@@ -65,7 +59,7 @@ class Schedule:
         if not 0 <= self.seed < LARGEST_SEED:
             raise ConfigError(f"--seed must be 0 to {LARGEST_SEED - 1}, not {self.seed}")
         check_precision(self.precision)
-        find_device(self.device)
+        find_devices(self.device)
 
 
 class Task(Protocol[Batch]):
@@ -101,7 +95,7 @@ def train(
     Raises ConfigError for a checkpoint of another run, and for a loss that is no number.
     """
     schedule.check()
-    device = find_device(schedule.device)
+    device = find_devices(schedule.device)[0]
     dtype = DTYPES.get(schedule.precision) or fastest_dtype(device)
     network.to(device)
     optimiser = torch.optim.AdamW(

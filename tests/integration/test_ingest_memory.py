@@ -26,7 +26,7 @@ AHEAD = 4
 def count_held() -> tuple[int, int]:
     """Return how many works hold pixels, and how many hold a file's bytes, in this process."""
     works = [thing for thing in gc.get_objects() if type(thing) is Work]
-    return sum(w.decoded is not None for w in works), sum(bool(w.data) for w in works)
+    return sum(w.picture is not None for w in works), sum(bool(w.data) for w in works)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_an_endless_folder_is_taken_in_with_bounded_memory(
         works = file_works(intake, endless, progress, retry_failed=False)
         for n_taken in range(1, 200):
             work = next(works)
-            assert work.decoded is not None
+            assert work.picture is not None
             if n_taken % 20 == 0:
                 n_decoded, n_read = count_held()
                 assert n_decoded <= AHEAD + CONTENTS_ASKED + 1

@@ -1,0 +1,77 @@
+"""JPEGs -> a network's input, on the device that computes: nvJPEG's batches on CUDA.
+
+What a device cannot decode is left to the CPU. Pixels differ from Pillow's by rounding, and by how
+the halved colour channels are brought to size again; the extractor asks whether that matters.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision import io
+
+from spocdb.images.decode import MEAN_COLOUR, fitted_size
+from spocdb.records import Jpeg, Recipe
+
+# EXIF's orientation: whether height and width change places, and what is mirrored then.
+_TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
+    2: (False, (2,)),
+    3: (False, (1, 2)),
+    4: (False, (1,)),
+    5: (True, ()),
+    6: (True, (2,)),
+    7: (True, (1, 2)),
+    8: (True, (1,)),
+}
+
+
+def decode_on(device: torch.device, jpegs: Sequence[Jpeg], recipe: Recipe) -> list[Tensor | None]:
+    """Decode and fit JPEGs: uint8 (H, W, 3) on the device each, None for what it cannot do."""
+    encoded = [torch.from_numpy(np.frombuffer(j.data, np.uint8).copy()) for j in jpegs]
+    decoded = _decoded(encoded, device)
+    return [_fitted(image, j, recipe) for image, j in zip(decoded, jpegs, strict=True)]
+
+
+def _decoded(encoded: list[Tensor], device: torch.device) -> list[Tensor | None]:
+    """Decode (3, H, W) each; a batch with a bad one is halved until that is alone."""
+    if not encoded:
+        return []
+    try:
+        return list(io.decode_jpeg(encoded, io.ImageReadMode.RGB, device))
+    # AttributeError: torchvision will have given its decoders to torchcodec some day.
+    except (RuntimeError, AttributeError):
+        if len(encoded) == 1:
+            return [None]
+    middle = len(encoded) // 2
+    return _decoded(encoded[:middle], device) + _decoded(encoded[middle:], device)
+
+
+def _fitted(image: Tensor | None, jpeg: Jpeg, recipe: Recipe) -> Tensor | None:
+    if image is None:
+        return None
+    transposed, mirrored = _TURNS.get(jpeg.orientation, (False, ()))
+    upright = (image.transpose(1, 2) if transposed else image).flip(mirrored)
+    if upright.shape[1:] != (jpeg.height, jpeg.width):
+        return None
+    width, height = fitted_size(jpeg.width, jpeg.height, recipe.size, recipe.fit)
+    try:
+        resized = functional.interpolate(
+            upright[None].float(), (height, width), mode="bilinear", antialias=True
+        )
+    except RuntimeError:
+        # The device's filter has no room for a photograph that becomes very much smaller.
+        return None
+    pixels = resized[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+    return _padded(pixels, recipe.size) if recipe.fit == "pad" else pixels
+
+
+def _padded(pixels: Tensor, size: int) -> Tensor:
+    height, width = pixels.shape[:2]
+    square = torch.tensor(MEAN_COLOUR, dtype=torch.uint8, device=pixels.device).repeat(
+        size, size, 1
+    )
+    y, x = (size - height) // 2, (size - width) // 2
+    square[y : y + height, x : x + width] = pixels
+    return square

@@ -1,0 +1,136 @@
+"""Lanes: what takes one batch after the other through a network, on a CPU or another device.
+
+A CUDA device has two, so that one copies and decodes while the other computes.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from spocdb.errors import ConfigError
+from spocdb.features.devices import is_out_of_memory
+from spocdb.features.graphs import Graphs
+from spocdb.features.network import Network
+
+LARGEST_BATCH = 1024
+# On a CPU: the feature maps of each take memory.
+MOST_IMAGES_AT_ONCE = 8
+LANES_OF_A_GPU = 2
+
+# uint8 (N, H, W, 3) -> float32 (N, C) of length one.
+Compute = Callable[[Tensor], Tensor]
+
+
+class Lane:
+    """A device, used by one thread at a time."""
+
+    network: Network
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        # The largest batch that its memory is not known to be too small for.
+        self._fits = LARGEST_BATCH
+
+    def use(self, network: Network) -> None:
+        """Let this network, which lies on the device, compute from now on."""
+        self.network = network
+        self._compute = self._prepared(network)
+
+    def extract(self, batch: Tensor) -> Tensor:
+        """uint8 (N, H, W, 3) -> float32 (N, C) of length one, on the CPU.
+
+        A batch that the memory does not suffice for is halved, and so are those after it. Raises
+        ConfigError if it does not suffice for one image.
+        """
+        parts, n_done = [], 0
+        while n_done < len(batch):
+            part = batch[n_done : n_done + self._fits]
+            done = self._tried(part)
+            if done is not None:
+                parts.append(done)
+                n_done += len(part)
+            elif len(part) > 1:
+                self._fits = len(part) // 2
+            else:
+                raise ConfigError(
+                    f"{self.device} has no memory for one image: --device cpu, or a smaller --size"
+                )
+        return torch.cat(parts)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Let the block's work on the device be this lane's."""
+        with torch.inference_mode():
+            yield
+
+    def _prepared(self, network: Network) -> Compute:
+        return network
+
+    def _tried(self, batch: Tensor) -> Tensor | None:
+        """Return None if there is no memory for it; outside of the handler it is free again."""
+        try:
+            return self._run(batch)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
+    def _run(self, batch: Tensor) -> Tensor:
+        with self.working():
+            return self._compute(batch.to(self.device)).cpu()
+
+
+class CpuLane(Lane):
+    """All cores of a CPU, an image for each: cores that share one wait for each other."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        n_cores = torch.get_num_threads()
+        n = min(n_cores, MOST_IMAGES_AT_ONCE)
+        # The number of threads is each thread's own.
+        self._pool = ThreadPoolExecutor(n, "network", torch.set_num_threads, (n_cores // n,))
+
+    def extract(self, batch: Tensor) -> Tensor:
+        if len(batch) == 1:
+            return super().extract(batch)  # by all cores
+        return torch.cat(list(self._pool.map(super().extract, torch.split(batch, 1))))
+
+
+class CudaLane(Lane):
+    """A stream of a CUDA device."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        with super().working(), torch.cuda.device(self.device), torch.cuda.stream(self._stream):
+            yield
+
+    def _prepared(self, network: Network) -> Compute:
+        # What copied the weights is another stream.
+        torch.cuda.synchronize(self.device)
+        return Graphs(network)
+
+    def _run(self, batch: Tensor) -> Tensor:
+        with self.working():
+            # From pinned memory the copy runs beside what the other lane computes.
+            there = (
+                batch if batch.is_cuda else batch.pin_memory().to(self.device, non_blocking=True)
+            )
+            return self._compute(there).cpu()
+
+
+def open_lanes(device: torch.device) -> list[Lane]:
+    """Return the lanes of a device; none has a network yet."""
+    if device.type == "cpu":
+        return [CpuLane(device)]
+    if device.type != "cuda":
+        return [Lane(device)]
+    # Batches have few shapes: trying which convolution is fastest for each is soon made up for.
+    torch.backends.cudnn.benchmark = True
+    return [CudaLane(device) for _ in range(LANES_OF_A_GPU)]

@@ -1,0 +1,69 @@
+"""Fused networks: the same map as torchvision's own layers give, in either precision."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spocdb.features.backbones import Trunk, build_network, build_trunk
+from spocdb.features.fusion import FusedConv, fuse_trunk
+from spocdb.features.recipes import make_recipe
+
+CPU = torch.device("cpu")
+
+
+def random_trunk(backbone: str, *, relu: bool = True) -> Trunk:
+    """A network whose every part matters: batch norm does something, biases are not zero."""
+    torch.manual_seed(0)
+    network = build_network(backbone)
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 2)
+        elif name.endswith(("bias", "running_mean")):
+            tensor.normal_(std=0.1)
+    return build_trunk(make_recipe(backbone, "ab12", relu=relu), network.state_dict())
+
+
+def images(*shape: int) -> Tensor:
+    return torch.randn(2, 3, *shape).contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("backbone", ["vgg16", "squeezenet1_1", "resnet50", "mini", "mobilenet_v1"])
+def test_a_fused_trunk_gives_the_same_map(backbone: str, relu: bool) -> None:
+    trunk, x = random_trunk(backbone, relu=relu), images(64, 96)
+    expected = trunk(x)
+    exact = fuse_trunk(trunk, torch.float32, CPU)(x)
+    torch.testing.assert_close(exact, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+    coarse = fuse_trunk(trunk, torch.bfloat16, CPU)(x)
+    assert coarse.dtype == torch.bfloat16
+    assert functional.cosine_similarity(coarse.float().flatten(), expected.flatten(), 0) > 0.998
+
+
+def test_the_trunk_itself_stays_as_it_is() -> None:
+    trunk = random_trunk("mini")
+    before = {name: tensor.clone() for name, tensor in trunk.state_dict().items()}
+    fuse_trunk(trunk, torch.bfloat16, CPU)
+    assert not any(isinstance(module, FusedConv) for module in trunk.modules())
+    assert all(torch.equal(before[name], tensor) for name, tensor in trunk.state_dict().items())
+
+
+@torch.inference_mode()
+def test_images_of_other_sizes_may_come_in_between() -> None:
+    trunk = random_trunk("mini")
+    fused = fuse_trunk(trunk, torch.float32, CPU)
+    for x in (images(64, 64), images(96, 32), images(64, 64)):
+        torch.testing.assert_close(fused(x), trunk(x), rtol=1e-3, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_the_picture_itself_is_not_rounded() -> None:
+    """A thousandth, which bfloat16 does not know beside one, reaches the map."""
+    conv = nn.Conv2d(3, 1, 1)
+    conv.weight.fill_(1000)
+    assert conv.bias is not None
+    conv.bias.fill_(-3000)
+    x = torch.ones(1, 3, 1, 1)
+    x[0, 0] += 0.001
+    assert FusedConv(conv, False, torch.bfloat16, CPU)(x).item() == pytest.approx(1, abs=0.01)
