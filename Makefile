@@ -3,15 +3,19 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
 	done)
 BIN := .venv/bin
+# Beside the torch that the machine has.
+GPU_BIN := .venv-gpu/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint bench quality mini clean
+.PHONY: help demo test lint bench bench-gpu wheels quality mini clean
 
 help:
 	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
 	@echo "make test   all tests"
 	@echo "make lint   ruff, mypy and the import contracts"
 	@echo "make bench  spocdb beside its peers"
+	@echo "make bench-gpu  a GPU's tests and benchmark; WHEELS=folder where there is no network"
+	@echo "make wheels  fetch what bench-gpu needs there; WHEELS=folder to put it in"
 	@echo "make quality  the README's table of quality; HOLIDAYS=folder TRAIN=folder WEIGHTS=file"
 	@echo "make mini   the network in the box; IMAGES='folder ...' SQUEEZENET=file MOBILENET=file"
 	@echo "make clean  remove .venv and everything that was built"
@@ -32,6 +36,16 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
 
+# What only a GPU shows. Without a network: WHEELS=folder, which `make wheels` fills elsewhere.
+bench-gpu:
+	test -x $(GPU_BIN)/python || $(PYTHON) -m venv --system-site-packages .venv-gpu
+	$(GPU_BIN)/python -m pip install $(if $(WHEELS),--no-index --find-links "$(WHEELS)") --editable . pytest
+	$(GPU_BIN)/python -m pytest tests/gpu
+	$(GPU_BIN)/python -m benchmarks.gpu --record
+
+wheels: $(INSTALLED)
+	$(BIN)/python -m benchmarks.wheels "$(or $(WHEELS),build/wheels)"
+
 quality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.quality "$(HOLIDAYS)" --train "$(TRAIN)" --weights "$(WEIGHTS)"
 
@@ -39,7 +53,7 @@ mini: $(INSTALLED)
 	$(BIN)/python -m benchmarks.mini $(IMAGES) --squeezenet "$(SQUEEZENET)" --mobilenet "$(MOBILENET)"
 
 clean:
-	rm -rf .venv .*_cache .hypothesis build dist *.egg-info demo/out
+	rm -rf .venv .venv-gpu .*_cache .hypothesis build dist *.egg-info demo/out
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml
