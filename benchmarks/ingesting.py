@@ -11,18 +11,20 @@ import torch
 from pgvector import Vector
 from PIL import Image
 from psycopg.sql import SQL, Identifier, Literal
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from torchvision import models, transforms
 
 from benchmarks.data import make_photographs
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db.engine import Connection
-from spocdb.features.backbones import build_trunk
+from spocdb.features.backbones import Trunk, build_trunk
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import channels, make_recipe
 from spocdb.features.weights import PACKED, load_state_dict, sha256_of
 from spocdb.images.decode import decode
-from spocdb.records import Float32Array
+from spocdb.records import Float32Array, Recipe
 
 N_IMAGES, N_PEER_IMAGES, N_COSINES = 64, 16, 8
 # Of the size that a small network is for.
@@ -55,16 +57,14 @@ def _ingest(
     began = time.perf_counter()
     progress = db.ingest(*files[1:], auto_pca=0, **options)
     rate = progress.n_new / (time.perf_counter() - began)
-    peer = _straightforward(db.connection, files[:n_peer], preset, weights)
-    size = make_recipe(preset, "").size
+    recipe = make_recipe(preset, "")
+    name = f"ingest, {preset} at {recipe.size}, CPU{what}"
+    trunk = build_trunk(recipe, load_state_dict(weights))
+    script = _straightforward(db.connection, files[:n_peer], recipe, trunk)
+    one_by_one = _one_at_a_time(files[:n_peer], recipe, trunk)
     return [
-        Figure(
-            f"ingest, {preset} at {size}, CPU{what}",
-            rate,
-            "images/s",
-            peer,
-            "straightforward script",
-        ),
+        Figure(name, rate, "images/s", script, "straightforward script"),
+        Figure(f"{name}; rows too", rate, "images/s", one_by_one, "one image at a time, no rows"),
         Figure(
             f"ingest, {preset}, writing's share", 100 * progress.writing / progress.seconds, "%"
         ),
@@ -91,20 +91,22 @@ def _random_vgg19(file: Path) -> Path:
     return file
 
 
-def _straightforward(
-    connection: Connection, files: list[Path], preset: str, weights: Path
-) -> float:
-    """What one writes in ten minutes: Pillow, torchvision in float32, one image, one INSERT."""
-    recipe = make_recipe(preset, "")
-    trunk = build_trunk(recipe, load_state_dict(weights))
-    prepare = transforms.Compose(
+def _prepare(recipe: Recipe) -> transforms.Compose:
+    return transforms.Compose(
         [
             transforms.Resize((recipe.size, recipe.size)),
             transforms.ToTensor(),
             transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]
     )
-    table = Identifier(f"straightforward_{preset}")
+
+
+def _straightforward(
+    connection: Connection, files: list[Path], recipe: Recipe, trunk: Trunk
+) -> float:
+    """What one writes in ten minutes: Pillow, torchvision in float32, one image, one INSERT."""
+    prepare = _prepare(recipe)
+    table = Identifier(f"straightforward_{recipe.backbone}")
     create = SQL("CREATE TEMP TABLE {} (path text, embedding vector({}))")
     connection.execute(create.format(table, Literal(channels(recipe))))
     insert = SQL("INSERT INTO {} VALUES (%s, %s)").format(table)
@@ -114,6 +116,32 @@ def _straightforward(
             pooled = trunk(prepare(Image.open(file).convert("RGB"))[None]).sum(dim=(2, 3))
         embedding = torch.nn.functional.normalize(pooled)[0].numpy()
         connection.execute(insert, [str(file), Vector(embedding)])
+    return len(files) / (time.perf_counter() - began)
+
+
+class _Photographs(Dataset[Tensor]):
+    """Files as the networks of cnnimageretrieval-pytorch are given them."""
+
+    def __init__(self, files: list[Path], recipe: Recipe) -> None:
+        self._files, self._prepare = files, _prepare(recipe)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> Tensor:
+        prepared: Tensor = self._prepare(Image.open(self._files[index]).convert("RGB"))
+        return prepared
+
+
+def _one_at_a_time(files: list[Path], recipe: Recipe, trunk: Trunk) -> float:
+    """cnnimageretrieval-pytorch's `extract_vectors`: a loader of batches of one, in float32."""
+    loader = DataLoader(_Photographs(files, recipe), batch_size=1, num_workers=2)
+    vectors = torch.zeros(channels(recipe), len(files))
+    began = time.perf_counter()
+    with torch.no_grad():
+        for i, image in enumerate(loader):
+            pooled = trunk(image).sum(dim=(2, 3))
+            vectors[:, i] = torch.nn.functional.normalize(pooled)[0]
     return len(files) / (time.perf_counter() - began)
 
 
