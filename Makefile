@@ -5,13 +5,14 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint bench quality mini clean
+.PHONY: help demo test lint bench bench-quick quality mini clean
 
 help:
 	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
 	@echo "make test   all tests"
 	@echo "make lint   ruff, mypy and the import contracts"
-	@echo "make bench  spocdb beside its peers"
+	@echo "make bench  spocdb beside its peers, half an hour; the README's table of speed"
+	@echo "make bench-quick  the same with less of everything, five minutes, no table"
 	@echo "make quality  the README's table of quality; HOLIDAYS=folder TRAIN=folder WEIGHTS=file"
 	@echo "make mini   the network in the box; IMAGES='folder ...' SQUEEZENET=file MOBILENET=file"
 	@echo "make clean  remove .venv and everything that was built"
@@ -29,8 +30,15 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The peers are in the extra `bench`, which only measuring needs.
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	$(BIN)/python -m benchmarks --record
+	$(BIN)/python -m benchmarks.table
+
+bench-quick: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	$(BIN)/python -m benchmarks --quick
 
 quality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.quality "$(HOLIDAYS)" --train "$(TRAIN)" --weights "$(WEIGHTS)"

@@ -99,7 +99,7 @@ def _measure(
         ),
         # Copies of an image cost next to nothing.
         progress.n_new / max(progress.seconds, 1e-9),
-        {**progress.waited},
+        {str(stage): seconds for stage, seconds in progress.waited.items()},
         progress.n_new,
         progress.n_failed,
     )

@@ -12,7 +12,7 @@ QUALITY = 90
 
 def write_photographs(folder: Path, n: int) -> list[Path]:
     """Write `n` JPEGs of 1024 x 768 pixels, each of other bytes."""
-    made = [_photograph(seed) for seed in range(min(n, N_DIFFERENT))]
+    made = [photograph(seed) for seed in range(min(n, N_DIFFERENT))]
     files = [folder / f"{i:05}.jpg" for i in range(n)]
     for i, file in enumerate(files):
         # What follows a JPEG's end is not decoded, but makes it a file that nobody has seen.
@@ -20,7 +20,8 @@ def write_photographs(folder: Path, n: int) -> list[Path]:
     return files
 
 
-def _photograph(seed: int) -> bytes:
+def photograph(seed: int) -> bytes:
+    """Return a JPEG: smooth colours under grain, which is what takes a decoder its time."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))

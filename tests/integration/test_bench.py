@@ -1,4 +1,4 @@
-"""`spocdb bench`: its figures hang together, it leaves nothing behind, and bad input is one line."""
+"""`spocdb bench`: its figures hang together, it leaves nothing behind, bad input is one line."""
 
 import json
 from collections.abc import Callable
