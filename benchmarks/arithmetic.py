@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks import ceilings
+from benchmarks import ceilings, record
 from benchmarks.ceilings import Ceilings
 from spocdb.features.backbones import build_network, build_trunk
 from spocdb.features.recipes import PRESETS, make_recipe
@@ -22,7 +22,7 @@ from spocdb.features.recipes import PRESETS, make_recipe
 # what comes through PCIe 5.0 x16.
 GPU, GPU_FLOPS, GPU_MEMORY, GPU_LINK = "H200", 790e12, 4.8e12, 50e9
 SHOWN = ("vgg19", "mini")
-BFLOAT16_BYTES = 2
+BFLOAT16_BYTES, FLOAT32_BYTES = 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,15 @@ def work_of(preset: str, size: int | None = None) -> Work:
     return Work(counted["macs"], counted["values"], 3 * recipe.size**2)
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What one part of a machine allows at most, and how that comes about."""
+
+    name: str
+    per_second: float
+    how: str
+
+
 @contextmanager
 def _counting(network: nn.Module) -> Iterator[dict[str, int]]:
     counted = {"macs": 0, "values": 0}
@@ -79,41 +88,52 @@ def main() -> None:
             f"  {preset:14} {size} x {size}  {work.macs / 1e9:8.3f} GMAC {work.flops / 1e9:8.3f} "
             f"GFLOP  {work.pixel_bytes / 1e6:.2f} MB of pixels"
         )
+    about = record.machine()
+    offers = ", ".join(about["instructions"])
+    print(f"\nthis machine: {about['processor']}, {about['cores']} cores, {offers}")
     here = ceilings.measure()
-    print(f"\nthis machine, measured\n{_as_lines(here)}")
     for preset in SHOWN:
         print(f"\n{preset}, images/s at most")
-        for name, rate in (*limits(preset, here).items(), *gpu_limits(preset).items()):
-            print(f"  {name:34} {rate:12,.1f}")
+        for limit in (*limits(preset, here), *gpu_limits(preset)):
+            print(f"  {limit.name:26} {limit.per_second:12,.1f}   {limit.how}")
 
 
-def limits(preset: str, here: Ceilings) -> dict[str, float]:
-    """Return the images/s that each part of this machine allows at most."""
+def limits(preset: str, here: Ceilings) -> list[Limit]:
+    """Return what each part of this machine allows at most."""
     work, size = work_of(preset), PRESETS[preset].size
-    return {
-        f"network in {here.fastest}": here.flops[here.fastest] / work.flops,
-        "network in float32": here.flops["float32"] / work.flops,
-        "decode and resize, all cores": here.n_cores / (here.decode + here.resize[size]),
-        # Once as bytes, once as float32, each read and written.
-        "memory, to the network's input": here.copied / (2 * 5 * work.pixel_bytes),
-    }
+    # As bytes, then as float32; each is read and written.
+    moved = 2 * (1 + FLOAT32_BYTES) * work.pixel_bytes
+    return [
+        *(
+            Limit(f"network, {dtype}", *_per_second(work.flops, "FLOP", flops))
+            for dtype, flops in here.flops.items()
+        ),
+        Limit("JPEG decode", *here.by_cores(here.decode)),
+        Limit("resize", *here.by_cores(here.resize[size])),
+        Limit("memory of the input", *_per_second(moved, "B", here.copied)),
+    ]
 
 
-def gpu_limits(preset: str) -> dict[str, float]:
+def gpu_limits(preset: str) -> list[Limit]:
     """Return what a GPU allows at most, computed and not measured."""
     work = work_of(preset)
-    return {
-        f"{GPU}, network in bfloat16": GPU_FLOPS / work.flops,
-        f"{GPU}, its memory": GPU_MEMORY / (BFLOAT16_BYTES * work.values),
-        f"{GPU}, host to device": GPU_LINK / work.pixel_bytes,
-    }
+    return [
+        Limit(f"{GPU}, network, bfloat16", *_per_second(work.flops, "FLOP", GPU_FLOPS)),
+        Limit(f"{GPU}, its memory", *_per_second(BFLOAT16_BYTES * work.values, "B", GPU_MEMORY)),
+        Limit(f"{GPU}, host to device", *_per_second(work.pixel_bytes, "B", GPU_LINK)),
+    ]
 
 
-def _as_lines(here: Ceilings) -> str:
-    rates = [f"  matrix products in {t}: {f / 1e9:,.0f} GFLOP/s" for t, f in here.flops.items()]
-    resize = [f"  resize to {s}: {1000 * t:.1f} ms a core" for s, t in here.resize.items()]
-    decode = f"  decode of 1024 x 768: {1000 * here.decode:.1f} ms a core, {here.n_cores} cores"
-    return "\n".join([*rates, decode, *resize, f"  memory: {here.copied / 1e9:.1f} GB/s copied"])
+def _per_second(each: float, unit: str, capacity: float) -> tuple[float, str]:
+    return capacity / each, f"{_short(each)}{unit} at {_short(capacity)}{unit}/s"
+
+
+def _short(value: float) -> str:
+    for prefix in ("", "k", "M", "G"):
+        if value < 1000:
+            return f"{value:.3g} {prefix}"
+        value /= 1000
+    return f"{value:.3g} T"
 
 
 if __name__ == "__main__":

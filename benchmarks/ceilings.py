@@ -16,7 +16,6 @@ from spocdb.bench.pictures import photograph
 from spocdb.db.copy import copy_in, pack
 from spocdb.db.engine import Connection
 from spocdb.extraction import N_THREADS
-from spocdb.features.extractor import fastest_dtype
 from spocdb.features.recipes import PRESETS
 
 # Large enough that the product, not its start, is timed, and no cache holds the copy.
@@ -44,10 +43,9 @@ class Ceilings:
     resize: dict[int, float]
     copied: float
 
-    @property
-    def fastest(self) -> str:
-        """Return the precision of the fastest matrix products that extraction would use."""
-        return str(fastest_dtype(torch.device("cpu"))).removeprefix("torch.")
+    def by_cores(self, seconds: float) -> tuple[float, str]:
+        """Return how often a second all cores do what takes one some seconds; and in words."""
+        return self.n_cores / seconds, f"{1000 * seconds:.1f} ms on each of {self.n_cores} cores"
 
 
 def measure() -> Ceilings:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import ceilings
-from benchmarks.arithmetic import work_of
+from benchmarks.arithmetic import limits
 from benchmarks.ceilings import Ceilings
 from benchmarks.record import Figure
 from spocdb.api import Database
@@ -16,13 +16,13 @@ from spocdb.features.recipes import PRESETS
 from spocdb.features.weights import PACKED
 
 # How the figures are named, and what their peer is.
-LIMIT, CEILING = "limit", "ceiling"
+LIMIT, CEILING, SLOWEST = "limit", "ceiling", "slowest stage"
 
 
 def run(db: Database, folder: Path, seconds: float) -> list[Figure]:
     """Measure the stages of VGG-19 and of `mini`, each beside its ceiling."""
     here = ceilings.measure()
-    figures = _capacities(here)
+    figures: list[Figure] = []
     for preset, weights in (("vgg19", random_vgg19(folder)), ("mini", PACKED)):
         speed = measure(db, [], Options(preset, weights, device="cpu", seconds=seconds))
         figures += [*_shares(db, preset, speed, here)]
@@ -38,46 +38,28 @@ def random_vgg19(folder: Path) -> Path:
     return file
 
 
-def _capacities(here: Ceilings) -> list[Figure]:
-    products = [
-        Figure(f"matrix products in {dtype}", flops / 1e9, "GFLOP/s", note=f"{here.n_cores} cores")
-        for dtype, flops in here.flops.items()
-    ]
-    resizing = [
-        Figure(f"resize to {size}", 1000 * seconds, "ms", note="one core")
-        for size, seconds in here.resize.items()
-    ]
-    return [
-        *products,
-        Figure("decode of a 1024 x 768 JPEG", 1000 * here.decode, "ms", note="one core"),
-        *resizing,
-        Figure("memory, copied", here.copied / 1e9, "GB/s", note="read and written"),
-    ]
-
-
 def _shares(db: Database, preset: str, speed: Speed, here: Ceilings) -> list[Figure]:
-    """Return each stage's images/s with its ceiling, and the ingest's with what all leave it."""
-    rates = {stage.name: stage.per_second for stage in speed.stages}
-    precision, flops = speed.machine.precision, work_of(preset).flops
-    network = here.flops[precision] / flops
-    pixels = here.decode + here.resize[PRESETS[preset].size]
-    decode = here.n_cores / pixels
+    """Return what is possible at most, and each stage's and the ingest's part of it."""
+    rates: dict[str, float] = {stage.name: stage.per_second for stage in speed.stages}
+    fixed = {limit.name: limit for limit in limits(preset, here)}
+    network = fixed.pop(f"network, {speed.machine.precision}")
+    decode = here.by_cores(here.decode + here.resize[PRESETS[preset].size])
     copied, row_bytes = ceilings.copy_rows(db.connection, PRESETS[preset].channels)
-    # The stages share the cores: their times add up.
-    ingest = 1 / (1 / rates["network"] + 1 / rates["decode"] + 1 / rates["write"])
-    peers = {
-        "network": (
-            network,
-            f"{flops / 1e9:.3g} GFLOP at {here.flops[precision] / 1e9:,.0f} GFLOP/s, {precision}",
-        ),
-        "decode": (decode, f"{1000 * pixels:.1f} ms on each of {here.n_cores} cores"),
-        "write": (copied, f"COPY alone, {row_bytes} bytes a row"),
-        "ingest": (ingest, "network, decode and write share the cores"),
-    }
-    rates |= {"ingest": speed.ingest}  # type: ignore[dict-item]
+    # Their times add up, as they share the cores.
+    together = 1 / sum(1 / rates[stage] for stage in ("network", "decode", "write"))
     figures = [
-        Figure(f"{LIMIT}, {preset} {stage}", rates[stage], "images/s", peer, CEILING, note)  # type: ignore[index]
-        for stage, (peer, note) in peers.items()
+        *(
+            Figure(f"{LIMIT}, {preset} {x.name}", x.per_second, "images/s", None, CEILING, x.how)
+            for x in fixed.values()
+        ),
+        _share(preset, network.name, rates["network"], network.per_second, network.how),
+        _share(preset, "decode and resize", rates["decode"], *decode),
+        _share(preset, "COPY", rates["write"], copied, f"{row_bytes:,} bytes a row, COPY alone"),
+        _share(preset, "ingest", speed.ingest, together, "the stages share the cores"),
     ]
-    slowest = Figure(f"{LIMIT}, {preset}", speed.share(speed.limit), "", note=speed.limit.name)
+    slowest = Figure(f"{SLOWEST}, {preset}", speed.share(speed.limit), "", note=speed.limit.name)
     return [*figures, slowest]
+
+
+def _share(preset: str, stage: str, measured: float, most: float, how: str) -> Figure:
+    return Figure(f"{LIMIT}, {preset} {stage}", measured, "images/s", most, CEILING, how)

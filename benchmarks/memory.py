@@ -23,10 +23,12 @@ N_STARTS = 5
 def run(folder: Path, few: int, many: int) -> list[Figure]:
     """Measure the peak memory of ingesting `few` and `many` images, each by a new process."""
     peaks = [_ingest(folder / f"memory-{n}", n) for n in (few, many)]
+    libraries = peak_megabytes([sys.executable, "-c", "import torch, torchvision"], os.environ)
     return [
         Figure(
             f"ingest, peak memory, {many:,} images", peaks[1], "MB", peaks[0], f"{few:,} images"
         ),
+        Figure("torch and torchvision alone, peak memory", libraries, "MB"),
         *_starts(),
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record
-from benchmarks.limits import CEILING, LIMIT
+from benchmarks.limits import CEILING, LIMIT, SLOWEST
 from benchmarks.record import Figure
 from spocdb import pictures
 
@@ -29,6 +29,8 @@ SHOWN = {
     "ingest, peak memory": "peak memory of an ingest",
     "import spocdb": "`import spocdb`",
 }
+# Beside something of ours, or something else altogether.
+NOT_DRAWN = ("ingest, peak memory", "import spocdb")
 
 
 def main() -> None:
@@ -73,21 +75,24 @@ def shown(about: dict[str, Any], figures: Sequence[Figure]) -> str:
 
 def limits(about: dict[str, Any], figures: Sequence[Figure]) -> str:
     """Return the table of limits: what is possible, what was measured, the share."""
-    own = [f for f in figures if f.name.startswith(f"{LIMIT}, ") and f.peer_name == CEILING]
-    rows = [
-        f"| {f.name.removeprefix(f'{LIMIT}, ')} | {f.note} | {number(f.peer or 0)} | "
-        f"{number(f.value)} | {f.ratio:.0%} |\n"
-        for f in own
-    ]
+    rows = [_limit(f) for f in figures if f.peer_name == CEILING]
     slowest = [
-        f"{f.name.removeprefix(f'{LIMIT}, ')} by the {f.note} stage, "
-        f"of whose own speed it reaches {f.value:.0%}"
+        f"{f.name.removeprefix(f'{SLOWEST}, ')} by the {f.note} stage, whose own speed it reaches "
+        f"to {f.value:.0%}"
         for f in figures
-        if f.name.startswith(f"{LIMIT}, ") and f.peer is None
+        if f.name.startswith(SLOWEST)
     ]
-    header = "| stage | the limit | images/s at most | measured | share |\n|---|---|---|---|---|\n"
+    header = "| | the limit | images/s at most | measured | share |\n|---|---|---|---|---|\n"
     said = f"\nAn ingest is limited: {'; '.join(slowest)}.\n" if slowest else ""
     return f"{measured_on(about)}\n\n{header}{''.join(rows)}{said}"
+
+
+def _limit(figure: Figure) -> str:
+    most, measured, share = figure.value, "", ""
+    if figure.peer is not None:
+        most, measured, share = figure.peer, number(figure.value), f"{figure.ratio:.0%}"
+    name = figure.name.removeprefix(f"{LIMIT}, ")
+    return f"| {name} | {figure.note} | {number(most)} | {measured} | {share} |\n"
 
 
 def measured_on(about: dict[str, Any]) -> str:
@@ -111,8 +116,12 @@ def draw(about: dict[str, Any], figures: Sequence[Figure], out: Path) -> None:
     from matplotlib.figure import Figure as Drawing
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    beside = [f for f in figures if f.advantage and f.peer_name != CEILING]
-    names = [f"{f.name}\nbeside {f.peer_name}" for f in beside]
+    beside = [
+        f
+        for f in figures
+        if f.advantage and f.peer_name != CEILING and not f.name.startswith(NOT_DRAWN)
+    ]
+    names = [f"{f.name.partition(', beside')[0]}\nbeside {f.peer_name}" for f in beside]
     values = [f.advantage or 1 for f in beside]
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)
     drawing = Drawing(figsize=(9, 1 + 0.5 * len(beside)), dpi=110, layout=layout)

@@ -28,7 +28,7 @@ def test_multiply_adds_are_counted(preset: str, size: int, gmac: float) -> None:
 
 
 def test_a_gpu_is_limited_as_the_documentation_says() -> None:
-    network, memory, link = gpu_limits("vgg19").values()
+    network, memory, link = (limit.per_second for limit in gpu_limits("vgg19"))
     assert (round(network, -2), round(memory, -2), round(link, -2)) == (2900, 13800, 48500)
 
 
