@@ -90,20 +90,24 @@ def main() -> None:
             with Database(Settings(None, folder, folder / "cache")) as db:
                 sizes = QUICK if arguments.quick else FULL
                 given = (arguments.images, arguments.weights, arguments.descriptors)
-                run(Run(db, folder, sizes, *given), arguments.parts or [*PARTS], arguments.record)
+                parts = arguments.parts or [*PARTS]
+                # A run of all is a record of its own; of some, it renews their part of the newest.
+                kept = record.opened(anew=parts == [*PARTS]) if arguments.record else None
+                run(Run(db, folder, sizes, *given), parts, kept)
         finally:
             embedded.stop(folder)
 
 
-def run(given: Run, parts: list[str], is_recorded: bool) -> None:
+def run(given: Run, parts: list[str], kept: Path | None) -> None:
     """Run parts one after the other; what is measured is kept even if a later one fails."""
     for part in parts:
         began = time.perf_counter()
         figures = PARTS[part](given)
         print(f"\n{part}, {time.perf_counter() - began:.0f} s")
         record.show(figures)
-        if is_recorded:
-            print(f"recorded in {record.keep(part, figures)}")
+        if kept is not None:
+            record.keep(kept, part, figures)
+            print(f"recorded in {kept}", flush=True)
 
 
 def _descriptors(file: Path | None, n: int) -> tuple[Float32Array, str]:

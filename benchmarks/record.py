@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -67,12 +68,22 @@ def show(figures: Sequence[Figure]) -> None:
         print(f"{f.name:40} {f.value:12,.4g} {f.unit:9}{beside}{note}")
 
 
-def keep(part: str, figures: Sequence[Figure]) -> Path:
-    """Put a part's figures into today's record, in place of those that it had."""
+def opened(*, anew: bool) -> Path:
+    """Return the file that `keep` writes to: today's, begun anew, or else the newest one."""
+    known = sorted(RESULTS.glob(f"*{PERFORMANCE}-{_slug()}.json"))
+    if known and not anew:
+        return known[-1]
     file = _file(PERFORMANCE)
+    file.unlink(missing_ok=True)
+    return file
+
+
+def keep(file: Path, part: str, figures: Sequence[Figure]) -> None:
+    """Put a part's figures into a record, in place of those that it had."""
     before = json.loads(file.read_text())["figures"] if file.exists() else []
     others = [figure for figure in before if figure["part"] != part]
-    return write([*others, *({"part": part} | as_dict(f) for f in figures)], PERFORMANCE)
+    about = {"part": part, "date": _today(), "commit": _commit()}
+    _write(file, [*others, *(about | as_dict(figure) for figure in figures)])
 
 
 def newest() -> tuple[dict[str, Any], list[Figure]]:
@@ -86,6 +97,11 @@ def newest() -> tuple[dict[str, Any], list[Figure]]:
 def write(figures: Sequence[Mapping[str, Any]], name: str = "") -> Path:
     """Write figures of any form to benchmarks/results, named by the day and `name`."""
     file = _file(name)
+    _write(file, figures)
+    return file
+
+
+def _write(file: Path, figures: Sequence[Mapping[str, Any]]) -> None:
     file.parent.mkdir(exist_ok=True)
     about = {
         "date": _today(),
@@ -96,7 +112,6 @@ def write(figures: Sequence[Mapping[str, Any]], name: str = "") -> Path:
         "figures": list(figures),
     }
     file.write_text(json.dumps(about, indent=2) + "\n")
-    return file
 
 
 def machine() -> dict[str, Any]:
@@ -114,7 +129,11 @@ def machine() -> dict[str, Any]:
 
 
 def _file(name: str) -> Path:
-    return RESULTS / f"{_today()}{name}-{_processor().lower().replace(' ', '-')}.json"
+    return RESULTS / f"{_today()}{name}-{_slug()}.json"
+
+
+def _slug() -> str:
+    return re.sub(r"[^a-z0-9]+", "-", _processor().lower()).strip("-")
 
 
 def _today() -> str:

@@ -53,14 +53,18 @@ def test_a_record_says_what_it_was_measured_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record, "RESULTS", tmp_path)
-    record.keep("one", [Figure("a", 1.0, "s"), Figure("b", 2.0, "s")])
-    record.keep("two", [Figure("c", 3.0, "s", 6.0, "peer")])
-    file = record.keep("one", [Figure("a", 4.0, "s")])
-    assert file.parent == tmp_path
+    file = record.opened(anew=False)
+    record.keep(file, "one", [Figure("a", 1.0, "s"), Figure("b", 2.0, "s")])
+    record.keep(file, "two", [Figure("c", 3.0, "s", 6.0, "peer")])
+    # Some parts measured again renew the newest record, whatever day it is of.
+    earlier = file.rename(file.with_name(f"2001-01-01{file.name[10:]}"))
+    assert record.opened(anew=False) == earlier
+    record.keep(earlier, "one", [Figure("a", 4.0, "s")])
     about, figures = record.newest()
     assert figures == [Figure("c", 3.0, "s", 6.0, "peer"), Figure("a", 4.0, "s")]
     assert {"date", "commit", "machine", "python", "packages"} <= about.keys()
     assert about["machine"].keys() >= {"processor", "cores", "memory_gb", "instructions", "gpu"}
+    assert record.opened(anew=True) == file and not file.exists()
 
 
 def test_the_tables_are_those_of_the_newest_record() -> None:
