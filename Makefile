@@ -7,13 +7,14 @@ BIN := .venv/bin
 GPU_BIN := .venv-gpu/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint bench bench-gpu wheels quality mini clean
+.PHONY: help demo test lint bench bench-quick bench-gpu wheels quality mini clean
 
 help:
 	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
 	@echo "make test   all tests"
 	@echo "make lint   ruff, mypy and the import contracts"
-	@echo "make bench  spocdb beside its peers"
+	@echo "make bench  spocdb beside its peers, half an hour; the README's table of speed"
+	@echo "make bench-quick  the same with less of everything, five minutes, no table"
 	@echo "make bench-gpu  a GPU's tests and benchmark; WHEELS=folder where there is no network"
 	@echo "make wheels  fetch what bench-gpu needs there; WHEELS=folder to put it in"
 	@echo "make quality  the README's table of quality; HOLIDAYS=folder TRAIN=folder WEIGHTS=file"
@@ -33,8 +34,15 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The peers are in the extra `bench`, which only measuring needs.
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	$(BIN)/python -m benchmarks --record
+	$(BIN)/python -m benchmarks.table
+
+bench-quick: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	$(BIN)/python -m benchmarks --quick
 
 # What only a GPU shows. Without a network: WHEELS=folder, which `make wheels` fills elsewhere.
 bench-gpu:

@@ -1,28 +1,83 @@
 """Run the benchmarks and print a table; `--record` keeps the figures under benchmarks/results.
 
-From the repository's root: python -m benchmarks [--images FOLDER] [--weights FILE] [--record]
+From the repository's root:
+    python -m benchmarks [PART...] [--quick] [--record] [--images FOLDER] [--weights FILE]
+Each part's figures are shown, and kept, as they come. `python -m benchmarks.table` makes the
+README's table of what was kept.
 """
 
 import argparse
 import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks import ingesting, projecting, record, searching, writing
+from benchmarks import (
+    ingesting,
+    layouts,
+    limits,
+    memory,
+    numerics,
+    projecting,
+    record,
+    searching,
+    writing,
+)
 from benchmarks.data import make_descriptors
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db import embedded
+from spocdb.features.weights import PACKED
 from spocdb.records import Float32Array
 from spocdb.settings import Settings
 
-N_SEARCHED = 100_000
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much the parts do."""
+
+    n_searched: int
+    n_fitted: int
+    n_remembered: tuple[int, int]
+    seconds_a_stage: float
+
+
+FULL = Sizes(100_000, 20_000, (1000, 50_000), 8.0)
+QUICK = Sizes(10_000, 5000, (500, 3000), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a part is given: a database, a folder, sizes, and real data where there is any."""
+
+    db: Database
+    folder: Path
+    sizes: Sizes
+    images: Path | None
+    weights: Path | None
+    descriptors: Path | None
+
+
+PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
+    "limits": lambda r: limits.run(r.db, r.folder, r.sizes.seconds_a_stage),
+    "writing": lambda r: writing.run(r.db),
+    "projecting": lambda r: projecting.run(r.db),
+    "searching": lambda r: searching.run(r.db, *_descriptors(r.descriptors, r.sizes.n_searched)),
+    "numerics": lambda r: numerics.run(r.sizes.n_fitted),
+    "ingesting": lambda r: ingesting.run(r.db, r.folder, r.images, r.weights),
+    "layouts": lambda r: layouts.run("mini", PACKED, r.sizes.seconds_a_stage),
+    "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),
+}
 
 
 def main() -> None:
-    """Run every benchmark on an embedded server of its own."""
+    """Run the parts on an embedded server of their own."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
+    parser.add_argument("--quick", action="store_true", help="less of everything: five minutes")
     parser.add_argument("--images", type=Path, help="photographs to ingest; default: made up")
     parser.add_argument("--weights", type=Path, help="real SqueezeNet 1.1 weights, for the cosines")
     parser.add_argument(
@@ -30,27 +85,38 @@ def main() -> None:
     )
     parser.add_argument("--record", action="store_true", help="keep the figures")
     arguments = parser.parse_args()
-    figures: list[Figure] = []
+    if unknown := [part for part in arguments.parts if part not in PARTS]:
+        parser.error(f"no such part: {', '.join(unknown)}")
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as name:
         folder = Path(name)
-        settings = Settings(None, folder, folder / "cache")
         try:
-            with Database(settings) as db:
-                figures += writing.run(db)
-                figures += projecting.run(db)
-                figures += searching.run(db, *_descriptors(arguments.descriptors))
-                figures += ingesting.run(db, folder, arguments.images, arguments.weights)
+            with Database(Settings(None, folder, folder / "cache")) as db:
+                sizes = QUICK if arguments.quick else FULL
+                given = (arguments.images, arguments.weights, arguments.descriptors)
+                parts = arguments.parts or [*PARTS]
+                # A run of all is a record of its own; of some, it renews their part of the newest.
+                kept = record.opened(anew=parts == [*PARTS]) if arguments.record else None
+                run(Run(db, folder, sizes, *given), parts, kept)
         finally:
             embedded.stop(folder)
-    record.show(figures)
-    if arguments.record:
-        print(f"\nrecorded in {record.keep(figures)}")
 
 
-def _descriptors(file: Path | None) -> tuple[Float32Array, str]:
+def run(given: Run, parts: list[str], kept: Path | None) -> None:
+    """Run parts one after the other; what is measured is kept even if a later one fails."""
+    for part in parts:
+        began = time.perf_counter()
+        figures = PARTS[part](given)
+        print(f"\n{part}, {time.perf_counter() - began:.0f} s")
+        record.show(figures)
+        if kept is not None:
+            record.keep(kept, part, figures)
+            print(f"recorded in {kept}", flush=True)
+
+
+def _descriptors(file: Path | None, n: int) -> tuple[Float32Array, str]:
     if file is None:
-        return make_descriptors(N_SEARCHED), "made up"
-    return np.load(file)[:N_SEARCHED].astype(np.float32), "crops of photographs"
+        return make_descriptors(n), "made up"
+    return np.load(file)[:n].astype(np.float32), "crops of photographs"
 
 
 if __name__ == "__main__":

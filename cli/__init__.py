@@ -14,6 +14,7 @@ import typer
 
 from . import (
     attach,
+    bench,
     codebook,
     collections,
     db,
@@ -46,6 +47,7 @@ app.command()(worker.status)
 app.command()(worker.retry)
 app.command()(reembed.reembed)
 app.add_typer(pca.app, name="pca")
+app.command()(bench.bench)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.add_typer(codebook.app, name="codebook")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from spocdb.db.engine import Connection
+from spocdb.db.engine import Connection, one_row
 from spocdb.errors import DatabaseError
 
 OLDEST_SERVER = 14
@@ -73,3 +73,9 @@ def judge_vector(version: str, *, is_created: bool) -> Finding:
             "warning", what, f"older ones can corrupt an HNSW index when vacuuming: {update}"
         )
     return Finding("ok", what)
+
+
+def commits_wait(connection: Connection) -> bool:
+    """Tell whether a commit waits for the server's disk, or for a standby."""
+    (setting,) = one_row(connection, "SHOW synchronous_commit")
+    return bool(setting != "off")

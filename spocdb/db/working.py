@@ -10,9 +10,9 @@ from spocdb.db import batches, collections, images, indexes
 from spocdb.db.batches import Batch, NewDescriptor, Project
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
+from spocdb.errors import ConfigError
 from spocdb.records import Float32Array, Recipe, SourceFile
 
-PREFIX = "training-"
 BATCH_ROWS = 1024
 # The search's own limit for reading off the index.
 MOST_NEIGHBOURS = 1000
@@ -42,10 +42,12 @@ def opened(
 ) -> Iterator[Collection]:
     """Make a collection with an extractor of its own; both go in the end, whatever happens.
 
-    What a killed process left of this name goes before.
+    What a killed process left of this name goes before. Raises ConfigError if the collection of
+    this name is somebody's own.
     """
-    name = f"{PREFIX}{name}"
     if left := collections.find(connection, name):
+        if left.recipe.weights != name:
+            raise ConfigError(f"the name {name} is needed for a moment: drop that collection first")
         _forget(connection, left)
     collection = collections.create(connection, name, replace(recipe, weights=name), channels)
     try:

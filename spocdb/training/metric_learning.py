@@ -104,7 +104,7 @@ class MetricLearning:
         dim = channels(self._recipe)
         whole = raw_projection(dim)
         connection = self._db.connection
-        with working.opened(connection, self._name, self._recipe, dim) as collection:
+        with working.opened(connection, f"training-{self._name}", self._recipe, dim) as collection:
             working.fill(
                 connection, collection, descriptors, labels, lambda _, raw: project(raw, whole)
             )

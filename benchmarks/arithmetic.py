@@ -1,0 +1,140 @@
+"""The limits before anything is measured: what an image costs, and what hardware could do at most.
+
+From the repository's root: python -m benchmarks.arithmetic
+It counts multiply-adds and bytes of the networks, measures what this machine can do at most
+(benchmarks/ceilings.py), and prints the images/s that follow; of one GPU it only computes them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks import ceilings, record
+from benchmarks.ceilings import Ceilings
+from spocdb.features.backbones import build_network, build_trunk
+from spocdb.features.recipes import PRESETS, make_recipe
+
+# An H200: bfloat16 matrix products as they are sustained, its memory as its maker states it, and
+# what comes through PCIe 5.0 x16.
+GPU, GPU_FLOPS, GPU_MEMORY, GPU_LINK = "H200", 790e12, 4.8e12, 50e9
+SHOWN = ("vgg19", "mini")
+BFLOAT16_BYTES, FLOAT32_BYTES = 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a network does with one image.
+
+    `values` are the numbers that its convolutions read and write, `pixel_bytes` the image's.
+    """
+
+    macs: int
+    values: int
+    pixel_bytes: int
+
+    @property
+    def flops(self) -> int:
+        """Return the operations: a multiply-add is two."""
+        return 2 * self.macs
+
+
+def work_of(preset: str, size: int | None = None) -> Work:
+    """Count what a preset's network does with one image, up to the layer that is pooled."""
+    recipe = make_recipe(preset, "", size=size)
+    # On the meta device nothing is computed, and weights have only their shapes.
+    with torch.device("meta"):
+        trunk = build_trunk(recipe, build_network(recipe.backbone).state_dict())
+    with _counting(trunk) as counted:
+        trunk(torch.empty(1, 3, recipe.size, recipe.size, device="meta"))
+    return Work(counted["macs"], counted["values"], 3 * recipe.size**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What one part of a machine allows at most, and how that comes about."""
+
+    name: str
+    per_second: float
+    how: str
+
+
+@contextmanager
+def _counting(network: nn.Module) -> Iterator[dict[str, int]]:
+    counted = {"macs": 0, "values": 0}
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        weight: Any = layer.weight
+        # Each output value is one filter's sum over its window.
+        counted["macs"] += output.numel() * weight[0].numel()
+        counted["values"] += inputs[0].numel() + output.numel()
+
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    yield counted
+    for hook in hooks:
+        hook.remove()
+
+
+def main() -> None:
+    """Print what an image costs, and the limits that follow here and on a GPU."""
+    print("an image costs")
+    for preset in PRESETS:
+        work, size = work_of(preset), PRESETS[preset].size
+        print(
+            f"  {preset:14} {size} x {size}  {work.macs / 1e9:8.3f} GMAC {work.flops / 1e9:8.3f} "
+            f"GFLOP  {work.pixel_bytes / 1e6:.2f} MB of pixels"
+        )
+    about = record.machine()
+    offers = ", ".join(about["instructions"])
+    print(f"\nthis machine: {about['processor']}, {about['cores']} cores, {offers}")
+    here = ceilings.measure()
+    for preset in SHOWN:
+        print(f"\n{preset}, images/s at most")
+        for limit in (*limits(preset, here), *gpu_limits(preset)):
+            print(f"  {limit.name:26} {limit.per_second:12,.1f}   {limit.how}")
+
+
+def limits(preset: str, here: Ceilings) -> list[Limit]:
+    """Return what each part of this machine allows at most."""
+    work, size = work_of(preset), PRESETS[preset].size
+    # As bytes, then as float32; each is read and written.
+    moved = 2 * (1 + FLOAT32_BYTES) * work.pixel_bytes
+    return [
+        *(
+            Limit(f"network, {dtype}", *_per_second(work.flops, "FLOP", flops))
+            for dtype, flops in here.flops.items()
+        ),
+        Limit("JPEG decode", *here.by_cores(here.decode)),
+        Limit("resize", *here.by_cores(here.resize[size])),
+        Limit("memory of the input", *_per_second(moved, "B", here.copied)),
+    ]
+
+
+def gpu_limits(preset: str) -> list[Limit]:
+    """Return what a GPU allows at most, computed and not measured."""
+    work = work_of(preset)
+    return [
+        Limit(f"{GPU}, network, bfloat16", *_per_second(work.flops, "FLOP", GPU_FLOPS)),
+        Limit(f"{GPU}, its memory", *_per_second(BFLOAT16_BYTES * work.values, "B", GPU_MEMORY)),
+        Limit(f"{GPU}, host to device", *_per_second(work.pixel_bytes, "B", GPU_LINK)),
+    ]
+
+
+def _per_second(each: float, unit: str, capacity: float) -> tuple[float, str]:
+    return capacity / each, f"{_short(each)}{unit} at {_short(capacity)}{unit}/s"
+
+
+def _short(value: float) -> str:
+    for prefix in ("", "k", "M", "G"):
+        if value < 1000:
+            return f"{value:.3g} {prefix}"
+        value /= 1000
+    return f"{value:.3g} T"
+
+
+if __name__ == "__main__":
+    main()

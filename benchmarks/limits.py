@@ -1,0 +1,65 @@
+"""How near each stage comes to its limit: `spocdb bench`'s figures over this machine's ceilings."""
+
+from pathlib import Path
+
+import torch
+
+from benchmarks import ceilings
+from benchmarks.arithmetic import limits
+from benchmarks.ceilings import Ceilings
+from benchmarks.record import Figure
+from spocdb.api import Database
+from spocdb.bench.measure import Options, measure
+from spocdb.bench.speed import Speed
+from spocdb.features.backbones import build_network
+from spocdb.features.recipes import PRESETS
+from spocdb.features.weights import PACKED
+
+# How the figures are named, and what their peer is.
+LIMIT, CEILING, SLOWEST = "limit", "ceiling", "slowest stage"
+
+
+def run(db: Database, folder: Path, seconds: float) -> list[Figure]:
+    """Measure the stages of VGG-19 and of `mini`, each beside its ceiling."""
+    here = ceilings.measure()
+    figures: list[Figure] = []
+    for preset, weights in (("vgg19", random_vgg19(folder)), ("mini", PACKED)):
+        speed = measure(db, [], Options(preset, weights, device="cpu", seconds=seconds))
+        figures += [*_shares(db, preset, speed, here)]
+    return figures
+
+
+def random_vgg19(folder: Path) -> Path:
+    """Write a VGG-19 with random weights: as quick as the trained one, and no download."""
+    file = folder / "random-vgg19.pth"
+    torch.manual_seed(0)
+    features = build_network("vgg19").get_submodule("features")
+    torch.save(features.state_dict(prefix="features."), file)
+    return file
+
+
+def _shares(db: Database, preset: str, speed: Speed, here: Ceilings) -> list[Figure]:
+    """Return what is possible at most, and each stage's and the ingest's part of it."""
+    rates: dict[str, float] = {stage.name: stage.per_second for stage in speed.stages}
+    fixed = {limit.name: limit for limit in limits(preset, here)}
+    network = fixed.pop(f"network, {speed.machine.precision}")
+    decode = here.by_cores(here.decode + here.resize[PRESETS[preset].size])
+    copied, row_bytes = ceilings.copy_rows(db.connection, PRESETS[preset].channels)
+    # Their times add up, as they share the cores.
+    together = 1 / sum(1 / rates[stage] for stage in ("network", "decode", "write"))
+    figures = [
+        *(
+            Figure(f"{LIMIT}, {preset} {x.name}", x.per_second, "images/s", None, CEILING, x.how)
+            for x in fixed.values()
+        ),
+        _share(preset, network.name, rates["network"], network.per_second, network.how),
+        _share(preset, "decode and resize", rates["decode"], *decode),
+        _share(preset, "COPY", rates["write"], copied, f"{row_bytes:,} bytes a row, COPY alone"),
+        _share(preset, "ingest", speed.ingest, together, "the stages share the cores"),
+    ]
+    slowest = Figure(f"{SLOWEST}, {preset}", speed.share(speed.limit), "", note=speed.limit.name)
+    return [*figures, slowest]
+
+
+def _share(preset: str, stage: str, measured: float, most: float, how: str) -> Figure:
+    return Figure(f"{LIMIT}, {preset} {stage}", measured, "images/s", most, CEILING, how)

@@ -1,0 +1,88 @@
+"""Memory: the peak of an ingest's process, by the number of images; and what importing costs."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.record import Figure
+from spocdb.db import embedded
+
+PROGRAM = Path(sys.executable).with_name("spocdb")
+SIDE = 96
+# Of an ingest; small and quick, so that many images take minutes.
+OPTIONS = ("--extractor", "mini", "--size", "64", "--auto-pca", "0")
+N_STARTS = 5
+
+
+def run(folder: Path, few: int, many: int) -> list[Figure]:
+    """Measure the peak memory of ingesting `few` and `many` images, each by a new process."""
+    peaks = [_ingest(folder / f"memory-{n}", n) for n in (few, many)]
+    libraries = peak_megabytes([sys.executable, "-c", "import torch, torchvision"], os.environ)
+    return [
+        Figure(
+            f"ingest, peak memory, {many:,} images", peaks[1], "MB", peaks[0], f"{few:,} images"
+        ),
+        Figure("torch and torchvision alone, peak memory", libraries, "MB"),
+        *_starts(),
+    ]
+
+
+def make_pictures(folder: Path, n: int) -> Path:
+    """Write `n` small JPEGs, each of other bytes and another picture; a thousand to a folder."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        part = folder / f"{i // 1000:03}"
+        if i % 1000 == 0:
+            part.mkdir(parents=True)
+        blobs = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        blobs.resize((SIDE, SIDE), Image.Resampling.BILINEAR).save(part / f"{i:06}.jpg", quality=80)
+    return folder
+
+
+def _ingest(folder: Path, n: int) -> float:
+    images, data = make_pictures(folder / "images", n), folder / "data"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SPOCDB_")}
+    environment |= {"SPOCDB_DATA_DIR": str(data), "SPOCDB_CACHE_DIR": str(folder / "cache")}
+    try:
+        return peak_megabytes([str(PROGRAM), "ingest", str(images), *OPTIONS], environment)
+    finally:
+        embedded.stop(data)
+
+
+def peak_megabytes(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Run a command that must succeed; return the most memory that its process had, in MB."""
+    process = subprocess.Popen(command, env=environment)
+    # Not `wait`: only this tells what the one process used.
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return usage.ru_maxrss * 1024 / 1e6
+
+
+def _starts() -> list[Figure]:
+    return [
+        Figure("import spocdb", _import("spocdb"), "ms", _import("torch"), "import torch"),
+        Figure("spocdb --help", _help(), "ms", note="from the shell and back"),
+    ]
+
+
+def _import(module: str) -> float:
+    code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    command = [sys.executable, "-c", code]
+    return 1000 * min(float(subprocess.check_output(command)) for _ in range(N_STARTS))
+
+
+def _help() -> float:
+    taken = []
+    for _ in range(N_STARTS):
+        began = time.perf_counter()
+        subprocess.check_output([PROGRAM, "--help"])
+        taken.append(time.perf_counter() - began)
+    return 1000 * min(taken)

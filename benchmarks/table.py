@@ -1,0 +1,146 @@
+"""The README's table, the limits in docs/PERFORMANCE.md and the plot, made from the newest record.
+
+From the repository's root: python -m benchmarks.table
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import record
+from benchmarks.limits import CEILING, LIMIT, SLOWEST
+from benchmarks.record import Figure
+from spocdb import pictures
+
+ROOT = Path(__file__).parents[1]
+README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "PERFORMANCE.md"
+PLOT = ROOT / "docs" / "performance.png"
+
+# What a user asks first, by how the figures' names begin; what a record lacks is left out.
+SHOWN = {
+    "ingest, vgg19": "ingest by VGG-19, CPU",
+    "ingest, mini": "ingest by `mini`, CPU",
+    "write, ": "writing raw descriptors and embeddings",
+    "re-projection, 512": "re-projection of stored descriptors",
+    "search by id, p50": "search by id",
+    "PCA fit, beside scikit": "fitting a PCA",
+    "PCA fit, beside faiss": "fitting a PCA",
+    "ingest, peak memory": "peak memory of an ingest",
+    "import spocdb": "`import spocdb`",
+}
+# Beside something of ours, or something else altogether.
+NOT_DRAWN = ("ingest, peak memory", "import spocdb")
+
+
+def main() -> None:
+    """Write the tables and the plot."""
+    about, figures = record.newest()
+    README.write_text(replaced(README.read_text(), "benchmarks", shown(about, figures)))
+    PERFORMANCE.write_text(replaced(PERFORMANCE.read_text(), "limits", limits(about, figures)))
+    draw(about, figures, PLOT)
+    print(shown(about, figures))
+
+
+def replaced(text: str, name: str, block: str) -> str:
+    """Return a text with what stands between `<!-- name -->` and the next `<!-- end -->` made new.
+
+    Raises ValueError if there is no such place.
+    """
+    place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    new, n = place.subn(lambda found: found[1] + block + found[2], text, count=1)
+    if not n:
+        raise ValueError(f"there is no <!-- {name} --> ... <!-- end -->")
+    return new
+
+
+def shown(about: dict[str, Any], figures: Sequence[Figure]) -> str:
+    """Return the README's table."""
+    rows = []
+    for begin, what in SHOWN.items():
+        found = next((f for f in figures if f.name.startswith(begin)), None)
+        if found is None or found.peer is None:
+            continue
+        size = f", {found.note}" if found.note else ""
+        cells = (
+            what + size,
+            f"{number(found.value)} {found.unit}",
+            f"{number(found.peer)} {found.unit}, {found.peer_name}",
+            f"{found.advantage:.2g} x",
+        )
+        rows.append(f"| {' | '.join(cells)} |\n")
+    header = "| | spocdb | beside it, in the same run | better |\n|---|---|---|---|\n"
+    return f"{measured_on(about)}\n\n{header}{''.join(rows)}"
+
+
+def limits(about: dict[str, Any], figures: Sequence[Figure]) -> str:
+    """Return the table of limits: what is possible, what was measured, the share."""
+    rows = [_limit(f) for f in figures if f.peer_name == CEILING]
+    slowest = [
+        f"{f.name.removeprefix(f'{SLOWEST}, ')} by the {f.note} stage, whose own speed it reaches "
+        f"to {f.value:.0%}"
+        for f in figures
+        if f.name.startswith(SLOWEST)
+    ]
+    header = "| | the limit | images/s at most | measured | share |\n|---|---|---|---|---|\n"
+    said = f"\nAn ingest is limited: {'; '.join(slowest)}.\n" if slowest else ""
+    return f"{measured_on(about)}\n\n{header}{''.join(rows)}{said}"
+
+
+def _limit(figure: Figure) -> str:
+    most, measured, share = figure.value, "", ""
+    if figure.peer is not None:
+        most, measured, share = figure.peer, number(figure.value), f"{figure.ratio:.0%}"
+    name = figure.name.removeprefix(f"{LIMIT}, ")
+    return f"| {name} | {figure.note} | {number(most)} | {measured} | {share} |\n"
+
+
+def measured_on(about: dict[str, Any]) -> str:
+    """Return a line that says which machine, when, and which commit."""
+    machine = about["machine"]
+    instructions = f" with {', '.join(machine['instructions'])}" if machine["instructions"] else ""
+    gpu = f", {machine['gpu']}" if machine["gpu"] else ""
+    return (
+        f"{machine['processor']}, {machine['cores']} cores{instructions}, "
+        f"{machine['memory_gb']:.0f} GB{gpu}; {about['date']}, commit {about['commit']}:"
+    )
+
+
+def number(value: float) -> str:
+    """Return a number with as many digits as it is worth."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def draw(about: dict[str, Any], figures: Sequence[Figure], out: Path) -> None:
+    """Draw how many times better than its peer each figure is."""
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    beside = [
+        f
+        for f in figures
+        if f.advantage and f.peer_name != CEILING and not f.name.startswith(NOT_DRAWN)
+    ]
+    names = [f"{f.name.partition(', beside')[0]}\nbeside {f.peer_name}" for f in beside]
+    values = [f.advantage or 1 for f in beside]
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)
+    drawing = Drawing(figsize=(9, 1 + 0.5 * len(beside)), dpi=110, layout=layout)
+    machine = about["machine"]
+    title = f"times better than its peer: {machine['processor']}, {machine['cores']} cores"
+    drawing.suptitle(title, x=0.015, ha="left", color=pictures.INK, fontsize=12)
+    axes = drawing.subplots()
+    colours = [pictures.ACCENT if value >= 1 else pictures.GREY for value in values]
+    # From one: a bar to the left is a peer that is better.
+    bars = axes.barh(names, [v - 1 for v in values], left=1, color=colours, height=0.6)
+    axes.bar_label(bars, [f"{v:.2g} x" for v in values], padding=4, fontsize=8, color=pictures.INK)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    pictures.style(axes)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color=pictures.LINES, linewidth=0.8)
+    axes.margins(x=0.12)
+    pictures.save(out, drawing.savefig)
+
+
+if __name__ == "__main__":
+    main()

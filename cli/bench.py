@@ -1,0 +1,80 @@
+"""spocdb bench."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .output import counted, print_json, print_table, quiet_libraries, talk
+from .running import interruptible
+
+if TYPE_CHECKING:
+    from spocdb.bench.speed import Speed
+
+
+def bench(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", help="Your images; made-up photographs without any."),
+    ] = None,
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=600, help="So long each stage is measured.")
+    ] = 4.0,
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """Measure how fast this machine ingests, by stage; say what limits it and what would help.
+
+    Nothing of it stays in the database.
+    """
+    from spocdb.bench.measure import Options, measure
+
+    with (
+        options.open_database(db) as database,
+        quiet_libraries(),
+        interruptible("nothing of it stays"),
+    ):
+        speed = measure(
+            database,
+            paths or [],
+            Options(
+                extractor,
+                weights,
+                {"size": size, "fit": fit},
+                device,
+                precision,  # type: ignore[arg-type]  # the library checks it
+                seconds,
+            ),
+            talk,
+        )
+    if json:
+        print_json(speed.as_dict())
+    else:
+        _print(speed)
+
+
+def _print(speed: "Speed") -> None:
+    from spocdb.bench.speed import advice
+
+    machine = speed.machine
+    rows = [
+        [stage.name, f"{stage.per_second:.1f}", f"{100 * speed.share(stage):.0f} %"]
+        for stage in speed.stages
+    ]
+    print_table(["stage", "images/s", "used"], [*rows, ["ingest", f"{speed.ingest:.1f}", ""]])
+    talk(
+        f"{machine.extractor} at {machine.size}, {machine.device} in {machine.precision}, "
+        f"{counted(machine.n_cores, 'core')}; "
+        f"{counted(speed.n_images, 'image')} of {machine.megapixels:.1f} megapixels"
+    )
+    if speed.n_failed:
+        talk(f"{counted(speed.n_failed, 'image')} could not be read")
+    for line in advice(speed):
+        talk(line)

@@ -1,0 +1,131 @@
+"""Measure the stages of an ingest one by one, then an ingest, on this machine.
+
+    files -> read -> decode -> network -> write,    and all of them at once
+
+The ingest is the real one, into a working collection with an extractor of its own: what the
+database knows already cannot make it quick, and nothing of it stays.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from spocdb.api import Database
+from spocdb.bench import stages
+from spocdb.bench.pictures import write_photographs
+from spocdb.bench.speed import Machine, Speed, Stage
+from spocdb.db import engine, server, working
+from spocdb.errors import ConfigError
+from spocdb.extraction import N_THREADS
+from spocdb.images.sources import walk
+from spocdb.ingest import IngestOptions, ingest
+from spocdb.progress import Say, silent
+from spocdb.records import Decoded, SourceFile
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor, Precision
+
+COLLECTION = "spocdb-bench"
+# Made-up photographs take space, given ones none.
+MOST_MADE, MOST_GIVEN = 512, 10_000
+# Fewer would show how an ingest begins, not how it goes on.
+LEAST_BATCHES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure: extractor, weights, recipe, device and precision as for an ingest."""
+
+    extractor: str | None = None
+    weights: Path | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    precision: "Precision" = "auto"
+    seconds: float = 4.0
+
+
+@engine.wrapped()
+def measure(db: Database, paths: Sequence[Path], options: Options, say: Say = silent) -> Speed:
+    """Measure with the images under `paths`, or with made-up photographs if there are none.
+
+    Each stage takes `options.seconds`, and at least a batch. Raises ConfigError if no image can be
+    read, WeightsNotFound, DatabaseError.
+    """
+    given = list(islice(walk(paths, recursive=True), MOST_GIVEN))
+    if paths and not given:
+        raise ConfigError(f"there are no images under {', '.join(map(str, paths))}")
+    extractor = db.extractor(
+        options.extractor, options.weights, options.device, options.precision, **options.recipe
+    )
+    with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as folder:
+        if not given:
+            say(f"no images given: measuring with up to {MOST_MADE} made-up photographs")
+        return _measure(db, given, Path(folder), extractor, options.seconds)
+
+
+def _measure(
+    db: Database, given: Sequence[SourceFile], folder: Path, extractor: "Extractor", seconds: float
+) -> Speed:
+    recipe, limit = extractor.recipe, db.settings.max_pixels
+    read, held = stages.reading(given or _made(folder, stages.N_HELD), seconds, limit)
+    decode, decoded = stages.decoding(held, recipe, seconds, limit)
+    network = stages.computing(extractor, [image.pixels for image in decoded], seconds)
+    size = stages.batch_size(extractor)
+    with (
+        working.opened(db.connection, COLLECTION, recipe, extractor.dim) as collection,
+        db.session.connect() as writer,
+    ):
+        write = stages.writing(writer, collection, size, seconds)
+        n = max(LEAST_BATCHES * size, round(seconds * min(read, decode, network, write)))
+        progress = ingest(
+            db.connection,
+            db.session.connect,
+            collection,
+            given[:n] or _made(folder, min(n, MOST_MADE)),
+            lambda: extractor,
+            IngestOptions(limit),
+        )
+    return Speed(
+        _machine(db, extractor, held, decoded),
+        (
+            Stage("read", read),
+            Stage("decode", decode),
+            Stage("network", network),
+            Stage("write", write),
+        ),
+        # Copies of an image cost next to nothing.
+        progress.n_new / max(progress.seconds, 1e-9),
+        {str(stage): seconds for stage, seconds in progress.waited.items()},
+        progress.n_new,
+        progress.n_failed,
+    )
+
+
+def _machine(
+    db: Database, extractor: "Extractor", held: Sequence[bytes], decoded: Sequence[Decoded]
+) -> Machine:
+    import torch
+
+    from spocdb.features.devices import fastest_dtype
+
+    return Machine(
+        device=str(extractor.device),
+        precision=extractor.precision,
+        has_bfloat16=fastest_dtype(extractor.device) == torch.bfloat16,
+        n_cores=N_THREADS,
+        extractor=extractor.recipe.name,
+        backbone=extractor.recipe.backbone,
+        size=extractor.recipe.size,
+        megapixels=mean(image.width * image.height for image in decoded) / 1e6,
+        megabytes=mean(map(len, held)) / 1e6,
+        round_trip=stages.round_trip(db.connection),
+        synchronous_commit=server.commits_wait(db.connection),
+    )
+
+
+def _made(folder: Path, n: int) -> list[SourceFile]:
+    return list(walk(write_photographs(folder, n), recursive=False))

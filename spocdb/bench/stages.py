@@ -1,0 +1,138 @@
+"""Each stage of an ingest alone, by all threads, for a few seconds: images a second."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count, cycle, islice
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spocdb.db import batches
+from spocdb.db.batches import Batch, NewDescriptor
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.errors import ConfigError, ImageError
+from spocdb.extraction import N_THREADS, projecting
+from spocdb.images.decode import decode
+from spocdb.intake import ahead, read_file
+from spocdb.records import Decoded, Recipe, SourceFile, UInt8Array
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor
+
+# So many are held in memory, and decoded and described again and again.
+N_HELD = 64
+# As many images as an ingest's batch has.
+BATCH_A_CORE, GPU_BATCH = 8, 64
+N_ROUND_TRIPS = 20
+
+
+def batch_size(extractor: "Extractor") -> int:
+    """Return the number of images of a batch, which is also a transaction."""
+    return BATCH_A_CORE * N_THREADS if extractor.device.type == "cpu" else GPU_BATCH
+
+
+def reading(
+    files: Sequence[SourceFile], seconds: float, max_pixels: int
+) -> tuple[float, list[bytes]]:
+    """Read files and hash them; return images/s and the first ones' bytes. Raises ConfigError."""
+    held: list[bytes] = []
+    errors: list[ImageError] = []
+
+    def read(pool: ThreadPoolExecutor) -> Iterator[int]:
+        read_one = partial(read_file, max_pixels=max_pixels)
+        for work in ahead(pool, read_one, files, 2 * N_THREADS):
+            if work.error:
+                errors.append(work.error)
+            elif len(held) < N_HELD:
+                held.append(work.data)
+            yield 1
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        rate = _rate(read(pool), seconds)
+    if not held:
+        raise ConfigError(f"none of these images can be read: {errors[0]}")
+    return rate, held
+
+
+def decoding(
+    held: Sequence[bytes], recipe: Recipe, seconds: float, max_pixels: int
+) -> tuple[float, list[Decoded]]:
+    """Decode and resize for a recipe; return images/s and the images. Raises ConfigError."""
+    errors: list[ImageError] = []
+
+    def decode_one(data: bytes) -> Decoded | None:
+        try:
+            return decode(data, recipe.size, recipe.fit, max_pixels)
+        except ImageError as error:
+            errors.append(error)
+            return None
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        decoded = [image for image in pool.map(decode_one, held) if image]
+        if not decoded:
+            raise ConfigError(f"none of these images can be decoded: {errors[0]}")
+        again = ahead(pool, decode_one, cycle(held), 2 * N_THREADS)
+        rate = _rate((1 for _ in again), seconds)
+        again.close()
+    return rate, decoded
+
+
+def computing(extractor: "Extractor", pixels: Sequence[UInt8Array], seconds: float) -> float:
+    """Compute raw descriptors in batches; return images/s."""
+    size = batch_size(extractor)
+    # What is done once, such as choosing kernels and the precision, is not the network's speed.
+    extractor.extract(pixels[: 2 if extractor.device.type == "cpu" else size])
+    images = cycle(pixels)
+    some = (list(islice(images, size)) for _ in count())
+    return _rate((len(extractor.extract(batch)) for batch in some), seconds)
+
+
+def writing(connection: Connection, collection: Collection, size: int, seconds: float) -> float:
+    """Project and write made-up descriptors, `size` a transaction; return images/s."""
+    batches.prepare(connection)
+    projected = projecting(connection)
+
+    def write() -> Iterator[int]:
+        for batch in _made_up(collection, size):
+            batches.write(connection, collection, batch, projected)
+            yield size
+
+    written = write()
+    next(written)  # the tables are made
+    return _rate(written, seconds)
+
+
+def round_trip(connection: Connection) -> float:
+    """Return the milliseconds to the database and back."""
+    taken = []
+    for _ in range(N_ROUND_TRIPS):
+        began = time.perf_counter()
+        connection.execute("SELECT 1")
+        taken.append(time.perf_counter() - began)
+    return 1000 * median(taken)
+
+
+def _made_up(collection: Collection, size: int) -> Iterator[Batch]:
+    rng = np.random.default_rng(0)
+    for number in count():
+        raw = rng.random((size, collection.channels), np.float32)
+        raw /= np.linalg.norm(raw, axis=1, keepdims=True)
+        keys = [(number * size + i).to_bytes(32, "big") for i in range(size)]
+        yield Batch(
+            [(SourceFile(key.hex(), 0, 0), key) for key in keys],
+            {key: NewDescriptor(1, 1, row) for key, row in zip(keys, raw, strict=True)},
+        )
+
+
+def _rate(done: Iterable[int], seconds: float) -> float:
+    began, n_done, taken = time.perf_counter(), 0, 0.0
+    for n in done:
+        n_done += n
+        taken = time.perf_counter() - began
+        if taken > seconds:
+            break
+    return n_done / max(taken, 1e-9)
