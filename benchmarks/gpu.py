@@ -160,8 +160,9 @@ def _peers(trunk: nn.Module) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]
 
     yield "torchvision, bfloat16", lambda batch: run(trunk, torch.bfloat16, batch)
     yield "torchvision, float16", lambda batch: run(trunk, torch.float16, batch)
-    compiled = torch.compile(trunk)
-    yield "torch.compile, bfloat16", lambda batch: run(compiled, torch.bfloat16, batch)
+    if next(trunk.parameters()).is_cuda:
+        compiled = torch.compile(trunk)
+        yield "torch.compile, bfloat16", lambda batch: run(compiled, torch.bfloat16, batch)
 
 
 def _ingest(

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from PIL.JpegImagePlugin import JpegImageFile
 
 from spocdb.errors import EmptyCrop, ImageError, ImageTooLarge, UnreadableImage
-from spocdb.images.decode import MEAN_COLOUR, decode
+from spocdb.images.decode import MEAN_COLOUR, _shrink, decode, fitted, upright
 from spocdb.records import Crop, Decoded, Fit, UInt8Array
 
 STORED = {
@@ -313,3 +314,32 @@ def outcome(data: bytes) -> str:
         except ImageError as error:
             return str(error)
     return "decoded"
+
+
+def large_jpeg(orientation: int = 1) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    coarse = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    photograph = Image.fromarray(coarse).resize((2000, 1500), Image.Resampling.BICUBIC)
+    return encoded(photograph, "JPEG", quality=95, exif=exif)
+
+
+@pytest.mark.parametrize("fit", ["warp", "aspect", "pad"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_becomes_what_all_of_it_would(fit: Fit, orientation: int) -> None:
+    data = large_jpeg(orientation)
+    decoded = decode(data, 64, fit, 10**7)
+    whole = fitted(upright(data, 10**7), 64, fit)
+    assert (decoded.width, decoded.height) == ((2000, 1500) if orientation == 1 else (1500, 2000))
+    assert np.abs(decoded.pixels.astype(int) - whole).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("size", "scaled"), [(64, (250, 188)), (300, (1000, 750)), (600, (2000, 1500))]
+)
+def test_a_jpeg_is_scaled_to_no_less_than_twice_its_size(
+    size: int, scaled: tuple[int, int]
+) -> None:
+    image = JpegImageFile(io.BytesIO(large_jpeg()))
+    assert _shrink(image, size, "warp") == (2000, 1500)
+    assert image.size == scaled
