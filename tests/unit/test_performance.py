@@ -9,6 +9,7 @@ from benchmarks.arithmetic import gpu_limits, work_of
 from benchmarks.memory import make_pictures
 from benchmarks.numerics import run as compare_numerics
 from benchmarks.record import Figure
+from spocdb.features.recipes import PRESETS
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,16 @@ def test_multiply_adds_are_counted(preset: str, size: int, gmac: float) -> None:
     work = work_of(preset, size)
     assert work.macs / 1e9 == pytest.approx(gmac, rel=1e-3)
     assert work.pixel_bytes == 3 * size * size
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_documentation_has_every_networks_arithmetic(name: str) -> None:
+    work, size = work_of(name), PRESETS[name].size
+    row = (
+        f"| `{name}` | {size} x {size} | {work.macs / 1e9:.3g} G | {work.flops / 1e9:.3g} G | "
+        f"{work.pixel_bytes / 1e6:.3g} MB |"
+    )
+    assert row in table.PERFORMANCE.read_text()
 
 
 def test_a_gpu_is_limited_as_the_documentation_says() -> None:
