@@ -29,6 +29,6 @@ STEPS: dict[str, Step] = {
 
 
 def run(db: Database, n_rows: int) -> list[Figure]:
-    """Measure everything at `n_rows`; about a minute for 20,000, an hour for a million."""
+    """Measure everything at `n_rows`; a minute or two for 20,000, an hour for a million."""
     target = gallery.open(db, "growing", n_rows)
     return [figure for step in STEPS.values() for figure in step(target)]

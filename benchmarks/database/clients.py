@@ -22,8 +22,7 @@ SEARCH = "SELECT id, path, distance, metadata FROM spocdb.search(%s, %s)"
 
 def run(target: Gallery) -> list[Figure]:
     """Let clients ask for some seconds; they share the cores with the server."""
-    is_large = target.n_rows > 100_000
-    n_clients, seconds = (N_CLIENTS, 6.0) if is_large else (N_CLIENTS[:3], 0.5)
+    n_clients, seconds = (N_CLIENTS, 6.0) if target.is_large else (N_CLIENTS[:3], 0.5)
     return [figure for n in n_clients for figure in _together(target, n, seconds)]
 
 

@@ -44,6 +44,11 @@ class Gallery:
         """Return how many rows are made, and written, at a time."""
         return min(data.STRETCH, self.n_rows)
 
+    @property
+    def is_large(self) -> bool:
+        """Tell whether to measure with patience; a small one is a quick look, or a test."""
+        return self.n_rows > 100_000
+
     def count(self) -> int:
         """Count the rows that it has by now."""
         return embeddings.count(
@@ -55,7 +60,8 @@ class Gallery:
         """Embeddings (n, 256) of images that are not in the gallery, but whose like is."""
         stretches = range(min(3, self.n_rows // self.stretch))
         raw = [data.make_stretch(number, self.stretch)[1] for number in stretches]
-        return project(np.concatenate(raw), self.fitted)[:1000]
+        n_queries = 1000 if self.is_large else 200
+        return project(np.concatenate(raw), self.fitted)[:n_queries]
 
 
 Step = Callable[[Gallery], list[Figure]]

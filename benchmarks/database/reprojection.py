@@ -46,7 +46,7 @@ def run(target: Gallery) -> list[Figure]:
 
 def _searches(target: Gallery) -> list[float]:
     """Return the milliseconds of searches when nothing else is going on."""
-    seconds = 5.0 if target.n_rows > 100_000 else 0.5
+    seconds = 5.0 if target.is_large else 0.5
     with _process() as (pool, manager):
         what = (target.db.url, target.collection.name, target.queries)
         return pool.submit(clients.ask, *what, manager.Barrier(1), seconds).result()
