@@ -9,7 +9,6 @@ from psycopg.types.json import Jsonb
 
 from benchmarks.database import gallery, timing
 from benchmarks.database.gallery import Gallery
-from benchmarks.database.kinds import figures
 from benchmarks.record import Figure
 from spocdb.db.engine import Connection
 
@@ -34,12 +33,14 @@ def run(target: Gallery) -> list[Figure]:
 def _at(target: Gallery, every: int) -> Iterator[Figure]:
     queries = target.queries[:N_QUERIES]
     with target.db.session.connect() as connection:
-        ways = {"search": partial(_search, connection, target.collection.name, every)}
-        taken, found = timing.take_turns(ways, [Vector(query) for query in queries])
-    recall = gallery.recall(found["search"], gallery.truth(target, queries, every=every))
+        ask = partial(_search, connection, target.collection.name, every)
+        ways = {"search": timing.Way(connection, ask)}
+        taken = timing.take_turns(ways, [Vector(query) for query in queries])["search"]
+    recall = gallery.recall(taken.rows, gallery.truth(target, queries, every=every))
     name = f"filter that {100 // every} % match"
-    yield from figures(name, taken["search"], recall)
-    methods = [row[1] for rows in found["search"] for row in rows]
+    yield Figure(f"{name}, recall@10", recall, "")
+    yield from timing.figures(name, taken)
+    methods = [row[1] for rows in taken.rows for row in rows]
     part = methods.count("exact") / len(methods)
     yield Figure(f"{name}, by an exact scan", 100 * part, "%")
 

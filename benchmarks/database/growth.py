@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 from pgvector import Vector
 from psycopg.sql import SQL, Identifier
 
@@ -75,12 +74,10 @@ def _search(target: Gallery, name: str) -> Iterator[Figure]:
     queries = target.queries[:N_QUERIES]
     with target.db.session.connect() as connection:
         statement = f"SELECT id FROM spocdb.search('{target.collection.name}', %s)"
-        ways = {"search": timing.asks(connection, statement)}
-        taken, found = timing.take_turns(ways, [Vector(query) for query in queries])
-    for quantile in (50, 99):
-        value = np.percentile(taken["search"], quantile)
-        yield Figure(f"{name}, search p{quantile}", float(value), "ms")
-    part = gallery.recall(found["search"], gallery.truth(target, queries))
+        ways = {"search": timing.way(connection, statement)}
+        taken = timing.take_turns(ways, [Vector(query) for query in queries])["search"]
+    yield from timing.figures(f"{name}, search", taken)
+    part = gallery.recall(taken.rows, gallery.truth(target, queries))
     yield Figure(f"{name}, recall@10", part, "", note="queries that are not in the index")
 
 

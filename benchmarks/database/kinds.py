@@ -7,9 +7,7 @@ halfvec and bits are made, and all three asked, by hand-written SQL, so that one
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
-import numpy as np
 from pgvector import Vector
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -93,24 +91,17 @@ def _searches(target: Gallery) -> Iterator[Figure]:
             for kind, values in EF_SEARCH.items()
             for ef in values
         }
-        taken, found = timing.take_turns(ways, [Vector(query) for query in target.queries])
+        taken = timing.take_turns(ways, [Vector(query) for query in target.queries])
     wanted = gallery.truth(target, target.queries)
     for name in ways:
-        yield from figures(name, taken[name], gallery.recall(found[name], wanted))
+        recall = gallery.recall(taken[name].rows, wanted)
+        yield Figure(f"{name}, recall@10", recall, "")
+        yield from timing.figures(name, taken[name])
 
 
-def figures(name: str, taken: Any, recall: float) -> list[Figure]:
-    """Return recall@10, p50 and p99 of one way to ask."""
-    return [
-        Figure(f"{name}, recall@10", recall, ""),
-        Figure(f"{name}, p50", float(np.percentile(taken, 50)), "ms"),
-        Figure(f"{name}, p99", float(np.percentile(taken, 99)), "ms"),
-    ]
-
-
-def _ask(connection: Connection, table: str, kind: str, ef_search: int) -> timing.Ask:
+def _ask(connection: Connection, table: str, kind: str, ef_search: int) -> timing.Way:
     connection.execute(SQL("SET hnsw.ef_search = {}").format(Literal(ef_search)))
     nearest = SQL(NEAREST[kind]).format(
         table=Identifier(table), k=Literal(K), ef=Literal(ef_search)
     )
-    return timing.asks(connection, SQL(RESULT).format(nearest=nearest), 2)
+    return timing.way(connection, SQL(RESULT).format(nearest=nearest), 2)

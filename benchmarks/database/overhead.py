@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import numpy as np
 from pgvector import Vector
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -44,11 +45,11 @@ def run(target: Gallery) -> list[Figure]:
 
     with ExitStack() as stack:
 
-        def ask(statement: str, n_times: int = 1) -> timing.Ask:
+        def ask(statement: str, n_times: int = 1) -> timing.Way:
             connection = stack.enter_context(target.db.session.connect())
             # What our own functions search with.
             connection.execute("SET hnsw.ef_search = 100")
-            return timing.asks(connection, SQL(statement).format(**names), n_times)
+            return timing.way(connection, SQL(statement).format(**names), n_times)
 
         by_query = {
             "hand-written SQL": ask(BY_HAND, 2),
@@ -58,20 +59,24 @@ def run(target: Gallery) -> list[Figure]:
         by_id = {
             "hand-written SQL by id": ask(BY_HAND_BY_ID),
             "similar()": ask(SIMILAR),
-            "similar in Python": lambda id_: target.db.similar(
-                id_, K, collection=target.collection.name
-            ),
+            "similar in Python": timing.Way(target.db.connection, partial(_similar, target)),
         }
         queries = [Vector(query) for query in target.queries]
         return [*_compare(by_query, queries), *_compare(by_id, _ids(target))]
 
 
-def _compare(ways: dict[str, Any], asked: Sequence[Any]) -> Iterator[Figure]:
-    taken, _ = timing.take_turns(ways, asked)
+def _compare(ways: dict[str, timing.Way], asked: Sequence[Any]) -> Iterator[Figure]:
+    taken = timing.take_turns(ways, asked)
     peer, *ours = ways
-    by_hand = float(np.median(taken[peer]))
     for name in ours:
-        yield Figure(f"{name}, p50", float(np.median(taken[name])), "ms", by_hand, peer)
+        for own, by_hand in zip(
+            timing.figures(name, taken[name]), timing.figures(peer, taken[peer]), strict=True
+        ):
+            yield replace(own, peer=by_hand.value, peer_name=peer)
+
+
+def _similar(target: Gallery, id_: int) -> timing.Rows:
+    return [(hit.id,) for hit in target.db.similar(id_, K, collection=target.collection.name)]
 
 
 def _ids(target: Gallery) -> list[int]:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.database import gallery
+from benchmarks.database import gallery, timing
 from benchmarks.database.gallery import DIM, Gallery, K
-from benchmarks.database.kinds import figures
 from benchmarks.record import Figure
 from spocdb.db import indexes
 from spocdb.records import Float32Array
@@ -28,10 +27,11 @@ def run(target: Gallery) -> list[Figure]:
 
 
 def _flat(target: Gallery, faiss: Any) -> Iterator[Figure]:
-    index, _, _ = _filled(target, faiss.IndexFlatIP(DIM))
+    index, ids, _ = _filled(target, faiss.IndexFlatIP(DIM))
     faiss.omp_set_num_threads(1)
-    taken, _ = _one_by_one(index.search, target.queries[:N_EXACT])
-    yield Figure("faiss flat, p50", float(np.percentile(taken, 50)), "ms", note="one thread")
+    yield from timing.figures(
+        "faiss flat", _one_by_one(index.search, ids, target.queries[:N_EXACT])
+    )
 
 
 def _hnsw(target: Gallery, faiss: Any) -> Iterator[Figure]:
@@ -46,9 +46,10 @@ def _hnsw(target: Gallery, faiss: Any) -> Iterator[Figure]:
     faiss.omp_set_num_threads(1)
     for ef in EF_SEARCH:
         index.hnsw.efSearch = ef
-        taken, found = _one_by_one(index.search, target.queries)
-        rows = [[(int(id_),) for id_ in ids[row]] for row in found]
-        yield from figures(f"faiss HNSW, efSearch {ef}", taken, gallery.recall(rows, wanted))
+        taken = _one_by_one(index.search, ids, target.queries)
+        name = f"faiss HNSW, efSearch {ef}"
+        yield Figure(f"{name}, recall@10", gallery.recall(taken.rows, wanted), "")
+        yield from timing.figures(name, taken)
 
 
 def _filled(target: Gallery, index: Any) -> tuple[Any, gallery.Int64Array, float]:
@@ -63,12 +64,13 @@ def _filled(target: Gallery, index: Any) -> tuple[Any, gallery.Int64Array, float
 
 
 def _one_by_one(
-    search: Callable[[Float32Array, int], Any], queries: Float32Array
-) -> tuple[list[float], list[gallery.Int64Array]]:
-    taken, found = [], []
+    search: Callable[[Float32Array, int], Any], ids: gallery.Int64Array, queries: Float32Array
+) -> timing.Taken:
+    taken = timing.Taken()
     for query in queries:
-        began = time.perf_counter()
+        busy, began = time.thread_time(), time.perf_counter()
         _, rows = search(query[None], K)
-        taken.append((time.perf_counter() - began) * 1000)
-        found.append(rows[0])
-    return taken, found
+        taken.clock.append((time.perf_counter() - began) * 1000)
+        taken.processor.append((time.thread_time() - busy) * 1000)
+        taken.rows.append([(int(id_),) for id_ in ids[rows[0]]])
+    return taken

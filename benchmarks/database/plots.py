@@ -65,7 +65,7 @@ def draw(record: Path, out: Path) -> None:
     _lines(storing, "bytes of an image", curves)
     build = {n: seconds / 60 for n, seconds in found["index build"].items()}
     _lines(building, "build of the index, minutes", [("", build, by_walks)])
-    latency = [(f"p{q}", found[f"search p{q}"], by_steps) for q in (50, 99)]
+    latency = [(f"p{q}", found[f"search, p{q}"], by_steps) for q in (50, 99)]
     _lines(searching, "a search, ms", latency)
     note = "measured up to a million images; hollow, ten million: computed"
     building.set_yscale("log")
