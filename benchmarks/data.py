@@ -15,6 +15,8 @@ from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, SourceFile
 
 CHANNELS = 512
+# So many rows are made at a time, and written as one batch.
+STRETCH = 5000
 
 
 def make_photographs(folder: Path, n: int) -> Path:
@@ -39,6 +41,26 @@ def make_descriptors(n: int, members: int = 12) -> Float32Array:
     groups = rng.normal(size=(-(-n // members), 32)).astype(np.float32)
     points = np.repeat(groups, members, axis=0)[:n]
     points += 0.35 * rng.normal(size=points.shape).astype(np.float32)
+    return _bend(points, rng)
+
+
+def make_stretch(
+    number: int, n: int = STRETCH, members: int = 12
+) -> tuple[Float32Array, Float32Array]:
+    """Return the descriptors (n, 512) of one stretch of a large set, and one more of each group.
+
+    All stretches lie on one surface, like that of `make_descriptors`, whatever the set's size; so a
+    million need not be in memory at once. The second array holds queries that are not in the set.
+    """
+    rng = np.random.default_rng([1, number])
+    n_groups = -(-n // members)
+    groups = rng.normal(size=(n_groups, 1, 32)).astype(np.float32)
+    points = groups + 0.35 * rng.normal(size=(n_groups, members + 1, 32)).astype(np.float32)
+    inside = points[:, :members].reshape(-1, 32)[:n]
+    return _bend(inside, np.random.default_rng(0)), _bend(points[:, -1], np.random.default_rng(0))
+
+
+def _bend(points: Float32Array, rng: np.random.Generator) -> Float32Array:
     for shape in ((32, 256), (256, CHANNELS)):
         points = np.maximum(points @ rng.normal(size=shape).astype(np.float32), 0)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
@@ -50,11 +72,14 @@ def make_collection(connection: Connection, name: str) -> Collection:
     return collections.create(connection, name, make_recipe("squeezenet1_1", "0" * 64), CHANNELS)
 
 
-def in_batches(descriptors: Float32Array, name: str, size: int) -> Iterator[Batch]:
-    """Yield batches as an ingest writes them, of files and bytes that do not exist."""
+def in_batches(descriptors: Float32Array, name: str, size: int, first: int = 0) -> Iterator[Batch]:
+    """Yield batches as an ingest writes them, of files and bytes that do not exist.
+
+    The files are numbered from `first`, which also is their size and time.
+    """
     for begin in range(0, len(descriptors), size):
         images, new = [], {}
-        for i, descriptor in enumerate(descriptors[begin : begin + size], begin):
+        for i, descriptor in enumerate(descriptors[begin : begin + size], first + begin):
             sha256 = hashlib.sha256(f"{name} {i}".encode()).digest()
             images.append((SourceFile(f"/{name}/{i:08}.jpg", i, i), sha256))
             new[sha256] = NewDescriptor(640, 480, descriptor)

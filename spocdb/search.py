@@ -80,6 +80,8 @@ def similar(
 
     Raises ImageNotFound.
     """
+    if refinement == Refinement():
+        return db_search.similar(connection, collection.name, id, k, filter, exact=exact)
     with db_search.snapshot(connection):
         query = db_search.embedding(connection, collection.name, id)
         # One more, for itself; a negative k is for the database to refuse.

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import psycopg
+from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
 from spocdb.db.collections import Collection
-from spocdb.db.copy import copy_in, pack
+from spocdb.db.copy import copy_in, pieces
 from spocdb.db.engine import Connection, one_row
-from spocdb.db.images import forget_failures
 from spocdb.errors import CollectionNotFound, DatabaseError, ExtractorChanged, ImageError
 from spocdb.records import Float32Array, SourceFile
 
@@ -48,8 +48,9 @@ STAGE = """
 CREATE TEMP TABLE IF NOT EXISTS incoming_descriptors (
     extractor_id bigint, sha256 bytea, width integer, height integer, descriptor halfvec
 ) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS incoming_images
-    (path text, sha256 bytea, size bigint, mtime_ns bigint) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS incoming_images (
+    path text, sha256 bytea, size bigint, mtime_ns bigint, width integer, height integer
+) ON COMMIT DELETE ROWS;
 """
 
 # Activation and the adding of an embedding table wait for this lock, and this lock for them.
@@ -73,6 +74,22 @@ ORDER BY sha256
 ON CONFLICT DO NOTHING
 """
 
+# One look into the index: batches come in the order of their paths, and so mostly into a gap.
+ARE_NEW = """
+SELECT coalesce(
+    (SELECT i.path FROM spocdb.images i
+     WHERE i.collection_id = %s AND i.path >= (SELECT min(path) FROM incoming_images)
+     ORDER BY i.collection_id, i.path LIMIT 1)
+    > (SELECT max(path) FROM incoming_images), true)
+"""
+
+INSERT_IMAGES = """
+INSERT INTO spocdb.images AS i (collection_id, path, sha256, size, mtime_ns, width, height)
+SELECT %(collection)s, n.path, n.sha256, n.size, n.mtime_ns, n.width, n.height
+FROM incoming_images n ORDER BY n.path
+RETURNING i.id, i.sha256, false AS replaced
+"""
+
 MERGE_IMAGES = """
 INSERT INTO spocdb.images AS i (collection_id, path, sha256, size, mtime_ns, width, height)
 SELECT %(collection)s, n.path, n.sha256, n.size, n.mtime_ns, d.width, d.height
@@ -88,6 +105,12 @@ RETURNING i.id, i.sha256, i.xmax <> 0 AS replaced
 STORED = """
 SELECT sha256, descriptor::real[] FROM spocdb.descriptors
 WHERE extractor_id = %s AND sha256 = ANY(%s)
+"""
+
+# There are few: they are looked up among the images, not the images among them.
+FORGET_FAILURES = """
+DELETE FROM spocdb.failures f USING incoming_images n
+WHERE f.collection_id = %s AND f.path = n.path
 """
 
 ADD_FAILURE = """
@@ -154,14 +177,15 @@ def write_descriptors(
         "height": [new[h].height for h in hashes],
         "descriptor": np.stack([new[h].descriptor for h in hashes]),
     }
-    payload = pack(fields, columns)
     with connection.transaction():
         try:
             with connection.transaction():
-                copy_in(connection, COPY_DESCRIPTORS.format("spocdb.descriptors"), payload)
+                statement = COPY_DESCRIPTORS.format("spocdb.descriptors")
+                copy_in(connection, statement, pieces(fields, columns))
         except psycopg.errors.UniqueViolation:
             # Another program brought one of them in this moment.
-            copy_in(connection, COPY_DESCRIPTORS.format("incoming_descriptors"), payload)
+            statement = COPY_DESCRIPTORS.format("incoming_descriptors")
+            copy_in(connection, statement, pieces(fields, columns))
             connection.execute(MERGE_DESCRIPTORS)
 
 
@@ -174,12 +198,12 @@ def _write_images(
         connection.cursor() as cursor,
         cursor.copy("COPY incoming_images FROM STDIN (FORMAT binary)") as copy,
     ):
-        copy.set_types(["text", "bytea", "int8", "int8"])
+        copy.set_types(["text", "bytea", "int8", "int8", "int4", "int4"])
         for file, sha256 in batch.images:
-            copy.write_row((file.path, sha256, file.size, file.mtime_ns))
-    rows = connection.execute(
-        MERGE_IMAGES, {"collection": collection.id, "extractor": collection.extractor_id}
-    ).fetchall()
+            new = batch.descriptors.get(sha256)
+            pixels = (new.width, new.height) if new else (None, None)
+            copy.write_row((file.path, sha256, file.size, file.mtime_ns, *pixels))
+    rows = _merge(connection, collection, batch)
     if len(rows) != len(batch.images):
         raise DatabaseError(
             "raw descriptors were deleted meanwhile, with a detached table: "
@@ -196,7 +220,22 @@ def _write_images(
         if extractor_id == collection.extractor_id:
             fields = {"image_id": "bigint", "embedding": column}
             columns = {"image_id": ids, "embedding": project(projection_id, raw)}
-            copy_in(connection, _fill(table), pack(fields, columns))
+            copy_in(connection, _fill(table), pieces(fields, columns))
+
+
+def _merge(connection: Connection, collection: Collection, batch: Batch) -> list[TupleRow]:
+    """Write the staged images; return the id and sha256 of each, and whether it replaced one."""
+    values = {"collection": collection.id, "extractor": collection.extractor_id}
+    are_described = all(sha256 in batch.descriptors for _, sha256 in batch.images)
+    if are_described and one_row(connection, ARE_NEW, [collection.id])[0]:
+        try:
+            with connection.transaction():
+                # Half the work: nothing to look up, no conflict to look for.
+                return connection.execute(INSERT_IMAGES, values).fetchall()
+        except psycopg.errors.UniqueViolation:
+            # Another program brought one of them in this moment.
+            pass
+    return connection.execute(MERGE_IMAGES, values).fetchall()
 
 
 def _raw_of(
@@ -221,7 +260,7 @@ def _fill(table: str) -> Composed:
 
 def _write_failures(connection: Connection, collection: Collection, batch: Batch) -> None:
     if batch.images:
-        forget_failures(connection, collection, (file.path for file, _ in batch.images))
+        connection.execute(FORGET_FAILURES, [collection.id])
     if batch.failures:
         with connection.cursor() as cursor:
             cursor.executemany(

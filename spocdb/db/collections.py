@@ -100,6 +100,8 @@ def get(connection: Connection, name: str | None) -> Collection:
 
     Raises CollectionNotFound, naming the collections there are.
     """
+    if name and (found := find(connection, name)):
+        return found
     names = [row[0] for row in connection.execute("SELECT name FROM spocdb.collections ORDER BY 1")]
     wanted = name or (names[0] if len(names) == 1 else DEFAULT_COLLECTION)
     if found := find(connection, wanted):

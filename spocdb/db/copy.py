@@ -5,7 +5,7 @@ PostgreSQL's binary COPY format (docs, "COPY", "Binary Format"), all big-endian;
 pgvector's send format: int16 dimensions, int16 unused, then the elements.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 # V32, not S32: NumPy would strip the zero bytes that one hash in 256 ends with.
 TYPES = {"bigint": ">i8", "integer": ">i4", "sha256": "V32", "vector": ">f4", "halfvec": ">f2"}
+
+PIECE_ROWS = 512
 
 Rows = NDArray[np.void]
 
@@ -37,22 +39,32 @@ def row_type(fields: Mapping[str, str]) -> np.dtype[np.void]:
 
 def pack(fields: Mapping[str, str], columns: Mapping[str, Any]) -> bytes:
     """Return a whole binary COPY of `columns`: for each field n values, or an (n, dim) array."""
+    return b"".join(pieces(fields, columns))
+
+
+def pieces(fields: Mapping[str, str], columns: Mapping[str, Any]) -> Iterator[bytes]:
+    """Yield what `pack` returns, some rows at a time: the server reads while the next are made."""
     layout = row_type(fields)
-    rows = np.zeros(len(next(iter(columns.values()))), layout)
-    rows["n_fields"] = len(fields)
-    for name in fields:
-        is_vector = f"{name}.dim" in layout.names  # type: ignore[operator]
-        rows[f"{name}.length"] = layout[name].itemsize + 4 * is_vector
-        if is_vector:
-            rows[f"{name}.dim"] = layout[name].shape[0]
-        rows[name] = columns[name]
-    return SIGNATURE + rows.tobytes() + TRAILER
+    n_rows = len(next(iter(columns.values())))
+    yield SIGNATURE
+    for begin in range(0, n_rows, PIECE_ROWS):
+        rows = np.zeros(min(PIECE_ROWS, n_rows - begin), layout)
+        rows["n_fields"] = len(fields)
+        for name in fields:
+            is_vector = f"{name}.dim" in layout.names  # type: ignore[operator]
+            rows[f"{name}.length"] = layout[name].itemsize + 4 * is_vector
+            if is_vector:
+                rows[f"{name}.dim"] = layout[name].shape[0]
+            rows[name] = columns[name][begin : begin + PIECE_ROWS]
+        yield rows.tobytes()
+    yield TRAILER
 
 
-def copy_in(connection: Connection, statement: Any, payload: bytes) -> None:
-    """Run a `COPY ... FROM STDIN (FORMAT binary)` with what `pack` made."""
+def copy_in(connection: Connection, statement: Any, payload: Iterable[bytes]) -> None:
+    """Run a `COPY ... FROM STDIN (FORMAT binary)` with the pieces of what `pack` returns."""
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(payload)
+        for piece in payload:
+            copy.write(piece)
 
 
 def copy_out(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from spocdb.db.collections import Collection
-from spocdb.db.copy import Rows, copy_in, copy_out, pack
+from spocdb.db.copy import Rows, copy_in, copy_out, pieces
 from spocdb.db.engine import Connection, one_row
 from spocdb.errors import ProjectionNotFound
 from spocdb.records import Float32Array
@@ -139,11 +139,13 @@ def fill(
         yield len(rows)
 
 
-def _embed(rows: Rows, column: str, project: Callable[[Float32Array], Float32Array]) -> bytes:
+def _embed(
+    rows: Rows, column: str, project: Callable[[Float32Array], Float32Array]
+) -> Iterator[bytes]:
     fields = {"image_id": "bigint", "sha256": "sha256", "embedding": column}
     embeddings = project(rows["descriptor"].astype("f4"))
     columns = {"image_id": rows["id"], "sha256": rows["sha256"], "embedding": embeddings}
-    return pack(fields, columns)
+    return pieces(fields, columns)
 
 
 def undescribed(

@@ -40,6 +40,8 @@ EXPAND = "SELECT spocdb.expand(%s, %s, %s, %s, %s)"
 
 NEAREST = "SELECT * FROM spocdb.search(%s, %s, %s, %s, %s)"
 
+SIMILAR = "SELECT * FROM spocdb.similar(%s, %s, %s, %s, %s)"
+
 MOST_RESULTS = 2**31 - 1
 
 
@@ -98,3 +100,22 @@ def nearest(
     values = [collection, Vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
         return cursor.execute(NEAREST, values).fetchall()
+
+
+def similar(
+    connection: Connection,
+    collection: str,
+    id: int,
+    k: int,
+    filter: dict[str, Any],
+    *,
+    exact: bool,
+) -> list[Hit]:
+    """Return the k images nearest to one of the collection's own, without it.
+
+    Raises ImageNotFound.
+    """
+    # The function looks for one more.
+    values = [collection, id, min(k, MOST_RESULTS - 1), Jsonb(filter), exact]
+    with connection.cursor(row_factory=class_row(Hit)) as cursor:
+        return cursor.execute(SIMILAR, values).fetchall()

@@ -1,0 +1,126 @@
+"""A collection of made-up images that grows by stretches, and what is asked of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg.sql import SQL, Identifier
+
+from benchmarks import data
+from benchmarks.record import Figure
+from spocdb.api import Database
+from spocdb.db import collections, embeddings, projections
+from spocdb.db.collections import Collection
+from spocdb.db.copy import copy_out
+from spocdb.db.engine import one_row
+from spocdb.features.projection import Moments, fit, project
+from spocdb.records import Float32Array, Projection
+
+Int64Array = NDArray[np.int64]
+
+DIM, K = 256, 10
+N_FITTED = 20_000
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A collection that is embedded by one fitted projection, and has `n_rows` in the end."""
+
+    db: Database
+    collection: Collection
+    fitted: Projection
+    n_rows: int
+
+    @property
+    def table(self) -> str:
+        """Name the embedding table."""
+        return f"embeddings_{self.collection.id}_{self.collection.active_projection_id}"
+
+    @property
+    def stretch(self) -> int:
+        """Return how many rows are made, and written, at a time."""
+        return min(data.STRETCH, self.n_rows)
+
+    @property
+    def is_large(self) -> bool:
+        """Tell whether to measure with patience; a small one is a quick look, or a test."""
+        return self.n_rows > 100_000
+
+    def count(self) -> int:
+        """Count the rows that it has by now."""
+        return embeddings.count(
+            self.db.connection, self.collection, self.collection.active_projection_id
+        )
+
+    @cached_property
+    def queries(self) -> Float32Array:
+        """Embeddings (n, 256) of images that are not in the gallery, but whose like is."""
+        stretches = range(min(3, self.n_rows // self.stretch))
+        raw = [data.make_stretch(number, self.stretch)[1] for number in stretches]
+        n_queries = 1000 if self.is_large else 200
+        return project(np.concatenate(raw), self.fitted)[:n_queries]
+
+
+Step = Callable[[Gallery], list[Figure]]
+
+
+def open(db: Database, name: str, n_rows: int) -> Gallery:
+    """Return the gallery of this name, empty if it is new."""
+    made = data.make_collection(db.connection, name)
+    if not len(projections.load(db.connection, made.active_projection_id).components):
+        _embed_by_pca(db, made, n_rows)
+    now = collections.get(db.connection, name)
+    return Gallery(db, now, projections.load(db.connection, now.active_projection_id), n_rows)
+
+
+def _embed_by_pca(db: Database, made: Collection, n_rows: int) -> None:
+    stretch = min(data.STRETCH, n_rows)
+    some = range(min(N_FITTED, n_rows) // stretch)
+    descriptors = np.concatenate([data.make_stretch(number, stretch)[0] for number in some])
+    number = projections.store(
+        db.connection, made.extractor_id, fit(Moments.of(descriptors), DIM), {}
+    )
+    embeddings.add(db.connection, made, number)
+    embeddings.activate(db.connection, made, number)
+    embeddings.drop(db.connection, made, made.active_projection_id)
+
+
+def truth(gallery: Gallery, queries: Float32Array, k: int = K, every: int = 1) -> Int64Array:
+    """Return the ids (n, k) of the nearest rows by an exact scan, of those that `every` divides.
+
+    In NumPy, a chunk at a time, so that it owes nothing to what is measured.
+    """
+    best = np.full((len(queries), k), -np.inf, np.float32)
+    ids = np.full((len(queries), k), -1, np.int64)
+    for found, rows in stream(gallery):
+        found, rows = found[found % every == 0], rows[found % every == 0]
+        both = np.concatenate([best, queries @ rows.T], axis=1)
+        whose = np.concatenate([ids, np.broadcast_to(found, (len(queries), len(found)))], axis=1)
+        first = np.argpartition(-both, k - 1, axis=1)[:, :k]
+        best, ids = np.take_along_axis(both, first, 1), np.take_along_axis(whose, first, 1)
+    return ids
+
+
+def stream(gallery: Gallery, n_rows: int = 20_000) -> Iterator[tuple[Int64Array, Float32Array]]:
+    """Yield the ids (n,) and embeddings (n, 256) of all rows, in chunks."""
+    statement = SQL(
+        "COPY (SELECT image_id, embedding FROM spocdb.{}) TO STDOUT (FORMAT binary)"
+    ).format(Identifier(gallery.table))
+    layout = {"id": "bigint", "embedding": f"vector({DIM})"}
+    for rows in copy_out(gallery.db.connection, statement, layout, n_rows):
+        yield rows["id"].astype(np.int64), rows["embedding"].astype(np.float32)
+
+
+def recall(found: Sequence[Sequence[tuple[Any, ...]]], wanted: Int64Array) -> float:
+    """Return which part of the wanted ids was found; an id comes first in each row."""
+    pairs = zip(found, wanted, strict=True)
+    hits = sum(len({row[0] for row in rows} & set(ids.tolist())) for rows, ids in pairs)
+    return hits / wanted.size
+
+
+def bytes_of(gallery: Gallery, relation: str) -> int:
+    """Return the bytes of a table without its indexes, or of an index."""
+    return int(one_row(gallery.db.connection, "SELECT pg_relation_size(%s)", [relation])[0])

@@ -1,0 +1,76 @@
+"""Peers: faiss, exact and HNSW, on the same rows in the memory of one process."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from benchmarks.database import gallery, timing
+from benchmarks.database.gallery import DIM, Gallery, K
+from benchmarks.record import Figure
+from spocdb.db import indexes
+from spocdb.records import Float32Array
+
+EF_SEARCH = (40, 100, 200)
+N_EXACT = 50
+
+
+def run(target: Gallery) -> list[Figure]:
+    """Measure faiss with the parameters of our own index; nothing where it is not installed."""
+    try:
+        import faiss
+    except ImportError:
+        return []
+    return [*_flat(target, faiss), *_hnsw(target, faiss)]
+
+
+def _flat(target: Gallery, faiss: Any) -> Iterator[Figure]:
+    index, ids, _ = _filled(target, faiss.IndexFlatIP(DIM))
+    faiss.omp_set_num_threads(1)
+    yield from timing.figures(
+        "faiss flat", _one_by_one(index.search, ids, target.queries[:N_EXACT])
+    )
+
+
+def _hnsw(target: Gallery, faiss: Any) -> Iterator[Figure]:
+    index = faiss.IndexHNSWFlat(DIM, indexes.M, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = indexes.EF_CONSTRUCTION
+    faiss.omp_set_num_threads(os.cpu_count())
+    index, ids, seconds = _filled(target, index)
+    yield Figure("faiss HNSW, index build", seconds, "s", note="all cores")
+    n_bytes = faiss.serialize_index(index).nbytes / len(ids)
+    yield Figure("faiss HNSW, bytes of index", n_bytes, "B/image", note="with the vectors")
+    wanted = gallery.truth(target, target.queries)
+    faiss.omp_set_num_threads(1)
+    for ef in EF_SEARCH:
+        index.hnsw.efSearch = ef
+        taken = _one_by_one(index.search, ids, target.queries)
+        name = f"faiss HNSW, efSearch {ef}"
+        yield Figure(f"{name}, recall@10", gallery.recall(taken.rows, wanted), "")
+        yield from timing.figures(name, taken)
+
+
+def _filled(target: Gallery, index: Any) -> tuple[Any, gallery.Int64Array, float]:
+    """Add all rows; return their ids, and the seconds of adding alone."""
+    ids, seconds = [], 0.0
+    for some, rows in gallery.stream(target, 50_000):
+        began = time.perf_counter()
+        index.add(rows)
+        seconds += time.perf_counter() - began
+        ids.append(some)
+    return index, np.concatenate(ids), seconds
+
+
+def _one_by_one(
+    search: Callable[[Float32Array, int], Any], ids: gallery.Int64Array, queries: Float32Array
+) -> timing.Taken:
+    taken = timing.Taken()
+    for query in queries:
+        busy, began = time.thread_time(), time.perf_counter()
+        _, rows = search(query[None], K)
+        taken.clock.append((time.perf_counter() - began) * 1000)
+        taken.processor.append((time.thread_time() - busy) * 1000)
+        taken.rows.append([(int(id_),) for id_ in ids[rows[0]]])
+    return taken

@@ -1,0 +1,106 @@
+"""The picture of a gallery's growth, drawn from a record; ten million images are computed.
+
+From the repository's root: python -m benchmarks.database.plots RECORD.json OUT.png
+"""
+
+import argparse
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from spocdb import pictures
+
+AHEAD = 10_000_000
+MEASURED = re.compile(r"growth to ([\d,]+), (.+)")
+
+Points = dict[int, float]
+
+
+def read(record: Path) -> dict[str, Points]:
+    """Return what was measured, by what it is and the number of images."""
+    found: dict[str, Points] = {}
+    for figure in json.loads(record.read_text())["figures"]:
+        if matched := MEASURED.fullmatch(figure["name"]):
+            points = found.setdefault(matched[2], {})
+            points[int(matched[1].replace(",", ""))] = figure["value"]
+    return found
+
+
+def ahead(points: Points, law: Callable[[int], float]) -> float:
+    """Return what AHEAD images would take, growing by a law from the largest that was measured."""
+    largest = max(points)
+    return points[largest] * law(AHEAD) / law(largest)
+
+
+def constant(_: int) -> float:
+    """Cost the same for every image, however many there are."""
+    return 1
+
+
+def by_steps(n: int) -> float:
+    """Grow as the steps of a walk through the graph do."""
+    return math.log(n)
+
+
+def by_walks(n: int) -> float:
+    """Grow as a build does: a walk for every image."""
+    return n * math.log(n)
+
+
+def draw(record: Path, out: Path) -> None:
+    """Draw time and bytes of an image, the index's build, and the latency of a search."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    found = read(record)
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.05, hspace=0.06)
+    figure = Figure(figsize=(10, 7), dpi=110, layout=layout)
+    (writing, storing), (building, searching) = figure.subplots(2, 2)
+    _lines(writing, "time to write an image, us", [("", found["write"], constant)])
+    parts = ("raw", "index", "embedding", "image")
+    curves = [(part, found[f"bytes of {part}"], constant) for part in parts]
+    _lines(storing, "bytes of an image", curves)
+    build = {n: seconds / 60 for n, seconds in found["index build"].items()}
+    _lines(building, "build of the index, minutes", [("", build, by_walks)])
+    latency = [(f"p{q}", found[f"search, p{q}"], by_steps) for q in (50, 99)]
+    _lines(searching, "a search, ms", latency)
+    note = "measured up to a million images; hollow, ten million: computed"
+    building.set_yscale("log")
+    for axes in (writing, storing, searching):
+        axes.set_ylim(bottom=0)
+    figure.text(0.01, -0.03, note, color=pictures.GREY, fontsize=9)
+    pictures.save(out, lambda file: figure.savefig(file, bbox_inches="tight"))
+
+
+def _lines(
+    axes: Any, title: str, curves: Sequence[tuple[str, Points, Callable[[int], float]]]
+) -> None:
+    shades = (pictures.ACCENT, pictures.INK, pictures.GREY, "#c9a227")
+    for (name, points, law), colour in zip(curves, shades, strict=False):
+        sizes = sorted(points)
+        values = [points[n] for n in sizes]
+        axes.plot(sizes, values, color=colour, marker="o", markersize=4)
+        last, computed = values[-1], ahead(points, law)
+        axes.plot([sizes[-1], AHEAD], [last, computed], color=colour, linestyle=":")
+        axes.plot([AHEAD], [computed], color=colour, marker="o", markerfacecolor="white")
+        axes.annotate(name, (sizes[0], values[0]), (0, 6), textcoords="offset points", color=colour)
+    axes.set_xscale("log")
+    axes.set_title(title, loc="left", fontsize=10, color=pictures.GREY)
+    axes.set_xlabel("images", color=pictures.GREY, fontsize=9)
+    pictures.style(axes)
+
+
+def main() -> None:
+    """Draw a record."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.database.plots")
+    parser.add_argument("record", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    draw(arguments.record, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Re-projection: embeddings of another PCA from stored descriptors, while searches go on."""
+
+import resource
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.managers import SyncManager
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.database import clients
+from benchmarks.database.gallery import Gallery
+from benchmarks.record import Figure
+from spocdb.db import embeddings, projections
+from spocdb.features.projection import project
+
+LONGEST = 3600.0
+
+
+def run(target: Gallery) -> list[Figure]:
+    """Measure the time and memory of filling an embedding table, and what a search takes then."""
+    connection = target.db.connection
+    other = replace(target.fitted, scale=np.ones_like(target.fitted.scale), settings={"other": 1})
+    number = projections.store(connection, target.collection.extractor_id, other, {})
+    embeddings.add(connection, target.collection, number)
+    alone = _searches(target)
+    filled, memory, during = _while_filling(target, number)
+    embeddings.drop(connection, target.collection, number)
+    note = f"{target.n_rows:,} rows"
+    figures = [
+        Figure("re-projection", filled, "s", note=f"{note}, searches going on"),
+        Figure("re-projection, rate", target.n_rows / filled, "rows/s"),
+        Figure("re-projection, memory by chunk", max(memory) - memory[1], "MB", note="the growth"),
+    ]
+    for quantile in (50, 99):
+        value, before = (float(np.percentile(taken, quantile)) for taken in (during, alone))
+        figures.append(
+            Figure(f"search meanwhile, p{quantile}", value, "ms", before, "the same alone")
+        )
+    return figures
+
+
+def _searches(target: Gallery) -> list[float]:
+    """Return the milliseconds of searches when nothing else is going on."""
+    seconds = 5.0 if target.is_large else 0.5
+    with _process() as (pool, manager):
+        what = (target.db.url, target.collection.name, target.queries)
+        return pool.submit(clients.ask, *what, manager.Barrier(1), seconds).result()
+
+
+def _while_filling(target: Gallery, number: int) -> tuple[float, list[float], list[float]]:
+    """Fill the embedding table; return the seconds, megabytes after each chunk, milliseconds."""
+    with _process() as (pool, manager):
+        ready, over = manager.Barrier(2), manager.Event()
+        what = (target.db.url, target.collection.name, target.queries)
+        asking = pool.submit(clients.ask, *what, ready, LONGEST, over=over)
+        ready.wait(clients.PATIENCE)
+        began = time.perf_counter()
+        memory = [_megabytes(), *_fill(target, number)]
+        seconds = time.perf_counter() - began
+        over.set()
+        return seconds, memory, asking.result()
+
+
+@contextmanager
+def _process() -> Iterator[tuple[ProcessPoolExecutor, SyncManager]]:
+    spawn = get_context("spawn")
+    with spawn.Manager() as manager, ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        yield pool, manager
+
+
+def _fill(target: Gallery, number: int) -> Iterator[float]:
+    fitted = projections.load(target.db.connection, number)
+    with target.db.session.connect() as reader:
+        for _ in embeddings.fill(
+            reader,
+            target.db.connection,
+            target.collection,
+            number,
+            lambda raw: project(raw, fitted),
+        ):
+            yield _megabytes()
+
+
+def _megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6

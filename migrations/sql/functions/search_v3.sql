@@ -1,0 +1,107 @@
+CREATE OR REPLACE FUNCTION spocdb.search(
+    collection text,
+    query      vector,
+    k          integer DEFAULT 10,
+    filter     jsonb DEFAULT '{}',
+    exact      boolean DEFAULT false
+)
+RETURNS TABLE (id bigint, path text, distance double precision, metadata jsonb, method text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = spocdb, pg_temp
+-- The choice between index and exact scan is made below, not by cost estimates; and where sequential
+-- scans are disabled, servers before 18 take every exact scan for costly enough to compile it.
+SET enable_seqscan = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    -- Up to so many matching images, comparing all of them is quicker than walking the index.
+    few       CONSTANT integer := 5000;
+    -- So many pages of images are looked at first, where there are more than
+    sampled   CONSTANT integer := 50;
+    large     CONSTANT integer := 1000;
+    goal      record;
+    unit      @extschema:vector@.vector;
+    source    text;
+    operand   text;
+    statement text;
+    ids       bigint[];
+    distances double precision[];
+    n_pages   bigint;
+    old_ef    text;
+    old_scan  text;
+    ignored   text;
+BEGIN
+    IF query IS NULL THEN
+        RETURN;
+    END IF;
+    k := coalesce(k, 10);
+    filter := coalesce(filter, '{}');
+    exact := coalesce(exact, false);
+    -- Here and below: plpgsql evaluates an assignment itself, a query it would have to start.
+    goal := target(collection);
+    IF @extschema:vector@.vector_dims(query) <> goal.dim THEN
+        RAISE EXCEPTION 'collection % has embeddings of % dimensions, the query has %',
+            quote_ident(collection), goal.dim, @extschema:vector@.vector_dims(query)
+            USING ERRCODE = 'data_exception', HINT = 'project a raw descriptor with spocdb.embed(collection, raw)';
+    END IF;
+
+    unit := @extschema:vector@.l2_normalize(query);
+    IF exact OR goal.hnsw IS NULL THEN
+        method := 'exact';
+    ELSIF filter = '{}' THEN
+        method := 'hnsw';
+    ELSE
+        method := 'hnsw iterative';
+        -- Counting stops at few, but begins by listing all that match; where the sample makes it ten
+        -- times as many, that is left out.
+        n_pages := pg_relation_size('spocdb.images') / current_setting('block_size')::integer;
+        IF n_pages <= large OR (
+            SELECT count(*) * n_pages / sampled <= 10 * few
+            FROM images i TABLESAMPLE SYSTEM (least(100.0 * sampled / greatest(n_pages, 1), 100))
+            WHERE i.collection_id = goal.id AND i.metadata @> filter)
+        THEN
+            IF (SELECT count(*) <= few
+                FROM (SELECT FROM images i
+                      WHERE i.collection_id = goal.id AND i.metadata @> filter LIMIT few + 1) m)
+            THEN
+                method := 'exact';
+            END IF;
+        END IF;
+    END IF;
+    source := CASE WHEN filter = '{}' THEN ''
+              ELSE ' JOIN spocdb.images i ON i.id = e.image_id AND i.metadata @> $3' END;
+    operand := format('e.embedding::@extschema:vector@.%1$s(%2$s) OPERATOR(@extschema:vector@.<#>) $1::@extschema:vector@.%1$s',
+                      goal.index_type, goal.dim);
+    -- Only the bare operator can be read off the index; with a sum around it the scan is exact.
+    statement := format(
+        'SELECT array_agg(image_id), array_agg(1 + d)
+         FROM (SELECT e.image_id, %%s AS d FROM spocdb.%I e%s ORDER BY d LIMIT $2) n',
+        goal.table_name, source);
+
+    IF method <> 'exact' THEN
+        old_ef := current_setting('hnsw.ef_search', true);
+        old_scan := current_setting('hnsw.iterative_scan', true);
+        ignored := set_config('hnsw.ef_search', least(greatest(100, k), 1000)::text, true);
+        -- Goes on where filter or deletion left too few; otherwise it costs nothing.
+        ignored := set_config('hnsw.iterative_scan', 'strict_order', true);
+        EXECUTE format(statement, operand) INTO ids, distances USING unit, k, filter;
+        ignored := set_config('hnsw.ef_search', coalesce(old_ef, '40'), true);
+        ignored := set_config('hnsw.iterative_scan', coalesce(old_scan, 'off'), true);
+    END IF;
+    -- The index gives up after hnsw.max_scan_tuples; k rows are promised if there are k.
+    IF method = 'exact' OR coalesce(cardinality(ids), 0) < k THEN
+        method := 'exact';
+        EXECUTE format(statement, '0 + (' || operand || ')') INTO ids, distances
+        USING unit, k, filter;
+    END IF;
+    RETURN QUERY
+        -- Rounding can bring equal vectors a hair below zero.
+        SELECT i.id, i.path, greatest(n.distance, 0), i.metadata, search.method
+        FROM unnest(ids, distances) AS n (image_id, distance) JOIN images i ON i.id = n.image_id
+        ORDER BY n.distance, i.id;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.search(text, vector, integer, jsonb, boolean) IS
+    'The k images of a collection nearest to an embedding, by cosine distance; filter is contained in the metadata; method says how they were found';

@@ -1,0 +1,35 @@
+"""The benchmark of the database: a small one runs, and what it keeps can be drawn."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import database, record
+from benchmarks.database import plots
+from spocdb.api import Database
+
+
+def test_a_small_gallery_goes_through_every_step(db: Database, tmp_path: Path) -> None:
+    figures = {figure.name: figure for figure in database.run(db, 2000)}
+    for kind in ("vector, ef_search 100", "halfvec, ef_search 100", "bit, ef_search 1000"):
+        assert figures[f"{kind}, recall@10"].value >= 0.95
+    for part in (1, 10, 50):
+        assert figures[f"filter that {part} % match, recall@10"].value == 1
+    assert figures["growth to 2,000, recall@10"].value >= 0.99
+    assert figures["similar in Python, p50"].ratio is not None
+    assert {"2 clients, queries", "re-projection, rate", "load, 512 raw + 256"} <= set(figures)
+    # What was made for the measurement alone is gone again.
+    assert [c.name for c in db.collections()] == ["growing"]
+
+    kept = tmp_path / "record.json"
+    kept.write_text(json.dumps({"figures": [record.as_dict(f) for f in figures.values()]}))
+    plots.draw(kept, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_ten_million_are_computed_by_a_law() -> None:
+    points = {100_000: 1.0, 1_000_000: 12.0}
+    assert plots.ahead(points, plots.constant) == 12
+    assert plots.ahead(points, plots.by_steps) == pytest.approx(14)
+    assert plots.ahead(points, plots.by_walks) == pytest.approx(140)
