@@ -88,8 +88,8 @@ def copy_rows(connection: Connection, channels: int) -> tuple[float, int]:
 
     def copy() -> None:
         with connection.transaction():
-            copy_in(connection, "COPY ceiling_raw FROM STDIN (FORMAT binary)", raw)
-            copy_in(connection, "COPY ceiling_embedding FROM STDIN (FORMAT binary)", embedding)
+            copy_in(connection, "COPY ceiling_raw FROM STDIN (FORMAT binary)", [raw])
+            copy_in(connection, "COPY ceiling_embedding FROM STDIN (FORMAT binary)", [embedding])
 
     connection.execute(TABLES)
     seconds = _seconds(copy)
