@@ -7,6 +7,8 @@ README's table of what was kept.
 """
 
 import argparse
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -87,6 +89,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := [part for part in arguments.parts if part not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}")
+    # Ended from outside, it must take its server along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as name:
         folder = Path(name)
         try:

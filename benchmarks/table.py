@@ -66,7 +66,7 @@ def shown(about: dict[str, Any], figures: Sequence[Figure]) -> str:
             what + size,
             f"{number(found.value)} {found.unit}",
             f"{number(found.peer)} {found.unit}, {found.peer_name}",
-            f"{found.advantage:.2g} x",
+            times(found.advantage or 0),
         )
         rows.append(f"| {' | '.join(cells)} |\n")
     header = "| | spocdb | beside it, in the same run | better |\n|---|---|---|---|\n"
@@ -111,6 +111,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def times(advantage: float) -> str:
+    """Return how many times better something is."""
+    return f"{advantage:,.0f} x" if advantage >= 10 else f"{advantage:.2g} x"
+
+
 def draw(about: dict[str, Any], figures: Sequence[Figure], out: Path) -> None:
     """Draw how many times better than its peer each figure is."""
     from matplotlib.figure import Figure as Drawing
@@ -132,7 +137,7 @@ def draw(about: dict[str, Any], figures: Sequence[Figure], out: Path) -> None:
     colours = [pictures.ACCENT if value >= 1 else pictures.GREY for value in values]
     # From one: a bar to the left is a peer that is better.
     bars = axes.barh(names, [v - 1 for v in values], left=1, color=colours, height=0.6)
-    axes.bar_label(bars, [f"{v:.2g} x" for v in values], padding=4, fontsize=8, color=pictures.INK)
+    axes.bar_label(bars, [*map(times, values)], padding=4, fontsize=8, color=pictures.INK)
     axes.invert_yaxis()
     axes.set_xscale("log")
     pictures.style(axes)
