@@ -129,7 +129,7 @@ def _decoding(device: torch.device, files: list[Path], seconds: Seconds) -> list
 def _network(extractor: Extractor, weights: Path, ceiling: float, seconds: Seconds) -> list[Figure]:
     """Measure the network alone, pixels on the device, beside torchvision's way to run it."""
     recipe, device = extractor.recipe, extractor.device
-    n = extractor.gpu_batch or 2
+    n = extractor.batch_size
     batch = torch.randint(0, 256, (n, recipe.size, recipe.size, 3), dtype=torch.uint8).to(device)
     with extractor.lane() as lane:
         extractor.extract_in(lane, list(batch[:1]))

@@ -29,12 +29,10 @@ Item = TypeVar("Item")
 
 # For reading and decoding.
 N_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
-# A few images for each core of a CPU, which wait for the last of them; a kill costs a batch.
-CPU_BATCH = 8 * N_THREADS
 # Two a device, of as many as a machine has.
 MOST_LANES = 32
 # So many are decoded ahead.
-AHEAD = CPU_BATCH
+AHEAD = 8 * N_THREADS
 # Images whose descriptors are stored need no network: they share larger transactions.
 MOST_WORKS = 256
 # One batch is being written while another waits.
@@ -164,7 +162,7 @@ def _batches(works: Iterable[Work], extractor: OnDemand, size: int | None) -> It
         batch.append(work)
         n_decoded += work.picture is not None
         if n_decoded and size is None:
-            size = extractor().gpu_batch or CPU_BATCH
+            size = extractor().batch_size
         if n_decoded == size or len(batch) == max(MOST_WORKS, size or 0):
             yield batch
             batch, n_decoded = [], 0

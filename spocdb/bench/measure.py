@@ -74,7 +74,7 @@ def _measure(
     read, held = stages.reading(given or _made(folder, stages.N_HELD), seconds, limit)
     decode, decoded = stages.decoding(held, recipe, seconds, limit)
     network = stages.computing(extractor, [image.pixels for image in decoded], seconds)
-    size = stages.batch_size(extractor)
+    size = extractor.batch_size
     with (
         working.opened(db.connection, COLLECTION, recipe, extractor.dim) as collection,
         db.session.connect() as writer,

@@ -25,14 +25,7 @@ if TYPE_CHECKING:
 
 # So many are held in memory, and decoded and described again and again.
 N_HELD = 64
-# As many images as an ingest's batch has.
-BATCH_A_CORE, GPU_BATCH = 8, 64
 N_ROUND_TRIPS = 20
-
-
-def batch_size(extractor: "Extractor") -> int:
-    """Return the number of images of a batch, which is also a transaction."""
-    return BATCH_A_CORE * N_THREADS if extractor.device.type == "cpu" else GPU_BATCH
 
 
 def reading(
@@ -83,7 +76,7 @@ def decoding(
 
 def computing(extractor: "Extractor", pixels: Sequence[UInt8Array], seconds: float) -> float:
     """Compute raw descriptors in batches; return images/s."""
-    size = batch_size(extractor)
+    size = extractor.batch_size
     # What is done once, such as choosing kernels and the precision, is not the network's speed.
     extractor.extract(pixels[: 2 if extractor.device.type == "cpu" else size])
     images = cycle(pixels)

@@ -36,9 +36,9 @@ LEAST_AGREEMENT = 0.9995
 # Cosine of what a device decodes to what Pillow does: it halves and restores colour otherwise.
 LEAST_AGREEMENT_OF_JPEGS = 0.999
 
-# Pixels of a GPU's batch: 64 images of VGG-19's size. A small network takes more of its images, up
-# to a limit beyond which nothing is gained.
-GPU_BATCH_PIXELS, LARGEST_GPU_BATCH = 64 * 586 * 586, 256
+# Images of a batch at VGG-19's size: of a GPU, and for each core of a CPU, where a batch is only what
+# a transaction writes and a kill costs. Small images make larger ones, while anything is gained.
+GPU_BATCH, CORE_BATCH, FULL_SIZE, LARGEST_BATCH = 64, 8, 586, 256
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -78,11 +78,11 @@ class Extractor:
         return str(self._dtype).removeprefix("torch.")
 
     @property
-    def gpu_batch(self) -> int | None:
-        """Return how many images make a good batch; None on a CPU, which needs none."""
-        if self.device.type == "cpu":
-            return None
-        return min(max(1, GPU_BATCH_PIXELS // self.recipe.size**2), LARGEST_GPU_BATCH)
+    def batch_size(self) -> int:
+        """Return how many images make a good batch."""
+        on_cpu = self.device.type == "cpu"
+        at_full_size = CORE_BATCH * torch.get_num_threads() if on_cpu else GPU_BATCH
+        return min(max(1, at_full_size * FULL_SIZE**2 // self.recipe.size**2), LARGEST_BATCH)
 
     @property
     def n_lanes(self) -> int:
