@@ -15,22 +15,24 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- Up to so many matching images, comparing all of them is quicker than walking the index.
-    few       CONSTANT integer := 5000;
-    -- So many pages of images are looked at first, where there are more than
-    sampled   CONSTANT integer := 50;
-    large     CONSTANT integer := 1000;
-    goal      record;
-    unit      @extschema:vector@.vector;
-    source    text;
-    operand   text;
-    statement text;
-    ids       bigint[];
-    distances double precision[];
-    n_pages   bigint;
-    old_ef    text;
-    old_scan  text;
-    ignored   text;
+    -- Up to so many matching images at least, comparing all is quicker than walking the index.
+    few        integer := 5000;
+    -- So many pages of images are a sample.
+    sampled    CONSTANT integer := 50;
+    goal       record;
+    unit       @extschema:vector@.vector;
+    source     text;
+    operand    text;
+    statement  text;
+    ids        bigint[];
+    distances  double precision[];
+    n_pages    bigint;
+    n_matching bigint;
+    n_sampled  bigint;
+    width      double precision := 100;
+    old_ef     text;
+    old_scan   text;
+    ignored    text;
 BEGIN
     IF query IS NULL THEN
         RETURN;
@@ -53,14 +55,16 @@ BEGIN
         method := 'hnsw';
     ELSE
         method := 'hnsw iterative';
-        -- Counting stops at few, but begins by listing all that match; where the sample makes it ten
-        -- times as many, that is left out.
+        -- Counting stops early, but begins by listing all that match; so a sample is asked first.
         n_pages := pg_relation_size('spocdb.images') / current_setting('block_size')::integer;
-        IF n_pages <= large OR (
-            SELECT count(*) * n_pages / sampled <= 10 * few
-            FROM images i TABLESAMPLE SYSTEM (least(100.0 * sampled / greatest(n_pages, 1), 100))
-            WHERE i.collection_id = goal.id AND i.metadata @> filter)
-        THEN
+        SELECT count(*) FILTER (WHERE i.metadata @> filter), count(*) INTO n_matching, n_sampled
+        FROM images i TABLESAMPLE SYSTEM (least(100.0 * sampled / greatest(n_pages, 1), 100))
+        WHERE i.collection_id = goal.id;
+        -- Comparing takes as long as there are matches, walking the longer the fewer there are: of a
+        -- million images both are as quick where one in a hundred matches.
+        SELECT greatest(few, sqrt(20.0 * greatest(k, 1) * greatest(c.reltuples, 0))) INTO few
+        FROM pg_class c WHERE c.oid = format('spocdb.%I', goal.table_name)::regclass;
+        IF n_matching * greatest(n_pages, sampled) / sampled <= 3 * few::bigint THEN
             IF (SELECT count(*) <= few
                 FROM (SELECT FROM images i
                       WHERE i.collection_id = goal.id AND i.metadata @> filter LIMIT few + 1) m)
@@ -68,6 +72,8 @@ BEGIN
                 method := 'exact';
             END IF;
         END IF;
+        -- As many as hold four times k that match: the last that a walk sees are not its best.
+        width := 4.0 * k * n_sampled / greatest(n_matching, 1);
     END IF;
     source := CASE WHEN filter = '{}' THEN ''
               ELSE ' JOIN spocdb.images i ON i.id = e.image_id AND i.metadata @> $3' END;
@@ -82,9 +88,10 @@ BEGIN
     IF method <> 'exact' THEN
         old_ef := current_setting('hnsw.ef_search', true);
         old_scan := current_setting('hnsw.iterative_scan', true);
-        ignored := set_config('hnsw.ef_search', least(greatest(100, k), 1000)::text, true);
-        -- Goes on where filter or deletion left too few; otherwise it costs nothing.
-        ignored := set_config('hnsw.iterative_scan', 'strict_order', true);
+        ignored := set_config('hnsw.ef_search', least(greatest(100, k, width), 1000)::integer::text, true);
+        -- Goes on where filter or deletion left too few; otherwise it costs nothing. What comes late
+        -- is put in its place below.
+        ignored := set_config('hnsw.iterative_scan', 'relaxed_order', true);
         EXECUTE format(statement, operand) INTO ids, distances USING unit, k, filter;
         ignored := set_config('hnsw.ef_search', coalesce(old_ef, '40'), true);
         ignored := set_config('hnsw.iterative_scan', coalesce(old_scan, 'off'), true);
