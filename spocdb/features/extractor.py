@@ -36,8 +36,8 @@ LEAST_AGREEMENT = 0.9995
 # Cosine of what a device decodes to what Pillow does: it halves and restores colour otherwise.
 LEAST_AGREEMENT_OF_JPEGS = 0.999
 
-# Images of a batch at VGG-19's size: of a GPU, and for each core of a CPU, where a batch is only what
-# a transaction writes and a kill costs. Small images make larger ones, while anything is gained.
+# Images of a batch at VGG-19's size: of a GPU, and for each core of a CPU, where a batch is what a
+# transaction writes and a kill costs. Small images make larger ones, while anything is gained.
 GPU_BATCH, CORE_BATCH, FULL_SIZE, LARGEST_BATCH = 64, 8, 586, 256
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -62,7 +62,7 @@ BEGIN
         WHERE i.collection_id = goal.id;
         -- Comparing takes as long as there are matches, walking the longer the fewer there are: of a
         -- million images both are as quick where one in a hundred matches.
-        SELECT greatest(few, sqrt(20.0 * greatest(k, 1) * greatest(c.reltuples, 0))) INTO few
+        SELECT greatest(few, least(1e9, sqrt(20.0 * greatest(k, 1) * greatest(c.reltuples, 0)))) INTO few
         FROM pg_class c WHERE c.oid = format('spocdb.%I', goal.table_name)::regclass;
         IF n_matching * greatest(n_pages, sampled) / sampled <= 3 * few::bigint THEN
             IF (SELECT count(*) <= few
