@@ -45,10 +45,11 @@ class Sizes:
     n_fitted: int
     n_remembered: tuple[int, int]
     seconds_a_stage: float
+    n_ingested: int
 
 
-FULL = Sizes(100_000, 20_000, (1000, 50_000), 8.0)
-QUICK = Sizes(10_000, 5000, (500, 3000), 1.0)
+FULL = Sizes(100_000, 20_000, (1000, 50_000), 8.0, 64)
+QUICK = Sizes(10_000, 5000, (500, 3000), 1.0, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "projecting": lambda r: projecting.run(r.db),
     "searching": lambda r: searching.run(r.db, *_descriptors(r.descriptors, r.sizes.n_searched)),
     "numerics": lambda r: numerics.run(r.sizes.n_fitted),
-    "ingesting": lambda r: ingesting.run(r.db, r.folder, r.images, r.weights),
+    "ingesting": lambda r: ingesting.run(r.db, r.folder, r.images, r.weights, r.sizes.n_ingested),
     "layouts": lambda r: layouts.run("mini", PACKED, r.sizes.seconds_a_stage),
     "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),
 }

@@ -9,7 +9,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -36,6 +36,7 @@ from spocdb.features.weights import PACKED, load_state_dict, sha256_of
 from spocdb.images.decode import decode, plain_jpeg
 from spocdb.settings import Settings
 
+PRESETS = ("vgg19", "mini")
 MATRIX = 8192
 # The network's fourth batch of a shape is replayed.
 N_WARM_UPS = 4
@@ -51,6 +52,7 @@ def main() -> None:
     """Measure all of it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu")
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS)
     parser.add_argument("--images", type=int, default=20_000, help="to ingest")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each rate")
     parser.add_argument("--record", action="store_true", help="keep the figures")
@@ -59,28 +61,46 @@ def main() -> None:
         parser.error("there is no CUDA device here; --device cpu shows that the script runs")
     device = torch.device(arguments.device)
     with tempfile.TemporaryDirectory(prefix="spocdb-gpu-") as name:
-        figures: list[Figure] = []
-        for part in _parts(device, Path(name), arguments.images, arguments.seconds):
-            record.show(part)
-            figures += part
-            # What is measured is kept even if a later part fails.
-            if arguments.record:
-                record.write([record.as_dict(figure) for figure in figures], "-gpu")
+        folder = Path(name)
+        limits = (arguments.images, arguments.seconds)
+        try:
+            with Database(Settings(None, folder, folder / "cache")) as db:
+                _show(_parts(db, device, folder, arguments.presets, *limits), arguments.record)
+        finally:
+            embedded.stop(folder)
 
 
-def _parts(device: torch.device, folder: Path, n: int, seconds: Seconds) -> Iterator[list[Figure]]:
+def _show(parts: Iterator[list[Figure]], is_recorded: bool) -> None:
+    """Print figures as they come; what is measured is kept even if a later part fails."""
+    figures: list[Figure] = []
+    for part in parts:
+        record.show(part)
+        figures += part
+        if is_recorded:
+            record.write([record.as_dict(figure) for figure in figures], "-gpu")
+
+
+def _parts(
+    db: Database,
+    device: torch.device,
+    folder: Path,
+    presets: Sequence[str],
+    n: int,
+    seconds: Seconds,
+) -> Iterator[list[Figure]]:
     """Yield the figures of each part as they come."""
     files = _files(folder, n)
     ceiling = _ceiling(device, seconds)
     yield [Figure("bfloat16 matrix products", ceiling / 1e12, "TFLOP/s", note=_name(device))]
     yield _copying(device, seconds)
     yield _decoding(device, files, seconds)
-    for preset, weights in (("vgg19", _random_vgg19(folder / "vgg19.pth")), ("mini", PACKED)):
+    for preset in presets:
+        weights = PACKED if preset == "mini" else _random_vgg19(folder / "vgg19.pth")
         recipe = make_recipe(preset, sha256_of(weights))
         extractor = load_extractor(recipe, weights, str(device))
         alone = _network(extractor, weights, ceiling, seconds)
         yield alone
-        yield _ingest(folder, preset, weights, device, files, alone[0].value)
+        yield _ingest(db, preset, weights, device, files, alone[0].value)
     if device.type == "cuda":
         yield [_little_memory(load_extractor(recipe, weights, str(device)))]
 
@@ -166,21 +186,17 @@ def _peers(trunk: nn.Module) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]
 
 
 def _ingest(
-    folder: Path, preset: str, weights: Path, device: torch.device, files: list[Path], alone: float
+    db: Database, preset: str, weights: Path, device: torch.device, files: list[Path], alone: float
 ) -> list[Figure]:
     """Measure an ingest from files on disk to committed rows, beside the network alone."""
-    settings = Settings(None, folder / preset, folder / "cache")
     options: dict[str, Any] = {"collection": preset, "extractor": preset, "weights": weights}
     options |= {"device": str(device), "auto_pca": 0}
-    try:
-        with Database(settings) as db:
-            # Loads the network, and records what is to be replayed.
-            db.ingest(*files[: len(files) // 5], **options)
-            began = time.perf_counter()
-            progress = db.ingest(*files[len(files) // 5 :], **options)
-            rate = progress.n_new / (time.perf_counter() - began)
-    finally:
-        embedded.stop(folder / preset)
+    # Loads the network, and records what is to be replayed.
+    n_first = len(files) // 5
+    db.ingest(*files[:n_first], **options)
+    began = time.perf_counter()
+    progress = db.ingest(*files[n_first:], **options)
+    rate = progress.n_new / (time.perf_counter() - began)
     note = f"limited by {progress.limited_by}; {progress.n_failed} failed"
     return [
         Figure(
@@ -226,7 +242,7 @@ def _random_vgg19(file: Path) -> Path:
 
 def _seconds(work: Callable[[], object], device: torch.device, during: Seconds) -> Seconds:
     """Return how long it takes once, done again and again for so long after a few to warm up."""
-    for _ in range(N_WARM_UPS):
+    for _ in range(N_WARM_UPS if device.type == "cuda" else 1):
         work()
     _wait(device)
     began, n = time.perf_counter(), 0

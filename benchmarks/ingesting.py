@@ -26,20 +26,25 @@ from spocdb.features.weights import PACKED, load_state_dict, sha256_of
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array, Recipe
 
-N_IMAGES, N_PEER_IMAGES, N_COSINES = 64, 16, 8
-# Of the size that a small network is for.
-N_SMALL, N_PEER_SMALL, SMALL = 600, 100, (640, 480)
+N_COSINES = 8
+# Pixels of the photographs that a small network is for, and how many more of them it takes.
+SMALL, TIMES_SMALL = (640, 480), 10
 
 
-def run(db: Database, folder: Path, images: Path | None, squeezenet: Path | None) -> list[Figure]:
-    """Measure images/s, what writing takes of it, and what the fast path costs in accuracy."""
+def run(
+    db: Database, folder: Path, images: Path | None, squeezenet: Path | None, n_images: int
+) -> list[Figure]:
+    """Measure images/s, what writing takes of it, and what the fast path costs in accuracy.
+
+    `n_images` by VGG-19 and a quarter of them by its peers, ten times as many by `mini`.
+    """
     vgg19 = _random_vgg19(folder / "vgg19.pth")
-    source = images or make_photographs(folder / "photographs", N_IMAGES)
-    files = sorted(source.glob("*.jpg"))[:N_IMAGES]
-    small = _resized(files, folder / "small")
+    source = images or make_photographs(folder / "photographs", n_images)
+    files = sorted(source.glob("*.jpg"))[:n_images]
+    small = _resized(files, folder / "small", TIMES_SMALL * n_images)
     figures = [
-        *_ingest(db, "vgg19", vgg19, files, N_PEER_IMAGES),
-        *_ingest(db, "mini", PACKED, small, N_PEER_SMALL, " from 640 x 480"),
+        *_ingest(db, "vgg19", vgg19, files, n_images // 4),
+        *_ingest(db, "mini", PACKED, small, TIMES_SMALL * n_images // 4, " from 640 x 480"),
         _cosine("vgg19", vgg19, files, "random weights"),
         _cosine("mini", PACKED, files, "its own weights"),
     ]
@@ -71,11 +76,11 @@ def _ingest(
     ]
 
 
-def _resized(files: list[Path], folder: Path) -> list[Path]:
-    """Write `N_SMALL` different JPEGs of `SMALL` pixels."""
+def _resized(files: list[Path], folder: Path, n: int) -> list[Path]:
+    """Write `n` different JPEGs of `SMALL` pixels."""
     folder.mkdir()
     made = []
-    for i, file in enumerate(islice(cycle(files), N_SMALL)):
+    for i, file in enumerate(islice(cycle(files), n)):
         made.append(folder / f"{i:04}.jpg")
         with Image.open(file) as image:
             # Shifted by a pixel each round: other bytes.
