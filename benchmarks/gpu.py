@@ -59,7 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device here; --device cpu shows that the script runs")
-    device = torch.device(arguments.device)
+    device = torch.device("cuda", 0) if arguments.device == "cuda" else torch.device("cpu")
     with tempfile.TemporaryDirectory(prefix="spocdb-gpu-") as name:
         folder = Path(name)
         limits = (arguments.images, arguments.seconds)

@@ -155,7 +155,11 @@ def _gpu() -> str | None:
 
 def _commit() -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    # A copy of the files alone knows no commit.
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _processor() -> str:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -197,6 +198,8 @@ def _pixels(works: list[Work], extractor: "Extractor", lane: "Lane") -> "dict[by
             decode_work(work, extractor.recipe, jpeg.width * jpeg.height)
         else:
             decoded[work.sha256] = pixels
+            # Its bytes were long enough in memory.
+            work.picture = replace(jpeg, data=b"")
     return decoded | {w.sha256: w.picture.pixels for w in works if isinstance(w.picture, Decoded)}
 
 

@@ -13,10 +13,11 @@ def find_devices(name: str) -> list[torch.device]:
     if name == "auto":
         name = _best_kind()
     try:
-        n_devices = torch.cuda.device_count() if name == "cuda" else 1
         devices = [torch.device(name)]
-        if n_devices > 1:
-            devices = [torch.device(name, index) for index in range(n_devices)]
+        if name == "cuda":
+            # By number each, also a single one: not all of torchvision knows a "current" device.
+            indices = range(max(1, torch.cuda.device_count()))
+            devices = [torch.device("cuda", index) for index in indices]
         for device in devices:
             # Only using it shows that a device is there.
             torch.zeros(1, device=device).cpu()
@@ -33,8 +34,10 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Tell whether a device's memory did not suffice."""
-    # CUDA has a class of its own for it, MPS only these words.
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+    # CUDA has a class of its own for it, MPS only these words; cuDNN tries one way after the other,
+    # and says in the end that there is none.
+    said = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in said)
 
 
 def _best_kind() -> str:

@@ -64,9 +64,11 @@ class Extractor:
         self._trunk, self._codebook = trunk, codebook
         self._dtype = DTYPES.get(precision) or fastest_dtype(self.device)
         self._unproven = precision == "auto" and self._dtype == torch.bfloat16
-        self._jpegs_unproven = self.decodes_jpegs = self.device.type == "cuda"
+        # torchvision has one decoder for all devices: it makes it anew whenever another is meant.
+        self._jpegs_unproven = self.decodes_jpegs = self.device.type == "cuda" and len(devices) == 1
         self._proving = RLock()
-        self._lanes = [lane for device in devices for lane in open_lanes(device)]
+        steady = recipe.fit != "aspect"
+        self._lanes = [lane for device in devices for lane in open_lanes(device, steady=steady)]
         self._load()
         self._free: SimpleQueue[Lane] = SimpleQueue()
         for lane in self._lanes:
@@ -157,36 +159,33 @@ class Extractor:
         with self._proving:
             if not self._unproven:
                 return
-            self._unproven = False
             fast = lane.extract(image)
             with lane.working():
                 exact = self._network(lane.device, torch.float32)(image.to(lane.device)).cpu()
             if not _agree(fast, exact, LEAST_AGREEMENT):
                 self._dtype = torch.float32
                 self._load()
+            self._unproven = False
 
     def _prove_jpegs(self, lane: Lane, jpegs: Sequence[Jpeg]) -> None:
         """Leave JPEGs to the CPU if the device cannot decode any, or otherwise than Pillow does."""
         with self._proving:
-            if not (self._jpegs_unproven and jpegs):
-                return
-            self._jpegs_unproven = False
-            for jpeg in jpegs:
-                if (cosine := self._agreement(lane, jpeg)) is not None:
-                    self.decodes_jpegs = cosine >= LEAST_AGREEMENT_OF_JPEGS
-                    return
-            self.decodes_jpegs = False
+            if self._jpegs_unproven and jpegs:
+                cosines = (self._agreement(lane, jpeg) for jpeg in jpegs)
+                cosine = next((cosine for cosine in cosines if cosine is not None), 0.0)
+                self.decodes_jpegs = cosine >= LEAST_AGREEMENT_OF_JPEGS
+                self._jpegs_unproven = False
 
     def _agreement(self, lane: Lane, jpeg: Jpeg) -> float | None:
         """Return the cosine of what the device decodes to what Pillow does, None if one cannot."""
         recipe = self.recipe
         with lane.working():
             (theirs,) = decode_on(lane.device, [jpeg], recipe)
+        if theirs is None:
+            return None
         try:
             ours = decode(jpeg.data, recipe.size, recipe.fit, jpeg.width * jpeg.height).pixels
         except ImageError:
-            return None
-        if theirs is None:
             return None
         raw = self.extract_in(lane, [theirs, ours])
         return float(raw[0] @ raw[1] / np.linalg.norm(raw, axis=1).prod())
@@ -227,14 +226,16 @@ def _agree(fast: Tensor, exact: Tensor, least: float) -> bool:
 
 
 def _same_shape(pixels: Sequence[Pixels]) -> list[list[int]]:
-    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, image in enumerate(pixels):
-        # What lies on a device is not stacked with what does not.
-        groups[(isinstance(image, Tensor), *image.shape)].append(index)
+        groups[tuple(image.shape)].append(index)
     return list(groups.values())
 
 
 def _stacked(pixels: Sequence[Pixels]) -> Tensor:
-    if isinstance(pixels[0], Tensor):
-        return torch.stack([p for p in pixels if isinstance(p, Tensor)])
-    return torch.from_numpy(np.stack(pixels))
+    """Return images of one shape as a batch, on the device if one of them lies there."""
+    device = next((p.device for p in pixels if isinstance(p, Tensor)), None)
+    if device is None:
+        return torch.from_numpy(np.stack([np.asarray(p) for p in pixels]))
+    there = (p if isinstance(p, Tensor) else torch.tensor(p, device=device) for p in pixels)
+    return torch.stack(list(there))

@@ -60,7 +60,15 @@ class FusedConv(nn.Module):
             # Threads may do so at the same time: any layout gives the right result.
             weight = self._lay_out(self._weight, self._how, x.shape)
             self._laid_out = x.shape, weight
-        return self._convolve(x, weight, self._bias, self._how, self._relu).to(self._dtype)
+        try:
+            y = self._convolve(x, weight, self._bias, self._how, self._relu)
+        except RuntimeError as error:
+            # cuDNN does not have every convolution in one step. Remembered: it searches for long.
+            if self._convolve is not _by_cudnn or isinstance(error, torch.OutOfMemoryError):
+                raise
+            self._convolve = _plainly
+            y = _plainly(x, weight, self._bias, self._how, self._relu)
+        return y.to(self._dtype)
 
 
 def fuse_trunk(trunk: Trunk, dtype: torch.dtype, device: torch.device) -> Trunk:

@@ -5,6 +5,7 @@ A small network is done with a layer before Python has launched the next.
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 
 import torch
@@ -15,8 +16,8 @@ MOST_GRAPHS, SEEN_BEFORE = 2, 2
 N_WARM_UPS = 3
 
 Compute = Callable[[Tensor], Tensor]
-# Devices are asked to wait while one is recorded: one at a time.
-_recording = Lock()
+# No other thread may wait for a whole device while one is recorded.
+recording = Lock()
 
 
 class Graphs:
@@ -26,22 +27,23 @@ class Graphs:
         self._compute = compute
         self._seen: Counter[torch.Size] = Counter()
         self._graphs: dict[torch.Size, Compute] = {}
+        self._can_record = True
 
     def __call__(self, batch: Tensor) -> Tensor:
         if graph := self._graphs.get(batch.shape):
             return graph(batch)
         self._seen[batch.shape] += 1
-        if self._seen[batch.shape] > SEEN_BEFORE and len(self._graphs) < MOST_GRAPHS:
-            self._graphs[batch.shape] = self._recorded(batch)
+        is_common = self._seen[batch.shape] > SEEN_BEFORE
+        if is_common and self._can_record and len(self._graphs) < MOST_GRAPHS:
+            self._try_to_record(batch)
         return self._compute(batch)
 
-    def _recorded(self, batch: Tensor) -> Compute:
-        """Return what replays the function, or the function itself where it cannot be recorded."""
+    def _try_to_record(self, batch: Tensor) -> None:
         try:
-            return _record(self._compute, batch)
-        # Such as a codebook's encoding, which goes through the CPU; the memory may not suffice.
+            self._graphs[batch.shape] = _record(self._compute, batch)
+        # The memory may not suffice, or a library may do what cannot be recorded: it works without.
         except RuntimeError:
-            return self._compute
+            self._can_record = False
 
 
 def _record(compute: Compute, batch: Tensor) -> Compute:
@@ -51,10 +53,17 @@ def _record(compute: Compute, batch: Tensor) -> Compute:
     for _ in range(N_WARM_UPS):
         compute(static)
     stream.synchronize()
-    graph = torch.cuda.CUDAGraph()
+    graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
     # Other threads go on with streams of their own meanwhile.
-    with _recording, torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        output = compute(static)
+    mode = "thread_local"
+    try:
+        with recording, torch.cuda.graph(graph, pool, stream, capture_error_mode=mode):
+            output = compute(static)
+    except RuntimeError:
+        # Else the allocator believes for good that it is being recorded.
+        with suppress(Exception):
+            torch._C._cuda_endAllocateToPool(batch.device.index, pool)
+        raise
 
     def replay(batch: Tensor) -> Tensor:
         static.copy_(batch)

@@ -15,6 +15,9 @@ from torchvision import io
 from spocdb.images.decode import MEAN_COLOUR, fitted_size
 from spocdb.records import Jpeg, Recipe
 
+# Whole photographs in the device's memory at a time.
+DECODED_AT_ONCE = 32
+
 # EXIF's orientation: whether height and width change places, and what is mirrored then.
 _TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
     2: (False, (2,)),
@@ -29,15 +32,23 @@ _TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
 
 def decode_on(device: torch.device, jpegs: Sequence[Jpeg], recipe: Recipe) -> list[Tensor | None]:
     """Decode and fit JPEGs: uint8 (H, W, 3) on the device each, None for what it cannot do."""
-    encoded = [torch.from_numpy(np.frombuffer(j.data, np.uint8).copy()) for j in jpegs]
-    decoded = _decoded(encoded, device)
-    return [_fitted(image, j, recipe) for image, j in zip(decoded, jpegs, strict=True)]
+    fitted = []
+    for begin in range(0, len(jpegs), DECODED_AT_ONCE):
+        some = jpegs[begin : begin + DECODED_AT_ONCE]
+        encoded = [torch.from_numpy(np.frombuffer(j.data, np.uint8).copy()) for j in some]
+        decoded = _decoded(encoded, device)
+        fitted += [_fitted(image, j, recipe) for image, j in zip(decoded, some, strict=True)]
+    return fitted
 
 
 def _decoded(encoded: list[Tensor], device: torch.device) -> list[Tensor | None]:
     """Decode (3, H, W) each; a batch with a bad one is halved until that is alone."""
     if not encoded:
         return []
+    if device.type == "cuda":
+        # nvJPEG has a stream of its own, which does not wait for what this one still does with the
+        # memory that it is given.
+        torch.cuda.current_stream(device).synchronize()
     try:
         return list(io.decode_jpeg(encoded, io.ImageReadMode.RGB, device))
     # AttributeError: torchvision will have given its decoders to torchcodec some day.
@@ -52,16 +63,17 @@ def _fitted(image: Tensor | None, jpeg: Jpeg, recipe: Recipe) -> Tensor | None:
     if image is None:
         return None
     transposed, mirrored = _TURNS.get(jpeg.orientation, (False, ()))
-    upright = (image.transpose(1, 2) if transposed else image).flip(mirrored)
-    if upright.shape[1:] != (jpeg.height, jpeg.width):
-        return None
     width, height = fitted_size(jpeg.width, jpeg.height, recipe.size, recipe.fit)
     try:
+        upright = (image.transpose(1, 2) if transposed else image).flip(mirrored)
+        if upright.shape[1:] != (jpeg.height, jpeg.width):
+            return None
         resized = functional.interpolate(
             upright[None].float(), (height, width), mode="bilinear", antialias=True
         )
     except RuntimeError:
-        # The device's filter has no room for a photograph that becomes very much smaller.
+        # The device's filter has no room for a photograph that becomes very much smaller, or the
+        # device none for so large a one.
         return None
     pixels = resized[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
     return _padded(pixels, recipe.size) if recipe.fit == "pad" else pixels

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spocdb.errors import ConfigError
 from spocdb.features.devices import is_out_of_memory
-from spocdb.features.graphs import Graphs
+from spocdb.features.graphs import Graphs, recording
 from spocdb.features.network import Network
 
 LARGEST_BATCH = 1024
@@ -113,8 +113,10 @@ class CudaLane(Lane):
 
     def _prepared(self, network: Network) -> Compute:
         # What copied the weights is another stream.
-        torch.cuda.synchronize(self.device)
-        return Graphs(network)
+        with recording:
+            torch.cuda.synchronize(self.device)
+        # A codebook's encoding goes through the CPU, which cannot be recorded.
+        return network if network.codebook else Graphs(network)
 
     def _run(self, batch: Tensor) -> Tensor:
         with self.working():
@@ -125,12 +127,13 @@ class CudaLane(Lane):
             return self._compute(there).cpu()
 
 
-def open_lanes(device: torch.device) -> list[Lane]:
-    """Return the lanes of a device; none has a network yet."""
+def open_lanes(device: torch.device, *, steady: bool) -> list[Lane]:
+    """Return the lanes of a device; none has a network yet. `steady` images are of one size."""
     if device.type == "cpu":
         return [CpuLane(device)]
     if device.type != "cuda":
         return [Lane(device)]
-    # Batches have few shapes: trying which convolution is fastest for each is soon made up for.
-    torch.backends.cudnn.benchmark = True
+    if steady:
+        # Trying which convolution is fastest for the shape of a batch is soon made up for.
+        torch.backends.cudnn.benchmark = True
     return [CudaLane(device) for _ in range(LANES_OF_A_GPU)]

@@ -33,7 +33,7 @@ class Network(nn.Module):
         self.recipe = recipe
         # Channels last: a quarter faster on CPUs, and what tensor cores want.
         self.trunk = trunk.to(memory_format=torch.channels_last)
-        self._codebook = codebook
+        self.codebook = codebook
         # Constants, not weights: a state dict has none of them.
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
@@ -60,9 +60,9 @@ class Network(nn.Module):
         return feature_map
 
     def _pool(self, feature_map: Tensor) -> Tensor:
-        if self._codebook is None:
+        if self.codebook is None:
             return pool(feature_map, self.recipe)
-        encoded = [encode(features, self._codebook) for features in positions(feature_map)]
+        encoded = [encode(features, self.codebook) for features in positions(feature_map)]
         return torch.from_numpy(np.stack(encoded))
 
 

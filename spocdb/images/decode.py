@@ -71,8 +71,8 @@ def decode(data: bytes, size: int, fit: Fit, max_pixels: int, crop: Crop | None 
 def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
     """Return a JPEG that a GPU can be given, or None; `decode` says what is wrong with it.
 
-    One that begins and ends as it should, RGB or grey: a GPU would not notice where bytes are
-    missing, nor does it know inks. Raises ImageTooLarge.
+    One that begins and ends as it should, RGB or grey, not progressive: a GPU would not notice
+    where bytes are missing, nor does it know inks. Raises ImageTooLarge.
     """
     if not (data.startswith(b"\xff\xd8\xff") and data.endswith(b"\xff\xd9")):
         return None
@@ -80,6 +80,9 @@ def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
         with _reading(data, max_pixels) as image:
             assert isinstance(image, JpegImageFile)
             if image.mode not in ("RGB", "L") or image.info.get("adobe_transform") == 0:
+                return None
+            # A GPU would leave most of that to one thread of the CPU.
+            if image.info.get("progressive"):
                 return None
             return Jpeg(data, _orientation(image), *_upright_size(image))
     except UnreadableImage:

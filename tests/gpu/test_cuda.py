@@ -12,12 +12,17 @@ from PIL import Image
 
 from spocdb.api import Database
 from spocdb.features.extractor import Extractor, load_extractor
+from spocdb.features.fusion import FusedConv
 from spocdb.features.graphs import Graphs
 from spocdb.features.recipes import make_recipe
 from spocdb.features.weights import PACKED
 from spocdb.records import Float32Array, UInt8Array
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+    # Some versions of torch tell of each of cuDNN's ways that did not fit the memory.
+    pytest.mark.filterwarnings("default"),
+]
 
 RECIPE = make_recipe("mini", "ab12", size=128)
 
@@ -63,6 +68,21 @@ def test_a_graph_gives_what_it_was_recorded_of() -> None:
             batch = torch.full((4, 8, 8, 3), value, dtype=torch.uint8, device="cuda")
             assert (compute(batch) == value).all()
     assert len(compute._graphs) == 1
+
+
+def test_what_lies_in_the_memory_does_not_come_into_a_convolution() -> None:
+    """cuDNN's fused step takes an output that is not set yet for something to add nothing of."""
+    device = torch.device("cuda", 0)
+    conv = torch.nn.Conv2d(64, 64, 3, padding=1)
+    fused = FusedConv(conv, True, torch.bfloat16, device)
+    x = torch.rand(8, 64, 96, 96, device=device)
+    expected = conv.to(device)(x).relu()
+    for _ in range(3):
+        left = torch.full_like(expected, torch.nan, dtype=torch.bfloat16)
+        left = left.to(memory_format=torch.channels_last)
+        del left
+        given = fused(x.to(memory_format=torch.channels_last)).float()
+        torch.testing.assert_close(given, expected, rtol=0.05, atol=0.05)
 
 
 def test_a_batch_too_large_for_the_memory_is_halved(cuda: Extractor) -> None:
