@@ -38,7 +38,8 @@ LEAST_AGREEMENT_OF_JPEGS = 0.999
 
 # Images of a batch at VGG-19's size: of a GPU, and for each core of a CPU, where a batch is what a
 # transaction writes and a kill costs. Small images make larger ones, while anything is gained.
-GPU_BATCH, CORE_BATCH, FULL_SIZE, LARGEST_BATCH = 64, 8, 586, 256
+GPU_BATCH, CORE_BATCH, FULL_SIZE = 64, 8, 586
+LARGEST_GPU_BATCH, LARGEST_CPU_BATCH = 256, 64
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -82,9 +83,12 @@ class Extractor:
     @property
     def batch_size(self) -> int:
         """Return how many images make a good batch."""
-        on_cpu = self.device.type == "cpu"
-        at_full_size = CORE_BATCH * torch.get_num_threads() if on_cpu else GPU_BATCH
-        return min(max(1, at_full_size * FULL_SIZE**2 // self.recipe.size**2), LARGEST_BATCH)
+        if self.device.type == "cpu":
+            at_full_size, largest = CORE_BATCH * torch.get_num_threads(), LARGEST_CPU_BATCH
+        else:
+            at_full_size, largest = GPU_BATCH, LARGEST_GPU_BATCH
+        by_size = at_full_size * FULL_SIZE**2 // self.recipe.size**2
+        return max(1, min(by_size, max(at_full_size, largest)))
 
     @property
     def n_lanes(self) -> int:

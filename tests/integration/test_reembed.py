@@ -393,6 +393,10 @@ def test_an_ingest_in_another_process_goes_on_meanwhile(
     check(db, N_PHOTOS + 150)
 
 
+# Several batches.
+N_MANY = 500
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)]
 )
@@ -405,13 +409,13 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(
     number: signal.Signals,
     code: int,
 ) -> None:
-    db.ingest(make_photos(120), **recipe)
+    db.ingest(make_photos(N_MANY), **recipe)
     old = extractor_of(db)
     arguments = ["reembed", better["extractor"], *command(better), "--dim=8"]
     process = start(*arguments)
 
     def n_described() -> int:
-        ((n,),) = db.connection.execute("SELECT count(*) - 120 FROM spocdb.descriptors")
+        ((n,),) = db.connection.execute(f"SELECT count(*) - {N_MANY} FROM spocdb.descriptors")
         return int(n)
 
     deadline = time.monotonic() + 120
@@ -421,15 +425,15 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(
     process.communicate(timeout=60)
     assert process.returncode == code
     n_before = n_described()
-    assert 0 < n_before < 120
+    assert 0 < n_before < N_MANY
     assert extractor_of(db) == old
-    check(db, 120)
+    check(db, N_MANY)
     process = start(*arguments)
     out, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert out == f"photos: projection {db.collections()[0].projection} is active\n"
-    assert f"120 images: {120 - n_before} new, {n_before} unchanged" in said
-    check(db, 120)
+    assert f"{N_MANY} images: {N_MANY - n_before} new, {n_before} unchanged" in said
+    check(db, N_MANY)
 
 
 @pytest.mark.parametrize(
