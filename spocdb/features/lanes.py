@@ -18,6 +18,9 @@ from spocdb.features.network import Network
 LARGEST_BATCH = 1024
 # On a CPU: the feature maps of each take memory.
 MOST_IMAGES_AT_ONCE = 8
+# A core computes small images some at a time: layers begin less often, and the maps of so few still
+# fit into its cache.
+MOST_A_CORE, PIXELS_A_CORE = 4, 4 * 256 * 256
 LANES_OF_A_GPU = 2
 
 # uint8 (N, H, W, 3) -> float32 (N, C) of length one.
@@ -84,7 +87,7 @@ class Lane:
 
 
 class CpuLane(Lane):
-    """All cores of a CPU, an image for each: cores that share one wait for each other."""
+    """All cores of a CPU, each with images of its own: cores that share one wait for each other."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
@@ -96,7 +99,11 @@ class CpuLane(Lane):
     def extract(self, batch: Tensor) -> Tensor:
         if len(batch) == 1:
             return super().extract(batch)  # by all cores
-        return torch.cat(list(self._pool.map(super().extract, torch.split(batch, 1))))
+        height, width = batch.shape[1:3]
+        n_at_once = max(1, min(PIXELS_A_CORE // (height * width), MOST_A_CORE))
+        # Evenly, so that no core is done long before the others.
+        n_at_once = min(n_at_once, -(-len(batch) // MOST_IMAGES_AT_ONCE))
+        return torch.cat(list(self._pool.map(super().extract, torch.split(batch, n_at_once))))
 
 
 class CudaLane(Lane):
