@@ -29,8 +29,8 @@ SHOWN = {
     "ingest, peak memory": "peak memory of an ingest",
     "import spocdb": "`import spocdb`",
 }
-# Beside something of ours, or something else altogether.
-NOT_DRAWN = ("ingest, peak memory", "import spocdb")
+# Beside something of ours, or something else altogether; choices, in docs/PERFORMANCE.md.
+NOT_DRAWN = ("ingest, peak memory", "import spocdb", "mini, beside")
 
 
 def main() -> None:
