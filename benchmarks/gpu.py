@@ -23,9 +23,9 @@ from torchvision import models
 
 from benchmarks import record
 from benchmarks.arithmetic import work_of
-from benchmarks.data import make_photographs
 from benchmarks.record import Figure
 from spocdb.api import Database
+from spocdb.bench.pictures import write_photographs
 from spocdb.db import embedded
 from spocdb.errors import ConfigError
 from spocdb.features.backbones import build_trunk
@@ -89,7 +89,8 @@ def _parts(
     seconds: Seconds,
 ) -> Iterator[list[Figure]]:
     """Yield the figures of each part as they come."""
-    files = _files(folder, n)
+    (folder / "files").mkdir()
+    files = write_photographs(folder / "files", n)
     ceiling = _ceiling(device, seconds)
     yield [Figure("bfloat16 matrix products", ceiling / 1e12, "TFLOP/s", note=_name(device))]
     yield _copying(device, seconds)
@@ -216,22 +217,6 @@ def _little_memory(extractor: Extractor) -> Figure:
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     return Figure("of 1024 images with 2 % of the memory", len(raw), "images")
-
-
-def _files(folder: Path, n: int) -> list[Path]:
-    """Write `n` JPEGs of 1024 x 768, few pictures but all different bytes."""
-    pictures = [
-        f.read_bytes() for f in sorted(make_photographs(folder / "made", N_PHOTOGRAPHS).iterdir())
-    ]
-    (folder / "files").mkdir()
-    made = []
-    for i in range(n):
-        made.append(folder / "files" / f"{i:06}.jpg")
-        comment = f"{i:08}".encode()
-        marker = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
-        picture = pictures[i % len(pictures)]
-        made[-1].write_bytes(picture[:2] + marker + picture[2:])
-    return made
 
 
 def _random_vgg19(file: Path) -> Path:

@@ -15,8 +15,7 @@ def write_photographs(folder: Path, n: int) -> list[Path]:
     made = [photograph(seed) for seed in range(min(n, N_DIFFERENT))]
     files = [folder / f"{i:05}.jpg" for i in range(n)]
     for i, file in enumerate(files):
-        # What follows a JPEG's end is not decoded, but makes it a file that nobody has seen.
-        file.write_bytes(made[i % len(made)] + i.to_bytes(4, "big"))
+        file.write_bytes(_commented(made[i % len(made)], i.to_bytes(4, "big")))
     return files
 
 
@@ -29,3 +28,8 @@ def photograph(seed: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=QUALITY)
     return stream.getvalue()
+
+
+def _commented(jpeg: bytes, comment: bytes) -> bytes:
+    """Return a JPEG of the same pixels that is a file of its own; a GPU still decodes it."""
+    return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
