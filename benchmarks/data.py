@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from spocdb.bench.pictures import photograph
 from spocdb.db import batches, collections
 from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
@@ -20,14 +20,10 @@ STRETCH = 5000
 
 
 def make_photographs(folder: Path, n: int) -> Path:
-    """Write `n` JPEGs of 1024 x 768 with the detail of photographs."""
+    """Write `n` different JPEGs of 1024 x 768 with the detail of photographs."""
     folder.mkdir()
-    rng = np.random.default_rng(0)
     for i in range(n):
-        coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
-        grain = rng.normal(0, 8, (768, 1024, 1))
-        pixels = np.asarray(coarse.resize((1024, 768), Image.Resampling.BICUBIC)) + grain
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{i:04}.jpg")
+        (folder / f"{i:04}.jpg").write_bytes(photograph(i))
     return folder
 
 
