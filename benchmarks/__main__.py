@@ -15,25 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks import (
-    ingesting,
-    layouts,
-    limits,
-    memory,
-    numerics,
-    projecting,
-    record,
-    searching,
-    writing,
-)
-from benchmarks.data import make_descriptors
+from benchmarks import database, ingesting, layouts, limits, memory, numerics, record
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db import embedded
 from spocdb.features.weights import PACKED
-from spocdb.records import Float32Array
 from spocdb.settings import Settings
 
 
@@ -41,14 +27,14 @@ from spocdb.settings import Settings
 class Sizes:
     """How much the parts do."""
 
-    n_searched: int
+    n_rows: int
     n_fitted: int
     n_remembered: tuple[int, int]
     seconds_a_stage: float
     n_ingested: int
 
 
-FULL = Sizes(100_000, 20_000, (1000, 50_000), 8.0, 64)
+FULL = Sizes(database.N_ROWS, 20_000, (1000, 50_000), 8.0, 64)
 QUICK = Sizes(10_000, 5000, (500, 3000), 1.0, 8)
 
 
@@ -61,18 +47,16 @@ class Run:
     sizes: Sizes
     images: Path | None
     weights: Path | None
-    descriptors: Path | None
 
 
 PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "limits": lambda r: limits.run(r.db, r.folder, r.sizes.seconds_a_stage),
-    "writing": lambda r: writing.run(r.db),
-    "projecting": lambda r: projecting.run(r.db),
-    "searching": lambda r: searching.run(r.db, *_descriptors(r.descriptors, r.sizes.n_searched)),
     "numerics": lambda r: numerics.run(r.sizes.n_fitted),
     "ingesting": lambda r: ingesting.run(r.db, r.folder, r.images, r.weights, r.sizes.n_ingested),
     "layouts": lambda r: layouts.run("mini", PACKED, r.sizes.seconds_a_stage),
     "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),
+    # Last: what it loads stays.
+    "database": lambda r: database.run(r.db, r.sizes.n_rows),
 }
 
 
@@ -83,9 +67,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="less of everything: five minutes")
     parser.add_argument("--images", type=Path, help="photographs to ingest; default: made up")
     parser.add_argument("--weights", type=Path, help="real SqueezeNet 1.1 weights, for the cosines")
-    parser.add_argument(
-        "--descriptors", type=Path, help="what to search in, see benchmarks.crops; default: made up"
-    )
     parser.add_argument("--record", action="store_true", help="keep the figures")
     arguments = parser.parse_args()
     if unknown := [part for part in arguments.parts if part not in PARTS]:
@@ -97,7 +78,7 @@ def main() -> None:
         try:
             with Database(Settings(None, folder, folder / "cache")) as db:
                 sizes = QUICK if arguments.quick else FULL
-                given = (arguments.images, arguments.weights, arguments.descriptors)
+                given = (arguments.images, arguments.weights)
                 parts = arguments.parts or [*PARTS]
                 # A run of all is a record of its own; of some, it renews their part of the newest.
                 kept = record.opened(anew=parts == [*PARTS]) if arguments.record else None
@@ -116,12 +97,6 @@ def run(given: Run, parts: list[str], kept: Path | None) -> None:
         if kept is not None:
             record.keep(kept, part, figures)
             print(f"recorded in {kept}", flush=True)
-
-
-def _descriptors(file: Path | None, n: int) -> tuple[Float32Array, str]:
-    if file is None:
-        return make_descriptors(n), "made up"
-    return np.load(file)[:n].astype(np.float32), "crops of photographs"
 
 
 if __name__ == "__main__":

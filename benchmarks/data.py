@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from spocdb.bench.pictures import photograph
-from spocdb.db import batches, collections
+from spocdb.db import collections
 from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
@@ -80,12 +80,3 @@ def in_batches(descriptors: Float32Array, name: str, size: int, first: int = 0) 
             images.append((SourceFile(f"/{name}/{i:08}.jpg", i, i), sha256))
             new[sha256] = NewDescriptor(640, 480, descriptor)
         yield Batch(images, new)
-
-
-def fill(
-    connection: Connection, collection: Collection, descriptors: Float32Array, size: int = 2000
-) -> None:
-    """Load descriptors into a collection that is embedded by its raw projection."""
-    batches.prepare(connection)
-    for batch in in_batches(descriptors, collection.name, size):
-        batches.write(connection, collection, batch, lambda _, raw: raw)

@@ -60,12 +60,22 @@ def as_dict(figure: Figure) -> dict[str, Any]:
     return asdict(figure) | {"ratio": figure.ratio}
 
 
+def as_figure(kept: Mapping[str, Any]) -> Figure:
+    """Return the figure that `as_dict` made, whatever else was kept with it."""
+    return Figure(**{field.name: kept[field.name] for field in fields(Figure)})
+
+
 def show(figures: Sequence[Figure]) -> None:
     """Print one line a figure."""
     for f in figures:
         beside = "" if f.ratio is None else f"   {f.ratio:6.2f} x {f.peer_name} ({f.peer:,.4g})"
         note = f"   {f.note}" if f.note else ""
         print(f"{f.name:40} {f.value:12,.4g} {f.unit:9}{beside}{note}")
+
+
+def number(value: float) -> str:
+    """Return a number with as many digits as it is worth."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def opened(*, anew: bool) -> Path:
@@ -90,8 +100,7 @@ def newest() -> tuple[dict[str, Any], list[Figure]]:
     """Return what the newest record of `keep` says about itself, and its figures."""
     file = max(RESULTS.glob(f"*{PERFORMANCE}-*.json"))
     about = json.loads(file.read_text())
-    names = [field.name for field in fields(Figure)]
-    return about, [Figure(**{name: f[name] for name in names}) for f in about["figures"]]
+    return about, [as_figure(figure) for figure in about["figures"]]
 
 
 def write(figures: Sequence[Mapping[str, Any]], name: str = "") -> Path:

@@ -1,4 +1,4 @@
-"""The README's table, the limits in docs/PERFORMANCE.md and the plot, made from the newest record.
+"""The README's table, those of docs/PERFORMANCE.md and the plots, made from the newest record.
 
 From the repository's root: python -m benchmarks.table
 """
@@ -9,36 +9,45 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record
+from benchmarks.database import plots, tables
 from benchmarks.limits import CEILING, LIMIT, SLOWEST
-from benchmarks.record import Figure
+from benchmarks.record import Figure, number
 from spocdb import pictures
 
 ROOT = Path(__file__).parents[1]
 README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "PERFORMANCE.md"
-PLOT = ROOT / "docs" / "performance.png"
+PLOT, GROWTH = ROOT / "docs" / "performance.png", ROOT / "docs" / "growth.png"
 
 # What a user asks first, by how the figures' names begin; what a record lacks is left out.
 SHOWN = {
     "ingest, vgg19": "ingest by VGG-19, CPU",
     "ingest, mini": "ingest by `mini`, CPU",
-    "write, ": "writing raw descriptors and embeddings",
-    "re-projection, 512": "re-projection of stored descriptors",
-    "search by id, p50": "search by id",
+    "load, 512": "writing raw descriptors and embeddings",
+    "load, beside INSERT": "writing raw descriptors and embeddings",
+    "re-projection, rate": "re-projection of stored descriptors, searches going on",
+    "our view, p50": "search in the view",
+    "search(), p50": "search by `spocdb.search()`",
+    "similar in Python, p50": "search by id, through Python",
     "PCA fit, beside scikit": "fitting a PCA",
     "PCA fit, beside faiss": "fitting a PCA",
     "ingest, peak memory": "peak memory of an ingest",
     "import spocdb": "`import spocdb`",
 }
 # Beside something of ours, or something else altogether; choices, in docs/PERFORMANCE.md.
-NOT_DRAWN = ("ingest, peak memory", "import spocdb", "mini, beside")
+NOT_DRAWN = ("ingest, peak memory", "import spocdb", "mini, beside", "search meanwhile")
+# The median alone stands for latencies.
+NOT_DRAWN_ENDS = (", p99", ", p50 of processor")
 
 
 def main() -> None:
-    """Write the tables and the plot."""
+    """Write the tables and the plots."""
     about, figures = record.newest()
     README.write_text(replaced(README.read_text(), "benchmarks", shown(about, figures)))
-    PERFORMANCE.write_text(replaced(PERFORMANCE.read_text(), "limits", limits(about, figures)))
+    text = replaced(PERFORMANCE.read_text(), "limits", limits(about, figures))
+    PERFORMANCE.write_text(replaced(text, "database", tables.tables(figures)))
     draw(about, figures, PLOT)
+    if plots.read(figures):
+        plots.draw(figures, GROWTH)
     print(shown(about, figures))
 
 
@@ -106,11 +115,6 @@ def measured_on(about: dict[str, Any]) -> str:
     )
 
 
-def number(value: float) -> str:
-    """Return a number with as many digits as it is worth."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
 def times(advantage: float) -> str:
     """Return how many times better something is."""
     return f"{advantage:,.0f} x" if advantage >= 10 else f"{advantage:.2g} x"
@@ -124,7 +128,10 @@ def draw(about: dict[str, Any], figures: Sequence[Figure], out: Path) -> None:
     beside = [
         f
         for f in figures
-        if f.advantage and f.peer_name != CEILING and not f.name.startswith(NOT_DRAWN)
+        if f.advantage
+        and f.peer_name != CEILING
+        and not f.name.startswith(NOT_DRAWN)
+        and not f.name.endswith(NOT_DRAWN_ENDS)
     ]
     names = [f"{f.name.partition(', beside')[0]}\nbeside {f.peer_name}" for f in beside]
     values = [f.advantage or 1 for f in beside]

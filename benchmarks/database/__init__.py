@@ -15,6 +15,8 @@ from benchmarks.database.gallery import Step
 from benchmarks.record import Figure
 from spocdb.api import Database
 
+N_ROWS = 1_000_000
+
 # In this order: the later ones search in what growth has loaded.
 STEPS: dict[str, Step] = {
     "loading": loading.run,

@@ -14,12 +14,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import record
-from benchmarks.database import STEPS, gallery
+from benchmarks.database import N_ROWS, STEPS, gallery
+from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db import embedded
 from spocdb.settings import Settings
-
-N_ROWS = 1_000_000
 
 
 def main() -> None:
@@ -39,7 +38,9 @@ def main() -> None:
         if arguments.folder is None:
             shutil.rmtree(folder)
     if arguments.record:
-        print(f"\nrecorded in {record.write(figures, '-database')}")
+        file = record.opened(anew=False)
+        record.keep(file, "database", figures)
+        print(f"\nrecorded in {file}")
 
 
 def _new_folder() -> Path:
@@ -48,7 +49,7 @@ def _new_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="spocdb-bench-", dir=parent))
 
 
-def _measure(folder: Path, kept: Path, n_rows: int, steps: list[str]) -> list[dict[str, object]]:
+def _measure(folder: Path, kept: Path, n_rows: int, steps: list[str]) -> list[Figure]:
     done = json.loads(kept.read_text()) if kept.exists() else {}
     with Database(Settings(None, folder, folder / "cache")) as db:
         target = gallery.open(db, "growing", n_rows)
@@ -57,7 +58,7 @@ def _measure(folder: Path, kept: Path, n_rows: int, steps: list[str]) -> list[di
             record.show(figures)
             done[step] = [record.as_dict(figure) for figure in figures]
             kept.write_text(json.dumps(done))
-    return [figure for step in STEPS for figure in done.get(step, [])]
+    return [record.as_figure(figure) for step in STEPS for figure in done.get(step, [])]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pgvector import Vector
 from psycopg.sql import SQL, Identifier, Literal
 
 from benchmarks.database import timing
-from benchmarks.database.gallery import Gallery, K
+from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.record import Figure
 
 BY_HAND = """
@@ -62,17 +62,18 @@ def run(target: Gallery) -> list[Figure]:
             "similar in Python": timing.Way(target.db.connection, partial(_similar, target)),
         }
         queries = [Vector(query) for query in target.queries]
-        return [*_compare(by_query, queries), *_compare(by_id, _ids(target))]
+        size = f"{target.n_rows:,} x {DIM}"
+        return [*_compare(by_query, queries, size), *_compare(by_id, _ids(target), size)]
 
 
-def _compare(ways: dict[str, timing.Way], asked: Sequence[Any]) -> Iterator[Figure]:
+def _compare(ways: dict[str, timing.Way], asked: Sequence[Any], size: str) -> Iterator[Figure]:
     taken = timing.take_turns(ways, asked)
     peer, *ours = ways
     for name in ours:
         for own, by_hand in zip(
             timing.figures(name, taken[name]), timing.figures(peer, taken[peer]), strict=True
         ):
-            yield replace(own, peer=by_hand.value, peer_name=peer)
+            yield replace(own, peer=by_hand.value, peer_name=peer, note=size)
 
 
 def _similar(target: Gallery, id_: int) -> timing.Rows:

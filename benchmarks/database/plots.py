@@ -1,16 +1,12 @@
-"""The picture of a gallery's growth, drawn from a record; ten million images are computed.
+"""The picture of a gallery's growth; ten million images are computed."""
 
-From the repository's root: python -m benchmarks.database.plots RECORD.json OUT.png
-"""
-
-import argparse
-import json
 import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import Figure
 from spocdb import pictures
 
 AHEAD = 10_000_000
@@ -19,13 +15,13 @@ MEASURED = re.compile(r"growth to ([\d,]+), (.+)")
 Points = dict[int, float]
 
 
-def read(record: Path) -> dict[str, Points]:
+def read(figures: Sequence[Figure]) -> dict[str, Points]:
     """Return what was measured, by what it is and the number of images."""
     found: dict[str, Points] = {}
-    for figure in json.loads(record.read_text())["figures"]:
-        if matched := MEASURED.fullmatch(figure["name"]):
+    for figure in figures:
+        if matched := MEASURED.fullmatch(figure.name):
             points = found.setdefault(matched[2], {})
-            points[int(matched[1].replace(",", ""))] = figure["value"]
+            points[int(matched[1].replace(",", ""))] = figure.value
     return found
 
 
@@ -50,15 +46,15 @@ def by_walks(n: int) -> float:
     return n * math.log(n)
 
 
-def draw(record: Path, out: Path) -> None:
+def draw(figures: Sequence[Figure], out: Path) -> None:
     """Draw time and bytes of an image, the index's build, and the latency of a search."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    found = read(record)
+    found = read(figures)
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.05, hspace=0.06)
-    figure = Figure(figsize=(10, 7), dpi=110, layout=layout)
-    (writing, storing), (building, searching) = figure.subplots(2, 2)
+    drawing = Drawing(figsize=(10, 7), dpi=110, layout=layout)
+    (writing, storing), (building, searching) = drawing.subplots(2, 2)
     _lines(writing, "time to write an image, us", [("", found["write"], constant)])
     parts = ("raw", "index", "embedding", "image")
     curves = [(part, found[f"bytes of {part}"], constant) for part in parts]
@@ -67,12 +63,12 @@ def draw(record: Path, out: Path) -> None:
     _lines(building, "build of the index, minutes", [("", build, by_walks)])
     latency = [(f"p{q}", found[f"search, p{q}"], by_steps) for q in (50, 99)]
     _lines(searching, "a search, ms", latency)
-    note = "measured up to a million images; hollow, ten million: computed"
+    note = f"measured up to {max(found['write']):,} images; hollow, ten million: computed"
     building.set_yscale("log")
     for axes in (writing, storing, searching):
         axes.set_ylim(bottom=0)
-    figure.text(0.01, -0.03, note, color=pictures.GREY, fontsize=9)
-    pictures.save(out, lambda file: figure.savefig(file, bbox_inches="tight"))
+    drawing.text(0.01, -0.03, note, color=pictures.GREY, fontsize=9)
+    pictures.save(out, lambda file: drawing.savefig(file, bbox_inches="tight"))
 
 
 def _lines(
@@ -91,16 +87,3 @@ def _lines(
     axes.set_title(title, loc="left", fontsize=10, color=pictures.GREY)
     axes.set_xlabel("images", color=pictures.GREY, fontsize=9)
     pictures.style(axes)
-
-
-def main() -> None:
-    """Draw a record."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.database.plots")
-    parser.add_argument("record", type=Path)
-    parser.add_argument("out", type=Path)
-    arguments = parser.parse_args()
-    draw(arguments.record, arguments.out)
-
-
-if __name__ == "__main__":
-    main()

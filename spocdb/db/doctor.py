@@ -5,6 +5,17 @@ from spocdb.db.schema import HEAD, current
 from spocdb.db.server import Finding, versions
 
 ENOUGH_MAINTENANCE_MEMORY = 256 * 1024**2
+# What a processor's own tables of memory pages reach no longer, by far.
+LARGE_INDEXES = 512 * 1024**2
+
+# Servers before 17 do not tell.
+MEMORY_PAGES = """
+SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint,
+       current_setting('huge_pages_status', true),
+       current_setting('shared_memory_size_in_huge_pages', true)
+FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+WHERE a.amname = 'hnsw' AND c.relnamespace = to_regnamespace('spocdb')
+"""
 
 
 def examine(connection: Connection) -> list[Finding]:
@@ -15,6 +26,7 @@ def examine(connection: Connection) -> list[Finding]:
         _rights(connection),
         _creators(connection),
         _maintenance_memory(connection),
+        *_memory_pages(connection),
     ]
 
 
@@ -85,3 +97,17 @@ def _maintenance_memory(connection: Connection) -> Finding:
             "spocdb raises it for its own index builds; for others set 256MB or more",
         )
     return Finding("ok", f"maintenance_work_mem is {shown}")
+
+
+def _memory_pages(connection: Connection) -> list[Finding]:
+    n_bytes, status, n_needed = one_row(connection, MEMORY_PAGES)
+    if n_bytes < LARGE_INDEXES or status != "off" or n_needed in (None, "-1"):
+        return []
+    return [
+        Finding(
+            "warning",
+            f"indexes of {n_bytes / 1e9:.1f} GB are searched without huge pages",
+            f"on the server's machine run `sysctl -w vm.nr_hugepages={n_needed}`, restart the "
+            "server: searches take a quarter less time",
+        )
+    ]

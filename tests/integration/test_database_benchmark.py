@@ -1,12 +1,11 @@
 """The benchmark of the database: a small one runs, and what it keeps can be drawn."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks import database, record
-from benchmarks.database import plots
+from benchmarks import database
+from benchmarks.database import plots, tables
 from spocdb.api import Database
 
 
@@ -22,10 +21,13 @@ def test_a_small_gallery_goes_through_every_step(db: Database, tmp_path: Path) -
     # What was made for the measurement alone is gone again.
     assert [c.name for c in db.collections()] == ["growing"]
 
-    kept = tmp_path / "record.json"
-    kept.write_text(json.dumps({"figures": [record.as_dict(f) for f in figures.values()]}))
-    plots.draw(kept, tmp_path / "growth.png")
+    plots.draw([*figures.values()], tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 10_000
+    # Every table has its rows, and no row a gap where something was measured.
+    rows = tables.tables([*figures.values()]).splitlines()
+    assert len([row for row in rows if row.startswith("|---")]) == 7
+    begins = [row.split(" | ")[0].strip("| ") for row in rows]
+    assert {"halfvec", "bit", "similar()", "10 %", "2", "re-projection, rate"} <= {*begins}
 
 
 def test_ten_million_are_computed_by_a_law() -> None:

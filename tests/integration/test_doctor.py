@@ -73,6 +73,17 @@ def test_little_memory_for_builds_is_a_warning(url: str) -> None:
     assert "256MB" in advice
 
 
+def test_large_indexes_without_huge_pages_are_a_warning(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine.connect(url) as connection:
+        ((status,),) = connection.execute("SHOW huge_pages_status")
+    monkeypatch.setattr(doctor, "LARGE_INDEXES", 0)
+    found = [v for what, v in findings(url).items() if "without huge pages" in what]
+    assert [verdict for verdict, _ in found] == (["warning"] if status == "off" else [])
+    assert all("sysctl -w vm.nr_hugepages=" in advice for _, advice in found)
+
+
 def test_a_missing_and_an_outdated_schema_name_the_command(empty_url: str, url: str) -> None:
     assert findings(empty_url)["no schema spocdb yet"] == ("warning", "run `spocdb db init`")
     with engine.connect(url) as connection:

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import record, table
 from benchmarks.arithmetic import gpu_limits, work_of
+from benchmarks.database import tables
 from benchmarks.memory import make_pictures
 from benchmarks.numerics import run as compare_numerics
 from benchmarks.record import Figure
@@ -85,7 +86,8 @@ def test_the_tables_are_those_of_the_newest_record() -> None:
     assert made.count("\n") > 4
     assert table.replaced(readme, "benchmarks", made) == readme
     assert table.replaced(performance, "limits", table.limits(about, figures)) == performance
-    assert table.PLOT.stat().st_size < 150_000
+    assert table.replaced(performance, "database", tables.tables(figures)) == performance
+    assert max(file.stat().st_size for file in (table.PLOT, table.GROWTH)) < 150_000
 
 
 def test_a_document_without_a_place_for_the_table_is_told() -> None:
