@@ -13,7 +13,7 @@ help:
 	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
 	@echo "make test   all tests"
 	@echo "make lint   ruff, mypy and the import contracts"
-	@echo "make bench  spocdb beside its peers, half an hour; the README's table of speed"
+	@echo "make bench  spocdb beside its peers, up to a million images: two hours; the README's table of speed"
 	@echo "make bench-quick  the same with less of everything, five minutes, no table"
 	@echo "make bench-gpu  a GPU's tests and benchmark; WHEELS=folder where there is no network"
 	@echo "make wheels  fetch what bench-gpu needs there; WHEELS=folder to put it in"

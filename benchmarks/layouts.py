@@ -1,7 +1,7 @@
 """How a CPU runs a network fastest: the choices that spocdb made, beside those that it did not.
 
 Threads that share an image or have one each, processes, batches, precisions, fused layers,
-torch.compile. Run by `python -m benchmarks layouts`.
+torch.compile, other runtimes where they are installed. Run by `python -m benchmarks layouts`.
 """
 
 import time
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks import runtimes
 from benchmarks.record import Figure
 from spocdb.features.backbones import build_trunk
 from spocdb.features.extractor import load_extractor
@@ -67,6 +68,7 @@ def _others(recipe: Recipe, weights: Path) -> dict[str, Work]:
         "bfloat16, all cores a batch": partial(_pooled, trunk, low, batch),
         "bfloat16, a core an image": lambda: list(pool.map(partial(_pooled, trunk, low), each)),
         "torch.compile, a core an image": lambda: list(pool.map(compiled, each)),
+        **runtimes.installed(trunk, images),
     }
 
 

@@ -1,6 +1,7 @@
 """Embedding tables: give a collection one, fill it from the stored descriptors, let it answer."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
@@ -112,8 +113,8 @@ def fill(
     """Embed the images that the table lacks; yield the number of rows of each chunk.
 
     Reads only stored raw descriptors (n, C) by the projection's extractor, never an image. Two
-    connections, because one streams out while the other writes; each chunk is committed, so that an
-    interrupted fill goes on.
+    connections, because the next chunk streams out while one is written; each is committed, so that
+    an interrupted fill goes on.
     """
     table, column = table_of(writer, collection, projection_id)
     extractor_id, channels = one_row(writer, EXTRACTOR, [projection_id])
@@ -128,7 +129,7 @@ def fill(
     writer.execute(SQL(STAGE).format(**names))
     missing = SQL(MISSING).format(**names)
     layout = {"id": "bigint", "sha256": "sha256", "descriptor": f"halfvec({channels})"}
-    for rows in copy_out(reader, missing, layout, CHUNK_ROWS):
+    for rows in _ahead(copy_out(reader, missing, layout, CHUNK_ROWS)):
         with writer.transaction():
             copy_in(
                 writer,
@@ -137,6 +138,15 @@ def fill(
             )
             writer.execute(SQL(MERGE).format(**names))
         yield len(rows)
+
+
+def _ahead(chunks: Iterator[Rows]) -> Iterator[Rows]:
+    """Yield each chunk while the next one is being read."""
+    with ThreadPoolExecutor(1, "read") as pool:
+        coming = pool.submit(next, chunks, None)
+        while (rows := coming.result()) is not None:
+            coming = pool.submit(next, chunks, None)
+            yield rows
 
 
 def _embed(

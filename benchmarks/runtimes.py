@@ -1,0 +1,72 @@
+"""Other programs that run a network on a CPU, where they are installed: OpenVINO, ONNX Runtime.
+
+Neither comes with an extra of spocdb: `pip install openvino onnx onnxruntime` before
+`python -m benchmarks layouts`.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spocdb.features.backbones import Trunk
+
+Work = Callable[[], object]
+
+
+class Pooled(nn.Module):
+    """A network and the sum of its map: images (N, 3, H, W) -> (N, C)."""
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, images: Tensor) -> Tensor:
+        pooled: Tensor = self.trunk(images).sum(dim=(2, 3))
+        return pooled
+
+
+def installed(trunk: Trunk, images: Tensor) -> Mapping[str, Work]:
+    """Return what computes `images` (N, 3, H, W), one at a time on each core, by their names."""
+    works: dict[str, Work] = {}
+    for name, make in (("OpenVINO, bfloat16", _openvino), ("ONNX Runtime, float32", _onnx_runtime)):
+        with suppress(ImportError):
+            works[name] = make(Pooled(trunk).eval(), images)
+    return works
+
+
+def _openvino(network: nn.Module, images: Tensor) -> Work:
+    import openvino
+
+    model = openvino.convert_model(network, example_input=images[:1], input=[1, *images.shape[1:]])
+    settings = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "THROUGHPUT"}
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    queue = openvino.AsyncInferQueue(compiled)
+    each = [image[None].contiguous().numpy() for image in images]
+
+    def work() -> None:
+        for image in each:
+            queue.start_async(image)
+        queue.wait_all()
+
+    return work
+
+
+def _onnx_runtime(network: nn.Module, images: Tensor) -> Work:
+    import onnxruntime
+
+    # It computes no bfloat16 on a CPU; its threads share an image, as it comes.
+    session = onnxruntime.InferenceSession(_onnx(network, images[:1]))
+    (name,) = [given.name for given in session.get_inputs()]
+    each: list[Any] = [{name: image[None].contiguous().numpy()} for image in images]
+    return lambda: [session.run(None, one) for one in each]
+
+
+def _onnx(network: nn.Module, image: Tensor) -> bytes:
+    # The exporter that torch has by itself; the newer one wants a package of its own.
+    file = io.BytesIO()
+    torch.onnx.export(network, (image,), file, dynamo=False)
+    return file.getvalue()
