@@ -4,9 +4,10 @@ Neither comes with an extra of spocdb: `pip install openvino onnx onnxruntime` b
 `python -m benchmarks layouts`.
 """
 
-import io
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,14 +60,11 @@ def _onnx_runtime(network: nn.Module, images: Tensor) -> Work:
     import onnxruntime
 
     # It computes no bfloat16 on a CPU; its threads share an image, as it comes.
-    session = onnxruntime.InferenceSession(_onnx(network, images[:1]))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "network.onnx")
+        # The exporter that torch has by itself; the newer one wants a package of its own.
+        torch.onnx.export(network, (images[:1],), file, dynamo=False)
+        session = onnxruntime.InferenceSession(file.read_bytes())
     (name,) = [given.name for given in session.get_inputs()]
     each: list[Any] = [{name: image[None].contiguous().numpy()} for image in images]
     return lambda: [session.run(None, one) for one in each]
-
-
-def _onnx(network: nn.Module, image: Tensor) -> bytes:
-    # The exporter that torch has by itself; the newer one wants a package of its own.
-    file = io.BytesIO()
-    torch.onnx.export(network, (image,), file, dynamo=False)
-    return file.getvalue()

@@ -56,17 +56,17 @@ def draw(figures: Sequence[Figure], out: Path) -> None:
     drawing = Drawing(figsize=(10, 7), dpi=110, layout=layout)
     (writing, storing), (building, searching) = drawing.subplots(2, 2)
     _lines(writing, "time to write an image, us", [("", found["write"], constant)])
-    parts = ("raw", "index", "embedding", "image")
+    parts = ("raw", "embedding", "index", "image")
     curves = [(part, found[f"bytes of {part}"], constant) for part in parts]
     _lines(storing, "bytes of an image", curves)
     build = {n: seconds / 60 for n, seconds in found["index build"].items()}
     _lines(building, "build of the index, minutes", [("", build, by_walks)])
-    latency = [(f"p{q}", found[f"search, p{q}"], by_steps) for q in (50, 99)]
+    latency = [(f"p{q}", found[f"search, p{q}"], by_steps) for q in (99, 50)]
     _lines(searching, "a search, ms", latency)
     note = f"measured up to {max(found['write']):,} images; hollow, ten million: computed"
     building.set_yscale("log")
     for axes in (writing, storing, searching):
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
     drawing.text(0.01, -0.03, note, color=pictures.GREY, fontsize=9)
     pictures.save(out, lambda file: drawing.savefig(file, bbox_inches="tight"))
 
@@ -75,14 +75,16 @@ def _lines(
     axes: Any, title: str, curves: Sequence[tuple[str, Points, Callable[[int], float]]]
 ) -> None:
     shades = (pictures.ACCENT, pictures.INK, pictures.GREY, "#c9a227")
-    for (name, points, law), colour in zip(curves, shades, strict=False):
+    # Names above and below in turn: two curves may lie close together.
+    places = ((0, 6), (0, -14), (0, 6), (0, -14))
+    for (name, points, law), colour, place in zip(curves, shades, places, strict=False):
         sizes = sorted(points)
         values = [points[n] for n in sizes]
         axes.plot(sizes, values, color=colour, marker="o", markersize=4)
         last, computed = values[-1], ahead(points, law)
         axes.plot([sizes[-1], AHEAD], [last, computed], color=colour, linestyle=":")
         axes.plot([AHEAD], [computed], color=colour, marker="o", markerfacecolor="white")
-        axes.annotate(name, (sizes[0], values[0]), (0, 6), textcoords="offset points", color=colour)
+        axes.annotate(name, (sizes[0], values[0]), place, textcoords="offset points", color=colour)
     axes.set_xscale("log")
     axes.set_title(title, loc="left", fontsize=10, color=pictures.GREY)
     axes.set_xlabel("images", color=pictures.GREY, fontsize=9)
