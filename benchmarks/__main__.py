@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import database, ingesting, layouts, limits, memory, numerics, record
+from benchmarks.database import gallery
+from benchmarks.database.gallery import Step
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db import embedded
@@ -49,6 +51,10 @@ class Run:
     weights: Path | None
 
 
+def _database(step: Step) -> Callable[[Run], list[Figure]]:
+    return lambda r: step(gallery.open(r.db, "growing", r.sizes.n_rows))
+
+
 PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "limits": lambda r: limits.run(r.db, r.folder, r.sizes.seconds_a_stage),
     "numerics": lambda r: numerics.run(r.sizes.n_fitted),
@@ -56,7 +62,7 @@ PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "layouts": lambda r: layouts.run("mini", PACKED, r.sizes.seconds_a_stage),
     "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),
     # Last: what it loads stays.
-    "database": lambda r: database.run(r.db, r.sizes.n_rows),
+    **{f"database-{name}": _database(step) for name, step in database.STEPS.items()},
 }
 
 
@@ -64,13 +70,15 @@ def main() -> None:
     """Run the parts on an embedded server of their own."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
-    parser.add_argument("--quick", action="store_true", help="less of everything: five minutes")
+    parser.add_argument("--quick", action="store_true", help="less of everything: four minutes")
     parser.add_argument("--images", type=Path, help="photographs to ingest; default: made up")
     parser.add_argument("--weights", type=Path, help="real SqueezeNet 1.1 weights, for the cosines")
     parser.add_argument("--record", action="store_true", help="keep the figures")
     arguments = parser.parse_args()
     if unknown := [part for part in arguments.parts if part not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}")
+    if arguments.quick and arguments.record:
+        parser.error("a quick look is no record: leave out --quick or --record")
     # Ended from outside, it must take its server along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as name:

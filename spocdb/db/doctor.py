@@ -107,7 +107,7 @@ def _memory_pages(connection: Connection) -> list[Finding]:
         Finding(
             "warning",
             f"indexes of {n_bytes / 1e9:.1f} GB are searched without huge pages",
-            f"on the server's machine run `sysctl -w vm.nr_hugepages={n_needed}`, restart the "
-            "server: searches take a quarter less time",
+            f"reserve {n_needed} more on the server's machine (vm.nr_hugepages), restart the "
+            "server with huge_pages = try: searches take up to a quarter less time",
         )
     ]

@@ -129,7 +129,7 @@ def fill(
     writer.execute(SQL(STAGE).format(**names))
     missing = SQL(MISSING).format(**names)
     layout = {"id": "bigint", "sha256": "sha256", "descriptor": f"halfvec({channels})"}
-    for rows in _ahead(copy_out(reader, missing, layout, CHUNK_ROWS)):
+    for rows in _ahead(reader, copy_out(reader, missing, layout, CHUNK_ROWS)):
         with writer.transaction():
             copy_in(
                 writer,
@@ -140,13 +140,19 @@ def fill(
         yield len(rows)
 
 
-def _ahead(chunks: Iterator[Rows]) -> Iterator[Rows]:
-    """Yield each chunk while the next one is being read."""
+def _ahead(reader: Connection, chunks: Iterator[Rows]) -> Iterator[Rows]:
+    """Yield each chunk while the next one is being read; once it is interrupted, read no more."""
     with ThreadPoolExecutor(1, "read") as pool:
         coming = pool.submit(next, chunks, None)
-        while (rows := coming.result()) is not None:
-            coming = pool.submit(next, chunks, None)
-            yield rows
+        try:
+            while (rows := coming.result()) is not None:
+                coming = pool.submit(next, chunks, None)
+                yield rows
+        except BaseException:
+            # The thread sits in the driver, and is waited for: only the server can end that.
+            if not coming.done():
+                reader.cancel()
+            raise
 
 
 def _embed(

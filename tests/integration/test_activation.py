@@ -1,9 +1,10 @@
 """Activation is one transaction: searches, ingests, rights and views live through it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -340,3 +341,21 @@ def test_a_view_on_the_view_blocks_another_dimension_and_all_stays_as_it_was(
     db.connection.execute("DROP VIEW shop")
     db.pca.activate(number)
     assert db.similar(1) != before
+
+
+def test_reading_ahead_ends_with_whoever_writes(db: Database) -> None:
+    asleep = "SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(100)'"
+    with db.session.connect() as reader:
+
+        def chunks() -> Iterator[Any]:
+            yield "the first"
+            reader.execute("SELECT pg_sleep(100)")
+
+        ahead = embeddings._ahead(reader, chunks())
+        assert next(ahead) == "the first"
+        while not db.connection.execute(asleep).fetchall():
+            pass
+        ahead.close()  # type: ignore[attr-defined]
+        # It waited for no answer, and the connection is as good as before.
+        assert db.connection.execute(f"{asleep} AND state = 'active'").fetchall() == []
+        assert reader.execute("SELECT 1").fetchone() == (1,)

@@ -90,13 +90,15 @@ BEGIN
         old_ef := current_setting('hnsw.ef_search', true);
         old_scan := current_setting('hnsw.iterative_scan', true);
         ignored := set_config('hnsw.ef_search', least(greatest(100, k, width), 1000)::integer::text, true);
-        -- Being ready to go on where filter or deletion left too few costs a tenth of the walk. So without
-        -- a filter it comes second, if deletions make it necessary. What comes late is put in its place below.
-        FOREACH scan IN ARRAY CASE WHEN filter = '{}' THEN '{off,relaxed_order}'::text[] ELSE '{relaxed_order}' END
+        -- Being ready to go on where filter or deletion left too few costs a tenth of the walk. So where the
+        -- index sees more than are asked for it comes second, if deletions make it necessary. What comes late
+        -- is put in its place below.
+        FOREACH scan IN ARRAY CASE WHEN filter = '{}' AND k < 100 THEN '{off,relaxed_order}'::text[]
+                                   ELSE '{relaxed_order}' END
         LOOP
             ignored := set_config('hnsw.iterative_scan', scan, true);
             EXECUTE format(statement, operand) INTO ids, distances USING unit, k, filter;
-            EXIT WHEN cardinality(ids) >= k;
+            EXIT WHEN coalesce(cardinality(ids), 0) >= k;
         END LOOP;
         ignored := set_config('hnsw.ef_search', coalesce(old_ef, '40'), true);
         ignored := set_config('hnsw.iterative_scan', coalesce(old_scan, 'off'), true);
