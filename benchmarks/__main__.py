@@ -101,10 +101,7 @@ def run(given: Run, parts: list[str], kept: Path | None) -> None:
         began = time.perf_counter()
         figures = PARTS[part](given)
         print(f"\n{part}, {time.perf_counter() - began:.0f} s")
-        record.show(figures)
-        if kept is not None:
-            record.keep(kept, part, figures)
-            print(f"recorded in {kept}", flush=True)
+        record.report(part, figures, kept)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks import runtimes
 from benchmarks.record import Figure
+from benchmarks.runtimes import Work
 from spocdb.features.backbones import build_trunk
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import make_recipe
@@ -27,8 +28,6 @@ from spocdb.records import Recipe
 N_CORES = torch.get_num_threads()
 # Images in the network at a time, in every layout.
 N_AT_ONCE = 8
-
-Work = Callable[[], object]
 
 
 def run(preset: str, weights: Path, seconds: float) -> list[Figure]:

@@ -90,6 +90,14 @@ def opened(*, anew: bool) -> Path:
     return file
 
 
+def report(part: str, figures: Sequence[Figure], file: Path | None) -> None:
+    """Show a part's figures, and keep them in a record if there is one."""
+    show(figures)
+    if file is not None:
+        keep(file, part, figures)
+        print(f"recorded in {file}", flush=True)
+
+
 def keep(file: Path, part: str, figures: Sequence[Figure]) -> None:
     """Put a part's figures into a record, in place of those that it had."""
     before = json.loads(file.read_text())["figures"] if file.exists() else []

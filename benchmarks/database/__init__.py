@@ -3,7 +3,6 @@
 from benchmarks.database import (
     clients,
     filters,
-    gallery,
     growth,
     kinds,
     loading,
@@ -12,8 +11,6 @@ from benchmarks.database import (
     reprojection,
 )
 from benchmarks.database.gallery import Step
-from benchmarks.record import Figure
-from spocdb.api import Database
 
 N_ROWS = 1_000_000
 
@@ -28,9 +25,3 @@ STEPS: dict[str, Step] = {
     "clients": clients.run,
     "reprojection": reprojection.run,
 }
-
-
-def run(db: Database, n_rows: int) -> list[Figure]:
-    """Measure everything at `n_rows`; a minute or two for 20,000, an hour for a million."""
-    target = gallery.open(db, "growing", n_rows)
-    return [figure for step in STEPS.values() for figure in step(target)]

@@ -49,11 +49,7 @@ def _measure(folder: Path, n_rows: int, steps: list[str], kept: Path | None) -> 
     with Database(Settings(None, folder, folder / "cache")) as db:
         target = gallery.open(db, "growing", n_rows)
         for step in steps:
-            figures = STEPS[step](target)
-            record.show(figures)
-            if kept is not None:
-                record.keep(kept, f"database-{step}", figures)
-                print(f"recorded in {kept}", flush=True)
+            record.report(f"database-{step}", STEPS[step](target), kept)
 
 
 if __name__ == "__main__":
