@@ -9,6 +9,7 @@ SpocdbError
 │  ├─ ImageVanished           the file was there when the folder was listed, and is not now
 │  ├─ ImageChanged            the file has other bytes than when it was ingested
 │  ├─ AddressRefused          a URL leads to an address that is not public
+│  ├─ ProcessLost             the process that had it died: out of memory, or a decoder's crash
 │  └─ EmptyCrop               the crop does not touch the image
 ├─ DescriptorError
 │  ├─ DimensionMismatch       two vectors that must fit do not
@@ -60,6 +61,10 @@ class ImageChanged(ImageError):
 
 class AddressRefused(ImageError):
     """A URL leads to an address that is not public."""
+
+
+class ProcessLost(ImageError):
+    """The processes that worked on the image died: out of memory, or a crash of its decoder."""
 
 
 class EmptyCrop(ImageError):
