@@ -19,6 +19,7 @@ from . import (
     collections,
     db,
     evaluate,
+    images,
     index,
     ingest,
     pca,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command()(ingest.ingest)
 app.command()(search.search)
+app.add_typer(images.app, name="images")
 app.command()(ingest.failures)
 app.command()(attach.attach)
 app.command()(attach.detach)

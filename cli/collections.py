@@ -1,13 +1,19 @@
 """spocdb collections, spocdb extractors."""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
-from .output import print_json, print_table
+from .output import counted, print_fields, print_json, print_table
 
-app = typer.Typer(help="Collections: list, drop.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from spocdb.db.details import Projected
+
+app = typer.Typer(
+    help="Collections: list, show, drop.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("list")
@@ -33,6 +39,54 @@ def list_(json: options.Json = False, db: options.Db = None) -> None:
             for c in rows
         ],
     )
+
+
+@app.command()
+def show(
+    name: Annotated[
+        str | None, typer.Argument(help="The collection; may be left out if there is only one.")
+    ] = None,
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """Show all that is known about a collection."""
+    with options.open_database(db) as database:
+        found = database.describe(name)
+    if json:
+        print_json(found)
+        return
+    table = found.table
+    print_fields(
+        {
+            "collection": found.name,
+            "made": found.created_at,
+            "table": table
+            and f"{table.relation}, key {table.key_column}, image "
+            f"{table.image_column} ({table.kind})",
+            "rows": table and table.condition,
+            "images": f"{found.n_images:,}, {found.n_contents:,} of them different",
+            "failures": found.n_failures,
+            "extractor": found.extractor,
+            "recipe": [f"{key} {value}" for key, value in asdict(found.recipe).items()],
+            "active": _projected(found.active),
+            "before it": found.previous and _projected(found.previous),
+            "index": [
+                f"projection {i.projection}: {i.index_type}, "
+                + ("not built" if i.bytes is None else f"{i.bytes / 1e6:,.1f} MB, recall ")
+                + ("" if i.bytes is None else "not measured" if i.recall is None else f"{i.recall}")
+                for i in found.indexes
+            ],
+            "metadata": [f"{key.key}: {counted(key.n_images, 'image')}" for key in found.keys],
+            "view": [f"{column.name} {column.type}" for column in found.columns],
+            "owner": found.owner,
+            "granted": [f"{grant.role}: {', '.join(grant.privileges)}" for grant in found.grants],
+        }
+    )
+
+
+def _projected(projection: "Projected") -> str:
+    made = f", of {projection.n_samples:,} samples" if projection.n_samples else ""
+    return f"projection {projection.id}: {projection.kind}, {projection.dim} dimensions{made}"
 
 
 @app.command()

@@ -18,6 +18,18 @@ Db = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go; change nothing.")]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="CONDITION",
+        help="Only images whose metadata say so, such as kind=shoe or 'year>=2023 and gps exists'; "
+        "repeatable.",
+    ),
+]
 Collection = Annotated[
     str | None,
     typer.Option("--collection", "-c", help="Collection; may be left out if there is only one."),
@@ -134,6 +146,12 @@ def open_database(url: str | None) -> "Database":
     return connect(url)
 
 
+def one_format(json: bool, as_csv: bool) -> None:
+    """Raise BadParameter if two formats are asked for."""
+    if json and as_csv:
+        raise typer.BadParameter("JSON or CSV: give one of --json and --csv", param_hint="--csv")
+
+
 def parse_numbers(text: str, option: str, kind: Callable[[str], Number]) -> list[Number]:
     """Parse numbers with commas between them, each once."""
     try:
@@ -147,16 +165,12 @@ def recipe(scales: str | None, **others: Any) -> dict[str, Any]:
     return {**others, "scales": parse_numbers(scales, "--scales", float) if scales else None}
 
 
-def parse_filter(pairs: list[str]) -> dict[str, Any]:
-    """Parse key=value pairs; a value that is JSON is taken as such."""
-    from spocdb.images.metadata import parse_value
+def parse_filter(texts: list[str]) -> "list[list[Any]]":
+    """Parse the conditions of all --filter options, which must all hold."""
+    from spocdb.errors import ConfigError
+    from spocdb.filters import parse
 
-    filter: dict[str, Any] = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator or not key:
-            raise typer.BadParameter(f"{pair!r} is not key=value", param_hint="--filter")
-        if key in filter:
-            raise typer.BadParameter(f"{key!r} is given twice", param_hint="--filter")
-        filter[key] = parse_value(value)
-    return filter
+    try:
+        return [condition for text in texts for condition in parse(text)]
+    except ConfigError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--filter") from None

@@ -3,9 +3,10 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -44,7 +45,34 @@ def quiet_libraries() -> Iterator[None]:
 
 def print_json(data: Any) -> None:
     """Print records, or what holds them, as JSON."""
-    print(json.dumps(data, default=_encode, indent=2, ensure_ascii=False))
+    print(json_text(data))
+
+
+def json_text(data: Any, indent: int | None = 2) -> str:
+    """Return records, or what holds them, as JSON."""
+    return json.dumps(data, default=_encode, indent=indent, ensure_ascii=False)
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Print one record, a line for each field that has a value, or for each value of a list."""
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        lines = value if isinstance(value, list) else [value]
+        for line in lines:
+            if line not in (None, ""):
+                print(f"{one_line(name).ljust(width)}  {one_line(_plain(line))}")
+
+
+def shown_metadata(metadata: Mapping[str, object]) -> str:
+    """Return metadata as a table shows them."""
+    return ", ".join(f"{key}={_plain(value)}" for key, value in metadata.items())
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S %z}"
+    is_json = isinstance(value, dict | list | bool) or value is None
+    return json.dumps(value, ensure_ascii=False) if is_json else str(value)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

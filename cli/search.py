@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .output import print_json, print_table, quiet_libraries, talk
+from .output import print_json, print_table, quiet_libraries, shown_metadata, talk
 
 if TYPE_CHECKING:
     from spocdb.db.search import Hit
@@ -41,10 +41,7 @@ def search(
         typer.Option(metavar="X,Y,W,H", help="Search for this part of the picture, in pixels."),
     ] = None,
     collection: options.Collection = None,
-    filter: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Only images whose metadata say so; repeatable."),
-    ] = None,
+    filter: options.Filter = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare all, without the index.")] = False,
     expand: Annotated[
         int, typer.Option(metavar="N", help="Query expansion: add the N nearest to the query.")
@@ -64,7 +61,7 @@ def search(
     codebook: options.Codebook = None,
     device: options.Device = "auto",
     json: options.Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: options.Csv = False,
     db: options.Db = None,
 ) -> None:
     """Find the images that look most like a picture, nearest first.
@@ -97,6 +94,7 @@ def search(
                 weights=weights,
                 codebook=codebook,
                 device=device,
+                say=talk,
             )
         else:
             own = id if id is not None else database.tables.image_id(str(key), collection)
@@ -107,6 +105,7 @@ def search(
                 filter=wanted,
                 exact=exact,
                 refinement=refinement,
+                say=talk,
             )
         _print(hits, json, as_csv, refinement)
         if sheet:
@@ -144,17 +143,10 @@ def _print(hits: "list[Hit]", json: bool, as_csv: bool, refinement: "Refinement"
         writer.writerow(header)
         writer.writerows([h.distance, h.id, h.path, dumps(h.metadata)] for h in hits)
     elif hits:
-        shown = [[f"{h.distance:.4f}", h.id, h.path, _short(h.metadata)] for h in hits]
+        shown = [[f"{h.distance:.4f}", h.id, h.path, shown_metadata(h.metadata)] for h in hits]
         print_table(header, shown)
         expanded = f", the query expanded by {refinement.expand}" if refinement.expand else ""
         reranked = f", {refinement.rerank} re-ranked" if refinement.rerank else ""
         talk(METHODS[hits[0].method] + expanded + reranked)
     else:
         talk("nothing found")
-
-
-def _short(metadata: dict[str, object]) -> str:
-    return ", ".join(
-        f"{key}={value if isinstance(value, str) else dumps(value)}"
-        for key, value in metadata.items()
-    )

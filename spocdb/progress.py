@@ -1,5 +1,6 @@
 """How far an ingest is, and what it waits for."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,11 @@ Stage = Literal["decode", "network", "write"]
 
 def silent(line: str) -> None:
     """Say nothing."""
+
+
+def logged(line: str) -> None:
+    """Log a line as a warning; where logging is not set up, Python prints it to stderr."""
+    logging.getLogger("spocdb").warning("%s", line)
 
 
 @dataclass(slots=True)

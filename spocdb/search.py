@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spocdb.db import collections
 from spocdb.db import search as db_search
@@ -11,6 +11,7 @@ from spocdb.db.engine import Connection
 from spocdb.db.search import Hit
 from spocdb.errors import ConfigError
 from spocdb.features.reranking import rerank
+from spocdb.filters import Json
 from spocdb.images.decode import decode
 from spocdb.records import Crop, Float32Array, Recipe, Refinement
 
@@ -29,7 +30,7 @@ def search(
     k: int,
     *,
     crop: Crop | None,
-    filter: dict[str, Any],
+    filter: Json,
     exact: bool,
     refinement: Refinement,
     max_pixels: int,
@@ -72,7 +73,7 @@ def similar(
     id: int,
     k: int,
     *,
-    filter: dict[str, Any],
+    filter: Json,
     exact: bool,
     refinement: Refinement,
 ) -> list[Hit]:
@@ -95,7 +96,7 @@ def nearest(
     collection: str,
     query: Float32Array,
     k: int,
-    filter: dict[str, Any],
+    filter: Json,
     exact: bool,
     refinement: Refinement,
 ) -> list[Hit]:

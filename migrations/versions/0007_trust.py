@@ -12,9 +12,16 @@ branch_labels = None
 depends_on = None
 
 # New functions and new versions of functions, in the order in which they need each other.
-FUNCTIONS: tuple[str, ...] = ()
+FUNCTIONS: tuple[str, ...] = (
+    "contains_path_v1",
+    "compared_path_v1",
+    "condition_path_v1",
+    "filter_path_v1",
+    "search_v5",
+    "delete_images_v1",
+)
 # What an older program calls: the versions before.
-BEFORE: tuple[str, ...] = ()
+BEFORE: tuple[str, ...] = ("search_v4",)
 
 
 def upgrade() -> None:
@@ -23,5 +30,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    run_sql("tables/trust_v1_down")
     for name in BEFORE:
         run_sql(f"functions/{name}")

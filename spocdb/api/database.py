@@ -13,22 +13,26 @@ from spocdb import fit as fitting
 from spocdb import ingest as ingesting
 from spocdb import reembed as reembedding
 from spocdb import search as searching
+from spocdb.api.images import Images
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
 from spocdb.api.session import Session
 from spocdb.api.tables import Tables
-from spocdb.db import collections, engine, evaluations, images, rights, runs
+from spocdb.db import collections, details, engine, evaluations, images, rights, runs
+from spocdb.db import metadata as about
 from spocdb.db.collections import Collection, CollectionSummary, ExtractorSummary
+from spocdb.db.details import CollectionDetails
 from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
 from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
+from spocdb.filters import Filter, to_json
 from spocdb.images.metadata import read_metadata
 from spocdb.images.sources import is_there, on_disk, walk
 from spocdb.intake import BYTES_PER_PIXEL
-from spocdb.progress import Progress, Say, silent
+from spocdb.progress import Progress, Say, logged, silent
 from spocdb.records import Crop, Recipe, Refinement, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
 
@@ -51,6 +55,7 @@ class Database(AbstractContextManager["Database"]):
         self.settings, self.session = settings, Session(settings)
         self.url, self.connection = self.session.url, self.session.connection
         self.pca = Pca(self.session)
+        self.images = Images(self.session)
         self.index = Index(self.session)
         self.tables = Tables(self.session)
 
@@ -191,22 +196,24 @@ class Database(AbstractContextManager["Database"]):
         *,
         collection: str | None = None,
         crop: Crop | None = None,
-        filter: dict[str, Any] | None = None,
+        filter: Filter | None = None,
         exact: bool = False,
         refinement: Refinement = NOTHING_MORE,
         weights: str | os.PathLike[str] | None = None,
         codebook: str | os.PathLike[str] | None = None,
         device: str = "auto",
+        say: Say = logged,
     ) -> list[Hit]:
         """Return the k images that look most like an image file (a path, or its bytes).
 
-        `filter` must be contained in their metadata. `weights` and `codebook` are needed only where
-        the collection's files were never seen on this machine.
+        `filter` says which images are meant, see docs/FILTERS.md; `say` is told why it finds none.
+        `weights` and `codebook` are needed only where the collection's files were never seen on
+        this machine.
         """
-        target = collections.get(self.connection, collection)
+        target, wanted = collections.get(self.connection, collection), to_json(filter)
         if weights is not None or codebook is not None:
             self.session.choose(Wanted(weights=_path(weights), codebook=_path(codebook)), target)
-        return searching.search(
+        hits = searching.search(
             self.connection,
             target,
             image if isinstance(image, bytes) else _read(Path(image)),
@@ -214,11 +221,13 @@ class Database(AbstractContextManager["Database"]):
             lambda recipe: self.session.extractor(recipe, device, "float32"),
             k,
             crop=crop,
-            filter=filter or {},
+            filter=wanted,
             exact=exact,
             refinement=refinement,
             max_pixels=self.settings.max_pixels,
         )
+        about.explain(self.connection, target, wanted, len(hits), say)
+        return hits
 
     @engine.wrapped()
     def similar(
@@ -227,21 +236,18 @@ class Database(AbstractContextManager["Database"]):
         k: int = 10,
         *,
         collection: str | None = None,
-        filter: dict[str, Any] | None = None,
+        filter: Filter | None = None,
         exact: bool = False,
         refinement: Refinement = NOTHING_MORE,
+        say: Say = logged,
     ) -> list[Hit]:
         """Return the k images that look most like one of the collection's own, without it."""
-        target = collections.get(self.connection, collection)
-        return searching.similar(
-            self.connection,
-            target,
-            id,
-            k,
-            filter=filter or {},
-            exact=exact,
-            refinement=refinement,
+        target, wanted = collections.get(self.connection, collection), to_json(filter)
+        hits = searching.similar(
+            self.connection, target, id, k, filter=wanted, exact=exact, refinement=refinement
         )
+        about.explain(self.connection, target, wanted, len(hits), say)
+        return hits
 
     @engine.wrapped()
     def collection(self, name: str | None = None) -> str:
@@ -276,6 +282,12 @@ class Database(AbstractContextManager["Database"]):
     def collections(self) -> list[CollectionSummary]:
         """List the collections."""
         return collections.summaries(self.connection)
+
+    @engine.wrapped()
+    def describe(self, collection: str | None = None) -> CollectionDetails:
+        """Return all that is known about a collection."""
+        target = collections.get(self.connection, collection)
+        return details.get(self.connection, target)
 
     @engine.wrapped()
     def drop(self, collection: str) -> None:

@@ -28,6 +28,8 @@ RAISED: dict[str, type[SpocdbError]] = {
     "42704": CollectionNotFound,
     "P0002": ImageNotFound,
     "42602": ConfigError,
+    # PostgreSQL's own word for a regular expression of a filter.
+    "2201B": ConfigError,
     "42939": ConfigError,
 }
 

@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from spocdb.db.engine import Connection, floats, one_row
+from spocdb.filters import Json
 from spocdb.records import Float32Array
 
 
@@ -92,7 +93,7 @@ def nearest(
     collection: str,
     query: Float32Array,
     k: int,
-    filter: dict[str, Any],
+    filter: Json,
     *,
     exact: bool,
 ) -> list[Hit]:
@@ -107,7 +108,7 @@ def similar(
     collection: str,
     id: int,
     k: int,
-    filter: dict[str, Any],
+    filter: Json,
     *,
     exact: bool,
 ) -> list[Hit]:

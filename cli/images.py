@@ -1,0 +1,164 @@
+"""spocdb images: what a collection holds."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .output import counted, json_text, print_fields, print_json, print_table, shown_metadata, talk
+
+if TYPE_CHECKING:
+    from spocdb.db.catalogue import StoredImage
+
+app = typer.Typer(
+    help="Images: list, show, delete, move.", no_args_is_help=True, rich_markup_mode=None
+)
+
+# So many rows of a table are aligned with each other: they are what is in memory.
+TABLE_PAGE = 1000
+
+
+@app.command("list")
+def list_(
+    collection: options.Collection = None,
+    filter: options.Filter = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, max=2**31 - 1, help="At most so many.")
+    ] = None,
+    json: options.Json = False,
+    as_csv: options.Csv = False,
+    db: options.Db = None,
+) -> None:
+    """List the images of a collection, by path or key."""
+    wanted = options.parse_filter(filter or [])
+    options.one_format(json, as_csv)
+    with options.open_database(db) as database:
+        found = database.images.list(wanted, collection=collection, limit=limit, say=talk)
+        (_print_json if json else _print_csv if as_csv else _print_table)(found)
+
+
+@app.command()
+def show(
+    id: Annotated[int, typer.Argument(max=2**63 - 1, help="The image's id.")],
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """Show all that is known about an image."""
+    with options.open_database(db) as database:
+        found = database.images.show(id)
+    if json:
+        print_json(found)
+        return
+    fields = asdict(found)
+    name = "path" if found.table is None else "key"
+    projections = [f"{n}{'*' if n == found.active else ''}" for n in found.projections]
+    print_fields(
+        {
+            "id": found.id,
+            "collection": found.collection,
+            name: found.path,
+            "table": found.table,
+            "size": f"{found.size:,} bytes, {found.width} x {found.height} pixels",
+            "modified": found.modified,
+            "ingested": found.ingested_at,
+            "sha256": found.sha256,
+            "described by": ", ".join(found.descriptors),
+            "embedded by": ", ".join(projections),
+            "copies": found.copies,
+            "failure": found.failure,
+            **{f"metadata {key}": value for key, value in fields["metadata"].items()},
+        }
+    )
+
+
+@app.command()
+def delete(
+    ids: Annotated[
+        list[int] | None, typer.Argument(metavar="[ID...]", help="These images.")
+    ] = None,
+    collection: options.Collection = None,
+    filter: options.Filter = None,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
+    db: options.Db = None,
+) -> None:
+    """Delete images with their embeddings, by id or by a filter. Files and descriptors stay."""
+    wanted = options.parse_filter(filter or [])
+    if bool(ids) == bool(wanted):
+        raise typer.BadParameter("give either ids or a --filter", param_hint="ID")
+    with options.open_database(db) as database:
+
+        def run(dry_run: bool) -> int:
+            return database.images.delete(
+                ids or (), filter=wanted, collection=collection, dry_run=dry_run, say=talk
+            )
+
+        n_images, name = run(dry_run=True), database.collection(collection)
+        if dry_run or not n_images:
+            print(f"{counted(n_images, 'image')} would be deleted" if n_images else "nothing to do")
+            return
+        if not yes:
+            question = f"Delete {counted(n_images, 'image')} of {name}? Files stay."
+            typer.confirm(question, abort=True, err=True)
+        print(f"deleted {counted(run(dry_run=False), 'image')}")
+
+
+@app.command()
+def move(
+    old: Annotated[Path, typer.Argument(help="The file or folder where it was.")],
+    new: Annotated[Path, typer.Argument(help="Where it is now.")],
+    collection: options.Collection = None,
+    dry_run: options.DryRun = False,
+    db: options.Db = None,
+) -> None:
+    """Tell that a file, or all in a folder, lies elsewhere now. Moves no file; ids stay."""
+    with options.open_database(db) as database:
+        n_moved = database.images.move(old, new, collection=collection, dry_run=dry_run)
+    print(f"{counted(n_moved, 'image')} {'would be moved' if dry_run else 'moved'}")
+    if not new.exists():
+        talk(f"there is nothing at {new} yet: move the files too")
+
+
+def _print_json(found: "Iterator[StoredImage]") -> None:
+    """Print a list of which only one element is in memory."""
+    separator = "["
+    for image in found:
+        print(separator, json_text(image, indent=None), sep="\n", end="")
+        separator = ","
+    print("[]" if separator == "[" else "\n]")
+
+
+def _print_csv(found: "Iterator[StoredImage]") -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["id", "path", "width", "height", "size", "sha256", "metadata", "ingested_at"])
+    for image in found:
+        fields = asdict(image) | {"metadata": dumps(image.metadata, ensure_ascii=False)}
+        writer.writerow(fields.values())
+
+
+def _print_table(found: "Iterator[StoredImage]") -> None:
+    n_images = 0
+    while page := [*islice(found, TABLE_PAGE)]:
+        n_images += len(page)
+        print_table(
+            ["id", "path", "pixels", "ingested", "metadata"],
+            [
+                [
+                    image.id,
+                    image.path,
+                    f"{image.width} x {image.height}",
+                    f"{image.ingested_at:%Y-%m-%d %H:%M}",
+                    shown_metadata(image.metadata),
+                ]
+                for image in page
+            ],
+        )
+    if not n_images:
+        talk("no images")

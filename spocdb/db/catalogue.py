@@ -1,0 +1,220 @@
+"""Images as they are stored: list, show, delete and move them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Identifier
+
+from spocdb.db.collections import Collection, hold
+from spocdb.db.engine import Connection, one_row
+from spocdb.db.metadata import matches
+from spocdb.errors import ConfigError, ImageNotFound
+from spocdb.filters import Json
+
+# A page is one statement; a server's cursor would hold a snapshot while the reader takes its time.
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image of a collection; `path` is the key of its row where a table is attached."""
+
+    id: int
+    path: str
+    width: int
+    height: int
+    size: int
+    sha256: str
+    metadata: dict[str, Any]
+    ingested_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDetails:
+    """All that is known about an image.
+
+    `modified` is None for a row of a table. `descriptors` names the extractors that described its
+    bytes, `projections` the numbers of those by which it is embedded. `copies` are paths of images
+    with the same bytes in the same collection. `failure` says why newer bytes did not make it.
+    """
+
+    id: int
+    collection: str
+    path: str
+    table: str | None
+    size: int
+    modified: datetime | None
+    width: int
+    height: int
+    sha256: str
+    metadata: dict[str, Any]
+    ingested_at: datetime
+    descriptors: list[str]
+    projections: list[int]
+    active: int
+    copies: list[str]
+    failure: str | None
+
+
+LIST = """
+SELECT i.id, i.path, i.width, i.height, i.size, encode(i.sha256, 'hex') AS sha256, i.metadata,
+       i.ingested_at
+FROM spocdb.images i
+WHERE i.collection_id = %(collection)s AND (%(last)s::text IS NULL OR i.path > %(last)s)
+  AND {matches}
+ORDER BY i.path LIMIT %(page)s
+"""
+
+COUNT = "SELECT count(*) FROM spocdb.images i WHERE i.collection_id = %(collection)s AND {matches}"
+
+SHOW = """
+SELECT i.id, c.name AS collection, i.path, s.relation::text AS "table", i.size, i.mtime_ns,
+       i.width, i.height, encode(i.sha256, 'hex') AS sha256, i.metadata, i.ingested_at,
+       ARRAY(SELECT e.name FROM spocdb.descriptors d JOIN spocdb.extractors e
+             ON e.id = d.extractor_id WHERE d.sha256 = i.sha256 ORDER BY 1) AS descriptors,
+       ARRAY(SELECT t.projection_id FROM spocdb.embedding_tables t
+             WHERE t.collection_id = c.id ORDER BY 1) AS projections,
+       c.active_projection_id AS active,
+       ARRAY(SELECT o.path FROM spocdb.images o WHERE o.sha256 = i.sha256
+             AND o.collection_id = i.collection_id AND o.id <> i.id ORDER BY 1 LIMIT 100) AS copies,
+       (SELECT f.reason || ': ' || f.message FROM spocdb.failures f
+        WHERE f.collection_id = i.collection_id AND f.path = i.path) AS failure
+FROM spocdb.images i
+JOIN spocdb.collections c ON c.id = i.collection_id
+LEFT JOIN spocdb.sources s ON s.collection_id = c.id
+WHERE i.id = %s
+"""
+
+UNKNOWN = """
+SELECT asked.id FROM unnest(%s::bigint[]) asked (id)
+WHERE NOT EXISTS (SELECT FROM spocdb.images i WHERE i.id = asked.id AND i.collection_id = %s)
+ORDER BY 1
+"""
+
+MOVED = """
+WITH moved AS (
+    SELECT path AS old, %(new)s || substr(path, length(%(old)s) + 1) AS new
+    FROM spocdb.{table}
+    WHERE collection_id = %(collection)s
+      AND (path = %(old)s OR starts_with(path, %(old)s || '/'))
+)
+"""
+
+TAKEN = """
+SELECT count(*), min(m.new), count(i.path), min(i.path)
+FROM moved m LEFT JOIN spocdb.images i ON i.collection_id = %(collection)s AND i.path = m.new
+"""
+
+MOVE = """
+UPDATE spocdb.{table} i SET path = m.new FROM moved m
+WHERE i.collection_id = %(collection)s AND i.path = m.old
+"""
+
+# A failure at the new place is about a file that was there before.
+FORGET = """
+DELETE FROM spocdb.failures f USING moved m
+WHERE f.collection_id = %(collection)s AND f.path = m.new
+"""
+
+
+def listed(
+    connection: Connection, collection: Collection, filter: Json, limit: int | None = None
+) -> Iterator[StoredImage]:
+    """Yield the images that match a filter by their path, at most `limit`; a page in memory."""
+    condition, values = matches(connection, filter)
+    statement = SQL(LIST).format(matches=condition)
+    values |= {"collection": collection.id, "last": None}
+    left = limit
+    with connection.cursor(row_factory=class_row(StoredImage)) as cursor:
+        while left is None or left > 0:
+            values["page"] = PAGE if left is None else min(PAGE, left)
+            page = cursor.execute(statement, values).fetchall()
+            yield from page
+            if len(page) < values["page"]:
+                return
+            values["last"] = page[-1].path
+            left = None if left is None else left - len(page)
+
+
+def count(connection: Connection, collection: Collection, filter: Json) -> int:
+    """Count the images that match a filter."""
+    condition, values = matches(connection, filter)
+    statement = SQL(COUNT).format(matches=condition)
+    return int(one_row(connection, statement, values | {"collection": collection.id})[0])
+
+
+def details(connection: Connection, id: int) -> ImageDetails:
+    """Return all that is known about an image. Raises ImageNotFound."""
+    with connection.cursor() as cursor:
+        row = cursor.execute(SHOW, [id]).fetchone()
+        names = [column.name for column in cursor.description or ()]
+    if row is None:
+        raise ImageNotFound(f"there is no image {id}: see `spocdb images list`")
+    found = dict(zip(names, row, strict=True))
+    written = found.pop("mtime_ns")
+    found["modified"] = (
+        None if found["table"] else datetime.fromtimestamp(written // 10**9, UTC).astimezone()
+    )
+    found["projections"] = [
+        number for number in found["projections"] if _is_embedded(connection, id, number)
+    ]
+    return ImageDetails(**found)
+
+
+def _is_embedded(connection: Connection, id: int, projection: int) -> bool:
+    (table,) = one_row(
+        connection,
+        "SELECT spocdb.embedding_table(collection_id, %s) FROM spocdb.images WHERE id = %s",
+        [projection, id],
+    )
+    statement = SQL("SELECT EXISTS (SELECT FROM spocdb.{} WHERE image_id = %s)")
+    return bool(one_row(connection, statement.format(Identifier(table)), [id])[0])
+
+
+def check_ids(connection: Connection, collection: Collection, ids: Sequence[int]) -> None:
+    """Raise ImageNotFound unless all are images of the collection."""
+    unknown = [str(row[0]) for row in connection.execute(UNKNOWN, [list(ids), collection.id])]
+    if unknown:
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        raise ImageNotFound(
+            f"collection {collection.name} has no image {', '.join(unknown[:5])}{more}: "
+            "see `spocdb images list`"
+        )
+
+
+def delete(connection: Connection, collection: Collection, ids: Sequence[int]) -> int:
+    """Delete images, a page in one transaction; return how many there were."""
+    statement = "SELECT spocdb.delete_images(%s, %s)"
+    pages = (list(ids[at : at + PAGE]) for at in range(0, len(ids), PAGE))
+    return sum(one_row(connection, statement, [collection.name, page])[0] for page in pages)
+
+
+def move(
+    connection: Connection, collection: Collection, old: str, new: str, *, dry_run: bool
+) -> int:
+    """Give the images at a path, or below it, another one; return how many there are.
+
+    One transaction, in which no batch is written. Raises ConfigError if an image has such a path.
+    """
+    values = {"collection": collection.id, "old": old, "new": new}
+    with connection.transaction():
+        hold(connection, collection)
+        n_images, _, n_taken, taken = _moved(connection, "images", TAKEN, values).fetchone()
+        if n_taken:
+            raise ConfigError(
+                f"nothing moved: {n_taken} of {n_images} images would take the place of others, "
+                f"such as {taken}: delete those first, with `spocdb images delete`"
+            )
+        if n_images and not dry_run:
+            _moved(connection, "images", MOVE, values)
+            _moved(connection, "failures", FORGET, values)
+            _moved(connection, "failures", MOVE, values)
+    return int(n_images)
+
+
+def _moved(connection: Connection, table: str, statement: str, values: dict[str, Any]) -> Any:
+    whole = SQL(MOVED + statement).format(table=Identifier(table))
+    return connection.execute(whole, values)

@@ -1,0 +1,171 @@
+"""Filters: which images are meant, by their metadata. The grammar is described in docs/FILTERS.md.
+
+A filter is a mapping that the metadata must contain, a text such as `year >= 2023 and kind = shoe`,
+or a sequence of mappings, texts and conditions `("key", "operator", value)` that must all hold.
+SQL takes it as JSON: an object, or a list of objects and conditions. What operators and values mean
+is written once, in the SQL function `spocdb.filter_path`.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from spocdb.errors import ConfigError
+
+Filter = Mapping[str, Any] | str | Sequence[Mapping[str, Any] | str | Sequence[Any]]
+# What SQL takes: an object, or a list of objects and conditions.
+Json = dict[str, Any] | list[Any]
+
+OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "~", "exists")
+HINT = "write KEY OPERATOR VALUE, such as year>=2023, or KEY exists"
+
+QUOTED = r'"(?:[^"\\]|\\.)*"'
+PART = rf'(?:{QUOTED}|[^\s"=!<>~.]+)'
+KEY = re.compile(rf"\s*({PART}(?:\.{PART})*)")
+OPERATOR = re.compile(r"\s*([=!<>~]+)|\s+(in|exists)(?![^\s\[])", re.IGNORECASE)
+AND = re.compile(r"\s+and(?!\S)", re.IGNORECASE)
+SPACE = re.compile(r"\s*")
+# An unquoted text with one of these is rather a condition without its `and`.
+OPERATOR_INSIDE = re.compile(r"[=<>~]")
+
+
+def to_json(filter: Filter | None) -> Json:
+    """Return a filter as SQL takes it. Raises ConfigError for a text that is no filter."""
+    if filter is None:
+        return {}
+    parts = [filter] if isinstance(filter, str | Mapping) else list(filter)
+    result: list[Any] = []
+    for part in parts:
+        if isinstance(part, Mapping):
+            result.append(dict(part))
+        elif isinstance(part, str):
+            result.extend(parse(part))
+        elif isinstance(part, list | tuple) and len(part) in (2, 3):
+            key, operator = part[0], part[1]
+            value = part[2] if len(part) == 3 else True
+            result.append([[key] if isinstance(key, str) else key, operator, value])
+        else:
+            raise ConfigError(f'{part!r} is no condition: give ("key", "operator", value)')
+    _check(result)
+    # A lone mapping is contained: the form that needs no compiling in the database.
+    if len(result) == 1 and isinstance(result[0], dict):
+        return result[0]
+    return result or {}
+
+
+def parse(text: str) -> list[list[Any]]:
+    """Parse conditions with `and` between them into lists of key, operator and value.
+
+    The key is a list of keys, from the outside in. Raises ConfigError that quotes what is wrong.
+    """
+    conditions, start = [], 0
+    while True:
+        condition, end = _condition(text, start)
+        conditions.append(condition)
+        if _after_space(text, end) == len(text):
+            return conditions
+        following = AND.match(text, end)
+        if following is None:
+            raise ConfigError(f"there is no `and` before {text[end:].strip()!r}: {HINT}")
+        start = following.end()
+
+
+def keys(filter: Json) -> Iterator[tuple[list[str], str, Any]]:
+    """Yield what a filter asks of each key: the key from the outside in, operator and value."""
+    for part in [filter] if isinstance(filter, dict) else filter:
+        if isinstance(part, dict):
+            yield from (([key], "=", value) for key, value in part.items())
+        else:
+            yield part[0], part[1], part[2]
+
+
+def spelled(key: Sequence[str]) -> str:
+    """Return a key, from the outside in, as the grammar spells it."""
+    return ".".join(
+        part
+        if re.fullmatch(PART, part) and '"' not in part
+        else json.dumps(part, ensure_ascii=False)
+        for part in key
+    )
+
+
+def _condition(text: str, start: int) -> tuple[list[Any], int]:
+    """Return the condition that begins at `start`, and where it ends."""
+    named = KEY.match(text, start)
+    operator = named and OPERATOR.match(text, named.end())
+    if named is None or operator is None:
+        blank = named and OPERATOR_INSIDE.search(text, named.end())
+        advice = '; a key with a blank needs quotes, "my key"=3' if blank else ""
+        raise ConfigError(f"{text[start:].strip()!r} is no condition: {HINT}{advice}")
+    key = [_unquoted(part) for part in re.findall(PART, named[1])]
+    name, end = operator[operator.lastindex or 0].lower(), operator.end()
+    if name not in OPERATORS:
+        raise ConfigError(f"there is no operator {name}; there are {' '.join(OPERATORS)}")
+    if name == "exists" and (AND.match(text, end) or _after_space(text, end) == len(text)):
+        return [key, name, True], end
+    value, end = _value(text, _after_space(text, end), as_text=name == "~")
+    return [key, name, value], end
+
+
+def _value(text: str, start: int, as_text: bool) -> tuple[Any, int]:
+    """Return the JSON value that begins at `start`, else the text up to `and`, and where it ends.
+
+    `as_text` takes what is no JSON string as it stands: a regular expression.
+    """
+    try:
+        value, end = json.JSONDecoder(parse_constant=_refuse).raw_decode(text, start)
+    except (ValueError, RecursionError):
+        value, end = None, start
+    is_whole = end > start and (AND.match(text, end) or _after_space(text, end) == len(text))
+    if is_whole and (isinstance(value, str) or not (as_text or _is_infinite(value))):
+        return value, end
+    following = AND.search(text, start)
+    end = following.start() if following else len(text)
+    bare = text[start:end].strip()
+    if not bare or AND.fullmatch(f" {bare.split()[0]}"):
+        raise ConfigError(f'{text.strip()!r} lacks a value: an empty text is ""')
+    if as_text:
+        return bare, end
+    if bare[0] in '"[{':
+        raise ConfigError(f"the value {bare!r} is not valid JSON")
+    if OPERATOR_INSIDE.search(bare):
+        raise ConfigError(f"the text {bare!r} needs quotes, or an `and` before what is a condition")
+    # Python and spreadsheets write them with capitals.
+    return {"true": True, "false": False}.get(bare.lower(), bare), end
+
+
+def _after_space(text: str, start: int) -> int:
+    found = SPACE.match(text, start)
+    return found.end() if found else start
+
+
+def _unquoted(part: str) -> str:
+    if not part.startswith('"'):
+        return part
+    try:
+        return str(json.loads(part))
+    except ValueError:
+        raise ConfigError(f"the key {part} is not valid JSON") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _check(filter: list[Any]) -> None:
+    """Raise ConfigError for what PostgreSQL cannot hold as JSON."""
+    try:
+        text = json.dumps(filter, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError("a filter holds half a surrogate pair, which is no text") from None
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ConfigError(f"a filter must be JSON: {exc}") from exc
+    if re.search(r"(?<!\\)(?:\\\\)*\\u0000", text):
+        raise ConfigError("a filter holds a zero byte, which PostgreSQL cannot store in a text")
