@@ -68,7 +68,7 @@ def parse(text: str) -> list[list[Any]]:
             return conditions
         following = AND.match(text, end)
         if following is None:
-            raise ConfigError(f"there is no `and` before {text[end:].strip()!r}: {HINT}")
+            raise ConfigError(f"there is no `and` before {_quoted(text[end:])}: {HINT}")
         start = following.end()
 
 
@@ -95,10 +95,13 @@ def _condition(text: str, start: int) -> tuple[list[Any], int]:
     """Return the condition that begins at `start`, and where it ends."""
     named = KEY.match(text, start)
     operator = named and OPERATOR.match(text, named.end())
+    if start and not text[start:].strip():
+        raise ConfigError("nothing follows the last `and`")
     if named is None or operator is None:
         blank = named and OPERATOR_INSIDE.search(text, named.end())
         advice = '; a key with a blank needs quotes, "my key"=3' if blank else ""
-        raise ConfigError(f"{text[start:].strip()!r} is no condition: {HINT}{advice}")
+        advice += "; a text with ` and ` in it needs quotes" if start else ""
+        raise ConfigError(f"{_quoted(text[start:])} is no condition: {HINT}{advice}")
     key = [_unquoted(part) for part in re.findall(PART, named[1])]
     name, end = operator[operator.lastindex or 0].lower(), operator.end()
     if name not in OPERATORS:
@@ -125,13 +128,15 @@ def _value(text: str, start: int, as_text: bool) -> tuple[Any, int]:
     end = following.start() if following else len(text)
     bare = text[start:end].strip()
     if not bare or AND.fullmatch(f" {bare.split()[0]}"):
-        raise ConfigError(f'{text.strip()!r} lacks a value: an empty text is ""')
+        raise ConfigError(f'{_quoted(text)} lacks a value: an empty text is ""')
     if as_text:
         return bare, end
     if bare[0] in '"[{':
-        raise ConfigError(f"the value {bare!r} is not valid JSON")
+        raise ConfigError(f"the value {_quoted(bare)} is not valid JSON")
     if OPERATOR_INSIDE.search(bare):
-        raise ConfigError(f"the text {bare!r} needs quotes, or an `and` before what is a condition")
+        raise ConfigError(
+            f"the text {_quoted(bare)} needs quotes, or an `and` before what is a condition"
+        )
     # Python and spreadsheets write them with capitals.
     return {"true": True, "false": False}.get(bare.lower(), bare), end
 
@@ -139,6 +144,11 @@ def _value(text: str, start: int, as_text: bool) -> tuple[Any, int]:
 def _after_space(text: str, start: int) -> int:
     found = SPACE.match(text, start)
     return found.end() if found else start
+
+
+def _quoted(text: str) -> str:
+    text = text.strip()
+    return repr(text if len(text) <= 60 else f"{text[:60]}...")
 
 
 def _unquoted(part: str) -> str:

@@ -100,7 +100,7 @@ class Images:
         target = self._target(collection)
         self._refuse_attached(target, "change its image column")
         here, there = (printable(os.path.abspath(path)) for path in (old, new))
-        if f"{here}/".startswith(f"{there}/") or f"{there}/".startswith(f"{here}/"):
+        if os.path.commonpath([here, there]) in (here, there):
             raise ConfigError(
                 f"{here} and {there} lie within each other: move by way of a third path"
             )

@@ -100,11 +100,11 @@ ORDER BY attnum
 """
 
 OWNER = """
-SELECT relowner::regrole::text FROM pg_class WHERE oid = format('spocdb.%%I', %s::text)::regclass
+SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = format('spocdb.%%I', %s::text)::regclass
 """
 
 GRANTS = """
-SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role,
+SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END AS role,
        array_agg(a.privilege_type ORDER BY a.privilege_type) AS privileges
 FROM pg_class v, aclexplode(v.relacl) a
 WHERE v.oid = format('spocdb.%%I', %s::text)::regclass AND a.grantee <> v.relowner

@@ -14,13 +14,14 @@ from spocdb.progress import Say
 
 # As many keys are named in a message.
 MOST_NAMED = 20
+# What a kind of JSON is called, one and several.
 NAMES = {
-    "string": "text",
-    "number": "number",
-    "boolean": "true or false",
-    "array": "list",
-    "object": "object",
-    "null": "null",
+    "string": ("text", "texts"),
+    "number": ("number", "numbers"),
+    "boolean": ("truth value", "truth values"),
+    "array": ("list", "lists"),
+    "object": ("object", "objects"),
+    "null": ("null", "nulls"),
 }
 
 
@@ -120,9 +121,9 @@ def _other_kind(
     wanted = _kinds(value)
     if wanted & kinds.keys():
         return None
-    there = ", ".join(f"{NAMES[kind]} such as {example}" for kind, example in kinds.items())
-    asked = " or ".join(sorted(NAMES[kind] for kind in wanted))
-    return f"no image has a {asked} as {spelled(key)}; there is {there}"
+    there = ", ".join(f"{NAMES[kind][1]} such as {example}" for kind, example in kinds.items())
+    asked = " or ".join(sorted(NAMES[kind][0] for kind in wanted))
+    return f"no image has a {asked} as {spelled(key)}; there are {there}"
 
 
 def _kinds(value: Any) -> set[str]:

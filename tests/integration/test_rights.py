@@ -82,10 +82,14 @@ def test_a_reader_reads_and_writes_nothing_else(
 
 # What a reader, or anybody with USAGE, may call: it searches, or tells nothing of any data.
 HARMLESS = {
+    "compared_path",
+    "condition_path",
+    "contains_path",
     "embed",
     "embedding",
     "embedding_table",
     "expand",
+    "filter_path",
     "iterative_scan",
     "owner",
     "project",
@@ -97,6 +101,7 @@ HARMLESS = {
 }
 CALLS = {
     "attach": "'products', 'id', 'photo', root => '/'",
+    "delete_images": "'products', '{1}'",
     "detach": "'products'",
     "retry": "'products'",
     "create_collection": "'mine', 1",

@@ -19,12 +19,14 @@ BEGIN
         RETURN CASE operator WHEN '=' THEN contains_path('@', value)
                ELSE format('@ %s %s', operator, value) END;
     END IF;
-    -- A date stands for all of its time: 2023-05 is May. It compares with dates alone.
-    test := '@ like_regex "^[0-9]{4}(-[0-9]{2}(-[0-9]{2}([T ].*)?)?)?$" && ' || CASE operator
+    -- A date stands for all of its time: 2023-05 is May. It compares with dates alone, which is
+    -- looked at last: a regular expression takes longest.
+    test := CASE operator
         WHEN '=' THEN '@ starts with %1$s'
         WHEN '<=' THEN '(@ < %1$s || @ starts with %1$s)'
         WHEN '>' THEN '@ > %1$s && !(@ starts with %1$s)'
-        ELSE '@ ' || operator || ' %1$s' END;
+        ELSE '@ ' || operator || ' %1$s' END
+        || ' && @ like_regex "^[0-9]{4}(-[0-9]{2}(-[0-9]{2}([T ].*)?)?)?$"';
     IF length(content) <= 10 THEN
         RETURN format(test, value);
     END IF;

@@ -23,6 +23,8 @@ DECLARE
     unit       @extschema:vector@.vector;
     -- What a list of conditions says; null for a plain object, which is contained.
     wanted     jsonpath;
+    -- All images that it finds, if they are few.
+    candidates bigint[];
     source     text;
     operand    text;
     statement  text;
@@ -80,19 +82,24 @@ BEGIN
                 FROM (SELECT FROM images i
                       WHERE i.collection_id = goal.id AND i.metadata @> filter LIMIT few + 1) m;
             ELSE
-                -- Planned each time: what the index of the metadata can do with it depends on the conditions.
-                EXECUTE 'SELECT count(*) FROM (SELECT FROM spocdb.images i
+                -- Planned each time: what the index of the metadata can do with it depends on the
+                -- conditions. Where it can do nothing each image is looked at, which is not done twice.
+                EXECUTE 'SELECT coalesce(array_agg(m.id), ''{}'') FROM (SELECT i.id FROM spocdb.images i
                          WHERE i.collection_id = $1 AND i.metadata @@ $2 LIMIT $3) m'
-                INTO n_found USING goal.id, wanted, few + 1;
+                INTO candidates USING goal.id, wanted, few + 1;
+                n_found := cardinality(candidates);
             END IF;
             IF n_found <= few THEN
                 method := 'exact';
+            ELSE
+                candidates := NULL;
             END IF;
         END IF;
         -- As many as hold four times k that match: the last that a walk sees are not its best.
         width := 4.0 * k * n_sampled / greatest(n_matching, 1);
     END IF;
     source := CASE WHEN filter = '{}' THEN ''
+              WHEN candidates IS NOT NULL THEN ' WHERE e.image_id = ANY ($5)'
               WHEN wanted IS NULL THEN ' JOIN spocdb.images i ON i.id = e.image_id AND i.metadata @> $3'
               ELSE ' JOIN spocdb.images i ON i.id = e.image_id AND i.metadata @@ $4' END;
     operand := format('e.embedding::@extschema:vector@.%1$s(%2$s) OPERATOR(@extschema:vector@.<#>) $1::@extschema:vector@.%1$s',
@@ -114,7 +121,7 @@ BEGIN
                                    ELSE '{relaxed_order}' END
         LOOP
             ignored := set_config('hnsw.iterative_scan', scan, true);
-            EXECUTE format(statement, operand) INTO ids, distances USING unit, k, filter, wanted;
+            EXECUTE format(statement, operand) INTO ids, distances USING unit, k, filter, wanted, candidates;
             EXIT WHEN coalesce(cardinality(ids), 0) >= k;
         END LOOP;
         ignored := set_config('hnsw.ef_search', coalesce(old_ef, '40'), true);
@@ -124,7 +131,7 @@ BEGIN
     IF method = 'exact' OR coalesce(cardinality(ids), 0) < k THEN
         method := 'exact';
         EXECUTE format(statement, '0 + (' || operand || ')') INTO ids, distances
-        USING unit, k, filter, wanted;
+        USING unit, k, filter, wanted, candidates;
     END IF;
     RETURN QUERY
         -- Rounding can bring equal vectors a hair below zero.
