@@ -1,5 +1,6 @@
 """Filters in SQL: what docs/FILTERS.md says they find, by the index, and what is said of none."""
 
+import ast
 import json
 import logging
 import re
@@ -52,6 +53,24 @@ def test_the_documentation_tells_the_truth(connection: engine.Connection) -> Non
         for metadata, expected in ((found, True), (not_found, False)):
             row = connection.execute(FINDS, [metadata, Jsonb(as_sql(example))]).fetchone()
             assert row == (expected,), (example, metadata)
+
+
+def test_the_documentations_queries_run(
+    db: Database, add_images: AddImages, clustered: Callable[..., Float32Array]
+) -> None:
+    add_images(db.connection, clustered(3))
+    db.connection.execute(
+        """
+        UPDATE spocdb.images
+        SET metadata = '{"year": 2023, "kind": "shoe", "camera": {"make": "X"}}' WHERE id > 1
+        """
+    )
+    text = DOCUMENTATION.read_text()
+    queries = "".join(re.findall(r"```sql\n(.*?)```", text, re.DOTALL)).strip().split(";")[:-1]
+    assert [len(db.connection.execute(query).fetchall()) for query in queries] == [2, 2]
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    calls = [ast.unparse(statement) for statement in ast.parse(code).body]
+    assert [len(eval(call, {"db": db})) for call in calls] == [2, 2, 2]
 
 
 # Few letters and numbers, so that what is looked for is often there.
