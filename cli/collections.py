@@ -67,7 +67,7 @@ def show(
             "images": f"{found.n_images:,}, {found.n_contents:,} of them different",
             "failures": found.n_failures,
             "extractor": found.extractor,
-            "recipe": [f"{key} {value}" for key, value in asdict(found.recipe).items()],
+            "recipe": [f"{k} {v}" for k, v in asdict(found.recipe).items() if v is not None],
             "active": _projected(found.active),
             "before it": found.previous and _projected(found.previous),
             "index": [

@@ -4,6 +4,7 @@ import csv
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from json import dumps
 from pathlib import Path
@@ -41,7 +42,14 @@ def list_(
     options.one_format(json, as_csv)
     with options.open_database(db) as database:
         found = database.images.list(wanted, collection=collection, limit=limit, say=talk)
-        (_print_json if json else _print_csv if as_csv else _print_table)(found)
+        if json:
+            _print_json(found)
+        elif as_csv:
+            _print_csv(found)
+        else:
+            name = database.collection(collection)
+            is_attached = any(table.collection == name for table in database.tables.list())
+            _print_table(found, "key" if is_attached else "path")
 
 
 @app.command()
@@ -80,9 +88,7 @@ def show(
 
 @app.command()
 def delete(
-    ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID...]", help="These images.")
-    ] = None,
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID", help="These images.")] = None,
     collection: options.Collection = None,
     filter: options.Filter = None,
     yes: options.Yes = False,
@@ -90,24 +96,21 @@ def delete(
     db: options.Db = None,
 ) -> None:
     """Delete images with their embeddings, by id or by a filter. Files and descriptors stay."""
+    from spocdb.progress import silent
+
     wanted = options.parse_filter(filter or [])
     if bool(ids) == bool(wanted):
         raise typer.BadParameter("give either ids or a --filter", param_hint="ID")
     with options.open_database(db) as database:
-
-        def run(dry_run: bool) -> int:
-            return database.images.delete(
-                ids or (), filter=wanted, collection=collection, dry_run=dry_run, say=talk
-            )
-
-        n_images, name = run(dry_run=True), database.collection(collection)
+        run = partial(database.images.delete, ids or (), filter=wanted, collection=collection)
+        n_images, name = run(dry_run=True, say=talk), database.collection(collection)
         if dry_run or not n_images:
             print(f"{counted(n_images, 'image')} would be deleted" if n_images else "nothing to do")
             return
         if not yes:
             question = f"Delete {counted(n_images, 'image')} of {name}? Files stay."
             typer.confirm(question, abort=True, err=True)
-        print(f"deleted {counted(run(dry_run=False), 'image')}")
+        print(f"deleted {counted(run(say=silent), 'image')}")
 
 
 @app.command()
@@ -143,12 +146,12 @@ def _print_csv(found: "Iterator[StoredImage]") -> None:
         writer.writerow(fields.values())
 
 
-def _print_table(found: "Iterator[StoredImage]") -> None:
+def _print_table(found: "Iterator[StoredImage]", path: str) -> None:
     n_images = 0
     while page := [*islice(found, TABLE_PAGE)]:
         n_images += len(page)
         print_table(
-            ["id", "path", "pixels", "ingested", "metadata"],
+            ["id", path, "pixels", "ingested", "metadata"],
             [
                 [
                     image.id,

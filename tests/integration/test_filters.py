@@ -62,7 +62,7 @@ def test_the_documentations_queries_run(
     db.connection.execute(
         """
         UPDATE spocdb.images
-        SET metadata = '{"year": 2023, "kind": "shoe", "camera": {"make": "X"}}' WHERE id > 1
+        SET metadata = '{"year": 2023, "kind": "shoe", "seller": {"name": "X"}}' WHERE id > 1
         """
     )
     text = DOCUMENTATION.read_text()

@@ -88,6 +88,13 @@ def trapped(trapper: str, shop: Any) -> Any:
     return shop
 
 
+# With each operator, and each kind of value.
+CONDITIONS = """[
+    {"name": "shoe 4"}, ["name", "=", ["a", {"b": null}]], ["name", "!=", "2023-05"],
+    ["n", "<=", 3], ["taken", ">", "2023-05-01 10:00"], ["name", "in", ["a", 1]],
+    ["name", "~", "a"], ["n", "exists", false]
+]"""
+
 # Everything that the schema's functions do, exactly typed, so that no trap is in the call itself.
 CALLS = """
 SELECT spocdb.attach('public.products'::regclass, {id}, {photo}, {again}, NULL::pg_catalog.text,
@@ -109,6 +116,10 @@ SELECT * FROM spocdb.search(
     {products},
     spocdb.expand({products}, spocdb.embedding({products}, '3'::bigint), 2, '3'::float8, false),
     3, {filter}, false);
+SELECT * FROM spocdb.search(
+    {products}, spocdb.embedding({products}, '3'::bigint), 3, {conditions}, false);
+SELECT spocdb.create_collection({plain}, '1'::bigint);
+SELECT spocdb.delete_images({plain}, ARRAY['1'::bigint]);
 SELECT spocdb.embed({products}, d.descriptor::public.vector) FROM spocdb.descriptors d;
 SELECT * FROM spocdb.coverage;
 SELECT spocdb.add_embedding_table('1'::bigint, '2'::bigint);
@@ -132,12 +143,13 @@ def test_no_function_calls_what_lies_in_wait(trapped: Any) -> None:
         # Temporary objects come before all others, unless a path says otherwise.
         for name in ("images", "collections", "sources", "queue", "vector", "text", "target"):
             connection.execute(f"CREATE TEMP TABLE {name} (trap integer)")
-        texts = ["id", "photo", "again", "products"]
+        texts = ["id", "photo", "again", "products", "plain"]
         values = {t: SQL(f"'{t}'::pg_catalog.text") for t in texts} | {
             "key": SQL("'3'::pg_catalog.text"),
             "root": SQL("{}::pg_catalog.text").format(root),
             "condition": SQL("'id < 100'::pg_catalog.text"),
             "filter": SQL("""'{"name": "shoe 4"}'::jsonb"""),
+            "conditions": SQL("{}::jsonb").format(CONDITIONS),
         }
         for statement in SQL(CALLS).format(**values).as_string(connection).split(";\n"):
             connection.execute(statement)

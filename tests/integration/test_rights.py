@@ -19,6 +19,8 @@ LogIn = Callable[[str], engine.Connection]
 SEARCHES = [
     "SELECT * FROM spocdb.{c} ORDER BY embedding <#> (SELECT embedding FROM spocdb.{c} LIMIT 1)",
     "SELECT * FROM spocdb.search('{c}', spocdb.embedding('{c}', {n}), filter => '{{}}')",
+    "SELECT * FROM spocdb.similar('{c}', {n}, filter => '[[\"n\", \"exists\", false]]')",
+    'SELECT FROM spocdb.{c} WHERE metadata @@ spocdb.filter_path(\'[["n", "exists", false]]\')',
     "SELECT * FROM spocdb.search('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
     "SELECT * FROM spocdb.similar('{c}', {n})",
     "SELECT * FROM spocdb.similar_rows('{c}', 1)",

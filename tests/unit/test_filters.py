@@ -116,7 +116,7 @@ def test_the_forms_that_python_takes() -> None:
     assert to_json(None) == to_json({}) == to_json([]) == {}
     assert to_json({"kind": "shoe"}) == to_json([{"kind": "shoe"}]) == {"kind": "shoe"}
     assert to_json("a=1 and b=2") == to_json(["a=1", ("b", "=", 2)])
-    mixed = [{"kind": "shoe"}, ("gps", "exists"), (["camera", "make"], "=", "X")]
+    mixed: list[Any] = [{"kind": "shoe"}, ("gps", "exists"), (["camera", "make"], "=", "X")]
     assert to_json(mixed) == [
         {"kind": "shoe"},
         [["gps"], "exists", True],
