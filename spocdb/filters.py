@@ -134,9 +134,7 @@ def _value(text: str, start: int, as_text: bool) -> tuple[Any, int]:
     if bare[0] in '"[{':
         raise ConfigError(f"the value {_quoted(bare)} is not valid JSON")
     if OPERATOR_INSIDE.search(bare):
-        raise ConfigError(
-            f"the text {_quoted(bare)} needs quotes, or an `and` before what is a condition"
-        )
+        raise ConfigError(f"the text {_quoted(bare)} needs quotes, or `and` before a condition")
     # Python and spreadsheets write them with capitals.
     return {"true": True, "false": False}.get(bare.lower(), bare), end
 
