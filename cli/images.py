@@ -14,6 +14,7 @@ import typer
 
 from . import options
 from .output import counted, json_text, print_fields, print_json, print_table, shown_metadata, talk
+from .running import interruptible
 
 if TYPE_CHECKING:
     from spocdb.db.catalogue import StoredImage
@@ -110,7 +111,8 @@ def delete(
         if not yes:
             question = f"Delete {counted(n_images, 'image')} of {name}? Files stay."
             typer.confirm(question, abort=True, err=True)
-        print(f"deleted {counted(run(say=silent), 'image')}")
+        with interruptible("those that are deleted stay so, and the same command goes on"):
+            print(f"deleted {counted(run(say=silent), 'image')}")
 
 
 @app.command()
