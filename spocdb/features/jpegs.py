@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision import io
 
-from spocdb.images.decode import MEAN_COLOUR, fitted_size
+from spocdb.images.geometry import MEAN_COLOUR, fitted_size
 from spocdb.records import Jpeg, Recipe
 
 # Whole photographs in the device's memory at a time.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from spocdb.features.network import Network
-from spocdb.images.decode import fitted
+from spocdb.images.geometry import fitted
 from spocdb.intake import chunks
 from spocdb.progress import Say
 from spocdb.records import Float32Array, Recipe, UInt8Array

@@ -23,7 +23,7 @@ from spocdb.errors import ConfigError
 from spocdb.features.network import Network
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import channels
-from spocdb.images.decode import fitted
+from spocdb.images.geometry import fitted
 from spocdb.intake import chunks
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.training.feeding import feed

@@ -10,7 +10,8 @@ from PIL import Image, ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 
 from spocdb.errors import EmptyCrop, ImageError, ImageTooLarge, UnreadableImage
-from spocdb.images.decode import MEAN_COLOUR, _shrink, decode, fitted, upright
+from spocdb.images.decode import _shrink, decode, upright
+from spocdb.images.geometry import MEAN_COLOUR, fitted
 from spocdb.records import Crop, Decoded, Fit, UInt8Array
 
 STORED = {
