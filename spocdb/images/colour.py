@@ -1,75 +1,48 @@
-"""Any of Pillow's modes -> RGB, 8 bits a channel."""
+"""Any of Pillow's modes -> RGB, 8 bits a channel, in sRGB."""
 
-import io
+from PIL import Image
 
-import numpy as np
-from PIL import Image, ImageCms
+from spocdb.images.profiles import Transform, from_lab, to_srgb
 
-from spocdb.records import Float32Array
-
-BITS_PER_SAMPLE = 258
+_WITH_GREY_ALPHA = ("LA", "La")
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a loaded image of any mode to RGB, transparency flattened on white."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _grey(image).convert("RGB")
-    if image.mode == "CMYK":
-        return _from_cmyk(image)
+def to_rgb(image: Image.Image) -> tuple[Image.Image, Transform | None]:
+    """Convert a loaded image to RGB, transparency flattened on white.
+
+    Where an embedded profile must be applied still, returns the pixels in their own mode and what
+    makes sRGB of them: that takes longer than decoding, so it is done to the resized image.
+    """
+    profile = image.info.get("icc_profile")
     if image.mode == "LAB":
-        return _from_lab(image)
-    return _flatten(image) if image.has_transparency_data else image.convert("RGB")
+        return from_lab(image), None
+    if image.has_transparency_data:
+        return _flattened(image, profile), None
+    if image.mode in ("L", "CMYK"):
+        transform = to_srgb(profile, image.mode)
+        return (image, transform) if transform else (image.convert("RGB"), None)
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return rgb, to_srgb(profile, "RGB")
 
 
-def _grey(image: Image.Image) -> Image.Image:
-    # Pillow's own conversion of these modes clips at 255.
-    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
-    black, white = _range(image, values)
-    scale = 255 / ((white - black) or 1)
-    scaled = values * scale - black * scale
-    return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
+def finished(image: Image.Image, transform: Transform | None) -> Image.Image:
+    """Return the RGB image that `to_rgb`'s results stand for."""
+    return transform(image) if transform else image
 
 
-def _range(image: Image.Image, values: Float32Array) -> tuple[float, float]:
-    """Return black and white: of the sample format where it is known, else as the values show."""
-    if image.mode.startswith("I;16"):
-        return 0, 2 ** _bits(image) - 1
-    low, high = float(values.min()), float(values.max())
-    for white in (1, 255, 65535) if image.mode == "F" else (255, 65535):
-        if low >= 0 and high <= white:
-            return 0, white
-    return low, high
-
-
-def _bits(image: Image.Image) -> int:
-    # Twelve-bit TIFFs come in the same mode as sixteen-bit ones.
-    return int(getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0])
-
-
-def _from_cmyk(image: Image.Image) -> Image.Image:
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        return _to_srgb(image, profile)
-    except (KeyError, OSError, ImageCms.PyCMSError):
-        # No profile, or a broken one: the plain formula is near enough.
-        return image.convert("RGB")
-
-
-def _from_lab(image: Image.Image) -> Image.Image:
-    # Lab names colours, not inks: it needs no profile of the file's own.
-    return _to_srgb(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
-
-
-def _to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
-    )
-    assert converted is not None  # None only for in-place conversion
-    return converted
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    overlay = image.convert("RGBA")
+def _flattened(image: Image.Image, profile: object) -> Image.Image:
+    if image.mode in _WITH_GREY_ALPHA:
+        overlay = _grey_overlay(image, profile)
+    else:
+        overlay = image.convert("RGBA")
+        overlay = finished(overlay, to_srgb(profile, "RGBA"))
     white = Image.new("RGB", image.size, "white")
     white.paste(overlay, mask=overlay.getchannel("A"))
     return white
+
+
+def _grey_overlay(image: Image.Image, profile: object) -> Image.Image:
+    image = image.convert("LA")
+    rgb = finished(image.getchannel("L"), to_srgb(profile, "L")).convert("RGB")
+    rgb.putalpha(image.getchannel("A"))
+    return rgb

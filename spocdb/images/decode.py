@@ -2,12 +2,12 @@
 
 from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from spocdb.errors import UnreadableImage
-from spocdb.images.colour import to_rgb
+from spocdb.images.colour import finished, to_rgb
 from spocdb.images.formats import orientation, reading, upright_size
 from spocdb.images.geometry import cropped, fitted, fitted_size, turned
+from spocdb.images.profiles import Transform, to_srgb
 from spocdb.records import Crop, Decoded, Fit, Jpeg
 
 
@@ -26,8 +26,8 @@ def decode(data: bytes, size: int, fit: Fit, max_pixels: int, crop: Crop | None 
         return Decoded(fitted(cropped(whole, crop), size, fit), whole.width, whole.height)
     with reading(data, max_pixels) as image:
         width_height = _shrink(image, size, fit)
-        whole = _upright(image)
-        return Decoded(fitted(whole, size, fit), *(width_height or whole.size))
+        whole, transform = _upright(image)
+        return Decoded(fitted(whole, size, fit, transform), *(width_height or whole.size))
 
 
 def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
@@ -46,6 +46,9 @@ def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
             # A GPU would leave most of that to one thread of the CPU.
             if image.info.get("progressive"):
                 return None
+            # Nor would it look at a profile.
+            if to_srgb(image.info.get("icc_profile"), image.mode):
+                return None
             return Jpeg(data, orientation(image), *upright_size(image))
     except UnreadableImage:
         return None
@@ -54,7 +57,7 @@ def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
 def upright(data: bytes, max_pixels: int) -> Image.Image:
     """Decode an image file: upright and RGB. Raises UnreadableImage and ImageTooLarge."""
     with reading(data, max_pixels) as image:
-        return _upright(image)
+        return finished(*_upright(image))
 
 
 def _shrink(image: Image.Image, size: int, fit: Fit) -> tuple[int, int] | None:
@@ -71,13 +74,7 @@ def _shrink(image: Image.Image, size: int, fit: Fit) -> tuple[int, int] | None:
     return whole
 
 
-def _upright(image: ImageFile.ImageFile) -> Image.Image:
-    _allocate(image)
+def _upright(image: ImageFile.ImageFile) -> tuple[Image.Image, Transform | None]:
     image.load()
-    return turned(to_rgb(image), orientation(image))
-
-
-def _allocate(image: Image.Image) -> None:
-    # Where there is no memory yet, TIFF's loader asks Pillow's process-wide limit again.
-    if isinstance(image, TiffImageFile):
-        image.im = Image.new(image.mode, image._tile_size).im
+    pixels, transform = to_rgb(image)
+    return turned(pixels, orientation(image)), transform

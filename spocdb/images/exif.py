@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from math import isfinite
 from typing import Any, TypeVar
@@ -144,11 +145,9 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     value = value.split("\0")[0]
-    try:
-        # EXIF means ASCII, which Pillow reads as Latin-1; cameras and programs write UTF-8.
+    # EXIF means ASCII, which Pillow reads as Latin-1; cameras and programs write UTF-8.
+    with suppress(UnicodeError):
         value = value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        pass
     printable = "".join(c if c.isprintable() else " " for c in value)
     return " ".join(printable.split())[:LONGEST_TEXT] or None
 

@@ -1,35 +1,33 @@
-"""Which image format some bytes are, and its header, opened safely."""
+"""Which image format some bytes are, and their header, opened safely."""
 
-import io
 import re
+import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from PIL import Image, ImageFile
-from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ExifTags import Base
 from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from spocdb.errors import ImageError, ImageTooLarge, UnreadableImage
+from spocdb.images import boxes
+from spocdb.images.avif import AvifFile
+from spocdb.images.deadline import TimedBytes
 from spocdb.images.geometry import turned_size
+from spocdb.images.heif import open_heif
+from spocdb.images.jpeg import JpegFile
+from spocdb.images.png import PngFile
+from spocdb.images.tiff import TiffFile
 
-# Pillow's classes, not Image.open: that one checks a limit that belongs to the whole process and
-# warns beside it, and opens an MPO as more than its first frame, which is a plain JPEG.
-_FORMATS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
-    (re.compile(rb"\xff\xd8\xff"), JpegImageFile),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
-    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile),
-    (re.compile(rb"GIF8[79]a"), GifImageFile),
-    (re.compile(rb"BM"), BmpImageFile),
-    (re.compile(rb"(II|MM)(\0[*+]|[*+]\0)"), TiffImageFile),
-    (re.compile(rb".{4}ftyp(avif|avis|mif1|msf1)", re.DOTALL), AvifImageFile),
-)
+Opener = Callable[[bytes, int], ImageFile.ImageFile]
+
+READ = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
+# libavif's own limit, which it does not say when it refuses a picture.
+LARGEST_AVIF = 2**28
+_AVIF_BRANDS, _HEIF_BRANDS = {b"avif", b"avis"}, {b"heic", b"heix", b"hevc", b"hevx", b"heim"}
 
 
 @contextmanager
@@ -39,10 +37,11 @@ def reading(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     Raises UnreadableImage for whatever goes wrong in the block.
     Raises ImageTooLarge before any pixel is decoded.
     """
-    opener = _opener(data)
+    name, opener = _opener(data)
     try:
-        image = opener(io.BytesIO(data))
-        _check_size(image, max_pixels)
+        image = opener(data, max_pixels)
+        for size in _sizes(image):
+            _check_size(size, max_pixels)
         yield image
     except ImageError:
         raise
@@ -51,7 +50,7 @@ def reading(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         raise ImageTooLarge(f"over Pillow's own limit: {error}") from error
     # Hostile bytes make decoders raise anything at all.
     except Exception as error:
-        raise UnreadableImage(f"cannot decode this {opener.format}: {_reason(error)}") from error
+        raise UnreadableImage(f"cannot decode this {name}: {_reason(error)}") from error
 
 
 def open_header(data: bytes) -> ImageFile.ImageFile:
@@ -60,13 +59,21 @@ def open_header(data: bytes) -> ImageFile.ImageFile:
     Reads the header only: no pixel is decoded and no memory for pixels is allocated.
 
     Raises UnreadableImage for bytes that are no image, or whose header is damaged.
+    Raises ImageTooLarge where a decoder's own limit is exceeded.
     """
     with reading(data, max_pixels=sys.maxsize) as image:
         return image
 
 
 def orientation(image: Image.Image) -> int:
-    """Return how an opened image must be turned: 1 to 8, as EXIF counts."""
+    """Return how an opened image must be turned: 1 to 8, as EXIF counts.
+
+    AVIF and HEIC are turned by their boxes alone, the latter by the decoder.
+    """
+    if isinstance(image, AvifFile):
+        return image.turn
+    if image.format == "HEIF":
+        return 1
     try:
         return int(image.getexif().get(Base.Orientation, 1))
     # A broken EXIF block, whatever it raises, is no reason to lose the image.
@@ -77,21 +84,55 @@ def orientation(image: Image.Image) -> int:
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Return the width and height that an opened image has once it is turned."""
     # Pillow turns a TIFF by itself, and says the size that it will have.
-    turn = 1 if isinstance(image, TiffImageFile) else orientation(image)
+    turn = 1 if isinstance(image, TiffFile) else orientation(image)
     return turned_size(image.size, turn)
 
 
-def _opener(data: bytes) -> type[ImageFile.ImageFile]:
+def is_image(head: bytes) -> bool:
+    """Tell by its first bytes whether a file is of a format that is read; 64 bytes are enough."""
+    return any(signature.match(head) for signature, _, _ in _FORMATS)
+
+
+def _opener(data: bytes) -> tuple[str, Opener]:
     if not data:
         raise UnreadableImage("empty file")
-    for signature, opener in _FORMATS:
+    for signature, name, opener in _FORMATS:
         if signature.match(data):
-            return opener
-    raise UnreadableImage("not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image")
+            return (name or _box_format(data)), opener
+    raise UnreadableImage(f"not a {READ} image")
 
 
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
+def _open_boxes(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    """Open an AVIF or HEIC, whose brands and main picture say which of them it is."""
+    found = boxes.picture(data)
+    if found.size:
+        _check_size(found.size, max_pixels)
+    if _box_format(data) == "HEIC":
+        return open_heif(data)
+    if found.size and found.size[0] * found.size[1] > LARGEST_AVIF:
+        raise ImageTooLarge(
+            f"{found.size[0]} x {found.size[1]} pixels are over the AVIF decoder's own limit of "
+            f"{LARGEST_AVIF}: save the image smaller"
+        )
+    return AvifFile(data, found)
+
+
+def _box_format(data: bytes) -> str:
+    found = boxes.picture(data)
+    if found.codec == b"av01" or (found.brands & _AVIF_BRANDS and found.codec != b"hvc1"):
+        return "AVIF"
+    return "HEIC"
+
+
+def _sizes(image: Image.Image) -> Iterator[tuple[int, int]]:
+    """Yield the sizes in pixels of what a decoder will allocate."""
+    yield image.size
+    if isinstance(image, TiffFile):
+        yield image.tile_size
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
     if width * height > max_pixels:
         raise ImageTooLarge(
             f"{width} x {height} pixels are over the limit of {max_pixels}: "
@@ -99,9 +140,48 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         )
 
 
+def _open_bmp(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    image = BmpImageFile(TimedBytes(data))
+    if profile := _bmp_profile(data):
+        image.info["icc_profile"] = profile
+    return image
+
+
+def _bmp_profile(data: bytes) -> bytes | None:
+    """Return the profile that a BMP's fifth version may embed, which Pillow does not read."""
+    if len(data) < 138 or struct.unpack_from("<I", data, 14)[0] != 124 or data[70:74] != b"DEBM":
+        return None
+    begin, length = struct.unpack_from("<II", data, 126)
+    return data[14 + begin : 14 + begin + length]
+
+
+_FORMATS: tuple[tuple[re.Pattern[bytes], str, Opener], ...] = (
+    (re.compile(rb"\xff\xd8\xff"), "JPEG", lambda data, _: JpegFile(data)),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", lambda data, _: PngFile(data)),
+    (
+        re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+        "WEBP",
+        lambda data, _: WebPImageFile(TimedBytes(data)),
+    ),
+    (re.compile(rb"GIF8[79]a"), "GIF", lambda data, _: GifImageFile(TimedBytes(data))),
+    (re.compile(rb"BM"), "BMP", _open_bmp),
+    (re.compile(rb"(II|MM)(\0[*+]|[*+]\0)"), "TIFF", lambda data, _: TiffFile(data)),
+    (
+        re.compile(rb".{4}ftyp(avi[fs]|mi[fa]1|msf1|he[iv][cxms])", re.DOTALL),
+        "",
+        _open_boxes,
+    ),
+)
+
+
 def _reason(error: Exception) -> str:
+    """Say what is wrong in one line; a number or a class alone says nothing to a user."""
     text = re.sub(r"<[^>]* at 0x[0-9a-f]+>", "file", " ".join(str(error).split()))
     text = text.replace("not identified by this driver", "no valid header")
+    if re.fullmatch(r"decoder error -?\d+", text):
+        return f"its pixels are damaged, or compressed in a way that is not supported ({text})"
     if isinstance(error, OSError | ValueError | SyntaxError) and re.search("[a-z]", text):
         return text
-    return f"{type(error).__name__} {text}".strip()
+    return f"damaged, or of a kind that is not supported ({type(error).__name__} {text})".replace(
+        " )", ")"
+    )

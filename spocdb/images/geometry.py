@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from spocdb.errors import EmptyCrop
+from spocdb.images.profiles import Transform
 from spocdb.records import Crop, Fit, UInt8Array
 
 # ImageNet's mean colour: padding of it is zero once the pixels are normalised.
@@ -24,10 +25,16 @@ _TURNS = {
 _LYING = (5, 6, 7, 8)
 
 
-def fitted(image: Image.Image, size: int, fit: Fit) -> UInt8Array:
-    """Fit an RGB image into a network's input; uint8 (H, W, 3)."""
+def fitted(
+    image: Image.Image, size: int, fit: Fit, transform: Transform | None = None
+) -> UInt8Array:
+    """Fit an RGB image into a network's input; uint8 (H, W, 3).
+
+    `transform` makes RGB of an image in another mode or colour space, once it is resized.
+    """
     target = fitted_size(*image.size, size, fit)
     resized = image.resize(target, Image.Resampling.BILINEAR)
+    resized = transform(resized) if transform else resized
     return np.asarray(_padded(resized, size) if fit == "pad" else resized)
 
 

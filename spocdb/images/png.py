@@ -1,0 +1,183 @@
+"""PNG: only what pixels need is read, and a transparent colour is compared in full depth."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+from spocdb.images.deadline import TimedBytes
+from spocdb.images.profiles import LARGEST_PROFILE
+from spocdb.images.wide import to_grey
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+END = b"\0\0\0\0IEND\xaeB`\x82"
+GREY, TRUECOLOUR, PALETTE = 0, 2, 3
+# Of a text that may hold EXIF; Pillow refuses the whole picture for one that is longer.
+LONGEST_TEXT = 2**20
+# What Pillow multiplies the grey values of so many bits by.
+_SPREAD = {1: 255, 2: 85, 4: 17}
+
+
+class Chunk(NamedTuple):
+    """A chunk: its kind, where it begins and ends in the file, and where its content does."""
+
+    kind: bytes
+    begin: int
+    end: int
+    content: slice
+
+
+@dataclass(slots=True)
+class Clean:
+    """A PNG of only the chunks that Pillow needs, and what else the picture needs to be right."""
+
+    data: bytes
+    profile: bytes | None = None
+    depth: int = 0
+    # The one colour that is transparent: a level, or three.
+    key: tuple[int, ...] = field(default=())
+
+
+class PngFile(PngImageFile):
+    """A PNG, opened: text, animation and whatever is damaged beside the pixels is left out."""
+
+    def __init__(self, data: bytes) -> None:
+        self._clean = clean(data)
+        super().__init__(TimedBytes(self._clean.data))
+        if self._clean.profile:
+            self.info["icc_profile"] = self._clean.profile
+
+    def load(self) -> Any:
+        """Decode the pixels. Grey of 16 bits becomes L, a transparent colour an alpha channel."""
+        if not self.tile:
+            return super().load()
+        super().load()
+        opaque = self._differs(self._clean.key) if self._clean.key else None
+        if self.mode == "I;16":
+            self._become(to_grey(np.asarray(self), 65535))
+        if opaque is not None:
+            self._become(self.convert("RGB"))
+            alpha = Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8))
+            self.putalpha(alpha)
+        return super().load()
+
+    def _become(self, image: Image.Image) -> None:
+        self.im = image.im
+        self._mode = image.mode
+
+    def _differs(self, key: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Tell of each pixel whether it has another colour than the transparent one."""
+        depth, wanted = self._clean.depth, np.array(key) & (2**self._clean.depth - 1)
+        values = np.asarray(self, np.uint16).reshape(self.height, self.width, len(key))
+        if len(key) == 1 and depth < 8:
+            wanted = wanted * (1 if self.mode == "1" else _SPREAD[depth])
+        differs = values != wanted
+        if len(key) == 3 and depth == 16:
+            # Pillow keeps the upper byte of each level; the lower ones are decoded by themselves.
+            differs = (values != wanted >> 8) | (self._lower_bytes() != wanted & 255)
+        result: NDArray[np.bool_] = differs.any(axis=-1)
+        return result
+
+    def _lower_bytes(self) -> NDArray[np.uint8]:
+        other = PngImageFile(TimedBytes(self._clean.data))
+        other.tile = [tile._replace(args="RGB;16L") for tile in other.tile]
+        return np.asarray(other)
+
+
+def clean(data: bytes) -> Clean:
+    """Leave out of a PNG what its pixels do not need, and what is damaged of the rest.
+
+    What it keeps: header, palette, pixels; EXIF and what may hold it; tables of transparency. A
+    damaged file is left as damaged as it is: Pillow says what is wrong.
+    """
+    found = Clean(b"")
+    front: list[bytes | memoryview] = [SIGNATURE]
+    pixels: list[bytes | memoryview] = []
+    view, colour_type, end = memoryview(data), -1, 0
+    for chunk in _chunks(data):
+        content = view[chunk.content]
+        if chunk.kind == b"IDAT":
+            pixels.append(view[chunk.begin : chunk.end])
+            end = chunk.end
+        elif chunk.kind == b"IHDR" and colour_type < 0 and len(content) >= 13:
+            found.depth, colour_type = content[8], content[9]
+            front.append(view[chunk.begin : chunk.end])
+        elif chunk.kind in (b"IHDR", b"PLTE"):
+            front.append(view[chunk.begin : chunk.end])
+        elif not _is_whole(data, chunk):
+            continue
+        elif chunk.kind == b"iCCP":
+            found.profile = found.profile or _profile(bytes(content))
+        elif chunk.kind == b"tRNS" and colour_type in (GREY, TRUECOLOUR):
+            found.key = found.key or _key(content, 1 if colour_type == GREY else 3)
+        elif (chunk.kind == b"tRNS" and colour_type == PALETTE) or _may_turn(chunk.kind, content):
+            front.append(view[chunk.begin : chunk.end])
+    # Behind pixels that break off, an end would be taken for pixels.
+    ending = END if end <= len(data) else b""
+    found.data = b"".join((*front, *pixels, ending))
+    return found
+
+
+def _chunks(data: bytes) -> Iterator[Chunk]:
+    """Yield the chunks up to the end of the file, the last one perhaps cut off."""
+    at = len(SIGNATURE)
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IEND" or not kind.isalpha():
+            return
+        yield Chunk(kind, at, at + 12 + length, slice(at + 8, at + 8 + length))
+        at += 12 + length
+
+
+def _is_whole(data: bytes, chunk: Chunk) -> bool:
+    if chunk.end > len(data):
+        return False
+    (checksum,) = struct.unpack_from(">I", data, chunk.content.stop)
+    content = memoryview(data)[chunk.begin + 4 : chunk.content.stop]
+    return bool(checksum == zlib.crc32(content))
+
+
+def _key(content: memoryview, n_levels: int) -> tuple[int, ...]:
+    if len(content) < 2 * n_levels:
+        return ()
+    return struct.unpack_from(f">{n_levels}H", content)
+
+
+def _may_turn(kind: bytes, content: memoryview) -> bool:
+    """Tell whether a chunk may hold EXIF's orientation, in a form that Pillow reads."""
+    if kind == b"eXIf":
+        return True
+    if len(content) > LONGEST_TEXT:
+        return False
+    keyword, _, text = bytes(content).partition(b"\0")
+    if kind in (b"tEXt", b"zTXt") and keyword.startswith(b"Raw profile type "):
+        return kind == b"tEXt" or (text[:1] == b"\0" and _fits(text[1:]))
+    if kind == b"iTXt" and keyword == b"XML:com.adobe.xmp":
+        # Compressed or not, by which method; language, keyword in that language, text.
+        return text[:1] == b"\0" or _fits(text[2:].split(b"\0", 2)[-1])
+    return False
+
+
+def _fits(compressed: bytes) -> bool:
+    return _inflated(compressed, LONGEST_TEXT) is not None
+
+
+def _profile(content: bytes) -> bytes | None:
+    _, _, rest = content.partition(b"\0")
+    return _inflated(rest[1:], LARGEST_PROFILE) if rest[:1] == b"\0" else None
+
+
+def _inflated(compressed: bytes, limit: int) -> bytes | None:
+    """Decompress, or return None: damaged, or longer than the limit."""
+    try:
+        decompressor = zlib.decompressobj()
+        plain = decompressor.decompress(compressed, limit)
+    except zlib.error:
+        return None
+    return None if decompressor.unconsumed_tail else plain
