@@ -55,14 +55,16 @@ def without_metadata(data: bytes) -> bytes:
 
     Names their items "skip", which changes no length: everything stays where it is.
     """
-    hidden = bytearray(data)
     try:
         meta = _inside(data, Box(b"", 0, len(data)), b"meta")
-        for kind, at in _items(data, meta).values():
-            if kind in (b"Exif", b"mime"):
-                hidden[at : at + 4] = b"skip"
+        places = [at for kind, at in _items(data, meta).values() if kind in (b"Exif", b"mime")]
     except (KeyError, IndexError, struct.error):
         return data
+    if not places:
+        return data
+    hidden = bytearray(data)
+    for at in places:
+        hidden[at : at + 4] = b"skip"
     return bytes(hidden)
 
 

@@ -2,7 +2,6 @@
 
 import io
 import time
-from typing import Self
 
 from spocdb.errors import UnreadableImage
 
@@ -23,13 +22,10 @@ class TimedBytes(io.BytesIO):
     delays those behind it by no more than the limit.
     """
 
-    def __init__(self, data: bytes, seconds: float = DECODE_SECONDS) -> None:
+    def __init__(self, data: bytes) -> None:
         super().__init__(data)
-        self._seconds = seconds
-        self._end = time.thread_time() + seconds
-
-    def __enter__(self) -> Self:
-        return self
+        self._seconds = DECODE_SECONDS
+        self._end = time.thread_time() + self._seconds
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as BytesIO does. Raises UnreadableImage once the time is over."""

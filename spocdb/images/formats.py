@@ -10,7 +10,6 @@ from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ExifTags import Base
 from PIL.GifImagePlugin import GifImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from spocdb.errors import ImageError, ImageTooLarge, UnreadableImage
 from spocdb.images import boxes
@@ -21,6 +20,7 @@ from spocdb.images.heif import open_heif
 from spocdb.images.jpeg import JpegFile
 from spocdb.images.png import PngFile
 from spocdb.images.tiff import TiffFile
+from spocdb.images.webp import open_webp
 
 Opener = Callable[[bytes, int], ImageFile.ImageFile]
 
@@ -158,11 +158,7 @@ def _bmp_profile(data: bytes) -> bytes | None:
 _FORMATS: tuple[tuple[re.Pattern[bytes], str, Opener], ...] = (
     (re.compile(rb"\xff\xd8\xff"), "JPEG", lambda data, _: JpegFile(data)),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", lambda data, _: PngFile(data)),
-    (
-        re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
-        "WEBP",
-        lambda data, _: WebPImageFile(TimedBytes(data)),
-    ),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "WEBP", lambda data, _: open_webp(data)),
     (re.compile(rb"GIF8[79]a"), "GIF", lambda data, _: GifImageFile(TimedBytes(data))),
     (re.compile(rb"BM"), "BMP", _open_bmp),
     (re.compile(rb"(II|MM)(\0[*+]|[*+]\0)"), "TIFF", lambda data, _: TiffFile(data)),

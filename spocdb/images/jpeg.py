@@ -14,13 +14,14 @@ END = b"\xff\xd9"
 # A progressive JPEG has about ten. Each takes a pass over the whole picture, however few bytes it
 # has: the limit bounds what a small file can cost.
 MAX_SCANS = 100
+# Cameras write some twenty, and a profile of a megabyte takes as many.
+MOST_SEGMENTS = 10_000
 # Bytes given to the decoder at a time: a file of many small scans is asked for its time often.
 BLOCK = 8192
 
 _START_OF_SCAN = 0xDA
-# Restart markers and others that have no length; 00 is a byte of pixels, FF is padding.
-_ALONE = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+# Without restart markers and others that have no length; 00 is a byte of pixels, FF is padding.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 # The SOF markers; and with them the tables: DHT, DAC, DQT, DNL, DRI.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NEEDED = _FRAMES | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}
@@ -98,11 +99,10 @@ def check_scans(data: bytes) -> None:
 
 def _segments(data: bytes, at: int) -> Iterator[Segment]:
     """Yield the segments up to the end of the picture, over whatever lies between them."""
-    while (found := _MARKER.search(data, at)) is not None:
+    for _ in range(MOST_SEGMENTS):
+        if (found := _MARKER.search(data, at)) is None:
+            return
         begin, marker = found.start(), data[found.start() + 1]
-        if marker in _ALONE:
-            at = begin + 2
-            continue
         if marker == END[1] or begin + 4 > len(data):
             return
         (length,) = struct.unpack_from(">H", data, begin + 2)
@@ -111,6 +111,7 @@ def _segments(data: bytes, at: int) -> Iterator[Segment]:
             return
         yield Segment(marker, begin, begin + 4, end)
         at = end
+    raise ValueError(f"more than {MOST_SEGMENTS} segments")
 
 
 def _tells(marker: int, content: bytes) -> bool:

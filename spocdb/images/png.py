@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from spocdb.images.deadline import TimedBytes
@@ -18,10 +18,12 @@ from spocdb.images.wide import to_grey
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 END = b"\0\0\0\0IEND\xaeB`\x82"
 GREY, TRUECOLOUR, PALETTE = 0, 2, 3
+# Files of a gigabyte have a tenth of that; each chunk costs time however few bytes it has.
+MOST_CHUNKS = 1_000_000
 # Of a text that may hold EXIF; Pillow refuses the whole picture for one that is longer.
 LONGEST_TEXT = 2**20
 # What Pillow multiplies the grey values of so many bits by.
-_SPREAD = {1: 255, 2: 85, 4: 17}
+_SPREAD = {2: 85, 4: 17}
 
 
 class Chunk(NamedTuple):
@@ -52,12 +54,15 @@ class PngFile(PngImageFile):
         super().__init__(TimedBytes(self._clean.data))
         if self._clean.profile:
             self.info["icc_profile"] = self._clean.profile
+        if key := self._clean.key:
+            self.info["transparency"] = key[0] if len(key) == 1 else key
 
     def load(self) -> Any:
         """Decode the pixels. Grey of 16 bits becomes L, a transparent colour an alpha channel."""
         if not self.tile:
             return super().load()
         super().load()
+        self.info.pop("transparency" if self._clean.key else "", None)
         opaque = self._differs(self._clean.key) if self._clean.key else None
         if self.mode == "I;16":
             self._become(to_grey(np.asarray(self), 65535))
@@ -67,22 +72,25 @@ class PngFile(PngImageFile):
             self.putalpha(alpha)
         return super().load()
 
+    def getexif(self) -> Image.Exif:
+        """Return the EXIF, for which Pillow would decode the pixels: it stands before them here."""
+        return ImageFile.ImageFile.getexif(self)
+
     def _become(self, image: Image.Image) -> None:
         self.im = image.im
         self._mode = image.mode
 
     def _differs(self, key: tuple[int, ...]) -> NDArray[np.bool_]:
         """Tell of each pixel whether it has another colour than the transparent one."""
-        depth, wanted = self._clean.depth, np.array(key) & (2**self._clean.depth - 1)
-        values = np.asarray(self, np.uint16).reshape(self.height, self.width, len(key))
-        if len(key) == 1 and depth < 8:
-            wanted = wanted * (1 if self.mode == "1" else _SPREAD[depth])
-        differs = values != wanted
-        if len(key) == 3 and depth == 16:
-            # Pillow keeps the upper byte of each level; the lower ones are decoded by themselves.
-            differs = (values != wanted >> 8) | (self._lower_bytes() != wanted & 255)
-        result: NDArray[np.bool_] = differs.any(axis=-1)
-        return result
+        depth = self._clean.depth
+        levels = [level & (2**depth - 1) for level in key]
+        if len(levels) == 1:
+            return _other_than(np.asarray(self), [levels[0] * _SPREAD.get(depth, 1)])
+        if depth == 8:
+            return _other_than(np.asarray(self), levels)
+        # Pillow keeps the upper byte of sixteen bits; the lower ones are decoded by themselves.
+        upper = _other_than(np.asarray(self), [level >> 8 for level in levels])
+        return upper | _other_than(self._lower_bytes(), [level & 255 for level in levels])
 
     def _lower_bytes(self) -> NDArray[np.uint8]:
         other = PngImageFile(TimedBytes(self._clean.data))
@@ -124,15 +132,27 @@ def clean(data: bytes) -> Clean:
     return found
 
 
+def _other_than(values: NDArray[Any], levels: list[int]) -> NDArray[np.bool_]:
+    """Compare pixels (H, W) or (H, W, 3) with a colour; True where they differ."""
+    planes = values[..., None] if len(levels) == 1 else values
+    differs = np.zeros(planes.shape[:2], np.bool_)
+    for i, level in enumerate(levels):
+        differs |= planes[..., i] != level
+    return differs
+
+
 def _chunks(data: bytes) -> Iterator[Chunk]:
     """Yield the chunks up to the end of the file, the last one perhaps cut off."""
     at = len(SIGNATURE)
-    while at + 8 <= len(data):
+    for _ in range(MOST_CHUNKS):
+        if at + 8 > len(data):
+            return
         length, kind = struct.unpack_from(">I4s", data, at)
         if kind == b"IEND" or not kind.isalpha():
             return
         yield Chunk(kind, at, at + 12 + length, slice(at + 8, at + 8 + length))
         at += 12 + length
+    raise ValueError(f"more than {MOST_CHUNKS} chunks")
 
 
 def _is_whole(data: bytes, chunk: Chunk) -> bool:

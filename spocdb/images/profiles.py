@@ -11,6 +11,9 @@ Transform = Callable[[Image.Image], Image.Image]
 
 # Profiles of real inks take up to 3 MB.
 LARGEST_PROFILE = 16 * 2**20
+# Of an element of the fourth version that no camera writes: a small profile could make each colour
+# take any number of steps.
+ANY_NUMBER_OF_STEPS = b"mpet"
 # Profiles that are sRGB by another maker's rounding come within two of 256 levels of it.
 SAME_COLOUR = 2
 # Input, display, output and colour space profiles: those that say what pixels look like.
@@ -25,6 +28,8 @@ def to_srgb(profile: object, mode: str) -> Transform | None:
     of another kind, or for another mode. The result has the mode RGB, for RGBA it is RGBA.
     """
     if not isinstance(profile, bytes) or not 0 < len(profile) <= LARGEST_PROFILE:
+        return None
+    if ANY_NUMBER_OF_STEPS in profile:
         return None
     return _to_srgb(profile, mode)
 

@@ -24,6 +24,7 @@ from PIL.TiffImagePlugin import (
 )
 
 from spocdb.images.deadline import TimedBytes
+from spocdb.images.tags import without_broken_tags
 from spocdb.images.wide import to_grey
 
 WHITE_IS_ZERO, YCBCR, LAB = 0, 6, 8
@@ -49,7 +50,7 @@ class TiffFile(TiffImageFile):
         if data.startswith(BIG_ENDIAN_BIGTIFF):
             raise SyntaxError("a big-endian BigTIFF: save it as a plain TIFF")
         try:
-            super().__init__(TimedBytes(data))
+            super().__init__(TimedBytes(without_broken_tags(data)))
         except SyntaxError as error:
             raise SyntaxError(self._explained(error)) from error
         if refused := self._refusal():

@@ -119,6 +119,11 @@ def test_scans_of_other_pictures_in_the_file_do_not_count() -> None:
         np.testing.assert_array_equal(read(data), read(photograph()))
 
 
+def test_more_segments_than_any_file_needs_are_refused() -> None:
+    with pytest.raises(UnreadableImage, match="more than 10000 segments"):
+        read(beginning(segment(0xFE, b"") * 10_001))
+
+
 def test_a_gpu_is_given_what_it_can_read() -> None:
     assert plain_jpeg(photograph(), 10**6) is not None
     assert plain_jpeg(photograph()[:-2], 10**6) is None

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from spocdb.images.decode import decode, plain_jpeg, upright
-from spocdb.images.profiles import LARGEST_PROFILE, to_srgb
+from spocdb.images.profiles import ANY_NUMBER_OF_STEPS, LARGEST_PROFILE, to_srgb
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 # Of sRGB, and of Display P3, each adapted to the white of profiles (D50): X, Y, Z.
@@ -151,6 +151,7 @@ def test_grey_is_converted(mode: str) -> None:
         ("L", P3),
         ("CMYK", P3),
         ("RGB", P3 + bytes(LARGEST_PROFILE)),
+        ("RGB", P3 + ANY_NUMBER_OF_STEPS),
         ("RGB", None),
         ("RGB", "text"),
     ],
