@@ -7,8 +7,10 @@ _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _BYTES |= {16: 8, 17: 8, 18: 8}
 # Sizes, samples, where the pixels lie, colour maps, JPEG's tables, YCbCr's parameters.
 _NEEDED = frozenset(
-    (256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 332)
-    + (338, 339, 347, *range(512, 522), 529, 530, 531, 532)
+    (
+        *(256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320),
+        *(322, 323, 324, 325, 332, 338, 339, 347, *range(512, 522), 529, 530, 531, 532),
+    )
 )
 # A tag of one byte that says nothing.
 _NOTHING = 1
@@ -32,7 +34,7 @@ def without_broken_tags(data: bytes) -> bytes:
     broken = [
         place
         for place in range(first, first + min(n_tags, n_there) * entry.size, entry.size)
-        if _leads_out(*entry.unpack_from(data, place), len(data), 8 if is_big else 4)
+        if _leads_out(entry.unpack_from(data, place), len(data), 8 if is_big else 4)
     ]
     if not broken:
         return data
@@ -43,6 +45,7 @@ def without_broken_tags(data: bytes) -> bytes:
     return bytes(blanked)
 
 
-def _leads_out(tag: int, kind: int, count: int, place: int, n_bytes: int, inline: int) -> bool:
+def _leads_out(entry: tuple[int, ...], n_bytes: int, inline: int) -> bool:
+    tag, kind, count, place = entry
     size = _BYTES.get(kind, 0) * count
     return tag not in _NEEDED and size > inline and place + size > n_bytes

@@ -4,6 +4,7 @@ import io
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def seen(data: bytes) -> str:
     image = upright(data, 10**6)
     right, below = image.width - 4, image.height - 4
     names = {RED: "r", GREEN: "g", BLUE: "b", WHITE: "w"}
-    found = [image.getpixel(at) for at in ((3, 3), (right, 3), (right, below), (3, below))]
+    pixels = np.asarray(image).astype(int)
+    found = [pixels[y, x] for x, y in ((3, 3), (right, 3), (right, below), (3, below))]
     return "".join(
         min(names.items(), key=lambda n: np.abs(np.subtract(n[0], colour)).sum())[1]
         for colour in found
@@ -206,10 +208,8 @@ def test_damaged_boxes_never_raise_anything_else(make: Any) -> None:
         exif(data)
         assert len(without_metadata(data)) == len(data)
         exif_metadata(data)
-        try:
+        with suppress(UnreadableImage, ImageTooLarge):
             decode(data, 32, "warp", 10**6)
-        except (UnreadableImage, ImageTooLarge):
-            pass
 
 
 @pytest.mark.parametrize("make", [avif, heic])

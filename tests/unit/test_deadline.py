@@ -71,8 +71,8 @@ def test_the_limit_holds_for_a_whole_decoding(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_limit_is_far_below_a_lease() -> None:
-    (lease,) = (f.default for f in fields(WorkerOptions) if f.name == "visibility")
-    assert 5 * DECODE_SECONDS < lease
+    lease: Any = next(f.default for f in fields(WorkerOptions) if f.name == "visibility")
+    assert lease > 5 * DECODE_SECONDS
 
 
 def test_bytes_in_time_are_those_of_the_file() -> None:

@@ -30,8 +30,12 @@ def photograph(
     return stream.getvalue()
 
 
-CAMERA = {Base.Make: "NIKON CORPORATION", Base.Model: "NIKON D90", Base.Orientation: 6}
-PHOTO = {
+CAMERA: dict[int, Any] = {
+    Base.Make: "NIKON CORPORATION",
+    Base.Model: "NIKON D90",
+    Base.Orientation: 6,
+}
+PHOTO: dict[int, Any] = {
     Base.DateTimeOriginal: "2023:07:14 08:05:09",
     Base.OffsetTimeOriginal: "+02:00",
     Base.LensMake: "Sigma",
@@ -41,7 +45,7 @@ PHOTO = {
     Base.ExposureTime: IFDRational(1, 250),
     Base.FocalLength: IFDRational(35),
 }
-PLACE = {
+PLACE: dict[int, Any] = {
     GPS.GPSLatitudeRef: "S",
     GPS.GPSLatitude: (IFDRational(33), IFDRational(51), IFDRational(3132, 100)),
     GPS.GPSLongitudeRef: "E",

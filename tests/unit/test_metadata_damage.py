@@ -76,7 +76,7 @@ def entry(data: bytes, tag: int) -> int:
     (at,) = struct.unpack_from("<I", data, 4)
     (n,) = struct.unpack_from("<H", data, at)
     (place,) = (
-        at + 2 + 12 * i
+        int(at) + 2 + 12 * i
         for i in range(n)
         if struct.unpack_from("<H", data, at + 2 + 12 * i)[0] == tag
     )

@@ -4,7 +4,7 @@ import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ class Kind(NamedTuple):
 class Layout(NamedTuple):
     """How samples lie in the file."""
 
-    order: str
+    order: Literal["<", ">"]
     bigtiff: bool
     planar: bool
     compression: str | None
@@ -82,8 +82,9 @@ READ = {
 def layouts(kind: Kind) -> Iterator[Layout]:
     compressions = (*LOSSLESS, "jpeg") if (kind.dtype, kind.bits) == ("u1", 8) else LOSSLESS
     planes = (False, True) if kind.samples > 1 else (False,)
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
     for order, planar, compression, tile in itertools.product(
-        "<>", planes, compressions, (None, TILE)
+        orders, planes, compressions, (None, TILE)
     ):
         yield Layout(order, False, planar, compression, False, tile)
         if compression in ("zlib", "lzw"):
@@ -99,7 +100,9 @@ def pixels(kind: Kind) -> NDArray[Any]:
         parts[..., :-1] *= parts[..., -1:]
     if kind.photometric == "cielab":
         # Colours that sRGB has.
-        return (parts * 20 + [110, 0, 0]).astype(kind.dtype) - np.array([0, 10, 10], kind.dtype)
+        wrapped: NDArray[Any] = (parts * 20 + [110, 0, 0]).astype(kind.dtype)
+        wrapped -= np.array([0, 10, 10], kind.dtype)
+        return wrapped
     if kind.dtype == "bool":
         made = parts > 0.5
     elif kind.dtype.startswith("f"):
@@ -198,7 +201,8 @@ def from_lab(samples: NDArray[np.uint8]) -> Float64Array:
         [0.0719453, -0.2289914, 1.4052427],
     ]
     linear = (xyz @ np.array(to_rgb).T).clip(0, 1)
-    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.asarray(encoded * 255, np.float64)
 
 
 def tolerance(kind: Kind, layout: Layout) -> int:
