@@ -14,12 +14,14 @@ from spocdb.records import Crop, Decoded, Fit, Jpeg
 def decode(data: bytes, size: int, fit: Fit, max_pixels: int, crop: Crop | None = None) -> Decoded:
     """Decode an image file: upright, RGB, cropped, fitted into a network's input.
 
-    JPEG, PNG, WebP, GIF (the first frame), BMP, TIFF and AVIF. `fit` "warp" gives `size` x `size`
-    pixels whatever the aspect; "pad" keeps the aspect and centres the image on a square; "aspect"
-    gives the longer side `size` pixels. The record's width and height are of the upright image
-    before the crop.
+    docs/IMAGES.md says which formats, and what is done with colours. `fit` "warp" gives `size` x
+    `size` pixels whatever the aspect; "pad" keeps the aspect and centres the image on a square;
+    "aspect" gives the longer side `size` pixels. The record's width and height are of the upright
+    image before the crop.
 
-    Raises UnreadableImage, ImageTooLarge (before any pixel is decoded) or EmptyCrop.
+    Raises UnreadableImage for bytes that are no image, or that take too long.
+    Raises ImageTooLarge before any pixel is decoded.
+    Raises EmptyCrop.
     """
     if crop:
         whole = upright(data, max_pixels)
@@ -33,8 +35,10 @@ def decode(data: bytes, size: int, fit: Fit, max_pixels: int, crop: Crop | None 
 def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
     """Return a JPEG that a GPU can be given, or None; `decode` says what is wrong with it.
 
-    One that begins and ends as it should, RGB or grey, not progressive: a GPU would not notice
-    where bytes are missing, nor does it know inks. Raises ImageTooLarge.
+    One that begins and ends as it should, RGB or grey, in sRGB, not progressive: a GPU would not
+    notice where bytes are missing, and knows neither inks nor profiles.
+
+    Raises ImageTooLarge.
     """
     if not (data.startswith(b"\xff\xd8\xff") and data.endswith(b"\xff\xd9")):
         return None
@@ -46,7 +50,6 @@ def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
             # A GPU would leave most of that to one thread of the CPU.
             if image.info.get("progressive"):
                 return None
-            # Nor would it look at a profile.
             if to_srgb(image.info.get("icc_profile"), image.mode):
                 return None
             return Jpeg(data, orientation(image), *upright_size(image))

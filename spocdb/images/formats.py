@@ -1,7 +1,6 @@
 """Which image format some bytes are, and their header, opened safely."""
 
 import re
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from spocdb.errors import ImageError, ImageTooLarge, UnreadableImage
 from spocdb.images import boxes
 from spocdb.images.avif import AvifFile
 from spocdb.images.deadline import TimedBytes
+from spocdb.images.embedded import bmp_profile, gif_profile
 from spocdb.images.geometry import turned_size
 from spocdb.images.heif import open_heif
 from spocdb.images.jpeg import JpegFile
@@ -27,7 +27,7 @@ Opener = Callable[[bytes, int], ImageFile.ImageFile]
 READ = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 # libavif's own limit, which it does not say when it refuses a picture.
 LARGEST_AVIF = 2**28
-_AVIF_BRANDS, _HEIF_BRANDS = {b"avif", b"avis"}, {b"heic", b"heix", b"hevc", b"hevx", b"heim"}
+_AVIF_BRANDS = {b"avif", b"avis"}
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def reading(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         for size in _sizes(image):
             _check_size(size, max_pixels)
         yield image
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         # A few loaders (GIF, WebP) ask Pillow's process-wide limit before the size is known here.
@@ -98,27 +98,27 @@ def _opener(data: bytes) -> tuple[str, Opener]:
         raise UnreadableImage("empty file")
     for signature, name, opener in _FORMATS:
         if signature.match(data):
-            return (name or _box_format(data)), opener
+            return name or _box_format(boxes.picture(data)), opener
     raise UnreadableImage(f"not a {READ} image")
 
 
 def _open_boxes(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     """Open an AVIF or HEIC, whose brands and main picture say which of them it is."""
     found = boxes.picture(data)
-    if found.size:
-        _check_size(found.size, max_pixels)
-    if _box_format(data) == "HEIC":
+    width, height = found.size or (0, 0)
+    # Asked before the decoder, which does not say it when a picture is too large for itself.
+    _check_size((width, height), max_pixels)
+    if _box_format(found) == "HEIC":
         return open_heif(data)
-    if found.size and found.size[0] * found.size[1] > LARGEST_AVIF:
+    if width * height > LARGEST_AVIF:
         raise ImageTooLarge(
-            f"{found.size[0]} x {found.size[1]} pixels are over the AVIF decoder's own limit of "
-            f"{LARGEST_AVIF}: save the image smaller"
+            f"{width} x {height} pixels are over the AVIF decoder's own limit of {LARGEST_AVIF}: "
+            "save the image smaller"
         )
     return AvifFile(data, found)
 
 
-def _box_format(data: bytes) -> str:
-    found = boxes.picture(data)
+def _box_format(found: boxes.Picture) -> str:
     if found.codec == b"av01" or (found.brands & _AVIF_BRANDS and found.codec != b"hvc1"):
         return "AVIF"
     return "HEIC"
@@ -141,32 +141,27 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _open_bmp(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    image = BmpImageFile(TimedBytes(data))
-    if profile := _bmp_profile(data):
+    return _with_profile(BmpImageFile(TimedBytes(data)), bmp_profile(data))
+
+
+def _open_gif(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    return _with_profile(GifImageFile(TimedBytes(data)), gif_profile(data))
+
+
+def _with_profile(image: ImageFile.ImageFile, profile: bytes | None) -> ImageFile.ImageFile:
+    if profile:
         image.info["icc_profile"] = profile
     return image
-
-
-def _bmp_profile(data: bytes) -> bytes | None:
-    """Return the profile that a BMP's fifth version may embed, which Pillow does not read."""
-    if len(data) < 138 or struct.unpack_from("<I", data, 14)[0] != 124 or data[70:74] != b"DEBM":
-        return None
-    begin, length = struct.unpack_from("<II", data, 126)
-    return data[14 + begin : 14 + begin + length]
 
 
 _FORMATS: tuple[tuple[re.Pattern[bytes], str, Opener], ...] = (
     (re.compile(rb"\xff\xd8\xff"), "JPEG", lambda data, _: JpegFile(data)),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", lambda data, _: PngFile(data)),
     (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "WEBP", lambda data, _: open_webp(data)),
-    (re.compile(rb"GIF8[79]a"), "GIF", lambda data, _: GifImageFile(TimedBytes(data))),
+    (re.compile(rb"GIF8[79]a"), "GIF", _open_gif),
     (re.compile(rb"BM"), "BMP", _open_bmp),
     (re.compile(rb"(II|MM)(\0[*+]|[*+]\0)"), "TIFF", lambda data, _: TiffFile(data)),
-    (
-        re.compile(rb".{4}ftyp(avi[fs]|mi[fa]1|msf1|he[iv][cxms])", re.DOTALL),
-        "",
-        _open_boxes,
-    ),
+    (re.compile(rb".{4}ftyp(avi[fs]|mif[12]|msf1|he[iv][cxms])", re.DOTALL), "", _open_boxes),
 )
 
 
@@ -178,6 +173,5 @@ def _reason(error: Exception) -> str:
         return f"its pixels are damaged, or compressed in a way that is not supported ({text})"
     if isinstance(error, OSError | ValueError | SyntaxError) and re.search("[a-z]", text):
         return text
-    return f"damaged, or of a kind that is not supported ({type(error).__name__} {text})".replace(
-        " )", ")"
-    )
+    detail = f"{type(error).__name__} {text}".strip()
+    return f"damaged, or of a kind that is not supported ({detail})"

@@ -22,6 +22,12 @@ GREY, TRUECOLOUR, PALETTE = 0, 2, 3
 MOST_CHUNKS = 1_000_000
 # Of a text that may hold EXIF; Pillow refuses the whole picture for one that is longer.
 LONGEST_TEXT = 2**20
+# Chunks beside the pixels that may count, and the keyword of those that are text.
+_TELLING = {
+    **dict.fromkeys((b"iCCP", b"tRNS", b"eXIf"), b""),
+    **dict.fromkeys((b"tEXt", b"zTXt"), b"Raw profile type exif"),
+    b"iTXt": b"XML:com.adobe.xmp",
+}
 # What Pillow multiplies the grey values of so many bits by.
 _SPREAD = {2: 85, 4: 17}
 
@@ -108,6 +114,8 @@ def clean(data: bytes) -> Clean:
     front: list[bytes | memoryview] = [SIGNATURE]
     pixels: list[bytes | memoryview] = []
     view, colour_type, end = memoryview(data), -1, 0
+    # Of each kind only the first counts: a file of many is decompressed once, not a million times.
+    met: set[bytes] = set()
     for chunk in _chunks(data):
         content = view[chunk.content]
         if chunk.kind == b"IDAT":
@@ -118,14 +126,18 @@ def clean(data: bytes) -> Clean:
             front.append(view[chunk.begin : chunk.end])
         elif chunk.kind in (b"IHDR", b"PLTE"):
             front.append(view[chunk.begin : chunk.end])
-        elif not _is_whole(data, chunk):
+        elif chunk.kind not in _TELLING or chunk.kind in met or not _is_whole(data, chunk):
             continue
         elif chunk.kind == b"iCCP":
-            found.profile = found.profile or _profile(bytes(content))
+            met.add(chunk.kind)
+            found.profile = _profile(bytes(content))
         elif chunk.kind == b"tRNS" and colour_type in (GREY, TRUECOLOUR):
-            found.key = found.key or _key(content, 1 if colour_type == GREY else 3)
-        elif (chunk.kind == b"tRNS" and colour_type == PALETTE) or _may_turn(chunk.kind, content):
-            front.append(view[chunk.begin : chunk.end])
+            met.add(chunk.kind)
+            found.key = _key(content, 1 if colour_type == GREY else 3)
+        elif (chunk.kind == b"tRNS" and colour_type == PALETTE) or _names_exif(chunk, content):
+            met.add(chunk.kind)
+            if chunk.kind in (b"tRNS", b"eXIf") or _is_readable(chunk.kind, content):
+                front.append(view[chunk.begin : chunk.end])
     # Behind pixels that break off, an end would be taken for pixels.
     ending = END if end <= len(data) else b""
     found.data = b"".join((*front, *pixels, ending))
@@ -169,19 +181,21 @@ def _key(content: memoryview, n_levels: int) -> tuple[int, ...]:
     return struct.unpack_from(f">{n_levels}H", content)
 
 
-def _may_turn(kind: bytes, content: memoryview) -> bool:
-    """Tell whether a chunk may hold EXIF's orientation, in a form that Pillow reads."""
-    if kind == b"eXIf":
-        return True
+def _names_exif(chunk: Chunk, content: memoryview) -> bool:
+    """Tell whether a chunk is one of those in which Pillow looks for EXIF's orientation."""
+    keyword = bytes(content[:80]).partition(b"\0")[0]
+    return chunk.kind == b"eXIf" or _TELLING[chunk.kind] == keyword
+
+
+def _is_readable(kind: bytes, content: memoryview) -> bool:
+    """Tell whether Pillow can read a text, for whose length it would refuse the picture else."""
     if len(content) > LONGEST_TEXT:
         return False
-    keyword, _, text = bytes(content).partition(b"\0")
-    if kind in (b"tEXt", b"zTXt") and keyword.startswith(b"Raw profile type "):
-        return kind == b"tEXt" or (text[:1] == b"\0" and _fits(text[1:]))
-    if kind == b"iTXt" and keyword == b"XML:com.adobe.xmp":
-        # Compressed or not, by which method; language, keyword in that language, text.
-        return text[:1] == b"\0" or _fits(text[2:].split(b"\0", 2)[-1])
-    return False
+    text = bytes(content).partition(b"\0")[2]
+    if kind == b"zTXt":
+        return text[:1] == b"\0" and _fits(text[1:])
+    # Compressed or not, by which method; language, keyword in that language, text.
+    return kind == b"tEXt" or text[:1] == b"\0" or _fits(text[2:].split(b"\0", 2)[-1])
 
 
 def _fits(compressed: bytes) -> bool:

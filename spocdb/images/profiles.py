@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 Transform = Callable[[Image.Image], Image.Image]
 
 # Profiles of real inks take up to 3 MB.
-LARGEST_PROFILE = 16 * 2**20
+LARGEST_PROFILE = 4 * 2**20
 # Of an element of the fourth version that no camera writes: a small profile could make each colour
 # take any number of steps.
 ANY_NUMBER_OF_STEPS = b"mpet"
@@ -40,7 +40,7 @@ def from_lab(image: Image.Image) -> Image.Image:
 
 
 # Making a transform takes longer than applying it, and cameras of one maker share a profile.
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def _to_srgb(profile: bytes, mode: str) -> Transform | None:
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -88,7 +88,8 @@ class TiffFile(TiffImageFile):
 
     def _tag(self, tag: int, default: int) -> int:
         value = self.tag_v2.get(tag, default)
-        return int(value[0] if isinstance(value, tuple) else value)
+        value = value[0] if isinstance(value, tuple) and value else value
+        return value if isinstance(value, int) else default
 
     def _is_signed(self) -> bool:
         return self._tag(SAMPLEFORMAT, 1) == SIGNED
@@ -141,7 +142,7 @@ class TiffFile(TiffImageFile):
             return f"compression {cause.args[0]} is not supported"
         if isinstance(cause, KeyError) and isinstance(cause.args[0], int):
             return f"the tag {TiffTags.lookup(cause.args[0]).name} is missing"
-        if str(error) == "unknown pixel mode" or isinstance(cause, IndexError):
+        if tags and (str(error) == "unknown pixel mode" or isinstance(cause, IndexError)):
             return f"{self._description()} is not supported: save it as a plainer TIFF"
         return str(error)
 

@@ -113,6 +113,19 @@ def test_a_bmp_of_the_fifth_version_has_a_profile() -> None:
     assert near(colour(whole + pixels + P3), IN_SRGB)
 
 
+def test_a_gif_may_have_a_profile() -> None:
+    data = encoded(Image.new("RGB", (40, 40), IN_P3), "GIF", comment=b"before")
+    table = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+    blocks = [P3[at : at + 255] for at in range(0, len(P3), 255)]
+    content = b"".join(bytes([len(block)]) + block for block in blocks)
+    extension = b"!\xff\x0bICCRGBG1012" + content + b"\0"
+    comment = b"!\xfe\3abc\0"
+    assert near(colour(data), IN_P3)
+    assert near(colour(data[:table] + comment + extension + data[table:]), IN_SRGB)
+    cut = extension[: len(extension) // 2]
+    assert near(colour(data[:table] + cut + b"\0" * 256 + data[table:]), IN_P3)
+
+
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
 def test_colours_beside_transparency_are_converted(format: str) -> None:
     image = Image.new("RGBA", (40, 40), (*IN_P3, 128))
