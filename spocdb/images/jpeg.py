@@ -61,7 +61,7 @@ class JpegFile(JpegImageFile):
     def load(self) -> Any:
         """Decode the pixels. Raises OSError where a file without an end lacks pixels too."""
         if self.tile and self._lacks_end and not _has_all_pixels(self._clean):
-            raise OSError("the file is cut off: pixels are missing")
+            raise OSError("the file is truncated: pixels are missing")
         return super().load()
 
 

@@ -64,7 +64,10 @@ def usage_error(result: Any) -> str:
         (["failures", "-c", "\udce9"], "spocdb: '\\udce9' is not UTF-8"),
         (["search", "nowhere.jpg"], "spocdb: cannot read nowhere.jpg: No such file or directory"),
         (["search", "photos"], "spocdb: cannot read photos: Is a directory"),
-        (["search", "text.txt"], "spocdb: not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image"),
+        (
+            ["search", "text.txt"],
+            "spocdb: not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
+        ),
         (["search", "photos/0000.jpg", "--crop", "96,0,5,5"], "spocdb: the crop 96,0,5,5 holds"),
         (["search", "--id", "1", "-c", "typo"], "spocdb: there is no collection named typo"),
         (["search", "--id", "99"], "spocdb: collection photos has no image 99"),
@@ -183,7 +186,7 @@ def test_an_error_about_an_odd_name_is_still_one_line(spocdb: Run, photos: Path,
     summary, line = result.stderr.splitlines()
     assert summary.startswith("4 images: ")
     assert line.startswith(f"spocdb: {photos}/")
-    assert line.endswith(": not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image")
+    assert line.endswith(": not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image")
     assert line.isprintable()
 
 

@@ -46,7 +46,7 @@ def test_a_bad_image_is_listed_and_the_others_are_stored(
     (failure,) = db.failures()
     assert (failure.collection, failure.path) == ("photos", str(folder / "bad.png"))
     assert failure.reason == "UnreadableImage"
-    assert failure.message == "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image"
+    assert failure.message == "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image"
     assert db.collections()[0].n_failures == 1
 
 

@@ -82,7 +82,9 @@ def test_pixels_may_not_be_missing(progressive: bool) -> None:
     begin = whole.index(b"\xff\xda") + 20
     after_marker = whole.index(b"\xff\0", begin) + 1
     for end in (*range(begin, len(whole) - 4, 23), after_marker, len(whole) - 4):
-        with pytest.raises(UnreadableImage, match=r"^cannot decode this JPEG: the file is cut off"):
+        with pytest.raises(
+            UnreadableImage, match=r"^cannot decode this JPEG: the file is truncated"
+        ):
             read(whole[:end])
 
 
@@ -90,7 +92,7 @@ def test_a_progressive_file_may_not_lack_whole_scans() -> None:
     whole = photograph(progressive=True)
     scan = whole.rindex(b"\xff\xda")
     # The tables of the last scan come before it.
-    with pytest.raises(UnreadableImage, match="cut off"):
+    with pytest.raises(UnreadableImage, match="truncated"):
         read(whole[: whole.rindex(b"\xff\xc4", 0, scan)])
 
 
