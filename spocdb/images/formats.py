@@ -88,8 +88,8 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return turned_size(image.size, turn)
 
 
-def is_image(head: bytes) -> bool:
-    """Tell by its first bytes whether a file is of a format that is read; 64 bytes are enough."""
+def is_recognised(head: bytes) -> bool:
+    """Tell whether a file that begins so is of a format that spocdb reads; 32 bytes are enough."""
     return any(signature.match(head) for signature, _, _ in _FORMATS)
 
 

@@ -160,7 +160,8 @@ def test_a_failure_is_the_exit_code_of_once(db: Database, shop: Path, spocdb: Ru
     ran = spocdb("worker", "--once")
     assert ran.returncode == 3
     assert ran.stderr.splitlines() == [
-        "products: 5 new, 1 failed, such as: not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
+        "products: 5 new, 1 failed, such as: "
+        "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
         "1 row failed: see `spocdb failures`, `spocdb retry`",
     ]
 
