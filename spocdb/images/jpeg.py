@@ -47,15 +47,26 @@ class Segment(NamedTuple):
     end: int
 
 
+class Clean(NamedTuple):
+    """A JPEG of only the segments that Pillow needs, and how many components its first scan has."""
+
+    data: bytes
+    n_in_first_scan: int
+
+
 class JpegFile(JpegImageFile):
-    """A JPEG, opened: segments that say nothing about its pixels are left out."""
+    """A JPEG, opened: segments that say nothing about its pixels are left out.
+
+    `is_collected` says that its coefficients are held whole in memory: it comes in several scans.
+    """
 
     def __init__(self, data: bytes) -> None:
-        check_scans(data)
-        self._clean = clean(data)
+        self._clean, n_in_first_scan = clean(data)
         self._lacks_end = not _has_end(data)
         super().__init__(TimedBytes(self._clean + END if self._lacks_end else self._clean))
-        if self.info.get("progressive"):
+        self.is_collected = "progressive" in self.info or n_in_first_scan < self.layers
+        if self.is_collected:
+            check_scans(self._clean)
             self.decodermaxblock = BLOCK
 
     def load(self) -> Any:
@@ -65,7 +76,7 @@ class JpegFile(JpegImageFile):
         return super().load()
 
 
-def clean(data: bytes) -> bytes:
+def clean(data: bytes) -> Clean:
     """Leave out of a JPEG's header what its pixels do not need, and what is damaged of that.
 
     A header that cannot be followed is left as it is: Pillow says what is wrong.
@@ -76,12 +87,14 @@ def clean(data: bytes) -> bytes:
         whole = data[segment.begin : segment.end]
         if segment.marker == _START_OF_SCAN:
             # Profiles come first, because Pillow takes note of none behind the frame.
-            return b"".join((data[:2], *telling, *needed, memoryview(data)[segment.begin :]))
+            rest = memoryview(data)[segment.begin :]
+            n_in_scan = data[segment.content] if segment.content < segment.end else 0
+            return Clean(b"".join((data[:2], *telling, *needed, rest)), n_in_scan)
         if segment.marker in _NEEDED:
             needed.append(whole)
         elif _tells(segment.marker, data[segment.content : segment.end]):
             telling.append(whole)
-    return data
+    return Clean(data, 0)
 
 
 def check_scans(data: bytes) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from spocdb.errors import UnreadableImage
 from spocdb.images.decode import decode, plain_jpeg, upright
-from spocdb.images.jpeg import MAX_SCANS, clean
+from spocdb.images.jpeg import MAX_SCANS, JpegFile, clean
 from spocdb.records import UInt8Array
 
 
@@ -64,7 +64,7 @@ def test_a_profile_behind_the_frame_is_brought_to_its_front() -> None:
     profile = segment(0xE2, b"ICC_PROFILE\0\1\1profile")
     data = photograph()
     tables = data.index(b"\xff\xda")
-    moved = clean(data[:tables] + profile + data[tables:])
+    moved = clean(data[:tables] + profile + data[tables:]).data
     assert moved.index(profile) < moved.index(b"\xff\xc0")
 
 
@@ -112,6 +112,16 @@ def test_too_many_scans_are_refused_before_any_is_decoded() -> None:
             decode(data, 32, "warp", 10**6)
         with pytest.raises(UnreadableImage, match=message):
             upright(data, 10**6)
+
+
+def test_what_comes_in_several_scans_is_known_by_its_header() -> None:
+    assert JpegFile(photograph(progressive=True)).is_collected
+    assert not JpegFile(photograph()).is_collected
+    # A first scan of one component of three.
+    data = photograph()
+    scan = data.index(b"\xff\xda")
+    alone = data[:scan] + segment(0xDA, b"\1\1\0\0\x3f\0") + data[scan:]
+    assert JpegFile(alone).is_collected
 
 
 def test_scans_of_other_pictures_in_the_file_do_not_count() -> None:
