@@ -10,6 +10,7 @@ SpocdbError
 │  ├─ ImageChanged            the file has other bytes than when it was ingested
 │  ├─ AddressRefused          a URL leads to an address that is not public
 │  ├─ ProcessLost             the process that had it died: out of memory, or a decoder's crash
+│  ├─ DatabaseRefused         the database takes no such path, key, metadata or message
 │  └─ EmptyCrop               the crop does not touch the image
 ├─ DescriptorError
 │  ├─ DimensionMismatch       two vectors that must fit do not
@@ -26,6 +27,8 @@ SpocdbError
 A message is one line that ends with what to do next. The command line catches SpocdbError once.
 """
 
+from spocdb.text import one_line
+
 
 class SpocdbError(Exception):
     """Base of all errors that spocdb raises on purpose."""
@@ -40,7 +43,13 @@ class WeightsNotFound(ConfigError):
 
 
 class ImageError(SpocdbError):
-    """One image is bad; the run goes on and lists it among its failures."""
+    """One image is bad; the run goes on and lists it among its failures.
+
+    Its message often quotes a server or a decoder, so it is cleaned here: one line, no NUL.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class UnreadableImage(ImageError):
@@ -65,6 +74,10 @@ class AddressRefused(ImageError):
 
 class ProcessLost(ImageError):
     """The processes that worked on the image died: out of memory, or a crash of its decoder."""
+
+
+class DatabaseRefused(ImageError):
+    """The database takes no such path, key, metadata or message."""
 
 
 class EmptyCrop(ImageError):

@@ -52,11 +52,12 @@ def ingest(
     progress = Progress()
     run_id = runs.begin(connection, collection)
     status: runs.Status = "failed"
+    refused: list[Batch] = []
     try:
         with (
             connect() as write_connection,
             ThreadPoolExecutor(N_THREADS, "decode") as pool,
-            Writer(_writing_to(write_connection, collection), progress) as writer,
+            Writer(_writing_to(write_connection, collection, refused), progress) as writer,
         ):
             extractor = OnDemand(load_extractor)
             intake = Intake(
@@ -65,6 +66,7 @@ def ingest(
             retry_failed = options.retry_failed or options.strict
             works = file_works(intake, files, progress, retry_failed=retry_failed)
             _run(intake, works, extractor, writer, options, progress, on_progress)
+        progress.refuse(len(refused))
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -104,7 +106,10 @@ def _batch(works: list[Work], descriptors: dict[bytes, NewDescriptor]) -> Batch:
     )
 
 
-def _writing_to(connection: Connection, collection: Collection) -> Callable[[Batch], None]:
+def _writing_to(
+    connection: Connection, collection: Collection, refused: list[Batch]
+) -> Callable[[Batch], None]:
+    """Return what writes a batch, and adds to `refused` the files that the database refuses."""
     batches.prepare(connection)
     projected = projecting(connection)
-    return lambda batch: batches.write(connection, collection, batch, projected)
+    return lambda batch: refused.extend(batches.write(connection, collection, batch, projected))

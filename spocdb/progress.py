@@ -63,6 +63,13 @@ class Progress:
         """Return the stage that most of the time went to."""
         return max(self.waited, key=lambda stage: self.waited[stage])
 
+    def refuse(self, n: int) -> None:
+        """Count as failures `n` images that were counted as written before the database refused."""
+        n_new = min(n, self.n_new)
+        self.n_new -= n_new
+        self.n_reused -= n - n_new
+        self.n_failed += n
+
     def add(self, other: "Progress") -> None:
         """Add the counts of another run."""
         self.n_seen += other.n_seen

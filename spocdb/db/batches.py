@@ -6,7 +6,7 @@ other extractors lack is filled in from stored descriptors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import psycopg
@@ -16,8 +16,10 @@ from psycopg.sql import SQL, Composed, Identifier
 from spocdb.db.collections import Collection
 from spocdb.db.copy import copy_in, pieces
 from spocdb.db.engine import Connection, one_row
+from spocdb.db.items import write_each
 from spocdb.errors import CollectionNotFound, DatabaseError, ExtractorChanged, ImageError
 from spocdb.records import Float32Array, SourceFile
+from spocdb.text import shortened
 
 Project = Callable[[int, Float32Array], Float32Array]
 
@@ -42,6 +44,21 @@ class Batch:
     images: Sequence[tuple[SourceFile, bytes]] = ()
     descriptors: Mapping[bytes, NewDescriptor] = field(default_factory=dict)
     failures: Sequence[tuple[SourceFile, ImageError]] = ()
+
+    def items(self) -> list["Batch"]:
+        """Return batches of one file each."""
+        return [
+            *(Batch([image], self._described(image[1])) for image in self.images),
+            *(Batch(failures=[failure]) for failure in self.failures),
+        ]
+
+    def failed(self, error: ImageError) -> "Batch":
+        """Return a batch in which each file has failed, under a path that can be stored."""
+        files = [file for file, _ in (*self.images, *self.failures)]
+        return Batch(failures=[(replace(f, path=shortened(f.path)), error) for f in files])
+
+    def _described(self, sha256: bytes) -> dict[bytes, NewDescriptor]:
+        return {sha256: self.descriptors[sha256]} if sha256 in self.descriptors else {}
 
 
 STAGE = """
@@ -127,12 +144,22 @@ def prepare(connection: Connection) -> None:
     connection.execute(STAGE)
 
 
-def write(connection: Connection, collection: Collection, batch: Batch, project: Project) -> None:
-    """Write one batch in one transaction.
+def write(
+    connection: Connection, collection: Collection, batch: Batch, project: Project
+) -> list[Batch]:
+    """Write one batch in one transaction; return the files that the database refused.
 
+    Those have become failures, and the others are written, each in a transaction of its own.
     `project(projection_id, raw (n, C))` returns the embeddings (n, N). Raises CollectionNotFound
     if the collection was dropped meanwhile, ExtractorChanged if it has another extractor now.
     """
+    return write_each(lambda part: write_whole(connection, collection, part, project), batch)
+
+
+def write_whole(
+    connection: Connection, collection: Collection, batch: Batch, project: Project
+) -> None:
+    """Write one batch in one transaction, all or nothing; raises as `write`, and driver errors."""
     with connection.transaction():
         lock(connection, collection)
         write_descriptors(connection, collection, batch.descriptors)

@@ -180,7 +180,7 @@ def _write(
     connection.execute(FORGET, [collection.id, without])
     forget_failures(connection, collection, without)
     batch = Batch(images, outcome.descriptors, failures)
-    batches.write(connection, collection, batch, project)
+    batches.write_whole(connection, collection, batch, project)
     _set_metadata(connection, collection, [row for row, _ in images])
     done = {*without, *(row.path for row, _ in (*images, *failures))}
     connection.execute(FINISH, [collection.id, sorted(done)])
