@@ -1,24 +1,35 @@
 """Find image files under the given paths, and read them."""
 
 import os
-import re
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
+from spocdb.images import kinds
+from spocdb.images.kinds import LeftOut
+from spocdb.images.names import is_there, on_disk, printable, storable, storable_time
 from spocdb.records import SourceFile
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-)
+__all__ = ["is_there", "on_disk", "printable", "read", "storable", "walk"]
 
 
-def walk(paths: Sequence[Path], recursive: bool) -> Iterator[SourceFile]:
+def walk(
+    paths: Sequence[Path],
+    recursive: bool,
+    *,
+    all_files: bool = False,
+    follow_links: bool = False,
+    left_out: LeftOut | None = None,
+) -> Iterator[SourceFile]:
     """Find the images under `paths`, in a fixed order, each one once.
 
-    Folders give the regular files with an image's suffix, without hidden names and without
-    following links to folders; a file named explicitly is always given. Paths are absolute, links
-    in them stay. A file that vanishes meanwhile is given too: `read` tells why it cannot be read.
+    Folders give the regular files with an image's suffix, without hidden names; a file named
+    explicitly is always given. `all_files` also gives files of any other name that begin as an
+    image does. `follow_links` also goes into linked folders, after all others, and into none twice.
+    `left_out` counts what is not given, by kind. Paths are absolute, links in them stay. A file
+    that vanishes meanwhile is given too: `read` tells why it cannot be read.
 
     Raises ConfigError at once for a path that does not exist, and later for a folder that cannot
     be listed.
@@ -27,7 +38,8 @@ def walk(paths: Sequence[Path], recursive: bool) -> Iterator[SourceFile]:
     for path in given:
         if not os.path.exists(path):
             raise ConfigError(f"no such file or folder: {printable(path)}")
-    return _walk(_without_nested(given, recursive), recursive)
+    counted = LeftOut() if left_out is None else left_out
+    return _Walk(recursive, all_files, follow_links, counted).files(given)
 
 
 def read(file: SourceFile, max_bytes: int) -> bytes:
@@ -48,70 +60,117 @@ def read(file: SourceFile, max_bytes: int) -> bytes:
         raise ImageVanished(f"cannot read the file: {error.strerror or error}") from error
 
 
-def storable(path: str) -> bool:
-    """Tell whether a path is valid UTF-8, as text in PostgreSQL must be; else rename the file."""
-    return not any("\ud800" <= character <= "\udfff" for character in path)
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One walk: what it takes, what it counts, and the links to folders that are still to follow.
+
+    `entered` are device and inode of the given folders and of those that links led to. They are
+    few: a set of all folders would grow with the tree.
+    """
+
+    recursive: bool
+    all_files: bool
+    follow_links: bool
+    left_out: LeftOut
+    links: deque[str] = field(default_factory=deque)
+    entered: set[tuple[int, int]] = field(default_factory=set)
+
+    def files(self, given: list[str]) -> Iterator[SourceFile]:
+        roots = self._without_nested(given)
+        self.entered.update(filter(None, map(_identity, roots)))
+        for root in roots:
+            paths = self._images_below(root) if os.path.isdir(root) else [root]
+            yield from map(_describe, paths)
+        while self.links:
+            link = self.links.popleft()
+            target = os.path.realpath(link)
+            if not self._comes_by(target):
+                self.entered.update(filter(None, [_identity(target)]))
+                yield from map(_describe, self._images_below(link, is_linked=True))
+
+    def _images_below(self, root: str, *, is_linked: bool = False) -> Iterator[str]:
+        # A stack, not recursion: folders can be nested deeper than Python's stack.
+        folders = [root]
+        while folders:
+            folder = folders.pop()
+            files, subfolders = self._list(folder)
+            yield from (os.path.join(folder, name) for name in files)
+            if not self.recursive:
+                self._leave_out(kinds.SUBFOLDER, len(subfolders))
+                continue
+            below = [os.path.join(folder, name) for name in reversed(subfolders)]
+            # A link may lead above a folder that was entered before.
+            folders.extend(b for b in below if not is_linked or _identity(b) not in self.entered)
+
+    def _list(self, folder: str) -> tuple[list[str], list[str]]:
+        files, folders, links = [], [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if _is_hidden(entry.name):
+                        self._leave_out(kinds.HIDDEN)
+                    elif entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif entry.is_symlink() and os.path.isdir(entry.path):
+                        links.append(entry.path)
+                    elif _is_special(entry):
+                        self._leave_out(kinds.SPECIAL)
+                    elif self._takes(entry.path):
+                        files.append(entry.name)
+                    else:
+                        self._leave_out(kinds.kind(entry.name))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot list {printable(folder)} ({error.strerror}): "
+                "make the folder readable, or give the paths beside it"
+            ) from error
+        if self.follow_links and self.recursive:
+            self.links.extend(sorted(links))
+        else:
+            self._leave_out(kinds.LINKED, len(links))
+        return sorted(files), sorted(folders)
+
+    def _takes(self, path: str) -> bool:
+        return kinds.is_image(path) or (self.all_files and kinds.is_image_inside(path))
+
+    def _leave_out(self, kind: str, n: int = 1) -> None:
+        if n:
+            self.left_out[kind] += n
+
+    def _comes_by(self, target: str) -> bool:
+        """Tell whether a walk from a folder that was entered comes by this one, without links."""
+        while True:
+            if _identity(target) in self.entered:
+                return True
+            if _is_hidden(os.path.basename(target)) or target == os.path.dirname(target):
+                return False
+            target = os.path.dirname(target)
+
+    def _without_nested(self, given: list[str]) -> list[str]:
+        # Overlaps are found among the given paths: a set of all files would not fit in memory.
+        folders = {path for path in given if os.path.isdir(path)}
+        return [path for path in sorted(set(given)) if not self._is_reached(path, folders)]
+
+    def _is_reached(self, path: str, folders: set[str]) -> bool:
+        """Tell whether a walk from one of the folders comes by the path."""
+        is_folder = os.path.isdir(path)
+        below, reached = path, False
+        while not reached and below != os.path.dirname(below):
+            is_link = os.path.islink(below) and os.path.isdir(below)
+            if _is_hidden(os.path.basename(below)) or is_link:
+                return False
+            depth_allows = self.recursive or (below == path and not is_folder)
+            below = os.path.dirname(below)
+            reached = depth_allows and below in folders
+        return reached and (is_folder or self._takes(path))
 
 
-def printable(path: str) -> str:
-    r"""Return a path with every byte that is not UTF-8 written out, as in `caf\udce9.jpg`."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def on_disk(path: str) -> str:
-    """Return the path that `printable` wrote."""
-    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda byte: chr(int(byte[1], 16)), path)
-
-
-def is_there(path: str) -> bool:
-    """Tell whether there is a file, or a link to nothing, at a path as `printable` writes it."""
-    return _exists(path) or _exists(on_disk(path))
-
-
-def _exists(path: str) -> bool:
+def _identity(folder: str) -> tuple[int, int] | None:
     try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        found = os.stat(folder)
     except OSError:
-        return True  # it may not be looked at, which does not mean that it is gone
-    return True
-
-
-def _walk(roots: list[str], recursive: bool) -> Iterator[SourceFile]:
-    for root in roots:
-        paths = _images_below(root, recursive) if os.path.isdir(root) else [root]
-        yield from map(_describe, paths)
-
-
-def _images_below(root: str, recursive: bool) -> Iterator[str]:
-    # A stack, not recursion: folders can be nested deeper than Python's stack.
-    folders = [root]
-    while folders:
-        folder = folders.pop()
-        files, subfolders = _list(folder)
-        yield from (os.path.join(folder, name) for name in files)
-        if recursive:
-            folders.extend(os.path.join(folder, name) for name in reversed(subfolders))
-
-
-def _list(folder: str) -> tuple[list[str], list[str]]:
-    files, folders = [], []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if _is_hidden(entry.name):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-                elif _is_image(entry.name) and not _is_special(entry):
-                    files.append(entry.name)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot list {printable(folder)} ({error.strerror}): "
-            "make the folder readable, or give the paths beside it"
-        ) from error
-    return sorted(files), sorted(folders)
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _describe(path: str) -> SourceFile:
@@ -119,37 +178,17 @@ def _describe(path: str) -> SourceFile:
         found = os.stat(path)
     except OSError:
         return SourceFile(path, size=0, mtime_ns=0)
-    return SourceFile(path, found.st_size, found.st_mtime_ns)
+    return SourceFile(path, found.st_size, storable_time(found.st_mtime_ns))
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
     # Reading a pipe or a device would block or never end; a link to nothing is a failure to list.
-    return not entry.is_file() and os.path.exists(entry.path)
+    if entry.is_file(follow_symlinks=False):
+        return False
+    # Not entry.is_file(): of a link to itself that raises an error.
+    return os.path.exists(entry.path) and not os.path.isfile(entry.path)
 
 
 def _is_hidden(name: str) -> bool:
     # Also the "._name.jpg" that macOS leaves on foreign disks, which is no image.
     return name.startswith(".")
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
-
-
-def _without_nested(given: list[str], recursive: bool) -> list[str]:
-    # Overlaps are found among the given paths: a set of all files would not fit in memory.
-    folders = {path for path in given if os.path.isdir(path)}
-    return [path for path in sorted(set(given)) if not _is_reached(path, folders, recursive)]
-
-
-def _is_reached(path: str, folders: set[str], recursive: bool) -> bool:
-    """Tell whether a walk from one of the folders comes by the path."""
-    is_folder = os.path.isdir(path)
-    below, reached = path, False
-    while not reached and below != os.path.dirname(below):
-        if _is_hidden(os.path.basename(below)) or (os.path.islink(below) and os.path.isdir(below)):
-            return False
-        depth_allows = recursive or (below == path and not is_folder)
-        below = os.path.dirname(below)
-        reached = depth_allows and below in folders
-    return reached and (is_folder or _is_image(path))

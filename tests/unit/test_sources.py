@@ -1,9 +1,13 @@
 import os
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spocdb.errors import ConfigError, ImageVanished
+from spocdb.images import kinds, names
+from spocdb.images.kinds import LeftOut
 from spocdb.images.sources import is_there, printable, read, storable, walk
 from spocdb.records import SourceFile
 
@@ -16,8 +20,8 @@ def make(root: Path, *names: str) -> Path:
     return root
 
 
-def found(root: Path, *given: str, recursive: bool = True) -> list[str]:
-    files = walk([root / name for name in given], recursive)
+def found(root: Path, *given: str, recursive: bool = True, **options: Any) -> list[str]:
+    files = walk([root / name for name in given], recursive, **options)
     return [os.path.relpath(file.path, root) for file in files]
 
 
@@ -148,3 +152,110 @@ def test_what_may_not_be_looked_at_is_not_taken_for_gone(
     # Root may look at everything, so the system's answer to others is put in its mouth.
     monkeypatch.setattr(os, "lstat", refuse)
     assert is_there(str(tmp_path / "b.jpg"))
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
+
+
+def left_out(root: Path, **options: Any) -> dict[str, int]:
+    """Return what a walk leaves out, by kind."""
+    counted = LeftOut()
+    list(walk([root], **{"recursive": True, "left_out": counted, **options}))
+    return dict(counted)
+
+
+def test_what_a_walk_leaves_out_is_counted_by_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "_reads_heif", lambda: False)
+    make(tmp_path, "a.jpg", "b.HEIC", "c.heif", "d.cr2", "d.NEF", "d.dng", "e.mp4", "e.MOV")
+    make(tmp_path, "f.zip", "g.txt", "h", ".i", ".j/k.jpg", "l/m.psd", "l/n.pdf", "o.jxl")
+    (tmp_path / "linked").symlink_to(tmp_path / "l")
+    (tmp_path / "to itself.txt").symlink_to(tmp_path / "to itself.txt")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+    counted = left_out(tmp_path)
+    assert counted == {
+        **{"HEIC": 2, "raw": 3, "video": 2, "archive": 1, "Photoshop": 1, "PDF": 1, "JPEG XL": 1},
+        **{kinds.UNNAMED: 1, kinds.LINKED: 1, kinds.SPECIAL: 2, kinds.HIDDEN: 2, kinds.OTHER: 2},
+    }
+    assert kinds.told(counted) == (
+        "2 HEIC (pip install 'spocdb[heif]'), 3 raw, 2 video, 1 archive (unpack first), 1 JPEG XL, "
+        "1 Photoshop, 1 PDF, 1 file without an extension (--all-files looks into them), "
+        "1 linked folder (--follow-links), 2 special files, 2 hidden, 2 other files"
+    )
+    assert left_out(tmp_path, recursive=False)[kinds.SUBFOLDER] == 1
+
+
+def test_nothing_left_out_is_no_word() -> None:
+    assert kinds.told(LeftOut()) == ""
+
+
+def test_heic_files_are_images_where_they_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "_reads_heif", lambda: True)
+    make(tmp_path, "a.heic", "b.HIF")
+    assert found(tmp_path, ".") == ["a.heic", "b.HIF"]
+    assert left_out(tmp_path) == {}
+
+
+def test_all_files_gives_what_begins_as_an_image_whatever_its_name(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "notes", "b.txt")
+    for name in ("scan", "scan.1", "c.dat"):
+        (tmp_path / name).write_bytes(PNG)
+    os.mkfifo(tmp_path / "pipe")
+    assert found(tmp_path, ".") == ["a.jpg"]
+    assert found(tmp_path, ".", all_files=True) == ["a.jpg", "c.dat", "scan", "scan.1"]
+    assert found(tmp_path, ".", "scan", all_files=True).count("scan") == 1
+    assert left_out(tmp_path, all_files=True) == {
+        kinds.UNNAMED: 1,
+        kinds.OTHER: 1,
+        kinds.SPECIAL: 1,
+    }
+
+
+def test_linked_folders_are_followed_on_demand_each_folder_once(tmp_path: Path) -> None:
+    inside, outside = make(tmp_path / "in", "a.jpg", "b/c.jpg", ".d/e.jpg"), tmp_path / "out"
+    make(outside, "f.jpg", "g/h.jpg")
+    (inside / "b" / "up").symlink_to(inside)
+    (inside / "again").symlink_to(inside / "b")
+    (inside / "hidden").symlink_to(inside / ".d")
+    (inside / "out").symlink_to(outside)
+    (inside / "out2").symlink_to(outside / "g")
+    # It leads above both: only what they do not reach is new.
+    (outside / "all").symlink_to(tmp_path)
+    make(tmp_path, "beside.jpg")
+    assert found(inside, ".", follow_links=True) == [
+        *("a.jpg", "b/c.jpg", "hidden/e.jpg", "out/f.jpg", "out/g/h.jpg", "out/all/beside.jpg"),
+    ]
+    assert left_out(inside, follow_links=True) == {kinds.HIDDEN: 1}
+    assert left_out(inside)[kinds.LINKED] == 5
+    assert found(inside, ".", recursive=False, follow_links=True) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("mtime_ns", [2**63 - 1, -(2**63), 0, -1])
+def test_a_time_that_the_database_holds_is_kept(mtime_ns: int) -> None:
+    assert names.storable_time(mtime_ns) == mtime_ns
+
+
+def test_a_time_beyond_the_database_still_tells_a_change() -> None:
+    # Of the year 30000; a file system may have one.
+    late = 10**9 * 884_541_351_600
+    assert 0 <= names.storable_time(late) < 2**63
+    assert names.storable_time(late) != names.storable_time(late + 1)
+
+
+def test_a_path_that_no_index_holds_is_listed_by_its_beginning_and_a_hash(tmp_path: Path) -> None:
+    longest = "/nowhere/" + "é" * ((names.MOST_PATH_BYTES - 9) // 2)
+    assert names.problem(longest + "x") is None
+    assert names.listed(longest + "x") == longest + "x"
+    first, second = (f"{longest}/{name}" for name in ("a.jpg", "b.jpg"))
+    assert names.problem(first) == "the path has 2,605 bytes, of at most 2,600: shorten it"
+    assert names.listed(first)[:200] == first[:200]
+    assert names.listed(first) != names.listed(second)
+    assert names.is_shortened(names.listed(first)) and not names.is_shortened(first)
+    # Only its folder is known.
+    assert not names.is_there(names.listed(first))
+    assert names.is_there(names.listed(f"{tmp_path}/{'x' * 3000}"))

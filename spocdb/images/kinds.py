@@ -1,0 +1,100 @@
+"""What a file is by its name or its first bytes, and the words for what a walk leaves out."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
+
+from spocdb.images.formats import is_recognised
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+)
+HEIF = frozenset((".heic", ".heif", ".hif"))
+
+# Numbers of files by kind: one counter for a walk, whatever the number of files.
+LeftOut = Counter[str]
+
+HIDDEN, LINKED, SUBFOLDER, SPECIAL = "hidden", "linked folder", "subfolder", "special file"
+UNNAMED, OTHER = "file without an extension", "other file"
+
+_SUFFIXES_BY_KIND = {
+    "HEIC": " ".join(HEIF),
+    "raw": ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf "
+    ".pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
+    "video": ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .webm .wmv",
+    "audio": ".aac .flac .m4a .mp3 .ogg .opus .wav .wma",
+    "archive": ".7z .bz2 .gz .rar .tar .tgz .xz .zip .zst",
+    "JPEG 2000": ".j2c .j2k .jp2 .jpf .jpx",
+    "JPEG XL": ".jxl",
+    "Photoshop": ".psb .psd",
+    "PDF": ".pdf",
+    "SVG": ".svg .svgz",
+    "icon": ".cur .icns .ico",
+    "Netpbm": ".pam .pbm .pgm .pnm .ppm",
+    "high dynamic range": ".exr .hdr",
+}
+_KINDS = {suffix: kind for kind, text in _SUFFIXES_BY_KIND.items() for suffix in text.split()}
+# In this order they are told: pictures first, for those are what a user misses.
+_ORDER = (*_SUFFIXES_BY_KIND, UNNAMED, SUBFOLDER, LINKED, SPECIAL, HIDDEN, OTHER)
+_COUNTABLE = frozenset((UNNAMED, SUBFOLDER, LINKED, SPECIAL, OTHER, "archive", "icon"))
+_WAY_ON = {
+    "HEIC": "pip install 'spocdb[heif]'",
+    "archive": "unpack first",
+    UNNAMED: "--all-files looks into them",
+    LINKED: "--follow-links",
+}
+# Enough for every signature.
+_HEAD_BYTES = 32
+
+
+def is_image(name: str) -> bool:
+    """Tell whether a file's name is that of an image that spocdb can read on this machine."""
+    suffix = _suffix(name)
+    return suffix in SUFFIXES or (suffix in HEIF and _reads_heif())
+
+
+def is_image_inside(path: str) -> bool:
+    """Tell whether a file begins as an image does; never waits, as for a pipe."""
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for its other end.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        return is_recognised(os.read(descriptor, _HEAD_BYTES))
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def kind(name: str) -> str:
+    """Return the kind of a file that is no image, by its name."""
+    suffix = _suffix(name)
+    return _KINDS.get(suffix, OTHER) if suffix else UNNAMED
+
+
+def told(left_out: Mapping[str, int]) -> str:
+    """Return the numbers in words, as in "2 HEIC (pip install 'spocdb[heif]'), 4 hidden"."""
+    return ", ".join(_told(kind, left_out[kind]) for kind in _ORDER if left_out.get(kind))
+
+
+def _told(kind: str, n: int) -> str:
+    noun = kind
+    if n != 1 and kind in _COUNTABLE:
+        noun = kind.replace("file without", "files without") if kind == UNNAMED else f"{kind}s"
+    return f"{n:,} {noun}" + (f" ({_WAY_ON[kind]})" if kind in _WAY_ON else "")
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+@cache
+def _reads_heif() -> bool:
+    return find_spec("pillow_heif") is not None

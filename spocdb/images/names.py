@@ -1,0 +1,77 @@
+"""What a file is called in the database: text that PostgreSQL can hold, and the way back."""
+
+import hashlib
+import os
+import re
+
+# A path is part of an index's key, of which a page of PostgreSQL holds 2,704 bytes at most.
+MOST_PATH_BYTES = 2600
+# How much of a longer path is kept, in characters; its hash tells it from others.
+_KEPT = 200
+_SHORTENED = re.compile(r"(.{200})\.\.\. [0-9a-f]{32}", re.DOTALL)
+# The numbers of PostgreSQL's bigint: nanoseconds of the years 1677 to 2262.
+_BIGINTS = 2**63
+
+
+def problem(path: str) -> str | None:
+    """Return why the database cannot hold a path as it is, and what to do; None if it can."""
+    if not storable(path):
+        return "the file's name is not UTF-8: rename it"
+    if (n_bytes := len(path.encode())) > MOST_PATH_BYTES:
+        return f"the path has {n_bytes:,} bytes, of at most {MOST_PATH_BYTES:,}: shorten it"
+    return None
+
+
+def storable(path: str) -> bool:
+    """Tell whether a path is valid UTF-8, as text in PostgreSQL must be; else rename the file."""
+    return not any("\ud800" <= character <= "\udfff" for character in path)
+
+
+def listed(path: str) -> str:
+    """Return the name under which a path can be listed: printable, and short enough."""
+    name = printable(path)
+    if len(name.encode()) <= MOST_PATH_BYTES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return f"{name[:_KEPT]}... {digest}"
+
+
+def is_shortened(name: str) -> bool:
+    """Tell whether `listed` shortened this name, so that the path cannot be had from it."""
+    return _SHORTENED.fullmatch(name) is not None
+
+
+def printable(path: str) -> str:
+    r"""Return a path with every byte that is not UTF-8 written out, as in `caf\udce9.jpg`."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def on_disk(path: str) -> str:
+    """Return the path that `printable` wrote."""
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda byte: chr(int(byte[1], 16)), path)
+
+
+def is_there(path: str) -> bool:
+    """Tell whether there is a file, or a link to nothing, at a path as `listed` writes it.
+
+    Of a shortened path only the folder that its beginning names can be looked for.
+    """
+    if shortened := _SHORTENED.fullmatch(path):
+        path = os.path.dirname(shortened[1])
+    return _exists(path) or _exists(on_disk(path))
+
+
+def storable_time(mtime_ns: int) -> int:
+    """Return a file's time as PostgreSQL's bigint can hold it; only compared, never shown."""
+    # The remainder, not the limit: a file of the year 30000 that changes is noticed too.
+    return mtime_ns if -_BIGINTS <= mtime_ns < _BIGINTS else mtime_ns % _BIGINTS
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # it may not be looked at, which does not mean that it is gone
+    return True
