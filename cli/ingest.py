@@ -1,13 +1,21 @@
 """spocdb ingest, spocdb failures."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
-from .output import counted, print_json, print_table, quiet_libraries, talk
+from .output import counted, one_line, print_json, print_table, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, display
+
+if TYPE_CHECKING:
+    from spocdb.api.files import GoneRoot
+    from spocdb.progress import Progress
+
+    from .progress import Display
 
 
 def ingest(
@@ -21,12 +29,35 @@ def ingest(
     weights: options.Weights = None,
     codebook: options.Codebook = None,
     recursive: Annotated[bool, typer.Option(help="Go into folders below the given ones.")] = True,
+    all_files: Annotated[
+        bool,
+        typer.Option("--all-files", help="Look into files of any name, and take the images."),
+    ] = False,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Go into linked folders too.")
+    ] = False,
     metadata: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help=".csv or .jsonl, with a column `path`."),
     ] = None,
+    exif: Annotated[
+        bool,
+        typer.Option("--exif", help="Store date, camera, lens, place of photographs as metadata."),
+    ] = False,
+    moves: Annotated[
+        bool,
+        typer.Option(
+            "--moves/--no-moves", help="Know moved files by their bytes; id and metadata stay."
+        ),
+    ] = True,
     prune: Annotated[
         bool, typer.Option("--prune", help="Delete images under PATH whose file is gone.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before a PATH that is gone is forgotten.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
     retry_failed: Annotated[
@@ -78,20 +109,40 @@ def ingest(
         attention=attention,
         flip=flip,
     )
+    if yes and not prune:
+        raise typer.BadParameter("it answers what --prune asks", param_hint="--yes")
+    from spocdb.api.files import Choice
+
+    given, choice = paths or [], Choice(recursive, all_files, follow_links)
+    if dry_run:
+        with options.open_database(db) as database:
+            preview = database.preview(
+                *given, collection=collection, choice=choice, prune=prune, exif=exif
+            )
+        _print_preview(preview, json=json)
+        return
     with (
-        options.open_database(db) as database,
         quiet_libraries(),
-        display(lambda: _count(paths or [], recursive)) as shown,
+        display(lambda: sum(1 for _ in choice.files(given)), "opening the database") as shown,
+        options.open_database(db) as database,
     ):
+        if prune and not yes:
+            gone = database.gone(*given, collection=collection, choice=choice)
+            yes = _is_agreed(gone, shown)
         progress = database.ingest(
-            *(paths or []),
+            *given,
             collection=collection,
             extractor=extractor,
             weights=weights,
             codebook=codebook,
             recursive=recursive,
+            all_files=all_files,
+            follow_links=follow_links,
             metadata=metadata,
+            exif=exif,
+            moves=moves,
             prune=prune,
+            prune_gone=yes,
             strict=strict,
             retry_failed=retry_failed,
             auto_pca=auto_pca,
@@ -129,7 +180,36 @@ def failures(
         talk("no failures")
 
 
-def _count(paths: list[Path], recursive: bool) -> int:
-    from spocdb.images.sources import walk
+def is_interactive() -> bool:
+    """Tell whether there is a person to ask."""
+    return sys.stdin.isatty()
 
-    return sum(1 for _ in walk(paths, recursive))
+
+def _is_agreed(gone: "Sequence[GoneRoot]", shown: "Display") -> bool:
+    """Ask whether the images of paths that are gone are to be forgotten; exit if one is not."""
+    # Without a terminal there is nobody to ask: the library refuses, and says what to do.
+    if not gone or not is_interactive():
+        return False
+    with shown.asking():
+        for root in gone:
+            question = f"{root}: forget its {counted(root.n_images, 'image')}?"
+            if not typer.confirm(one_line(question), err=True):
+                talk("nothing done")
+                raise typer.Exit(1)
+    return True
+
+
+def _print_preview(preview: "Progress", *, json: bool) -> None:
+    from spocdb.images.kinds import told
+
+    if json:
+        print_json(preview.as_dict())
+        return
+    print(
+        f"would read {counted(preview.n_new, 'file')} of {preview.n_seen:,}, "
+        f"{preview.n_unchanged:,} unchanged, {preview.n_failed:,} failed before"
+    )
+    if preview.n_pruned:
+        print(f"would delete {counted(preview.n_pruned, 'image')} whose file is gone")
+    if left_out := told(preview.left_out):
+        print(f"would leave out {left_out}")

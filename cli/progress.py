@@ -3,99 +3,196 @@
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
 from spocdb.errors import SpocdbError
-from spocdb.progress import Progress
+from spocdb.images.kinds import told
+from spocdb.progress import Progress, Stage
 
 from .output import counted, one_line
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LOOKS = 0.25
+# Of a narrow terminal and of others: the bar, so that the count and the time fit beside it.
+NARROW, SHORT_BAR, LONG_BAR = 80, 10, 30
+# What a time that is left takes, and the blanks between all parts.
+REST_OF_BAR = 12
+STEPS: dict[Stage, str] = {
+    "decode": "reading images",
+    "network": "computing descriptors",
+    "write": "writing to the database",
+}
 
 
 class Display:
-    """Shows how far it is, of what `count` returns; `say` puts a line above the bar."""
+    """Shows how far it is, of what `count` returns; `say` puts a line above the bar.
 
-    def __init__(self, count: Callable[[], int]) -> None:
+    It looks at the progress by itself, four times a second: whoever works need not say each image.
+    """
+
+    def __init__(self, count: Callable[[], int], doing: str = "starting") -> None:
         self._console = Console(stderr=True, highlight=False, emoji=False)
-        self._last: Progress | None = None
-        self._said = time.monotonic()
-        self._bar: Bar | None = None
-        if sys.stderr.isatty():
-            self._bar = Bar(
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[rest]}", table_column=Column(no_wrap=True)),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._bar.add_task("", total=None, rate="", rest="")
+        self._count, self._doing = count, doing
+        self._progress: Progress | None = None
+        self._n_shown = 0
+        self._total: int | None = None
+        self._counting: threading.Thread | None = None
+        self._closed = threading.Event()
+        self._bar = self._made_bar() if sys.stderr.isatty() else None
+        if self._bar:
+            self._task = self._bar.add_task("", total=None, count="", words=doing)
             self._bar.start()
-            # The count for the ETA must not hold up the work.
-            threading.Thread(target=self._count, args=(count,), daemon=True).start()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+        self._ticker.start()
+
+    def doing(self, what: str) -> None:
+        """Show what is waited for, while no image is done."""
+        self._doing = what
+        self._show()
 
     def update(self, progress: Progress) -> None:
-        """Show the counts."""
-        self._last = progress
-        if self._bar:
-            self._bar.update(
-                self._task,
-                completed=progress.n_done,
-                rate=f"{progress.per_second:.1f} images/s",
-                rest=_rest(progress),
-            )
-        elif time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            self.say(_line(progress))
+        """Show these counts, and what they grow to."""
+        if self._progress is None and self._bar:
+            # The count for the time that is left must not hold up the work.
+            self._begin_to_count()
+        self._progress = progress
+        self._show()
 
     def say(self, line: str) -> None:
         """Say something beside the counts."""
         self._console.print(one_line(line), markup=False, soft_wrap=True)
 
-    def close(self) -> None:
-        """Take the bar away and sum up, once."""
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Take the bar away while the person is asked something."""
         if self._bar:
             self._bar.stop()
-            self._bar = None
-        if self._last:
-            self.say(_line(self._last))
-            self._last = None
-
-    def _count(self, count: Callable[[], int]) -> None:
         try:
-            total = count()
+            yield
+        finally:
+            if self._bar:
+                self._bar.start()
+
+    def close(self) -> None:
+        """Take the bar away and sum up, once."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._ticker.join()
+        if self._bar:
+            self._bar.stop()
+        # Not of a run that ended before its first file: what ended it says enough.
+        if self._progress and (self._progress.n_seen or self._progress.seconds):
+            self.say(_summary(self._progress))
+            if left_out := told(self._progress.left_out):
+                self.say(f"left out: {left_out}")
+
+    def _made_bar(self) -> Bar:
+        is_narrow = self._console.width < NARROW
+        self._bar_width = SHORT_BAR if is_narrow else LONG_BAR
+        return Bar(
+            BarColumn(self._bar_width),
+            TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            TextColumn(
+                "{task.fields[words]}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="crop"),
+            ),
+            console=self._console,
+            transient=True,
+        )
+
+    def _tick(self) -> None:
+        said = time.monotonic()
+        while not self._closed.wait(SECONDS_BETWEEN_LOOKS):
+            if self._bar:
+                self._show()
+            elif time.monotonic() - said > SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                self._begin_to_count()
+                self.say(self._line())
+
+    def _show(self) -> None:
+        if not self._bar:
+            return
+        count = self._counts()
+        self._bar.update(
+            self._task,
+            completed=self._n_shown,
+            total=self._total,
+            count=count,
+            words=self._words(self._console.width - self._bar_width - len(count) - REST_OF_BAR),
+        )
+
+    def _counts(self) -> str:
+        """Return "12/150 images"; a count that was shown never goes back."""
+        if self._progress:
+            self._n_shown = max(self._n_shown, self._progress.n_shown)
+        return f"{self._n_shown:,}/{'?' if self._total is None else f'{self._total:,}'}"
+
+    def _words(self, width: int) -> str:
+        """Return what there is to say beside the count, as much of it as fits."""
+        parts = self._parts()
+        if not self._n_shown:
+            # Cut, but said: there is nothing else to see.
+            return parts[0][: max(width, 0)]
+        while parts and len(", ".join(parts)) > width:
+            parts.pop()
+        return ", ".join(parts)
+
+    def _parts(self) -> list[str]:
+        """Return what there is to say, the most important first."""
+        now = self._progress
+        if not now:
+            return [self._doing]
+        if not self._n_shown or now.doing:
+            return [now.doing or "waiting for the first image"]
+        failed = f"{now.n_failed:,} failed" if now.n_failed else ""
+        seconds = time.monotonic() - now.began
+        rate = f"{now.n_stored / seconds:.1f} images/s" if now.n_stored else ""
+        return [part for part in (failed, rate, _slowest(now)) if part]
+
+    def _line(self) -> str:
+        """Return how far it is as a line of its own."""
+        if not self._progress:
+            return self._parts()[0]
+        count = f"{self._counts()} images"
+        return ", ".join((count, *self._parts()))
+
+    def _begin_to_count(self) -> None:
+        if self._counting is None:
+            self._counting = threading.Thread(target=self._find_total, daemon=True)
+            self._counting.start()
+
+    def _find_total(self) -> None:
+        try:
+            self._total = self._count()
         except SpocdbError:
             return  # the work itself says what is wrong
-        if bar := self._bar:
-            bar.update(self._task, total=total)
 
 
-def _rest(progress: Progress) -> str:
-    failed = f"{progress.n_failed} failed" if progress.n_failed else ""
-    return ", ".join(part for part in (failed, _limit(progress)) if part)
+def _slowest(progress: Progress) -> str:
+    return f"slowest step: {STEPS[progress.limited_by]}" if progress.n_stored else ""
 
 
-def _limit(progress: Progress) -> str:
-    return f"limited by the {progress.limited_by} stage" if progress.n_stored else ""
-
-
-def _line(progress: Progress) -> str:
+def _summary(progress: Progress) -> str:
     counts = {
         "new": progress.n_new,
-        "reused": progress.n_reused,
+        "already known": max(0, progress.n_reused - progress.n_moved),
+        "moved": progress.n_moved,
         "unchanged": progress.n_unchanged,
         "failed": progress.n_failed,
         "pruned": progress.n_pruned,
     }
-    shown = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "none"
+    shown = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) or "none"
     rate = ""
     if progress.n_stored:
-        rate = f"; {progress.per_second:.1f} images/s, {_limit(progress)}"
+        rate = f"; {progress.per_second:.1f} images/s, {_slowest(progress)}"
     return f"{counted(progress.n_seen, 'image')}: {shown}{rate}"

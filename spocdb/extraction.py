@@ -68,14 +68,16 @@ def extract(
     its lanes compute a batch each, the next one is gathered.
     """
     n_lanes = 1
-    in_work: deque[tuple[list[Work], Future[dict[bytes, NewDescriptor]]]] = deque()
+    in_work: deque[tuple[list[Work], int, Future[dict[bytes, NewDescriptor]]]] = deque()
     with ThreadPoolExecutor(MOST_LANES, "extract") as network:
         for batch in _batches(_timed(progress, works), extractor, batch_size):
-            if any(work.picture for work in batch):
+            n_decoded = sum(work.picture is not None for work in batch)
+            if n_decoded:
                 n_lanes = extractor().n_lanes
-                in_work.append((batch, network.submit(_extract, batch, extractor())))
+                work = network.submit(_extract, batch, extractor(), progress.computed)
             else:
-                in_work.append((batch, network.submit(dict[bytes, NewDescriptor])))
+                work = network.submit(dict[bytes, NewDescriptor])
+            in_work.append((batch, n_decoded, work))
             while len(in_work) > n_lanes:
                 yield _finished(*in_work.popleft(), progress)
         while in_work:
@@ -83,10 +85,15 @@ def extract(
 
 
 def _finished(
-    batch: list[Work], descriptors: "Future[dict[bytes, NewDescriptor]]", progress: Progress
+    batch: list[Work],
+    n_decoded: int,
+    descriptors: "Future[dict[bytes, NewDescriptor]]",
+    progress: Progress,
 ) -> tuple[list[Work], dict[bytes, NewDescriptor]]:
     with waiting(progress, "network"):
-        return batch, descriptors.result()
+        found = descriptors.result()
+    progress.arrived(n_decoded, len(found))
+    return batch, found
 
 
 def projecting(connection: Connection) -> Project:
@@ -171,12 +178,14 @@ def _batches(works: Iterable[Work], extractor: OnDemand, size: int | None) -> It
         yield batch
 
 
-def _extract(works: list[Work], extractor: "Extractor") -> dict[bytes, NewDescriptor]:
+def _extract(
+    works: list[Work], extractor: "Extractor", on_done: Callable[[int], None]
+) -> dict[bytes, NewDescriptor]:
     """Compute the raw descriptors of works with pictures, each content once."""
     shown = {w.sha256: w for w in works if w.picture}
     with extractor.lane() as lane:
         pixels = _pixels(list(shown.values()), extractor, lane)
-        raw = extractor.extract_in(lane, list(pixels.values()))
+        raw = extractor.extract_in(lane, list(pixels.values()), on_done)
     return {
         sha256: NewDescriptor(picture.width, picture.height, descriptor)
         for sha256, descriptor in zip(pixels, raw, strict=True)
@@ -209,4 +218,5 @@ def _timed(progress: Progress, works: Iterator[Work]) -> Iterator[Work]:
             work = next(works, None)
         if work is None:
             return
+        progress.n_decoded += work.picture is not None
         yield work

@@ -15,7 +15,9 @@ from spocdb.db import batches, runs
 from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
+from spocdb.db.moves import Moves
 from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract, projecting
+from spocdb.images import names
 from spocdb.intake import Intake, Work, file_works
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
@@ -26,12 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """How to ingest: `strict` stops at the first bad image, `batch_size` None is the device's."""
+    """How to ingest: `strict` stops at the first bad image, `batch_size` None is the device's.
+
+    `exif` stores what is said in the files, `moves` finds images again whose file was moved.
+    """
 
     max_pixels: int
     batch_size: int | None = None
     strict: bool = False
     retry_failed: bool = False
+    exif: bool = False
+    moves: bool = True
 
 
 def ingest(
@@ -42,14 +49,17 @@ def ingest(
     load_extractor: "Callable[[], Extractor]",
     options: IngestOptions,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    progress: Progress | None = None,
 ) -> Progress:
-    """Bring `files` into a collection and return what became of them.
+    """Bring `files` into a collection and return what became of them, in `progress` if given.
 
     The network is loaded when the first image needs it. `connect` opens the writer's connection.
     Raises DatabaseLost if the database goes away, ExtractorChanged and, if
     strict, the first bad image's ImageError; what was written before stays.
     """
-    progress = Progress()
+    progress = progress or Progress()
+    progress.began, progress.doing = time.monotonic(), ""
+    on_progress(progress)
     run_id = runs.begin(connection, collection)
     status: runs.Status = "failed"
     refused: list[Batch] = []
@@ -57,14 +67,18 @@ def ingest(
         with (
             connect() as write_connection,
             ThreadPoolExecutor(N_THREADS, "decode") as pool,
-            Writer(_writing_to(write_connection, collection, refused), progress) as writer,
+            Writer(
+                _writing_to(write_connection, collection, options, progress, refused), progress
+            ) as writer,
         ):
-            extractor = OnDemand(load_extractor)
+            extractor = OnDemand(partial(_loaded, load_extractor, progress))
             intake = Intake(
                 connection, collection, pool, AHEAD, options.max_pixels, extractor.decodes_jpegs
             )
             retry_failed = options.retry_failed or options.strict
-            works = file_works(intake, files, progress, retry_failed=retry_failed)
+            works = file_works(
+                intake, files, progress, retry_failed=retry_failed, exif=options.exif
+            )
             _run(intake, works, extractor, writer, options, progress, on_progress)
         progress.refuse(len(refused))
         status = "finished"
@@ -103,13 +117,32 @@ def _batch(works: list[Work], descriptors: dict[bytes, NewDescriptor]) -> Batch:
         images=[(file, w.sha256) for w in works if not w.error for file in w.files],
         descriptors=descriptors,
         failures=[(file, w.error) for w in works if w.error for file in w.files],
+        exif={w.sha256: w.exif for w in works if w.exif},
     )
 
 
+def _loaded(load: "Callable[[], Extractor]", progress: Progress) -> "Extractor":
+    progress.doing = "loading the network"
+    try:
+        return load()
+    finally:
+        progress.doing = ""
+
+
 def _writing_to(
-    connection: Connection, collection: Collection, refused: list[Batch]
+    connection: Connection,
+    collection: Collection,
+    options: IngestOptions,
+    progress: Progress,
+    refused: list[Batch],
 ) -> Callable[[Batch], None]:
     """Return what writes a batch, and adds to `refused` the files that the database refuses."""
     batches.prepare(connection)
     projected = projecting(connection)
-    return lambda batch: refused.extend(batches.write(connection, collection, batch, projected))
+    moves = Moves(names.is_there) if options.moves else None
+
+    def write(batch: Batch) -> None:
+        refused.extend(batches.write(connection, collection, batch, projected, moves))
+        progress.n_moved = moves.n_moved if moves else 0
+
+    return write

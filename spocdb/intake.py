@@ -14,14 +14,16 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from spocdb.db import images
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ImageError, UnreadableImage
 from spocdb.images.decode import decode, plain_jpeg
-from spocdb.images.sources import printable, read, storable
+from spocdb.images.exif import exif_metadata
+from spocdb.images.names import listed, problem
+from spocdb.images.sources import read
 from spocdb.progress import Progress
 from spocdb.records import Decoded, Jpeg, Recipe, SourceFile
 
@@ -48,6 +50,8 @@ class Work:
     is_known: bool = False
     picture: Decoded | Jpeg | None = None
     error: ImageError | None = None
+    # What is said in the file, if it is asked for.
+    exif: dict[str, Any] = field(default_factory=dict)
 
 
 def changed(
@@ -57,25 +61,33 @@ def changed(
     progress: Progress,
     *,
     retry_failed: bool,
+    exif: bool = False,
+    dry_run: bool = False,
 ) -> Iterator[SourceFile]:
-    """Yield the files that are neither stored as they are, nor failed as they are."""
+    """Yield the files that are neither stored as they are, nor failed as they are.
+
+    With `exif` also those that are stored without it.
+    """
     for chunk in chunks(files, FILES_ASKED):
-        named = [replace(f, path=printable(f.path)) for f in chunk]
-        stored, failed = images.unchanged(connection, collection, named)
-        images.forget_failures(connection, collection, stored)
+        named = [replace(f, path=listed(f.path)) for f in chunk]
+        stored, failed = images.unchanged(connection, collection, named, exif=exif)
+        if not dry_run:
+            images.forget_failures(connection, collection, stored)
         skipped = stored if retry_failed else stored | failed
         progress.n_seen += len(chunk)
         progress.n_unchanged += len(stored)
         progress.n_failed += len(skipped - stored)
-        yield from (f for f in chunk if printable(f.path) not in skipped)
+        yield from (f for f in chunk if listed(f.path) not in skipped)
 
 
-def read_file(file: SourceFile, max_pixels: int) -> Work:
+def read_file(file: SourceFile, max_pixels: int, *, exif: bool = False) -> Work:
     """Read a file into a work, or the reason why not."""
-    if not storable(file.path):
-        named = replace(file, path=printable(file.path))
-        return Work([named], error=UnreadableImage("the file's name is not UTF-8: rename it"))
-    return read_work(file, lambda: read(file, BYTES_PER_PIXEL * max_pixels))
+    if why_not := problem(file.path):
+        return Work([replace(file, path=listed(file.path))], error=UnreadableImage(why_not))
+    work = read_work(file, lambda: read(file, BYTES_PER_PIXEL * max_pixels))
+    if exif and not work.error:
+        work.exif = exif_metadata(work.data)
+    return work
 
 
 def read_work(file: SourceFile, read: Callable[[], bytes]) -> Work:
@@ -140,13 +152,20 @@ class Intake:
 
 
 def file_works(
-    intake: Intake, files: Iterable[SourceFile], progress: Progress, *, retry_failed: bool
+    intake: Intake,
+    files: Iterable[SourceFile],
+    progress: Progress,
+    *,
+    retry_failed: bool,
+    exif: bool = False,
 ) -> Iterator[Work]:
     """Yield the works that the changed ones among the files make."""
     found = changed(
-        intake.connection, intake.collection, files, progress, retry_failed=retry_failed
+        *(intake.connection, intake.collection, files, progress),
+        retry_failed=retry_failed,
+        exif=exif,
     )
-    read = partial(read_file, max_pixels=intake.max_pixels)
+    read = partial(read_file, max_pixels=intake.max_pixels, exif=exif)
     return intake.works(ahead(intake.pool, read, found, intake.ahead))
 
 

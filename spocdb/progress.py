@@ -1,7 +1,9 @@
 """How far an ingest is, and what it waits for."""
 
 import logging
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -9,6 +11,8 @@ from typing import Any, Literal
 # Takes a line about what is going on, for a person.
 Say = Callable[[str], None]
 Stage = Literal["decode", "network", "write"]
+
+_counting = threading.Lock()
 
 
 def silent(line: str) -> None:
@@ -20,14 +24,24 @@ def logged(line: str) -> None:
     logging.getLogger("spocdb").warning("%s", line)
 
 
+def counted(n: int, noun: str) -> str:
+    """Return "1 image" or "2 images"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 @dataclass(slots=True)
 class Progress:
     """What became of the files so far; the counts grow while the ingest runs.
 
     `n_new` went through the network, `n_reused` had their descriptor stored already, `n_unchanged`
-    were not even read, `n_failed` are listed among the failures. `waited` are the seconds that the
-    loop spent on each stage: waiting for a decoded image, in the network, waiting for the writer.
-    `writing` are the seconds that the writer itself was busy.
+    were not even read, `n_failed` are listed among the failures. `n_moved` of the stored ones were
+    known under a path that is gone. `left_out` are the numbers of files that are no images, by
+    kind. `waited` are the seconds that the loop spent on each stage: waiting for a decoded image,
+    in the network, waiting for the writer. `writing` are the seconds that the writer itself was
+    busy.
+
+    `doing` says what a run is at while no image is done. `n_decoded` and `n_computed` are images on
+    their way, which no other number counts yet: decoded, and through the network too.
     """
 
     n_seen: int = 0
@@ -36,17 +50,27 @@ class Progress:
     n_unchanged: int = 0
     n_failed: int = 0
     n_pruned: int = 0
+    n_moved: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     waited: dict[Stage, float] = field(
         default_factory=lambda: {"decode": 0.0, "network": 0.0, "write": 0.0}
     )
     writing: float = 0.0
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    doing: str = ""
+    n_decoded: int = 0
+    n_computed: int = 0
 
     @property
     def n_done(self) -> int:
         """Return the number of files whose fate is known."""
         return self.n_new + self.n_reused + self.n_unchanged + self.n_failed
+
+    @property
+    def n_shown(self) -> int:
+        """Return the number of files for a person to see grow: half of the way counts as half."""
+        return self.n_done + (self.n_decoded + self.n_computed) // 2
 
     @property
     def n_stored(self) -> int:
@@ -70,6 +94,16 @@ class Progress:
         self.n_reused -= n - n_new
         self.n_failed += n
 
+    def computed(self, n: int) -> None:
+        """Take note of images that came through the network; any thread may."""
+        with _counting:
+            self.n_computed += n
+
+    def arrived(self, n_decoded: int, n_computed: int) -> None:
+        """Take note that so many images are no longer on their way."""
+        self.n_decoded -= n_decoded
+        self.computed(-n_computed)
+
     def add(self, other: "Progress") -> None:
         """Add the counts of another run."""
         self.n_seen += other.n_seen
@@ -78,9 +112,14 @@ class Progress:
         self.n_unchanged += other.n_unchanged
         self.n_failed += other.n_failed
         self.n_pruned += other.n_pruned
+        self.n_moved += other.n_moved
+        self.left_out += other.left_out
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts and seconds for JSON."""
         numbers = asdict(self)
-        del numbers["began"]
+        for name in ("began", "doing", "n_decoded", "n_computed"):
+            del numbers[name]
+        # asdict copies a counter wrongly.
+        numbers["left_out"] = dict(self.left_out)
         return {**numbers, "images_per_second": self.per_second, "limited_by": self.limited_by}

@@ -17,6 +17,15 @@ Pooling = Literal["sum", "max", "gem", "rmac", "fisher", "triangulation"]
 Attention = Literal["crow", "norm"]
 
 
+# The keys of metadata that come from EXIF; an image whose EXIF was read has all of the first ones.
+EXIF_ALWAYS = ("width", "height", "orientation")
+EXIF_KEYS = (
+    *EXIF_ALWAYS,
+    *("taken_at", "camera", "lens", "iso", "f_number", "exposure", "focal_length"),
+    *("latitude", "longitude", "altitude"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """An extractor's immutable recipe: all that decides which raw descriptor an image gets.

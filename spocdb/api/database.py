@@ -1,10 +1,9 @@
 """The API's door: one database, and what can be done with it."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from spocdb import fit as fitting
 from spocdb import ingest as ingesting
 from spocdb import reembed as reembedding
 from spocdb import search as searching
+from spocdb.api import files as files_of
+from spocdb.api.files import Choice, GoneRoot, as_they_are_now, refuse_gone, some
 from spocdb.api.images import Images
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
@@ -29,10 +30,10 @@ from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, to_json
-from spocdb.images.metadata import read_metadata
-from spocdb.images.sources import is_there, on_disk, walk
-from spocdb.intake import BYTES_PER_PIXEL
-from spocdb.progress import Progress, Say, logged, silent
+from spocdb.images.metadata import RowsRead, read_metadata
+from spocdb.images.sources import walk
+from spocdb.intake import BYTES_PER_PIXEL, changed
+from spocdb.progress import Progress, Say, counted, logged, silent
 from spocdb.records import Crop, Recipe, Refinement, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 
 NOTHING_MORE = Refinement()
+EVERYTHING = Choice()
 
 
 class Database(AbstractContextManager["Database"]):
@@ -76,7 +78,12 @@ class Database(AbstractContextManager["Database"]):
         codebook: str | os.PathLike[str] | None = None,
         recursive: bool = True,
         metadata: str | os.PathLike[str] | None = None,
+        exif: bool = False,
+        all_files: bool = False,
+        follow_links: bool = False,
+        moves: bool = True,
         prune: bool = False,
+        prune_gone: bool = False,
         strict: bool = False,
         retry_failed: bool = False,
         auto_pca: int = fitting.AUTO_PCA_IMAGES,
@@ -91,45 +98,121 @@ class Database(AbstractContextManager["Database"]):
 
         `recipe` are the options of `features.recipes.make_recipe` (size, fit, relu, pooling,
         centering, sigma, gem_p, scales, flip, attention) on top of the preset `extractor`,
-        `codebook` the file that pooling by Fisher vectors or triangulation needs. Files that are
-        stored unchanged are not read. With `prune`, images under `paths` whose file is gone are
-        deleted. Once there are `auto_pca` images (0: never) a first PCA is fitted. An image that
-        fails does not stop the run: see `failures`. What is written stays, whatever happens.
+        `codebook` the file that pooling by Fisher vectors or triangulation needs.
+
+        Folders give the files with an image's suffix; `all_files` also gives those that begin as an
+        image, `follow_links` also what linked folders hold. What is left out is counted in the
+        returned `left_out`. Files that are stored unchanged are not read. With `moves`, a file
+        whose bytes are stored under a path that is gone takes over that image: id and metadata
+        stay. `exif` stores what photographs say of themselves (docs/IMAGES.md); what `metadata`
+        says wins. With `prune`, images under `paths` whose file is gone are deleted; of a path that
+        is itself gone, or empty, only with `prune_gone`. Once there are `auto_pca` images (0:
+        never) a first PCA is fitted. An image that fails does not stop the run: see `failures`.
+        What is written stays, whatever happens.
         """
+        progress = Progress(doing="looking for images")
+        on_progress(progress)
         roots = [Path(os.path.abspath(path)) for path in paths]
-        files = walk(roots, recursive)
+        choice = Choice(recursive, all_files, follow_links)
         find = collections.find if paths else collections.get
-        if (found := find(self.connection, collection)) is None:
-            files = _some(files, roots)
-        elif found:
+        found = find(self.connection, collection)
+        gone = self.gone(*roots, collection=collection, choice=choice) if prune else []
+        if not prune_gone:
+            refuse_gone(gone)
+        missing = {root.path for root in gone if not root.is_there}
+        files = choice.files([r for r in roots if str(r) not in missing], progress.left_out)
+        if found is None:
+            files = some(files, roots, progress.left_out)
+        else:
             self.tables.refuse_attached(found)
         wanted = Wanted(extractor, _path(weights), recipe, _path(codebook))
         chosen = self.session.choose(wanted, found)
         if metadata is not None:
-            images.stage_metadata(self.connection, read_metadata(Path(metadata), roots))
+            progress.doing = "reading the metadata"
+            self._stage_metadata(Path(metadata), roots, say)
+        progress.doing = "loading the network"
         target = found or self._create(collection, chosen, device, precision)
         if target.recipe != chosen:
             # Another process made it in this moment: says why not.
             self.session.choose(wanted, target)
         if retry_failed and not paths:
-            files = _as_they_are_now(runs.failed_files(self.connection, target))
-        progress = ingesting.ingest(
+            files = as_they_are_now(runs.failed_files(self.connection, target))
+        ingesting.ingest(
             self.connection,
             self.session.connect,
             target,
             files,
             lambda: self.session.extractor(target.recipe, device, precision),
-            ingesting.IngestOptions(self.settings.max_pixels, batch_size, strict, retry_failed),
+            ingesting.IngestOptions(
+                self.settings.max_pixels, batch_size, strict, retry_failed, exif, moves
+            ),
             on_progress,
+            progress,
         )
         if prune:
-            progress.n_pruned = self._prune(target, roots, progress)
+            progress.doing = "looking for images whose file is gone"
+            if not prune_gone:
+                # Again: a disk may have gone away meanwhile.
+                refuse_gone(self.gone(*roots, collection=collection, choice=choice))
+            progress.n_pruned = files_of.prune(self.connection, target, roots)
         if metadata is not None:
+            progress.doing = "writing the metadata"
             n_changed, n_unmatched, example = images.apply_metadata(self.connection, target)
-            say(f"metadata: {n_changed} images changed")
+            say(f"metadata: {counted(n_changed, 'image')} changed")
             if n_unmatched:
-                say(f"metadata: {n_unmatched} rows without an image, such as {example}")
+                rows = counted(n_unmatched, "row")
+                say(f"metadata: {rows} without an image, such as {example}")
+        progress.doing = "fitting the first PCA"
         fitting.settle(self.connection, self.session.connect, target, auto_pca, say)
+        return progress
+
+    @engine.wrapped()
+    def gone(
+        self,
+        *paths: str | os.PathLike[str],
+        collection: str = DEFAULT_COLLECTION,
+        choice: Choice = EVERYTHING,
+    ) -> list[GoneRoot]:
+        """Return those of `paths` that are gone or hold no image any more, but did once.
+
+        An ingest with `prune` refuses them unless `prune_gone` is given.
+        """
+        if (target := collections.find(self.connection, collection)) is None:
+            return []
+        roots = [Path(os.path.abspath(path)) for path in paths]
+        return files_of.gone_roots(self.connection, target, roots, choice)
+
+    @engine.wrapped()
+    def preview(
+        self,
+        *paths: str | os.PathLike[str],
+        collection: str = DEFAULT_COLLECTION,
+        choice: Choice = EVERYTHING,
+        prune: bool = False,
+        exif: bool = False,
+    ) -> Progress:
+        """Count what `ingest` would do with these paths, and change nothing.
+
+        `n_new` are the files that it would read, whatever becomes of them; `n_pruned` the images
+        that it would delete if none of them is found again under another path.
+        """
+        progress = Progress()
+        target = collections.find(self.connection, collection)
+        roots = [Path(os.path.abspath(path)) for path in paths]
+        gone = self.gone(*paths, collection=collection, choice=choice) if prune else []
+        missing = {root.path for root in gone if not root.is_there}
+        files = choice.files([r for r in roots if str(r) not in missing], progress.left_out)
+        if target:
+            files = changed(
+                *(self.connection, target, files, progress),
+                retry_failed=False,
+                exif=exif,
+                dry_run=True,
+            )
+        progress.n_new = sum(1 for _ in files)
+        progress.n_seen = progress.n_done
+        if target and prune:
+            progress.n_pruned = files_of.prune(self.connection, target, roots, dry_run=True)
         return progress
 
     @engine.wrapped()
@@ -138,12 +221,19 @@ class Database(AbstractContextManager["Database"]):
     ) -> str:
         """Ingest other images by a collection's extractor, for its PCA; return their collection.
 
-        That is a collection of its own, FOLDER-for-pca, and never a gallery.
+        That is a collection of its own, never a gallery. Its name begins with the folder's and ends
+        with a hash of the folder's whole path and the extractor; it holds what the folder holds.
         """
         recipe = collections.get(self.connection, collection).recipe
-        name = f"{Path(os.path.abspath(folder)).name}-for-pca"
-        done = self.ingest(folder, collection=name, extractor=recipe.name, auto_pca=0, say=say)
-        say(f"{done.n_seen} images, {done.n_failed} failed: kept as collection {name}")
+        real = os.path.realpath(folder)
+        name = files_of.name_beside(real, recipe.name)
+        # What is no folder of images is no reason to forget those that were there.
+        files_of.some(Choice().files([Path(real)]), [Path(real)], {})
+        done = self.ingest(
+            real, collection=name, extractor=recipe.name, auto_pca=0, prune=True, say=say
+        )
+        images_, failed = counted(done.n_seen, "image"), f"{done.n_failed} failed"
+        say(f"{images_}, {failed}: kept as collection {name}")
         return name
 
     @engine.wrapped()
@@ -355,23 +445,18 @@ class Database(AbstractContextManager["Database"]):
         """List the extractors that the database knows."""
         return collections.extractor_summaries(self.connection)
 
+    def _stage_metadata(self, file: Path, roots: list[Path], say: Say) -> None:
+        read = RowsRead()
+        images.stage_metadata(self.connection, read_metadata(file, roots, read))
+        rest = ""
+        if read.n_missing:
+            n, example = f"{read.n_missing:,}", read.example
+            rest = f", {n} of them for a file that is not there, such as {example}"
+        say(f"metadata: {counted(read.n_rows, 'row')} read{rest}")
+
     def _create(self, name: str, recipe: Recipe, device: str, precision: "Precision") -> Collection:
         self.session.prove(recipe, device, precision)
         return collections.create(self.connection, name, recipe, channels(recipe))
-
-    def _prune(self, target: Collection, roots: list[Path], progress: Progress) -> int:
-        if progress.n_seen == 0:
-            raise ConfigError(
-                f"nothing pruned: there is no image at all under {', '.join(map(str, roots))}; "
-                f"if that is meant, run `spocdb collections drop {target.name}`"
-            )
-        inside = tuple(f"{root}{os.sep}" for root in roots)
-        exact = set(map(str, roots))
-        return images.prune(
-            self.connection,
-            target,
-            lambda path: (path.startswith(inside) or path in exact) and not is_there(path),
-        )
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:
@@ -383,22 +468,3 @@ def _read(image: Path) -> bytes:
         return image.read_bytes()
     except OSError as exc:
         raise ConfigError(f"cannot read {image}: {exc.strerror}") from exc
-
-
-def _as_they_are_now(files: Sequence[SourceFile]) -> Iterator[SourceFile]:
-    for file in files:
-        try:
-            stat = os.stat(on_disk(file.path))
-        except OSError:
-            yield file  # reading it will tell why
-        else:
-            found = file.path if os.path.lexists(file.path) else on_disk(file.path)
-            yield SourceFile(found, stat.st_size, stat.st_mtime_ns)
-
-
-def _some(files: Iterator[SourceFile], roots: Sequence[Path]) -> Iterator[SourceFile]:
-    """Raise ConfigError if there are no files: nothing should be made for nothing."""
-    first = next(files, None)
-    if first is None:
-        raise ConfigError(f"there are no images under {', '.join(map(str, roots))}")
-    return chain([first], files)

@@ -7,20 +7,24 @@ other extractors lack is filled in from stored descriptors.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import psycopg
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
+from psycopg.types.json import Jsonb
 
 from spocdb.db.collections import Collection
 from spocdb.db.copy import copy_in, pieces
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.items import write_each
+from spocdb.db.moves import Moves
 from spocdb.errors import CollectionNotFound, DatabaseError, ExtractorChanged, ImageError
-from spocdb.records import Float32Array, SourceFile
+from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, Float32Array, SourceFile
 from spocdb.text import shortened
 
+Value = TypeVar("Value")
 Project = Callable[[int, Float32Array], Float32Array]
 
 
@@ -38,17 +42,21 @@ class Batch:
     """What is written in one transaction.
 
     `images` are files with the sha256 of their bytes; a sha256 that is not in `descriptors` has a
-    row in the database already.
+    row in the database already. `exif` is what is said in the files, by the same sha256.
     """
 
     images: Sequence[tuple[SourceFile, bytes]] = ()
     descriptors: Mapping[bytes, NewDescriptor] = field(default_factory=dict)
     failures: Sequence[tuple[SourceFile, ImageError]] = ()
+    exif: Mapping[bytes, dict[str, Any]] = field(default_factory=dict)
 
     def items(self) -> list["Batch"]:
         """Return batches of one file each."""
         return [
-            *(Batch([image], self._described(image[1])) for image in self.images),
+            *(
+                Batch([image], _only(self.descriptors, image[1]), exif=_only(self.exif, image[1]))
+                for image in self.images
+            ),
             *(Batch(failures=[failure]) for failure in self.failures),
         ]
 
@@ -57,8 +65,8 @@ class Batch:
         files = [file for file, _ in (*self.images, *self.failures)]
         return Batch(failures=[(replace(f, path=shortened(f.path)), error) for f in files])
 
-    def _described(self, sha256: bytes) -> dict[bytes, NewDescriptor]:
-        return {sha256: self.descriptors[sha256]} if sha256 in self.descriptors else {}
+def _only(known: Mapping[bytes, Value], sha256: bytes) -> dict[bytes, Value]:
+    return {sha256: known[sha256]} if sha256 in known else {}
 
 
 STAGE = """
@@ -66,7 +74,8 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_descriptors (
     extractor_id bigint, sha256 bytea, width integer, height integer, descriptor halfvec
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS incoming_images (
-    path text, sha256 bytea, size bigint, mtime_ns bigint, width integer, height integer
+    path text, sha256 bytea, size bigint, mtime_ns bigint, width integer, height integer,
+    metadata jsonb
 ) ON COMMIT DELETE ROWS;
 """
 
@@ -101,21 +110,28 @@ SELECT coalesce(
 """
 
 INSERT_IMAGES = """
-INSERT INTO spocdb.images AS i (collection_id, path, sha256, size, mtime_ns, width, height)
-SELECT %(collection)s, n.path, n.sha256, n.size, n.mtime_ns, n.width, n.height
+INSERT INTO spocdb.images AS i
+    (collection_id, path, sha256, size, mtime_ns, width, height, metadata)
+SELECT %(collection)s, n.path, n.sha256, n.size, n.mtime_ns, n.width, n.height, n.metadata
 FROM incoming_images n ORDER BY n.path
 RETURNING i.id, i.sha256, false AS replaced
 """
 
+# What was said of an image stays, but for the EXIF of the bytes before.
 MERGE_IMAGES = """
-INSERT INTO spocdb.images AS i (collection_id, path, sha256, size, mtime_ns, width, height)
-SELECT %(collection)s, n.path, n.sha256, n.size, n.mtime_ns, d.width, d.height
+INSERT INTO spocdb.images AS i
+    (collection_id, path, sha256, size, mtime_ns, width, height, metadata)
+SELECT %(collection)s, n.path, n.sha256, n.size, n.mtime_ns, d.width, d.height, n.metadata
 FROM incoming_images n
 JOIN spocdb.descriptors d ON d.extractor_id = %(extractor)s AND d.sha256 = n.sha256
 ORDER BY n.path
 ON CONFLICT (collection_id, path) DO UPDATE
 SET sha256 = excluded.sha256, size = excluded.size, mtime_ns = excluded.mtime_ns,
-    width = excluded.width, height = excluded.height, ingested_at = now()
+    width = excluded.width, height = excluded.height, ingested_at = now(),
+    metadata = CASE
+        WHEN i.sha256 <> excluded.sha256 AND i.metadata ?& %(always)s
+        THEN (i.metadata - %(keys)s::text[]) || excluded.metadata
+        ELSE excluded.metadata || i.metadata END
 RETURNING i.id, i.sha256, i.xmax <> 0 AS replaced
 """
 
@@ -145,26 +161,39 @@ def prepare(connection: Connection) -> None:
 
 
 def write(
-    connection: Connection, collection: Collection, batch: Batch, project: Project
+    connection: Connection,
+    collection: Collection,
+    batch: Batch,
+    project: Project,
+    moves: Moves | None = None,
 ) -> list[Batch]:
     """Write one batch in one transaction; return the files that the database refused.
 
     Those have become failures, and the others are written, each in a transaction of its own.
-    `project(projection_id, raw (n, C))` returns the embeddings (n, N). Raises CollectionNotFound
+    `project(projection_id, raw (n, C))` returns the embeddings (n, N). With `moves`, a new path of
+    stored bytes takes over the image of a path that is gone. Raises CollectionNotFound
     if the collection was dropped meanwhile, ExtractorChanged if it has another extractor now.
     """
-    return write_each(lambda part: write_whole(connection, collection, part, project), batch)
+    return write_each(
+        lambda part: write_whole(connection, collection, part, project, moves), batch
+    )
 
 
 def write_whole(
-    connection: Connection, collection: Collection, batch: Batch, project: Project
+    connection: Connection,
+    collection: Collection,
+    batch: Batch,
+    project: Project,
+    moves: Moves | None = None,
 ) -> None:
     """Write one batch in one transaction, all or nothing; raises as `write`, and driver errors."""
     with connection.transaction():
         lock(connection, collection)
         write_descriptors(connection, collection, batch.descriptors)
-        _write_images(connection, collection, batch, project)
+        n_moved = _write_images(connection, collection, batch, project, moves)
         _write_failures(connection, collection, batch)
+    if moves:
+        moves.n_moved += n_moved
 
 
 def lock(connection: Connection, collection: Collection) -> None:
@@ -217,25 +246,37 @@ def write_descriptors(
 
 
 def _write_images(
-    connection: Connection, collection: Collection, batch: Batch, project: Project
-) -> None:
+    connection: Connection,
+    collection: Collection,
+    batch: Batch,
+    project: Project,
+    moves: Moves | None,
+) -> int:
     if not batch.images:
-        return
+        return 0
     with (
         connection.cursor() as cursor,
         cursor.copy("COPY incoming_images FROM STDIN (FORMAT binary)") as copy,
     ):
-        copy.set_types(["text", "bytea", "int8", "int8", "int4", "int4"])
+        copy.set_types(["text", "bytea", "int8", "int8", "int4", "int4", "jsonb"])
         for file, sha256 in batch.images:
             new = batch.descriptors.get(sha256)
             pixels = (new.width, new.height) if new else (None, None)
-            copy.write_row((file.path, sha256, file.size, file.mtime_ns, *pixels))
+            said = Jsonb(batch.exif.get(sha256, {}))
+            copy.write_row((file.path, sha256, file.size, file.mtime_ns, *pixels, said))
+    # Bytes that are new to the database are no moved image's.
+    known = list({sha256 for _, sha256 in batch.images if sha256 not in batch.descriptors})
+    moved = moves.follow(connection, collection.id, known) if moves else set()
     rows = _merge(connection, collection, batch)
     if len(rows) != len(batch.images):
         raise DatabaseError(
             "raw descriptors were deleted meanwhile, with a detached table: "
             "run the same command again"
         )
+    # The same bytes under another path have their embeddings already.
+    rows = [row for row in rows if row[0] not in moved]
+    if not rows:
+        return len(moved)
     ids = np.array([row[0] for row in rows], np.int64)
     replaced = [row[0] for row in rows if row[2]]
     raw = _raw_of(connection, collection, batch, [row[1] for row in rows])
@@ -248,11 +289,17 @@ def _write_images(
             fields = {"image_id": "bigint", "embedding": column}
             columns = {"image_id": ids, "embedding": project(projection_id, raw)}
             copy_in(connection, _fill(table), pieces(fields, columns))
+    return len(moved)
 
 
 def _merge(connection: Connection, collection: Collection, batch: Batch) -> list[TupleRow]:
     """Write the staged images; return the id and sha256 of each, and whether it replaced one."""
-    values = {"collection": collection.id, "extractor": collection.extractor_id}
+    values = {
+        "collection": collection.id,
+        "extractor": collection.extractor_id,
+        "always": list(EXIF_ALWAYS),
+        "keys": list(EXIF_KEYS),
+    }
     are_described = all(sha256 in batch.descriptors for _, sha256 in batch.images)
     if are_described and one_row(connection, ARE_NEW, [collection.id])[0]:
         try:

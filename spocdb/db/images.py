@@ -1,5 +1,6 @@
 """The images of a collection: what is known, what changed, what went, what is said about them."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -9,14 +10,16 @@ from psycopg.types.json import Jsonb
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
 from spocdb.errors import ImageNotFound
-from spocdb.records import SourceFile
+from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, SourceFile
 
-# A file is unchanged if its size and time are those of its image, or of its last failure.
+# A file is unchanged if its size and time are those of its image, or of its last failure; where
+# EXIF is asked for, an image without it is not.
 UNCHANGED = """
 SELECT f.path, x.failed
 FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f (path, size, mtime_ns)
 JOIN (
-    SELECT path, size, mtime_ns, false AS failed FROM spocdb.images WHERE collection_id = %s
+    SELECT path, size, mtime_ns, false AS failed FROM spocdb.images
+    WHERE collection_id = %s AND metadata ?& %s
     UNION ALL
     SELECT path, size, mtime_ns, true FROM spocdb.failures WHERE collection_id = %s
 ) x USING (path, size, mtime_ns)
@@ -73,29 +76,56 @@ FAILED = "SELECT path FROM spocdb.failures WHERE collection_id = %s"
 
 FORGET_FAILURES = "DELETE FROM spocdb.failures WHERE collection_id = %s AND path = ANY(%s)"
 
+COUNT_BELOW = """
+SELECT count(*) FROM spocdb.images
+WHERE collection_id = %s AND (path = %s OR starts_with(path, %s))
+"""
+
 CREATE_METADATA = """
 CREATE TEMP TABLE IF NOT EXISTS incoming_metadata (path text, metadata jsonb);
 TRUNCATE incoming_metadata
 """
 
+# One pass over each side, by hash: a look-up for each row would take a minute for a million rows.
+# Materialised, as rows of an image are needed by the update and those of none are counted.
+MATCH_METADATA = """
+CREATE TEMP TABLE matched_metadata ON COMMIT DROP AS
+SELECT DISTINCT ON (m.path) i.id, m.path, m.metadata
+FROM incoming_metadata m
+LEFT JOIN (SELECT id, path FROM spocdb.images WHERE collection_id = %s) i USING (path)
+ORDER BY m.path, m.ctid DESC
+"""
+
 # The last of several rows for one path counts, as if they had been applied one after the other.
+# What EXIF says stays below it.
 APPLY_METADATA = """
-UPDATE spocdb.images i SET metadata = m.metadata
-FROM (SELECT DISTINCT ON (path) path, metadata FROM incoming_metadata ORDER BY path, ctid DESC) m
-WHERE i.collection_id = %s AND i.path = m.path AND i.metadata <> m.metadata
+UPDATE spocdb.images i SET metadata = n.metadata
+FROM (
+    SELECT m.id, CASE WHEN i.metadata ?& %(always)s THEN (
+        SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') FROM jsonb_each(i.metadata) e
+        WHERE e.key = ANY (%(keys)s)) ELSE '{}' END || m.metadata AS metadata
+    FROM matched_metadata m JOIN spocdb.images i ON i.id = m.id
+) n
+WHERE i.id = n.id AND i.metadata <> n.metadata
 """
 
 UNMATCHED_METADATA = """
 SELECT count(*), min(m.path) FROM incoming_metadata m
-WHERE NOT EXISTS (
-    SELECT FROM spocdb.images i WHERE i.collection_id = %s AND i.path = m.path)
+JOIN matched_metadata x USING (path) WHERE x.id IS NULL
 """
 
 
 def unchanged(
-    connection: Connection, collection: Collection, files: Sequence[SourceFile]
+    connection: Connection,
+    collection: Collection,
+    files: Sequence[SourceFile],
+    *,
+    exif: bool = False,
 ) -> tuple[set[str], set[str]]:
-    """Return the paths that are stored as they are, and those that failed as they are."""
+    """Return the paths that are stored as they are, and those that failed as they are.
+
+    With `exif` a path counts as stored only if its image has the metadata from EXIF.
+    """
     rows = connection.execute(
         UNCHANGED,
         [
@@ -103,6 +133,7 @@ def unchanged(
             [f.size for f in files],
             [f.mtime_ns for f in files],
             collection.id,
+            list(EXIF_ALWAYS) if exif else [],
             collection.id,
         ],
     ).fetchall()
@@ -178,7 +209,19 @@ def labels(connection: Connection, collection: Collection, key: str) -> dict[str
     return dict(rows.fetchall())
 
 
-def prune(connection: Connection, collection: Collection, is_gone: Callable[[str], bool]) -> int:
+def count_below(connection: Connection, collection: Collection, root: str) -> int:
+    """Count the images of a folder and of all below it, or of a file."""
+    values = [collection.id, root, os.path.join(root, "")]
+    return int(one_row(connection, COUNT_BELOW, values)[0])
+
+
+def prune(
+    connection: Connection,
+    collection: Collection,
+    is_gone: Callable[[str], bool],
+    *,
+    dry_run: bool = False,
+) -> int:
     """Delete the images whose path `is_gone`, and such failures; return how many images.
 
     A thousand rows at a time.
@@ -187,8 +230,11 @@ def prune(connection: Connection, collection: Collection, is_gone: Callable[[str
     while rows := connection.execute(FILES, [collection.id, last]).fetchall():
         last = rows[-1][0]
         gone = [id_ for id_, path in rows if is_gone(path)]
-        connection.execute("DELETE FROM spocdb.images WHERE id = ANY(%s)", [gone])
+        if not dry_run:
+            connection.execute("DELETE FROM spocdb.images WHERE id = ANY(%s)", [gone])
         n_deleted += len(gone)
+    if dry_run:
+        return n_deleted
     failed = [row[0] for row in connection.execute(FAILED, [collection.id])]
     forget_failures(connection, collection, filter(is_gone, failed))
     return n_deleted
@@ -201,6 +247,8 @@ def stage_metadata(connection: Connection, rows: Iterable[tuple[str, dict[str, A
         with cursor.copy("COPY incoming_metadata FROM STDIN") as copy:
             for path, metadata in rows:
                 copy.write_row((path, Jsonb(metadata)))
+        # Without its numbers the planner might look up each row.
+        cursor.execute("ANALYZE incoming_metadata")
 
 
 def apply_metadata(connection: Connection, collection: Collection) -> tuple[int, int, str | None]:
@@ -208,6 +256,9 @@ def apply_metadata(connection: Connection, collection: Collection) -> tuple[int,
 
     Returns how many images it changed, how many rows are no image's, and the path of such a one.
     """
-    n_changed = connection.execute(APPLY_METADATA, [collection.id]).rowcount
-    n_unmatched, example = one_row(connection, UNMATCHED_METADATA, [collection.id])
+    exif = {"always": list(EXIF_ALWAYS), "keys": list(EXIF_KEYS)}
+    with connection.transaction():
+        connection.execute(MATCH_METADATA, [collection.id])
+        n_changed = connection.execute(APPLY_METADATA, exif).rowcount
+        n_unmatched, example = one_row(connection, UNMATCHED_METADATA)
     return n_changed, n_unmatched, example

@@ -20,7 +20,7 @@ from spocdb.features.codebooks import load as load_codebook
 from spocdb.features.devices import fastest_dtype, find_devices
 from spocdb.features.fusion import fuse_trunk
 from spocdb.features.jpegs import decode_on
-from spocdb.features.lanes import Lane, open_lanes
+from spocdb.features.lanes import Lane, OnDone, open_lanes, uncounted
 from spocdb.features.network import Network, positions
 from spocdb.features.recipes import channels
 from spocdb.features.weights import load_state_dict
@@ -115,14 +115,16 @@ class Extractor:
         finally:
             self._free.put(lane)
 
-    def extract_in(self, lane: Lane, pixels: Sequence[Pixels]) -> Float32Array:
+    def extract_in(
+        self, lane: Lane, pixels: Sequence[Pixels], on_done: OnDone = uncounted
+    ) -> Float32Array:
         """Do what `extract` does in a lane, where pixels may lie on its device."""
         raw = np.empty((len(pixels), self.dim), np.float32)
         for indices in _same_shape(pixels):
             with lane.working():
                 batch = _stacked([pixels[i] for i in indices])
             self._prove(lane, batch[:1])
-            raw[indices] = lane.extract(batch).half().float().numpy()
+            raw[indices] = lane.extract(batch, on_done).half().float().numpy()
         if not np.isfinite(raw).all():
             raise DescriptorError(
                 f"{self.recipe.name} gives numbers that are not finite: "

@@ -6,6 +6,7 @@ A CUDA device has two, so that one copies and decodes while the other computes.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,6 +26,12 @@ LANES_OF_A_GPU = 2
 
 # uint8 (N, H, W, 3) -> float32 (N, C) of length one.
 Compute = Callable[[Tensor], Tensor]
+# Takes the number of images that are computed since it was called last; in any thread.
+OnDone = Callable[[int], None]
+
+
+def uncounted(n: int) -> None:
+    """Count nothing."""
 
 
 class Lane:
@@ -42,7 +49,7 @@ class Lane:
         self.network = network
         self._compute = self._prepared(network)
 
-    def extract(self, batch: Tensor) -> Tensor:
+    def extract(self, batch: Tensor, on_done: OnDone = uncounted) -> Tensor:
         """uint8 (N, H, W, 3) -> float32 (N, C) of length one, on the CPU.
 
         A batch that the memory does not suffice for is halved, and so are those after it. Raises
@@ -55,6 +62,7 @@ class Lane:
             if done is not None:
                 parts.append(done)
                 n_done += len(part)
+                on_done(len(part))
             elif len(part) > 1:
                 self._fits = len(part) // 2
             else:
@@ -96,14 +104,15 @@ class CpuLane(Lane):
         # The number of threads is each thread's own.
         self._pool = ThreadPoolExecutor(n, "network", torch.set_num_threads, (n_cores // n,))
 
-    def extract(self, batch: Tensor) -> Tensor:
+    def extract(self, batch: Tensor, on_done: OnDone = uncounted) -> Tensor:
         if len(batch) == 1:
-            return super().extract(batch)  # by all cores
+            return super().extract(batch, on_done)  # by all cores
         height, width = batch.shape[1:3]
         n_at_once = max(1, min(PIXELS_A_CORE // (height * width), MOST_A_CORE))
         # Evenly, so that no core is done long before the others.
         n_at_once = min(n_at_once, -(-len(batch) // MOST_IMAGES_AT_ONCE))
-        return torch.cat(list(self._pool.map(super().extract, torch.split(batch, n_at_once))))
+        extract = partial(super().extract, on_done=on_done)
+        return torch.cat(list(self._pool.map(extract, torch.split(batch, n_at_once))))
 
 
 class CudaLane(Lane):

@@ -73,6 +73,12 @@ def is_image_inside(path: str) -> bool:
         os.close(descriptor)
 
 
+def is_nameless_image(path: str) -> bool:
+    """Tell whether a file whose name says nothing of its kind begins as an image does."""
+    # A raw photograph begins as a TIFF, whose first image is but a thumbnail.
+    return kind(path) in (UNNAMED, OTHER) and is_image_inside(path)
+
+
 def kind(name: str) -> str:
     """Return the kind of a file that is no image, by its name."""
     suffix = _suffix(name)

@@ -1,43 +1,62 @@
 """What is said about images: a CSV or JSON-lines file, one row an image, keyed by its path."""
 
+import codecs
 import csv
 import json
 import math
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from spocdb.errors import ConfigError
 
 Row = tuple[str, dict[str, Any]]
 
+# Limits against a file that is something else: memory and the database hold a row at a time.
+MOST_CHARACTERS, MOST_KEYS = 1_000_000, 1000
+# Whichever of them gives a header with a `path`; the comma if none does.
+DELIMITERS = (",", ";", "\t", "|")
 # As JSON escapes it; behind a backslash that is escaped itself, u0000 is plain text.
 ZERO_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-def read_metadata(file: Path, roots: Sequence[Path] = ()) -> Iterator[Row]:
+@dataclass(slots=True)
+class RowsRead:
+    """How many rows were read, how many of them name no file that is there, and the first such."""
+
+    n_rows: int = 0
+    n_missing: int = 0
+    example: str = ""
+
+
+def read_metadata(
+    file: Path, roots: Sequence[Path] = (), read: RowsRead | None = None
+) -> Iterator[Row]:
     """Yield (absolute path, metadata) of a .csv or .jsonl file whose rows have a `path`.
 
     A relative path is looked for beside the file, then under each of `roots`. Numbers and true or
-    false in a CSV become JSON's; empty cells are left out. Raises ConfigError with the line.
+    false in a CSV become JSON's; empty cells are left out. `read` counts the rows. Raises
+    ConfigError with the line.
     """
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
     if file.suffix.lower() not in readers:
         raise ConfigError(f"{file} is no metadata file: give a .csv or a .jsonl")
     folders = [file.absolute().parent, *roots]
+    read = read or RowsRead()
     try:
         for line, row in readers[file.suffix.lower()](file):
             if problem := _problem(row):
-                raise ConfigError(f"{file}, line {line}: {problem}, which PostgreSQL cannot hold")
+                raise ConfigError(f"{file}, line {line}: {problem}")
             path = row.pop("path", None)
             if not isinstance(path, str) or not path:
                 raise ConfigError(f"{file}, line {line}: no `path`, which says whose row it is")
-            yield _absolute(path, folders), row
+            yield _found(path, folders, read), row
     except OSError as exc:
         raise ConfigError(f"cannot read {file}: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
+    except UnicodeError as exc:
         raise ConfigError(f"{file} is not UTF-8: convert it first") from exc
 
 
@@ -54,29 +73,75 @@ def parse_value(text: str) -> Any:
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    # Excel begins its UTF-8 with a mark.
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, restkey="", strict=True)
+    with open(file, encoding=_encoding(file), newline="") as stream:
+        lines = _lines(file, stream)
+        n_before, header = _header(lines)
+        delimiter = _delimiter(header)
+        reader = csv.reader(_chained(header, lines), delimiter=delimiter, strict=True)
         try:
-            for row in reader:
-                if "" in row:
-                    raise ConfigError(f"{file}, line {reader.line_num}: more cells than columns")
-                yield (
-                    reader.line_num,
-                    {
-                        name: cell if name == "path" else parse_value(cell)
-                        for name, cell in row.items()
-                        if cell
-                    },
-                )
+            names = next(reader, [])
+            _check_names(file, names)
+            for cells in reader:
+                line = n_before + reader.line_num
+                if cells:
+                    yield line, _csv_row(file, line, names, cells)
         except csv.Error as exc:
-            # DictReader's own count stands at the last row that was right.
-            raise ConfigError(f"{file}, line {reader.reader.line_num}: {exc}") from exc
+            raise ConfigError(f"{file}, line {n_before + reader.line_num}: {exc}") from exc
+
+
+def _csv_row(file: Path, line: int, names: list[str], cells: list[str]) -> dict[str, Any]:
+    if len(cells) > len(names):
+        raise ConfigError(f"{file}, line {line}: more cells than columns")
+    said = {name: cell for name, cell in zip(names, cells, strict=False) if cell}
+    if "" in said:
+        raise ConfigError(f"{file}, line {line}: a value in a column without a name")
+    return {name: cell if name == "path" else parse_value(cell) for name, cell in said.items()}
+
+
+def _encoding(file: Path) -> str:
+    """Return a CSV's encoding: UTF-8, unless it begins as spreadsheets begin UTF-16."""
+    with open(file, "rb") as stream:
+        begin = stream.read(2)
+    # Excel begins its UTF-8 with a mark too.
+    return "utf-16" if begin in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _header(lines: Iterator[str]) -> tuple[int, str]:
+    """Return the first line that names columns, and how many there are before it."""
+    first = next(lines, "")
+    # How Excel says the delimiter, on a line of its own.
+    if re.fullmatch(r"sep=.\r?\n?", first):
+        return 1, next(lines, "")
+    return 0, first
+
+
+def _delimiter(header: str) -> str:
+    for delimiter in DELIMITERS:
+        try:
+            if "path" in next(csv.reader([header], delimiter=delimiter), []):
+                return delimiter
+        except csv.Error:
+            continue
+    return DELIMITERS[0]
+
+
+def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:
+    if first:
+        yield first
+    yield from lines
+
+
+def _check_names(file: Path, names: list[str]) -> None:
+    if len(names) > MOST_KEYS:
+        raise ConfigError(f"{file} has {len(names):,} columns, of at most {MOST_KEYS:,}")
+    named = [name for name in names if name]
+    if twice := next((name for name in named if named.count(name) > 1), None):
+        raise ConfigError(f"{file}: two columns are called {twice!r}: rename one")
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with open(file, encoding="utf-8-sig") as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(_lines(file, stream), 1):
             if not line.strip():
                 continue
             try:
@@ -88,23 +153,50 @@ def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, row
 
 
+def _lines(file: Path, stream: TextIO) -> Iterator[str]:
+    """Yield a file's lines, none of which is read further than the limit."""
+    number = 0
+    while line := stream.readline(MOST_CHARACTERS + 1):
+        number += 1
+        if len(line) > MOST_CHARACTERS:
+            raise ConfigError(f"{file}, line {number}: {_too_long()}")
+        yield line
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
+def _too_long() -> str:
+    return f"over {MOST_CHARACTERS:,} characters, the most that a row may have"
+
+
 def _problem(row: dict[str, Any]) -> str | None:
+    """Return why the database is not given a row, None if there is no reason."""
+    if len(row) > MOST_KEYS:
+        return f"{len(row):,} keys, of at most {MOST_KEYS:,}"
+    cannot = "which PostgreSQL cannot hold"
     try:
         text = json.dumps(row, allow_nan=False, ensure_ascii=False)
         text.encode()
     except UnicodeEncodeError:
-        return "half a surrogate pair"
+        return f"half a surrogate pair, {cannot}"
     except ValueError:
-        return "an infinite number"
+        return f"an infinite number, {cannot}"
     except RecursionError:
-        return "too deep a nesting"
-    return "a zero byte" if ZERO_BYTE.search(text) else None
+        return f"too deep a nesting, {cannot}"
+    # A row of a CSV may have many lines.
+    if len(text) > MOST_CHARACTERS + MOST_KEYS:
+        return _too_long()
+    return f"a zero byte, {cannot}" if ZERO_BYTE.search(text) else None
 
 
-def _absolute(path: str, folders: Sequence[Path]) -> str:
+def _found(path: str, folders: Sequence[Path], read: RowsRead) -> str:
+    """Return the first of the paths that is there, the first of all if none is."""
+    read.n_rows += 1
     candidates = [os.path.abspath(folder / path) for folder in folders]
-    return next((c for c in candidates if os.path.exists(c)), candidates[0])
+    found = next((c for c in candidates if os.path.exists(c)), None)
+    if found is None:
+        read.n_missing += 1
+        read.example = read.example or candidates[0]
+    return found or candidates[0]

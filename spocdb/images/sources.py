@@ -26,8 +26,8 @@ def walk(
     """Find the images under `paths`, in a fixed order, each one once.
 
     Folders give the regular files with an image's suffix, without hidden names; a file named
-    explicitly is always given. `all_files` also gives files of any other name that begin as an
-    image does. `follow_links` also goes into linked folders, after all others, and into none twice.
+    explicitly is always given. `all_files` also gives files whose name says nothing and that begin
+    as an image does. `follow_links` also goes into linked folders, after all others, and into none twice.
     `left_out` counts what is not given, by kind. Paths are absolute, links in them stay. A file
     that vanishes meanwhile is given too: `read` tells why it cannot be read.
 
@@ -131,7 +131,7 @@ class _Walk:
         return sorted(files), sorted(folders)
 
     def _takes(self, path: str) -> bool:
-        return kinds.is_image(path) or (self.all_files and kinds.is_image_inside(path))
+        return kinds.is_image(path) or (self.all_files and kinds.is_nameless_image(path))
 
     def _leave_out(self, kind: str, n: int = 1) -> None:
         if n:

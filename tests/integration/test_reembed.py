@@ -366,7 +366,8 @@ def test_an_ingest_that_began_before_the_switch_fails_after_it_and_then_goes_on(
 
     message = "^collection photos changed its extractor meanwhile: run the same command again$"
     with pytest.raises(DatabaseError, match=message):
-        db.ingest(more, batch_size=1, on_progress=once(reembed))
+        switch = once(reembed)
+        db.ingest(more, batch_size=1, on_progress=lambda p: switch(p) if p.n_done else None)
     assert extractor_of(db) == db.recipe(**better).name
     ((n_images,),) = db.connection.execute("SELECT count(*) FROM spocdb.images")
     check(db, n_images)

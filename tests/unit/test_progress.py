@@ -3,8 +3,10 @@
 import json
 import os
 import pty
+import re
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -14,7 +16,8 @@ import pytest
 
 from spocdb.progress import Progress
 
-Display = import_module("spocdb.cli.progress").Display
+MODULE = import_module("spocdb.cli.progress")
+Display = MODULE.Display
 
 
 def progress(**numbers: Any) -> Progress:
@@ -35,11 +38,13 @@ def test_it_is_limited_by_the_stage_that_it_waited_for_most() -> None:
 
 
 def test_as_json_it_has_every_count_and_the_seconds_by_stage() -> None:
-    numbers = json.loads(json.dumps(progress(seconds=2.0).as_dict()))
+    now = progress(seconds=2.0, left_out=Counter({"raw": 2}))
+    numbers = json.loads(json.dumps(now.as_dict()))
     assert numbers["waited"].keys() == {"decode", "network", "write"}
     assert numbers["images_per_second"] == 3.0
     assert {"n_seen", "n_new", "n_reused", "n_unchanged", "n_failed", "n_pruned"} <= numbers.keys()
-    assert "began" not in numbers
+    assert numbers["left_out"] == {"raw": 2}
+    assert not {"began", "doing", "n_decoded", "n_computed"} & numbers.keys()
 
 
 def test_without_a_terminal_it_is_summed_up_once_in_a_line(
@@ -51,7 +56,9 @@ def test_without_a_terminal_it_is_summed_up_once_in_a_line(
     display.close()
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "9 images: 4 new, 2 reused, 1 failed; 6.0 images/s, limited by the decode stage\n"
+    assert err == (
+        "9 images: 4 new, 2 already known, 1 failed; 6.0 images/s, slowest step: reading images\n"
+    )
 
 
 def test_a_run_that_did_not_begin_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +68,9 @@ def test_a_run_that_did_not_begin_says_nothing(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("line", ["[red]not markup[/red] :smile:", "wide " * 60])
 def test_a_line_is_said_as_it_is(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Display(int).say(line)
+    display = Display(int)
+    display.say(line)
+    display.close()
     assert capsys.readouterr().err == f"{line}\n"
 
 
@@ -103,5 +112,85 @@ def test_on_a_terminal_there_is_a_bar_and_lines_above_it(
         shown = close()
     assert "something beside" in shown
     assert "6.0 images/s" in shown
-    assert "1 failed, limited by the decode stage" in shown
+    assert "7/9 " in shown and "1 failed, " in shown and "slowest step: reading images" in shown
     assert "9 images: 4 new" in shown.splitlines()[-1]
+
+
+def screen(monkeypatch: pytest.MonkeyPatch, columns: int, *steps: Progress | str) -> list[str]:
+    """Return the lines that a terminal of this width showed, without colours and blanks."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with terminal() as (stream, close):
+        monkeypatch.setattr(sys, "stderr", stream)
+        display = Display(lambda: 15_000, "opening the database")
+        for step in steps:
+            display.doing(step) if isinstance(step, str) else display.update(step)
+            if display._counting:
+                display._counting.join()
+            display._show()
+            display._bar.refresh()
+        display.close()
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", close())
+    return [line.strip() for line in re.split(r"[\r\n]+", shown) if line.strip()]
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_the_bar_says_what_it_waits_for_from_the_first_moment(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    lines = screen(monkeypatch, columns, Progress(doing="loading the network"), Progress(n_seen=9))
+    assert lines[0].endswith("opening the database")
+    # The time that is left is unknown, and shown as that half a second later.
+    assert any(re.search(r"0/15,000 (-:--:--)? ?loading the network$", line) for line in lines)
+    assert any(line.endswith("waiting for the first image") for line in lines)
+
+
+def test_a_narrow_terminal_keeps_count_and_time_and_drops_the_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = progress(n_new=12_000, n_seen=15_000, n_failed=1234)
+    for columns in (40, 60, 120):
+        lines = screen(monkeypatch, columns, now)
+        (bar,) = {line for line in lines if "13,236/15,000" in line}
+        assert len(bar) <= columns
+        assert re.search(r"13,236/15,000 (-:--:--|\d:\d\d:\d\d)", bar)
+        assert ("1,234 failed" in bar) == (columns > 40)
+        assert ("slowest step: reading images" in bar) == (columns == 120)
+        # Words are dropped, never cut.
+        assert re.search(r"(:--|:\d\d|failed|images/s|reading images)$", bar)
+
+
+def test_images_on_their_way_move_the_bar_and_it_never_goes_back() -> None:
+    now = Progress(n_new=64, n_decoded=10, n_computed=0)
+    assert now.n_shown == 69
+    now.computed(10)
+    assert now.n_shown == 74
+    now.arrived(10, 10)
+    assert (now.n_shown, now.n_done) == (64, 64)
+
+
+def test_what_was_left_out_is_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
+    display = Display(int)
+    display.update(progress(n_moved=2, left_out=Counter({"raw": 3, "hidden": 1})))
+    display.close()
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("9 images: 4 new, 2 moved, 1 failed")
+    assert last == "left out: 3 raw, 1 hidden"
+
+
+def test_without_a_terminal_a_line_says_now_and_then_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MODULE, "SECONDS_BETWEEN_LINES", 0.0)
+    said = threading.Event()
+    monkeypatch.setattr(Display, "say", lambda self, line: (lines.append(line), said.set()))
+    lines: list[str] = []
+    display = Display(lambda: 9, "opening the database")
+    assert said.wait(30)
+    assert lines[0] == "opening the database"
+    display._counting.join()
+    display.update(progress())
+    said.clear()
+    assert said.wait(30)
+    display.close()
+    assert lines[-2].startswith("7/9 images, 1 failed, ")

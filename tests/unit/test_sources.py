@@ -203,13 +203,15 @@ def test_heic_files_are_images_where_they_can_be_read(
 
 def test_all_files_gives_what_begins_as_an_image_whatever_its_name(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg", "notes", "b.txt")
-    for name in ("scan", "scan.1", "c.dat"):
+    # The last is a raw photograph, of which a TIFF's reader would find the thumbnail.
+    for name in ("scan", "scan.1", "c.dat", "d.nef"):
         (tmp_path / name).write_bytes(PNG)
     os.mkfifo(tmp_path / "pipe")
     assert found(tmp_path, ".") == ["a.jpg"]
     assert found(tmp_path, ".", all_files=True) == ["a.jpg", "c.dat", "scan", "scan.1"]
     assert found(tmp_path, ".", "scan", all_files=True).count("scan") == 1
     assert left_out(tmp_path, all_files=True) == {
+        "raw": 1,
         kinds.UNNAMED: 1,
         kinds.OTHER: 1,
         kinds.SPECIAL: 1,
