@@ -13,6 +13,8 @@ from spocdb.errors import ConfigError
 DEFAULT_COLLECTION = "photos"
 # Pillow's own limit: a quarter of a gigabyte of RGB.
 DEFAULT_MAX_PIXELS = 89_478_485
+# The database counts an image's width and height in 32 bits.
+LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +64,6 @@ def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
         return default
     if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"{name} must be a positive whole number, not {text!r}")
+    if int(text) > LARGEST:
+        raise ConfigError(f"{name} must be a positive whole number, at most {LARGEST}")
     return int(text)

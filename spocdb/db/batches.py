@@ -65,6 +65,7 @@ class Batch:
         files = [file for file, _ in (*self.images, *self.failures)]
         return Batch(failures=[(replace(f, path=shortened(f.path)), error) for f in files])
 
+
 def _only(known: Mapping[bytes, Value], sha256: bytes) -> dict[bytes, Value]:
     return {sha256: known[sha256]} if sha256 in known else {}
 
@@ -174,9 +175,7 @@ def write(
     stored bytes takes over the image of a path that is gone. Raises CollectionNotFound
     if the collection was dropped meanwhile, ExtractorChanged if it has another extractor now.
     """
-    return write_each(
-        lambda part: write_whole(connection, collection, part, project, moves), batch
-    )
+    return write_each(lambda part: write_whole(connection, collection, part, project, moves), batch)
 
 
 def write_whole(

@@ -1,13 +1,10 @@
 """What a file is called in the database: text that PostgreSQL can hold, and the way back."""
 
-import hashlib
 import os
 import re
 
-# A path is part of an index's key, of which a page of PostgreSQL holds 2,704 bytes at most.
-MOST_PATH_BYTES = 2600
-# How much of a longer path is kept, in characters; its hash tells it from others.
-_KEPT = 200
+from spocdb.text import LONGEST_KEY, shortened
+
 _SHORTENED = re.compile(r"(.{200})\.\.\. [0-9a-f]{32}", re.DOTALL)
 # The numbers of PostgreSQL's bigint: nanoseconds of the years 1677 to 2262.
 _BIGINTS = 2**63
@@ -17,8 +14,8 @@ def problem(path: str) -> str | None:
     """Return why the database cannot hold a path as it is, and what to do; None if it can."""
     if not storable(path):
         return "the file's name is not UTF-8: rename it"
-    if (n_bytes := len(path.encode())) > MOST_PATH_BYTES:
-        return f"the path has {n_bytes:,} bytes, of at most {MOST_PATH_BYTES:,}: shorten it"
+    if (n_bytes := len(path.encode())) > LONGEST_KEY:
+        return f"the path has {n_bytes:,} bytes, of at most {LONGEST_KEY:,}: shorten it"
     return None
 
 
@@ -29,11 +26,7 @@ def storable(path: str) -> bool:
 
 def listed(path: str) -> str:
     """Return the name under which a path can be listed: printable, and short enough."""
-    name = printable(path)
-    if len(name.encode()) <= MOST_PATH_BYTES:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-    return f"{name[:_KEPT]}... {digest}"
+    return shortened(printable(path))
 
 
 def is_shortened(name: str) -> bool:

@@ -27,9 +27,9 @@ def walk(
 
     Folders give the regular files with an image's suffix, without hidden names; a file named
     explicitly is always given. `all_files` also gives files whose name says nothing and that begin
-    as an image does. `follow_links` also goes into linked folders, after all others, and into none twice.
-    `left_out` counts what is not given, by kind. Paths are absolute, links in them stay. A file
-    that vanishes meanwhile is given too: `read` tells why it cannot be read.
+    as an image does. `follow_links` also goes into linked folders, after all others, and into none
+    twice. `left_out` counts what is not given, by kind. Paths are absolute, links in them stay. A
+    file that vanishes meanwhile is given too: `read` tells why it cannot be read.
 
     Raises ConfigError at once for a path that does not exist, and later for a folder that cannot
     be listed.

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from spocdb.api import Database
-from spocdb.db import batches, engine, moves
+from spocdb.db import batches, engine
+from spocdb.db.moves import Moves
 from spocdb.errors import DatabaseError
 
 Make = Callable[..., Path]
@@ -162,7 +163,7 @@ def test_a_path_that_another_program_takes_meanwhile_is_left_to_it(
             ours.execute(
                 "INSERT INTO incoming_images (path, sha256) VALUES ('/new.jpg', %s)", [sha256]
             )
-            assert moves.follow(ours, 1, [sha256], look_away) == set()
+            assert Moves(look_away).follow(ours, 1, [sha256]) == set()
     paths = {path for (path,) in db.connection.execute("SELECT path FROM spocdb.images")}
     assert {"/new.jpg", str(folder / "0000.jpg")} <= paths
 

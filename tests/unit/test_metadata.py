@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from spocdb.errors import ConfigError
-from spocdb.images.metadata import parse_value, read_metadata
+from spocdb.images import metadata
+from spocdb.images.metadata import RowsRead, parse_value, read_metadata
 
 
 def read(file: Path, content: str | bytes, *roots: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -50,6 +51,79 @@ def test_a_csv(tmp_path: Path) -> None:
         (str(tmp_path / "a.jpg"), {"city": "Rome", "year": 2020, "ok": True}),
         (str(tmp_path / "b,c.jpg"), {"city": 'San "J"', "note": "two\nlines"}),
     ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("begin", ["", "sep={}\r\n"])
+def test_a_csv_of_any_delimiter_and_mark(
+    tmp_path: Path, delimiter: str, encoding: str, begin: str
+) -> None:
+    # One that stands in a cell, and in the name of a column, decides nothing.
+    rows = [["a,b;c", "path", "n"], ["x", "ü.jpg", "1"], ["y,z", "b.jpg", ""]]
+    text = "\r\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows)
+    content = (begin.format(delimiter) + text).encode(encoding)
+    assert read(tmp_path / "m.csv", content) == [
+        (str(tmp_path / "ü.jpg"), {"a,b;c": "x", "n": 1}),
+        (str(tmp_path / "b.jpg"), {"a,b;c": "y,z"}),
+    ]
+
+
+def test_a_column_without_a_name_may_only_be_empty(tmp_path: Path) -> None:
+    content = "path;n;;\na.jpg;1;;\n"
+    assert read(tmp_path / "m.csv", content) == [(str(tmp_path / "a.jpg"), {"n": 1})]
+    with pytest.raises(ConfigError, match="line 2: a value in a column without a name"):
+        read(tmp_path / "m.csv", "path,n,\na.jpg,1,2\n")
+
+
+def test_the_lines_of_a_file_that_says_its_delimiter_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 4: no `path`"):
+        read(tmp_path / "m.csv", "sep=;\npath;n\na.jpg;1\n;2\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "m.jsonl",
+            '{"path": "a"}\n{"path": "b", "x": "' + "y" * 1_000_000,
+            "line 2: over 1,000,000",
+        ),
+        ("m.csv", "path,x\n" + "y" * 1_000_001, "line 2: over 1,000,000 characters"),
+        ("m.csv", 'path,x\na,"' + "y" * 200_000 + '"', r"line 2: field larger than field limit"),
+        ("m.csv", "path" + ",x" * 100_000, "has 100,001 columns, of at most 1,000"),
+        ("m.csv", "path,x,x\na,1,2\n", "two columns are called 'x': rename one"),
+        (
+            "m.jsonl",
+            json.dumps({"path": "a"} | {f"k{n}": n for n in range(1000)}),
+            "line 1: 1,001 keys, of at most 1,000",
+        ),
+    ],
+    ids=lambda text: text[-30:],
+)
+def test_what_is_too_large_for_a_row_is_refused_with_its_line(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{tmp_path / name}.*{message}") as caught:
+        read(tmp_path / name, content)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_row_of_many_lines_has_the_same_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "MOST_CHARACTERS", 2000)
+    lines = "\n".join("z" * 99 for _ in range(40))
+    with pytest.raises(ConfigError, match=r"line 41: over 2,000 characters, the most that a row"):
+        read(tmp_path / "m.csv", f'path,x\na,"{lines}"\n')
+
+
+def test_rows_for_files_that_are_not_there_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "m.csv").write_text("path\na.jpg\nb.jpg\nc.jpg\n")
+    counted = RowsRead()
+    assert len(list(read_metadata(tmp_path / "m.csv", read=counted))) == 3
+    assert counted == RowsRead(3, 2, str(tmp_path / "b.jpg"))
 
 
 def test_a_csv_as_excel_writes_it(tmp_path: Path) -> None:

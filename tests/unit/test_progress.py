@@ -179,12 +179,16 @@ def test_what_was_left_out_is_the_last_line(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_without_a_terminal_a_line_says_now_and_then_how_far_it_is(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(MODULE, "SECONDS_BETWEEN_LINES", 0.0)
-    said = threading.Event()
-    monkeypatch.setattr(Display, "say", lambda self, line: (lines.append(line), said.set()))
-    lines: list[str] = []
+    said, lines = threading.Event(), list[str]()
+
+    def note(display: Any, line: str) -> None:
+        lines.append(line)
+        said.set()
+
+    monkeypatch.setattr(Display, "say", note)
     display = Display(lambda: 9, "opening the database")
     assert said.wait(30)
     assert lines[0] == "opening the database"

@@ -10,6 +10,7 @@ from spocdb.images import kinds, names
 from spocdb.images.kinds import LeftOut
 from spocdb.images.sources import is_there, printable, read, storable, walk
 from spocdb.records import SourceFile
+from spocdb.text import LONGEST_KEY
 
 
 def make(root: Path, *names: str) -> Path:
@@ -250,11 +251,11 @@ def test_a_time_beyond_the_database_still_tells_a_change() -> None:
 
 
 def test_a_path_that_no_index_holds_is_listed_by_its_beginning_and_a_hash(tmp_path: Path) -> None:
-    longest = "/nowhere/" + "é" * ((names.MOST_PATH_BYTES - 9) // 2)
+    longest = "/nowhere/" + "é" * ((LONGEST_KEY - 9) // 2)
     assert names.problem(longest + "x") is None
     assert names.listed(longest + "x") == longest + "x"
     first, second = (f"{longest}/{name}" for name in ("a.jpg", "b.jpg"))
-    assert names.problem(first) == "the path has 2,605 bytes, of at most 2,600: shorten it"
+    assert names.problem(first) == "the path has 2,005 bytes, of at most 2,000: shorten it"
     assert names.listed(first)[:200] == first[:200]
     assert names.listed(first) != names.listed(second)
     assert names.is_shortened(names.listed(first)) and not names.is_shortened(first)
