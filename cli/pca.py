@@ -29,7 +29,7 @@ def fit(
         typer.Option(
             "--from",
             metavar="FOLDER",
-            help="Fit on other images too; they become the collection FOLDER-for-pca.",
+            help="Fit on other images too; they become a collection, FOLDER-for-pca-HASH.",
         ),
     ] = None,
     dim: options.Dim = 256,

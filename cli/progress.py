@@ -17,7 +17,8 @@ from spocdb.progress import Progress, Stage
 
 from .output import counted, one_line
 
-SECONDS_BETWEEN_LINES = 10.0
+# Without a terminal: once images are done, and before.
+SECONDS_BETWEEN_LINES, SECONDS_OF_WAITING = 10.0, 30.0
 SECONDS_BETWEEN_LOOKS = 0.25
 # Of a narrow terminal and of others: the bar, so that the count and the time fit beside it.
 NARROW, SHORT_BAR, LONG_BAR = 80, 10, 30
@@ -114,10 +115,14 @@ class Display:
         while not self._closed.wait(SECONDS_BETWEEN_LOOKS):
             if self._bar:
                 self._show()
-            elif time.monotonic() - said > SECONDS_BETWEEN_LINES:
+            elif time.monotonic() - said > self._pause():
                 said = time.monotonic()
                 self._begin_to_count()
                 self.say(self._line())
+
+    def _pause(self) -> float:
+        is_under_way = self._progress and self._progress.n_shown
+        return SECONDS_BETWEEN_LINES if is_under_way else SECONDS_OF_WAITING
 
     def _show(self) -> None:
         if not self._bar:

@@ -1,7 +1,7 @@
 """The API's door: one database, and what can be done with it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, to_json
+from spocdb.images import kinds
 from spocdb.images.metadata import RowsRead, read_metadata
 from spocdb.images.sources import walk
 from spocdb.intake import BYTES_PER_PIXEL, changed
@@ -128,8 +129,7 @@ class Database(AbstractContextManager["Database"]):
         wanted = Wanted(extractor, _path(weights), recipe, _path(codebook))
         chosen = self.session.choose(wanted, found)
         if metadata is not None:
-            progress.doing = "reading the metadata"
-            self._stage_metadata(Path(metadata), roots, say)
+            self._stage_metadata(Path(metadata), roots, progress, say)
         progress.doing = "loading the network"
         target = found or self._create(collection, chosen, device, precision)
         if target.recipe != chosen:
@@ -234,6 +234,8 @@ class Database(AbstractContextManager["Database"]):
         )
         images_, failed = counted(done.n_seen, "image"), f"{done.n_failed} failed"
         say(f"{images_}, {failed}: kept as collection {name}")
+        if left_out := kinds.told(done.left_out):
+            say(f"left out: {left_out}")
         return name
 
     @engine.wrapped()
@@ -445,9 +447,15 @@ class Database(AbstractContextManager["Database"]):
         """List the extractors that the database knows."""
         return collections.extractor_summaries(self.connection)
 
-    def _stage_metadata(self, file: Path, roots: list[Path], say: Say) -> None:
+    def _stage_metadata(self, file: Path, roots: list[Path], progress: Progress, say: Say) -> None:
         read = RowsRead()
-        images.stage_metadata(self.connection, read_metadata(file, roots, read))
+
+        def rows() -> Iterator[tuple[str, dict[str, Any]]]:
+            for row in read_metadata(file, roots, read):
+                progress.doing = f"reading the metadata: {counted(read.n_rows, 'row')}"
+                yield row
+
+        images.stage_metadata(self.connection, rows())
         rest = ""
         if read.n_missing:
             n, example = f"{read.n_missing:,}", read.example

@@ -134,5 +134,5 @@ def name_beside(folder: str, extractor: str) -> str:
     """
     digest = hashlib.sha256(f"{printable(folder)}\0{extractor}".encode()).hexdigest()[:8]
     end = f"-for-pca-{digest}"
-    begin = printable(os.path.basename(folder)).encode()[: MOST_NAME_BYTES - len(end)]
+    begin = printable(os.path.basename(folder) or "root").encode()[: MOST_NAME_BYTES - len(end)]
     return begin.decode(errors="ignore") + end

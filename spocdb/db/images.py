@@ -1,11 +1,10 @@
 """The images of a collection: what is known, what changed, what went, what is said about them."""
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
-
-from psycopg.types.json import Jsonb
 
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
@@ -242,11 +241,12 @@ def prune(
 
 def stage_metadata(connection: Connection, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
     """Load (path, metadata) rows into the session's staging table, all or nothing."""
+    encode = json.JSONEncoder(ensure_ascii=False).encode
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(CREATE_METADATA)
         with cursor.copy("COPY incoming_metadata FROM STDIN") as copy:
             for path, metadata in rows:
-                copy.write_row((path, Jsonb(metadata)))
+                copy.write_row((path, encode(metadata)))
         # Without its numbers the planner might look up each row.
         cursor.execute("ANALYZE incoming_metadata")
 

@@ -19,8 +19,12 @@ Row = tuple[str, dict[str, Any]]
 MOST_CHARACTERS, MOST_KEYS = 1_000_000, 1000
 # Whichever of them gives a header with a `path`; the comma if none does.
 DELIMITERS = (",", ";", "\t", "|")
+# How a number, a quoted text or blanks before them begin.
+JSON_BEGINS = frozenset('-0123456789" \t\r\n')
 # As JSON escapes it; behind a backslash that is escaped itself, u0000 is plain text.
 ZERO_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
 
 @dataclass(slots=True)
@@ -44,7 +48,7 @@ def read_metadata(
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
     if file.suffix.lower() not in readers:
         raise ConfigError(f"{file} is no metadata file: give a .csv or a .jsonl")
-    folders = [file.absolute().parent, *roots]
+    folders = [os.path.abspath(folder) for folder in (file.parent, *roots)]
     read = read or RowsRead()
     try:
         for line, row in readers[file.suffix.lower()](file):
@@ -64,6 +68,8 @@ def parse_value(text: str) -> Any:
     """Return a number, a truth value or a text: what the text is as JSON, or itself."""
     if text.lower() in ("true", "false"):  # Python and spreadsheets write them with capitals
         return text.lower() == "true"
+    if text[:1] not in JSON_BEGINS:
+        return text  # most texts, and quicker than by an exception
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -177,7 +183,7 @@ def _problem(row: dict[str, Any]) -> str | None:
         return f"{len(row):,} keys, of at most {MOST_KEYS:,}"
     cannot = "which PostgreSQL cannot hold"
     try:
-        text = json.dumps(row, allow_nan=False, ensure_ascii=False)
+        text = ENCODER.encode(row)
         text.encode()
     except UnicodeEncodeError:
         return f"half a surrogate pair, {cannot}"
@@ -188,13 +194,16 @@ def _problem(row: dict[str, Any]) -> str | None:
     # A row of a CSV may have many lines.
     if len(text) > MOST_CHARACTERS + MOST_KEYS:
         return _too_long()
-    return f"a zero byte, {cannot}" if ZERO_BYTE.search(text) else None
+    has_zero_byte = "u0000" in text and ZERO_BYTE.search(text)
+    return f"a zero byte, {cannot}" if has_zero_byte else None
 
 
-def _found(path: str, folders: Sequence[Path], read: RowsRead) -> str:
+def _found(path: str, folders: Sequence[str], read: RowsRead) -> str:
     """Return the first of the paths that is there, the first of all if none is."""
     read.n_rows += 1
-    candidates = [os.path.abspath(folder / path) for folder in folders]
+    # Strings, and one look for an absolute path: there may be a million rows.
+    below = folders[:1] if os.path.isabs(path) else folders
+    candidates = [os.path.normpath(os.path.join(folder, path)) for folder in below]
     found = next((c for c in candidates if os.path.exists(c)), None)
     if found is None:
         read.n_missing += 1

@@ -170,12 +170,14 @@ def test_a_sheet_that_cannot_be_written_is_one_line(
     assert "Traceback" not in result.stderr
 
 
-def test_prune_on_an_empty_folder_is_one_line_after_the_counts(spocdb: Run, photos: Path) -> None:
+def test_prune_on_an_empty_folder_is_one_line(spocdb: Run, photos: Path) -> None:
     for file in photos.iterdir():
         file.unlink()
     result = spocdb("ingest", photos, "--prune")
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("spocdb: nothing pruned: ")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"spocdb: nothing pruned: {photos} holds no image any more: bring it ")
+    assert line.endswith("forget its 3 images by --prune --yes")
 
 
 @pytest.mark.parametrize("name", ["new\nline.png", "esc\x1b[31m.png"])

@@ -1,6 +1,5 @@
 """What photographs say of themselves, as metadata: on request, and below what is said of them."""
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spocdb.api import Database
+from spocdb.db import collections, images
 from spocdb.errors import ConfigError
 
 Recipe = dict[str, Any]
@@ -93,6 +94,23 @@ def test_rows_without_an_image_are_told(
         f"metadata: 1 row without an image, such as {nowhere}",
     ]
     assert stored(db)["0000.jpg"] == {"year": 1}
+
+
+def test_rows_are_matched_as_sets_and_not_one_by_one(
+    db: Database, recipe: Recipe, folder: Path
+) -> None:
+    db.ingest(folder, **recipe)
+    rows = ((f"/nowhere/{n}.jpg", {"n": n}) for n in range(20_000))
+    images.stage_metadata(db.connection, rows)
+    plan = db.connection.execute(f"EXPLAIN {images.MATCH_METADATA}", [1]).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    assert "Hash" in text or "Merge" in text
+    assert "Nested Loop" not in text
+    target = collections.get(db.connection, "photos")
+    found = images.apply_metadata(db.connection, target)
+    assert found == (0, 20_000, "/nowhere/0.jpg")
+    # Said of any number of rows at once, and nothing of it stays.
+    assert images.apply_metadata(db.connection, target) == found
 
 
 def test_of_two_rows_for_one_image_the_last_counts(

@@ -1,6 +1,7 @@
 """Projections: fitted exactly in one pass, immutable, portable, and computable in SQL."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pgvector import Vector
 
 from spocdb import fit as fitting
 from spocdb.api import Database
+from spocdb.api.files import name_beside
 from spocdb.db import projections
 from spocdb.db.collections import Collection
 from spocdb.errors import (
@@ -332,7 +334,8 @@ def test_a_pca_from_another_folder(
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     (fitted,) = [p for p in db.pca.list() if p.kind == "pca"]
-    assert (fitted.fitted_on["collections"], fitted.n_samples) == (["others-for-pca"], 12)
+    ((name,), n_samples) = fitted.fitted_on["collections"], fitted.n_samples
+    assert re.fullmatch("others-for-pca-[0-9a-f]{8}", name) and n_samples == 12
     assert fitted.active == ["photos"]
     assert [c.dim for c in db.collections()] == [256, 8]
 
@@ -389,9 +392,62 @@ def test_a_pca_from_a_folder_called_like_the_gallery_leaves_the_gallery_alone(
     others = (tmp_path / "elsewhere-photos").rename(tmp_path / "other" / "photos")
     ran = spocdb("pca", "fit", "--from", others, "--dim", 8, "--activate")
     assert ran.returncode == 0, ran.stderr
-    assert "12 images of photos-for-pca" in ran.stdout
+    assert "12 images of photos-for-pca-" in ran.stdout
     assert "photos: projection 2 is active" in ran.stdout
-    assert {c.name: c.n_images for c in db.collections()} == {"photos": 6, "photos-for-pca": 12}
+    beside, photos = sorted((c.n_images, c.name) for c in db.collections())[::-1]
+    assert (photos, beside[0]) == ((6, "photos"), 12)
+
+
+def test_folders_that_are_called_alike_are_two_for_a_pca(
+    db: Database,
+    make_photos: Callable[..., Path],
+    recipe: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    db.ingest(make_photos(3, "gallery"), **recipe, collection="photos")
+    for n, parent in enumerate(("a", "b"), 1):
+        (tmp_path / parent).mkdir()
+        make_photos(12, f"{parent}/images", seed=n)
+    first, second = (db.ingest_beside(tmp_path / p / "images", "photos") for p in ("a", "b"))
+    assert first != second
+    sizes = {c.name: c.n_images for c in db.collections()}
+    assert (sizes[first], sizes[second]) == (12, 12)
+    assert db.pca.show(db.pca.fit(second, dim=8))[0].n_samples == 12
+    # The same folder by a link is the same one, and holds what it holds now.
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "images")
+    for n in range(2):
+        (tmp_path / "a" / "images" / f"{n:04d}.jpg").unlink()
+    assert db.ingest_beside(tmp_path / "link", "photos") == first
+    assert {c.name: c.n_images for c in db.collections()}[first] == 10
+    # Another extractor makes others of it.
+    db.ingest(make_photos(3, "gallery"), collection="max", pooling="max", **recipe)
+    assert db.ingest_beside(tmp_path / "a" / "images", "max") != first
+
+
+def test_a_folder_that_lost_its_images_does_not_cost_those_that_were_had_of_it(
+    db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any]
+) -> None:
+    db.ingest(make_photos(3, "gallery"), **recipe, collection="photos")
+    other = make_photos(4, "other", seed=1)
+    name = db.ingest_beside(other, "photos")
+    for file in other.iterdir():
+        file.unlink()
+    with pytest.raises(ConfigError, match="there are no images under"):
+        db.ingest_beside(other, "photos")
+    other.rmdir()
+    with pytest.raises(ConfigError, match="no such file or folder"):
+        db.ingest_beside(other, "photos")
+    assert {c.name: c.n_images for c in db.collections()}[name] == 4
+
+
+def test_the_name_of_a_folder_beside_fits_whatever_the_folder_is_called() -> None:
+    names = {
+        name_beside(f"{folder}/{last}", "mini-1")
+        for folder in ("/a", "/b")
+        for last in ("x" * 200, "é" * 100, "caf\udce9", "写真 🐈" * 9, "")
+    }
+    assert len(names) == 10
+    assert all(0 < len(name.encode()) <= 63 for name in names)
 
 
 def test_pca_fit_fits_on_the_collection_that_is_named(

@@ -182,6 +182,7 @@ def test_without_a_terminal_a_line_says_now_and_then_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(MODULE, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(MODULE, "SECONDS_OF_WAITING", 0.0)
     said, lines = threading.Event(), list[str]()
 
     def note(display: Any, line: str) -> None:
