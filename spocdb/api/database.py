@@ -13,7 +13,7 @@ from spocdb import ingest as ingesting
 from spocdb import reembed as reembedding
 from spocdb import search as searching
 from spocdb.api import files as files_of
-from spocdb.api.files import Choice, GoneRoot, as_they_are_now, refuse_gone, some
+from spocdb.api.files import Choice, GoneRoot, as_they_are_now, some
 from spocdb.api.images import Images
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
@@ -117,11 +117,8 @@ class Database(AbstractContextManager["Database"]):
         choice = Choice(recursive, all_files, follow_links)
         find = collections.find if paths else collections.get
         found = find(self.connection, collection)
-        gone = self.gone(*roots, collection=collection, choice=choice) if prune else []
-        if not prune_gone:
-            refuse_gone(gone)
-        missing = {root.path for root in gone if not root.is_there}
-        files = choice.files([r for r in roots if str(r) not in missing], progress.left_out)
+        may_be_gone = self._may_be_gone(found, roots, choice, prune, prune_gone)
+        files = choice.files([r for r in roots if r not in may_be_gone], progress.left_out)
         if found is None:
             files = some(files, roots, progress.left_out)
         else:
@@ -151,17 +148,12 @@ class Database(AbstractContextManager["Database"]):
         )
         if prune:
             progress.doing = "looking for images whose file is gone"
-            if not prune_gone:
-                # Again: a disk may have gone away meanwhile.
-                refuse_gone(self.gone(*roots, collection=collection, choice=choice))
+            # Again: a disk may have gone away meanwhile.
+            self._may_be_gone(target, roots, choice, prune, prune_gone)
             progress.n_pruned = files_of.prune(self.connection, target, roots)
         if metadata is not None:
             progress.doing = "writing the metadata"
-            n_changed, n_unmatched, example = images.apply_metadata(self.connection, target)
-            say(f"metadata: {counted(n_changed, 'image')} changed")
-            if n_unmatched:
-                rows = counted(n_unmatched, "row")
-                say(f"metadata: {rows} without an image, such as {example}")
+            self._apply_metadata(target, say)
         progress.doing = "fitting the first PCA"
         fitting.settle(self.connection, self.session.connect, target, auto_pca, say)
         return progress
@@ -199,10 +191,10 @@ class Database(AbstractContextManager["Database"]):
         progress = Progress()
         target = collections.find(self.connection, collection)
         roots = [Path(os.path.abspath(path)) for path in paths]
-        gone = self.gone(*paths, collection=collection, choice=choice) if prune else []
-        missing = {root.path for root in gone if not root.is_there}
-        files = choice.files([r for r in roots if str(r) not in missing], progress.left_out)
+        may_be_gone = self._may_be_gone(target, roots, choice, prune, prune_gone=True)
+        files = choice.files([r for r in roots if r not in may_be_gone], progress.left_out)
         if target:
+            self.tables.refuse_attached(target)
             files = changed(
                 *(self.connection, target, files, progress),
                 retry_failed=False,
@@ -461,6 +453,29 @@ class Database(AbstractContextManager["Database"]):
             n, example = f"{read.n_missing:,}", read.example
             rest = f", {n} of them for a file that is not there, such as {example}"
         say(f"metadata: {counted(read.n_rows, 'row')} read{rest}")
+
+    def _apply_metadata(self, target: Collection, say: Say) -> None:
+        n_changed, n_unmatched, example = images.apply_metadata(self.connection, target)
+        say(f"metadata: {counted(n_changed, 'image')} changed")
+        if n_unmatched:
+            rows = counted(n_unmatched, "row")
+            say(f"metadata: {rows} without an image, such as {example}")
+
+    def _may_be_gone(
+        self,
+        target: Collection | None,
+        roots: list[Path],
+        choice: Choice,
+        prune: bool,
+        prune_gone: bool,
+    ) -> list[Path]:
+        """Return the roots that are gone and may be; raise ConfigError if one may not."""
+        if target is None or not prune:
+            return []
+        gone = files_of.gone_roots(self.connection, target, roots, choice)
+        if not prune_gone:
+            files_of.refuse_gone(gone)
+        return [Path(root.path) for root in gone if not root.is_there]
 
     def _create(self, name: str, recipe: Recipe, device: str, precision: "Precision") -> Collection:
         self.session.prove(recipe, device, precision)

@@ -18,7 +18,7 @@ SELECT f.path, x.failed
 FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f (path, size, mtime_ns)
 JOIN (
     SELECT path, size, mtime_ns, false AS failed FROM spocdb.images
-    WHERE collection_id = %s AND metadata ?& %s
+    WHERE collection_id = %s AND (%s::text[] IS NULL OR metadata ?& %s::text[])
     UNION ALL
     SELECT path, size, mtime_ns, true FROM spocdb.failures WHERE collection_id = %s
 ) x USING (path, size, mtime_ns)
@@ -132,7 +132,7 @@ def unchanged(
             [f.size for f in files],
             [f.mtime_ns for f in files],
             collection.id,
-            list(EXIF_ALWAYS) if exif else [],
+            *(2 * [list(EXIF_ALWAYS) if exif else None]),
             collection.id,
         ],
     ).fetchall()

@@ -4,13 +4,13 @@ Paths are absolute or relative to the file. The gallery are all images that the 
 those of a folder beside them if one is given. A query is left out of its own ranking.
 """
 
-import csv
 import os
 from collections import defaultdict
 from pathlib import Path
 
 from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query
+from spocdb.images.rows import csv_rows
 from spocdb.images.sources import walk
 
 COLUMNS = ("query", "match")
@@ -35,21 +35,16 @@ def read(file: Path, gallery: Path | None = None) -> Benchmark:
 
 
 def _rows(file: Path) -> list[tuple[str, str]]:
-    folder = file.absolute().parent
+    folder, rows = file.absolute().parent, []
     try:
-        with open(file, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise ConfigError(f"{file} needs the columns {' and '.join(COLUMNS)}")
-            rows = []
-            for row in reader:
-                if not all(row[column] for column in COLUMNS):
-                    raise ConfigError(f"{file}, line {reader.line_num}: query or match is empty")
-                # As an ingest has them: no `..` in between.
-                query, match = (os.path.abspath(folder / row[column]) for column in COLUMNS)
-                rows.append((query, match))
-            return rows
+        for line, cells in csv_rows(file, COLUMNS[0], COLUMNS):
+            if not all(cells.get(column) for column in COLUMNS):
+                raise ConfigError(f"{file}, line {line}: query or match is empty")
+            # As an ingest has them: no `..` in between.
+            query, match = (os.path.abspath(folder / cells[column]) for column in COLUMNS)
+            rows.append((query, match))
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeError as error:
         raise ConfigError(f"{file} is no CSV file in UTF-8: {error}") from error
+    return rows

@@ -1,7 +1,5 @@
 """What is said about images: a CSV or JSON-lines file, one row an image, keyed by its path."""
 
-import codecs
-import csv
 import json
 import math
 import os
@@ -9,16 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from spocdb.errors import ConfigError
+from spocdb.images.rows import MOST_CHARACTERS, MOST_KEYS, TOO_LONG, csv_rows, lines_of
 
 Row = tuple[str, dict[str, Any]]
 
-# Limits against a file that is something else: memory and the database hold a row at a time.
-MOST_CHARACTERS, MOST_KEYS = 1_000_000, 1000
-# Whichever of them gives a header with a `path`; the comma if none does.
-DELIMITERS = (",", ";", "\t", "|")
 # How a number, a quoted text or blanks before them begin.
 JSON_BEGINS = frozenset('-0123456789" \t\r\n')
 # As JSON escapes it; behind a backslash that is escaped itself, u0000 is plain text.
@@ -79,75 +74,14 @@ def parse_value(text: str) -> Any:
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with open(file, encoding=_encoding(file), newline="") as stream:
-        lines = _lines(file, stream)
-        n_before, header = _header(lines)
-        delimiter = _delimiter(header)
-        reader = csv.reader(_chained(header, lines), delimiter=delimiter, strict=True)
-        try:
-            names = next(reader, [])
-            _check_names(file, names)
-            for cells in reader:
-                line = n_before + reader.line_num
-                if cells:
-                    yield line, _csv_row(file, line, names, cells)
-        except csv.Error as exc:
-            raise ConfigError(f"{file}, line {n_before + reader.line_num}: {exc}") from exc
-
-
-def _csv_row(file: Path, line: int, names: list[str], cells: list[str]) -> dict[str, Any]:
-    if len(cells) > len(names):
-        raise ConfigError(f"{file}, line {line}: more cells than columns")
-    said = {name: cell for name, cell in zip(names, cells, strict=False) if cell}
-    if "" in said:
-        raise ConfigError(f"{file}, line {line}: a value in a column without a name")
-    return {name: cell if name == "path" else parse_value(cell) for name, cell in said.items()}
-
-
-def _encoding(file: Path) -> str:
-    """Return a CSV's encoding: UTF-8, unless it begins as spreadsheets begin UTF-16."""
-    with open(file, "rb") as stream:
-        begin = stream.read(2)
-    # Excel begins its UTF-8 with a mark too.
-    return "utf-16" if begin in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-
-
-def _header(lines: Iterator[str]) -> tuple[int, str]:
-    """Return the first line that names columns, and how many there are before it."""
-    first = next(lines, "")
-    # How Excel says the delimiter, on a line of its own.
-    if re.fullmatch(r"sep=.\r?\n?", first):
-        return 1, next(lines, "")
-    return 0, first
-
-
-def _delimiter(header: str) -> str:
-    for delimiter in DELIMITERS:
-        try:
-            if "path" in next(csv.reader([header], delimiter=delimiter), []):
-                return delimiter
-        except csv.Error:
-            continue
-    return DELIMITERS[0]
-
-
-def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-    yield from lines
-
-
-def _check_names(file: Path, names: list[str]) -> None:
-    if len(names) > MOST_KEYS:
-        raise ConfigError(f"{file} has {len(names):,} columns, of at most {MOST_KEYS:,}")
-    named = [name for name in names if name]
-    if twice := next((name for name in named if named.count(name) > 1), None):
-        raise ConfigError(f"{file}: two columns are called {twice!r}: rename one")
+    for line, cells in csv_rows(file, "path"):
+        said = {name: cell for name, cell in cells.items() if cell}
+        yield line, {n: cell if n == "path" else parse_value(cell) for n, cell in said.items()}
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with open(file, encoding="utf-8-sig") as stream:
-        for number, line in enumerate(_lines(file, stream), 1):
+        for number, line in enumerate(lines_of(file, stream), 1):
             if not line.strip():
                 continue
             try:
@@ -159,22 +93,8 @@ def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, row
 
 
-def _lines(file: Path, stream: TextIO) -> Iterator[str]:
-    """Yield a file's lines, none of which is read further than the limit."""
-    number = 0
-    while line := stream.readline(MOST_CHARACTERS + 1):
-        number += 1
-        if len(line) > MOST_CHARACTERS:
-            raise ConfigError(f"{file}, line {number}: {_too_long()}")
-        yield line
-
-
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
-
-
-def _too_long() -> str:
-    return f"over {MOST_CHARACTERS:,} characters, the most that a row may have"
 
 
 def _problem(row: dict[str, Any]) -> str | None:
@@ -193,7 +113,7 @@ def _problem(row: dict[str, Any]) -> str | None:
         return f"too deep a nesting, {cannot}"
     # A row of a CSV may have many lines.
     if len(text) > MOST_CHARACTERS + MOST_KEYS:
-        return _too_long()
+        return TOO_LONG
     has_zero_byte = "u0000" in text and ZERO_BYTE.search(text)
     return f"a zero byte, {cannot}" if has_zero_byte else None
 

@@ -375,6 +375,26 @@ def test_progress_is_told_until_all_is_done(
     assert told[-1] == 5
 
 
+def test_each_image_moves_the_count_that_a_person_sees(
+    db: Database, recipe: Recipe, make_photos: Make
+) -> None:
+    told: list[Progress] = []
+    shown: list[tuple[int, int]] = []
+
+    def note(n: int) -> None:
+        shown.append((told[0].n_done, told[0].n_shown))
+
+    with network(note):
+        db.ingest(
+            make_photos(8), batch_size=8, precision="float32", on_progress=told.append, **recipe
+        )
+    # One batch: nothing is counted as done before all is. Decoded is half of the way.
+    assert {n_done for n_done, _ in shown} == {0}
+    assert shown[0][1] == 4 and shown[-1][1] >= 7
+    assert all(progress is told[0] for progress in told)
+    assert (told[0].n_shown, told[0].doing) == (8, "fitting the first PCA")
+
+
 def test_subfolders_are_left_alone_if_asked(
     db: Database, recipe: Recipe, make_photos: Make
 ) -> None:

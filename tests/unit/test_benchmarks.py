@@ -190,6 +190,13 @@ def test_pairs_are_grouped_by_query(fill: Fill, tmp_path: Path) -> None:
     assert len(pairs.read(file, folder).images) == 4
 
 
+def test_pairs_are_had_of_a_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.csv"
+    file.write_bytes("query;match;\r\nä.jpg;b.jpg;\r\n".encode("utf-8-sig"))
+    (query,) = pairs.read(file).variants[""]
+    assert (Path(query.name).name, [Path(m).name for m in query.relevant]) == ("ä.jpg", ["b.jpg"])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,0 +1,103 @@
+"""Rows of text files from outside: CSV as programs write it, and lines that have an end."""
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from spocdb.errors import ConfigError
+
+# Limits against a file that is something else: memory and the database hold a row at a time.
+MOST_CHARACTERS, MOST_KEYS = 1_000_000, 1000
+TOO_LONG = f"over {MOST_CHARACTERS:,} characters, the most that a row may have"
+# The first of them that gives a header with the wanted column; the comma if none does.
+DELIMITERS = (",", ";", "\t", "|")
+
+
+def csv_rows(
+    file: Path, column: str, needed: Sequence[str] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line, cells by column) of a CSV file whose header has a `column`.
+
+    One without all the columns that are `needed` is refused. Separated by comma, semicolon, tab or bar, in UTF-8 or, as spreadsheets have it, UTF-16. Raises
+    ConfigError with the line; OSError and UnicodeError are the caller's.
+    """
+    with open(file, encoding=_encoding(file), newline="") as stream:
+        lines = lines_of(file, stream)
+        n_before, header = _header(lines)
+        reader = csv.reader(
+            _chained(header, lines), delimiter=_delimiter(header, column), strict=True
+        )
+        try:
+            names = next(reader, [])
+            if not set(needed) <= set(names):
+                raise ConfigError(f"{file} needs the columns {' and '.join(needed)}")
+            _check_names(file, names)
+            for cells in reader:
+                line = n_before + reader.line_num
+                if cells:
+                    yield line, _row(file, line, names, cells)
+        except csv.Error as exc:
+            raise ConfigError(f"{file}, line {n_before + reader.line_num}: {exc}") from exc
+
+
+def lines_of(file: Path, stream: TextIO) -> Iterator[str]:
+    """Yield a file's lines, none of which is read further than the limit. Raises ConfigError."""
+    number = 0
+    while line := stream.readline(MOST_CHARACTERS + 1):
+        number += 1
+        if len(line) > MOST_CHARACTERS:
+            raise ConfigError(f"{file}, line {number}: {TOO_LONG}")
+        yield line
+
+
+def _row(file: Path, line: int, names: list[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) > len(names):
+        raise ConfigError(f"{file}, line {line}: more cells than columns")
+    # Spreadsheets end lines with columns that have no name, and nothing in them.
+    if any(cell for name, cell in zip(names, cells, strict=False) if not name):
+        raise ConfigError(f"{file}, line {line}: a value in a column without a name")
+    return {name: cell for name, cell in zip(names, cells, strict=False) if name}
+
+
+def _encoding(file: Path) -> str:
+    """Return a CSV's encoding: UTF-8, unless it begins as spreadsheets begin UTF-16."""
+    with open(file, "rb") as stream:
+        begin = stream.read(2)
+    # Excel begins its UTF-8 with a mark too.
+    return "utf-16" if begin in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _header(lines: Iterator[str]) -> tuple[int, str]:
+    """Return the first line that names columns, and how many there are before it."""
+    first = next(lines, "")
+    # How Excel says the delimiter, on a line of its own.
+    if re.fullmatch(r"sep=.\r?\n?", first):
+        return 1, next(lines, "")
+    return 0, first
+
+
+def _delimiter(header: str, column: str) -> str:
+    for delimiter in DELIMITERS:
+        try:
+            if column in next(csv.reader([header], delimiter=delimiter), []):
+                return delimiter
+        except csv.Error:
+            continue
+    return DELIMITERS[0]
+
+
+def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:
+    if first:
+        yield first
+    yield from lines
+
+
+def _check_names(file: Path, names: list[str]) -> None:
+    if len(names) > MOST_KEYS:
+        raise ConfigError(f"{file} has {len(names):,} columns, of at most {MOST_KEYS:,}")
+    named = [name for name in names if name]
+    if twice := next((name for name in named if named.count(name) > 1), None):
+        raise ConfigError(f"{file}: two columns are called {twice!r}: rename one")
