@@ -30,11 +30,6 @@ LARGEST_AVIF = 2**28
 _AVIF_BRANDS = {b"avif", b"avis"}
 
 
-def is_recognised(head: bytes) -> bool:
-    """Tell whether a file that begins so is of a format that spocdb reads."""
-    return any(signature.match(head) for signature, _ in _FORMATS)
-
-
 @contextmanager
 def reading(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """Open an image file whose size is allowed.

@@ -47,7 +47,7 @@ _WAY_ON = {
     LINKED: "--follow-links",
 }
 # Enough for every signature.
-_HEAD_BYTES = 32
+_HEAD_BYTES = 64
 
 
 def is_image(name: str) -> bool:

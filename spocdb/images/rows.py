@@ -21,8 +21,9 @@ def csv_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, cells by column) of a CSV file whose header has a `column`.
 
-    One without all the columns that are `needed` is refused. Separated by comma, semicolon, tab or bar, in UTF-8 or, as spreadsheets have it, UTF-16. Raises
-    ConfigError with the line; OSError and UnicodeError are the caller's.
+    One without all the columns that are `needed` is refused. Separated by comma, semicolon, tab or
+    bar, in UTF-8 or, as spreadsheets have it, UTF-16. Raises ConfigError with the line; OSError and
+    UnicodeError are the caller's.
     """
     with open(file, encoding=_encoding(file), newline="") as stream:
         lines = lines_of(file, stream)
