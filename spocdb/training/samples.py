@@ -14,6 +14,7 @@ from spocdb.api import Database
 from spocdb.db import collections, images
 from spocdb.errors import ConfigError, ImageError
 from spocdb.evaluation import pairs
+from spocdb.images import kinds
 from spocdb.images.decode import upright
 from spocdb.images.metadata import read_metadata
 from spocdb.images.sources import on_disk, read, walk
@@ -64,7 +65,7 @@ class Split:
 
 def find(paths: Sequence[Path], max_pixels: int, say: Say) -> list[Sample]:
     """Return the images under `paths`, each content once, without labels. Raises ConfigError."""
-    files = {file.path: "" for file in walk(paths, recursive=True)}
+    files = dict.fromkeys(_below(paths, say), "")
     found = _read(files, max_pixels, say)
     if not found:
         raise ConfigError(f"there are no images under {', '.join(map(str, paths))}")
@@ -73,8 +74,17 @@ def find(paths: Sequence[Path], max_pixels: int, say: Say) -> list[Sample]:
 
 def by_folder(paths: Sequence[Path], max_pixels: int, say: Say) -> list[Sample]:
     """Return the images under `paths`, labelled by the name of the folder that each lies in."""
-    files = {file.path: Path(file.path).parent.name for file in walk(paths, recursive=True)}
+    files = {path: Path(path).parent.name for path in _below(paths, say)}
     return _labelled(_read(files, max_pixels, say), "the folders", say)
+
+
+def _below(paths: Sequence[Path], say: Say) -> list[str]:
+    """Return the images under `paths`; say what is left out."""
+    left_out = kinds.LeftOut()
+    found = [file.path for file in walk(paths, recursive=True, left_out=left_out)]
+    if told := kinds.told(left_out):
+        say(f"left out: {told}")
+    return found
 
 
 def by_column(file: Path, column: str, max_pixels: int, say: Say) -> list[Sample]:

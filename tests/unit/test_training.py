@@ -131,8 +131,10 @@ def test_copies_and_loners_and_what_cannot_be_read_are_left_out(classes: Path) -
     (classes / "alone").mkdir()
     next(iter(sorted((classes / "c2").iterdir()))).rename(classes / "alone" / "a.jpg")
     (classes / "c1" / "gone.jpg").symlink_to("nowhere.jpg")
+    (classes / "c1" / "a.nef").touch()
     found = samples.by_folder([classes], LIMIT, said.append)
     assert len(found) == 14 and "alone" not in {s.label for s in found}
+    assert said.pop(0) == "left out: 1 raw"
     assert "1 files cannot be read, such as " in said[0] and "gone.jpg" in said[0]
     assert said[1] == "1 images are alone in their class and are left out"
 
