@@ -129,6 +129,7 @@ def ingest(
         if prune and not yes:
             gone = database.gone(*given, collection=collection, choice=choice)
             yes = _is_agreed(gone, shown)
+            shown.doing("looking for images")
         progress = database.ingest(
             *given,
             collection=collection,

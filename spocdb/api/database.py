@@ -147,7 +147,7 @@ class Database(AbstractContextManager["Database"]):
             progress,
         )
         if prune:
-            progress.doing = "looking for images whose file is gone"
+            progress.doing = "looking for deleted files"
             # Again: a disk may have gone away meanwhile.
             self._may_be_gone(target, roots, choice, prune, prune_gone)
             progress.n_pruned = files_of.prune(self.connection, target, roots)
