@@ -19,14 +19,40 @@ FUNCTIONS: tuple[str, ...] = (
     "filter_path_v1",
     "search_v5",
     "delete_images_v1",
+    "hazard_of_v1",
+    "types_of_v1",
+    "judge_condition_v1",
+    "columns_of_v2",
+    "judge_source_v2",
+    "attach_v2",
+    "open_source_v1",
+    "source_rows_v2",
+    "source_keys_v2",
+    "lock_rows_v2",
+    "target_v3",
+    "project_v3",
+    "embed_v3",
 )
 # What an older program calls: the versions before.
-BEFORE: tuple[str, ...] = ("search_v4",)
+BEFORE: tuple[str, ...] = (
+    "search_v4",
+    "columns_of_v1",
+    "judge_source_v1",
+    "attach_v1",
+    "source_rows_v1",
+    "source_keys_v1",
+    "lock_rows_v1",
+    "target_v2",
+    "project_v2",
+    "embed_v2",
+)
 
 
 def upgrade() -> None:
+    run_sql("tables/trust_v1")
     for name in FUNCTIONS:
         run_sql(f"functions/{name}")
+    run_sql("tables/trust_sources_v1")
 
 
 def downgrade() -> None:

@@ -187,6 +187,7 @@ sources = Table(
     Column("metadata", ARRAY(Text), nullable=False, server_default="{}"),
     Column("allow_private", Boolean, nullable=False, server_default=text("false")),
     _now("attached_at"),
+    _json("judged", "{}"),
 )
 
 source_changes = Table(

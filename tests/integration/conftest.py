@@ -265,3 +265,13 @@ def log_in(url: str) -> Iterator[Callable[[str], engine.Connection]]:
     yield connect
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def trapper(server: str) -> Iterator[str]:
+    """Return the name of a role; named before its database, it outlives what it made there."""
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute("DROP ROLE IF EXISTS trapper")
+        admin.execute("CREATE ROLE trapper")
+        yield "trapper"
+        admin.execute("DROP ROLE trapper")

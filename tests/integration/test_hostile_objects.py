@@ -1,6 +1,5 @@
 """Objects that other roles made and that lie in wait for what spocdb's functions call."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -63,16 +62,6 @@ BEGIN
 END
 $do$;
 """
-
-
-@pytest.fixture
-def trapper(server: str) -> Iterator[str]:
-    """Return the name of a role; named before its database, it outlives what it made there."""
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute("DROP ROLE IF EXISTS trapper")
-        admin.execute("CREATE ROLE trapper")
-        yield "trapper"
-        admin.execute("DROP ROLE trapper")
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ SEARCHES = [
     "SELECT spocdb.embed('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
     "SELECT spocdb.embedding('{c}', {n})",
     "SELECT spocdb.expand('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
-    "SELECT * FROM spocdb.target('{c}')",
 ]
 
 
@@ -94,11 +93,9 @@ HARMLESS = {
     "filter_path",
     "iterative_scan",
     "owner",
-    "project",
     "search",
     "similar",
     "similar_rows",
-    "target",
     "view_key",
 }
 CALLS = {
@@ -118,6 +115,11 @@ CALLS = {
     "count_coverage": "",
     "forget_embeddings": "",
     "refuse_update": "",
+    "hazard_of": "'products', '{id}'",
+    "types_of": "'products', '{id}'",
+    "judge_condition": "'{{}}'",
+    "project": "array_fill(1, ARRAY[256])::real[]::vector, 1",
+    "target": "'products'",
 }
 
 

@@ -29,6 +29,7 @@ STATED = re.compile(
 # application's tables.
 DEFINERS = {
     "count_coverage",
+    "embed",
     "embedding",
     "lock_collection",
     "lock_rows",

@@ -1,0 +1,32 @@
+CREATE OR REPLACE FUNCTION spocdb.source_rows(collection bigint, keys text[])
+RETURNS TABLE (key text, location text, content bytea, metadata jsonb)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = spocdb, pg_temp
+-- Rows that a policy hides would be taken for deleted ones.
+SET row_security = off
+-- Nor is a CHECK of the table evaluated by the planner.
+SET constraint_exclusion = off
+AS $$
+DECLARE
+    source sources;
+BEGIN
+    source := open_source(collection);
+    IF source.collection_id IS NULL THEN
+        RAISE EXCEPTION 'no table is attached as collection %', collection USING ERRCODE = 'no_data_found';
+    END IF;
+    RETURN QUERY EXECUTE format(
+        E'SELECT t.%1$I::text, %2$s, jsonb_build_object(%3$s) FROM ONLY %4$s AS t
+          WHERE t.%1$I = ANY ($1::%5$s[]) AND t.%6$I IS NOT NULL AND t.%6$I <> '''' AND (%7$s\n)',
+        source.key_column,
+        format(CASE source.kind WHEN 'bytes' THEN 'NULL::text, t.%I' ELSE 't.%I::text, NULL::bytea' END,
+               source.image_column),
+        (SELECT string_agg(format('%1$L, t.%1$I', m), ', ') FROM unnest(source.metadata) AS m),
+        source.relation, source.key_type, source.image_column, coalesce(source.condition, 'true'))
+    USING keys;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.source_rows(bigint, text[]) IS
+    'Those of an attached table''s rows that belong to its collection, with their images or where they are';
+
+REVOKE ALL ON FUNCTION spocdb.source_rows(bigint, text[]) FROM PUBLIC;
