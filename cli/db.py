@@ -104,17 +104,25 @@ def grant(
         str | None,
         typer.Option("--worker", metavar="ROLE", help="May run `spocdb worker`."),
     ] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option("--owner", metavar="ROLE", help="Owns spocdb; to be run by a superuser."),
+    ] = None,
     collection: options.Collection = None,
     db: options.Db = None,
 ) -> None:
-    """Give a role the least rights that it needs; run as the role that ran `spocdb db init`."""
-    if (reader is None) == (worker is None):
-        raise typer.BadParameter("name a role with --reader or --worker", param_hint="--reader")
+    """Give a role the rights that it needs; run as the role that ran `spocdb db init`."""
+    if [reader, worker, owner].count(None) != 2:
+        raise typer.BadParameter(
+            "name one role with --reader, --worker or --owner", param_hint="--reader"
+        )
     with options.open_database(db) as database:
         if reader is not None:
             database.grant_reader(reader, collection)
         elif worker is not None:
             database.grant_worker(worker)
+        elif owner is not None:
+            database.grant_owner(owner)
 
 
 def _settings(url: str | None) -> "Settings":

@@ -88,7 +88,7 @@ StartStop = tuple[Callable[[], str], Callable[[], object]]
 
 
 def _embedded(folder: Path) -> StartStop:
-    return lambda: embedded.start(folder), lambda: embedded.stop(folder)
+    return lambda: embedded.admin_url(folder), lambda: embedded.stop(folder)
 
 
 def _other_server(folder: Path, wanted: str) -> StartStop:

@@ -19,7 +19,16 @@ from spocdb.api.index import Index
 from spocdb.api.pca import Pca
 from spocdb.api.session import Session
 from spocdb.api.tables import Tables
-from spocdb.db import collections, details, engine, evaluations, images, rights, runs
+from spocdb.db import (
+    collections,
+    details,
+    engine,
+    evaluations,
+    images,
+    ownership,
+    rights,
+    runs,
+)
 from spocdb.db import metadata as about
 from spocdb.db.collections import Collection, CollectionSummary, ExtractorSummary
 from spocdb.db.details import CollectionDetails
@@ -382,6 +391,11 @@ class Database(AbstractContextManager["Database"]):
     def grant_reader(self, role: str, collection: str | None = None) -> None:
         """Let a role read and search one collection, and nothing else."""
         rights.grant_reader(self.connection, role, collections.get(self.connection, collection))
+
+    @engine.wrapped()
+    def grant_owner(self, role: str) -> None:
+        """Make a role that is no superuser the owner of spocdb; to be run by a superuser."""
+        ownership.hand_over(self.connection, role)
 
     @engine.wrapped()
     def grant_worker(self, role: str) -> None:

@@ -1,5 +1,6 @@
 """What can be wrong with a server, found before it hurts, each with what to do."""
 
+from spocdb.db import ownership
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.schema import HEAD, current
 from spocdb.db.server import Finding, versions
@@ -24,6 +25,7 @@ def examine(connection: Connection) -> list[Finding]:
         *versions(connection),
         _schema(connection),
         _rights(connection),
+        _owner(connection),
         _creators(connection),
         _maintenance_memory(connection),
         *_memory_pages(connection),
@@ -64,6 +66,29 @@ def _rights(connection: Connection) -> Finding:
             "ask a superuser to run `CREATE EXTENSION vector` in this database",
         )
     return Finding("ok", f"role {role} may do what spocdb needs")
+
+
+def _owner(connection: Connection) -> Finding:
+    """Look whether functions that run with their owner's rights run with all there are."""
+    found = ownership.owner(connection)
+    (role, is_superuser) = found or one_row(
+        connection, "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user"
+    )
+    if not is_superuser:
+        verb = "owns" if found else "would own"
+        return Finding("ok", f"who {verb} spocdb, {role}, is no superuser")
+    if found is None:
+        return Finding(
+            "warning",
+            f"who would own spocdb, {role}, is a superuser",
+            "run `spocdb db init` as a role that is none, once `CREATE EXTENSION vector` is done",
+        )
+    return Finding(
+        "warning",
+        f"who owns spocdb, {role}, is a superuser: its functions have all rights",
+        "run `CREATE ROLE spocdb_owner LOGIN`, then `spocdb db grant --owner spocdb_owner`, "
+        "and use spocdb as that role",
+    )
 
 
 def _creators(connection: Connection) -> Finding:

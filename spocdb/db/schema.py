@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from spocdb.db import server
+from spocdb.db import ownership, server
 from spocdb.db.engine import Connection, connect, one_row
 from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
@@ -83,6 +83,9 @@ def _alembic(url: str, verb: str, revision: str) -> None:
             config = _config()
             config.attributes["connection"] = alchemy
             getattr(command, verb)(config, revision)
+        # Not a superuser's who upgrades: functions would run with all rights of the server.
+        with connect(url) as connection:
+            ownership.keep_owner(connection)
     except DBAPIError as exc:
         raise _explain(exc.orig) from exc
     except CommandError as exc:

@@ -7,7 +7,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import doctor, engine, schema, server
+from spocdb.db import doctor, engine, ownership, schema, server
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -44,13 +44,14 @@ def test_a_version_of_the_server_is_judged(version: int, verdict: str) -> None:
     assert ("upgrade the server" in found.advice) == (verdict == "error")
 
 
-def test_a_sound_database_has_no_errors(url: str) -> None:
+def test_a_sound_database_has_no_errors(url: str, role: str) -> None:
     with engine.connect(url) as connection:
         version = connection.info.server_version // 10000
+        ownership.hand_over(connection, role)
         server.refuse_old(connection)
     found = findings(url, options="-c maintenance_work_mem=256MB")
     assert {verdict for verdict, _ in found.values()} == {"ok"}
-    assert len(found) == 6
+    assert len(found) == 7
     assert f"PostgreSQL {version}" in found
     assert f"schema spocdb at {schema.HEAD}" in found
 

@@ -84,11 +84,17 @@ def test_every_named_volume_and_service_exists(compose: dict[str, Any]) -> None:
                 assert volume.split(":")[0] in compose["volumes"]
 
 
-def test_the_url_is_that_of_the_database(compose: dict[str, Any]) -> None:
-    database = compose["services"]["db"]["environment"]
-    user, password = database["POSTGRES_USER"], database["POSTGRES_PASSWORD"]
-    # The image names the database after the user.
-    url = f"postgresql://{user}:{password}@db/{user}"
+def test_the_url_is_that_of_a_role_that_the_database_makes(compose: dict[str, Any]) -> None:
+    """What the SQL does, an integration test runs."""
+    database = compose["services"]["db"]
+    (config,) = database["configs"]
+    assert config["target"].startswith("/docker-entrypoint-initdb.d/")
+    roles = compose["configs"][config["source"]]["content"]
+    (user,) = re.findall(r"CREATE ROLE (\w+) LOGIN PASSWORD", roles)
+    (name,) = re.findall(rf"CREATE DATABASE (\w+) OWNER {user}", roles)
+    # The image's superuser, unless POSTGRES_USER names another.
+    assert "POSTGRES_USER" not in database["environment"] and user != "postgres"
+    url = f"postgresql://{user}:{database['environment']['POSTGRES_PASSWORD']}@db/{name}"
     for service in ("schema", "worker"):
         assert compose["services"][service]["environment"]["SPOCDB_DATABASE_URL"] == url
 

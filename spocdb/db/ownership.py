@@ -1,0 +1,105 @@
+"""Whom spocdb's objects belong to: one role, and no superuser where that can be helped.
+
+Functions that are SECURITY DEFINER run with the rights of the role that owns them.
+"""
+
+from psycopg.sql import SQL, Identifier
+
+from spocdb.db.engine import Connection, one_row
+from spocdb.errors import ConfigError
+
+# The tables' owner; null before the first migration.
+OWNER = """
+SELECT r.rolname, r.rolsuper FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+WHERE c.oid = to_regclass('spocdb.collections')
+"""
+
+# Statements that give a role what others own: everything in the schema spocdb, or with `everything`
+# what the current role owns in any schema of users. Identity sequences and indexes go with their
+# table; extensions and their members stay.
+OTHERS = """
+WITH owned (class, oid, kind, name, owner, namespace) AS (
+    SELECT 'pg_class'::regclass, c.oid,
+           CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+                          WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+           c.oid::regclass::text, c.relowner, c.relnamespace
+    FROM pg_class c
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                      AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND c.relkind = 'S')
+    UNION ALL
+    SELECT 'pg_proc'::regclass, p.oid, 'ROUTINE', p.oid::regprocedure::text, p.proowner,
+           p.pronamespace
+    FROM pg_proc p
+    UNION ALL
+    SELECT 'pg_type'::regclass, t.oid, 'TYPE', format_type(t.oid, NULL), t.typowner, t.typnamespace
+    FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+    WHERE t.typtype IN ('d', 'e', 'r') OR c.relkind = 'c'
+    UNION ALL
+    SELECT 'pg_namespace'::regclass, n.oid, 'SCHEMA', quote_ident(n.nspname), n.nspowner, n.oid
+    FROM pg_namespace n
+)
+SELECT o.kind, o.name
+FROM owned o JOIN pg_namespace n ON n.oid = o.namespace
+WHERE CASE WHEN %(everything)s THEN o.owner = current_user::regrole
+           ELSE n.nspname = 'spocdb' AND o.owner <> %(role)s::text::regrole END
+  AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
+"""
+
+ATTACHED = """
+SELECT format('GRANT USAGE ON SCHEMA %%I TO %%I', n.nspname, %(role)s::text),
+       format('GRANT SELECT, UPDATE (%%I), TRIGGER ON %%s TO %%I',
+              s.key_column, s.relation, %(role)s::text)
+FROM spocdb.sources s
+JOIN pg_class c ON c.oid = s.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+
+
+def owner(connection: Connection) -> tuple[str, bool] | None:
+    """Return who owns spocdb and whether that is a superuser; None if there is no spocdb."""
+    row = connection.execute(OWNER).fetchone()
+    return None if row is None else (str(row[0]), bool(row[1]))
+
+
+def hand_over(connection: Connection, role: str) -> None:
+    """Make a role that is no superuser the owner of spocdb, and let it read what is attached.
+
+    To be run by a superuser. Raises ConfigError for a role that will not do.
+    """
+    found = connection.execute(
+        "SELECT rolsuper FROM pg_roles WHERE rolname = %s", [role]
+    ).fetchone()
+    if found is None:
+        raise ConfigError(f"there is no role {role}: make it with CREATE ROLE first")
+    if found[0]:
+        raise ConfigError(f"the role {role} is a superuser: name one that is none")
+    if owner(connection) is None:
+        raise ConfigError(
+            "this database has no schema spocdb yet: run `spocdb db init` as that role"
+        )
+    with connection.transaction():
+        alter_owner(connection, role)
+        for statements in connection.execute(ATTACHED, {"role": role}).fetchall():
+            for statement in statements:
+                connection.execute(statement)
+
+
+def keep_owner(connection: Connection) -> None:
+    """Give what a migration made as another role to the role that owns the tables."""
+    found = owner(connection)
+    if found is not None:
+        with connection.transaction():
+            alter_owner(connection, found[0])
+
+
+def alter_owner(connection: Connection, role: str, *, everything: bool = False) -> None:
+    """Make a role the owner of all in the schema spocdb, or of all that the current role owns."""
+    (quoted,) = one_row(connection, "SELECT quote_ident(%s)", [role])
+    values = {"role": quoted, "everything": everything}
+    for kind, name in connection.execute(OTHERS, values).fetchall():
+        statement = SQL("ALTER {kind} {name} OWNER TO {role}")
+        # Both come quoted from the catalog.
+        parts = {"kind": SQL(kind), "name": SQL(name), "role": Identifier(role)}
+        connection.execute(statement.format(**parts))
