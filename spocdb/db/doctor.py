@@ -18,6 +18,20 @@ FROM pg_class c JOIN pg_am a ON a.oid = c.relam
 WHERE a.amname = 'hnsw' AND c.relnamespace = to_regnamespace('spocdb')
 """
 
+# Roles that own the schema of an attached table, may make another, and are not the owner of spocdb.
+RENAMERS = """
+SELECT DISTINCT quote_ident(r.rolname), quote_ident(n.nspname)
+FROM spocdb.sources s
+JOIN pg_class c ON c.oid = s.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class o ON o.oid = 'spocdb.collections'::regclass
+JOIN pg_database d ON d.datname = current_database()
+JOIN pg_roles r ON r.oid = CASE n.nspowner::regrole::text WHEN 'pg_database_owner' THEN d.datdba
+                           ELSE n.nspowner END
+WHERE NOT pg_has_role(r.oid, o.relowner, 'MEMBER')
+  AND has_database_privilege(r.oid, d.oid, 'CREATE')
+ORDER BY 1, 2
+"""
+
 
 def examine(connection: Connection) -> list[Finding]:
     """Look at server version, extension, schema, rights and memory."""
@@ -28,6 +42,7 @@ def examine(connection: Connection) -> list[Finding]:
         _owner(connection),
         _creators(connection),
         _maintenance_memory(connection),
+        *_renamers(connection),
         *_memory_pages(connection),
     ]
 
@@ -107,6 +122,21 @@ def _creators(connection: Connection) -> Finding:
             f"run `REVOKE CREATE ON SCHEMA {open_schemas} FROM PUBLIC`",
         )
     return Finding("ok", "nobody can put functions in spocdb's way")
+
+
+def _renamers(connection: Connection) -> list[Finding]:
+    """Look for roles that could exchange an attached table in the moment that it is read."""
+    if one_row(connection, "SELECT to_regclass('spocdb.sources') IS NULL")[0]:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"role {role} may rename schema {schema}, which has an attached table, at any moment",
+            "attach tables of roles that you trust; who owns such a schema should not be allowed "
+            "to CREATE in the database",
+        )
+        for role, schema in connection.execute(RENAMERS).fetchall()
+    ]
 
 
 def _maintenance_memory(connection: Connection) -> Finding:

@@ -139,3 +139,24 @@ def test_a_condition_that_was_not_judged_is_not_used(shop: Any) -> None:
     with pytest.raises(SourceBroken, match=r"its condition was judged .* or never"):
         shop.work()
     assert shop.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone() == (0,)
+
+
+# One string after the other, or one that ends later and a call: as backslashes escape or not.
+TWO_WAYS = r"name <> '\' OR name = ' AND lo_create(4711) > 0 --'"
+
+
+@pytest.mark.parametrize("first", ["on", "off"])
+def test_no_setting_of_a_session_gives_a_condition_another_meaning(shop: Any, first: str) -> None:
+    shop.execute(f"SET standard_conforming_strings = {first}")
+    shop.attach(condition=TWO_WAYS)
+    for setting in ("on", "off"):
+        shop.execute(f"SET standard_conforming_strings = {setting}")
+        rows = shop.execute("SELECT count(*) FROM spocdb.source_keys(1)").fetchone()
+        assert rows == (6,)
+        rows = shop.execute("SELECT key FROM spocdb.source_rows(1, '{1,2}')").fetchall()
+        assert rows == [("1",), ("2",)]
+    assert shop.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone() == (0,)
+    # That the words can be read in another way.
+    shop.execute("SET standard_conforming_strings = off")
+    shop.execute(f"SELECT FROM products WHERE {TWO_WAYS}".replace("--'", "LIMIT 1"))
+    assert shop.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone() == (1,)

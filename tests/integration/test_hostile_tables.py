@@ -4,7 +4,9 @@ Every trap draws from a sequence, which no rollback undoes. Each test springs it
 end, so that one which could not work is no test.
 """
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,6 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.errors import ConfigError, SourceBroken
 
+ROOT = Path(__file__).parents[2]
 BODY = "LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM nextval('public.sprung'); RETURN {}; END $$;"
 TRAPS = f"""
 CREATE SEQUENCE sprung;
@@ -205,3 +208,31 @@ def test_a_view_in_the_place_of_the_table_is_not_read(as_trapper: AsTrapper, sho
     assert not is_sprung(shop)
     shop.execute("SELECT * FROM products")
     assert is_sprung(shop)
+
+
+def test_what_the_docs_advise_for_an_enum_and_a_domain(shop: Any) -> None:
+    text = (ROOT / "docs" / "APPLICATIONS.md").read_text()
+    (advice,) = re.findall(
+        r"```sql\n(  ALTER TABLE products ADD colour_text.*?)```", text, re.DOTALL
+    )
+    shop.execute(
+        "CREATE TYPE colour AS ENUM ('red', 'blue'); CREATE DOMAIN sku AS text; "
+        "ALTER TABLE products ADD colour colour DEFAULT 'blue', ADD sku sku DEFAULT 'x-1'"
+    )
+    shop.execute(advice)
+    shop.attach(metadata=["colour_text", "sku_text"], condition="colour_text = 'blue'")
+    assert shop.work().n_new == 6
+    shop.execute("UPDATE products SET colour = 'red' WHERE id = 1")
+    assert shop.work().n_pruned == 1
+    assert shop.execute("SELECT DISTINCT metadata FROM spocdb.products").fetchall() == [
+        ({"colour_text": "blue", "sku_text": "x-1"},)
+    ]
+
+
+def test_a_column_that_no_trigger_is_told_of_is_refused(shop: Any) -> None:
+    if shop.db.connection.info.server_version < 180000:
+        pytest.skip("virtual generated columns came with PostgreSQL 18")
+    shop.execute("ALTER TABLE products ADD loud text GENERATED ALWAYS AS (upper(name)) VIRTUAL")
+    for options in ({"metadata": ["loud"]}, {"condition": "loud <> 'X'"}):
+        with pytest.raises(ConfigError, match="loud is a virtual column"):
+            shop.attach(**options)

@@ -171,3 +171,20 @@ def test_the_roles_of_the_compose_file(
             admin.execute("DROP DATABASE IF EXISTS spocdb_composed WITH (FORCE)")
             admin.execute("DROP ROLE IF EXISTS spocdb_composed")
     assert conninfo_to_dict(url)["user"] == "spocdb_composed"
+
+
+def test_doctor_warns_of_a_role_that_may_exchange_an_attached_table(
+    roles: dict[str, str], stocked: Any
+) -> None:
+    def warned() -> list[str]:
+        return [f.what for f in doctor.examine(stocked.db.connection) if "may rename" in f.what]
+
+    owner, database = Identifier(roles["owner"]), Identifier(stocked.db.connection.info.dbname)
+    stocked.execute(SQL("CREATE SCHEMA theirs AUTHORIZATION {}").format(owner))
+    stocked.execute("ALTER TABLE products SET SCHEMA theirs")
+    assert warned() == []
+    stocked.execute(SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, owner))
+    (what,) = warned()
+    assert "may rename schema theirs" in what
+    stocked.db.grant_owner(roles["owner"])
+    assert warned() == []

@@ -2,6 +2,8 @@ CREATE OR REPLACE FUNCTION spocdb.columns_of(relation regclass, condition text)
 RETURNS text[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
+-- As in spocdb.source_rows, which uses the condition.
+SET standard_conforming_strings = on
 AS $$
 DECLARE
     probe     CONSTANT text := 'embeddings_condition_' || pg_backend_pid();

@@ -43,6 +43,16 @@ BEGIN
         RETURN;
     END IF;
 
+    SELECT format('%s.%I is a virtual column, of whose changes no trigger is told', relation, a.attname),
+           'make it GENERATED ALWAYS AS (...) STORED'
+    INTO hazard, advice
+    FROM pg_attribute a
+    WHERE a.attrelid = relation AND a.attname = ANY (columns) AND a.attgenerated = 'v'
+    LIMIT 1;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
     -- The planner computes what is constant in the expressions of indexes and statistics, as the role
     -- whose query it plans. A role that may become the owner of spocdb anyway gains nothing by that.
     SELECT format('%s calls %s of the role %s, and so does planning a query on %s',

@@ -3,7 +3,7 @@ RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
 SET row_security = off
--- Nor is a CHECK of the table evaluated by the planner.
+-- Keeps the planner from evaluating CHECKs of the table.
 SET constraint_exclusion = off
 AS $$
 DECLARE

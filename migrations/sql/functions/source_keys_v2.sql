@@ -3,8 +3,10 @@ RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
 SET row_security = off
--- Nor is a CHECK of the table evaluated by the planner.
+-- Keeps the planner from evaluating CHECKs of the table.
 SET constraint_exclusion = off
+-- With the other setting a condition may end its strings elsewhere, and be another than the one judged.
+SET standard_conforming_strings = on
 AS $$
 DECLARE
     source sources;
