@@ -59,8 +59,11 @@ def _prepare(connection: Connection, url: str) -> None:
     """Make the role and its database; give it what an older spocdb made there as the superuser."""
     names = {"role": Identifier(ROLE), "database": Identifier(DATABASE)}
     if not _exists(connection, "SELECT FROM pg_roles WHERE rolname = %s", ROLE):
-        # It may make roles of readers and workers, and databases for an application's tests.
-        connection.execute(SQL("CREATE ROLE {role} LOGIN CREATEDB CREATEROLE").format(**names))
+        with connection.transaction():
+            # It may make roles of readers and workers, and databases for an application's tests.
+            connection.execute(SQL("CREATE ROLE {role} LOGIN CREATEDB CREATEROLE").format(**names))
+            # By default a role finds, and makes, objects in a schema of its own name first.
+            connection.execute(SQL("ALTER ROLE {role} SET search_path = public").format(**names))
     if not _exists(connection, "SELECT FROM pg_database WHERE datname = %s", DATABASE):
         connection.execute(SQL("CREATE DATABASE {database}").format(**names))
     with connect(url) as inside, inside.transaction():

@@ -90,6 +90,8 @@ def test_the_embedded_server_belongs_to_a_role_that_is_no_superuser(
         found = "SELECT rolsuper, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = USER"
         assert execute(found).fetchone() == (False, False, False)
         assert warnings_of(db.connection) == []
+        execute("CREATE TABLE mine ()")
+        assert execute("SELECT to_regclass('public.mine') IS NOT NULL").fetchone() == (True,)
         execute("ALTER TABLE goods ADD photo text")
         execute("INSERT INTO goods DEFAULT VALUES")
         assert execute("SELECT count(*) FROM own.seen").fetchone() == (2,)
@@ -167,6 +169,8 @@ def test_the_roles_of_the_compose_file(
             with Database(from_environment(url, environment)) as db:
                 assert warnings_of(db.connection) == []
                 assert db.collections() == []
+                db.connection.execute("CREATE TABLE mine ()")
+                db.connection.execute("DROP TABLE public.mine")
         finally:
             admin.execute("DROP DATABASE IF EXISTS spocdb_composed WITH (FORCE)")
             admin.execute("DROP ROLE IF EXISTS spocdb_composed")

@@ -227,10 +227,11 @@ def test_a_table_that_was_altered_is_one_line_and_the_others_go_on(
     with pytest.raises(SourceBroken, match="run `spocdb attach` again with what it is now") as told:
         db.tables.work(once=True, say=said.append)
     assert str(told.value).startswith(
-        "the table of products is not as it was attached (column t.photo does not exist): "
+        "the table of products is not as it was attached (public.products has no column photo): "
     )
     assert said == ["shoes: 1 new"]
-    assert (coverage(db).rows, coverage(db).problem) == (None, "column t.photo does not exist")
+    problem = "public.products has no column photo"
+    assert (coverage(db).rows, coverage(db).problem) == (None, problem)
     db.tables.attach(Attachment("products", "id", "picture", root=str(shop)), **recipe)
     db.tables.work(once=True)
     assert counts(db) == (7, 7, 0, 0, 0)
