@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, LiteralString
 from psycopg.sql import SQL, Identifier
 
 from spocdb.db import ownership
-from spocdb.db.engine import Connection, connect
+from spocdb.db.engine import Connection, connect, wrapped
 from spocdb.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _started(data_dir: Path) -> "PostgresServer":
         server = _server(data_dir)
     except (OSError, RuntimeError, ValueError) as exc:
         raise _no_start(data_dir, exc) from exc
-    with connect(_url(server, SUPERUSER, SUPERUSER)) as connection:
+    with wrapped(), connect(_url(server, SUPERUSER, SUPERUSER)) as connection:
         if not _exists(connection, IS_PREPARED, DATABASE, ROLE):
             with _alone(data_dir):
                 _prepare(connection, _url(server, SUPERUSER, DATABASE))
