@@ -68,7 +68,7 @@ def _prepare(connection: Connection, url: str) -> None:
         connection.execute(SQL("CREATE DATABASE {database}").format(**names))
     with connect(url) as inside, inside.transaction():
         inside.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        ownership.alter_owner(inside, ROLE, everything=True)
+        ownership.give_away(inside, ROLE)
         # The last step says that all are done.
         inside.execute(SQL("ALTER DATABASE {database} OWNER TO {role}").format(**names))
 

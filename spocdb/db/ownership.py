@@ -5,7 +5,7 @@ Functions that are SECURITY DEFINER run with the rights of the role that owns th
 
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError
 
 # The tables' owner; null before the first migration.
@@ -14,9 +14,8 @@ SELECT r.rolname, r.rolsuper FROM pg_class c JOIN pg_roles r ON r.oid = c.relown
 WHERE c.oid = to_regclass('spocdb.collections')
 """
 
-# Statements that give a role what others own: everything in the schema spocdb, or with `everything`
-# what the current role owns in any schema of users. Identity sequences and indexes go with their
-# table; extensions and their members stay.
+# What others own in the schema spocdb, or in any schema of users: all of them, or the current role.
+# Identity sequences and indexes go with their table; extensions and their members stay.
 OTHERS = """
 WITH owned (class, oid, kind, name, owner, namespace) AS (
     SELECT 'pg_class'::regclass, c.oid,
@@ -40,9 +39,9 @@ WITH owned (class, oid, kind, name, owner, namespace) AS (
     FROM pg_namespace n
 )
 SELECT o.kind, o.name
-FROM owned o JOIN pg_namespace n ON n.oid = o.namespace
-WHERE CASE WHEN %(everything)s THEN o.owner = current_user::regrole
-           ELSE n.nspname = 'spocdb' AND o.owner <> %(role)s::text::regrole END
+FROM owned o JOIN pg_namespace n ON n.oid = o.namespace JOIN pg_roles r ON r.oid = o.owner
+WHERE (%(everywhere)s OR n.nspname = 'spocdb')
+  AND r.rolname <> %(role)s AND (NOT %(own)s OR r.rolname = current_user)
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
   AND NOT EXISTS (SELECT FROM pg_depend d
                   WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
@@ -80,24 +79,29 @@ def hand_over(connection: Connection, role: str) -> None:
             "this database has no schema spocdb yet: run `spocdb db init` as that role"
         )
     with connection.transaction():
-        alter_owner(connection, role)
+        _alter_owner(connection, role)
         for statements in connection.execute(ATTACHED, {"role": role}).fetchall():
             for statement in statements:
                 connection.execute(statement)
 
 
 def keep_owner(connection: Connection) -> None:
-    """Give what a migration made as another role to the role that owns the tables."""
+    """Give what the current role made in the schema spocdb to the role that owns the tables."""
     found = owner(connection)
     if found is not None:
         with connection.transaction():
-            alter_owner(connection, found[0])
+            _alter_owner(connection, found[0], own=True)
 
 
-def alter_owner(connection: Connection, role: str, *, everything: bool = False) -> None:
-    """Make a role the owner of all in the schema spocdb, or of all that the current role owns."""
-    (quoted,) = one_row(connection, "SELECT quote_ident(%s)", [role])
-    values = {"role": quoted, "everything": everything}
+def give_away(connection: Connection, role: str) -> None:
+    """Make a role the owner of all that the current role owns in the schemas of users."""
+    _alter_owner(connection, role, everywhere=True, own=True)
+
+
+def _alter_owner(
+    connection: Connection, role: str, *, everywhere: bool = False, own: bool = False
+) -> None:
+    values = {"role": role, "everywhere": everywhere, "own": own}
     for kind, name in connection.execute(OTHERS, values).fetchall():
         statement = SQL("ALTER {kind} {name} OWNER TO {role}")
         # Both come quoted from the catalog.

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from spocdb.db import ownership, server
-from spocdb.db.engine import Connection, connect, one_row
+from spocdb.db.engine import Connection, connect, one_row, wrapped
 from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
 # The newest migration. Kept here so that a command need not load Alembic to compare; a test holds
@@ -83,8 +83,8 @@ def _alembic(url: str, verb: str, revision: str) -> None:
             config = _config()
             config.attributes["connection"] = alchemy
             getattr(command, verb)(config, revision)
-        # Not a superuser's who upgrades: functions would run with all rights of the server.
-        with connect(url) as connection:
+        # An upgrade run by a superuser must leave no function that runs with a superuser's rights.
+        with wrapped(), connect(url) as connection:
             ownership.keep_owner(connection)
     except DBAPIError as exc:
         raise _explain(exc.orig) from exc
