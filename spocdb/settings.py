@@ -5,7 +5,7 @@ Read once, by `from_environment`, and passed down; nothing else in spocdb looks 
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spocdb.errors import ConfigError
@@ -25,7 +25,8 @@ class Settings:
     weights files lie. `max_pixels` is the limit against decompression bombs.
     """
 
-    database_url: str | None
+    # It may hold a password.
+    database_url: str | None = field(repr=False)
     data_dir: Path
     cache_dir: Path
     max_pixels: int = DEFAULT_MAX_PIXELS
