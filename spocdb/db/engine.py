@@ -11,6 +11,8 @@ from pgvector import Vector
 from pgvector.psycopg import register_vector
 from psycopg.rows import TupleRow
 
+from spocdb.db import sessions
+from spocdb.db.addresses import conninfo
 from spocdb.errors import (
     CollectionNotFound,
     ConfigError,
@@ -33,19 +35,29 @@ RAISED: dict[str, type[SpocdbError]] = {
     "42939": ConfigError,
 }
 
-# The extension is found wherever it is installed, whatever the role's own search_path is.
-FIND_VECTOR = """
-SELECT set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''),
-                                           quote_ident(n.nspname)), false)
-FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
-"""
+# What the driver's errors mean to a user, by SQLSTATE; said behind the server's own message.
+ADVICE = {
+    "25006": "spocdb may only read here: name a server and a role that may write "
+    "(default_transaction_read_only is off, the server is no standby)",
+    "42501": "ask the role that ran `spocdb db init` for `spocdb db grant`, or use that role",
+    "53100": "make room on the server's disk, then run the same command again",
+    "57014": "if it was a time-out, raise it in PGOPTIONS or in the options of the URL",
+    "22P05": "the database must be encoded in UTF8",
+}
+
+# The server ended the session: it shuts down, or a time-out of the connection's options ran out.
+ENDED = ("57P", "25P03", "25P04")
 
 
 def connect(url: str) -> Connection:
     """Open an autocommitting connection to `url`, anything libpq takes. Raises DatabaseError."""
     try:
         connection = psycopg.connect(
-            _libpq_url(url), autocommit=True, connect_timeout=10, application_name="spocdb"
+            conninfo(url),
+            autocommit=True,
+            connect_timeout=10,
+            application_name="spocdb",
+            client_encoding="utf8",
         )
     except psycopg.Error as exc:
         raise DatabaseLost(
@@ -53,7 +65,7 @@ def connect(url: str) -> Connection:
         ) from exc
     try:
         with wrapped():
-            if connection.execute(FIND_VECTOR).fetchone():
+            if sessions.prepare(connection):
                 register_vector(connection)
     except BaseException:
         connection.close()
@@ -68,9 +80,10 @@ def wrapped() -> Iterator[None]:
         yield
     except psycopg.Error as exc:
         kind = RAISED.get(exc.sqlstate or "", DatabaseError)
-        # The connection broke, or the server says that it is shutting down (class 57P).
-        lost = isinstance(exc, psycopg.OperationalError) and (exc.sqlstate or "57P")[:3] == "57P"
-        if lost:
+        # Without a SQLSTATE the connection broke.
+        if isinstance(exc, psycopg.OperationalError | psycopg.InternalError) and (
+            exc.sqlstate or "57P"
+        ).startswith(ENDED):
             message = f"lost the database, run the same command again: {_one_line(exc)}"
             raise DatabaseLost(message) from exc
         if isinstance(exc, psycopg.errors.LockNotAvailable):
@@ -79,6 +92,10 @@ def wrapped() -> Iterator[None]:
         raise kind(_one_line(exc)) from exc
     except UnicodeEncodeError as exc:
         raise ConfigError(f"{exc.object!r} is not UTF-8, as a name or a value must be") from exc
+    except UnicodeDecodeError as exc:
+        raise DatabaseError(
+            "the database holds text that is not UTF-8: it must be encoded in UTF8"
+        ) from exc
 
 
 def one_row(connection: Connection, statement: Any, parameters: Any = None) -> TupleRow:
@@ -94,16 +111,10 @@ def floats(value: Any) -> Float32Array:
     return np.asarray(value.to_numpy() if isinstance(value, Vector) else value, np.float32)
 
 
-def _libpq_url(url: str) -> str:
-    """Accept SQLAlchemy's spelling of a driver too."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme.split('+')[0]}{separator}{rest}" if separator else url
-
-
 def _one_line(exc: psycopg.Error) -> str:
     advice = exc.diag.message_hint
     if isinstance(exc, psycopg.errors.DependentObjectsStillExist):
         # PostgreSQL advises CASCADE, which spocdb does not offer.
         advice = f"{exc.diag.message_detail}: drop what depends on it first"
-    parts = [exc.diag.message_primary or str(exc), advice]
+    parts = [exc.diag.message_primary or str(exc), advice or ADVICE.get(exc.sqlstate or "")]
     return ": ".join(re.sub(r"\s*\n\s*", ", ", part.strip()) for part in parts if part)
