@@ -12,6 +12,7 @@ from spocdb.images.decode import decode
 from spocdb.progress import Say, silent
 from spocdb.records import Float32Array
 from spocdb.settings import Settings
+from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -38,7 +39,7 @@ def learn(
     name = hashlib.sha256(known_by.encode()).hexdigest()
     file = settings.cache_dir / "codebooks" / f"{name}.safetensors"
     if not file.is_file():
-        say(f"learning a codebook: {kind}, {k}, from {len(used)} images")
+        say(f"learning a codebook: {kind}, {k}, from {counted(len(used), 'image')}")
         learn_into(file, extractor, kind, k, used, settings)
     return file
 

@@ -20,6 +20,7 @@ from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract
 from spocdb.intake import BYTES_PER_PIXEL, Work, ahead, decode_work
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
+from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -104,7 +105,7 @@ def _unchanged(data: bytes, sha256: bytes) -> bytes:
 
 
 def _refusal(collection: Collection, example: Work, n_images: int) -> ConfigError:
-    images = "1 image" if n_images == 1 else f"{n_images} images"
+    images = counted(n_images, "image")
     return ConfigError(
         f"{images} of {collection.name} cannot be read as ingested, such as "
         f"{example.files[0].path} ({example.error}): bring the files back, or run "

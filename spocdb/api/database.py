@@ -43,9 +43,10 @@ from spocdb.images import kinds
 from spocdb.images.metadata import RowsRead, read_metadata
 from spocdb.images.sources import walk
 from spocdb.intake import BYTES_PER_PIXEL, changed
-from spocdb.progress import Progress, Say, counted, logged, silent
+from spocdb.progress import Progress, Say, logged, silent
 from spocdb.records import Crop, Recipe, Refinement, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
+from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.codebooks import Kind

@@ -18,6 +18,7 @@ from spocdb.training.loop import Schedule
 from spocdb.training.outcome import Job, Trained
 from spocdb.training.teaching import Teacher, Teachers
 from spocdb.training.views import Augmentation
+from spocdb.wording import counted
 
 DEFAULT_SCHEDULE = Schedule(epochs=20, batch_size=32, learning_rate=1e-3)
 DEFAULT_AUGMENTATION = Augmentation()
@@ -66,7 +67,7 @@ def distill(
     network = Network(recipe, start.build(recipe, begin_with, schedule.seed))
     found = samples.find(paths, db.settings.max_pixels, say)
     split = samples.split(found, held_out, schedule.seed)
-    say(f"{len(split.train)} images to train on, {len(split.held_out)} held out")
+    say(f"{counted(len(split.train), 'image')} to train on, {len(split.held_out)} held out")
     job = Job(
         out,
         {

@@ -23,6 +23,7 @@ from spocdb.training.samples import Sample, Split
 from spocdb.training.teaching import MOST_FOR_PCA, Teachers, Where
 from spocdb.training.validation import describe, mean_average_precision
 from spocdb.training.views import Augmentation, framed, lit, open_image
+from spocdb.wording import counted
 
 # The views that held-out images are found again by: parts that may have little in common.
 HARD = Augmentation(area=0.15, colour=0.3, blur=0.3)
@@ -75,12 +76,12 @@ class Distillation:
         where = [(i, 0) for i in range(len(self._split.train))][:MOST_FOR_PCA]
         unseen = [image for image, view in where if not self._teachers.know((image, view))]
         names = ", ".join(teacher.recipe.name for teacher in self._teachers.each)
-        say(f"the teachers ({names}) look at {len(unseen)} images")
+        say(f"the teachers ({names}) look at {counted(len(unseen), 'image')}")
         tell, n_seen = paced(say), 0
         for lessons in feed(chunks(unseen, LOOK_BATCH), lambda i: self._lesson(i, 0, 0)):
             self._see(lessons)
             n_seen += len(lessons)
-            tell(f"the teachers: {n_seen} of {len(unseen)} images")
+            tell(f"the teachers: {n_seen} of {counted(len(unseen), 'image')}")
         self._teachers.fit(where, dim, say)
         seen = [self._held_out_views(t.recipe, t.extractor.extract) for t in self._teachers.each]
         targets = self._teachers.target([descriptors for descriptors, _ in seen])

@@ -16,6 +16,7 @@ from spocdb.training.metric_learning import Grouping, MetricLearning, find_objec
 from spocdb.training.outcome import Job, Trained
 from spocdb.training.samples import Sample
 from spocdb.training.views import Augmentation
+from spocdb.wording import counted
 
 DEFAULT_SCHEDULE = Schedule(epochs=10, batch_size=64, learning_rate=1e-4)
 DEFAULT_AUGMENTATION = Augmentation(area=0.4, perspective=0.3)
@@ -56,8 +57,10 @@ def finetune(
     network = Network(recipe, start.build(recipe, weights, schedule.seed))
     split = samples.split(labelled(db.settings.max_pixels, say), held_out, schedule.seed)
     say(
-        f"{len(split.train)} images of {split.n_classes(split.train)} classes to train on, "
-        f"{len(split.held_out)} of {split.n_classes(split.held_out)} other classes held out"
+        f"{counted(len(split.train), 'image')} of "
+        f"{counted(split.n_classes(split.train), 'class', 'classes')} to train on, "
+        f"{len(split.held_out)} of "
+        f"{counted(split.n_classes(split.held_out), 'other class', 'other classes')} held out"
     )
     job = Job(
         out,

@@ -22,6 +22,7 @@ from spocdb.intake import chunks
 from spocdb.progress import Say
 from spocdb.records import SourceFile
 from spocdb.training.feeding import feed
+from spocdb.wording import counted
 
 # A file with more is no photograph; the limit of pixels comes when it is decoded.
 MOST_BYTES = 1 << 30
@@ -151,17 +152,17 @@ def _labelled(samples: Sequence[Sample], what: str, say: Say) -> list[Sample]:
         labels[sample.sha256].add(sample.label)
     clear = [s for s in samples if len(labels[s.sha256]) == 1]
     if len(clear) < len(samples):
-        say(f"{len(samples) - len(clear)} images are in several classes and are left out")
+        say(f"left out: {counted(len(samples) - len(clear), 'image')} in several classes")
     sizes = Counter(s.label for s in clear)
     # One alone has nothing to be near to.
     usable = [s for s in clear if sizes[s.label] > 1]
     if len(usable) < len(clear):
-        say(f"{len(clear) - len(usable)} images are alone in their class and are left out")
+        say(f"left out: {counted(len(clear) - len(usable), 'image')} alone in a class")
     n_classes = len({s.label for s in usable})
     if n_classes < 2 * FEWEST_HELD_OUT:
         raise ConfigError(
-            f"{what} give {n_classes} classes of two images or more: training needs "
-            f"{2 * FEWEST_HELD_OUT}, and better dozens"
+            f"{what} give {counted(n_classes, 'class', 'classes')} of two images or more: "
+            f"training needs {2 * FEWEST_HELD_OUT}, and better dozens"
         )
     return usable
 
@@ -190,7 +191,7 @@ def _read(files: Mapping[str, str], max_pixels: int, say: Say) -> list[Sample]:
             else:
                 found.setdefault((looked.sha256, looked.label), looked)
     if unreadable:
-        say(f"{len(unreadable)} files cannot be read, such as {unreadable[0]}")
+        say(f"left out: {counted(len(unreadable), 'unreadable file')}, such as {unreadable[0]}")
     return list(found.values())
 
 

@@ -135,8 +135,8 @@ def test_copies_and_loners_and_what_cannot_be_read_are_left_out(classes: Path) -
     found = samples.by_folder([classes], LIMIT, said.append)
     assert len(found) == 14 and "alone" not in {s.label for s in found}
     assert said.pop(0) == "left out: 1 raw"
-    assert "1 files cannot be read, such as " in said[0] and "gone.jpg" in said[0]
-    assert said[1] == "1 images are alone in their class and are left out"
+    assert "left out: 1 unreadable file, such as " in said[0] and "gone.jpg" in said[0]
+    assert said[1] == "left out: 1 image alone in a class"
 
 
 def test_a_view_is_the_same_every_time(make_photos: Make) -> None:
@@ -201,7 +201,7 @@ def test_what_cannot_be_decoded_is_neither_trained_on_nor_counted(classes: Path)
     (classes / "c0" / "broken.jpg").write_bytes(b"\xff\xd8\xffno picture")
     found = samples.by_folder([classes], LIMIT, said.append)
     assert len(found) == 15
-    assert "1 files cannot be read, such as " in said[0] and "broken.jpg" in said[0]
+    assert "left out: 1 unreadable file, such as " in said[0] and "broken.jpg" in said[0]
 
 
 def test_an_image_in_two_classes_is_left_out(classes: Path) -> None:
@@ -209,7 +209,7 @@ def test_an_image_in_two_classes_is_left_out(classes: Path) -> None:
     photo = min((classes / "c0").iterdir())
     shutil.copy(photo, classes / "c1" / "other.jpg")
     assert len(samples.by_folder([classes], LIMIT, said.append)) == 14
-    assert said == ["2 images are in several classes and are left out"]
+    assert said == ["left out: 2 images in several classes"]
 
 
 def test_items_come_in_order_group_by_group() -> None:
