@@ -1,5 +1,6 @@
 """Connections: how one is opened, and how the driver's errors become spocdb's own."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pgvector import Vector
 from pgvector.psycopg import register_vector
 from psycopg.rows import TupleRow
 
-from spocdb.db import sessions
+from spocdb.db import sessions, statements
 from spocdb.db.addresses import conninfo
 from spocdb.errors import (
     CollectionNotFound,
@@ -24,6 +25,8 @@ from spocdb.errors import (
 from spocdb.records import Float32Array
 
 Connection = psycopg.Connection[TupleRow]
+
+log = logging.getLogger(__name__)
 
 # What spocdb's SQL functions raise on purpose, by SQLSTATE; their message says it all.
 RAISED: dict[str, type[SpocdbError]] = {
@@ -58,6 +61,7 @@ def connect(url: str) -> Connection:
             connect_timeout=10,
             application_name="spocdb",
             client_encoding="utf8",
+            cursor_factory=statements.cursor_factory(),
         )
     except psycopg.Error as exc:
         raise DatabaseLost(
@@ -70,6 +74,8 @@ def connect(url: str) -> Connection:
     except BaseException:
         connection.close()
         raise
+    info = connection.info
+    log.info("connected to %s on %s as %s", info.dbname, info.host or "a socket", info.user)
     return connection
 
 

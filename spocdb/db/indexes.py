@@ -107,7 +107,7 @@ def build(
         analyze(connection, collection, projection_id)
         # What an interrupted build left behind is invalid and only costs.
         connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(new)))
-        memory = _build_memory(connection, table, dim)
+        memory = build_memory(connection, table, dim)
         with sessions.raised(connection, maintenance_work_mem=memory):
             _create(connection, table, new, kind, dim)
         with connection.transaction():
@@ -166,7 +166,7 @@ def _index_type(
     return result
 
 
-def _build_memory(connection: Connection, table: str, dim: int) -> str:
+def build_memory(connection: Connection, table: str, dim: int) -> str:
     """Return the maintenance_work_mem that holds the graph of a table, at least the present one."""
     (n_rows,) = one_row(
         connection,

@@ -1,6 +1,7 @@
 """A projection as a file: safetensors or NumPy's npz, with the recipe that it belongs to."""
 
 import json
+import uuid
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,21 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
     )
     from safetensors import SafetensorError
 
+    # Under another name first: a full disk must leave neither half a file nor less than there was.
+    fresh = file.with_name(f"{file.stem}.{uuid.uuid4().hex}{file.suffix}")
     try:
         if _is_npz(file):
-            np.savez(file, allow_pickle=False, about=np.array(about), **arrays)
+            np.savez(fresh, allow_pickle=False, about=np.array(about), **arrays)
         else:
             from safetensors.numpy import save_file
 
-            save_file(arrays, file, metadata={"about": about})
+            save_file(arrays, fresh, metadata={"about": about})
+        fresh.replace(file)
     # safetensors has an error of its own for a folder that is not there.
     except (OSError, SafetensorError) as exc:
-        raise ConfigError(f"cannot write {file}: {exc}") from exc
+        raise ConfigError(f"cannot write {file}: {getattr(exc, 'strerror', exc) or exc}") from exc
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,8 @@ def _unpacked(cache_dir: Path) -> Path:
             shutil.copyfile(PACKED, fresh)
             fresh.replace(file)
         except OSError as error:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)  # half of it, on a full disk
             raise ConfigError(_unwritable(file.parent, error)) from error
     return file
 

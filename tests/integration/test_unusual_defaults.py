@@ -128,7 +128,9 @@ def test_everything_works_as_ever(
 def test_every_connection_has_what_spocdb_relies_on(url: str) -> None:
     by_default(url, FORMATS | TRANSACTIONS | SHORT)
     with engine.connect(url) as connection:
-        shown = dict(connection.execute("SELECT name, setting FROM pg_settings").fetchall())
+        shown: dict[str, str] = dict(
+            connection.execute("SELECT name, setting FROM pg_settings").fetchall()
+        )
     for name, value in RELIED_ON.items():
         assert shown[name] == value
     for name in TIMEOUTS:
@@ -172,7 +174,7 @@ def test_a_database_in_another_encoding_is_refused(server: str) -> None:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
     url = make_conninfo(server, dbname=name)
     try:
-        with pytest.raises(DatabaseError, match="encoded in LATIN1.* UTF8"):
+        with pytest.raises(DatabaseError, match=r"encoded in LATIN1.* UTF8"):
             schema.upgrade(url)
     finally:
         with psycopg.connect(server, autocommit=True) as admin:
