@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -139,11 +140,17 @@ Dim = Annotated[int, typer.Option("--dim", help="Dimensions of the embedding.")]
 Number = TypeVar("Number", int, float)
 
 
-def open_database(url: str | None) -> "Database":
-    """Open the database that --db, the environment or the default means."""
-    from spocdb import connect
+@contextmanager
+def open_database(url: str | None) -> "Iterator[Database]":
+    """Open the database that --db, the environment or the default means.
 
-    return connect(url)
+    Inside, what the driver raises is a DatabaseError, also where a command reaches past the API.
+    """
+    from spocdb import connect
+    from spocdb.db import engine
+
+    with engine.wrapped(), connect(url) as database:
+        yield database
 
 
 def one_format(json: bool, as_csv: bool) -> None:

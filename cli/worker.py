@@ -108,7 +108,8 @@ def retry(
 ) -> None:
     """Let workers try failed rows of an attached table again, all or those named."""
     with options.open_database(db) as database:
-        print(f"{database.tables.retry(collection, keys or None)} rows wait again")
+        n_rows = database.tables.retry(collection, keys or None)
+    print(f"{counted(n_rows, 'row')} {'waits' if n_rows == 1 else 'wait'} again")
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """What all parts of the API share: one open database, and the networks loaded so far."""
 
+import logging
+import time
 from typing import TYPE_CHECKING
 
 from spocdb.db import collections, embedded, engine, schema
@@ -11,6 +13,8 @@ from spocdb.settings import Settings
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Precision
+
+log = logging.getLogger(__name__)
 
 
 class Session:
@@ -48,7 +52,9 @@ class Session:
         if key not in self._extractors:
             weights = locate(recipe, self.settings.cache_dir)
             codebook = locate_codebook(recipe, self.settings.cache_dir)
+            began = time.monotonic()
             self._extractors[key] = load_extractor(recipe, weights, device, precision, codebook)
+            log.info("loaded %s in %.2f s", recipe.name, time.monotonic() - began)
         return self._extractors[key]
 
     def choose(self, wanted: Wanted, found: Collection | None = None) -> Recipe:

@@ -144,7 +144,7 @@ def test_what_never_comes_is_given_up_with_the_reason_until_retried(
     assert reasons["7"] == ("ImageVanished", f"there is no file {shop / 'never.jpg'}")
     assert reasons["8"][0] == "UnreadableImage"
     (shop / "never.jpg").write_bytes((shop / "0001.jpg").read_bytes())
-    assert spocdb("retry", "7").stdout == "1 rows wait again\n"
+    assert spocdb("retry", "7").stdout == "1 row waits again\n"
     ran = spocdb("worker", "--once")
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
     assert ran.stderr == "products: 1 known\n"
