@@ -105,7 +105,7 @@ def test_the_official_ground_truth_of_oxford_is_read(fill: Fill, shared: Path) -
     found = restricted(benchmark, benchmark.images)
     # Five queries share a building; of one image only that query is left, and finds itself.
     assert len(found.variants["crop"]) == 1
-    assert any("query images are missing" in note for note in found.notes)
+    assert any("missing query image" in note for note in found.notes)
 
 
 def test_an_incomplete_ground_truth_is_told_by_its_file(fill: Fill, buildings: Path) -> None:
