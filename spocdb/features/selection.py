@@ -60,7 +60,7 @@ def choose(
 def _refuse_unknown(name: str | None, known: Sequence[Recipe]) -> None:
     names = [*PRESETS, *(recipe.name for recipe in known)]
     if name is not None and name not in names:
-        raise ConfigError(f"unknown extractor {name!r}: there are {', '.join(names)}")
+        raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(names)}")
 
 
 def _new(wanted: Wanted, options: Mapping[str, Any], cache_dir: Path) -> Recipe:
