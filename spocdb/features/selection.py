@@ -37,7 +37,7 @@ def choose(
     Raises ConfigError if something else is asked of a collection than it has, and
     WeightsNotFound if a new one needs weights that are neither given nor to be downloaded.
     """
-    _refuse_unknown(wanted.name, known)
+    _refuse_unknown(wanted.name, [*known, *filter(None, [stored])])
     options = {name: value for name, value in wanted.options.items() if value is not None}
     if wanted.codebook is not None:
         dim = codebooks.load(wanted.codebook).dim
@@ -58,7 +58,7 @@ def choose(
 
 
 def _refuse_unknown(name: str | None, known: Sequence[Recipe]) -> None:
-    names = [*PRESETS, *(recipe.name for recipe in known)]
+    names = list(dict.fromkeys([*PRESETS, *(recipe.name for recipe in known)]))
     if name is not None and name not in names:
         raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(names)}")
 
