@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-OUTPUT = import_module("spocdb.cli.output")
+TABLES = import_module("spocdb.cli.tables")
 
 HEADER = ["distance", "id", "path", "metadata"]
 ROWS = [
@@ -26,7 +26,7 @@ def printed(
     monkeypatch.setenv("COLUMNS", str(columns))
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", stream)
-        OUTPUT.print_table(header, ROWS)
+        TABLES.print_table(header, ROWS)
     return stream.getvalue().splitlines()
 
 
@@ -65,12 +65,12 @@ def test_on_a_very_narrow_terminal_each_row_is_lines(monkeypatch: pytest.MonkeyP
 def test_a_text_is_shortened_to_columns_of_a_terminal(
     text: str, width: int, shortened: str
 ) -> None:
-    assert OUTPUT.shorten(text, width) == shortened
+    assert TABLES.shorten(text, width) == shortened
 
 
 def test_wide_characters_take_two_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", stream)
-        OUTPUT.print_table(["name", "n"], [["日本語", 1], ["photos", 2]])
+        TABLES.print_table(["name", "n"], [["日本語", 1], ["photos", 2]])
     assert stream.getvalue() == "name    n\n日本語  1\nphotos  2\n"
