@@ -58,7 +58,7 @@ def worker(
             device=device,
             precision=precision,  # type: ignore[arg-type]  # the library checks it
             options=WorkerOptions(
-                database.settings.max_pixels, visibility, poll, batch_size=batch_size
+                database.settings.limits, visibility, poll, batch_size=batch_size
             ),
             is_stopped=is_stopped,
             say=talk,

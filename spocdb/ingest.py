@@ -6,21 +6,22 @@ interruption undoes nothing: each batch is one transaction, and the next run ski
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb.db import batches, runs
+from spocdb.db import batches, engine, runs
 from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.moves import Moves
-from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract, projecting
+from spocdb.extraction import OnDemand, Writer, count, extract, projecting
 from spocdb.images import names
-from spocdb.intake import Intake, Work, file_works
+from spocdb.intake import Intake, file_works
+from spocdb.prefetch import Work, prefetching
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
+from spocdb.settings import Limits
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -33,7 +34,7 @@ class IngestOptions:
     `exif` stores what is said in the files, `moves` finds images again whose file was moved.
     """
 
-    max_pixels: int
+    limits: Limits
     batch_size: int | None = None
     strict: bool = False
     retry_failed: bool = False
@@ -66,15 +67,14 @@ def ingest(
     try:
         with (
             connect() as write_connection,
-            ThreadPoolExecutor(N_THREADS, "decode") as pool,
+            prefetching(options.limits) as prefetch,
             Writer(
-                _writing_to(write_connection, collection, options, progress, refused), progress
+                *(_writing_to(write_connection, collection, options, progress, refused), progress),
+                cancel=partial(engine.cancel, write_connection),
             ) as writer,
         ):
             extractor = OnDemand(partial(_loaded, load_extractor, progress))
-            intake = Intake(
-                connection, collection, pool, AHEAD, options.max_pixels, extractor.decodes_jpegs
-            )
+            intake = Intake(connection, collection, prefetch, extractor.decodes_jpegs)
             retry_failed = options.retry_failed or options.strict
             works = file_works(
                 intake, files, progress, retry_failed=retry_failed, exif=options.exif

@@ -8,7 +8,7 @@ from spocdb.db.queue import LeasedRow, Outcome
 from spocdb.db.sources import Source, SourceRow
 from spocdb.errors import ImageTooLarge, ImageVanished, UnreadableImage
 from spocdb.images.locations import fetch, read_below
-from spocdb.intake import Work, read_work
+from spocdb.prefetch import Work, read_work
 
 # Tries of an image that may come yet, each twice as long after the one before, an hour at most:
 # together two hours and a half.
@@ -17,9 +17,11 @@ MOST_ATTEMPTS, LONGEST_BACKOFF = 12, 3600.0
 
 def read_row(source: Source, row: SourceRow, max_bytes: int) -> bytes:
     """Return the bytes of a row's image. Raises ImageError."""
+    if row.size > max_bytes:
+        raise ImageTooLarge(
+            f"{row.size} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES"
+        )
     if row.content is not None:
-        if len(row.content) > max_bytes:
-            raise ImageTooLarge(f"over the limit of {max_bytes} bytes: raise SPOCDB_MAX_PIXELS")
         return row.content
     assert row.location is not None, "a row has an image or says where it is"
     if source.root is not None:
@@ -27,7 +29,7 @@ def read_row(source: Source, row: SourceRow, max_bytes: int) -> bytes:
     return fetch(row.location, max_bytes, allow_private=source.allow_private)
 
 
-def read_leased(source: Source, max_bytes: int, leased: tuple[LeasedRow, SourceRow]) -> Work:
+def read_leased(source: Source, leased: tuple[LeasedRow, SourceRow], max_bytes: int) -> Work:
     """Read the image of a leased row into a work, or the reason why not."""
     row, found = leased
     if row.attempts > MOST_ATTEMPTS:

@@ -9,7 +9,6 @@ out; stopped, it finishes what it has.
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,11 +28,13 @@ from spocdb.errors import (
     SourceBroken,
     SpocdbError,
 )
-from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract, projecting
-from spocdb.intake import BYTES_PER_PIXEL, Intake, Work, ahead
+from spocdb.extraction import OnDemand, Writer, count, extract, projecting
+from spocdb.intake import Intake
+from spocdb.prefetch import AHEAD, N_THREADS, Work, prefetching
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import Recipe
 from spocdb.rows import outcome_of, read_leased
+from spocdb.settings import Limits
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 # A worker that dies costs its leases' time; a small one also stops sooner. What is fetched may take
 # its time, and bytes come all at once.
 LEASED_AT_ONCE = {"path": AHEAD, "url": 2 * N_THREADS, "bytes": min(AHEAD, 16)}
+# The driver holds what the server sends more than once before it counts as read.
+ROWS_PART_OF_MEMORY = 8
 # So long one collection is worked on while others wait.
 SECONDS_A_TURN = 60.0
 # How soon a worker that waits notices that it shall stop.
@@ -57,7 +60,7 @@ class WorkerOptions:
     a row whose image is not there is due again after `backoff`, and twice as long every time.
     """
 
-    max_pixels: int
+    limits: Limits
     visibility: float = 300.0
     poll: float = 5.0
     backoff: float = 5.0
@@ -165,19 +168,20 @@ class Worker:
         progress: Progress,
     ) -> None:
         """Lease rows, extract and write; `leases` is filled with what was leased."""
-        max_bytes = BYTES_PER_PIXEL * self.options.max_pixels
         bad: Work | None = None
         with (
             self.connect() as write_connection,
-            ThreadPoolExecutor(N_THREADS, "decode") as pool,
-            Writer(_writing_to(write_connection, collection), progress) as writer,
+            prefetching(self.options.limits) as prefetch,
+            Writer(
+                *(_writing_to(write_connection, collection), progress),
+                cancel=partial(engine.cancel, write_connection),
+            ) as writer,
         ):
-            intake = Intake(
-                *(connection, collection, pool, AHEAD, self.options.max_pixels),
-                defer=lambda: extractor.decodes_jpegs,
-            )
+            intake = Intake(connection, collection, prefetch, lambda: extractor.decodes_jpegs)
             leased = self._leased(connection, source, collection, leases, writer, progress)
-            read = ahead(pool, partial(read_leased, source, max_bytes), leased, AHEAD)
+            read = prefetch.read(
+                partial(read_leased, source), leased, lambda leased: leased[1].size, intake.needs
+            )
             for works, descriptors in extract(
                 intake.works(read), OnDemand(lambda: extractor), self.options.batch_size, progress
             ):
@@ -221,13 +225,16 @@ class Worker:
                     continue
                 return
             progress.n_seen += len(attempts)
-            rows = {row.key: row for row in sources.rows(connection, collection, list(attempts))}
-            gone = [LeasedRow(k, 0, 0, lease, n, {}) for k, n in attempts.items() if k not in rows]
-            if gone:
+            limits, left = self.options.limits, dict(attempts)
+            for row in sources.rows_in_parts(
+                *(connection, collection, list(attempts), limits.max_bytes),
+                most_at_once=limits.memory // ROWS_PART_OF_MEMORY,
+            ):
+                n = left.pop(row.key)
+                yield LeasedRow(row.key, 0, 0, lease, n, row.metadata), row
+            if gone := [LeasedRow(key, 0, 0, lease, n, {}) for key, n in left.items()]:
                 progress.n_pruned += len(gone)
                 writer.submit(Outcome(gone=gone))
-            for key, row in rows.items():
-                yield LeasedRow(key, 0, 0, lease, attempts[key], row.metadata), row
 
     def _wait(self, connection: Connection) -> None:
         """Wait for a notification, or until it is time to look."""

@@ -42,7 +42,7 @@ from spocdb.filters import Filter, to_json
 from spocdb.images import kinds
 from spocdb.images.metadata import RowsRead, read_metadata
 from spocdb.images.sources import walk
-from spocdb.intake import BYTES_PER_PIXEL, changed
+from spocdb.intake import changed
 from spocdb.progress import Progress, Say, logged, silent
 from spocdb.records import Crop, Recipe, Refinement, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
@@ -151,7 +151,7 @@ class Database(AbstractContextManager["Database"]):
             files,
             lambda: self.session.extractor(target.recipe, device, precision),
             ingesting.IngestOptions(
-                self.settings.max_pixels, batch_size, strict, retry_failed, exif, moves
+                self.settings.limits, batch_size, strict, retry_failed, exif, moves
             ),
             on_progress,
             progress,
@@ -276,7 +276,7 @@ class Database(AbstractContextManager["Database"]):
             replace(target, extractor_id=extractor_id, recipe=chosen, channels=n_channels),
             lambda: self.session.extractor(chosen, device, precision),
             self.tables.reader(target),
-            self.settings.max_pixels,
+            self.settings.limits,
             dim,
             on_progress,
             say,
@@ -357,7 +357,7 @@ class Database(AbstractContextManager["Database"]):
     def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
         """Return what reads the collection's images by path, or key; it raises ImageError."""
         stored = self.tables.reader(collections.get(self.connection, collection))
-        max_bytes = BYTES_PER_PIXEL * self.settings.max_pixels
+        max_bytes = self.settings.max_bytes
 
         @engine.wrapped()
         def read(path: str) -> bytes:

@@ -94,7 +94,7 @@ class Tables:
         worker = Worker(
             self._session.connect,
             lambda recipe: self._session.extractor(recipe, device, precision),
-            options or WorkerOptions(self._session.settings.max_pixels),
+            options or WorkerOptions(self._session.settings.limits),
             is_stopped,
             say,
         )

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,13 @@ def connect(url: str) -> Connection:
     info = connection.info
     log.info("connected to %s on %s as %s", info.dbname, info.host or "a socket", info.user)
     return connection
+
+
+def cancel(connection: Connection) -> None:
+    """Ask the server to end the statement that another thread runs on a connection."""
+    # If it cannot be asked, closing the connection is all that is left.
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=1.0)
 
 
 @contextmanager

@@ -28,12 +28,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A row that belongs to its collection: its image's `content`, or the `location` of that."""
+    """A row that belongs to its collection: its image's `content`, or the `location` of that.
+
+    `size` is the content's in bytes, also where it was too large to be asked for.
+    """
 
     key: str
     location: str | None
     content: bytes | None
     metadata: dict[str, Any]
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,10 @@ ORDER BY 1
 # Together about half a minute.
 TRIES, SECONDS_BETWEEN_TRIES = 25, 0.5
 
-ROWS = "SELECT * FROM spocdb.source_rows(%s, %s)"
+ROWS = "SELECT *, coalesce(octet_length(content), 0) AS size FROM spocdb.source_rows(%s, %s)"
+
+# PostgreSQL knows a value's size without reading it.
+SIZES = "SELECT key, octet_length(content) FROM spocdb.source_rows(%s, %s) ORDER BY key"
 
 COVERAGE = """
 SELECT * FROM spocdb.coverage
@@ -167,6 +174,34 @@ def rows(connection: Connection, collection: Collection, keys: Sequence[str]) ->
     """Return those rows that belong to the collection. Raises SourceBroken."""
     with readable(collection), connection.cursor(row_factory=class_row(SourceRow)) as cursor:
         return cursor.execute(ROWS, [collection.id, list(keys)]).fetchall()
+
+
+def rows_in_parts(
+    connection: Connection,
+    collection: Collection,
+    keys: Sequence[str],
+    max_bytes: int,
+    most_at_once: int,
+) -> Iterator[SourceRow]:
+    """Yield those rows that belong to the collection, fetching at most so many bytes at once.
+
+    Contents of more than `max_bytes` are not fetched. Raises SourceBroken.
+    """
+    part: list[str] = []
+    n_bytes = 0
+    with readable(collection):
+        sizes = connection.execute(SIZES, [collection.id, list(keys)]).fetchall()
+    for key, size in sizes:
+        if (size or 0) > max_bytes:
+            yield SourceRow(key, None, None, {}, size)
+            continue
+        if part and n_bytes + (size or 0) > most_at_once:
+            yield from rows(connection, collection, part)
+            part, n_bytes = [], 0
+        part.append(key)
+        n_bytes += size or 0
+    if part:
+        yield from rows(connection, collection, part)
 
 
 def coverage(connection: Connection, collection: str | None = None) -> list[Coverage]:

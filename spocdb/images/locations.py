@@ -73,7 +73,7 @@ def _body(response: HTTPResponse, max_bytes: int) -> bytes:
         data += block
         if len(data) > max_bytes:
             raise ImageTooLarge(
-                f"over the limit of {max_bytes} bytes: raise SPOCDB_MAX_PIXELS if you trust it"
+                f"over the limit of {max_bytes} bytes: raise SPOCDB_MAX_BYTES if you trust it"
             )
     if response.length:
         raise ImageVanished("cannot fetch: the answer broke off")

@@ -53,7 +53,7 @@ def read(file: SourceFile, max_bytes: int) -> bytes:
             if os.fstat(stream.fileno()).st_size > max_bytes:
                 raise ImageTooLarge(
                     f"the file is over the limit of {max_bytes} bytes: "
-                    "raise SPOCDB_MAX_PIXELS if you trust it"
+                    "raise SPOCDB_MAX_BYTES if you trust it"
                 )
             return stream.read()
     except OSError as error:

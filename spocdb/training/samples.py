@@ -18,7 +18,7 @@ from spocdb.images import kinds
 from spocdb.images.decode import upright
 from spocdb.images.metadata import read_metadata
 from spocdb.images.sources import on_disk, read, walk
-from spocdb.intake import chunks
+from spocdb.prefetch import chunks
 from spocdb.progress import Say
 from spocdb.records import SourceFile
 from spocdb.training.feeding import feed

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from PIL import Image
 
 from spocdb.api import Database
 from spocdb.db import collections
-from spocdb.intake import CONTENTS_ASKED, FILES_ASKED, Intake, Work, file_works
+from spocdb.intake import CONTENTS_ASKED, FILES_ASKED, Intake, file_works
+from spocdb.prefetch import Work, prefetching
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
 
@@ -51,8 +51,8 @@ def test_an_endless_folder_is_taken_in_with_bounded_memory(
     # What other tests left to the collector.
     gc.collect()
     before = count_held()
-    with ThreadPoolExecutor(AHEAD) as pool:
-        intake = Intake(db.connection, collection, pool, AHEAD, 10**6)
+    with prefetching(db.settings.limits, AHEAD) as prefetch:
+        intake = Intake(db.connection, collection, prefetch)
         works = file_works(intake, endless, progress, retry_failed=False)
         for n_taken in range(1, 200):
             work = next(works)
@@ -108,8 +108,8 @@ def test_files_are_listed_as_they_are_needed(
 ) -> None:
     db.ingest(make_photos(1), **recipe)
     collection = collections.get(db.connection, "photos")
-    with ThreadPoolExecutor(1) as pool:
-        intake = Intake(db.connection, collection, pool, 1, 10**6)
+    with prefetching(db.settings.limits, 1) as prefetch:
+        intake = Intake(db.connection, collection, prefetch)
         works = file_works(intake, endless, Progress(), retry_failed=False)
         assert next(works).files[0].path.endswith("/0.png")
         works.close()  # type: ignore[attr-defined]

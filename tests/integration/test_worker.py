@@ -65,7 +65,7 @@ def counts(db: Database) -> tuple[int | None, int, int, int, int]:
 
 
 def impatient(db: Database, **options: Any) -> WorkerOptions:
-    return WorkerOptions(db.settings.max_pixels, backoff=0.05, **options)
+    return WorkerOptions(db.settings.limits, backoff=0.05, **options)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_what_never_comes_is_given_up_with_the_reason_until_retried(
 ) -> None:
     db.connection.execute("INSERT INTO products (photo) VALUES ('never.jpg'), ('bad.jpg')")
     (shop / "bad.jpg").write_bytes(b"no image")
-    options = WorkerOptions(db.settings.max_pixels, backoff=0.001)
+    options = WorkerOptions(db.settings.limits, backoff=0.001)
     _until(lambda: bool(db.tables.work(once=True, options=options)) and coverage(db).failed == 2)
     assert counts(db) == (8, 6, 0, 0, 2)
     reasons = {f.path: (f.reason, f.message) for f in db.failures("products")}
