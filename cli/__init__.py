@@ -5,10 +5,8 @@ Exit codes: 0 all went well; 1 an error, said in one line; 2 the command line ma
 stdout is data, stderr is talk.
 """
 
-import signal
 import sys
 import warnings
-from types import FrameType
 
 import typer
 
@@ -27,12 +25,14 @@ from . import (
     reembed,
     search,
     shared,
+    signals,
     train,
     worker,
 )
 from .output import be_quiet, be_verbose
 
 app = typer.Typer(
+    cls=signals.Interruptible,
     help="Visual similarity search inside your own PostgreSQL.",
     epilog="Exit codes: 0 done, 1 error, 2 usage, 3 finished with failures, 130 interrupted.",
     no_args_is_help=True,
@@ -81,12 +81,7 @@ def main() -> None:
     edge.hide_secrets(sys.argv[1:])
     # What Pillow finds odd about a file's metadata is nothing a user could mend.
     warnings.filterwarnings("ignore", module="PIL")
-    # Like Ctrl-C: what is being written is finished, and the same command goes on later.
-    signal.signal(signal.SIGTERM, _interrupt)
     be_quiet(False)
     be_verbose(0)
-    sys.exit(edge.run(app))
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    with signals.ending_soon():
+        sys.exit(edge.run(app))

@@ -12,6 +12,7 @@ import typer
 from . import options
 from .output import counted, print_json, print_table, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, interruptible
+from .signals import graceful
 
 
 def worker(
@@ -45,8 +46,8 @@ def worker(
 ) -> None:
     """Embed what changes in attached tables, until stopped; any number of workers share it.
 
-    Ctrl-C or SIGTERM: what it has is finished first, a second time it is not. Killed, it loses
-    nothing: other workers take its rows when their lease has run out.
+    Ctrl-C or SIGTERM: what it has is finished if that takes seconds, a second time it is not.
+    Killed, it loses nothing: other workers take its rows when their lease has run out.
     """
     from spocdb.worker import WorkerOptions
 
@@ -125,7 +126,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with interruptible("others take its rows when their lease has run out"):
+        with graceful(), interruptible("others take its rows when their lease has run out"):
             yield lambda: asked
     finally:
         for number, handler in before.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from spocdb.errors import ConfigError, ImageError
 from spocdb.features.codebooks import Kind, fit, save
 from spocdb.images.decode import decode
+from spocdb.images.regular import read_bytes
 from spocdb.progress import Say, silent
 from spocdb.records import Float32Array
 from spocdb.settings import Settings
@@ -83,7 +84,7 @@ def _maps(
     recipe = extractor.recipe
     for file in files:
         try:
-            pixels = decode(file.read_bytes(), recipe.size, recipe.fit, limit).pixels
+            pixels = decode(read_bytes(file), recipe.size, recipe.fit, limit).pixels
         except (OSError, ImageError):
             continue
         read.add(file)

@@ -41,6 +41,7 @@ from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, to_json
 from spocdb.images import kinds
 from spocdb.images.metadata import RowsRead, read_metadata
+from spocdb.images.regular import read_bytes
 from spocdb.images.sources import walk
 from spocdb.intake import changed
 from spocdb.progress import Progress, Say, logged, silent
@@ -503,6 +504,6 @@ def _path(given: str | os.PathLike[str] | None) -> Path | None:
 
 def _read(image: Path) -> bytes:
     try:
-        return image.read_bytes()
+        return read_bytes(image)
     except OSError as exc:
         raise ConfigError(f"cannot read {image}: {exc.strerror}") from exc

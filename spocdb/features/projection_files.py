@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from spocdb.errors import ConfigError
+from spocdb.images.regular import regular
 from spocdb.records import Projection, Recipe
 
 ARRAYS = {
@@ -86,14 +87,14 @@ def _is_npz(file: Path) -> bool:
 
 def _read_npz(file: Path) -> tuple[dict[str, Any], str]:
     # Opened here: NumPy leaves a file open that is no zip.
-    with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as data:
+    with open(file, "rb", opener=regular) as stream, np.load(stream, allow_pickle=False) as data:
         return dict(data), str(data["about"])
 
 
 def _read_safetensors(file: Path) -> tuple[dict[str, Any], str]:
     from safetensors import safe_open
 
-    if not file.exists():
-        raise FileNotFoundError(2, "No such file or directory", str(file))
+    # Its own errors say less of a missing file, and it would wait for a pipe.
+    open(file, "rb", opener=regular).close()
     with safe_open(file, framework="numpy") as data:
         return {name: data.get_tensor(name) for name in ARRAYS}, data.metadata()["about"]

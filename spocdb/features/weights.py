@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spocdb.errors import ConfigError, WeightsNotFound
+from spocdb.images.regular import regular
 from spocdb.records import Recipe
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ PACKED = Path(__file__).with_name("mini.safetensors")
 def sha256_of(path: Path) -> str:
     """Return the sha256 (hex) of a file. Raises ConfigError if it cannot be read."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=regular) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ConfigError(f"cannot read the weights {path}: {error.strerror or error}") from error

@@ -10,6 +10,7 @@ from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
 from spocdb.images import kinds
 from spocdb.images.kinds import LeftOut
 from spocdb.images.names import is_there, on_disk, printable, storable, storable_time
+from spocdb.images.regular import regular
 from spocdb.records import SourceFile
 
 __all__ = ["is_there", "on_disk", "printable", "read", "storable", "walk"]
@@ -45,10 +46,11 @@ def walk(
 def read(file: SourceFile, max_bytes: int) -> bytes:
     """Read a file's bytes.
 
-    Raises ImageVanished if it is gone or may not be read, ImageTooLarge if there are too many.
+    Raises ImageVanished if it is gone, may not be read or is no regular file.
+    Raises ImageTooLarge if there are too many.
     """
     try:
-        with open(file.path, "rb") as stream:
+        with open(file.path, "rb", opener=regular) as stream:
             # Asked first: read(n) would allocate n bytes for the smallest file.
             if os.fstat(stream.fileno()).st_size > max_bytes:
                 raise ImageTooLarge(
