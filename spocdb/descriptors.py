@@ -90,7 +90,7 @@ def _works(
     works = prefetch.read(
         *(partial(_read, read), find()),
         size_of=lambda work: max(file.size for file in work.files),
-        needs_of=lambda data: footprint(data, recipe.size, recipe.fit),
+        needs_of=lambda work: footprint(work.data, recipe.size, recipe.fit),
     )
     max_pixels = prefetch.limits.max_pixels
     return prefetch.decode(works, lambda work: decode_work(work, recipe, max_pixels))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from spocdb.caution import Caution
 from spocdb.db import images
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
@@ -22,7 +23,7 @@ from spocdb.images.names import listed, problem
 from spocdb.images.sources import read
 from spocdb.prefetch import PART_FOR_FILES, Prefetch, Work, chunks, read_work
 from spocdb.progress import Progress
-from spocdb.records import Recipe, SourceFile
+from spocdb.records import Decoded, Fit, Recipe, SourceFile
 
 # Each question to the database is asked for so many files at once. Changed files are held with
 # their bytes, so these are few.
@@ -74,6 +75,7 @@ class Intake:
     prefetch: Prefetch
     # Whether JPEGs are left to the device by now.
     defer: Callable[[], bool] = lambda: False
+    caution: Caution = field(default_factory=Caution)
     # A content met again joins its work while that can still take another name, and counts as
     # stored from when it is handed over for writing until the database says so itself.
     _open: dict[bytes, Work] = field(default_factory=dict)
@@ -84,9 +86,11 @@ class Intake:
         """Yield the works that were read, each content once, decoded or failed."""
         return self.prefetch.decode(self._distinct(read), self._decode)
 
-    def needs(self, data: bytes) -> int:
-        """Return the bytes of memory that decoding some bytes takes."""
-        return footprint(data, self.collection.recipe.size, self.collection.recipe.fit)
+    def needs(self, work: Work) -> int:
+        """Return the bytes of memory that decoding a work takes here."""
+        work.is_apart = self.caution.covers(work)
+        recipe = self.collection.recipe
+        return 0 if work.is_apart else footprint(work.data, recipe.size, recipe.fit)
 
     def hand_over(self, works: Sequence[Work]) -> set[bytes]:
         """Close works for further names; return the contents that are being written now.
@@ -124,7 +128,10 @@ class Intake:
 
     def _decode(self, work: Work) -> Work:
         max_pixels = self.prefetch.limits.max_pixels
-        return decode_work(work, self.collection.recipe, max_pixels, defer=self.defer())
+        recipe = self.collection.recipe
+        if work.is_apart:
+            return decode_work(work, recipe, max_pixels, decode=self.caution.decode)
+        return decode_work(work, recipe, max_pixels, defer=self.defer())
 
 
 def file_works(
@@ -145,7 +152,14 @@ def file_works(
     return intake.works(intake.prefetch.read(read, found, lambda file: file.size, intake.needs))
 
 
-def decode_work(work: Work, recipe: Recipe, max_pixels: int, *, defer: bool = False) -> Work:
+def decode_work(
+    work: Work,
+    recipe: Recipe,
+    max_pixels: int,
+    *,
+    defer: bool = False,
+    decode: Callable[[bytes, int, Fit, int], Decoded] = decode,
+) -> Work:
     """Turn a work's bytes into what a recipe's network takes, or into the reason why not.
 
     `defer` leaves plain JPEGs as they are, for the network's device.

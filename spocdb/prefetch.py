@@ -34,7 +34,8 @@ class Work:
     """One content on its way to the database, under one or more file names.
 
     Ends with an `error`, or a `picture`, or neither: then its descriptor is stored already. `held`
-    are the bytes that it holds of the budget, `needs` those that decoding it takes beside them.
+    are the bytes that it holds of the budget, `needs` those that decoding it takes beside them;
+    `is_apart` has it decoded in a process of its own.
     """
 
     files: list[SourceFile]
@@ -47,6 +48,7 @@ class Work:
     exif: dict[str, Any] = field(default_factory=dict)
     held: int = 0
     needs: int = 0
+    is_apart: bool = False
 
 
 # Reads an item of at most so many bytes into a work.
@@ -67,9 +69,9 @@ class Prefetch:
         read_one: ReadOne[Item],
         items: Iterable[Item],
         size_of: Callable[[Item], int],
-        needs_of: Callable[[bytes], int],
+        needs_of: Callable[[Work], int],
     ) -> Iterator[Work]:
-        """Read the items in order; `needs_of` tells what decoding some bytes takes.
+        """Read the items in order; `needs_of` tells what decoding a work takes.
 
         `size_of` is a guess: a file may have grown, and the size of what is fetched is not known
         before. What turns out larger is read again when it is its turn.
@@ -83,7 +85,7 @@ class Prefetch:
 
         def read(item: Item, most: int) -> Work:
             work = read_one(item, most)
-            work.held, work.needs = len(work.data), needs_of(work.data) if work.data else 0
+            work.held, work.needs = len(work.data), needs_of(work) if work.data else 0
             self.account.give(most - work.held)
             return work
 

@@ -156,6 +156,7 @@ class Database(AbstractContextManager["Database"]):
             ),
             on_progress,
             progress,
+            say,
         )
         if prune:
             progress.doing = "looking for deleted files"
