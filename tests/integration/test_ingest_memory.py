@@ -103,6 +103,27 @@ def test_eight_times_as_many_files_need_no_more_memory(
     assert large - small < 50
 
 
+def test_large_pictures_stay_within_the_memory_that_they_may_take(
+    url: str,
+    environment: dict[str, str],
+    recipe: dict[str, Any],
+    make_photos: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    # Decoding each takes 280 MB: two at a time, which is what two threads would do, are too many.
+    (tmp_path / "large").mkdir()
+    for i in range(6):
+        picture = Image.new("RGB", (8000, 4000), (i, i, i))
+        picture.save(tmp_path / "large" / f"{i}.png", compress_level=1)
+    options = ["--extractor", recipe["extractor"], "--size", 32, "--auto-pca", 0]
+    env = environment | {"SPOCDB_DATABASE_URL": url, "SPOCDB_MEMORY": str(400 * 2**20)}
+    base, peak = (
+        peak_megabytes("ingest", folder, *options, env=env)
+        for folder in (make_photos(6), tmp_path / "large")
+    )
+    assert peak - base < 400
+
+
 def test_files_are_listed_as_they_are_needed(
     db: Database, recipe: dict[str, Any], make_photos: Callable[..., Path], endless: Any
 ) -> None:
