@@ -312,7 +312,7 @@ class Database(AbstractContextManager["Database"]):
         hits = searching.search(
             self.connection,
             target,
-            image if isinstance(image, bytes) else _read(Path(image)),
+            image if isinstance(image, bytes) else _read(Path(image), self.settings.max_bytes),
             # One image gains nothing from a lower precision.
             lambda recipe: self.session.extractor(recipe, device, "float32"),
             k,
@@ -503,8 +503,8 @@ def _path(given: str | os.PathLike[str] | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _read(image: Path) -> bytes:
+def _read(image: Path, max_bytes: int) -> bytes:
     try:
-        return read_bytes(image)
+        return read_bytes(image, max_bytes)
     except OSError as exc:
         raise ConfigError(f"cannot read {image}: {exc.strerror}") from exc

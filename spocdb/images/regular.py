@@ -5,6 +5,11 @@ import os
 import stat
 from pathlib import Path
 
+from spocdb.errors import ImageTooLarge
+from spocdb.settings import DEFAULT_MAX_BYTES
+
+BLOCK = 2**20
+
 KINDS = {
     stat.S_IFIFO: "it is a named pipe",
     stat.S_IFCHR: "it is a device",
@@ -31,7 +36,19 @@ def regular(path: str, flags: int) -> int:
     raise OSError(errno.EINVAL, f"{reason}: only regular files are read", path)
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """Read a regular file. Raises OSError."""
+def read_bytes(path: str | Path, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
+    """Read a regular file. Raises OSError, and ImageTooLarge for more than `max_bytes`."""
     with open(path, "rb", opener=regular) as stream:
-        return stream.read()
+        # Asked first: read(n) would allocate n bytes for the smallest file.
+        size = os.fstat(stream.fileno()).st_size
+        data = b"" if size > max_bytes else stream.read(size)
+        # It may grow meanwhile, and files of /proc do not say how large they are.
+        while size <= max_bytes and (block := stream.read(BLOCK)):
+            data += block
+            size = len(data)
+    if size > max_bytes:
+        raise ImageTooLarge(
+            f"the file is over the limit of {max_bytes} bytes: raise SPOCDB_MAX_BYTES if you "
+            "trust it"
+        )
+    return data

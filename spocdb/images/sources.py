@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
+from spocdb.errors import ConfigError, ImageVanished
 from spocdb.images import kinds
 from spocdb.images.kinds import LeftOut
 from spocdb.images.names import is_there, on_disk, printable, storable, storable_time
-from spocdb.images.regular import regular
+from spocdb.images.regular import read_bytes
 from spocdb.records import SourceFile
 
 __all__ = ["is_there", "on_disk", "printable", "read", "storable", "walk"]
@@ -50,14 +50,7 @@ def read(file: SourceFile, max_bytes: int) -> bytes:
     Raises ImageTooLarge if there are too many.
     """
     try:
-        with open(file.path, "rb", opener=regular) as stream:
-            # Asked first: read(n) would allocate n bytes for the smallest file.
-            if os.fstat(stream.fileno()).st_size > max_bytes:
-                raise ImageTooLarge(
-                    f"the file is over the limit of {max_bytes} bytes: "
-                    "raise SPOCDB_MAX_BYTES if you trust it"
-                )
-            return stream.read()
+        return read_bytes(file.path, max_bytes)
     except OSError as error:
         raise ImageVanished(f"cannot read the file: {error.strerror or error}") from error
 

@@ -21,11 +21,12 @@ from spocdb.images.sources import on_disk, read, walk
 from spocdb.prefetch import chunks
 from spocdb.progress import Say
 from spocdb.records import SourceFile
+from spocdb.settings import DEFAULT_MAX_BYTES
 from spocdb.training.feeding import feed
 from spocdb.wording import counted
 
-# A file with more is no photograph; the limit of pixels comes when it is decoded.
-MOST_BYTES = 1 << 30
+# The limit of pixels comes when it is decoded.
+MOST_BYTES = DEFAULT_MAX_BYTES
 LOOK_BATCH = 64
 # Fewer classes or images say nothing about those that were never seen.
 FEWEST_HELD_OUT = 2

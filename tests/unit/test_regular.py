@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spocdb.errors import ConfigError, ImageVanished
+from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
 from spocdb.evaluation import pairs
 from spocdb.features import codebooks, projection_files, weights
 from spocdb.images.metadata import read_metadata
@@ -85,3 +85,15 @@ def test_a_sheet_shows_why_a_pipe_is_not_drawn(tmp_path: Path) -> None:
     make_pipe(tmp_path / "query.jpg")
     draw_sheet(tmp_path / "query.jpg", [], tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").stat().st_size > 0
+
+
+def test_a_file_that_does_not_say_how_large_it_is_is_bounded_too(tmp_path: Path) -> None:
+    statm = Path("/proc/self/statm")
+    assert statm.stat().st_size == 0
+    assert len(read_bytes(statm)) > 8
+    with pytest.raises(ImageTooLarge, match="over the limit of 8 bytes: raise SPOCDB_MAX_BYTES"):
+        read_bytes(statm, 8)
+    (tmp_path / "ten").write_bytes(bytes(10))
+    assert read_bytes(tmp_path / "ten", 10) == bytes(10)
+    with pytest.raises(ImageTooLarge):
+        read_bytes(tmp_path / "ten", 9)
