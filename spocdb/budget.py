@@ -1,13 +1,15 @@
 """A budget of bytes that images in flight share: files read ahead, decoders, decoded pictures.
 
-Nobody waits here. Whoever submits work asks first whether it fits, and otherwise takes results that
-are due. With none of its own left it goes on whatever others hold, so at least one image is always
-on its way and two can never wait for each other. The total may be exceeded by that one image.
+Runs that read ahead do not wait. Whoever submits work asks first whether it fits, and otherwise
+takes results that are due. With none of its own left it goes on whatever others hold, so at least
+one image is always on its way and two can never wait for each other. The total may be exceeded by
+that one image.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from threading import Lock
+from threading import Condition, Lock
 
 
 class Budget:
@@ -15,7 +17,7 @@ class Budget:
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self._held, self._lock = 0, Lock()
+        self._held, self._changes = 0, Condition()
 
     @property
     def held(self) -> int:
@@ -24,15 +26,30 @@ class Budget:
 
     def take(self, n: int, most: float) -> bool:
         """Hold `n` more bytes unless that made more than `most`; tell whether they are held."""
-        with self._lock:
+        with self._changes:
             fits = self._held + n <= most
             self._held += n if fits else 0
             return fits
 
     def give(self, n: int) -> None:
         """Hold `n` bytes fewer."""
-        with self._lock:
+        with self._changes:
             self._held -= n
+            self._changes.notify_all()
+
+    @contextmanager
+    def lent(self, n: int) -> Iterator[None]:
+        """Hold `n` bytes for the block; wait until they fit, or nothing at all is held.
+
+        For threads that hold nothing else: they cannot wait for each other.
+        """
+        with self._changes:
+            self._changes.wait_for(lambda: not self._held or self._held + n <= self.total)
+            self._held += n
+        try:
+            yield
+        finally:
+            self.give(n)
 
 
 class Account(AbstractContextManager["Account"]):

@@ -32,12 +32,15 @@ OF_TURNING = 4.0
 BYTES_A_COEFFICIENT = 2
 
 # Pillow takes memory in blocks of 16 MB, which the C library keeps for the thread that freed them:
-# 330 MB after one picture of 80 megapixels, for each thread. Blocks of 32 MB and more it gives back.
+# 330 MB a thread after pictures of 80 megapixels. Blocks of 32 MB and more it gives back.
 Image.core.set_block_size(64 * 2**20)
 
 
-def footprint(data: bytes, size: int, fit: Fit) -> int:
-    """Return the bytes that `decode` needs beside the file's own; 0 for what is no image."""
+def footprint(data: bytes, size: int | None, fit: Fit = "warp") -> int:
+    """Return the bytes that `decode` needs beside the file's own; 0 for what is no image.
+
+    Without a size, those that `upright` needs.
+    """
     try:
         image = open_header(data)
     except ImageError:
@@ -45,8 +48,9 @@ def footprint(data: bytes, size: int, fit: Fit) -> int:
     held = 0
     if isinstance(image, JpegImageFile):
         held = _coefficients(image, data)
-        width, height = fitted_size(*image.size, size, fit)
-        image.draft(None, (2 * width, 2 * height))
+        if size is not None:
+            width, height = fitted_size(*image.size, size, fit)
+            image.draft(None, (2 * width, 2 * height))
     return FIXED + held + round(image.width * image.height * _bytes_a_pixel(image))
 
 

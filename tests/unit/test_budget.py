@@ -160,3 +160,22 @@ def test_nobody_waits_for_a_thread_that_hangs_once_interrupted() -> None:
         assert not go_on.is_set()
     finally:
         go_on.set()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(0, 2 * TOTAL), max_size=30))
+def test_what_is_lent_to_threads_stays_within_the_total_or_is_one(sizes: list[int]) -> None:
+    budget, lock, held = Budget(TOTAL), threading.Lock(), [0]
+
+    def work(n: int) -> bool:
+        with budget.lent(n):
+            with lock:
+                held.append(n)
+                is_within = sum(held) <= TOTAL or sum(held) == n
+            with lock:
+                held.remove(n)
+        return is_within
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(work, sizes))
+    assert budget.held == 0
