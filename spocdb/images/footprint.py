@@ -33,7 +33,7 @@ BYTES_A_COEFFICIENT = 2
 
 # Pillow takes memory in blocks of 16 MB, which the C library keeps for the thread that freed them:
 # 330 MB a thread after pictures of 80 megapixels. Blocks of 32 MB and more it gives back.
-Image.core.set_block_size(64 * 2**20)
+Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 
 
 def footprint(data: bytes, size: int | None, fit: Fit = "warp") -> int:
