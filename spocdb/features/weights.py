@@ -164,7 +164,7 @@ def _load(path: Path) -> Any:
 
 def _is_safetensors(path: Path) -> bool:
     # Eight bytes of length, then JSON; torch's own files begin with a zip's or a pickle's mark.
-    with open(path, "rb") as stream:
+    with open(path, "rb", opener=regular) as stream:
         return stream.read(9)[8:] == b"{"
 
 
