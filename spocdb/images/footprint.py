@@ -7,11 +7,12 @@ of 4 bytes a pixel, and the copies that conversion to RGB and turning upright ma
 """
 
 from PIL import Image, ImageFile
+from PIL.ExifTags import Base
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from spocdb.errors import ImageError
-from spocdb.images.formats import open_header, orientation
+from spocdb.images.formats import open_header
 from spocdb.images.geometry import fitted_size
 from spocdb.records import Fit
 
@@ -58,15 +59,15 @@ def _bytes_a_pixel(image: ImageFile.ImageFile) -> float:
     plain = BYTES_A_PIXEL.get(image.mode, DEEP_BYTES_A_PIXEL)
     if image.has_transparency_data:
         plain = max(plain, TRANSPARENT_BYTES_A_PIXEL)
-    turning = OF_TURNING if _is_turned(image) else 0.0
+    turning = OF_TURNING if _may_be_turned(image) else 0.0
     return plain + OF_THE_FORMAT.get(image.format or "", 0.0) + turning
 
 
-def _is_turned(image: ImageFile.ImageFile) -> bool:
-    # Pillow decodes a whole PNG to look for EXIF behind its pixels.
-    if isinstance(image, PngImageFile) and "exif" not in image.info:
-        return False
-    return orientation(image) != 1
+def _may_be_turned(image: ImageFile.ImageFile) -> bool:
+    # Parsing EXIF would take as long as all the rest here.
+    return "exif" in image.info or (
+        isinstance(image, TiffImageFile) and image.tag_v2.get(Base.Orientation, 1) != 1
+    )
 
 
 def _coefficients(image: JpegImageFile, data: bytes) -> int:

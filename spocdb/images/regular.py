@@ -8,7 +8,7 @@ from pathlib import Path
 from spocdb.errors import ImageTooLarge
 from spocdb.settings import DEFAULT_MAX_BYTES
 
-BLOCK = 2**20
+BLOCK = 2**16
 
 KINDS = {
     stat.S_IFIFO: "it is a named pipe",
