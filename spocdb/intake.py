@@ -130,7 +130,7 @@ class Intake:
         max_pixels = self.prefetch.limits.max_pixels
         recipe = self.collection.recipe
         if work.is_apart:
-            return decode_work(work, recipe, max_pixels, decode=self.caution.decode)
+            return decode_work(work, recipe, max_pixels, apart=self.caution.decode)
         return decode_work(work, recipe, max_pixels, defer=self.defer())
 
 
@@ -158,16 +158,17 @@ def decode_work(
     max_pixels: int,
     *,
     defer: bool = False,
-    decode: Callable[[bytes, int, Fit, int], Decoded] = decode,
+    apart: Callable[[bytes, int, Fit, int], Decoded] | None = None,
 ) -> Work:
     """Turn a work's bytes into what a recipe's network takes, or into the reason why not.
 
-    `defer` leaves plain JPEGs as they are, for the network's device.
+    `defer` leaves plain JPEGs as they are, for the network's device; `apart` decodes in `decode`'s
+    place.
     """
     if not work.error and not work.is_known:
         try:
             jpeg = plain_jpeg(work.data, max_pixels) if defer else None
-            work.picture = jpeg or decode(work.data, recipe.size, recipe.fit, max_pixels)
+            work.picture = jpeg or (apart or decode)(work.data, recipe.size, recipe.fit, max_pixels)
         except ImageError as exc:
             work.error = exc
         except MemoryError:

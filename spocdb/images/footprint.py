@@ -1,9 +1,9 @@
 """How much memory decoding an image takes at its peak, from its header alone.
 
 The bytes a pixel were measured as the growth of a fresh process's peak memory while it decoded
-pictures of 12 megapixels (Pillow 12, libjpeg-turbo, libtiff, libwebp, libavif), rounded up; a test
-measures them again. They count everything at once: what the library allocates, Pillow's own copy
-of 4 bytes a pixel, and the copies that conversion to RGB and turning upright make.
+pictures of 12 megapixels, rounded up; a test measures them again. They count everything at once:
+what the library allocates, Pillow's own 4 bytes a pixel, and the copies that conversion to RGB and
+turning upright make.
 """
 
 from PIL import Image, ImageFile
@@ -18,16 +18,17 @@ from spocdb.records import Fit
 
 # What the resized picture, buffers and tables take whatever the image's size.
 FIXED = 8 * 2**20
-# Measured: 5.8 for one channel and palettes, 8.8 for RGB, 7.6 for CMYK and Lab; 12.8 with an alpha
-# channel, 16 to 24.7 where samples of more than 8 bits become float32 on their way.
+# Measured: 5.8 for one channel and palettes; 8 for RGB and CMYK, of which half is what a TIFF of 16
+# bits a sample takes on its way; 14.1 with an alpha channel; 11.5 for one channel of more than 8
+# bits; 15.2 where a colour means transparent.
 BYTES_A_PIXEL = {
     **dict.fromkeys(("1", "L", "P"), 6.0),
     **dict.fromkeys(("RGB", "YCbCr", "CMYK", "LAB", "HSV"), 9.0),
-    **dict.fromkeys(("RGBA", "RGBa", "LA", "La", "PA"), 13.0),
+    **dict.fromkeys(("RGBA", "RGBa", "LA", "La", "PA"), 14.0),
 }
-DEEP_BYTES_A_PIXEL = 25.0
-TRANSPARENT_BYTES_A_PIXEL = 13.0
-# Beyond that for its own canvases: measured 15.7 to 21.6 for WebP, 11.2 to 17 for AVIF.
+DEEP_BYTES_A_PIXEL = 12.0
+TRANSPARENT_BYTES_A_PIXEL = 15.5
+# Beyond that for its own canvases: measured 16.1 to 21.9 for WebP, 9.5 to 17 for AVIF.
 OF_THE_FORMAT = {"WEBP": 9.0, "AVIF": 4.5}
 OF_TURNING = 4.0
 BYTES_A_COEFFICIENT = 2
