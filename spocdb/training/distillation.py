@@ -136,8 +136,8 @@ class Distillation:
     def _lesson(self, image: int, view: int, epoch: int) -> Lesson:
         sample, where = self._split.train[image], (image, view)
         frame = random.Random(f"{self._seed} {sample.sha256} frame {view}")
-        with opened(sample.path, self._limits) as image:
-            seen = framed(image, self._augmentation, frame)
+        with opened(sample.path, self._limits) as whole:
+            seen = framed(whole, self._augmentation, frame)
         light = random.Random(f"{self._seed} {sample.sha256} light {epoch}")
         return Lesson(
             where,
