@@ -187,7 +187,7 @@ def import_(
 ) -> None:
     """Store a projection from a file."""
     with options.open_database(db) as database:
-        number = database.pca.import_(file)
+        number = database.pca.import_(file, say=talk)
     print(f"projection {number}")
 
 

@@ -93,9 +93,12 @@ class Pca:
         projection_files.save(Path(file), projection, recipe, summary.fitted_on)
 
     @engine.wrapped()
-    def import_(self, file: str | os.PathLike[str]) -> int:
-        """Store an exported projection, and its extractor if that is new; return its number."""
-        projection, recipe, fitted_on = projection_files.load(Path(file))
+    def import_(self, file: str | os.PathLike[str], say: Say = silent) -> int:
+        """Store an exported projection, and its extractor if that is new; return its number.
+
+        Raises ConfigError for numbers that cannot be used; what is only unusual is said.
+        """
+        projection, recipe, fitted_on = projection_files.load(Path(file), say)
         connection = self._session.connection
         extractor = collections.add_extractor(connection, recipe, channels(recipe))
         return projections.store(connection, extractor, projection, fitted_on)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spocdb.errors import ConfigError, DimensionMismatch, NotEnoughSamples
+from spocdb.errors import ConfigError, DescriptorError, DimensionMismatch, NotEnoughSamples
 from spocdb.records import Float32Array, Float64Array, Projection
 
 # An eigenvalue below this part of the largest one is rounding, not variance.
 RANK_TOLERANCE = 1e-10
 TINY = np.finfo(np.float32).tiny
+# More would leave no whitening at all, and in the end factors that float32 has no numbers for.
+MOST_REGULARISATION = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,11 @@ def raw_projection(channels: int) -> Projection:
 def project(raw: Float32Array, projection: Projection) -> Float32Array:
     """Project raw descriptors (n, C) to embeddings (n, N) of length one.
 
-    A row that falls on the mean has no direction and gives zeros. Raises DimensionMismatch.
+    A row that falls on the mean has no direction and gives zeros.
+
+    Raises:
+        DimensionMismatch: the descriptors are not those of the projection's extractor.
+        DescriptorError: the embeddings are not finite. They must not come into a database.
     """
     if raw.shape[1] != len(projection.mean):
         raise DimensionMismatch(len(projection.mean), raw.shape[1])
@@ -118,6 +124,10 @@ def project(raw: Float32Array, projection: Projection) -> Float32Array:
         values = values @ projection.components.T
         values *= projection.scale.astype(np.float32)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        raise DescriptorError(
+            "the projection gives embeddings that are not finite: fit it again (`spocdb pca fit`)"
+        )
     embeddings: Float32Array = values / np.maximum(lengths, TINY)
     return embeddings
 
@@ -132,8 +142,11 @@ def check_options(channels: int, dim: int, regularisation: float = 0.0) -> None:
     """Raise ConfigError for options that no samples could be fitted with."""
     if not 1 <= dim <= channels:
         raise ConfigError(f"--dim must be 1 to {channels}, the raw descriptor's, not {dim}")
-    if not 0 <= regularisation < np.inf:
-        raise ConfigError(f"the regularisation must be zero or more, not {regularisation}")
+    if not 0 <= regularisation <= MOST_REGULARISATION:
+        raise ConfigError(
+            f"the regularisation must be zero or more, at most {MOST_REGULARISATION:,.0f}, "
+            f"not {regularisation}"
+        )
 
 
 _REMEDY = "ingest more, ask for a lower --dim, or fit --from another folder"
