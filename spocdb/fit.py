@@ -13,6 +13,7 @@ import numpy as np
 from spocdb.db import collections, embeddings, images, indexes, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
+from spocdb.db.leftovers import drop_left_indexes
 from spocdb.errors import ConfigError, DatabaseError, NotEnoughSamples, ProjectionNotFound
 from spocdb.features.projection import Moments, merge, project
 from spocdb.features.projection import fit as fit_moments
@@ -95,6 +96,8 @@ def prepare(
     say: Say = silent,
 ) -> None:
     """Embed a collection by a projection, with an index: all of activating but the switch."""
+    for name in drop_left_indexes(connection):
+        say(f"dropped {name}, which an interrupted build had left")
     embeddings.add(connection, collection, projection_id)
     fill(connection, connect, collection, projection_id, say)
     if not indexes.exists(connection, collection, projection_id):
