@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from spocdb import codebooks
 from spocdb.api import Database
-from spocdb.db import engine, images, working
+from spocdb.db import engine, evaluations, images, working
 from spocdb.errors import ConfigError, DescriptorError
 from spocdb.evaluation.benchmark import Benchmark, restricted
 from spocdb.evaluation.gallery import Gallery, say_notes
@@ -118,7 +118,21 @@ def _prepared(
             )
             if done.n_failed:
                 say(f"{method.name}: {counted(done.n_failed, f'{role} image')} could not be read")
+        if options.train is not None:
+            _say_overlap(db, names["gallery"], names["train"], say)
         yield Gallery(db, benchmark, method, names["gallery"], names["train"], options, say)
+
+
+def _say_overlap(db: Database, gallery: str, train: str, say: Say) -> None:
+    """Say how many images are in the gallery and among --train: whitening overfits those."""
+    contents, others = (
+        {*evaluations.contents(db.connection, name).values()} for name in (gallery, train)
+    )
+    if n_shared := len(contents & others):
+        say(
+            f"{n_shared} of the gallery's {len(contents)} images are in --train too, byte for "
+            "byte: a PCA of the gallery itself overfits"
+        )
 
 
 @contextmanager
