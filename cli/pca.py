@@ -61,6 +61,7 @@ def fit(
             whiten=whiten,
             centre=centre,
             regularisation=regularisation,
+            say=talk,
         )
         summary, _ = database.pca.show(number)
         print(

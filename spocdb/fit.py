@@ -15,7 +15,7 @@ from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.leftovers import drop_left_indexes
 from spocdb.errors import ConfigError, DatabaseError, NotEnoughSamples, ProjectionNotFound
-from spocdb.features.projection import Moments, merge, project
+from spocdb.features.projection import Moments, advice, merge, project
 from spocdb.features.projection import fit as fit_moments
 from spocdb.progress import Say, silent
 from spocdb.wording import counted
@@ -39,11 +39,13 @@ def fit(
     whiten: bool = True,
     centre: bool = True,
     regularisation: float = 0.0,
+    say: Say = silent,
 ) -> int:
     """Fit a PCA on the distinct images of the collections; return the stored projection's number.
 
     One streaming pass, exact. The same images and settings give the same projection, which is
-    stored once. Raises NotEnoughSamples, and ConfigError for collections of several extractors.
+    stored once. `say` gets a line where dimensions or images are too few for good results. Raises
+    NotEnoughSamples, and ConfigError for collections of several extractors.
     """
     first = fitted_on[0]
     if any(c.extractor_id != first.extractor_id for c in fitted_on):
@@ -58,6 +60,8 @@ def fit(
         moments = merge(moments, Moments.of(rows["descriptor"].astype(np.float32)))
         digest.update(rows["sha256"].tobytes())
     fitted = fit_moments(moments, dim, whiten=whiten, centre=centre, regularisation=regularisation)
+    for line in advice(moments, fitted):
+        say(line)
     about: dict[str, Any] = {
         "collections": sorted(c.name for c in fitted_on),
         "n_images": moments.count,
@@ -237,7 +241,7 @@ def settle(
         n_images = images.count_contents(connection, collection)
         if n_images >= max(auto_pca, DEFAULT_DIM + 1):
             try:
-                projection_id = fit(connection, [collection], DEFAULT_DIM)
+                projection_id = fit(connection, [collection], DEFAULT_DIM, say=say)
             except NotEnoughSamples as exc:
                 say(f"no first PCA yet: {exc}")
             else:

@@ -28,15 +28,23 @@ class Pca:
         whiten: bool = True,
         centre: bool = True,
         regularisation: float = 0.0,
+        say: Say = silent,
     ) -> int:
         """Fit a PCA on the images of one or more collections; return its number.
 
-        Without a name: the only collection. It changes no search until it is activated.
+        Without a name: the only collection. It changes no search until it is activated. `say` gets
+        a line where dimensions or images are too few for good results.
         """
         connection = self._session.connection
         targets = [collections.get(connection, name) for name in names or (None,)]
         return fitting.fit(
-            connection, targets, dim, whiten=whiten, centre=centre, regularisation=regularisation
+            connection,
+            targets,
+            dim,
+            whiten=whiten,
+            centre=centre,
+            regularisation=regularisation,
+            say=say,
         )
 
     @engine.wrapped()
