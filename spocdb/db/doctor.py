@@ -1,10 +1,11 @@
 """What can be wrong with a server, found before it hurts, each with what to do."""
 
-from spocdb.db import collections, embeddings, ownership, working
+from spocdb.db import collections, embeddings, ownership, projections, working
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.leftovers import drop_left_indexes, left_indexes
 from spocdb.db.schema import HEAD, current
 from spocdb.db.server import Finding, versions
+from spocdb.errors import DatabaseError
 
 ENOUGH_MAINTENANCE_MEMORY = 256 * 1024**2
 # What a processor's own tables of memory pages reach no longer, by far.
@@ -41,6 +42,8 @@ JOIN spocdb.projections p ON p.id = t.projection_id AND p.extractor_id = c.extra
 WHERE t.projection_id <> c.active_projection_id ORDER BY 1, 2
 """
 
+USED = "SELECT DISTINCT projection_id FROM spocdb.embedding_tables ORDER BY 1"
+
 
 def examine(connection: Connection) -> list[Finding]:
     """Look at server version, extension, schema, rights and memory."""
@@ -54,12 +57,13 @@ def examine(connection: Connection) -> list[Finding]:
         *_renamers(connection),
         *_memory_pages(connection),
         *_leftovers(connection),
+        *_projections(connection),
     ]
 
 
 def fix(connection: Connection) -> list[str]:
     """Drop what killed programs left behind; return a line for each thing that is gone."""
-    if not _may_drop(connection):
+    if not _is_ours(connection):
         return []
     return [
         *(f"dropped the index {name}" for name in drop_left_indexes(connection)),
@@ -68,7 +72,7 @@ def fix(connection: Connection) -> list[str]:
 
 
 def _leftovers(connection: Connection) -> list[Finding]:
-    if not _may_drop(connection):
+    if not _is_ours(connection):
         return []
     advice = "run `spocdb db doctor --fix`, which drops it"
     lines = [
@@ -89,7 +93,7 @@ def _leftovers(connection: Connection) -> list[Finding]:
     ]
 
 
-def _may_drop(connection: Connection) -> bool:
+def _is_ours(connection: Connection) -> bool:
     """Tell whether there is a schema of this version, and it is the role's own."""
     return current(connection) == HEAD and bool(
         one_row(
@@ -98,6 +102,20 @@ def _may_drop(connection: Connection) -> bool:
             "WHERE oid = 'spocdb.collections'::regclass",
         )[0]
     )
+
+
+def _projections(connection: Connection) -> list[Finding]:
+    """Look at the numbers of the projections in use: a search in SQL would not notice."""
+    if not _is_ours(connection):
+        return []
+    found = []
+    for (number,) in connection.execute(USED).fetchall():
+        try:
+            projections.load(connection, number)
+        except DatabaseError as error:
+            what, _, advice = str(error).rpartition(": ")
+            found.append(Finding("error", what, advice))
+    return found
 
 
 def _unfinished(connection: Connection) -> list[tuple[str, int]]:

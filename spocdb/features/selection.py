@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError
-from spocdb.features import codebooks
+from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.recipes import PRESETS, find_preset, make_recipe
 from spocdb.features.weights import own, remember
 from spocdb.records import Recipe
@@ -64,7 +64,7 @@ def _refuse_unknown(name: str | None, known: Sequence[Recipe]) -> None:
 
 def _codebook(file: Path, wanted: Wanted, base: Recipe | None, cache_dir: Path) -> tuple[str, int]:
     """Return a codebook's sha256 and dimension. Raises ConfigError if it is another network's."""
-    codebook = codebooks.load(file)
+    codebook = load_codebook(file)
     backbone = base.backbone if base else wanted.name or DEFAULT_PRESET
     if codebook.channels != (n := find_preset(backbone).channels):
         raise ConfigError(

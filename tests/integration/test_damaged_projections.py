@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spocdb.api import Database
+from spocdb.db import doctor
 from spocdb.db.collections import Collection
 from spocdb.errors import ConfigError, DatabaseError
 from spocdb.features.projection_files import ARRAYS
@@ -75,6 +76,9 @@ def test_a_damaged_projection_that_is_active_can_be_left(
 ) -> None:
     fitted.pca.activate(2)
     damage(fitted, "DELETE FROM spocdb.projection_components WHERE position = 3")
+    (finding,) = [f for f in doctor.examine(fitted.connection) if f.verdict == "error"]
+    assert finding.what == "projection 2 cannot be used: it has 7 of 8 components"
+    assert finding.advice.startswith("activate another where it is active")
     with pytest.raises(DatabaseError, match=r"projection 2 cannot be used: .*activate another"):
         add_images(fitted.connection, clustered(5, seed=1), first=100)
     assert fitted.pca.rollback() == 1

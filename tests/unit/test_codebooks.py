@@ -8,7 +8,8 @@ import pytest
 
 from spocdb.errors import ConfigError, NotEnoughSamples
 from spocdb.features import codebooks
-from spocdb.features.codebooks import Codebook, encode, fit, load, save
+from spocdb.features.codebook_files import load, save
+from spocdb.features.codebooks import Codebook, encode, fit
 from spocdb.features.selection import Wanted, choose
 from spocdb.records import Float32Array
 
