@@ -53,7 +53,8 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
     fresh = file.with_name(f"{file.stem}.{uuid.uuid4().hex}{file.suffix}")
     try:
         if _is_npz(file):
-            np.savez(fresh, about=np.array(about), **arrays)
+            # Not allow_pickle=False: older NumPys would write it as an array.
+            np.savez(fresh, about=np.array(about), **arrays)  # type: ignore[arg-type]
         else:
             from safetensors.numpy import save_file
 

@@ -134,7 +134,7 @@ def check_recipe(recipe: Recipe) -> None:
             scales=recipe.scales,
             flip=recipe.flip,
             attention=recipe.attention,
-            codebook=(recipe.codebook, recipe.codebook_dim) if recipe.codebook else None,
+            codebook=(recipe.codebook, recipe.codebook_dim or 0) if recipe.codebook else None,
         )
         # Text, not values: True is 1, and has another fingerprint.
         is_known = are_hashes and repr(made) == repr(recipe) and isinstance(channels(made), int)
