@@ -100,8 +100,7 @@ def prepare(
     say: Say = silent,
 ) -> None:
     """Embed a collection by a projection, with an index: all of activating but the switch."""
-    for name in drop_left_indexes(connection):
-        say(f"dropped {name}, which an interrupted build had left")
+    _drop_left(connection, say)
     embeddings.add(connection, collection, projection_id)
     fill(connection, connect, collection, projection_id, say)
     if not indexes.exists(connection, collection, projection_id):
@@ -232,7 +231,8 @@ def settle(
     The PCA comes once there are `auto_pca` images (0: never), of raw descriptors that are longer
     than its embeddings would be.
     """
-    # Asked anew: somebody may have activated another projection during the ingest.
+    _drop_left(connection, say)
+    # Somebody may have activated another projection during the ingest.
     collection = collections.get(connection, collection.name)
     active = projections.get(connection, collection.active_projection_id)
     # There is nothing to reduce of so few dimensions, and whitening alone would overfit.
@@ -253,3 +253,8 @@ def settle(
     ):
         say("building the index")
         indexes.build(connection, collection, active.id)
+
+
+def _drop_left(connection: Connection, say: Say) -> None:
+    for name in drop_left_indexes(connection):
+        say(f"dropped {name}, which an interrupted build had left")

@@ -15,8 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 # What Pillow's own font has; anything else and the whole text is in DejaVu, which fits together.
 PLAIN = frozenset(map(chr, range(0x20, 0x7F))) | {"…"}
-# Regular faces first, and of those the ones without serifs.
-LATER = ("last", "serif", "mono", "cond", "light", "thin", "black", "bold", "ital", "obliq")
+# Fonts without serifs first. Other faces have no more characters than the regular one, and the last
+# resort has a box for everything.
+LATER = ("serif", "mono")
+NEVER = ("lastresort", "bold", "black", "light", "thin", "cond", "ital", "obliq")
 # Colour emoji are bitmaps of one size, which is scaled: of Noto, of Apple, of others.
 BITMAP_SIZES = (109, 160, 136, 128)
 EMOJI = "\U0001f000"
@@ -37,6 +39,7 @@ class Lettering:
 
     def __init__(self, fonts: Sequence[Path] | None = None) -> None:
         self._fonts = fonts
+        self._found: dict[str, Path | None] = {}
         self._missing: dict[str, None] = {}
 
     def complaint(self) -> str | None:
@@ -113,6 +116,11 @@ class Lettering:
         ]
 
     def _font_of(self, char: str) -> Path | None:
+        if char not in self._found:
+            self._found[char] = self._look_for(char)
+        return self._found[char]
+
+    def _look_for(self, char: str) -> Path | None:
         fonts = [_dejavu(), *(_system_fonts() if self._fonts is None else self._fonts)]
         if char >= EMOJI:
             fonts.sort(key=lambda path: "emoji" not in path.name.lower())
@@ -159,13 +167,9 @@ def _dejavu() -> Path:
 def _system_fonts() -> list[Path]:
     from matplotlib.font_manager import findSystemFonts
 
-    paths = {Path(path) for path in findSystemFonts()}
-
-    def rank(path: Path) -> tuple[int, str]:
-        name = path.name.lower()
-        return max((n for n, word in enumerate(LATER, 1) if word in name), default=0), str(path)
-
-    return sorted(paths, key=rank)
+    names = {Path(path): Path(path).name.lower() for path in findSystemFonts()}
+    regular = [path for path, name in names.items() if not any(word in name for word in NEVER)]
+    return sorted(regular, key=lambda path: (any(w in names[path] for w in LATER), path))
 
 
 @cache

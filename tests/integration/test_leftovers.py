@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from spocdb import fit as fitting
 from spocdb.api import Database
 from spocdb.db import collections, doctor, embeddings, engine, indexes, working
 from spocdb.db.collections import Collection
@@ -89,12 +90,20 @@ def drop_by_rollback(db: Database) -> None:
     db.pca.activate(1)
 
 
+def drop_by_ingest(db: Database) -> None:
+    target = collections.get(db.connection, "photos")
+    said: list[str] = []
+    fitting.settle(db.connection, db.session.connect, target, say=said.append)
+    assert said == ["dropped embeddings_1_1_hnsw_new, which an interrupted build had left"]
+
+
 def drop_by_doctor(db: Database) -> None:
     assert doctor.fix(db.connection) == ["dropped the index embeddings_1_1_hnsw_new"]
 
 
 @pytest.mark.parametrize(
-    "drop", [drop_by_build, drop_by_activation, drop_by_rollback, drop_by_doctor]
+    "drop",
+    [drop_by_build, drop_by_activation, drop_by_rollback, drop_by_ingest, drop_by_doctor],
 )
 def test_what_a_killed_build_left_goes_with_the_next_command(
     built: Database, drop: Callable[[Database], None], wait_for_lock: WaitForLock
