@@ -7,6 +7,7 @@ for. What no font has is written as its code point.
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +22,7 @@ LATER = ("serif", "mono")
 NEVER = ("lastresort", "bold", "black", "light", "thin", "cond", "ital", "obliq")
 # Colour emoji are bitmaps of one size, which is scaled: of Noto, of Apple, of others.
 BITMAP_SIZES = (109, 160, 136, 128)
-EMOJI = "\U0001f000"
+EMOJI, LAST_EMOJI = "\U0001f000", "\U0001faff"
 # More than fits beside any picture; measuring is slow.
 LONGEST = 400
 
@@ -125,7 +126,7 @@ class Lettering:
         if char >= EMOJI:
             fonts.sort(key=lambda path: "emoji" not in path.name.lower())
         path = next((path for path in fonts if ord(char) in _characters(path)), None)
-        if path is None and not _is_mark(char) and unicodedata.name(char, ""):
+        if path is None and not _is_mark(char) and _script(char):
             self._missing[char] = None
         return path
 
@@ -149,10 +150,12 @@ def _is_mark(char: str) -> bool:
 
 
 def _script(char: str) -> str:
-    """Return what a character belongs to, by the first word of its name."""
-    if char >= EMOJI and unicodedata.category(char) in ("So", "Cn"):
+    """Return what a character belongs to, by the first word of its name; "" for one without."""
+    # Those that are newer than Python's tables included.
+    if EMOJI <= char <= LAST_EMOJI and unicodedata.category(char) in ("So", "Cn"):
         return "emoji"
-    word = unicodedata.name(char).split()[0]
+    name: str = unicodedata.name(char, "")
+    word = name.partition(" ")[0]
     return word if word == "CJK" else word.capitalize()
 
 
@@ -206,11 +209,10 @@ def _characters(path: Path) -> frozenset[int]:
 @cache
 def _face(path: Path | None, size: int) -> tuple[ImageFont.FreeTypeFont, float]:
     """Return a font in a size, and by how much what it draws is to be scaled."""
-    for bitmap_size in (size, *BITMAP_SIZES) if path else ():
-        try:
-            return ImageFont.truetype(path, bitmap_size), size / bitmap_size
-        except OSError:
-            continue  # bitmaps of another size
+    if path is not None:
+        for bitmap_size in (size, *BITMAP_SIZES):
+            with suppress(OSError):  # bitmaps of another size
+                return ImageFont.truetype(path, bitmap_size), size / bitmap_size
     default = ImageFont.load_default(size)
     assert isinstance(default, ImageFont.FreeTypeFont), "a size gives an outline font"
     return default, 1.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,12 +166,13 @@ def test_numbers_that_no_codebook_has_are_named(kind: codebooks.Kind, tmp_path: 
     save(Codebook(kind, arrays), file)
     assert load(file).dim == Codebook(kind, arrays).dim
     for name, array in arrays.items():
-        for wrong, message in {
-            "nan": (np.full_like(array, np.nan), f"its {name} are not all finite numbers"),
-            "infinite": (np.full_like(array, np.inf), f"its {name} are not all finite numbers"),
-            "half": (array.astype(np.float16), f"its {name} are float16"),
-            "longer": (np.concatenate([array, array]), "its "),
-        }.values():
+        cases: list[tuple[Any, str]] = [
+            (np.full_like(array, np.nan), f"its {name} are not all finite numbers"),
+            (np.full_like(array, np.inf), f"its {name} are not all finite numbers"),
+            (array.astype(np.float16), f"its {name} are float16"),
+            (np.concatenate([array, array]), "its "),
+        ]
+        for wrong, message in cases:
             save(Codebook(kind, arrays | {name: wrong}), file)
             with pytest.raises(ConfigError, match=message) as caught:
                 load(file)
@@ -193,9 +195,9 @@ def test_what_fisher_vectors_divide_by_is_above_zero(
 
 def test_a_codebook_that_gives_too_much_is_refused(tmp_path: Path) -> None:
     file, wide = tmp_path / "codebook.safetensors", np.eye(2001, dtype=np.float32)
-    plane = {"mean": wide[0], "components": wide}
-    centres = {"centroids": wide[:1], "origin": wide[0], "whitening": wide}
-    save(Codebook("triangulation", plane | centres), file)
+    arrays: dict[str, Float32Array] = {"mean": wide[0], "components": wide, "origin": wide[0]}
+    arrays |= {"centroids": wide[:1], "whitening": wide}
+    save(Codebook("triangulation", arrays), file)
     with pytest.raises(ConfigError, match="it gives 2001 dimensions, and 2000 is the most"):
         load(file)
 
