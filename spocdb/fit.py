@@ -14,10 +14,17 @@ from spocdb.db import collections, embeddings, images, indexes, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.leftovers import drop_left_indexes
-from spocdb.errors import ConfigError, DatabaseError, NotEnoughSamples, ProjectionNotFound
+from spocdb.errors import (
+    ConfigError,
+    DatabaseError,
+    DescriptorError,
+    NotEnoughSamples,
+    ProjectionNotFound,
+)
 from spocdb.features.projection import Moments, advice, merge, project
 from spocdb.features.projection import fit as fit_moments
 from spocdb.progress import Say, silent
+from spocdb.soundness import fault
 from spocdb.wording import counted
 
 DEFAULT_DIM = 256
@@ -45,7 +52,8 @@ def fit(
 
     One streaming pass, exact. The same images and settings give the same projection, which is
     stored once. `say` gets a line where dimensions or images are too few for good results. Raises
-    NotEnoughSamples, and ConfigError for collections of several extractors.
+    NotEnoughSamples, ConfigError for collections of several extractors, and DescriptorError for
+    descriptors that are not of length one.
     """
     first = fitted_on[0]
     if any(c.extractor_id != first.extractor_id for c in fitted_on):
@@ -60,6 +68,8 @@ def fit(
         moments = merge(moments, Moments.of(rows["descriptor"].astype(np.float32)))
         digest.update(rows["sha256"].tobytes())
     fitted = fit_moments(moments, dim, whiten=whiten, centre=centre, regularisation=regularisation)
+    if found := fault(fitted, first.channels):
+        raise DescriptorError(f"a PCA of these images cannot be used: {found}")
     for line in advice(moments, fitted):
         say(line)
     about: dict[str, Any] = {

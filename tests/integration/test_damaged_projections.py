@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from spocdb.api import Database
 from spocdb.db import doctor
 from spocdb.db.collections import Collection
-from spocdb.errors import ConfigError, DatabaseError
+from spocdb.errors import ConfigError, DatabaseError, DescriptorError
 from spocdb.features.projection_files import ARRAYS
 from spocdb.records import Float32Array
 
@@ -146,3 +146,12 @@ def test_a_file_that_cannot_be_used_leaves_nothing_behind(
     assert other.pca.list() == []
     with np.load(file) as data:
         assert {*data} == {*ARRAYS, "about"}
+
+
+def test_descriptors_that_are_not_of_length_one_give_no_projection(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    add_images(db.connection, clustered(60) + 1)
+    with pytest.raises(DescriptorError, match="cannot be used: its mean is longer than any mean"):
+        db.pca.fit(dim=8)
+    assert [p.kind for p in db.pca.list()] == ["raw"]

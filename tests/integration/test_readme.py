@@ -98,6 +98,7 @@ def test_every_command_of_the_readme_does_what_it_says(
     done = run(["bash", "-ex"], folder, environment, script)
     assert "6 images: 6 new" in done.stderr
     assert '"method": ' in done.stdout
+    assert "warning: 270 images are few for whitening 256 dimensions" in done.stderr
     assert "products: 6 new" in done.stderr and "detached products" in done.stdout
     assert (folder / "results.png").exists() and (folder / "products.png").exists()
     assert (folder / "quality.png").exists() and (folder / "worst.png").exists()

@@ -105,7 +105,7 @@ def test_bitmaps_of_one_size_are_scaled(tmp_path: Path, monkeypatch: pytest.Monk
     font = make_font(tmp_path / "emoji.ttf", "😺")
     real = ImageFont.truetype
 
-    def only_109(file: object, size: float, **options: Any) -> object:
+    def only_109(file: Any, size: float, **options: Any) -> object:
         if file == font and size != 109:
             raise OSError("invalid pixel size")
         return real(file, size, **options)
