@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -209,7 +209,7 @@ def _create(connection: Connection, table: str, name: str, kind: IndexType, dim:
                 connection.execute(statement)
     except BaseException:
         # It is invalid now. Where it cannot be dropped, the next build or activation does it.
-        if not connection.closed:
+        with suppress(psycopg.Error):  # the build's own error is the one to be told
             drop_index(connection, name)
         raise
 
