@@ -32,6 +32,7 @@ FUNCTIONS: tuple[str, ...] = (
     "target_v3",
     "project_v3",
     "embed_v3",
+    "activate_v4",
 )
 # What an older program calls: the versions before.
 BEFORE: tuple[str, ...] = (
@@ -45,6 +46,7 @@ BEFORE: tuple[str, ...] = (
     "target_v2",
     "project_v2",
     "embed_v2",
+    "activate_v3",
 )
 
 
