@@ -9,7 +9,7 @@ import pytest
 
 from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
 from spocdb.evaluation import pairs
-from spocdb.features import codebooks, projection_files, weights
+from spocdb.features import codebook_files, projection_files, weights
 from spocdb.images.metadata import read_metadata
 from spocdb.images.regular import read_bytes
 from spocdb.images.sources import read, walk
@@ -69,7 +69,7 @@ def test_a_pipe_that_was_given_by_name_is_listed_and_refused(tmp_path: Path) -> 
         ("w.pth", weights.load_state_dict),
         ("p.npz", projection_files.load),
         ("p.safetensors", projection_files.load),
-        ("c.safetensors", codebooks.load),
+        ("c.safetensors", codebook_files.load),
         ("pairs.csv", pairs.read),
     ],
 )
