@@ -7,7 +7,8 @@ from spocdb.db.batches import NewDescriptor
 from spocdb.db.queue import LeasedRow, Outcome
 from spocdb.db.sources import Source, SourceRow
 from spocdb.errors import ImageTooLarge, ImageVanished, UnreadableImage
-from spocdb.images.locations import fetch, read_below
+from spocdb.images.fetching import fetch
+from spocdb.images.locations import read_below
 from spocdb.intake import Work, read_work
 
 # Tries of an image that may come yet, each twice as long after the one before, an hour at most:
