@@ -102,7 +102,10 @@ class Tables:
 
     @engine.wrapped()
     def retry(self, collection: str | None = None, keys: Sequence[str] | None = None) -> int:
-        """Let workers try failed rows again, all or those named; return how many."""
+        """Let workers try failed rows and those in back-off at once, all or those named.
+
+        Returns how many.
+        """
         name = collections.get(self._session.connection, collection).name
         return queue.retry(self._session.connection, name, keys)
 

@@ -9,6 +9,7 @@ import numpy as np
 import psycopg
 from pgvector import Vector
 from pgvector.psycopg import register_vector
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from spocdb.errors import (
@@ -33,6 +34,17 @@ RAISED: dict[str, type[SpocdbError]] = {
     "42939": ConfigError,
 }
 
+# How soon a broken network is noticed, unless the address says otherwise: a server that is not
+# there within 10 s, one that is silent for a minute while idle, or confirms nothing for 30 s.
+PATIENCE: dict[str, Any] = {
+    "application_name": "spocdb",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
 # The extension is found wherever it is installed, whatever the role's own search_path is.
 FIND_VECTOR = """
 SELECT set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''),
@@ -44,9 +56,8 @@ FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extnam
 def connect(url: str) -> Connection:
     """Open an autocommitting connection to `url`, anything libpq takes. Raises DatabaseError."""
     try:
-        connection = psycopg.connect(
-            _libpq_url(url), autocommit=True, connect_timeout=10, application_name="spocdb"
-        )
+        given = conninfo_to_dict(_libpq_url(url))
+        connection = psycopg.connect(make_conninfo(**{**PATIENCE, **given}), autocommit=True)
     except psycopg.Error as exc:
         raise DatabaseLost(
             f"cannot reach the database: {_one_line(exc)}: check --db or SPOCDB_DATABASE_URL"

@@ -12,7 +12,8 @@ from psycopg.rows import TupleRow, class_row
 
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
-from spocdb.errors import SourceBroken
+from spocdb.db.items import is_refusal
+from spocdb.errors import DatabaseRefused, SourceBroken
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,10 @@ class Attachment:
 class Coverage:
     """How far a collection is by one of its projections; a row of spocdb.coverage.
 
-    `rows` belong to it (None: the table cannot be read, `problem` says why), `embedded` ones can
-    be found, `pending` wait, `leased` are with a worker, `failed` were given up.
+    Each row is counted once: `rows` = `embedded` + `pending` + `leased` + `failed`. `rows` belong
+    to the collection, or did and are still to be taken out (None: the table cannot be read,
+    `problem` says why). `leased` are with a worker, `pending` wait for one, `failed` were given up
+    (the image before may still be found), `embedded` are up to date.
     """
 
     collection: str
@@ -92,6 +95,8 @@ ORDER BY 1
 TRIES, SECONDS_BETWEEN_TRIES = 25, 0.5
 
 ROWS = "SELECT * FROM spocdb.source_rows(%s, %s)"
+
+FITTING = "SELECT count(*) FROM spocdb.lock_rows(%s, %s)"
 
 COVERAGE = """
 SELECT * FROM spocdb.coverage
@@ -167,6 +172,40 @@ def rows(connection: Connection, collection: Collection, keys: Sequence[str]) ->
     """Return those rows that belong to the collection. Raises SourceBroken."""
     with readable(collection), connection.cursor(row_factory=class_row(SourceRow)) as cursor:
         return cursor.execute(ROWS, [collection.id, list(keys)]).fetchall()
+
+
+def rows_each(
+    connection: Connection, collection: Collection, keys: Sequence[str]
+) -> tuple[list[SourceRow], dict[str, DatabaseRefused]]:
+    """Return `rows`, and by key why others cannot be read: one row's values stop no other.
+
+    A condition or a column may fail for some values only. Raises SourceBroken.
+    """
+    try:
+        return rows(connection, collection, keys), {}
+    except (SourceBroken, psycopg.Error) as exc:
+        if not is_refusal(_driver_error(exc)):
+            raise
+    with readable(collection):
+        # Keys that are none of the column's type now are no fault of a row.
+        connection.execute(FITTING, [collection.id, list(keys)])
+    found: list[SourceRow] = []
+    refused: dict[str, DatabaseRefused] = {}
+    for key in keys:
+        try:
+            found += rows(connection, collection, [key])
+        except (SourceBroken, psycopg.Error) as exc:
+            error = _driver_error(exc)
+            if not is_refusal(error):
+                raise
+            refused[key] = DatabaseRefused(f"the row cannot be read: {error.diag.message_primary}")
+    return found, refused
+
+
+def _driver_error(exc: SourceBroken | psycopg.Error) -> psycopg.Error:
+    cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
+    assert isinstance(cause, psycopg.Error), "the cause is the driver's error"
+    return cause
 
 
 def coverage(connection: Connection, collection: str | None = None) -> list[Coverage]:

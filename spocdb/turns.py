@@ -1,0 +1,188 @@
+"""A turn of a worker at one attached table: rows that are due on their way into the collection.
+
+    queue -> lease -> row, its image -> decode -> network -> written, lease given back
+
+Rows that workers were lost with are leased last and one at a time, with nothing else in this
+process: what kills it takes no other row along.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from spocdb.db import batches, outcomes, queue, sources
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.db.outcomes import Outcome
+from spocdb.db.queue import Leased, LeasedRow
+from spocdb.db.sources import Source, SourceRow
+from spocdb.errors import ImageError
+from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract, projecting
+from spocdb.intake import BYTES_PER_PIXEL, Intake, ahead
+from spocdb.progress import Progress
+from spocdb.rows import Rules, lost, outcome_of, read_leased
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor
+
+# A worker that dies costs its leases' time; a small one also stops sooner. What is fetched may take
+# its time, and bytes come all at once.
+LEASED_AT_ONCE = {"path": AHEAD, "url": 2 * N_THREADS, "bytes": min(AHEAD, 16)}
+# How long one collection is worked on while others wait.
+SECONDS_A_TURN = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How to work; times are in seconds.
+
+    A row is leased for `visibility`; without a notification the queue is looked at every `poll`;
+    a row whose image is not there is due again after `backoff`, and twice as long every time. What
+    a URL gives counts as no image when the same bytes come `believed_after` they first came.
+    """
+
+    max_pixels: int
+    visibility: float = 300.0
+    poll: float = 5.0
+    backoff: float = 5.0
+    believed_after: float = 3600.0
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A worker's turn at the rows of `source`; `leases` are those that it took and may still hold.
+
+    Rows are leased on `connection` and written on `write_connection`.
+    """
+
+    connection: Connection
+    write_connection: Connection
+    source: Source
+    collection: Collection
+    extractor: "Extractor"
+    options: WorkerOptions
+    is_stopped: Callable[[], bool]
+    leases: list[UUID]
+
+    def take(self, say: Callable[[Progress, ImageError | None], None]) -> Progress:
+        """Bring the rows that are due to where they belong; what was done is given to `say`."""
+        total = Progress()
+        until = time.monotonic() + SECONDS_A_TURN
+        is_alone = False
+        while not self.is_stopped():
+            progress = Progress()
+            try:
+                bad = self._bring(progress, is_alone)
+            finally:
+                total.add(progress)
+            if progress.n_seen:
+                say(progress, bad)
+            if (is_alone and not progress.n_seen) or time.monotonic() > until + SECONDS_A_TURN:
+                break
+            if not queue.is_due(self.connection, self.collection, alone=True):
+                break
+            is_alone = True
+        return total
+
+    def _bring(self, progress: Progress, is_alone: bool) -> ImageError | None:
+        """Lease rows, extract and write them; return the first bad one's error."""
+        max_bytes = BYTES_PER_PIXEL * self.options.max_pixels
+        rules = Rules(self.source.kind == "url", self.options.backoff, self.options.believed_after)
+        bad: ImageError | None = None
+        refused: list[Outcome] = []
+        with (
+            ThreadPoolExecutor(N_THREADS, "decode") as pool,
+            Writer(self._writing(refused), progress) as writer,
+        ):
+            intake = Intake(
+                *(self.connection, self.collection, pool, AHEAD, self.options.max_pixels),
+                defer=lambda: self.extractor.decodes_jpegs,
+            )
+            leased = self._leased(writer, progress, is_alone)
+            read = ahead(pool, partial(read_leased, self.source, max_bytes), leased, AHEAD)
+            for works, descriptors in extract(
+                intake.works(read),
+                OnDemand(lambda: self.extractor),
+                self.options.batch_size,
+                progress,
+            ):
+                outcome = outcome_of(works, descriptors, rules)
+                writer.submit(outcome, partial(intake.written, intake.hand_over(works)))
+                count(progress, works)
+                progress.n_failed -= len(outcome.retried)
+                bad = bad or next((work.error for work in works if work.error), None)
+            writer.finish()
+        progress.refuse(len(refused))
+        return bad
+
+    def _writing(self, refused: list[Outcome]) -> Callable[[Outcome], None]:
+        """Return what writes an outcome, and adds to `refused` rows that the database refuses."""
+        batches.prepare(self.write_connection)
+        projected = projecting(self.write_connection)
+        return lambda outcome: refused.extend(
+            outcomes.write(
+                self.write_connection, self.collection, outcome, projected, self.is_stopped
+            )
+        )
+
+    def _leased(
+        self, writer: Writer[Outcome], progress: Progress, is_alone: bool
+    ) -> Iterator[tuple[LeasedRow, SourceRow | ImageError]]:
+        """Lease rows while there are any and the turn lasts; if alone, one suspect row."""
+        n_rows = 1 if is_alone else LEASED_AT_ONCE[self.source.kind]
+        until = time.monotonic() + SECONDS_A_TURN
+        while not self.is_stopped() and time.monotonic() < until:
+            lease = uuid4()
+            self.leases.append(lease)
+            found = queue.lease(
+                *(self.connection, self.collection, lease, n_rows, self.options.visibility),
+                alone=is_alone,
+            )
+            progress.n_seen += len(found)
+            yield from self._read(lease, found, writer, progress)
+            if is_alone or not (
+                found or take_in(self.connection, self.collection, progress, self.is_stopped)
+            ):
+                return
+
+    def _take_in(self, progress: Progress) -> int:
+        return take_in(self.connection, self.collection, progress, self.is_stopped)
+
+    def _read(
+        self, lease: UUID, found: Sequence[Leased], writer: Writer[Outcome], progress: Progress
+    ) -> Iterator[tuple[LeasedRow, SourceRow | ImageError]]:
+        """Yield leased rows with what the table says of them, or why they are given up.
+
+        Those that do not belong any more go to the writer.
+        """
+        leased = {row.key: LeasedRow(row.key, 0, 0, lease, row, {}) for row in found}
+        errors: dict[str, ImageError] = {k: e for k, row in leased.items() if (e := lost(row))}
+        keys = [key for key in leased if key not in errors]
+        rows, refused = sources.rows_each(self.connection, self.collection, keys)
+        errors.update(refused)
+        there = {row.key: row for row in rows}
+        if gone := [row for key, row in leased.items() if key not in there and key not in errors]:
+            progress.n_pruned += len(gone)
+            writer.submit(Outcome(gone=gone))
+        for key, error in errors.items():
+            yield leased[key], error
+        for key, row in there.items():
+            yield replace(leased[key], metadata=row.metadata), row
+
+
+def take_in(
+    connection: Connection,
+    collection: Collection,
+    progress: Progress,
+    is_stopped: Callable[[], bool],
+) -> int:
+    """Take changes into the queue; return how many rows that made due, count those that failed."""
+    n_rows, n_failed = queue.take_in(connection, collection, is_stopped)
+    progress.n_seen += n_failed
+    progress.n_failed += n_failed
+    return n_rows
