@@ -64,8 +64,9 @@ def worker(
             is_stopped=is_stopped,
             say=_log,
         )
-        if once and not database.tables.list():
-            talk("no table is attached: run `spocdb attach` first")
+        is_any_attached = bool(database.tables.list())
+    if once and not is_any_attached:
+        talk("no table is attached: run `spocdb attach` first")
     if once and done.n_failed:
         talk(f"{counted(done.n_failed, 'row')} failed: see `spocdb failures`, `spocdb retry`")
         raise typer.Exit(FINISHED_WITH_FAILURES)

@@ -122,6 +122,12 @@ class Tables:
         target = collections.get(self._session.connection, collection)
         return images.find(self._session.connection, target, key)
 
+    @engine.wrapped()
+    def names_by(self, collection: str | None = None) -> str:
+        """Return what names an image of a collection: "key" if it is attached, else "path"."""
+        name = collections.get(self._session.connection, collection).name
+        return "key" if sources.attached(self._session.connection, name) else "path"
+
     def refuse_attached(self, collection: Collection) -> None:
         """Raise ConfigError for a collection that a table fills."""
         for source in sources.attached(self._session.connection, collection.name):

@@ -106,7 +106,7 @@ def test_a_row_is_searched_for_by_its_key(db: Database, shop: Path, spocdb: Run)
     sheet = shop.parent / "sheet.png"
     ran = spocdb("search", "--key", 7, "-k", 2, "--csv", "--sheet", sheet)
     assert ran.returncode == 0, ran.stderr
-    assert [line.split(",")[2] for line in ran.stdout.splitlines()[:2]] == ["path", "1"]
+    assert [line.split(",")[2] for line in ran.stdout.splitlines()[:2]] == ["key", "1"]
     colours = Image.open(sheet).convert("RGB").getcolors(10**7)
     assert colours and len(colours) > 10_000  # the pictures are there, not grey tiles
     ran = spocdb("search", "--key", "none")
