@@ -8,7 +8,6 @@ import io
 import signal
 import sys
 import warnings
-from types import FrameType
 
 import typer
 
@@ -29,6 +28,7 @@ from . import (
     worker,
 )
 from .output import talk
+from .running import interrupt
 
 app = typer.Typer(
     help="Visual similarity search inside your own PostgreSQL.",
@@ -81,7 +81,9 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     # Like Ctrl-C: what is being written is finished, and the same command goes on later.
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and shells leave it
+            signal.signal(number, interrupt)
     try:
         app()
     except SpocdbError as exc:
@@ -91,7 +93,3 @@ def main() -> None:
         # Whoever read our output, such as `head`, has enough.
         sys.stderr.close()
         sys.exit(1)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -1,10 +1,14 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from .output import talk
+from .running import is_interrupted
 
 if TYPE_CHECKING:
     from spocdb.api import Database
@@ -139,11 +143,16 @@ Dim = Annotated[int, typer.Option("--dim", help="Dimensions of the embedding.")]
 Number = TypeVar("Number", int, float)
 
 
-def open_database(url: str | None) -> "Database":
-    """Open the database that --db, the environment or the default means."""
+@contextmanager
+def open_database(url: str | None) -> "Iterator[Database]":
+    """Open the database that --db, the environment or the default means.
+
+    Who holds a lock that a command waits for is said, and a server that does not answer is left.
+    """
     from spocdb import connect
 
-    return connect(url)
+    with connect(url) as database, database.looked_after(talk, is_interrupted):
+        yield database
 
 
 def one_format(json: bool, as_csv: bool) -> None:

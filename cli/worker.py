@@ -64,8 +64,8 @@ def worker(
             is_stopped=is_stopped,
             say=_log,
         )
-        is_any_attached = bool(database.tables.list())
-    if once and not is_any_attached:
+        has_nothing = once and not database.tables.list()
+    if has_nothing:
         talk("no table is attached: run `spocdb attach` first")
     if once and done.n_failed:
         talk(f"{counted(done.n_failed, 'row')} failed: see `spocdb failures`, `spocdb retry`")

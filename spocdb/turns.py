@@ -69,9 +69,8 @@ class Turn:
     is_stopped: Callable[[], bool]
     leases: list[UUID]
 
-    def take(self, say: Callable[[Progress, ImageError | None], None]) -> Progress:
+    def take(self, total: Progress, say: Callable[[Progress, ImageError | None], None]) -> None:
         """Bring the rows that are due to where they belong; what was done is given to `say`."""
-        total = Progress()
         until = time.monotonic() + SECONDS_A_TURN
         is_alone = False
         while not self.is_stopped():
@@ -87,7 +86,6 @@ class Turn:
             if not queue.is_due(self.connection, self.collection, alone=True):
                 break
             is_alone = True
-        return total
 
     def _bring(self, progress: Progress, is_alone: bool) -> ImageError | None:
         """Lease rows, extract and write them; return the first bad one's error."""

@@ -101,8 +101,11 @@ class Worker:
         while not self.is_stopped():
             chosen = _chosen(sources.attached(connection), names)
             self._introduce(chosen, once=once)
-            done = self._pass(connection, watch, chosen, once=once)
-            total.add(done)
+            done = Progress()
+            try:
+                self._pass(connection, watch, chosen, done, once=once)
+            finally:
+                total.add(done)
             if done.n_seen == 0 and once:
                 return
             if done.n_seen == 0:
@@ -118,17 +121,22 @@ class Worker:
         self._introduced[:] = chosen
 
     def _pass(
-        self, connection: Connection, watch: Watch, chosen: list[Source], *, once: bool
-    ) -> Progress:
+        self,
+        connection: Connection,
+        watch: Watch,
+        chosen: list[Source],
+        done: Progress,
+        *,
+        once: bool,
+    ) -> None:
         """Look at each collection once; what cannot be read is said, or kept for the end."""
-        total = Progress()
         for source in chosen:
             if self.is_stopped():
                 break
             try:
                 with engine.wrapped():
                     collection = collections.get(connection, source.collection)
-                    total.add(self._drain(connection, watch, source, collection))
+                    self._drain(connection, watch, source, collection, done)
                 self._problems.pop(source.collection, None)
             except DatabaseLost:
                 raise
@@ -142,16 +150,19 @@ class Worker:
                     told = "" if isinstance(exc, SourceBroken) else f"{source.collection}: "
                     self.say(f"{told}{exc}")
                 self._problems[source.collection] = exc
-        return total
 
     def _drain(
-        self, connection: Connection, watch: Watch, source: Source, collection: Collection
-    ) -> Progress:
+        self,
+        connection: Connection,
+        watch: Watch,
+        source: Source,
+        collection: Collection,
+        done: Progress,
+    ) -> None:
         """Bring all rows of a collection that are due to where they belong."""
-        progress = Progress()
-        n_taken = take_in(connection, collection, progress, self.is_stopped)
+        n_taken = take_in(connection, collection, done, self.is_stopped)
         if not (n_taken or queue.is_due(connection, collection)):
-            return progress
+            return
         if source.root is not None and not os.path.isdir(source.root):
             raise SourceBroken(f"{source.collection}: there is no folder {source.root} here")
         # Before anything is leased: without weights it would be leased in vain.
@@ -167,9 +178,8 @@ class Worker:
                 self.is_stopped,
                 leases,
             )
-            progress.add(turn.take(lambda done, bad: self.say(_told(collection, done, bad))))
+            turn.take(done, lambda part, bad: self.say(_told(collection, part, bad)))
         self._settle(connection, collection)
-        return progress
 
     @contextmanager
     def _leases(self, watch: Watch, collection: Collection) -> Iterator[list[UUID]]:

@@ -92,7 +92,7 @@ class Tables:
         for file in weights:
             remember(Path(file), self._session.settings.cache_dir)
         worker = Worker(
-            self._session.connect,
+            self._session.connect_alone,  # a worker looks after its own
             lambda recipe: self._session.extractor(recipe, device, precision),
             options or WorkerOptions(self._session.settings.max_pixels),
             is_stopped,

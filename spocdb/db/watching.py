@@ -18,7 +18,7 @@ from typing import Any, Self
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from spocdb.db.engine import Connection, wrapped
+from spocdb.db.engine import Connection, one_row, wrapped
 from spocdb.db.waiting import Connect, Stopped, connect_unless, in_time
 from spocdb.errors import SpocdbError
 
@@ -51,9 +51,14 @@ class Answer:
 
 @dataclass(slots=True)
 class _Watched:
-    """A connection, since when it has been busy and since when it waits for an answer."""
+    """A connection, since when it has been busy and since when it waits for an answer.
+
+    `is_direct` tells that no pooler stands between: its process is that of the server then.
+    """
 
     connection: Connection
+    pid: int
+    is_direct: bool = False
     busy_since: float | None = None
     waits_since: float | None = None
     # Looks in a row that found it idle: between two tries of a lock it is idle for a moment.
@@ -81,7 +86,10 @@ class _Watched:
 
 @dataclass(slots=True)
 class Watch:
-    """A thread that looks after the connections opened by `open`, while the block lasts."""
+    """A thread that looks after connections while the block lasts.
+
+    `connect` opens those to ask by. Once `is_stopped`, no statement lasts longer than seconds.
+    """
 
     connect: Connect
     say: Callable[[str], None]
@@ -102,18 +110,21 @@ class Watch:
     def open(self) -> Iterator[Connection]:
         """Open a connection that is looked after. Raises DatabaseLost when stopped meanwhile."""
         with connect_unless(self.is_stopped, self.connect) as connection:
-            watched = _Watched(connection)
-            with self._lock:
-                self._watched.append(watched)
-            try:
-                yield connection
-            finally:
-                with self._lock:
-                    self._watched.remove(watched)
+            self.add(connection)
+            yield connection
+
+    def add(self, connection: Connection) -> None:
+        """Look after a connection, in no transaction now, until it is closed."""
+        watched = _Watched(connection, connection.info.backend_pid)
+        with self._lock:
+            self._watched.append(watched)
+        (watched.pid,) = one_row(connection, "SELECT pg_backend_pid()")
+        watched.is_direct = watched.pid == connection.info.backend_pid
 
     def _run(self) -> None:
         while not self._is_over.wait(SECONDS_BETWEEN_LOOKS):
             with self._lock:
+                self._watched = [w for w in self._watched if not w.connection.closed]
                 now_watched = list(self._watched)
             for watched in now_watched:
                 self._look(watched)
@@ -143,7 +154,7 @@ class Watch:
 
     def _ask(self, watched: _Watched) -> None:
         """Ask the server about a connection: say who holds its lock, cut it if it is dead."""
-        before, pid = watched.answer, watched.connection.info.backend_pid
+        before, pid = watched.answer, watched.pid
         try:
             answers = in_time(lambda: ask(self.connect, pid), SECONDS_TO_ANSWER, self.is_stopped)
         except TimeoutError:
@@ -152,11 +163,9 @@ class Watch:
             # It answers, if only that it takes no more connections.
             watched.n_silent = 0
         else:
-            if not answers or _is_dead(before, answers[-1]):
-                # It is gone, or has long answered: we wait for what never comes.
+            watched.n_silent, watched.answer = 0, answers[-1] if answers else None
+            if watched.is_direct and _is_dead(before, watched.answer):
                 watched.n_silent = MOST_SILENCES
-            else:
-                watched.n_silent, watched.answer = 0, answers[-1]
             self._tell({answer.holder for answer in answers if answer.holder})
         watched.look(time.monotonic())
         if watched.waits_since and watched.n_silent >= MOST_SILENCES:
@@ -202,7 +211,12 @@ def _holder(pid: int | None, name: str | None, state: str | None, since: Any) ->
     return f"process {pid}" + (f" ({', '.join(parts)})" if parts else "")
 
 
-def _is_dead(before: Answer | None, now: Answer) -> bool:
-    """Tell whether the server has done nothing between two questions, while its client waits."""
+def _is_dead(before: Answer | None, now: Answer | None) -> bool:
+    """Tell whether the server has nothing more to say to a client that waits.
+
+    Its process is gone, or was idle already when it was asked before.
+    """
+    if now is None:
+        return True
     is_idle = now.state is not None and now.state.startswith("idle")
     return is_idle and before is not None and before.since == now.since

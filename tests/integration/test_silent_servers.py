@@ -1,5 +1,6 @@
 """A link that breaks without a word is noticed, and no stopped worker waits for it."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -160,21 +161,31 @@ def test_a_stopped_worker_does_not_wait_for_a_silent_server(working: Working, pr
     assert working.stop().n_reused == 1
 
 
+@contextmanager
+def running(environment: dict[str, str], *arguments: object) -> "Iterator[subprocess.Popen[str]]":
+    """Run the real program; it ends with the block."""
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("spocdb"), *map(str, arguments)],
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_sigterm_ends_a_worker_whose_server_is_silent(
     stocked: Any, far_url: str, proxy: Proxy, environment: dict[str, str]
 ) -> None:
-    worker = subprocess.Popen(
-        [Path(sys.executable).with_name("spocdb"), "worker", "--poll=0.1", "--db", far_url],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert worker.stderr is not None
-    first = worker.stderr.readline()
-    assert first.endswith(" working on products (table products)\n")
-    proxy.freeze()
-    worker.send_signal(signal.SIGTERM)
-    _, said = worker.communicate(timeout=60)
+    with running(environment, "worker", "--poll=0.1", "--db", far_url) as worker:
+        assert worker.stderr is not None
+        first = worker.stderr.readline()
+        assert first.endswith(" working on products (table products)\n")
+        proxy.freeze()
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=60)
     assert worker.returncode == 0, said
     assert "Traceback" not in said
 
@@ -187,6 +198,48 @@ def test_who_holds_a_lock_is_said(stocked: Any, working: Working) -> None:
         working.wait_until(lambda: any(holder in line for line in working.said))
     (line,) = [line for line in working.said if holder in line]
     assert line.startswith("waiting for a lock that ") and line.endswith(") holds")
+
+
+def test_who_holds_up_an_ingest_is_said(
+    db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any], hasty: None
+) -> None:
+    photos, said = make_photos(3), list[str]()
+    db.ingest(photos / "0000.jpg", **recipe)
+    with (
+        psycopg.connect(db.url, application_name="a report") as other,
+        ThreadPoolExecutor(1) as pool,
+        db.looked_after(said.append),
+    ):
+        other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        other.execute("SELECT FROM spocdb.collections FOR UPDATE")
+        done = pool.submit(db.ingest, photos, **recipe)
+        deadline = time.monotonic() + 90
+        while not said:
+            assert not done.done() and time.monotonic() < deadline
+            time.sleep(0.05)
+        other.rollback()
+        assert done.result(60).n_new == 2
+    assert re.fullmatch(
+        r"waiting for a lock that process \d+ \(a report, idle in transaction, since .*\) holds",
+        said[0],
+    )
+
+
+def test_an_ingest_whose_server_is_silent_can_be_ended(
+    db: Database, far_url: str, proxy: Proxy, environment: dict[str, str], make_photos: Any
+) -> None:
+    photos = make_photos(150)
+    options = ["--extractor=mini", "--size=64", "--batch-size=1", "--db", far_url]
+    with running(environment, "ingest", photos, *options) as ingest:
+        deadline = time.monotonic() + 90
+        while not db.connection.execute("SELECT FROM spocdb.images LIMIT 1").fetchall():
+            assert ingest.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        proxy.freeze()
+        ingest.send_signal(signal.SIGTERM)
+        _, said = ingest.communicate(timeout=60)
+    assert ingest.returncode in (1, 130), said
+    assert "Traceback" not in said
 
 
 def test_a_connection_waits_for_its_server_no_longer_than_the_address_says(url: str) -> None:
