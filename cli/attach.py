@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .output import talk
+from .output import counted, talk
 
 
 def attach(
@@ -84,7 +84,8 @@ def attach(
     print(name)
     if root is not None and not root.is_dir():
         talk(f"there is no folder {folder} on this machine; workers need it")
-    talk(f"{coverage.pending:,} rows of {coverage.relation} wait: run `spocdb worker`")
+    n_rows, verb = counted(coverage.pending, "row"), "waits" if coverage.pending == 1 else "wait"
+    talk(f"{n_rows} of {coverage.relation} {verb}: run `spocdb worker`")
 
 
 def detach(

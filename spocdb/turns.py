@@ -142,7 +142,8 @@ class Turn:
                 alone=is_alone,
             )
             progress.n_seen += len(found)
-            yield from self._read(lease, found, writer, progress)
+            if found:
+                yield from self._read(lease, found, writer, progress)
             if is_alone or not (
                 found or take_in(self.connection, self.collection, progress, self.is_stopped)
             ):
@@ -163,7 +164,8 @@ class Turn:
         keys = [key for key in leased if key not in errors]
         rows, refused = sources.rows_each(self.connection, self.collection, keys)
         errors.update(refused)
-        there = {row.key: row for row in rows}
+        # A condition that is no plain one may let in others than were asked for.
+        there = {row.key: row for row in rows if row.key in leased and row.key not in errors}
         if gone := [row for key, row in leased.items() if key not in there and key not in errors]:
             progress.n_pruned += len(gone)
             writer.submit(Outcome(gone=gone))

@@ -23,7 +23,6 @@ from spocdb.api import Database
 from spocdb.db import embedded, schema
 from spocdb.db.sources import Attachment, Coverage
 from spocdb.errors import CollectionNotFound, ConfigError, SourceBroken
-from spocdb.progress import Progress
 from spocdb.rows import MOST_LOST
 from spocdb.settings import from_environment
 from spocdb.worker import WorkerOptions
@@ -200,8 +199,7 @@ def test_a_lease_hides_a_row_until_it_runs_out(db: Database, shop: Path) -> None
     )
     assert db.tables.work(once=True).n_seen == 0
     assert counts(db) == (6, 0, 0, 6, 0)
-    done = Progress()
-    _until(lambda: done.add(db.tables.work(once=True)) or done.n_new == 5)
+    _until(lambda: bool(db.tables.work(once=True)) and coverage(db).embedded == 5)
     # The one that workers were lost with again and again is given up.
     _until(lambda: bool(db.tables.work(once=True)) and coverage(db).failed == 1)
     assert counts(db) == (6, 5, 0, 0, 1)
