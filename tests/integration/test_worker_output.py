@@ -83,6 +83,7 @@ def test_images_of_attached_tables_are_named_by_key(cli: Cli, stocked: Any) -> N
     ]
     assert cli("search", "--key", 1, "--csv").stdout.splitlines()[0] == "distance,id,key,metadata"
     assert cli("search", "--key", 1).stdout.splitlines()[0].split()[2] == "key"
+    assert cli("images", "list", "--csv").stdout.startswith("id,key,width,")
     (stocked.folder / "bad.jpg").write_bytes(b"no image")
     stocked.db.ingest(stocked.folder, **stocked.recipe)
     assert "key or path" in cli("failures").stdout
