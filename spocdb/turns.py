@@ -7,7 +7,7 @@ process: what kills it takes no other row along.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -71,27 +71,40 @@ class Turn:
 
     def take(self, total: Progress, say: Callable[[Progress, ImageError | None], None]) -> None:
         """Bring the rows that are due to where they belong; what was done is given to `say`."""
-        until = time.monotonic() + SECONDS_A_TURN
-        is_alone = False
-        while not self.is_stopped():
-            progress = Progress()
-            try:
-                bad = self._bring(progress, is_alone)
-            finally:
-                total.add(progress)
-            if progress.n_seen:
-                say(progress, bad)
-            if (is_alone and not progress.n_seen) or time.monotonic() > until + SECONDS_A_TURN:
-                break
-            if not queue.is_due(self.connection, self.collection, alone=True):
-                break
-            is_alone = True
+        self._bring(total, say, [False])
+        self._bring(total, say, self._while_suspect())
 
-    def _bring(self, progress: Progress, is_alone: bool) -> ImageError | None:
-        """Lease rows, extract and write them; return the first bad one's error."""
+    def _bring(
+        self,
+        total: Progress,
+        say: Callable[[Progress, ImageError | None], None],
+        rounds: Iterable[bool],
+    ) -> None:
+        """Bring rows, in rounds that tell whether it is a suspect alone; say what was done."""
+        done, bad = Progress(), list[ImageError]()
+        try:
+            for is_alone in rounds:
+                n_before = done.n_seen
+                bad += self._extract(done, is_alone)
+                if is_alone and done.n_seen == n_before:
+                    break  # another worker has it
+        finally:
+            total.add(done)
+        if done.n_seen:
+            say(done, bad[0] if bad else None)
+
+    def _while_suspect(self) -> Iterator[bool]:
+        until = time.monotonic() + SECONDS_A_TURN
+        while not self.is_stopped() and time.monotonic() < until:
+            if not queue.is_due(self.connection, self.collection, alone=True):
+                return
+            yield True
+
+    def _extract(self, progress: Progress, is_alone: bool) -> list[ImageError]:
+        """Lease rows, extract and write them; return the first bad one's error, if there is one."""
         max_bytes = BYTES_PER_PIXEL * self.options.max_pixels
         rules = Rules(self.source.kind == "url", self.options.backoff, self.options.believed_after)
-        bad: ImageError | None = None
+        bad: list[ImageError] = []
         refused: list[Outcome] = []
         with (
             ThreadPoolExecutor(N_THREADS, "decode") as pool,
@@ -113,7 +126,7 @@ class Turn:
                 writer.submit(outcome, partial(intake.written, intake.hand_over(works)))
                 count(progress, works)
                 progress.n_failed -= len(outcome.retried)
-                bad = bad or next((work.error for work in works if work.error), None)
+                bad = bad or [work.error for work in works if work.error][:1]
             writer.finish()
         progress.refuse(len(refused))
         return bad

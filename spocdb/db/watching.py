@@ -24,8 +24,9 @@ from spocdb.errors import SpocdbError
 
 # A connection is looked at so often, and asked about when a statement has lasted so long.
 SECONDS_BETWEEN_LOOKS, SECONDS_UNTIL_ASKED = 0.2, 2.0
-# How long the server may take to answer the question, and how many times in a row it may not.
-SECONDS_TO_ANSWER, MOST_SILENCES = 8.0, 2
+# How long the server may take to answer the question, and how many times in a row it may not: about
+# a minute, as of a machine that is only busy a long statement must not be lost.
+SECONDS_TO_ANSWER, MOST_SILENCES = 12.0, 5
 # Once stopped: what lasts longer is cancelled, and what then goes on is cut off.
 SECONDS_UNTIL_CANCELLED, SECONDS_UNTIL_CUT = 3.0, 5.0
 # A worker waits for a lock 200 ms at a time: some questions come in between.
@@ -97,14 +98,19 @@ class Watch:
     _watched: list[_Watched] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
     _is_over: Event = field(default_factory=Event)
+    _threads: list[Thread] = field(default_factory=list)
     _said: set[str] = field(default_factory=set)
 
     def __enter__(self) -> Self:
-        Thread(target=self._run, name="watch", daemon=True).start()
+        thread = Thread(target=self._run, name="watch", daemon=True)
+        thread.start()
+        self._threads.append(thread)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._is_over.set()
+        # A thread that still runs when the interpreter ends may take the process down with it.
+        self._threads.pop().join()
 
     @contextmanager
     def open(self) -> Iterator[Connection]:
@@ -156,12 +162,13 @@ class Watch:
         """Ask the server about a connection: say who holds its lock, cut it if it is dead."""
         before, pid = watched.answer, watched.pid
         try:
-            answers = in_time(lambda: ask(self.connect, pid), SECONDS_TO_ANSWER, self.is_stopped)
+            answers = in_time(lambda: ask(self.connect, pid), SECONDS_TO_ANSWER, self._is_ending)
         except TimeoutError:
             watched.n_silent += 1
-        except (SpocdbError, psycopg.Error):
-            # It answers, if only that it takes no more connections.
-            watched.n_silent = 0
+        except (SpocdbError, psycopg.Error) as exc:
+            # Else it answers, if only that it takes no more connections.
+            is_silent = isinstance(exc.__cause__, psycopg.errors.ConnectionTimeout)
+            watched.n_silent = watched.n_silent + 1 if is_silent else 0
         else:
             watched.n_silent, watched.answer = 0, answers[-1] if answers else None
             if watched.is_direct and _is_dead(before, watched.answer):
@@ -171,6 +178,9 @@ class Watch:
         if watched.waits_since and watched.n_silent >= MOST_SILENCES:
             self.say("the database does not answer: leaving the connection")
             cut(watched.connection)
+
+    def _is_ending(self) -> bool:
+        return self._is_over.is_set() or self.is_stopped()
 
     def _tell(self, holders: set[str]) -> None:
         for holder in holders - self._said:

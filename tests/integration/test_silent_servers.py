@@ -96,6 +96,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the watch ask sooner, and wait less for an answer."""
     monkeypatch.setattr(watching, "SECONDS_UNTIL_ASKED", 0.5)
     monkeypatch.setattr(watching, "SECONDS_TO_ANSWER", 1.5)
+    monkeypatch.setattr(watching, "MOST_SILENCES", 2)
 
 
 class Working:
