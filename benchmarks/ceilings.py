@@ -15,8 +15,8 @@ from PIL import Image
 from spocdb.bench.pictures import photograph
 from spocdb.db.copy import copy_in, pack
 from spocdb.db.engine import Connection
-from spocdb.extraction import N_THREADS
 from spocdb.features.recipes import PRESETS
+from spocdb.prefetch import N_THREADS
 
 # Large enough that the product, not its start, is timed, and no cache holds the copy.
 SIDE, COPIED_BYTES = 3072, 512 * 2**20

@@ -56,7 +56,7 @@ def run(db: Database, folder: Path, arguments: argparse.Namespace) -> None:
     """Train and measure in a database that goes afterwards."""
     read = partial(samples.by_column, arguments.labels, arguments.column)
     schedule = finetune.DEFAULT_SCHEDULE
-    split = samples.split(read(db.settings.max_pixels, print), HELD_OUT, schedule.seed)
+    split = samples.split(read(db.settings.limits, print), HELD_OUT, schedule.seed)
     parent = Wanted(arguments.extractor, arguments.weights)
     before = measure(db, split, parent)
     out = folder / "tuned.safetensors"

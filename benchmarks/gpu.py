@@ -6,7 +6,6 @@ same time as others.
 """
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +33,7 @@ from spocdb.features.jpegs import decode_on
 from spocdb.features.recipes import make_recipe
 from spocdb.features.weights import PACKED, load_state_dict, sha256_of
 from spocdb.images.decode import decode, plain_jpeg
+from spocdb.machine import n_cores
 from spocdb.settings import Settings
 
 PRESETS = ("vgg19", "mini")
@@ -134,7 +134,7 @@ def _decoding(device: torch.device, files: list[Path], seconds: Seconds) -> list
     there = decode_on(device, jpegs, recipe)
     n_done = sum(pixels is not None for pixels in there)
     rate = n_done / _seconds(lambda: decode_on(device, jpegs, recipe), device, seconds)
-    n_threads = os.cpu_count() or 1
+    n_threads = n_cores()
     with ThreadPoolExecutor(n_threads) as pool:
 
         def by_pillow() -> list[object]:

@@ -1,11 +1,10 @@
 """The command line: each command parses, calls one function of the library, and prints.
 
 Exit codes: 0 all went well; 1 an error, said in one line; 2 the command line makes no sense;
-3 the ingest finished, but images failed; 130 interrupted. stdout is data, stderr is talk.
+3 the ingest finished, but images failed; 130 interrupted; 141 the reader of stdout has enough.
+stdout is data, stderr is talk.
 """
 
-import io
-import signal
 import sys
 import warnings
 
@@ -17,6 +16,7 @@ from . import (
     codebook,
     collections,
     db,
+    edge,
     evaluate,
     images,
     index,
@@ -24,19 +24,22 @@ from . import (
     pca,
     reembed,
     search,
+    shared,
+    signals,
     train,
     worker,
 )
-from .output import talk
-from .running import interrupt
+from .output import be_quiet, be_verbose
 
 app = typer.Typer(
+    cls=signals.Interruptible,
     help="Visual similarity search inside your own PostgreSQL.",
     epilog="Exit codes: 0 done, 1 error, 2 usage, 3 finished with failures, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    # Of groups and commands too.
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(ingest.ingest)
 app.command()(search.search)
@@ -57,6 +60,7 @@ app.add_typer(index.app, name="index")
 app.command()(collections.extractors)
 app.add_typer(collections.app, name="collections")
 app.add_typer(db.app, name="db")
+shared.share(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -73,23 +77,11 @@ def version(
 
 def main() -> None:
     """Run the command line; the one place where errors become a line and an exit code."""
-    from spocdb.errors import SpocdbError
-
+    edge.prepare_streams()
+    edge.hide_secrets(sys.argv[1:])
     # What Pillow finds odd about a file's metadata is nothing a user could mend.
     warnings.filterwarnings("ignore", module="PIL")
-    # Data is UTF-8 whatever the terminal's: names are.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-    # Like Ctrl-C: what is being written is finished, and the same command goes on later.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and shells leave it
-            signal.signal(number, interrupt)
-    try:
-        app()
-    except SpocdbError as exc:
-        talk(f"spocdb: {exc}")
-        sys.exit(1)
-    except BrokenPipeError:
-        # Whoever read our output, such as `head`, has enough.
-        sys.stderr.close()
-        sys.exit(1)
+    be_quiet(False)
+    be_verbose(0)
+    with signals.ending_soon():
+        sys.exit(edge.run(app))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .output import counted, talk
+from .output import confirm, counted, talk
 
 
 def attach(
@@ -84,18 +84,24 @@ def attach(
     print(name)
     if root is not None and not root.is_dir():
         talk(f"there is no folder {folder} on this machine; workers need it")
-    n_rows, verb = counted(coverage.pending, "row"), "waits" if coverage.pending == 1 else "wait"
-    talk(f"{n_rows} of {coverage.relation} {verb}: run `spocdb worker`")
+    waiting = counted(coverage.pending, "row")
+    verb = "waits" if coverage.pending == 1 else "wait"
+    talk(f"{waiting} of {coverage.relation} {verb}: run `spocdb worker`")
 
 
 def detach(
     collection: Annotated[str, typer.Argument(help="The collection of the attached table.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
     db: options.Db = None,
 ) -> None:
     """Undo `spocdb attach`: triggers, collection and embeddings go, the table stays."""
     with options.open_database(db) as database:
-        if not yes:
-            typer.confirm(f"Detach {collection} and drop its embeddings?", abort=True)
+        (found,) = (c for c in database.tables.coverage(collection) if c.active)
+        what = f"the embeddings of {counted(found.embedded, 'row')}"
+        if dry_run:
+            print(f"would detach {collection} from {found.relation} and drop {what}")
+            return
+        confirm(f"Detach {collection} and drop {what}?", yes)
         database.tables.detach(collection)
     print(f"detached {collection}")

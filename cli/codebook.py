@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .output import quiet_libraries, talk
+from .output import counted, quiet_libraries, talk
 
 app = typer.Typer(
     help="Codebooks, for pooling by Fisher vectors or triangulation.",
@@ -47,4 +47,4 @@ def fit(
             fit=fit,
             relu=relu,
         )
-    talk(f"wrote {file}, learned from {n_used} images")
+    talk(f"wrote {file}, learned from {counted(n_used, 'image')}")

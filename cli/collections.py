@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .output import counted, print_fields, print_json, print_table
+from .output import confirm, counted, moment, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
     from spocdb.db.details import Projected
@@ -34,7 +34,7 @@ def list_(json: options.Json = False, db: options.Db = None) -> None:
                 c.extractor,
                 c.projection,
                 c.dim,
-                f"{c.created_at:%Y-%m-%d %H:%M}",
+                moment(c.created_at),
             ]
             for c in rows
         ],
@@ -92,13 +92,18 @@ def _projected(projection: "Projected") -> str:
 @app.command()
 def drop(
     name: Annotated[str, typer.Argument(help="The collection to drop.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
     db: options.Db = None,
 ) -> None:
     """Drop a collection with its images and embeddings; files and raw descriptors stay."""
     with options.open_database(db) as database:
-        if not yes:
-            typer.confirm(f"Drop the collection {name}?", abort=True)
+        found = database.collection(name)
+        n_images = next(c.n_images for c in database.collections() if c.name == found)
+        if dry_run:
+            print(f"would drop {name} with {counted(n_images, 'image')}")
+            return
+        confirm(f"Drop the collection {name} with {counted(n_images, 'image')}?", yes)
         database.drop(name)
     print(f"dropped {name}")
 

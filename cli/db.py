@@ -58,7 +58,10 @@ def current(db: options.Db = None) -> None:
 
 @app.command()
 def url(db: options.Db = None) -> None:
-    """Print the database's URL, for psql or an application; starts the embedded server."""
+    """Print the database's URL, for psql or an application; starts the embedded server.
+
+    As it was given, a password included.
+    """
     print(_url(db))
 
 
@@ -72,7 +75,7 @@ def start() -> None:
 
 @app.command()
 def stop() -> None:
-    """Stop the embedded server."""
+    """Stop the embedded server; its data stays."""
     from spocdb.db import embedded
 
     was_running = embedded.stop(_settings(None).data_dir)

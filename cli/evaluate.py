@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .output import print_json, print_table, quiet_libraries, talk
+from .output import moment, print_json, print_table, quiet_libraries, talk
 
 if TYPE_CHECKING:
     from spocdb.evaluation.benchmark import Benchmark
@@ -222,7 +222,7 @@ def list_(
         ],
         [
             [
-                f"{r.evaluated_at:%Y-%m-%d %H:%M}",
+                moment(r.evaluated_at),
                 r.benchmark,
                 r.variant,
                 r.method,

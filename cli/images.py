@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .output import counted, json_text, print_fields, print_json, print_table, shown_metadata, talk
+from .output import (
+    confirm,
+    counted,
+    json_text,
+    moment,
+    print_fields,
+    print_json,
+    print_table,
+    shown_metadata,
+    talk,
+)
 from .running import interruptible
 
 if TYPE_CHECKING:
@@ -106,9 +116,7 @@ def delete(
         if dry_run or not n_images:
             print(f"{counted(n_images, 'image')} would be deleted" if n_images else "nothing to do")
             return
-        if not yes:
-            question = f"Delete {counted(n_images, 'image')} of {name}? Files stay."
-            typer.confirm(question, abort=True, err=True)
+        confirm(f"Delete {counted(n_images, 'image')} of {name}? Files stay.", yes)
         with interruptible("those that are deleted stay so, and the same command goes on"):
             print(f"deleted {counted(run(say=silent), 'image')}")
 
@@ -157,7 +165,7 @@ def _print_table(found: "Iterator[StoredImage]", path: str) -> None:
                     image.id,
                     image.path,
                     f"{image.width} x {image.height}",
-                    f"{image.ingested_at:%Y-%m-%d %H:%M}",
+                    moment(image.ingested_at),
                     shown_metadata(image.metadata),
                 ]
                 for image in page

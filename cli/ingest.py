@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .output import counted, one_line, print_json, print_table, quiet_libraries, talk
+from .output import confirm, counted, one_line, print_json, print_table, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, display
 
 if TYPE_CHECKING:
@@ -195,9 +195,7 @@ def _is_agreed(gone: "Sequence[GoneRoot]", shown: "Display") -> bool:
     with shown.asking():
         for root in gone:
             question = f"{root}: forget its {counted(root.n_images, 'image')}?"
-            if not typer.confirm(one_line(question), err=True):
-                talk("nothing done")
-                raise typer.Exit(1)
+            confirm(one_line(question), yes=False)
     return True
 
 

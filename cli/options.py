@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from .output import talk
-from .running import is_interrupted
 
 if TYPE_CHECKING:
     from spocdb.api import Database
@@ -147,11 +146,13 @@ Number = TypeVar("Number", int, float)
 def open_database(url: str | None) -> "Iterator[Database]":
     """Open the database that --db, the environment or the default means.
 
-    Who holds a lock that a command waits for is said, and a server that does not answer is left.
+    Inside, what the driver raises is a DatabaseError, also where a command reaches past the API.
+    Who holds a lock that is waited for is said, and a server that does not answer is left.
     """
     from spocdb import connect
+    from spocdb.db import engine
 
-    with connect(url) as database, database.looked_after(talk, is_interrupted):
+    with engine.wrapped(), connect(url) as database, database.looked_after(talk):
         yield database
 
 

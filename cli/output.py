@@ -3,26 +3,79 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from spocdb.wording import counted as counted
+
+from .tables import one_line as one_line
+from .tables import print_table as print_table
+
+if TYPE_CHECKING:
+    from logging import Handler
+
+_is_quiet = False
+
+
+def be_quiet(quiet: bool) -> bool:
+    """Let `talk` say nothing."""
+    global _is_quiet
+    _is_quiet = quiet
+    return quiet
+
+
+def is_quiet() -> bool:
+    """Tell whether nothing but errors is to be said."""
+    return _is_quiet
+
+
+def be_verbose(level: int) -> int:
+    """Log what the library does to stderr: 1 the steps, 2 each SQL statement too."""
+    import logging
+
+    logger = logging.getLogger("spocdb")
+    for handler in logger.handlers[:]:
+        if isinstance(handler, _handler_class()):
+            logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+    if level:
+        handler = _handler_class()()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO if level == 1 else logging.DEBUG)
+    return level
+
+
+@cache
+def _handler_class() -> "type[Handler]":
+    from logging import Handler, LogRecord
+
+    from spocdb.redaction import redact
+
+    class Spoken(Handler):
+        """Says records on stderr as it is now: `quiet_libraries` puts another in its place."""
+
+        def emit(self, record: LogRecord) -> None:
+            complain(redact(self.format(record)))
+
+    return Spoken
 
 
 def talk(line: str) -> None:
-    """Say one line to the person, beside the data."""
-    print(one_line(line), file=sys.stderr)
+    """Say one line to the person, beside the data, unless they want quiet."""
+    if not _is_quiet:
+        complain(line)
 
 
-def one_line(text: str) -> str:
-    """Return a text with its line breaks and control characters written out: names may have any."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def counted(n: int, noun: str) -> str:
-    """Return "1 image" or "2 images"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+def complain(line: str) -> None:
+    """Say one line to the person, whatever they want: an error."""
+    # A stderr that is full or gone must not end the work.
+    with suppress(OSError):
+        print(one_line(line), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -70,26 +123,37 @@ def shown_metadata(metadata: Mapping[str, object]) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S %z}"
+        return f"{value.astimezone():%Y-%m-%d %H:%M:%S %z}"
     is_json = isinstance(value, dict | list | bool) or value is None
     return json.dumps(value, ensure_ascii=False) if is_json else str(value)
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows in columns as wide as they need; numbers to the right."""
-    cells = [[one_line(str(cell)) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    right = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
-    for line in ([*header], *cells):
-        padded = [
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(line, widths, right, strict=True)
-        ]
-        print("  ".join(padded).rstrip())
+def moment(when: datetime) -> str:
+    """Return a moment in this machine's time zone, to the minute."""
+    return f"{when.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _is_number(cell: object) -> bool:
-    return isinstance(cell, int | float) or str(cell).replace(".", "", 1).isdigit()
+def confirm(question: str, yes: bool) -> None:
+    """Ask on stderr whether to go on, unless `yes`; leave with exit code 1 if not."""
+    import typer
+
+    if yes:
+        return
+    # By hand: Typer's own prompt writes a blank to stdout, and leaves its line open.
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = ""
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        if not (answer.endswith("\n") and sys.stdin.isatty()):
+            complain("")
+    if answer.strip().lower() in ("y", "yes"):
+        return
+    if answer:
+        complain("spocdb: nothing was done")
+    else:
+        complain("spocdb: no answer on stdin, so nothing was done: say --yes to do it unasked")
+    raise typer.Exit(1)
 
 
 def _encode(value: Any) -> Any:

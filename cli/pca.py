@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .output import print_json, print_table, quiet_libraries, talk
+from .output import counted, moment, print_json, print_table, quiet_libraries, talk
 
 if TYPE_CHECKING:
     from spocdb.db.projections import ProjectionSummary
@@ -65,7 +65,7 @@ def fit(
         summary, _ = database.pca.show(number)
         print(
             f"projection {number}: {dim} dimensions of {summary.extractor}, "
-            f"fitted on {summary.n_samples} images of {', '.join(names or [target])}"
+            f"fitted on {counted(summary.n_samples, 'image')} of {', '.join(names or [target])}"
         )
         if activate:
             database.pca.activate(number, target, say=talk)
@@ -93,7 +93,7 @@ def list_(json: options.Json = False, db: options.Db = None) -> None:
                 ", ".join(p.fitted_on.get("collections", [])),
                 p.n_samples,
                 ", ".join(p.active),
-                f"{p.created_at:%Y-%m-%d %H:%M}",
+                moment(p.created_at),
             ]
             for p in rows
         ],
@@ -198,13 +198,14 @@ def drop(
         str | None,
         typer.Option("--collection", "-c", help="Drop only this collection's embeddings by it."),
     ] = None,
+    dry_run: options.DryRun = False,
     db: options.Db = None,
 ) -> None:
     """Drop a projection that is not in use."""
-    with options.open_database(db) as database:
-        database.pca.drop(number, collection)
     what = f"embeddings of {collection} by projection" if collection else "projection"
-    print(f"dropped {what} {number}")
+    with options.open_database(db) as database:
+        database.pca.drop(number, collection, dry_run=dry_run)
+    print(f"{'would drop' if dry_run else 'dropped'} {what} {number}")
 
 
 def _print_summary(summary: "ProjectionSummary") -> None:
@@ -218,7 +219,7 @@ def _print_summary(summary: "ProjectionSummary") -> None:
         "images sha256": fitted_on.get("images_sha256", ""),
         "settings": ", ".join(f"{name} {value}" for name, value in summary.settings.items()),
         "fingerprint": summary.fingerprint,
-        "made": f"{summary.created_at:%Y-%m-%d %H:%M}",
+        "made": moment(summary.created_at),
         "embeds": ", ".join(summary.embedded),
         "active for": ", ".join(summary.active),
     }

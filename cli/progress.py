@@ -15,7 +15,7 @@ from spocdb.errors import SpocdbError
 from spocdb.images.kinds import told
 from spocdb.progress import Progress, Stage
 
-from .output import counted, one_line
+from .output import counted, is_quiet, one_line
 
 # Without a terminal: once images are done, and before.
 SECONDS_BETWEEN_LINES, SECONDS_OF_WAITING = 10.0, 30.0
@@ -38,7 +38,7 @@ class Display:
     """
 
     def __init__(self, count: Callable[[], int], doing: str = "starting") -> None:
-        self._console = Console(stderr=True, highlight=False, emoji=False)
+        self._console = Console(stderr=True, highlight=False, emoji=False, quiet=is_quiet())
         self._count, self._doing = count, doing
         self._progress: Progress | None = None
         self._n_shown = 0

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,22 +11,8 @@ from .output import talk
 if TYPE_CHECKING:
     from .progress import Display
 
-# Set by the first Ctrl-C or SIGTERM.
-_interrupted = Event()
-
 FINISHED_WITH_FAILURES = 3
 INTERRUPTED = 130
-
-
-def interrupt(signum: int, frame: FrameType | None) -> None:
-    """End the command like Ctrl-C: a handler of signals."""
-    _interrupted.set()
-    raise KeyboardInterrupt
-
-
-def is_interrupted() -> bool:
-    """Tell whether the command is about to end: then it waits for no server."""
-    return _interrupted.is_set()
 
 
 @contextmanager

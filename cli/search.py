@@ -70,10 +70,14 @@ def search(
     """
     if [image, id, key].count(None) != 2:
         raise typer.BadParameter("give an IMAGE, or --id, or --key", param_hint="IMAGE")
+    options.one_format(json, as_csv)
     if crop and image is None:
         raise typer.BadParameter("a crop needs an IMAGE", param_hint="--crop")
     area = _parse_crop(crop) if crop else None
     wanted = options.parse_filter(filter or [])
+    if image is not None and image.is_file():
+        # Before the imports, which take seconds on a slow machine.
+        talk("loading the network")
     from spocdb.records import Refinement
 
     refinement = Refinement(expand, alpha, rerank)

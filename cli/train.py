@@ -14,6 +14,7 @@ from .running import interruptible
 if TYPE_CHECKING:
     from spocdb.features.selection import Wanted
     from spocdb.progress import Say
+    from spocdb.settings import Limits
     from spocdb.training.outcome import Trained
     from spocdb.training.samples import Sample
 
@@ -228,7 +229,7 @@ def finetune(
         precision=precision,  # type: ignore[arg-type]  # the library checks it
     )
     with options.open_database(db) as database, quiet_libraries(), interruptible(GO_ON):
-        labelled: Callable[[int, Say], list[Sample]]
+        labelled: Callable[[Limits, Say], list[Sample]]
         if labels:
             labelled = partial(samples.by_column, labels, column)
         elif pairs:

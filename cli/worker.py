@@ -13,6 +13,7 @@ import typer
 from . import options
 from .output import counted, print_json, print_table, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, interruptible
+from .signals import graceful
 
 
 def worker(
@@ -46,8 +47,8 @@ def worker(
 ) -> None:
     """Embed what changes in attached tables, until stopped; any number of workers share it.
 
-    Ctrl-C or SIGTERM: what it has is finished first, a second time it is not. Killed, it loses
-    nothing: other workers take its rows when their lease has run out.
+    Ctrl-C or SIGTERM: what it has is finished if that takes seconds, a second time it is not.
+    Killed, it loses nothing: other workers take its rows when their lease has run out.
     """
     from spocdb.worker import WorkerOptions
 
@@ -59,7 +60,7 @@ def worker(
             device=device,
             precision=precision,  # type: ignore[arg-type]  # the library checks it
             options=WorkerOptions(
-                database.settings.max_pixels, visibility, poll, batch_size=batch_size
+                database.settings.limits, visibility, poll, batch_size=batch_size
             ),
             is_stopped=is_stopped,
             say=_log,
@@ -113,7 +114,7 @@ def retry(
     """Let workers try rows again at once: failed ones and those in back-off, or those named."""
     with options.open_database(db) as database:
         n_rows = database.tables.retry(collection, keys or None)
-    print(f"{counted(n_rows, 'row')} {'waits' if n_rows == 1 else 'wait'} for a worker")
+    print(f"{counted(n_rows, 'row')} {'waits' if n_rows == 1 else 'wait'} again")
 
 
 def _log(line: str) -> None:
@@ -133,7 +134,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with interruptible("others take its rows when their lease has run out"):
+        with graceful(), interruptible("others take its rows when their lease has run out"):
             yield lambda: asked
     finally:
         for number, handler in before.items():

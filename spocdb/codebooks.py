@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from spocdb.errors import ConfigError, ImageError
 from spocdb.features.codebooks import Kind, fit, save
 from spocdb.images.decode import decode
+from spocdb.images.regular import read_bytes
 from spocdb.progress import Say, silent
 from spocdb.records import Float32Array
 from spocdb.settings import Settings
+from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -38,7 +40,7 @@ def learn(
     name = hashlib.sha256(known_by.encode()).hexdigest()
     file = settings.cache_dir / "codebooks" / f"{name}.safetensors"
     if not file.is_file():
-        say(f"learning a codebook: {kind}, {k}, from {len(used)} images")
+        say(f"learning a codebook: {kind}, {k}, from {counted(len(used), 'image')}")
         learn_into(file, extractor, kind, k, used, settings)
     return file
 
@@ -82,7 +84,7 @@ def _maps(
     recipe = extractor.recipe
     for file in files:
         try:
-            pixels = decode(file.read_bytes(), recipe.size, recipe.fit, limit).pixels
+            pixels = decode(read_bytes(file), recipe.size, recipe.fit, limit).pixels
         except (OSError, ImageError):
             continue
         read.add(file)

@@ -7,19 +7,22 @@ They are stored by content and extractor, whatever the collection: nothing that 
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb.db import batches, images
+from spocdb.db import batches, engine, images
 from spocdb.db.batches import NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError, ImageChanged, ImageError
-from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract
-from spocdb.intake import BYTES_PER_PIXEL, Work, ahead, decode_work
+from spocdb.extraction import OnDemand, Writer, count, extract
+from spocdb.images.footprint import footprint
+from spocdb.intake import decode_work
+from spocdb.prefetch import Prefetch, Work, prefetching
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
+from spocdb.settings import Limits
+from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -35,7 +38,7 @@ def complete(
     collection: Collection,
     load_extractor: "Callable[[], Extractor]",
     read: Read,
-    max_pixels: int,
+    limits: Limits,
     progress: Progress,
     on_progress: Callable[[Progress], None],
 ) -> None:
@@ -47,11 +50,15 @@ def complete(
     example: Work | None = None
     with (
         connect() as write_connection,
-        ThreadPoolExecutor(N_THREADS, "decode") as pool,
-        Writer(_writing_to(write_connection, collection), progress) as writer,
+        prefetching(limits) as prefetch,
+        Writer(
+            *(_writing_to(write_connection, collection), progress),
+            cancel=partial(engine.cancel, write_connection),
+        ) as writer,
     ):
-        works = _works(connection, collection, pool, read, max_pixels, progress)
+        works = _works(connection, collection, prefetch, read, progress)
         for batch, descriptors in extract(works, OnDemand(load_extractor), None, progress):
+            prefetch.release(batch)
             writer.submit(descriptors)
             count(progress, batch)
             on_progress(progress)
@@ -69,25 +76,28 @@ def _writing_to(connection: Connection, collection: Collection) -> Callable[[Des
 def _works(
     connection: Connection,
     collection: Collection,
-    pool: Executor,
+    prefetch: Prefetch,
     read: Read,
-    max_pixels: int,
     progress: Progress,
 ) -> Iterator[Work]:
+    recipe = collection.recipe
+
     def find() -> Iterator[Work]:
         for sha256, files in images.undescribed(connection, collection):
             progress.n_seen += len(files)
             yield Work(files, sha256)
 
-    def prepare(work: Work) -> Work:
-        return decode_work(_read(work, read, max_pixels), collection.recipe, max_pixels)
+    works = prefetch.read(
+        *(partial(_read, read), find()),
+        size_of=lambda work: max(file.size for file in work.files),
+        needs_of=lambda work: footprint(work.data, recipe.size, recipe.fit),
+    )
+    max_pixels = prefetch.limits.max_pixels
+    return prefetch.decode(works, lambda work: decode_work(work, recipe, max_pixels))
 
-    return ahead(pool, prepare, find(), AHEAD)
 
-
-def _read(work: Work, read: Read, max_pixels: int) -> Work:
+def _read(read: Read, work: Work, max_bytes: int) -> Work:
     """Read a content from the first of its files that still has it."""
-    max_bytes = BYTES_PER_PIXEL * max_pixels
     for file in work.files:
         try:
             work.data, work.error = _unchanged(read(file, max_bytes), work.sha256), None
@@ -104,7 +114,7 @@ def _unchanged(data: bytes, sha256: bytes) -> bytes:
 
 
 def _refusal(collection: Collection, example: Work, n_images: int) -> ConfigError:
-    images = "1 image" if n_images == 1 else f"{n_images} images"
+    images = counted(n_images, "image")
     return ConfigError(
         f"{images} of {collection.name} cannot be read as ingested, such as "
         f"{example.files[0].path} ({example.error}): bring the files back, or run "

@@ -27,11 +27,15 @@ SpocdbError
 A message is one line that ends with what to do next. The command line catches SpocdbError once.
 """
 
+from spocdb.redaction import redact
 from spocdb.text import one_line
 
 
 class SpocdbError(Exception):
-    """Base of all errors that spocdb raises on purpose."""
+    """Base of all errors that spocdb raises on purpose; no message shows a password or token."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class ConfigError(SpocdbError):
@@ -49,7 +53,7 @@ class ImageError(SpocdbError):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(one_line(message))
+        super().__init__(one_line(redact(message)))
 
 
 class UnreadableImage(ImageError):

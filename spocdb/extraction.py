@@ -4,11 +4,10 @@ Each of the network's lanes has a thread of its own, writing one more; each stag
 ahead of the next, so that memory does not grow with the number of files.
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cache, partial
@@ -18,7 +17,8 @@ from spocdb.db import projections
 from spocdb.db.batches import NewDescriptor, Project
 from spocdb.db.engine import Connection
 from spocdb.features.projection import project
-from spocdb.intake import Work, decode_work
+from spocdb.intake import decode_work
+from spocdb.prefetch import Work, threads
 from spocdb.progress import Progress, Stage
 from spocdb.records import Decoded, Jpeg
 
@@ -28,16 +28,14 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-# For reading and decoding.
-N_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
 # Two a device, of as many as a machine has.
 MOST_LANES = 32
-# So many are decoded ahead.
-AHEAD = 8 * N_THREADS
 # Images whose descriptors are stored need no network: they share larger transactions.
 MOST_WORKS = 256
 # One batch is being written while another waits.
 WRITES_AHEAD = 2
+# How long an interrupted run goes on with what is being written, and waits for its cancellation.
+SECONDS_TO_FINISH, SECONDS_TO_CANCEL = 2.0, 1.0
 
 
 class OnDemand:
@@ -69,7 +67,7 @@ def extract(
     """
     n_lanes = 1
     in_work: deque[tuple[list[Work], int, Future[dict[bytes, NewDescriptor]]]] = deque()
-    with ThreadPoolExecutor(MOST_LANES, "extract") as network:
+    with threads(MOST_LANES, "extract") as network:
         for batch in _batches(_timed(progress, works), extractor, batch_size):
             n_decoded = sum(work.picture is not None for work in batch)
             if n_decoded:
@@ -125,10 +123,15 @@ def waiting(progress: Progress, stage: Stage) -> Iterator[None]:
 
 
 class Writer(AbstractContextManager["Writer[Item]"], Generic[Item]):
-    """A thread that writes, at most a few batches behind; `write` is only called in it."""
+    """A thread that writes, at most a few batches behind; `write` is only called in it.
 
-    def __init__(self, write: Callable[[Item], None], progress: Progress) -> None:
-        self._write, self._progress = write, progress
+    `cancel` ends the statement that it is in.
+    """
+
+    def __init__(
+        self, write: Callable[[Item], None], progress: Progress, cancel: Callable[[], None]
+    ) -> None:
+        self._write, self._progress, self._cancel = write, progress, cancel
         self._thread = ThreadPoolExecutor(1, "write")
         self._pending: deque[tuple[Future[None], Callable[[], None]]] = deque()
 
@@ -145,16 +148,25 @@ class Writer(AbstractContextManager["Writer[Item]"], Generic[Item]):
             while self._pending:
                 self._wait_for_first()
 
-    def __exit__(self, *exc_info: object) -> None:
-        # What was handed over is written even if the run is interrupted now.
-        self._thread.shutdown()
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        # What was handed over is written even if the run is interrupted now, unless that takes
+        # long: the writer may wait for somebody else's lock. Its transaction is rolled back then.
+        handed_over = [future for future, _ in self._pending]
+        if kind and wait(handed_over, SECONDS_TO_FINISH).not_done:
+            for future in handed_over:
+                future.cancel()
+            self._cancel()
+            wait(handed_over, SECONDS_TO_CANCEL)
+        self._thread.shutdown(wait=not kind)
 
     def _is_first_done(self) -> bool:
         return bool(self._pending) and self._pending[0][0].done()
 
     def _wait_for_first(self) -> None:
-        future, on_written = self._pending.popleft()
+        future, on_written = self._pending[0]
         future.result()
+        # Not before: whoever is interrupted while waiting waits for it again, shortly.
+        self._pending.popleft()
         on_written()
 
     def _write_timed(self, batch: Item) -> None:

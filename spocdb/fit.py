@@ -17,6 +17,7 @@ from spocdb.errors import ConfigError, DatabaseError, NotEnoughSamples, Projecti
 from spocdb.features.projection import Moments, merge, project
 from spocdb.features.projection import fit as fit_moments
 from spocdb.progress import Say, silent
+from spocdb.wording import counted
 
 DEFAULT_DIM = 256
 # Fitted on fewer, whitening amplifies noise: at 256 dimensions that is four images for each.
@@ -116,7 +117,7 @@ def fill(
             reader, connection, collection, projection_id, lambda raw: project(raw, projection)
         ):
             n_rows += n
-            say(f"projection {projection_id}: {n_rows} images embedded")
+            say(f"projection {projection_id}: {counted(n_rows, 'image')} embedded")
 
 
 def augment(
@@ -159,7 +160,7 @@ def augment(
     n_rows = 0
     for n in embeddings.augment(connection, collection, number, neighbours, alpha):
         n_rows += n
-        say(f"projection {number}: {n_rows} images augmented")
+        say(f"projection {number}: {counted(n_rows, 'image')} augmented")
     now = collections.get(connection, collection.name)
     if now.active_projection_id != collection.active_projection_id:
         raise DatabaseError(
@@ -186,8 +187,9 @@ def _refuse_undescribed(connection: Connection, collection: Collection, projecti
     extractor, n_images = embeddings.undescribed(connection, collection, projection_id)
     if n_images:
         raise DatabaseError(
-            f"projection {projection_id} is of {extractor}, by which {n_images} images of "
-            f"{collection.name} have no descriptor: "
+            f"projection {projection_id} is of {extractor}, by which "
+            f"{counted(n_images, 'image')} of {collection.name} "
+            f"{'has' if n_images == 1 else 'have'} no descriptor: "
             f"run `spocdb reembed {extractor} --collection {collection.name}`"
         )
 
@@ -236,7 +238,7 @@ def settle(
             except NotEnoughSamples as exc:
                 say(f"no first PCA yet: {exc}")
             else:
-                say(f"fitted projection {projection_id} on {n_images} images")
+                say(f"fitted projection {projection_id} on {counted(n_images, 'image')}")
                 activate(connection, connect, collection, projection_id, say)
                 return
     if not indexes.exists(connection, collection, active.id) and images.count_contents(

@@ -6,24 +6,30 @@ interruption undoes nothing: each batch is one transaction, and the next run ski
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb.db import batches, runs
+from spocdb.caution import Caution
+from spocdb.db import batches, engine, runs
 from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.moves import Moves
-from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract, projecting
+from spocdb.extraction import MOST_WORKS, OnDemand, Writer, count, extract, projecting
 from spocdb.images import names
-from spocdb.intake import Intake, Work, file_works
-from spocdb.progress import Progress
+from spocdb.intake import CONTENTS_ASKED, Intake, file_works
+from spocdb.prefetch import AHEAD, Work, prefetching
+from spocdb.progress import Progress, Say, silent
 from spocdb.records import SourceFile
+from spocdb.settings import Limits
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
+
+# Those that can be on their way when a run is killed: gathered, in the network, waiting to be
+# written.
+MOST_BATCHES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class IngestOptions:
     `exif` stores what is said in the files, `moves` finds images again whose file was moved.
     """
 
-    max_pixels: int
+    limits: Limits
     batch_size: int | None = None
     strict: bool = False
     retry_failed: bool = False
@@ -50,6 +56,7 @@ def ingest(
     options: IngestOptions,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     progress: Progress | None = None,
+    say: Say = silent,
 ) -> Progress:
     """Bring `files` into a collection and return what became of them, in `progress` if given.
 
@@ -60,21 +67,22 @@ def ingest(
     progress = progress or Progress()
     progress.began, progress.doing = time.monotonic(), ""
     on_progress(progress)
+    caution = _caution(connection, collection, options, say)
     run_id = runs.begin(connection, collection)
     status: runs.Status = "failed"
     refused: list[Batch] = []
     try:
         with (
             connect() as write_connection,
-            ThreadPoolExecutor(N_THREADS, "decode") as pool,
+            caution,
+            prefetching(options.limits) as prefetch,
             Writer(
-                _writing_to(write_connection, collection, options, progress, refused), progress
+                *(_writing_to(write_connection, collection, options, progress, refused), progress),
+                cancel=partial(engine.cancel, write_connection),
             ) as writer,
         ):
             extractor = OnDemand(partial(_loaded, load_extractor, progress))
-            intake = Intake(
-                connection, collection, pool, AHEAD, options.max_pixels, extractor.decodes_jpegs
-            )
+            intake = Intake(connection, collection, prefetch, extractor.decodes_jpegs, caution)
             retry_failed = options.retry_failed or options.strict
             works = file_works(
                 intake, files, progress, retry_failed=retry_failed, exif=options.exif
@@ -89,6 +97,18 @@ def ingest(
         progress.seconds = time.monotonic() - progress.began
         runs.end(connection, run_id, status, progress.as_dict())
     return progress
+
+
+def _caution(
+    connection: Connection, collection: Collection, options: IngestOptions, say: Say
+) -> Caution:
+    """Return the caution that is needed: none but after a run that was killed."""
+    n_works = 0
+    if runs.mark_killed(connection, collection):
+        say("an earlier run was killed: images are decoded in a process of their own at first")
+        most_a_batch = max(MOST_WORKS, options.batch_size or 0)
+        n_works = 2 * AHEAD + CONTENTS_ASKED + MOST_BATCHES * most_a_batch
+    return Caution(n_works, runs.lost(connection, collection))
 
 
 def _run(

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from spocdb.errors import ConfigError, ImageError
 from spocdb.images.decode import decode
+from spocdb.images.regular import read_bytes
 from spocdb.records import Crop, Float64Array
 from spocdb.settings import DEFAULT_MAX_PIXELS
 
@@ -34,7 +35,7 @@ class Tile:
 
 def read_file(path: str) -> bytes:
     """Read a file."""
-    return Path(path).read_bytes()
+    return read_bytes(path)
 
 
 def check_sheet(out: Path) -> None:

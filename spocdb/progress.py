@@ -24,11 +24,6 @@ def logged(line: str) -> None:
     logging.getLogger("spocdb").warning("%s", line)
 
 
-def counted(n: int, noun: str) -> str:
-    """Return "1 image" or "2 images"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
 @dataclass(slots=True)
 class Progress:
     """What became of the files so far; the counts grow while the ingest runs.

@@ -18,6 +18,7 @@ from spocdb.descriptors import Read
 from spocdb.errors import NotEnoughSamples
 from spocdb.features.projection import check_options
 from spocdb.progress import Progress, Say, silent
+from spocdb.settings import Limits
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -35,7 +36,7 @@ def reembed(
     collection: Collection,
     load_extractor: "Callable[[], Extractor]",
     read: Read,
-    max_pixels: int,
+    limits: Limits,
     dim: int | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     say: Say = silent,
@@ -59,7 +60,7 @@ def reembed(
         collection,
         load_extractor,
         read,
-        max_pixels,
+        limits,
         progress,
         on_progress,
     )

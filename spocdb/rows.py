@@ -22,7 +22,7 @@ from spocdb.db.sources import Source, SourceRow
 from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, ProcessLost, UnreadableImage
 from spocdb.images.fetching import fetch
 from spocdb.images.locations import read_below
-from spocdb.intake import Work, read_work
+from spocdb.prefetch import Work, read_work
 
 # Tries of an image that may come yet, each twice as long after the one before, an hour at most:
 # together two hours and a half.
@@ -48,9 +48,11 @@ class Rules:
 
 def read_row(source: Source, row: SourceRow, max_bytes: int) -> bytes:
     """Return the bytes of a row's image. Raises ImageError."""
+    if row.size > max_bytes:
+        raise ImageTooLarge(
+            f"{row.size} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES"
+        )
     if row.content is not None:
-        if len(row.content) > max_bytes:
-            raise ImageTooLarge(f"over the limit of {max_bytes} bytes: raise SPOCDB_MAX_PIXELS")
         return row.content
     if row.location is None:
         # The row changed after it was chosen, or a type of the application's casts to NULL.
@@ -61,7 +63,7 @@ def read_row(source: Source, row: SourceRow, max_bytes: int) -> bytes:
 
 
 def read_leased(
-    source: Source, max_bytes: int, leased: tuple[LeasedRow, SourceRow | ImageError]
+    source: Source, leased: tuple[LeasedRow, SourceRow | ImageError], max_bytes: int
 ) -> Work:
     """Read the image of a leased row into a work, or the reason why not."""
     row, found = leased
@@ -70,6 +72,11 @@ def read_leased(
     work = read_work(row, lambda: read_row(source, found, max_bytes))
     work.files = [replace(row, size=len(work.data))]
     return work
+
+
+def size_of(leased: tuple[LeasedRow, SourceRow | ImageError]) -> int:
+    """Return the bytes that the image of a leased row has in its table; 0 where it is elsewhere."""
+    return leased[1].size if isinstance(leased[1], SourceRow) else 0
 
 
 def lost(row: LeasedRow) -> ProcessLost | None:

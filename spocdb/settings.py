@@ -4,10 +4,12 @@ Read once, by `from_environment`, and passed down; nothing else in spocdb looks 
 """
 
 import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from spocdb import machine
 from spocdb.errors import ConfigError
 
 DEFAULT_COLLECTION = "photos"
@@ -15,6 +17,25 @@ DEFAULT_COLLECTION = "photos"
 DEFAULT_MAX_PIXELS = 89_478_485
 # The database counts an image's width and height in 32 bits.
 LARGEST = 2**31 - 1
+# Four channels of 32 bits for each of so many pixels are 1.4 GB; what cameras and scanners write
+# has a third of that: 89 megapixels of 16-bit RGB are 537 MB.
+DEFAULT_MAX_BYTES = 600_000_000
+# Images in flight get a part of the memory: the network, the database and others need some too.
+PART_OF_MEMORY = 4
+# Less would let decoders wait for each other wherever memory is small.
+LEAST_MEMORY = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What images may take: pixels and bytes each, and bytes of memory all together.
+
+    `memory` bounds files read ahead, what decoders need, and decoded pictures, in this process.
+    """
+
+    max_pixels: int
+    max_bytes: int
+    memory: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +43,27 @@ class Settings:
     """What one process of spocdb is told from outside.
 
     `database_url` None means the embedded server under `data_dir`. `cache_dir` remembers where
-    weights files lie. `max_pixels` is the limit against decompression bombs.
+    weights files lie. `max_pixels` and `max_bytes` limit each image, `memory` (bytes) all images
+    in flight.
     """
 
-    database_url: str | None
+    # It may hold a password.
+    database_url: str | None = field(repr=False)
     data_dir: Path
     cache_dir: Path
     max_pixels: int = DEFAULT_MAX_PIXELS
+    max_bytes: int = DEFAULT_MAX_BYTES
+    memory: int = field(default_factory=lambda: default_memory())
+
+    @property
+    def limits(self) -> Limits:
+        """Return what images may take."""
+        return Limits(self.max_pixels, self.max_bytes, self.memory)
+
+
+def default_memory() -> int:
+    """Return the bytes for images in flight: a quarter of the container's or machine's memory."""
+    return max(LEAST_MEMORY, machine.memory() // PART_OF_MEMORY)
 
 
 def from_environment(
@@ -39,7 +74,9 @@ def from_environment(
         database_url=database_url or environ.get("SPOCDB_DATABASE_URL") or None,
         data_dir=_folder(environ, "SPOCDB_DATA_DIR", _default_data_dir()),
         cache_dir=_folder(environ, "SPOCDB_CACHE_DIR", Path.home() / ".cache" / "spocdb"),
-        max_pixels=_positive(environ, "SPOCDB_MAX_PIXELS", DEFAULT_MAX_PIXELS),
+        max_pixels=_positive(environ, "SPOCDB_MAX_PIXELS", DEFAULT_MAX_PIXELS, LARGEST),
+        max_bytes=_positive(environ, "SPOCDB_MAX_BYTES", DEFAULT_MAX_BYTES),
+        memory=_positive(environ, "SPOCDB_MEMORY", default_memory()),
     )
 
 
@@ -58,12 +95,12 @@ def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
     return Path(value).expanduser().absolute() if value else default
 
 
-def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
+def _positive(environ: Mapping[str, str], name: str, default: int, most: int = sys.maxsize) -> int:
     text = environ.get(name, "")
     if not text:
         return default
     if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"{name} must be a positive whole number, not {text!r}")
-    if int(text) > LARGEST:
-        raise ConfigError(f"{name} must be a positive whole number, at most {LARGEST}")
+    if int(text) > most:
+        raise ConfigError(f"{name} must be a positive whole number, at most {most}")
     return int(text)

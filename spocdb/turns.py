@@ -8,23 +8,24 @@ process: what kills it takes no other row along.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from spocdb.db import batches, outcomes, queue, sources
+from spocdb.db import batches, engine, outcomes, queue, sources
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.outcomes import Outcome
 from spocdb.db.queue import Leased, LeasedRow
 from spocdb.db.sources import Source, SourceRow
 from spocdb.errors import ImageError
-from spocdb.extraction import AHEAD, N_THREADS, OnDemand, Writer, count, extract, projecting
-from spocdb.intake import BYTES_PER_PIXEL, Intake, ahead
+from spocdb.extraction import OnDemand, Writer, count, extract, projecting
+from spocdb.intake import Intake
+from spocdb.prefetch import AHEAD, N_THREADS, prefetching
 from spocdb.progress import Progress
-from spocdb.rows import Rules, lost, outcome_of, read_leased
+from spocdb.rows import Rules, lost, outcome_of, read_leased, size_of
+from spocdb.settings import Limits
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 # A worker that dies costs its leases' time; a small one also stops sooner. What is fetched may take
 # its time, and bytes come all at once.
 LEASED_AT_ONCE = {"path": AHEAD, "url": 2 * N_THREADS, "bytes": min(AHEAD, 16)}
+# The driver holds what the server sends more than once before it counts as read.
+ROWS_PART_OF_MEMORY = 8
 # How long one collection is worked on while others wait.
 SECONDS_A_TURN = 60.0
 
@@ -45,7 +48,7 @@ class WorkerOptions:
     a URL gives counts as no image when the same bytes come `believed_after` they first came.
     """
 
-    max_pixels: int
+    limits: Limits
     visibility: float = 300.0
     poll: float = 5.0
     backoff: float = 5.0
@@ -102,20 +105,22 @@ class Turn:
 
     def _extract(self, progress: Progress, is_alone: bool) -> list[ImageError]:
         """Lease rows, extract and write them; return the first bad one's error, if there is one."""
-        max_bytes = BYTES_PER_PIXEL * self.options.max_pixels
         rules = Rules(self.source.kind == "url", self.options.backoff, self.options.believed_after)
         bad: list[ImageError] = []
         refused: list[Outcome] = []
         with (
-            ThreadPoolExecutor(N_THREADS, "decode") as pool,
-            Writer(self._writing(refused), progress) as writer,
+            prefetching(self.options.limits) as prefetch,
+            Writer(
+                *(self._writing(refused), progress),
+                cancel=partial(engine.cancel, self.write_connection),
+            ) as writer,
         ):
             intake = Intake(
-                *(self.connection, self.collection, pool, AHEAD, self.options.max_pixels),
+                *(self.connection, self.collection, prefetch),
                 defer=lambda: self.extractor.decodes_jpegs,
             )
             leased = self._leased(writer, progress, is_alone)
-            read = ahead(pool, partial(read_leased, self.source, max_bytes), leased, AHEAD)
+            read = prefetch.read(partial(read_leased, self.source), leased, size_of, intake.needs)
             for works, descriptors in extract(
                 intake.works(read),
                 OnDemand(lambda: self.extractor),
@@ -174,18 +179,21 @@ class Turn:
         """
         leased = {row.key: LeasedRow(row.key, 0, 0, lease, row, {}) for row in found}
         errors: dict[str, ImageError] = {k: e for k, row in leased.items() if (e := lost(row))}
-        keys = [key for key in leased if key not in errors]
-        rows, refused = sources.rows_each(self.connection, self.collection, keys)
-        errors.update(refused)
-        # A condition that is no plain one may let in others than were asked for.
-        there = {row.key: row for row in rows if row.key in leased and row.key not in errors}
-        if gone := [row for key, row in leased.items() if key not in there and key not in errors]:
-            progress.n_pruned += len(gone)
-            writer.submit(Outcome(gone=gone))
         for key, error in errors.items():
             yield leased[key], error
-        for key, row in there.items():
-            yield replace(leased[key], metadata=row.metadata), row
+        left = {key: row for key, row in leased.items() if key not in errors}
+        limits = self.options.limits
+        for key, row in sources.rows_each(
+            *(self.connection, self.collection, list(left), limits.max_bytes),
+            most_at_once=limits.memory // ROWS_PART_OF_MEMORY,
+        ):
+            # A condition that is no plain one may let in others than were asked for.
+            if lease_of := left.pop(key, None):
+                metadata = row.metadata if isinstance(row, SourceRow) else {}
+                yield replace(lease_of, metadata=metadata), row
+        if left:
+            progress.n_pruned += len(left)
+            writer.submit(Outcome(gone=[*left.values()]))
 
 
 def take_in(

@@ -15,7 +15,7 @@ from benchmarks.database import gallery, timing
 from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.database.growth import peak_of_shared_memory
 from benchmarks.record import Figure
-from spocdb.db import indexes
+from spocdb.db import indexes, sessions
 from spocdb.db.engine import Connection, one_row
 
 BUILD = """
@@ -60,7 +60,13 @@ def run(target: Gallery) -> list[Figure]:
 def _builds(target: Gallery) -> Iterator[Figure]:
     connection = target.db.connection
     # Enough for the graph of vectors is enough for all.
-    indexes._raise_memory(connection, target.table, DIM)
+    memory = indexes.build_memory(connection, target.table, DIM)
+    with sessions.raised(connection, maintenance_work_mem=memory):
+        yield from _timed_builds(target)
+
+
+def _timed_builds(target: Gallery) -> Iterator[Figure]:
+    connection = target.db.connection
     for kind, expression in EXPRESSIONS.items():
         name = f"{target.table}_{kind}"
         connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(name)))

@@ -1,6 +1,5 @@
 """Peers: faiss, exact and HNSW, on the same rows in the memory of one process."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from benchmarks.database import gallery, timing
 from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.record import Figure
 from spocdb.db import indexes
+from spocdb.machine import n_cores
 from spocdb.records import Float32Array
 
 EF_SEARCH = (40, 100, 200)
@@ -37,7 +37,7 @@ def _flat(target: Gallery, faiss: Any) -> Iterator[Figure]:
 def _hnsw(target: Gallery, faiss: Any) -> Iterator[Figure]:
     index = faiss.IndexHNSWFlat(DIM, indexes.M, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = indexes.EF_CONSTRUCTION
-    faiss.omp_set_num_threads(os.cpu_count())
+    faiss.omp_set_num_threads(n_cores())
     index, ids, seconds = _filled(target, index)
     yield Figure("faiss HNSW, index build", seconds, "s", note="all cores")
     n_bytes = faiss.serialize_index(index).nbytes / len(ids)

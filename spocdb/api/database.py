@@ -41,11 +41,13 @@ from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, to_json
 from spocdb.images import kinds
 from spocdb.images.metadata import RowsRead, read_metadata
+from spocdb.images.regular import read_bytes
 from spocdb.images.sources import walk
-from spocdb.intake import BYTES_PER_PIXEL, changed
-from spocdb.progress import Progress, Say, counted, logged, silent
+from spocdb.intake import changed
+from spocdb.progress import Progress, Say, logged, silent
 from spocdb.records import Crop, Recipe, Refinement, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
+from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.codebooks import Kind
@@ -150,10 +152,11 @@ class Database(AbstractContextManager["Database"]):
             files,
             lambda: self.session.extractor(target.recipe, device, precision),
             ingesting.IngestOptions(
-                self.settings.max_pixels, batch_size, strict, retry_failed, exif, moves
+                self.settings.limits, batch_size, strict, retry_failed, exif, moves
             ),
             on_progress,
             progress,
+            say,
         )
         if prune:
             progress.doing = "looking for deleted files"
@@ -275,7 +278,7 @@ class Database(AbstractContextManager["Database"]):
             replace(target, extractor_id=extractor_id, recipe=chosen, channels=n_channels),
             lambda: self.session.extractor(chosen, device, precision),
             self.tables.reader(target),
-            self.settings.max_pixels,
+            self.settings.limits,
             dim,
             on_progress,
             say,
@@ -309,7 +312,7 @@ class Database(AbstractContextManager["Database"]):
         hits = searching.search(
             self.connection,
             target,
-            image if isinstance(image, bytes) else _read(Path(image)),
+            image if isinstance(image, bytes) else _read(Path(image), self.settings.max_bytes),
             # One image gains nothing from a lower precision.
             lambda recipe: self.session.extractor(recipe, device, "float32"),
             k,
@@ -365,7 +368,7 @@ class Database(AbstractContextManager["Database"]):
     def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
         """Return what reads the collection's images by path, or key; it raises ImageError."""
         stored = self.tables.reader(collections.get(self.connection, collection))
-        max_bytes = BYTES_PER_PIXEL * self.settings.max_pixels
+        max_bytes = self.settings.max_bytes
 
         @engine.wrapped()
         def read(path: str) -> bytes:
@@ -509,8 +512,8 @@ def _path(given: str | os.PathLike[str] | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _read(image: Path) -> bytes:
+def _read(image: Path, max_bytes: int) -> bytes:
     try:
-        return image.read_bytes()
+        return read_bytes(image, max_bytes)
     except OSError as exc:
         raise ConfigError(f"cannot read {image}: {exc.strerror}") from exc

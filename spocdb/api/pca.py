@@ -101,8 +101,15 @@ class Pca:
         return projections.store(connection, extractor, projection, fitted_on)
 
     @engine.wrapped()
-    def drop(self, number: int, collection: str | None = None) -> None:
-        """Drop a projection, or only its embeddings of one collection; never an active one."""
+    def drop(self, number: int, collection: str | None = None, *, dry_run: bool = False) -> None:
+        """Drop a projection, or only its embeddings of one collection; never an active one.
+
+        `dry_run` raises what dropping would raise, and changes nothing.
+        """
+        with self._session.connection.transaction(force_rollback=dry_run):
+            self._drop(number, collection)
+
+    def _drop(self, number: int, collection: str | None) -> None:
         connection = self._session.connection
         if collection is None:
             projections.drop(connection, number)

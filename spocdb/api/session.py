@@ -1,5 +1,7 @@
 """What all parts of the API share: one open database, and the networks loaded so far."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +17,8 @@ from spocdb.settings import Settings
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Precision
+
+log = logging.getLogger(__name__)
 
 
 class Session:
@@ -71,7 +75,9 @@ class Session:
         if key not in self._extractors:
             weights = locate(recipe, self.settings.cache_dir)
             codebook = locate_codebook(recipe, self.settings.cache_dir)
+            began = time.monotonic()
             self._extractors[key] = load_extractor(recipe, weights, device, precision, codebook)
+            log.info("loaded %s in %.2f s", recipe.name, time.monotonic() - began)
         return self._extractors[key]
 
     def choose(self, wanted: Wanted, found: Collection | None = None) -> Recipe:

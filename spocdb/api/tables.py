@@ -94,7 +94,7 @@ class Tables:
         worker = Worker(
             self._session.connect_alone,  # a worker looks after its own
             lambda recipe: self._session.extractor(recipe, device, precision),
-            options or WorkerOptions(self._session.settings.max_pixels),
+            options or WorkerOptions(self._session.settings.limits),
             is_stopped,
             say,
         )
@@ -144,9 +144,11 @@ class Tables:
         (source,) = attached
 
         def read_key(file: SourceFile, max_bytes: int) -> bytes:
-            rows = sources.rows(self._session.connection, collection, [file.path])
-            if not rows:
+            found = sources.rows_in_parts(
+                *(self._session.connection, collection, [file.path], max_bytes), most_at_once=0
+            )
+            if (row := next(found, None)) is None:
                 raise ImageVanished("the row is gone")
-            return read_row(source, rows[0], max_bytes)
+            return read_row(source, row, max_bytes)
 
         return read_key

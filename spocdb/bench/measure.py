@@ -20,9 +20,9 @@ from spocdb.bench.pictures import write_photographs
 from spocdb.bench.speed import Machine, Speed, Stage
 from spocdb.db import engine, server, working
 from spocdb.errors import ConfigError
-from spocdb.extraction import N_THREADS
 from spocdb.images.sources import walk
 from spocdb.ingest import IngestOptions, ingest
+from spocdb.prefetch import N_THREADS
 from spocdb.progress import Say, silent
 from spocdb.records import Decoded, SourceFile
 
@@ -71,7 +71,9 @@ def _measure(
     db: Database, given: Sequence[SourceFile], folder: Path, extractor: "Extractor", seconds: float
 ) -> Speed:
     recipe, limit = extractor.recipe, db.settings.max_pixels
-    read, held = stages.reading(given or _made(folder, stages.N_HELD), seconds, limit)
+    read, held = stages.reading(
+        given or _made(folder, stages.N_HELD), seconds, db.settings.max_bytes
+    )
     decode, decoded = stages.decoding(held, recipe, seconds, limit)
     network = stages.computing(extractor, [image.pixels for image in decoded], seconds)
     size = extractor.batch_size
@@ -87,7 +89,7 @@ def _measure(
             collection,
             given[:n] or _made(folder, min(n, MOST_MADE)),
             lambda: extractor,
-            IngestOptions(limit),
+            IngestOptions(db.settings.limits),
         )
     return Speed(
         _machine(db, extractor, held, decoded),

@@ -100,7 +100,7 @@ def _for_reading(machine: Machine) -> str:
 
 def _for_decoding(machine: Machine) -> str:
     input_megapixels = machine.size**2 / 1e6
-    more = f"more than these {machine.n_cores} cores would help"
+    more = f"more cores than {machine.n_cores} would help"
     if machine.megapixels > MANY_TIMES_THE_PIXELS * input_megapixels:
         return (
             f"{more}, and smaller files: {machine.megapixels:.1f} megapixels become "

@@ -15,9 +15,10 @@ from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError, ImageError
-from spocdb.extraction import N_THREADS, projecting
+from spocdb.extraction import projecting
 from spocdb.images.decode import decode
-from spocdb.intake import ahead, read_file
+from spocdb.intake import read_file
+from spocdb.prefetch import N_THREADS, ahead
 from spocdb.records import Decoded, Recipe, SourceFile, UInt8Array
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ N_ROUND_TRIPS = 20
 
 
 def reading(
-    files: Sequence[SourceFile], seconds: float, max_pixels: int
+    files: Sequence[SourceFile], seconds: float, max_bytes: int
 ) -> tuple[float, list[bytes]]:
     """Read files and hash them; return images/s and the first ones' bytes. Raises ConfigError."""
     held: list[bytes] = []
     errors: list[ImageError] = []
 
     def read(pool: ThreadPoolExecutor) -> Iterator[int]:
-        read_one = partial(read_file, max_pixels=max_pixels)
+        read_one = partial(read_file, max_bytes=max_bytes)
         for work in ahead(pool, read_one, files, 2 * N_THREADS):
             if work.error:
                 errors.append(work.error)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, LiteralString
 
 from psycopg.sql import SQL, Identifier
 
+from spocdb import machine
 from spocdb.db import ownership
 from spocdb.db.engine import Connection, connect, wrapped
 from spocdb.errors import ConfigError, DatabaseError
@@ -131,7 +132,7 @@ def _alone(data_dir: Path) -> Iterator[None]:
 
 def _tuning() -> str:
     """Return settings for one user's machine; PostgreSQL's own fit the smallest server there is."""
-    megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    megabytes = machine.memory() // 2**20
     return (
         "\n# Written by spocdb when it made this server; change what you like.\n"
         # An HNSW index that does not fit is several times slower; that of a million images takes

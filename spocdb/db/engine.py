@@ -1,8 +1,9 @@
 """Connections: how one is opened, and how the driver's errors become spocdb's own."""
 
+import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from pgvector.psycopg import register_vector
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
+from spocdb.db import sessions, statements
+from spocdb.db.addresses import conninfo
 from spocdb.errors import (
     CollectionNotFound,
     ConfigError,
@@ -24,6 +27,8 @@ from spocdb.records import Float32Array
 
 Connection = psycopg.Connection[TupleRow]
 
+log = logging.getLogger(__name__)
+
 # What spocdb's SQL functions raise on purpose, by SQLSTATE; their message says it all.
 RAISED: dict[str, type[SpocdbError]] = {
     "42704": CollectionNotFound,
@@ -33,6 +38,19 @@ RAISED: dict[str, type[SpocdbError]] = {
     "2201B": ConfigError,
     "42939": ConfigError,
 }
+
+# What the driver's errors mean to a user, by SQLSTATE; said behind the server's own message.
+ADVICE = {
+    "25006": "spocdb may only read here: name a server and a role that may write "
+    "(default_transaction_read_only is off, the server is no standby)",
+    "42501": "ask the role that ran `spocdb db init` for `spocdb db grant`, or use that role",
+    "53100": "make room on the server's disk, then run the same command again",
+    "57014": "if it was a time-out, raise it in PGOPTIONS or in the options of the URL",
+    "22P05": "the database must be encoded in UTF8",
+}
+
+# The server ended the session: it shuts down, or a time-out of the connection's options ran out.
+ENDED = ("57P", "25P03", "25P04")
 
 # How soon a broken network is noticed, unless the address says otherwise: a server that is not
 # there within 10 s, one that is silent for a minute while idle, or confirms nothing for 30 s.
@@ -45,31 +63,37 @@ PATIENCE: dict[str, Any] = {
     "tcp_user_timeout": 30_000,
 }
 
-# The extension is found wherever it is installed, whatever the role's own search_path is.
-FIND_VECTOR = """
-SELECT set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''),
-                                           quote_ident(n.nspname)), false)
-FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
-"""
-
 
 def connect(url: str) -> Connection:
     """Open an autocommitting connection to `url`, anything libpq takes. Raises DatabaseError."""
     try:
-        given = conninfo_to_dict(_libpq_url(url))
-        connection = psycopg.connect(make_conninfo(**{**PATIENCE, **given}), autocommit=True)
+        given = conninfo_to_dict(conninfo(url))
+        connection = psycopg.connect(
+            make_conninfo(**{**PATIENCE, **given, "client_encoding": "utf8"}),
+            autocommit=True,
+            cursor_factory=statements.cursor_factory(),
+        )
     except psycopg.Error as exc:
         raise DatabaseLost(
             f"cannot reach the database: {_one_line(exc)}: check --db or SPOCDB_DATABASE_URL"
         ) from exc
     try:
         with wrapped():
-            if connection.execute(FIND_VECTOR).fetchone():
+            if sessions.prepare(connection):
                 register_vector(connection)
     except BaseException:
         connection.close()
         raise
+    info = connection.info
+    log.info("connected to %s on %s as %s", info.dbname, info.host or "a socket", info.user)
     return connection
+
+
+def cancel(connection: Connection) -> None:
+    """Ask the server to end the statement that another thread runs on a connection."""
+    # If it cannot be asked, closing the connection is all that is left.
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=1.0)
 
 
 @contextmanager
@@ -79,9 +103,10 @@ def wrapped() -> Iterator[None]:
         yield
     except psycopg.Error as exc:
         kind = RAISED.get(exc.sqlstate or "", DatabaseError)
-        # The connection broke, or the server says that it is shutting down (class 57P).
-        lost = isinstance(exc, psycopg.OperationalError) and (exc.sqlstate or "57P")[:3] == "57P"
-        if lost:
+        # Without a SQLSTATE the connection broke.
+        if isinstance(exc, psycopg.OperationalError | psycopg.InternalError) and (
+            exc.sqlstate or "57P"
+        ).startswith(ENDED):
             message = f"lost the database, run the same command again: {_one_line(exc)}"
             raise DatabaseLost(message) from exc
         if isinstance(exc, psycopg.errors.LockNotAvailable):
@@ -90,6 +115,10 @@ def wrapped() -> Iterator[None]:
         raise kind(_one_line(exc)) from exc
     except UnicodeEncodeError as exc:
         raise ConfigError(f"{exc.object!r} is not UTF-8, as a name or a value must be") from exc
+    except UnicodeDecodeError as exc:
+        raise DatabaseError(
+            "the database holds text that is not UTF-8: it must be encoded in UTF8"
+        ) from exc
 
 
 def one_row(connection: Connection, statement: Any, parameters: Any = None) -> TupleRow:
@@ -105,16 +134,10 @@ def floats(value: Any) -> Float32Array:
     return np.asarray(value.to_numpy() if isinstance(value, Vector) else value, np.float32)
 
 
-def _libpq_url(url: str) -> str:
-    """Accept SQLAlchemy's spelling of a driver too."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme.split('+')[0]}{separator}{rest}" if separator else url
-
-
 def _one_line(exc: psycopg.Error) -> str:
     advice = exc.diag.message_hint
     if isinstance(exc, psycopg.errors.DependentObjectsStillExist):
         # PostgreSQL advises CASCADE, which spocdb does not offer.
         advice = f"{exc.diag.message_detail}: drop what depends on it first"
-    parts = [exc.diag.message_primary or str(exc), advice]
+    parts = [exc.diag.message_primary or str(exc), advice or ADVICE.get(exc.sqlstate or "")]
     return ": ".join(re.sub(r"\s*\n\s*", ", ", part.strip()) for part in parts if part)

@@ -12,6 +12,7 @@ from psycopg.sql import SQL, Identifier
 from psycopg.sql import Literal as SqlLiteral
 from psycopg.types.json import Jsonb
 
+from spocdb.db import sessions
 from spocdb.db.collections import Collection, hold
 from spocdb.db.embeddings import analyze, table_of
 from spocdb.db.engine import Connection, one_row
@@ -104,10 +105,11 @@ def build(
     with _alone(connection, table):
         kind = _index_type(connection, collection, projection_id, index_type)
         analyze(connection, collection, projection_id)
-        _raise_memory(connection, table, dim)
         # What an interrupted build left behind is invalid and only costs.
         connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(new)))
-        _create(connection, table, new, kind, dim)
+        memory = build_memory(connection, table, dim)
+        with sessions.raised(connection, maintenance_work_mem=memory):
+            _create(connection, table, new, kind, dim)
         with connection.transaction():
             _put_in_place(connection, collection, projection_id, table, kind)
 
@@ -123,7 +125,9 @@ def _alone(connection: Connection, table: str) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
+        # A lost connection holds no lock, and its own error is the one to be told.
+        if not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
 
 
 def _put_in_place(
@@ -162,7 +166,8 @@ def _index_type(
     return result
 
 
-def _raise_memory(connection: Connection, table: str, dim: int) -> None:
+def build_memory(connection: Connection, table: str, dim: int) -> str:
+    """Return the maintenance_work_mem that holds the graph of a table, at least the present one."""
     (n_rows,) = one_row(
         connection,
         "SELECT greatest(reltuples, 1) FROM pg_class "
@@ -175,7 +180,7 @@ def _raise_memory(connection: Connection, table: str, dim: int) -> None:
         connection, "SELECT pg_size_bytes(current_setting('maintenance_work_mem'))"
     )
     kilobytes = max(current, min(needed, MOST_BUILD_MEMORY)) // 1024
-    connection.execute("SELECT set_config('maintenance_work_mem', %s, false)", [f"{kilobytes}kB"])
+    return f"{kilobytes}kB"
 
 
 def _create(connection: Connection, table: str, name: str, kind: IndexType, dim: int) -> None:
@@ -197,8 +202,8 @@ def _create(connection: Connection, table: str, name: str, kind: IndexType, dim:
     except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory):
         # Parallel workers share the graph through /dev/shm, which containers often keep small.
         connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(name)))
-        connection.execute("SET max_parallel_maintenance_workers = 0")
-        connection.execute(statement)
+        with sessions.raised(connection, max_parallel_maintenance_workers="0"):
+            connection.execute(statement)
 
 
 def measure_recall(connection: Connection, collection: Collection) -> float | None:

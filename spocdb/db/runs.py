@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
+from spocdb.errors import ProcessLost
 from spocdb.records import SourceFile
 
 Status = Literal["finished", "interrupted", "failed"]
@@ -53,10 +54,16 @@ FAILED_FILES = """
 SELECT path, size, mtime_ns FROM spocdb.failures WHERE collection_id = %s ORDER BY path
 """
 
+LOST = "SELECT path FROM spocdb.failures WHERE collection_id = %s AND reason = %s"
+
+
+def mark_killed(connection: Connection, collection: Collection) -> bool:
+    """Mark the runs of a collection that were killed; tell whether there were any."""
+    return connection.execute(MARK_KILLED, [collection.id]).rowcount > 0
+
 
 def begin(connection: Connection, collection: Collection) -> int:
-    """Record that a run begins, held by this connection; mark those that were killed."""
-    connection.execute(MARK_KILLED, [collection.id])
+    """Record that a run begins, held by this connection."""
     return int(one_row(connection, BEGIN, [collection.id])[0])
 
 
@@ -70,6 +77,11 @@ def failures(connection: Connection, collection: str | None = None) -> list[Fail
     """List the failures of one collection, or of all."""
     with connection.cursor(row_factory=class_row(Failure)) as cursor:
         return cursor.execute(LIST_FAILURES, {"collection": collection}).fetchall()
+
+
+def lost(connection: Connection, collection: Collection) -> set[str]:
+    """Return the paths of the files whose decoding ended a process."""
+    return {row[0] for row in connection.execute(LOST, [collection.id, ProcessLost.__name__])}
 
 
 def failed_files(connection: Connection, collection: Collection) -> list[SourceFile]:

@@ -25,12 +25,16 @@ class Finding:
 
 
 def versions(connection: Connection) -> list[Finding]:
-    """Look at the versions of the server and of its pgvector."""
-    return [judge_server(connection.info.server_version // 10000), _vector(connection)]
+    """Look at the versions of the server and of its pgvector, and at the database's encoding."""
+    return [
+        judge_server(connection.info.server_version // 10000),
+        _vector(connection),
+        *_encoding(connection),
+    ]
 
 
 def refuse_old(connection: Connection) -> None:
-    """Raise DatabaseError for a server or an extension that spocdb cannot work with."""
+    """Raise DatabaseError for a server, extension or encoding that spocdb cannot work with."""
     for finding in versions(connection):
         if finding.verdict == "error":
             raise DatabaseError(f"{finding.what}: {finding.advice}")
@@ -73,6 +77,16 @@ def judge_vector(version: str, *, is_created: bool) -> Finding:
             "warning", what, f"older ones can corrupt an HNSW index when vacuuming: {update}"
         )
     return Finding("ok", what)
+
+
+def _encoding(connection: Connection) -> list[Finding]:
+    # Names of files and metadata are Unicode: another encoding would refuse some of them, and
+    # SQL_ASCII would hand out bytes that are no text.
+    (encoding,) = one_row(connection, "SHOW server_encoding")
+    if encoding == "UTF8":
+        return []
+    advice = "spocdb needs UTF8: make one with `CREATE DATABASE ... ENCODING 'UTF8'`"
+    return [Finding("error", f"the database is encoded in {encoding}", advice)]
 
 
 def commits_wait(connection: Connection) -> bool:

@@ -29,12 +29,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A row that belongs to its collection: its image's `content`, or the `location` of that."""
+    """A row that belongs to its collection: its image's `content`, or the `location` of that.
+
+    `size` is the content's in bytes, also where it was too large to be asked for.
+    """
 
     key: str
     location: str | None
     content: bytes | None
     metadata: dict[str, Any]
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,10 @@ ORDER BY 1
 # Together about half a minute.
 TRIES, SECONDS_BETWEEN_TRIES = 25, 0.5
 
-ROWS = "SELECT * FROM spocdb.source_rows(%s, %s)"
+ROWS = "SELECT *, coalesce(octet_length(content), 0) AS size FROM spocdb.source_rows(%s, %s)"
+
+# PostgreSQL knows a value's size without reading it.
+SIZES = "SELECT key, octet_length(content) FROM spocdb.source_rows(%s, %s) ORDER BY key"
 
 FITTING = "SELECT count(*) FROM spocdb.lock_rows(%s, %s)"
 
@@ -174,32 +181,67 @@ def rows(connection: Connection, collection: Collection, keys: Sequence[str]) ->
         return cursor.execute(ROWS, [collection.id, list(keys)]).fetchall()
 
 
+def rows_in_parts(
+    connection: Connection,
+    collection: Collection,
+    keys: Sequence[str],
+    max_bytes: int,
+    most_at_once: int,
+) -> Iterator[SourceRow]:
+    """Yield those rows that belong to the collection, fetching at most so many bytes at once.
+
+    Contents of more than `max_bytes` are not fetched. Raises SourceBroken.
+    """
+    part: list[str] = []
+    n_bytes = 0
+    with readable(collection):
+        sizes = connection.execute(SIZES, [collection.id, list(keys)]).fetchall()
+    for key, size in sizes:
+        if (size or 0) > max_bytes:
+            yield SourceRow(key, None, None, {}, size)
+            continue
+        if part and n_bytes + (size or 0) > most_at_once:
+            yield from rows(connection, collection, part)
+            part, n_bytes = [], 0
+        part.append(key)
+        n_bytes += size or 0
+    if part:
+        yield from rows(connection, collection, part)
+
+
 def rows_each(
-    connection: Connection, collection: Collection, keys: Sequence[str]
-) -> tuple[list[SourceRow], dict[str, DatabaseRefused]]:
-    """Return `rows`, and by key why others cannot be read: one row's values stop no other.
+    connection: Connection,
+    collection: Collection,
+    keys: Sequence[str],
+    max_bytes: int,
+    most_at_once: int,
+) -> Iterator[tuple[str, SourceRow | DatabaseRefused]]:
+    """Yield `rows_in_parts` by key, or why a row cannot be read: its values stop no other.
 
     A condition or a column may fail for some values only. Raises SourceBroken.
     """
+    left = dict.fromkeys(keys)
     try:
-        return rows(connection, collection, keys), {}
+        for row in rows_in_parts(connection, collection, keys, max_bytes, most_at_once):
+            left.pop(row.key, None)
+            yield row.key, row
+        return
     except (SourceBroken, psycopg.Error) as exc:
         if not is_refusal(_driver_error(exc)):
             raise
     with readable(collection):
         # Keys that are none of the column's type now are no fault of a row.
-        connection.execute(FITTING, [collection.id, list(keys)])
-    found: list[SourceRow] = []
-    refused: dict[str, DatabaseRefused] = {}
-    for key in keys:
+        connection.execute(FITTING, [collection.id, list(left)])
+    for key in left:
         try:
-            found += rows(connection, collection, [key])
+            found = list(rows_in_parts(connection, collection, [key], max_bytes, most_at_once))
         except (SourceBroken, psycopg.Error) as exc:
             error = _driver_error(exc)
             if not is_refusal(error):
                 raise
-            refused[key] = DatabaseRefused(f"the row cannot be read: {error.diag.message_primary}")
-    return found, refused
+            yield key, DatabaseRefused(f"the row cannot be read: {error.diag.message_primary}")
+        else:
+            yield from ((row.key, row) for row in found)
 
 
 def _driver_error(exc: SourceBroken | psycopg.Error) -> psycopg.Error:

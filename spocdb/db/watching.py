@@ -28,7 +28,7 @@ SECONDS_BETWEEN_LOOKS, SECONDS_UNTIL_ASKED = 0.2, 2.0
 # a minute, as of a machine that is only busy a long statement must not be lost.
 SECONDS_TO_ANSWER, MOST_SILENCES = 12.0, 5
 # Once stopped: what lasts longer is cancelled, and what then goes on is cut off.
-SECONDS_UNTIL_CANCELLED, SECONDS_UNTIL_CUT = 3.0, 5.0
+SECONDS_UNTIL_CANCELLED, SECONDS_UNTIL_CUT = 1.5, 2.5
 # A worker waits for a lock 200 ms at a time: some questions come in between.
 QUESTIONS = 5
 

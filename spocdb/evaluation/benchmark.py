@@ -12,6 +12,7 @@ from typing import Any
 from spocdb.errors import ConfigError
 from spocdb.images.sources import walk
 from spocdb.records import Crop
+from spocdb.wording import counted
 
 # So many missing names are told one by one.
 MOST_TOLD = 5
@@ -117,9 +118,9 @@ def restricted(benchmark: Benchmark, present: Iterable[str]) -> Benchmark:
         for variant, queries in benchmark.variants.items()
     }
     notes = [
-        *_missing("query images are missing, their queries are left out", unqueried),
-        *_missing("relevant images are missing, they count for nothing", wanted - there),
-        *_missing("images could not be read", benchmark.images.keys() - there),
+        *_missing("missing query image", "left out with the queries", unqueried),
+        *_missing("missing relevant image", "counting for nothing", wanted - there),
+        *_missing("image", "not readable", benchmark.images.keys() - there),
     ]
     if not any(variants.values()):
         raise ConfigError(
@@ -152,9 +153,9 @@ def _is_there(query: Query, there: set[str]) -> bool:
     return query.name in there if query.path is None else os.path.isfile(query.path)
 
 
-def _missing(what: str, names: Iterable[str]) -> list[str]:
+def _missing(noun: str, what: str, names: Iterable[str]) -> list[str]:
     ordered = sorted(names)
     if not ordered:
         return []
     more = f" and {len(ordered) - MOST_TOLD} more" if len(ordered) > MOST_TOLD else ""
-    return [f"{len(ordered)} {what}: {', '.join(ordered[:MOST_TOLD])}{more}"]
+    return [f"{counted(len(ordered), noun)} {what}: {', '.join(ordered[:MOST_TOLD])}{more}"]

@@ -24,6 +24,7 @@ from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Result
 from spocdb.images.sources import walk
 from spocdb.progress import Say, silent
+from spocdb.wording import counted
 
 
 @engine.wrapped()
@@ -109,9 +110,12 @@ def _prepared(
                 precision=options.precision,
                 **recipe,
             )
-            say(f"{method.name}: {done.n_seen} {role} images, {done.n_new} through the network")
+            say(
+                f"{method.name}: {counted(done.n_seen, f'{role} image')}, "
+                f"{done.n_new} through the network"
+            )
             if done.n_failed:
-                say(f"{method.name}: {done.n_failed} {role} images could not be read")
+                say(f"{method.name}: {counted(done.n_failed, f'{role} image')} could not be read")
         yield Gallery(db, benchmark, method, names["gallery"], names["train"], options, say)
     finally:
         for collection in db.collections():

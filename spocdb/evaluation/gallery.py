@@ -19,6 +19,7 @@ from spocdb.evaluation.benchmark import Benchmark, Query, completeness, restrict
 from spocdb.evaluation.methods import Method
 from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Answer, Embedding, FittedOn, Result
+from spocdb.images.regular import read_bytes
 from spocdb.progress import Say
 from spocdb.records import Crop, Float32Array, Recipe
 
@@ -177,7 +178,7 @@ class Gallery:
     def _extract(self, path: Path, crop: Crop | None = None) -> Float32Array:
         limit = self.db.settings.max_pixels
         return searching.describe(
-            path.read_bytes(), self.recipe, lambda: self.extractor, limit, crop
+            read_bytes(path), self.recipe, lambda: self.extractor, limit, crop
         )
 
     def _milliseconds_an_image(self) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query, find_images
+from spocdb.images.regular import read_bytes
 from spocdb.records import Crop
 
 # Images and queries by the ground truth's first query.
@@ -39,7 +40,7 @@ def read(folder: Path, ground_truth: Path) -> Benchmark:
 def _query(folder: Path, name: str) -> Query:
     file = folder / f"{name}_query.txt"
     try:
-        image, *box = file.read_text().split()
+        image, *box = read_bytes(file).decode().split()
         x1, y1, x2, y2 = (float(number) for number in box)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} is not `IMAGE X1 Y1 X2 Y2`: get it anew") from error
@@ -55,7 +56,7 @@ def _query(folder: Path, name: str) -> Query:
 
 def _names(file: Path) -> frozenset[str]:
     try:
-        return frozenset(file.read_text().split())
+        return frozenset(read_bytes(file).decode().split())
     except OSError as error:
         raise ConfigError(
             f"the ground truth is incomplete: cannot read {file} ({error.strerror})"

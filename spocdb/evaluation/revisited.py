@@ -12,6 +12,7 @@ from typing import Any
 
 from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query, find_images
+from spocdb.images.regular import regular
 from spocdb.records import Crop
 
 # What should be found, and what is ignored, at each difficulty.
@@ -26,7 +27,7 @@ OFFICIAL = {"roxford5k": (4993, 70), "rparis6k": (6322, 70)}
 def read(folder: Path, ground_truth: Path) -> Benchmark:
     """Read a folder of images and the pickle of their ground truth. Raises ConfigError."""
     try:
-        with open(ground_truth, "rb") as stream:
+        with open(ground_truth, "rb", opener=regular) as stream:
             truth = _Unpickler(stream).load()
         gallery, query_names, entries = truth["imlist"], truth["qimlist"], truth["gnd"]
         files = find_images(folder)

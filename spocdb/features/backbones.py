@@ -6,16 +6,17 @@ those that another thread runs.
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import get_model
-from torchvision.models.resnet import Bottleneck
 
 from spocdb.errors import ConfigError
 from spocdb.features import mini, mobilenet
 from spocdb.records import Recipe
+
+if TYPE_CHECKING:
+    from torchvision.models.resnet import Bottleneck
 
 # The index, within a network's `features`, of the convolution that a layer is called after.
 _PLAIN_LAYERS = {
@@ -47,7 +48,7 @@ class Trunk(nn.Module):
 class BeforeRelu(nn.Module):
     """A residual block up to its sum, without the ReLU behind it."""
 
-    def __init__(self, block: Bottleneck) -> None:
+    def __init__(self, block: "Bottleneck") -> None:
         super().__init__()
         # Under the block's own names, as the weights files have them.
         for name, module in block.named_children():
@@ -83,7 +84,13 @@ def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
 def build_network(backbone: str) -> nn.Module:
     """Build a whole network by name, with whatever values it begins with."""
     own = {"mini": mini.network, "mobilenet_v1": mobilenet.network}
-    return own[backbone]() if backbone in own else get_model(backbone, weights=None)
+    if backbone in own:
+        return own[backbone]()
+    # Not at the top: it takes longer than torch itself on a slow machine.
+    from torchvision.models import get_model
+
+    network: nn.Module = get_model(backbone, weights=None)
+    return network
 
 
 def _layers(network: nn.Module, recipe: Recipe) -> "OrderedDict[str, nn.Module]":

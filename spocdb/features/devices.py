@@ -3,13 +3,17 @@
 import torch
 
 from spocdb.errors import ConfigError
+from spocdb.machine import n_cores
 
 
 def find_devices(name: str) -> list[torch.device]:
     """Return devices by name: "cpu", "mps", "cuda:1", "cuda" for all of them, "auto" the best.
 
-    Raises ConfigError.
+    From then on torch computes with no more threads than this process has cores; by itself it
+    counts the machine's, whatever the CPU quota of a container is. Raises ConfigError.
     """
+    if torch.get_num_threads() > n_cores():
+        torch.set_num_threads(n_cores())
     if name == "auto":
         name = _best_kind()
     try:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision import io
 
 from spocdb.images.geometry import MEAN_COLOUR, fitted_size
 from spocdb.records import Jpeg, Recipe
@@ -43,6 +42,9 @@ def decode_on(device: torch.device, jpegs: Sequence[Jpeg], recipe: Recipe) -> li
 
 def _decoded(encoded: list[Tensor], device: torch.device) -> list[Tensor | None]:
     """Decode (3, H, W) each; a batch with a bad one is halved until that is alone."""
+    # Not at the top: it takes a second, and only a GPU decodes.
+    from torchvision import io
+
     if not encoded:
         return []
     if device.type == "cuda":

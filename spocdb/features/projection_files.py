@@ -1,6 +1,7 @@
 """A projection as a file: safetensors or NumPy's npz, with the recipe that it belongs to."""
 
 import json
+import uuid
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from spocdb.errors import ConfigError
+from spocdb.images.regular import regular
 from spocdb.records import Projection, Recipe
 
 ARRAYS = {
@@ -33,16 +35,21 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
     )
     from safetensors import SafetensorError
 
+    # Under another name first: a full disk must leave neither half a file nor less than there was.
+    fresh = file.with_name(f"{file.stem}.{uuid.uuid4().hex}{file.suffix}")
     try:
         if _is_npz(file):
-            np.savez(file, allow_pickle=False, about=np.array(about), **arrays)
+            np.savez(fresh, allow_pickle=False, about=np.array(about), **arrays)
         else:
             from safetensors.numpy import save_file
 
-            save_file(arrays, file, metadata={"about": about})
+            save_file(arrays, fresh, metadata={"about": about})
+        fresh.replace(file)
     # safetensors has an error of its own for a folder that is not there.
     except (OSError, SafetensorError) as exc:
-        raise ConfigError(f"cannot write {file}: {exc}") from exc
+        raise ConfigError(f"cannot write {file}: {getattr(exc, 'strerror', exc) or exc}") from exc
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
@@ -80,14 +87,14 @@ def _is_npz(file: Path) -> bool:
 
 def _read_npz(file: Path) -> tuple[dict[str, Any], str]:
     # Opened here: NumPy leaves a file open that is no zip.
-    with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as data:
+    with open(file, "rb", opener=regular) as stream, np.load(stream, allow_pickle=False) as data:
         return dict(data), str(data["about"])
 
 
 def _read_safetensors(file: Path) -> tuple[dict[str, Any], str]:
     from safetensors import safe_open
 
-    if not file.exists():
-        raise FileNotFoundError(2, "No such file or directory", str(file))
+    # Its own errors say less of a missing file, and it would wait for a pipe.
+    open(file, "rb", opener=regular).close()
     with safe_open(file, framework="numpy") as data:
         return {name: data.get_tensor(name) for name in ARRAYS}, data.metadata()["about"]

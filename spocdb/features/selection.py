@@ -7,7 +7,7 @@ from typing import Any
 
 from spocdb.errors import ConfigError
 from spocdb.features import codebooks
-from spocdb.features.recipes import find_preset, make_recipe
+from spocdb.features.recipes import PRESETS, find_preset, make_recipe
 from spocdb.features.weights import own, remember
 from spocdb.records import Recipe
 
@@ -37,6 +37,7 @@ def choose(
     Raises ConfigError if something else is asked of a collection than it has, and
     WeightsNotFound if a new one needs weights that are neither given nor to be downloaded.
     """
+    _refuse_unknown(wanted.name, [*known, *filter(None, [stored])])
     options = {name: value for name, value in wanted.options.items() if value is not None}
     if wanted.codebook is not None:
         dim = codebooks.load(wanted.codebook).dim
@@ -54,6 +55,12 @@ def choose(
             "use another --collection, or `spocdb reembed`"
         )
     return recipe
+
+
+def _refuse_unknown(name: str | None, known: Sequence[Recipe]) -> None:
+    names = list(dict.fromkeys([*PRESETS, *(recipe.name for recipe in known)]))
+    if name is not None and name not in names:
+        raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(names)}")
 
 
 def _new(wanted: Wanted, options: Mapping[str, Any], cache_dir: Path) -> Recipe:

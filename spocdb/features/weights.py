@@ -4,11 +4,13 @@ import hashlib
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spocdb.errors import ConfigError, WeightsNotFound
+from spocdb.images.regular import regular
 from spocdb.records import Recipe
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ PACKED = Path(__file__).with_name("mini.safetensors")
 def sha256_of(path: Path) -> str:
     """Return the sha256 (hex) of a file. Raises ConfigError if it cannot be read."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=regular) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ConfigError(f"cannot read the weights {path}: {error.strerror or error}") from error
@@ -96,6 +98,8 @@ def _unpacked(cache_dir: Path) -> Path:
             shutil.copyfile(PACKED, fresh)
             fresh.replace(file)
         except OSError as error:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)  # half of it, on a full disk
             raise ConfigError(_unwritable(file.parent, error)) from error
     return file
 
@@ -160,7 +164,7 @@ def _load(path: Path) -> Any:
 
 def _is_safetensors(path: Path) -> bool:
     # Eight bytes of length, then JSON; torch's own files begin with a zip's or a pickle's mark.
-    with open(path, "rb") as stream:
+    with open(path, "rb", opener=regular) as stream:
         return stream.read(9)[8:] == b"{"
 
 

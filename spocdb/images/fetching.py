@@ -145,7 +145,7 @@ def _joined(blocks: Iterable[bytes], max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> ImageTooLarge:
     return ImageTooLarge(
-        f"over the limit of {max_bytes} bytes: raise SPOCDB_MAX_PIXELS if you trust it"
+        f"over the limit of {max_bytes} bytes: raise SPOCDB_MAX_BYTES if you trust it"
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError
+from spocdb.images.regular import regular
 from spocdb.images.rows import MOST_CHARACTERS, MOST_KEYS, TOO_LONG, csv_rows, lines_of
 
 Row = tuple[str, dict[str, Any]]
@@ -80,7 +81,7 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with open(file, encoding="utf-8-sig") as stream:
+    with open(file, encoding="utf-8-sig", opener=regular) as stream:
         for number, line in enumerate(lines_of(file, stream), 1):
             if not line.strip():
                 continue

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from spocdb.errors import ConfigError
+from spocdb.images.regular import regular
 
 # Limits against a file that is something else: memory and the database hold a row at a time.
 MOST_CHARACTERS, MOST_KEYS = 1_000_000, 1000
@@ -25,7 +26,7 @@ def csv_rows(
     bar, in UTF-8 or, as spreadsheets have it, UTF-16. Raises ConfigError with the line; OSError and
     UnicodeError are the caller's.
     """
-    with open(file, encoding=_encoding(file), newline="") as stream:
+    with open(file, encoding=_encoding(file), newline="", opener=regular) as stream:
         lines = lines_of(file, stream)
         n_before, header = _header(lines)
         reader = csv.reader(
@@ -65,7 +66,7 @@ def _row(file: Path, line: int, names: list[str], cells: list[str]) -> dict[str,
 
 def _encoding(file: Path) -> str:
     """Return a CSV's encoding: UTF-8, unless it begins as spreadsheets begin UTF-16."""
-    with open(file, "rb") as stream:
+    with open(file, "rb", opener=regular) as stream:
         begin = stream.read(2)
     # Excel begins its UTF-8 with a mark too.
     return "utf-16" if begin in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
+from spocdb.errors import ConfigError, ImageVanished
 from spocdb.images import kinds
 from spocdb.images.kinds import LeftOut
 from spocdb.images.names import is_there, on_disk, printable, storable, storable_time
+from spocdb.images.regular import read_bytes
 from spocdb.records import SourceFile
 
 __all__ = ["is_there", "on_disk", "printable", "read", "storable", "walk"]
@@ -45,17 +46,11 @@ def walk(
 def read(file: SourceFile, max_bytes: int) -> bytes:
     """Read a file's bytes.
 
-    Raises ImageVanished if it is gone or may not be read, ImageTooLarge if there are too many.
+    Raises ImageVanished if it is gone, may not be read or is no regular file.
+    Raises ImageTooLarge if there are too many.
     """
     try:
-        with open(file.path, "rb") as stream:
-            # Asked first: read(n) would allocate n bytes for the smallest file.
-            if os.fstat(stream.fileno()).st_size > max_bytes:
-                raise ImageTooLarge(
-                    f"the file is over the limit of {max_bytes} bytes: "
-                    "raise SPOCDB_MAX_PIXELS if you trust it"
-                )
-            return stream.read()
+        return read_bytes(file.path, max_bytes)
     except OSError as error:
         raise ImageVanished(f"cannot read the file: {error.strerror or error}") from error
 

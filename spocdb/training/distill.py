@@ -18,6 +18,7 @@ from spocdb.training.loop import Schedule
 from spocdb.training.outcome import Job, Trained
 from spocdb.training.teaching import Teacher, Teachers
 from spocdb.training.views import Augmentation
+from spocdb.wording import counted
 
 DEFAULT_SCHEDULE = Schedule(epochs=20, batch_size=32, learning_rate=1e-3)
 DEFAULT_AUGMENTATION = Augmentation()
@@ -64,9 +65,9 @@ def distill(
     extractors = [db.session.extractor(r, schedule.device, schedule.precision) for r in taught_by]
     begin_with = start.find(student.preset, student.start, db.settings.cache_dir)
     network = Network(recipe, start.build(recipe, begin_with, schedule.seed))
-    found = samples.find(paths, db.settings.max_pixels, say)
+    found = samples.find(paths, db.settings.limits, say)
     split = samples.split(found, held_out, schedule.seed)
-    say(f"{len(split.train)} images to train on, {len(split.held_out)} held out")
+    say(f"{counted(len(split.train), 'image')} to train on, {len(split.held_out)} held out")
     job = Job(
         out,
         {
@@ -93,7 +94,7 @@ def distill(
         n_views=n_views,
         batch_size=schedule.batch_size,
         seed=schedule.seed,
-        max_pixels=db.settings.max_pixels,
+        limits=db.settings.limits,
     )
     ceiling = task.prepare(channels(recipe), say)
     say(f"the teachers' own held-out mAP is {ceiling:.4f}")

@@ -15,14 +15,16 @@ from torch import Tensor
 
 from spocdb.features.network import Network
 from spocdb.images.geometry import fitted
-from spocdb.intake import chunks
+from spocdb.prefetch import chunks
 from spocdb.progress import Say
 from spocdb.records import Float32Array, Recipe, UInt8Array
+from spocdb.settings import Limits
 from spocdb.training.feeding import feed, paced
 from spocdb.training.samples import Sample, Split
 from spocdb.training.teaching import MOST_FOR_PCA, Teachers, Where
 from spocdb.training.validation import describe, mean_average_precision
-from spocdb.training.views import Augmentation, framed, lit, open_image
+from spocdb.training.views import Augmentation, framed, lit, opened
+from spocdb.wording import counted
 
 # The views that held-out images are found again by: parts that may have little in common.
 HARD = Augmentation(area=0.15, colour=0.3, blur=0.3)
@@ -59,11 +61,11 @@ class Distillation:
         n_views: int,
         batch_size: int,
         seed: int,
-        max_pixels: int,
+        limits: Limits,
     ) -> None:
         self._recipe, self._teachers, self._split = recipe, teachers, split
         self._augmentation, self._n_views = augmentation, n_views
-        self._batch_size, self._seed, self._max_pixels = batch_size, seed, max_pixels
+        self._batch_size, self._seed, self._limits = batch_size, seed, limits
 
     def prepare(self, dim: int, say: Say) -> float:
         """Let the teachers see the first frames and fit the targets; return their own mAP.
@@ -75,12 +77,12 @@ class Distillation:
         where = [(i, 0) for i in range(len(self._split.train))][:MOST_FOR_PCA]
         unseen = [image for image, view in where if not self._teachers.know((image, view))]
         names = ", ".join(teacher.recipe.name for teacher in self._teachers.each)
-        say(f"the teachers ({names}) look at {len(unseen)} images")
+        say(f"the teachers ({names}) look at {counted(len(unseen), 'image')}")
         tell, n_seen = paced(say), 0
         for lessons in feed(chunks(unseen, LOOK_BATCH), lambda i: self._lesson(i, 0, 0)):
             self._see(lessons)
             n_seen += len(lessons)
-            tell(f"the teachers: {n_seen} of {len(unseen)} images")
+            tell(f"the teachers: {n_seen} of {counted(len(unseen), 'image')}")
         self._teachers.fit(where, dim, say)
         seen = [self._held_out_views(t.recipe, t.extractor.extract) for t in self._teachers.each]
         targets = self._teachers.target([descriptors for descriptors, _ in seen])
@@ -120,7 +122,8 @@ class Distillation:
         def make(item: tuple[Sample, int]) -> tuple[UInt8Array, str]:
             sample, view = item
             rng = random.Random(f"{self._seed} {sample.sha256} held out {view}")
-            seen = framed(open_image(sample.path, self._max_pixels), HARD, rng)
+            with opened(sample.path, self._limits) as image:
+                seen = framed(image, HARD, rng)
             return lit(fitted(seen, recipe.size, recipe.fit), HARD, rng), sample.sha256
 
         items = [(s, view) for s in self._split.held_out for view in range(N_HELD_OUT_VIEWS)]
@@ -133,7 +136,8 @@ class Distillation:
     def _lesson(self, image: int, view: int, epoch: int) -> Lesson:
         sample, where = self._split.train[image], (image, view)
         frame = random.Random(f"{self._seed} {sample.sha256} frame {view}")
-        seen = framed(open_image(sample.path, self._max_pixels), self._augmentation, frame)
+        with opened(sample.path, self._limits) as whole:
+            seen = framed(whole, self._augmentation, frame)
         light = random.Random(f"{self._seed} {sample.sha256} light {epoch}")
         return Lesson(
             where,

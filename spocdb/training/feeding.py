@@ -1,14 +1,13 @@
 """Feeding: a network's next batches are made in threads, a few ahead; and saying how far it is."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain, islice
 from typing import TypeVar
 
-from spocdb.intake import ahead
+from spocdb.machine import n_cores
+from spocdb.prefetch import ahead, threads
 from spocdb.progress import Say
 
 Item = TypeVar("Item")
@@ -25,7 +24,7 @@ def feed(groups: Iterable[Sequence[Item]], make: Callable[[Item], Made]) -> Iter
     items = chain.from_iterable(groups)
     n_ahead = AHEAD * max(map(len, groups), default=1)
     with (
-        ThreadPoolExecutor(os.cpu_count(), "views") as pool,
+        threads(n_cores(), "views") as pool,
         closing(ahead(pool, make, items, n_ahead)) as made,
     ):
         for group in groups:

@@ -10,12 +10,14 @@ from spocdb.features.network import Network
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import locate
 from spocdb.progress import Say, silent
+from spocdb.settings import Limits
 from spocdb.training import loop, outcome, samples, start
 from spocdb.training.loop import Schedule
 from spocdb.training.metric_learning import Grouping, MetricLearning, find_objective
 from spocdb.training.outcome import Job, Trained
 from spocdb.training.samples import Sample
 from spocdb.training.views import Augmentation
+from spocdb.wording import counted
 
 DEFAULT_SCHEDULE = Schedule(epochs=10, batch_size=64, learning_rate=1e-4)
 DEFAULT_AUGMENTATION = Augmentation(area=0.4, perspective=0.3)
@@ -26,7 +28,7 @@ DEFAULT_LOSS = "multi-similarity"
 @engine.wrapped()
 def finetune(
     db: Database,
-    labelled: Callable[[int, Say], Sequence[Sample]],
+    labelled: Callable[[Limits, Say], Sequence[Sample]],
     out: Path,
     parent: Wanted,
     schedule: Schedule = DEFAULT_SCHEDULE,
@@ -39,7 +41,7 @@ def finetune(
 ) -> Trained:
     """Adapt an extractor's network to a domain by images with labels.
 
-    `labelled` reads those with a limit of pixels, such as `partial(samples.by_folder, [folder])`.
+    `labelled` reads those within limits, such as `partial(samples.by_folder, [folder])`.
     Whole classes are held out. The result is a weights file `out` and an extractor of the database,
     the parent's recipe with these weights. Repeated after an interruption, it goes on.
 
@@ -54,10 +56,12 @@ def finetune(
     recipe = replace(parent_recipe, weights="")
     weights = locate(parent_recipe, db.settings.cache_dir)
     network = Network(recipe, start.build(recipe, weights, schedule.seed))
-    split = samples.split(labelled(db.settings.max_pixels, say), held_out, schedule.seed)
+    split = samples.split(labelled(db.settings.limits, say), held_out, schedule.seed)
     say(
-        f"{len(split.train)} images of {split.n_classes(split.train)} classes to train on, "
-        f"{len(split.held_out)} of {split.n_classes(split.held_out)} other classes held out"
+        f"{counted(len(split.train), 'image')} of "
+        f"{counted(split.n_classes(split.train), 'class', 'classes')} to train on, "
+        f"{len(split.held_out)} of "
+        f"{counted(split.n_classes(split.held_out), 'other class', 'other classes')} held out"
     )
     job = Job(
         out,

@@ -24,12 +24,12 @@ from spocdb.features.network import Network
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import channels
 from spocdb.images.geometry import fitted
-from spocdb.intake import chunks
+from spocdb.prefetch import chunks
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.training.feeding import feed
 from spocdb.training.samples import Sample, Split
 from spocdb.training.validation import describe, mean_average_precision
-from spocdb.training.views import Augmentation, framed, lit, open_image
+from spocdb.training.views import Augmentation, framed, lit, opened
 
 # A loss of descriptors, labels and what the miner found in them; and the miner.
 Objective = tuple[Callable[..., Tensor], Callable[..., Any]]
@@ -161,8 +161,8 @@ class MetricLearning:
         place, index = item
         sample = self._split.train[index]
         rng = random.Random(f"{self._seed} {sample.sha256} view {epoch} {place}")
-        image = open_image(sample.path, self._db.settings.max_pixels)
-        view = framed(image, self._augmentation, rng)
+        with opened(sample.path, self._db.settings.limits) as image:
+            view = framed(image, self._augmentation, rng)
         pixels = fitted(view, self._recipe.size, self._recipe.fit)
         return lit(pixels, self._augmentation, rng), self._numbers[sample.label]
 
@@ -172,8 +172,8 @@ class MetricLearning:
         """Return the descriptors (n, C) of whole images."""
 
         def make(sample: Sample) -> UInt8Array:
-            image = open_image(sample.path, self._db.settings.max_pixels)
-            return fitted(image, self._recipe.size, self._recipe.fit)
+            with opened(sample.path, self._db.settings.limits) as image:
+                return fitted(image, self._recipe.size, self._recipe.fit)
 
         groups = feed(chunks(samples, LOOK_BATCH), make)
         return np.concatenate([describe(network, pixels, dtype) for pixels in groups])

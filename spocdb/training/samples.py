@@ -15,16 +15,16 @@ from spocdb.db import collections, images
 from spocdb.errors import ConfigError, ImageError
 from spocdb.evaluation import pairs
 from spocdb.images import kinds
-from spocdb.images.decode import upright
 from spocdb.images.metadata import read_metadata
 from spocdb.images.sources import on_disk, read, walk
-from spocdb.intake import chunks
+from spocdb.prefetch import chunks
 from spocdb.progress import Say
 from spocdb.records import SourceFile
+from spocdb.settings import Limits
 from spocdb.training.feeding import feed
+from spocdb.training.views import decoded
+from spocdb.wording import counted
 
-# A file with more is no photograph; the limit of pixels comes when it is decoded.
-MOST_BYTES = 1 << 30
 LOOK_BATCH = 64
 # Fewer classes or images say nothing about those that were never seen.
 FEWEST_HELD_OUT = 2
@@ -63,19 +63,19 @@ class Split:
         }
 
 
-def find(paths: Sequence[Path], max_pixels: int, say: Say) -> list[Sample]:
+def find(paths: Sequence[Path], limits: Limits, say: Say) -> list[Sample]:
     """Return the images under `paths`, each content once, without labels. Raises ConfigError."""
     files = dict.fromkeys(_below(paths, say), "")
-    found = _read(files, max_pixels, say)
+    found = _read(files, limits, say)
     if not found:
         raise ConfigError(f"there are no images under {', '.join(map(str, paths))}")
     return found
 
 
-def by_folder(paths: Sequence[Path], max_pixels: int, say: Say) -> list[Sample]:
+def by_folder(paths: Sequence[Path], limits: Limits, say: Say) -> list[Sample]:
     """Return the images under `paths`, labelled by the name of the folder that each lies in."""
     files = {path: Path(path).parent.name for path in _below(paths, say)}
-    return _labelled(_read(files, max_pixels, say), "the folders", say)
+    return _labelled(_read(files, limits, say), "the folders", say)
 
 
 def _below(paths: Sequence[Path], say: Say) -> list[str]:
@@ -87,28 +87,28 @@ def _below(paths: Sequence[Path], say: Say) -> list[str]:
     return found
 
 
-def by_column(file: Path, column: str, max_pixels: int, say: Say) -> list[Sample]:
+def by_column(file: Path, column: str, limits: Limits, say: Say) -> list[Sample]:
     """Return the images that a CSV or JSON-lines file names in `path`, labelled by a column.
 
     Rows without that column are left out. Raises ConfigError.
     """
     said = ((path, row.get(column)) for path, row in read_metadata(file))
     files = {path: str(label) for path, label in said if label not in (None, "")}
-    return _labelled(_read(files, max_pixels, say), f"the column {column!r} of {file}", say)
+    return _labelled(_read(files, limits, say), f"the column {column!r} of {file}", say)
 
 
 def by_metadata(
-    db: Database, collection: str | None, key: str, max_pixels: int, say: Say
+    db: Database, collection: str | None, key: str, limits: Limits, say: Say
 ) -> list[Sample]:
     """Return a collection's images, labelled by a key of their metadata."""
     target = collections.get(db.connection, collection)
     labels = images.labels(db.connection, target, key)
     files = {on_disk(path): label for path, label in labels.items()}
-    found = _read(files, max_pixels, say)
+    found = _read(files, limits, say)
     return _labelled(found, f"the metadata {key!r} of {target.name}", say)
 
 
-def by_pairs(file: Path, max_pixels: int, say: Say) -> list[Sample]:
+def by_pairs(file: Path, limits: Limits, say: Say) -> list[Sample]:
     """Return the images of a CSV file with the columns `query` and `match`.
 
     What hangs together by pairs is one class, named by the least sha256 in it: wherever they lie.
@@ -117,7 +117,7 @@ def by_pairs(file: Path, max_pixels: int, say: Say) -> list[Sample]:
     for query in pairs.read(file).variants[""]:
         for match in query.relevant:
             group[_root(group, query.name)] = _root(group, match)
-    found = _read({path: _root(group, path) for path in group}, max_pixels, say)
+    found = _read({path: _root(group, path) for path in group}, limits, say)
     names: dict[str, str] = {}
     for sample in found:
         names[sample.label] = min(sample.sha256, names.get(sample.label, sample.sha256))
@@ -151,22 +151,22 @@ def _labelled(samples: Sequence[Sample], what: str, say: Say) -> list[Sample]:
         labels[sample.sha256].add(sample.label)
     clear = [s for s in samples if len(labels[s.sha256]) == 1]
     if len(clear) < len(samples):
-        say(f"{len(samples) - len(clear)} images are in several classes and are left out")
+        say(f"left out: {counted(len(samples) - len(clear), 'image')} in several classes")
     sizes = Counter(s.label for s in clear)
     # One alone has nothing to be near to.
     usable = [s for s in clear if sizes[s.label] > 1]
     if len(usable) < len(clear):
-        say(f"{len(clear) - len(usable)} images are alone in their class and are left out")
+        say(f"left out: {counted(len(clear) - len(usable), 'image')} alone in a class")
     n_classes = len({s.label for s in usable})
     if n_classes < 2 * FEWEST_HELD_OUT:
         raise ConfigError(
-            f"{what} give {n_classes} classes of two images or more: training needs "
-            f"{2 * FEWEST_HELD_OUT}, and better dozens"
+            f"{what} give {counted(n_classes, 'class', 'classes')} of two images or more: "
+            f"training needs {2 * FEWEST_HELD_OUT}, and better dozens"
         )
     return usable
 
 
-def _read(files: Mapping[str, str], max_pixels: int, say: Say) -> list[Sample]:
+def _read(files: Mapping[str, str], limits: Limits, say: Say) -> list[Sample]:
     """Hash every file, of copies under one label the first; say which cannot be read.
 
     They are decoded too, once: what is counted, split and recorded is what will be trained on.
@@ -177,8 +177,9 @@ def _read(files: Mapping[str, str], max_pixels: int, say: Say) -> list[Sample]:
     def look(item: tuple[str, str]) -> Sample | str:
         path, label = item
         try:
-            data = read(SourceFile(path, 0, 0), MOST_BYTES)
-            upright(data, max_pixels)
+            data = read(SourceFile(path, 0, 0), limits.max_bytes)
+            with decoded(data, limits):
+                pass  # it can be
         except ImageError as error:
             return f"{path}: {error}"
         return Sample(Path(path), hashlib.sha256(data).hexdigest(), label)
@@ -190,7 +191,7 @@ def _read(files: Mapping[str, str], max_pixels: int, say: Say) -> list[Sample]:
             else:
                 found.setdefault((looked.sha256, looked.label), looked)
     if unreadable:
-        say(f"{len(unreadable)} files cannot be read, such as {unreadable[0]}")
+        say(f"left out: {counted(len(unreadable), 'unreadable file')}, such as {unreadable[0]}")
     return list(found.values())
 
 

@@ -12,6 +12,7 @@ from spocdb.features.extractor import Extractor
 from spocdb.features.projection import Moments, fit, project
 from spocdb.progress import Say
 from spocdb.records import Float32Array, Projection, UInt8Array
+from spocdb.wording import counted
 
 # More images do not make a teacher's PCA better.
 MOST_FOR_PCA = 10_000
@@ -67,8 +68,8 @@ class Teachers:
             )
         if n_images <= dim:
             raise NotEnoughSamples(
-                f"{n_images} images to train on are too few for a student of {dim} dimensions: "
-                f"give more, {dim + 1} are the least"
+                f"{counted(n_images, 'image')} to train on, too few for a student of "
+                f"{dim} dimensions: give more, {dim + 1} are the least"
             )
 
     def know(self, where: Where) -> bool:

@@ -7,6 +7,8 @@ pictures, as functions: its random ones draw from a generator that the whole pro
 
 import math
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,12 @@ from PIL import Image, ImageFilter
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
+from spocdb.budget import of_process
 from spocdb.images.decode import upright
+from spocdb.images.footprint import footprint
 from spocdb.images.sources import read
 from spocdb.records import SourceFile, UInt8Array
-from spocdb.training.samples import MOST_BYTES
+from spocdb.settings import Limits
 
 # A cut may be this much wider or higher than the image.
 WIDEST = 4 / 3
@@ -36,9 +40,18 @@ class Augmentation:
     blur: float = 0.1
 
 
-def open_image(path: Path, max_pixels: int) -> Image.Image:
-    """Read and decode a file, upright and RGB. Raises ImageError."""
-    return upright(read(SourceFile(str(path), 0, 0), MOST_BYTES), max_pixels)
+@contextmanager
+def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
+    """Read and decode a file, upright and RGB, for the block. Raises ImageError."""
+    with decoded(read(SourceFile(str(path), 0, 0), limits.max_bytes), limits) as image:
+        yield image
+
+
+@contextmanager
+def decoded(data: bytes, limits: Limits) -> Iterator[Image.Image]:
+    """Decode an image for the block; wait while others take the memory. Raises ImageError."""
+    with of_process(limits.memory).lent(footprint(data, None)):
+        yield upright(data, limits.max_pixels)
 
 
 def framed(image: Image.Image, how: Augmentation, rng: random.Random) -> Image.Image:

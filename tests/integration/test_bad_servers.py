@@ -70,7 +70,7 @@ def url(site: Site, path: str = "") -> str:
 
 def work(shop: Any, n: int = MOST_ATTEMPTS, believed_after: float = 3600.0) -> int:
     """Let a worker try `n` times, without the pauses; return how many failures it recorded."""
-    options = WorkerOptions(10**7, backoff=3600.0, believed_after=believed_after)
+    options = WorkerOptions(shop.db.settings.limits, backoff=3600.0, believed_after=believed_after)
     n_failed = 0
     for _ in range(n):
         n_failed += shop.db.tables.work(once=True, options=options).n_failed

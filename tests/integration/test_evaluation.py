@@ -277,8 +277,8 @@ def test_an_image_that_cannot_be_read_is_said_and_left_out(
     found = evaluate(db, holidays.read(holidays_folder), plain, Options(**options), said.append)
     # Only 100000 has a partner left, the second of two.
     assert found[0].exact == pytest.approx(1 / 4)
-    assert "holidays: 1 images could not be read: 100101" in said
-    assert "recipe: 1 gallery images could not be read" in said
+    assert "holidays: 1 image not readable: 100101" in said
+    assert "recipe: 1 gallery image could not be read" in said
     assert "no --train: PCA is fitted on the gallery itself, which overfits" in said
 
 

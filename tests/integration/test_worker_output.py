@@ -95,9 +95,9 @@ def test_images_of_attached_tables_are_named_by_key(cli: Cli, stocked: Any) -> N
 def test_retry_of_a_row_in_back_off_makes_it_due(cli: Cli, stocked: Any) -> None:
     stocked.execute("UPDATE products SET photo = 'late.jpg' WHERE id < 3")
     stocked.work()
-    assert cli("retry", "3").stdout == "0 rows wait for a worker\n"
-    assert cli("retry", "1").stdout == "1 row waits for a worker\n"
-    assert cli("retry").stdout == "1 row waits for a worker\n"
+    assert cli("retry", "3").stdout == "0 rows wait again\n"
+    assert cli("retry", "1").stdout == "1 row waits again\n"
+    assert cli("retry").stdout == "1 row waits again\n"
     assert stocked.work().n_seen == 2
 
 

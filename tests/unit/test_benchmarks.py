@@ -46,7 +46,7 @@ def test_a_partial_holidays_says_what_is_missing_and_what_counts(fill: Fill) -> 
     found = restricted(benchmark, benchmark.images)
     (queries,) = found.variants.values()
     assert [q.name for q in queries] == ["100000"]
-    assert found.notes == ("1 query images are missing, their queries are left out: 100100",)
+    assert found.notes == ("1 missing query image left out with the queries: 100100",)
     told = completeness(found)
     assert told and told.startswith("5 of the official 1491 images and 1 of 500 queries")
 
@@ -56,7 +56,7 @@ def test_a_folder_of_something_else_is_no_holidays(fill: Fill) -> None:
         holidays.read(fill("cat"))
     with pytest.raises(ConfigError, match="no such folder"):
         holidays.read(fill("cat") / "nowhere")
-    with pytest.raises(ConfigError, match="no query is left: 1 query images are missing"):
+    with pytest.raises(ConfigError, match="no query is left: 1 missing query image"):
         alone = holidays.read(fill("100001", folder="alone"))
         restricted(alone, alone.images)
 
@@ -105,7 +105,7 @@ def test_the_official_ground_truth_of_oxford_is_read(fill: Fill, shared: Path) -
     found = restricted(benchmark, benchmark.images)
     # Five queries share a building; of one image only that query is left, and finds itself.
     assert len(found.variants["crop"]) == 1
-    assert any("query images are missing" in note for note in found.notes)
+    assert any("missing query image" in note for note in found.notes)
 
 
 def test_an_incomplete_ground_truth_is_told_by_its_file(fill: Fill, buildings: Path) -> None:
@@ -150,7 +150,7 @@ def test_revisited_has_three_difficulties(fill: Fill, tmp_path: Path) -> None:
 
 def test_a_revisited_query_that_is_missing_is_told(fill: Fill, tmp_path: Path) -> None:
     benchmark = revisited.read(fill("a", "b"), write_truth(tmp_path / "gnd_roxford5k.pkl"))
-    with pytest.raises(ConfigError, match=r"no query is left: 1 query images are missing.*: q$"):
+    with pytest.raises(ConfigError, match=r"no query is left: 1 missing query image.*: q$"):
         restricted(benchmark, benchmark.images)
 
 

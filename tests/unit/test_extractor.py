@@ -14,6 +14,7 @@ from spocdb.features.lanes import Lane
 from spocdb.features.network import MEAN, STD
 from spocdb.features.network import Network as RecipeNetwork
 from spocdb.features.recipes import make_recipe
+from spocdb.machine import n_cores
 from spocdb.records import UInt8Array
 
 RECIPE = make_recipe("squeezenet1_1", "ab12", size=64, centering=False)
@@ -235,3 +236,13 @@ def test_local_features_are_the_positions_of_the_map() -> None:
     assert features.shape == (6, 512)
     expected = (image.reshape(6, 3) - np.array(MEAN)) / np.array(STD)
     np.testing.assert_allclose(features[:, :3], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_torch_computes_with_no_more_threads_than_there_are_cores() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(n_cores() + 3)
+        devices.find_devices("cpu")
+        assert torch.get_num_threads() == n_cores()
+    finally:
+        torch.set_num_threads(before)

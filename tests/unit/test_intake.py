@@ -7,7 +7,7 @@ from itertools import count, islice
 
 import pytest
 
-from spocdb.intake import ahead, chunks
+from spocdb.prefetch import ahead, chunks
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from spocdb.features.jpegs import decode_on
 from spocdb.features.recipes import make_recipe
 from spocdb.features.weights import PACKED
 from spocdb.images.decode import decode, plain_jpeg
-from spocdb.intake import Work, decode_work
+from spocdb.intake import decode_work
+from spocdb.prefetch import Work
 from spocdb.progress import Progress
 from spocdb.records import Fit, Jpeg, SourceFile
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from spocdb import machine
 from spocdb.errors import ConfigError
-from spocdb.settings import DEFAULT_MAX_PIXELS, from_environment
+from spocdb.settings import DEFAULT_MAX_PIXELS, LEAST_MEMORY, from_environment
 
 
 def test_the_defaults() -> None:
@@ -32,7 +33,7 @@ def test_an_argument_comes_before_the_environment() -> None:
 
 
 def test_an_empty_value_is_none() -> None:
-    names = ("DATABASE_URL", "DATA_DIR", "CACHE_DIR", "MAX_PIXELS")
+    names = ("DATABASE_URL", "DATA_DIR", "CACHE_DIR", "MAX_PIXELS", "MAX_BYTES", "MEMORY")
     empty = {f"SPOCDB_{name}": "" for name in names}
     assert from_environment("", empty) == from_environment(environ={})
 
@@ -45,14 +46,22 @@ def test_folders_are_absolute_and_know_the_home(monkeypatch: pytest.MonkeyPatch)
     assert settings.cache_dir == Path.cwd() / "cache"
 
 
-def test_the_pixel_limit_is_a_number() -> None:
-    assert from_environment(environ={"SPOCDB_MAX_PIXELS": "1000"}).max_pixels == 1000
+@pytest.mark.parametrize("name", ["max_pixels", "max_bytes", "memory"])
+def test_a_limit_is_a_number(name: str) -> None:
+    settings = from_environment(environ={f"SPOCDB_{name.upper()}": "1000"})
+    assert getattr(settings, name) == getattr(settings.limits, name) == 1000
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "1e6", " 7", "²"])
-def test_a_pixel_limit_that_is_no_positive_number_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="SPOCDB_MAX_PIXELS must be a positive whole number"):
-        from_environment(environ={"SPOCDB_MAX_PIXELS": text})
+@pytest.mark.parametrize("name", ["MAX_PIXELS", "MAX_BYTES", "MEMORY"])
+def test_a_limit_that_is_no_positive_number_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"SPOCDB_{name} must be a positive whole number"):
+        from_environment(environ={f"SPOCDB_{name}": text})
+
+
+def test_images_may_take_a_quarter_of_the_memory() -> None:
+    memory = from_environment(environ={}).memory
+    assert memory == max(LEAST_MEMORY, machine.memory() // 4)
 
 
 def test_only_the_settings_look_at_the_environment() -> None:

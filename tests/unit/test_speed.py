@@ -49,7 +49,7 @@ def test_the_slowest_stage_limits_and_the_next_one_is_named() -> None:
         ),
         (speed("network", precision="float32"), ["though this CPU is fast in bfloat16"], []),
         (speed("network", device="cuda"), ["another GPU"], ["float32"]),
-        (speed("decode"), ["more than these 2 cores"], ["smaller files"]),
+        (speed("decode"), ["more cores than 2"], ["smaller files"]),
         (speed("decode", megapixels=12.0), ["12.0 megapixels become 0.34"], []),
         (speed("read"), ["0.30 MB", "faster disk"], []),
         (speed("write"), ["synchronous_commit = off"], ["--batch-size"]),

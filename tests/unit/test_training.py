@@ -15,7 +15,8 @@ from spocdb.errors import ConfigError
 from spocdb.features.backbones import build_network, build_trunk
 from spocdb.features.network import Network
 from spocdb.features.recipes import make_recipe
-from spocdb.intake import chunks
+from spocdb.prefetch import chunks
+from spocdb.settings import Limits
 from spocdb.training import checkpoints, loop, outcome, samples, start
 from spocdb.training.checkpoints import Epoch
 from spocdb.training.feeding import feed
@@ -24,10 +25,10 @@ from spocdb.training.metric_learning import Grouping, find_objective
 from spocdb.training.plots import draw
 from spocdb.training.samples import Sample, split
 from spocdb.training.validation import mean_average_precision
-from spocdb.training.views import Augmentation, framed, lit, open_image
+from spocdb.training.views import Augmentation, framed, lit, opened
 
 Make = Callable[..., Path]
-LIMIT = 10**6
+LIMITS = Limits(10**6, 10**7, 10**8)
 STILL = Augmentation(area=1.0, flip=0.0, colour=0.0, blur=0.0)
 
 
@@ -91,7 +92,7 @@ def classes(make_photos: Make, tmp_path: Path) -> Path:
 
 
 def test_folders_are_classes(classes: Path) -> None:
-    found = samples.by_folder([classes], LIMIT, quiet)
+    found = samples.by_folder([classes], LIMITS, quiet)
     assert {s.label for s in found} == {"c0", "c1", "c2", "c3", "c4"}
     assert all(s.path.parent.name == s.label for s in found)
 
@@ -103,11 +104,11 @@ def test_a_column_names_the_classes(classes: Path) -> None:
         rows.writerow(("path", "kind"))
         for number, photo in enumerate(sorted(classes.rglob("*.jpg"))):
             rows.writerow((photo.relative_to(classes), ("", 1, 2, 3, 4)[number % 5]))
-    found = samples.by_column(file, "kind", LIMIT, quiet)
+    found = samples.by_column(file, "kind", LIMITS, quiet)
     assert sorted({s.label for s in found}) == ["1", "2", "3", "4"]
     assert len(found) == 12
     with pytest.raises(ConfigError, match=r"the column 'sort' .* give 0 classes"):
-        samples.by_column(file, "sort", LIMIT, quiet)
+        samples.by_column(file, "sort", LIMITS, quiet)
 
 
 def test_what_hangs_together_by_pairs_is_a_class(classes: Path) -> None:
@@ -117,7 +118,7 @@ def test_what_hangs_together_by_pairs_is_a_class(classes: Path) -> None:
         a, b, c = (photo.relative_to(classes) for photo in sorted(folder.iterdir()))
         rows += [f"{a},{b}", f"{b},{c}"]
     file.write_text("\n".join(rows))
-    found = samples.by_pairs(file, LIMIT, quiet)
+    found = samples.by_pairs(file, LIMITS, quiet)
     by_label: dict[str, set[str]] = {}
     for sample in found:
         by_label.setdefault(sample.label, set()).add(sample.path.parent.name)
@@ -132,15 +133,16 @@ def test_copies_and_loners_and_what_cannot_be_read_are_left_out(classes: Path) -
     next(iter(sorted((classes / "c2").iterdir()))).rename(classes / "alone" / "a.jpg")
     (classes / "c1" / "gone.jpg").symlink_to("nowhere.jpg")
     (classes / "c1" / "a.nef").touch()
-    found = samples.by_folder([classes], LIMIT, said.append)
+    found = samples.by_folder([classes], LIMITS, said.append)
     assert len(found) == 14 and "alone" not in {s.label for s in found}
     assert said.pop(0) == "left out: 1 raw"
-    assert "1 files cannot be read, such as " in said[0] and "gone.jpg" in said[0]
-    assert said[1] == "1 images are alone in their class and are left out"
+    assert "left out: 1 unreadable file, such as " in said[0] and "gone.jpg" in said[0]
+    assert said[1] == "left out: 1 image alone in a class"
 
 
 def test_a_view_is_the_same_every_time(make_photos: Make) -> None:
-    image = open_image(make_photos(1) / "0000.jpg", LIMIT)
+    with opened(make_photos(1) / "0000.jpg", LIMITS) as image:
+        image.load()
     how = Augmentation(area=0.2, perspective=1.0, blur=1.0)
     views = []
     for seed in (1, 1, 2):
@@ -164,7 +166,8 @@ def test_a_view_is_the_same_every_time(make_photos: Make) -> None:
 def test_each_augmentation_changes_the_picture(
     what: str, change: Augmentation, make_photos: Make
 ) -> None:
-    image = open_image(make_photos(1) / "0000.jpg", LIMIT)
+    with opened(make_photos(1) / "0000.jpg", LIMITS) as image:
+        image.load()
     views = []
     for how in (STILL, change):
         rng = random.Random(3)
@@ -199,17 +202,17 @@ def test_mean_average_precision_by_hand() -> None:
 def test_what_cannot_be_decoded_is_neither_trained_on_nor_counted(classes: Path) -> None:
     said: list[str] = []
     (classes / "c0" / "broken.jpg").write_bytes(b"\xff\xd8\xffno picture")
-    found = samples.by_folder([classes], LIMIT, said.append)
+    found = samples.by_folder([classes], LIMITS, said.append)
     assert len(found) == 15
-    assert "1 files cannot be read, such as " in said[0] and "broken.jpg" in said[0]
+    assert "left out: 1 unreadable file, such as " in said[0] and "broken.jpg" in said[0]
 
 
 def test_an_image_in_two_classes_is_left_out(classes: Path) -> None:
     said: list[str] = []
     photo = min((classes / "c0").iterdir())
     shutil.copy(photo, classes / "c1" / "other.jpg")
-    assert len(samples.by_folder([classes], LIMIT, said.append)) == 14
-    assert said == ["2 images are in several classes and are left out"]
+    assert len(samples.by_folder([classes], LIMITS, said.append)) == 14
+    assert said == ["left out: 2 images in several classes"]
 
 
 def test_items_come_in_order_group_by_group() -> None:

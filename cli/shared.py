@@ -1,0 +1,83 @@
+"""What every command has, although none of them says so: -q, -v, and paths that are no URLs.
+
+Applied once, to the finished tree of commands, so that no new command can miss it.
+"""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import output
+
+QUIET = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Say nothing on stderr but errors.", callback=output.be_quiet
+    ),
+]
+VERBOSE = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        show_default=False,
+        help="Log what happens to stderr; twice: every SQL statement with its time.",
+        callback=output.be_verbose,
+    ),
+]
+SHARED = (
+    inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=QUIET),
+    inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=VERBOSE),
+)
+# As pathlib leaves it: two slashes are one. Two letters at least: C:/ is a drive.
+URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)
+
+
+def share(app: typer.Typer) -> None:
+    """Give every command of the application, and of those in it, what all commands have."""
+    for command in app.registered_commands:
+        if command.callback is not None:
+            command.callback = _with_shared(command.callback)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            share(group.typer_instance)
+
+
+def _with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def command(*args: Any, quiet: bool = False, verbose: int = 0, **values: Any) -> Any:
+        for name, value in values.items():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path):
+                    _refuse_url(name, path)
+        return function(*args, **values)
+
+    signature = inspect.signature(function)
+    extended: Any = command
+    extended.__signature__ = signature.replace(parameters=_keywords(signature.parameters.values()))
+    return command
+
+
+def _keywords(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    # Typer passes every value by name, so their order is only that of the help.
+    named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    return [*named, *SHARED]
+
+
+def _refuse_url(name: str, path: Path) -> None:
+    """Raise BadParameter for a URL where a file is meant, unless there is such a file."""
+    found = URL.fullmatch(str(path))
+    if found is None or path.exists():
+        return
+    slashes = "///" if found[1].lower() == "file" else "//"
+    raise typer.BadParameter(
+        f"{found[1]}:{slashes}{found[2]} is a URL, and spocdb reads files: download it first; "
+        "a table's column of URLs is attached by `spocdb attach TABLE --urls`",
+        param_hint=name.upper(),
+    )

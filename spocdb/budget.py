@@ -1,0 +1,105 @@
+"""A budget of bytes that images in flight share: files read ahead, decoders, decoded pictures.
+
+Runs that read ahead do not wait. Whoever submits work asks first whether it fits, and otherwise
+takes results that are due. With none of its own left it goes on whatever others hold, so at least
+one image is always on its way and two can never wait for each other. The total may be exceeded by
+that one image.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from threading import Condition, Lock
+
+
+class Budget:
+    """Counts the bytes held of a total; any thread may."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._held, self._changes = 0, Condition()
+
+    @property
+    def held(self) -> int:
+        """Return the bytes that are held now."""
+        return self._held
+
+    def take(self, n: int, most: float) -> bool:
+        """Hold `n` more bytes unless that made more than `most`; tell whether they are held."""
+        with self._changes:
+            fits = self._held + n <= most
+            self._held += n if fits else 0
+            return fits
+
+    def give(self, n: int) -> None:
+        """Hold `n` bytes fewer."""
+        with self._changes:
+            self._held -= n
+            self._changes.notify_all()
+
+    @contextmanager
+    def lent(self, n: int) -> Iterator[None]:
+        """Hold `n` bytes for the block; wait until they fit, or nothing at all is held.
+
+        For threads that hold nothing else: they cannot wait for each other.
+        """
+        with self._changes:
+            self._changes.wait_for(lambda: not self._held or self._held + n <= self.total)
+            self._held += n
+        try:
+            yield
+        finally:
+            self.give(n)
+
+
+class Account(AbstractContextManager["Account"]):
+    """What one run holds of a budget; at its end it holds nothing, however it ended."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._held, self._is_open, self._lock = 0, True, Lock()
+
+    @property
+    def total(self) -> int:
+        """Return the bytes that all runs share."""
+        return self._budget.total
+
+    @property
+    def held(self) -> int:
+        """Return the bytes that this run holds now."""
+        return self._held
+
+    def take(self, n: int, *, part: float = 1.0, must: bool = False) -> bool:
+        """Hold `n` more bytes if all runs then hold at most this part of the total.
+
+        `must` holds them anyway. Tells whether they are held.
+        """
+        most = float("inf") if must else part * self.total
+        with self._lock:
+            taken = self._budget.take(n, most) if self._is_open else True
+            self._held += n if taken and self._is_open else 0
+            return taken
+
+    def give(self, n: int) -> None:
+        """Hold `n` bytes fewer."""
+        with self._lock:
+            # A thread that was left behind may come back after the end, which gave all back.
+            if self._is_open:
+                self._held -= n
+                self._budget.give(n)
+
+    def has_room(self, part: float) -> bool:
+        """Tell whether all runs hold less than this part of the total."""
+        return self._budget.held < part * self.total
+
+    def __exit__(self, *exc_info: object) -> None:
+        with self._lock:
+            self._is_open = False
+            self._budget.give(self._held)
+            self._held = 0
+
+
+@cache
+def of_process(total: int) -> Budget:
+    """Return the budget that all runs of this process with this total share."""
+    return Budget(total)

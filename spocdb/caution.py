@@ -1,0 +1,35 @@
+"""Caution: after a run that was killed, images are decoded in a process of their own at first.
+
+Nobody knows which image killed a run, by a crash of its decoder or for want of memory. But files
+come in a fixed order and stored ones are skipped, so it is among the first of the next run. There
+it ends only the process apart, is listed as ProcessLost, and is left out like any other failure.
+"""
+
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from threading import Lock
+
+from spocdb.images.apart import Apart
+from spocdb.prefetch import Work
+from spocdb.records import Decoded, Fit
+
+
+class Caution(AbstractContextManager["Caution"]):
+    """Decodes apart the first `n` works, and always those of `paths`, which were lost before."""
+
+    def __init__(self, n: int = 0, paths: Collection[str] = ()) -> None:
+        self._n_left, self._paths = n, frozenset(paths)
+        self._apart, self._lock = Apart(), Lock()
+
+    def covers(self, work: Work) -> bool:
+        """Tell whether a work is to be decoded apart; each is asked about once, by any thread."""
+        with self._lock:
+            self._n_left -= 1
+            return self._n_left >= 0 or any(file.path in self._paths for file in work.files)
+
+    def decode(self, data: bytes, size: int, fit: Fit, max_pixels: int) -> Decoded:
+        """Decode in the process apart. Raises ProcessLost, and ImageError as `decode` does."""
+        return self._apart.decode(data, size, fit, max_pixels)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._apart.close()

@@ -1,0 +1,102 @@
+"""A connection's settings: those that spocdb relies on, and those raised for one step only.
+
+A role, a database, the server and PGOPTIONS may set anything. What decides how values are written
+and read, and how transactions see each other, is therefore set on every connection, in one round
+trip. Planner settings and `default_transaction_read_only` are the user's own and stay.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
+
+RELIED_ON = {
+    # How psycopg parses dates, intervals and bytes, and how floats keep all their digits.
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    # How literals, arrays and names are read and quoted.
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "quote_all_identifiers": "off",
+    # Statements after a lock must see what others committed before it.
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "row_security": "on",
+}
+
+# Of a role or a server they protect from forgotten sessions of applications; an index build or an
+# ingest takes as long as it takes. One in PGOPTIONS or in the URL's options is meant for spocdb.
+TIMEOUTS = (
+    "statement_timeout",
+    "lock_timeout",
+    "transaction_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+)
+
+# The extension is found wherever it is installed. The role's own schemas come first, so that an
+# unqualified name of an application's table means what it means to the role; system schemas are
+# left to their implicit places, in front of all others.
+PREPARE = r"""
+SELECT
+    (SELECT pg_catalog.count(pg_catalog.set_config(s.name, w.value, false))
+     FROM pg_catalog.pg_settings s
+     JOIN pg_catalog.jsonb_each_text(%s) AS w (name, value) ON w.name = s.name
+     WHERE s.setting <> w.value AND NOT (s.name ~ 'timeout$' AND s.source = 'client')),
+    (SELECT pg_catalog.set_config('search_path', coalesce(
+        pg_catalog.string_agg(pg_catalog.quote_ident(p.schema), ', ' ORDER BY p.n), ''), false)
+     FROM (
+        SELECT u.schema, pg_catalog.min(u.n) AS n
+        FROM pg_catalog.unnest(pg_catalog.current_schemas(false) || v.schemas)
+             WITH ORDINALITY AS u (schema, n)
+        WHERE u.schema !~ '^pg_(catalog$|temp)' GROUP BY u.schema) p),
+    v.schemas <> '{}'
+FROM (
+    SELECT ARRAY(
+        SELECT n.nspname FROM pg_catalog.pg_extension e
+        JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+        WHERE e.extname = 'vector') AS schemas) v
+"""
+
+
+def prepare(connection: psycopg.Connection[TupleRow]) -> bool:
+    """Set what spocdb relies on; tell whether the extension vector is in the database."""
+    values = RELIED_ON | dict.fromkeys(TIMEOUTS, "0")
+    row = connection.execute(PREPARE, [Jsonb(values)]).fetchone()
+    return row is not None and bool(row[2])
+
+
+@contextmanager
+def raised(connection: psycopg.Connection[TupleRow], **values: str) -> Iterator[None]:
+    """Let settings have other values inside; outside they are what they were, also after an error.
+
+    For steps that cannot be in a transaction; inside one, SET LOCAL does the same.
+    """
+    before = {name: _setting(connection, name) for name in values}
+    try:
+        for name, value in values.items():
+            _set(connection, name, value)
+        yield
+    finally:
+        # A failed transaction takes its settings back itself, and a lost connection has none.
+        usable = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
+        if not connection.closed and connection.info.transaction_status in usable:
+            for name, value in before.items():
+                _set(connection, name, value)
+
+
+def _setting(connection: psycopg.Connection[TupleRow], name: str) -> str:
+    row = connection.execute("SELECT pg_catalog.current_setting(%s)", [name]).fetchone()
+    assert row is not None, "SELECT without FROM returns one row"
+    return str(row[0])
+
+
+def _set(connection: psycopg.Connection[TupleRow], name: str, value: str) -> None:
+    connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])

@@ -1,0 +1,163 @@
+"""Decoding in a process of its own: a decoder that crashes takes that process and nothing else.
+
+A message is a header in JSON and some bytes: an image and how to fit it, then pixels or an error.
+What comes back is taken for numbers and text alone, as an image that took the process over could
+send anything.
+"""
+
+import json
+import signal
+import struct
+import subprocess
+import sys
+from contextlib import suppress
+from threading import Lock
+from typing import IO, Any
+
+import numpy as np
+
+from spocdb import errors
+from spocdb.errors import ImageError, ImageTooLarge, ProcessLost, UnreadableImage
+from spocdb.images.decode import decode
+from spocdb.records import Decoded, Fit
+
+# The lengths of a header and of the bytes that follow it.
+LENGTHS = struct.Struct("<QQ")
+RAISED = (ImageTooLarge, UnreadableImage, ProcessLost)
+PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from spocdb.images.apart import serve; serve()"
+# How long a process takes to die once it has closed its end.
+SECONDS_TO_DIE = 5.0
+
+
+class Apart:
+    """A process that decodes one image at a time; started when needed, and again when it dies."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_closed, self._lock = False, Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Return the number of the process, if there is one."""
+        return self._process.pid if self._process else None
+
+    def decode(self, data: bytes, size: int, fit: Fit, max_pixels: int) -> Decoded:
+        """Decode as `images.decode.decode` does; raises ImageError as it does.
+
+        Raises ProcessLost if the image ends the process.
+        """
+        asked = {"size": size, "fit": fit, "max_pixels": max_pixels}
+        with self._lock:
+            if self._is_closed:
+                raise ProcessLost("the run was interrupted")
+            process = self._process = self._process or _start()
+            try:
+                _send(process.stdin, asked, data)
+                return _decoded(*_receive(process.stdout))
+            # It died, or what it says makes no sense.
+            except (OSError, EOFError, ValueError, KeyError, TypeError):
+                self._process = None
+                raise ProcessLost(
+                    f"decoding it ended a process ({_end(process)}): it is left out until it "
+                    "changes, or until `spocdb ingest --retry-failed`"
+                ) from None
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._is_closed = True
+        if process := self._process:
+            process.kill()
+        with self._lock:
+            if process := self._process:
+                self._process = None
+                _end(process)
+
+
+def serve() -> None:
+    """Decode what comes in until there is no more."""
+    # They are meant for whoever started this process, and closes its stdin.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    # Where memory runs out, Linux ends this process first.
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    _send(answers, {})
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            asked, data = _receive(requests)
+            _send(answers, *_answer(asked, data))
+
+
+def _answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    try:
+        done = decode(data, asked["size"], asked["fit"], asked["max_pixels"])
+    except ImageError as exc:
+        return {"error": type(exc).__name__, "message": str(exc)}, b""
+    except MemoryError:
+        message = "there was no memory to decode it: try it again later"
+        return {"error": ProcessLost.__name__, "message": message}, b""
+    header = {"shape": done.pixels.shape, "width": done.width, "height": done.height}
+    return header, np.ascontiguousarray(done.pixels).tobytes()
+
+
+def _start() -> "subprocess.Popen[bytes]":
+    process = subprocess.Popen(
+        # Modules are found where this process finds them, and not in the current folder.
+        [sys.executable, "-P", "-c", PROGRAM, *sys.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    # What dies before it has an image does not die of one.
+    try:
+        _receive(process.stdout)
+    except EOFError as exc:
+        raise errors.SpocdbError(
+            f"cannot start a process to decode in ({_end(process)}): check the memory"
+        ) from exc
+    return process
+
+
+def _end(process: "subprocess.Popen[bytes]") -> str:
+    """Wait for a process that dies; return how it did."""
+    assert process.stdin is not None and process.stdout is not None
+    with suppress(OSError):
+        process.stdin.close()
+    process.stdout.close()
+    try:
+        code = process.wait(SECONDS_TO_DIE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = process.wait()
+    return signal.strsignal(-code) or f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _decoded(header: dict[str, Any], body: bytes) -> Decoded:
+    if "error" in header:
+        kinds: dict[str, type[ImageError]] = {kind.__name__: kind for kind in RAISED}
+        raise kinds[header["error"]](str(header["message"]))
+    pixels = np.frombuffer(body, np.uint8).reshape(header["shape"])
+    return Decoded(pixels, int(header["width"]), int(header["height"]))
+
+
+def _send(stream: IO[bytes] | None, header: dict[str, Any], data: bytes = b"") -> None:
+    assert stream is not None
+    text = json.dumps(header).encode()
+    stream.write(LENGTHS.pack(len(text), len(data)))
+    stream.write(text)
+    stream.write(data)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes] | None) -> tuple[dict[str, Any], bytes]:
+    assert stream is not None
+    n_header, n_data = LENGTHS.unpack(_exactly(stream, LENGTHS.size))
+    return json.loads(_exactly(stream, n_header)), _exactly(stream, n_data)
+
+
+def _exactly(stream: IO[bytes], n: int) -> bytes:
+    data = stream.read(n)
+    if len(data) < n:
+        raise EOFError
+    return data

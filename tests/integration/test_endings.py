@@ -1,0 +1,178 @@
+"""SIGTERM and Ctrl-C end a command in seconds, whatever it waits for."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from spocdb.api import Database
+from spocdb.db.sources import Attachment
+
+# A test whose process does not end fails by its time; one that ends is not timed.
+SECONDS = 60
+INTERRUPTED = 130
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator[Start]:
+    """Return a function that starts a process, which is killed after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*command: object, **env: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [*map(str, command)],
+            env=environment | {"OMP_NUM_THREADS": "1"} | env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(what: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + SECONDS
+    while not what():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ticks_of_work(process: "subprocess.Popen[str]") -> int:
+    """Return the time that a process has computed for, in hundredths of a second."""
+    about = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2]
+    return int(about.split()[11])
+
+
+PROGRAM = """
+import hashlib, importlib, os, sys, threading
+from spocdb.prefetch import threads
+signals = importlib.import_module("spocdb.cli.signals")
+with signals.ending_soon():
+    try:
+        {wait}
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+WAITS = {
+    # Hours in C, which lets no handler run.
+    "the main thread computes": 'print("waits", flush=True); '
+    'hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)',
+    # As a read from a mount that is gone does.
+    "a thread of a pool is stuck": "ready = threading.Event()\n"
+    '        with threads(1, "stuck") as pool:\n'
+    '            stuck = pool.submit(open, os.environ["PIPE"])\n'
+    '            print("waits", flush=True); stuck.result()',
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("wait", WAITS)
+def test_one_signal_ends_a_process_that_is_stuck(
+    tmp_path: Path, start: Start, wait: str, number: signal.Signals
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    process = start(
+        sys.executable, "-c", PROGRAM.format(wait=WAITS[wait]), PIPE=str(tmp_path / "pipe")
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waits\n"
+    before = ticks_of_work(process)
+    wait_for(lambda: "computes" not in wait or ticks_of_work(process) > before + 10, process)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == INTERRUPTED, said
+    assert "Traceback" not in said
+
+
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'spocdb' AND wait_event_type = 'Lock'
+"""
+
+
+def count_waiting(db: Database) -> int:
+    ((n,),) = db.connection.execute(WAITING)
+    return int(n)
+
+
+def program() -> Path:
+    return Path(sys.executable).with_name("spocdb")
+
+
+def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
+    db: Database, start: Start, recipe: dict[str, Any], make_photos: Callable[..., Path]
+) -> None:
+    db.ingest(make_photos(1, "first"), **recipe)
+    folder = make_photos(3, seed=1)
+    # Reading is not hindered, so it is the writer's thread that waits.
+    with psycopg.connect(db.url) as holder:
+        holder.execute("LOCK TABLE spocdb.descriptors IN EXCLUSIVE MODE")
+        process = start(program(), "ingest", folder, SPOCDB_DATABASE_URL=db.url)
+        wait_for(lambda: count_waiting(db), process)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=SECONDS)
+        assert process.returncode == INTERRUPTED, said
+        assert said.splitlines()[-1].startswith("interrupted; what was written stays")
+        # The server does not notice by itself that a client which waits for a lock has gone.
+        wait_for_none = time.monotonic() + SECONDS
+        while count_waiting(db):
+            assert time.monotonic() < wait_for_none
+        holder.rollback()
+    statuses = db.connection.execute("SELECT status FROM spocdb.runs ORDER BY id").fetchall()
+    assert statuses == [("finished",), ("interrupted",)]
+    assert db.connection.execute("SELECT count(*) FROM spocdb.images").fetchone() == (1,)
+    assert db.ingest(folder).n_new == 3
+
+
+def test_a_command_that_waits_for_a_lock_in_the_main_thread_ends(
+    db: Database, start: Start, recipe: dict[str, Any], make_photos: Callable[..., Path]
+) -> None:
+    db.ingest(make_photos(1), **recipe)
+    with psycopg.connect(db.url) as holder:
+        holder.execute("SELECT FROM spocdb.collections FOR UPDATE")
+        process = start(
+            *(program(), "collections", "drop", "photos", "--yes"), SPOCDB_DATABASE_URL=db.url
+        )
+        wait_for(lambda: count_waiting(db), process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=SECONDS)
+    assert (process.returncode, said) == (INTERRUPTED, "interrupted; nothing more was done\n")
+    assert [c.name for c in db.collections()] == ["photos"]
+
+
+def test_a_worker_that_waits_for_a_silent_server_ends_and_gives_its_rows_back(
+    db: Database, start: Start, recipe: dict[str, Any]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/photo.jpg"
+        db.connection.execute("CREATE TABLE shop (id integer PRIMARY KEY, photo text)")
+        db.connection.execute("INSERT INTO shop VALUES (1, %s)", [url])
+        attachment = Attachment("public.shop", "id", "photo", urls=True, allow_private=True)
+        db.tables.attach(attachment, **recipe)
+        process = start(program(), "worker", SPOCDB_DATABASE_URL=db.url)
+        accepted, _ = server.accept()
+        with accepted:
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == INTERRUPTED, said
+    assert "Traceback" not in said
+    queue = db.connection.execute("SELECT key, lease, attempts FROM spocdb.queue").fetchall()
+    assert queue == [("1", None, 0)]

@@ -1,0 +1,181 @@
+"""The budget: bounded whatever comes, nobody waits for ever, and nothing is held at the end."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spocdb.budget import Account, Budget, of_process
+from spocdb.errors import ImageTooLarge
+from spocdb.intake import decode_work
+from spocdb.prefetch import Prefetch, Work, prefetching, read_work, threads
+from spocdb.records import Decoded, Recipe, SourceFile
+from spocdb.settings import Limits
+
+TOTAL, LARGEST = 1000, 400
+
+
+def test_what_is_taken_is_counted_and_what_does_not_fit_is_not_taken() -> None:
+    budget = Budget(100)
+    with Account(budget) as first, Account(budget) as second:
+        assert first.take(60)
+        assert not second.take(60)
+        assert not first.take(10, part=0.5)
+        assert second.take(60, must=True)
+        assert (first.held, second.held, budget.held) == (60, 60, 120)
+        assert not first.has_room(1.0)
+        second.give(60)
+        assert first.take(40)
+        assert budget.held == 100
+    assert budget.held == 0
+
+
+def test_after_the_end_nothing_is_given_back_twice() -> None:
+    budget = Budget(100)
+    with Account(budget) as account:
+        account.take(60)
+    # As a thread does that was left behind.
+    account.give(60)
+    assert account.take(10)
+    assert budget.held == 0
+
+
+def test_all_runs_of_a_process_share_a_budget() -> None:
+    with Account(of_process(12_345)) as first, Account(of_process(12_345)) as second:
+        first.take(12_000)
+        assert not second.take(400)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image as a run meets it: what is said of its size, its size, what decoding it takes."""
+
+    said: int
+    size: int
+    needs: int
+
+
+PHOTOS = st.lists(
+    st.builds(
+        Photo, st.integers(0, LARGEST), st.integers(1, LARGEST), st.integers(0, TOTAL - LARGEST)
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(PHOTOS, st.integers(1, 8), st.integers(1, 5), st.integers(1, 9))
+def test_whatever_comes_is_done_in_order_within_the_total_and_one_image(
+    photos: list[Photo], n_ahead: int, n_threads: int, batch: int
+) -> None:
+    budget, lock = Budget(TOTAL), threading.Lock()
+    really, most = 0, 0
+
+    def change(by: int) -> None:
+        nonlocal really, most
+        with lock:
+            really += by
+            most = max(most, really)
+
+    def read_one(photo: Photo, max_bytes: int) -> Work:
+        if photo.size > max_bytes:
+            return Work([SourceFile(str(photo), 0, 0)], error=ImageTooLarge("too large"))
+        change(photo.size)
+        return Work([SourceFile(str(photo), 0, 0)], data=bytes(photo.size))
+
+    def needs_of(work: Work) -> int:
+        return next(p.needs for p in photos if str(p) == work.files[0].path)
+
+    def decode_one(work: Work) -> Work:
+        if not work.error:
+            change(work.needs)
+            work.picture = Decoded(np.zeros((1, 1, 3), np.uint8), 1, 1)
+            change(3 - work.needs - len(work.data))
+        work.data = b""
+        return work
+
+    done: list[Work] = []
+    with ThreadPoolExecutor(n_threads) as pool, Account(budget) as account:
+        prefetch = Prefetch(pool, account, Limits(1, LARGEST, TOTAL), n_ahead)
+        read = prefetch.read(read_one, photos, lambda photo: photo.said, needs_of)
+        held: list[Work] = []
+        for work in prefetch.decode(read, decode_one):
+            held.append(work)
+            if len(held) == batch:
+                prefetch.release(held)
+                change(-3 * len(held))
+                done, held = done + held, []
+        prefetch.release(held)
+        done += held
+        assert account.held == 0
+    assert budget.held == 0
+    assert [work.files[0].path for work in done] == [str(photo) for photo in photos]
+    assert all(work.picture for work in done)
+    # The image that goes on whatever others hold may have been read already.
+    assert most <= TOTAL + LARGEST
+
+
+def test_an_image_that_would_not_fit_alone_is_refused_before_it_is_decoded() -> None:
+    limits = Limits(10**9, 10**9, 300 * 2**20)
+    recipe = Recipe("mini", "", "", True, 64, "warp", True, "sum", None, None, "", "")
+    file = SourceFile("/large.tif", 100, 0)
+    with prefetching(limits) as prefetch:
+        read = prefetch.read(
+            lambda file, most: read_work(file, lambda: b"never decoded"),
+            [file],
+            lambda file: file.size,
+            lambda work: 400 * 2**20,
+        )
+        (work,) = prefetch.decode(read, lambda work: decode_work(work, recipe, 10**9))
+    assert isinstance(work.error, ImageTooLarge)
+    assert str(work.error) == (
+        "decoding it takes 400 MB, and all images together may take 300 MB: "
+        "raise SPOCDB_MEMORY if the machine has more"
+    )
+
+
+def test_no_memory_is_one_failed_image() -> None:
+    def fail() -> bytes:
+        raise MemoryError
+
+    work = read_work(SourceFile("/a.png", 1, 1), fail)
+    assert type(work.error).__name__ == "ProcessLost"
+
+
+def test_nobody_waits_for_a_thread_that_hangs_once_interrupted() -> None:
+    go_on = threading.Event()
+
+    def hang() -> None:
+        with threads(1, "hangs") as pool:
+            pool.submit(go_on.wait, 60)
+            raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            hang()
+        assert not go_on.is_set()
+    finally:
+        go_on.set()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(0, 2 * TOTAL), max_size=30))
+def test_what_is_lent_to_threads_stays_within_the_total_or_is_one(sizes: list[int]) -> None:
+    budget, lock, held = Budget(TOTAL), threading.Lock(), [0]
+
+    def work(n: int) -> bool:
+        with budget.lent(n):
+            with lock:
+                held.append(n)
+                is_within = sum(held) <= TOTAL or sum(held) == n
+            with lock:
+                held.remove(n)
+        return is_within
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(work, sizes))
+    assert budget.held == 0
