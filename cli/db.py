@@ -83,12 +83,19 @@ def stop() -> None:
 
 
 @app.command()
-def doctor(db: options.Db = None) -> None:
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Drop what interrupted builds and commands left.")
+    ] = False,
+    db: options.Db = None,
+) -> None:
     """Look for what is wrong with the server, and say what to do; exit code 1 for an error."""
     from spocdb.db import doctor as examination
     from spocdb.db import engine
 
     with engine.wrapped(), engine.connect(_url(db)) as connection:
+        for line in examination.fix(connection) if fix else ():
+            print(f"{'fixed':8} {line}")
         findings = examination.examine(connection)
     for finding in findings:
         advice = f": {finding.advice}" if finding.advice else ""

@@ -114,7 +114,7 @@ def _measure(
             draw_quality(results, plot)
             talk(f"drew {plot}")
         if worst:
-            draw_worst(results, benchmark, worst, database.settings.max_pixels)
+            draw_worst(results, benchmark, worst, database.settings.max_pixels, say=talk)
             talk(f"drew {worst}")
 
 

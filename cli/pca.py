@@ -61,6 +61,7 @@ def fit(
             whiten=whiten,
             centre=centre,
             regularisation=regularisation,
+            say=talk,
         )
         summary, _ = database.pca.show(number)
         print(
@@ -187,7 +188,7 @@ def import_(
 ) -> None:
     """Store a projection from a file."""
     with options.open_database(db) as database:
-        number = database.pca.import_(file)
+        number = database.pca.import_(file, say=talk)
     print(f"projection {number}")
 
 

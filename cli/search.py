@@ -118,12 +118,13 @@ def search(
             stored = database.reader(collection)
             draw_sheet(
                 image or database.path(own, collection=collection),
-                [Tile(hit.path, f"{hit.distance:.3f}") for hit in hits],
+                [Tile(hit.path, f"{hit.distance:.3f}", hit.id) for hit in hits],
                 sheet,
                 area,
                 database.settings.max_pixels,
                 read=stored,
                 read_query=read_file if image else stored,
+                say=talk,
             )
             talk(f"drew {sheet}")
 

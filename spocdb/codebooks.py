@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spocdb.errors import ConfigError, ImageError
-from spocdb.features.codebooks import Kind, fit, save
+from spocdb.features.codebook_files import save
+from spocdb.features.codebooks import Kind, fit
 from spocdb.images.decode import decode
 from spocdb.images.regular import read_bytes
 from spocdb.progress import Say, silent

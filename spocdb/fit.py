@@ -13,10 +13,18 @@ import numpy as np
 from spocdb.db import collections, embeddings, images, indexes, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.errors import ConfigError, DatabaseError, NotEnoughSamples, ProjectionNotFound
-from spocdb.features.projection import Moments, merge, project
+from spocdb.db.leftovers import drop_left_indexes
+from spocdb.errors import (
+    ConfigError,
+    DatabaseError,
+    DescriptorError,
+    NotEnoughSamples,
+    ProjectionNotFound,
+)
+from spocdb.features.projection import Moments, advice, merge, project
 from spocdb.features.projection import fit as fit_moments
 from spocdb.progress import Say, silent
+from spocdb.soundness import fault
 from spocdb.wording import counted
 
 DEFAULT_DIM = 256
@@ -38,11 +46,14 @@ def fit(
     whiten: bool = True,
     centre: bool = True,
     regularisation: float = 0.0,
+    say: Say = silent,
 ) -> int:
     """Fit a PCA on the distinct images of the collections; return the stored projection's number.
 
     One streaming pass, exact. The same images and settings give the same projection, which is
-    stored once. Raises NotEnoughSamples, and ConfigError for collections of several extractors.
+    stored once. `say` gets a line where dimensions or images are too few for good results. Raises
+    NotEnoughSamples, ConfigError for collections of several extractors, and DescriptorError for
+    descriptors that are not of length one.
     """
     first = fitted_on[0]
     if any(c.extractor_id != first.extractor_id for c in fitted_on):
@@ -57,6 +68,10 @@ def fit(
         moments = merge(moments, Moments.of(rows["descriptor"].astype(np.float32)))
         digest.update(rows["sha256"].tobytes())
     fitted = fit_moments(moments, dim, whiten=whiten, centre=centre, regularisation=regularisation)
+    if found := fault(fitted, first.channels):
+        raise DescriptorError(f"a PCA of these images cannot be used: {found}")
+    for line in advice(moments, fitted):
+        say(line)
     about: dict[str, Any] = {
         "collections": sorted(c.name for c in fitted_on),
         "n_images": moments.count,
@@ -95,6 +110,7 @@ def prepare(
     say: Say = silent,
 ) -> None:
     """Embed a collection by a projection, with an index: all of activating but the switch."""
+    _drop_left(connection, say)
     embeddings.add(connection, collection, projection_id)
     fill(connection, connect, collection, projection_id, say)
     if not indexes.exists(connection, collection, projection_id):
@@ -225,7 +241,8 @@ def settle(
     The PCA comes once there are `auto_pca` images (0: never), of raw descriptors that are longer
     than its embeddings would be.
     """
-    # Asked anew: somebody may have activated another projection during the ingest.
+    _drop_left(connection, say)
+    # Somebody may have activated another projection during the ingest.
     collection = collections.get(connection, collection.name)
     active = projections.get(connection, collection.active_projection_id)
     # There is nothing to reduce of so few dimensions, and whitening alone would overfit.
@@ -234,7 +251,7 @@ def settle(
         n_images = images.count_contents(connection, collection)
         if n_images >= max(auto_pca, DEFAULT_DIM + 1):
             try:
-                projection_id = fit(connection, [collection], DEFAULT_DIM)
+                projection_id = fit(connection, [collection], DEFAULT_DIM, say=say)
             except NotEnoughSamples as exc:
                 say(f"no first PCA yet: {exc}")
             else:
@@ -246,3 +263,8 @@ def settle(
     ):
         say("building the index")
         indexes.build(connection, collection, active.id)
+
+
+def _drop_left(connection: Connection, say: Say) -> None:
+    for name in drop_left_indexes(connection):
+        say(f"dropped {name}, which an interrupted build had left")

@@ -7,11 +7,13 @@ from textwrap import fill, shorten
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from spocdb.errors import ConfigError, ImageError
 from spocdb.images.decode import decode
 from spocdb.images.regular import read_bytes
+from spocdb.lettering import Lettering
+from spocdb.progress import Say, silent
 from spocdb.records import Crop, Float64Array
 from spocdb.settings import DEFAULT_MAX_PIXELS
 
@@ -27,10 +29,11 @@ Read = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One answer of a search: where its picture lies and what to write below it."""
+    """One answer of a search: where its picture lies, what to write below it, and its id."""
 
     path: str
     caption: str
+    id: int | None = None
 
 
 def read_file(path: str) -> bytes:
@@ -53,13 +56,17 @@ def draw_sheet(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     read: Read = read_file,
     read_query: Read = read_file,
+    say: Say = silent,
+    lettering: Lettering | None = None,
 ) -> None:
     """Draw the query, with its crop, and the results in their order into the file `out`.
 
     `read` and `read_query` get the bytes of what is drawn. A picture that cannot be read becomes a
-    grey tile that says why.
+    grey tile that says why. Each tile has as much of its path as tells it from the others. `say`
+    gets a line if no font of this machine has some of the characters.
     """
     check_sheet(out)
+    letters = lettering or Lettering()
     left = MARGIN if query is None else MARGIN + QUERY + 2 * GAP
     columns = max(1, min(COLUMNS, len(results)))
     rows = -(-len(results) // columns)
@@ -69,14 +76,34 @@ def draw_sheet(
         "RGB", (left + columns * (TILE + GAP) - GAP + MARGIN, height + 2 * MARGIN), PAPER
     )
     if query is not None:
-        picture = matted(query, QUERY, max_pixels, crop, read_query)
-        draw_tile(sheet, (MARGIN, MARGIN), picture, "query", "", Path(query).name)
-    for rank, tile in enumerate(results):
+        picture = matted(query, QUERY, max_pixels, crop, read_query, letters)
+        draw_tile(sheet, (MARGIN, MARGIN), picture, Label("query", Path(query).name), letters)
+    names = apart([tile.path for tile in results])
+    for rank, (tile, name) in enumerate(zip(results, names, strict=True)):
         row, column = divmod(rank, columns)
         corner = (left + column * (TILE + GAP), MARGIN + row * (TILE + BELOW + GAP))
-        picture = matted(tile.path, TILE, max_pixels, read=read)
-        draw_tile(sheet, corner, picture, str(rank + 1), tile.caption, Path(tile.path).name)
+        picture = matted(tile.path, TILE, max_pixels, read=read, letters=letters)
+        number = "" if tile.id is None else f"id {tile.id}"
+        draw_tile(sheet, corner, picture, Label(str(rank + 1), name, tile.caption, number), letters)
     save(out, sheet.save)
+    if line := letters.complaint():
+        say(line)
+
+
+def apart(paths: Sequence[str]) -> list[str]:
+    """Return for each path its name, with as many folders as tell it from the others.
+
+    Of equal paths all is alike; what is no path, as a key of a table, stays whole.
+    """
+    parts = [path.replace("\\", "/").split("/") for path in paths]
+    shown = []
+    for own in parts:
+        others = [other for other in parts if other != own and other[-1] == own[-1]]
+        n = 1
+        while n < len(own) and any(other[-n:] == own[-n:] for other in others):
+            n += 1
+        shown.append("/".join(own[-n:]))
+    return shown
 
 
 def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
@@ -90,12 +117,14 @@ def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
     numbers = np.arange(1, len(explained) + 1)
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, wspace=0.06)
     figure = Figure(figsize=(11, 4.6), dpi=160, layout=layout)
-    figure.suptitle(title, x=0.015, ha="left", color=INK, fontsize=14)
+    head(figure, title)
     each, total = figure.subplots(1, 2)
     each.bar(numbers, explained, width=0.8 if len(numbers) <= 64 else 1.0, color=ACCENT)
     each.set_title("explained by each component", loc="left", fontsize=10, color=GREY)
     each.set_xlim(0.4, len(numbers) + 0.6)
-    total.plot(numbers, np.cumsum(explained), color=ACCENT, linewidth=2.2)
+    # A line through one point is nothing to be seen.
+    dot = "o" if len(numbers) == 1 else None
+    total.plot(numbers, np.cumsum(explained), color=ACCENT, linewidth=2.2, marker=dot)
     total.set_title(
         "explained by the first components together", loc="left", fontsize=10, color=GREY
     )
@@ -105,6 +134,14 @@ def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda part, _: f"{100 * part:g} %"))
         style(axes)
     save(out, figure.savefig)
+
+
+def head(figure: Any, title: str) -> None:
+    """Write a plot's title, in fonts that have its characters."""
+    text, families = Lettering().for_plots(title)
+    look = {"color": INK, "fontsize": 14, "fontfamily": families}
+    # A dollar sign is a dollar sign, not the beginning of a formula.
+    figure.suptitle(text, x=0.015, ha="left", parse_math=False, **look)
 
 
 def style(axes: Any) -> None:
@@ -156,22 +193,33 @@ def save(out: Path, write: Callable[[Path], None]) -> None:
         raise ConfigError(f"cannot write {out}: {error.strerror or error}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What stands below a picture: a heading and its number, a caption at the right, a name."""
+
+    heading: str
+    name: str
+    caption: str = ""
+    number: str = ""
+
+
 def draw_tile(
     sheet: Image.Image,
     corner: tuple[int, int],
     picture: Image.Image,
-    heading: str,
-    caption: str,
-    name: str,
+    label: Label,
+    letters: Lettering,
 ) -> None:
-    """Paste a square picture, and below it a heading, a caption at the right and a name."""
+    """Paste a square picture, and its label below it."""
     x, y = corner
     side = picture.width
     sheet.paste(picture, corner)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((x, y + side + 12), heading, INK, font(20))
-    draw.text((x + side, y + side + 12), caption, INK, font(20), anchor="ra")
-    draw.text((x, y + side + 38), shortened(name, side, font(15)), GREY, font(15))
+    letters.draw(sheet, (x, y + side + 12), label.heading, INK, 20)
+    after = x + letters.width(label.heading, 20) + 10
+    letters.draw(sheet, (after, y + side + 16), label.number, GREY, 15)
+    letters.draw(sheet, (x + side, y + side + 12), label.caption, INK, 20, is_right=True)
+    name = letters.shortened(label.name, side, 15)
+    letters.draw(sheet, (x, y + side + 38), name, GREY, 15)
 
 
 def matted(
@@ -180,6 +228,7 @@ def matted(
     max_pixels: int,
     crop: Crop | None = None,
     read: Read = read_file,
+    letters: Lettering | None = None,
 ) -> Image.Image:
     """Return a grey square with the picture in it, or with why there is none."""
     mat = Image.new("RGB", (side, side), MAT)
@@ -187,14 +236,20 @@ def matted(
         decoded = decode(read(str(path)), side, "aspect", max_pixels)
     except (OSError, ImageError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        text = fill(shorten(reason, 120), 26)
-        ImageDraw.Draw(mat).text((side / 2, side / 2), text, GREY, font(16), "mm", align="center")
+        _write_in_the_middle(mat, reason, letters or Lettering())
         return mat
     picture = Image.fromarray(decoded.pixels)
     if crop is not None:
         picture = _mark(picture, crop, side / max(decoded.width, decoded.height))
     mat.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     return mat
+
+
+def _write_in_the_middle(mat: Image.Image, text: str, letters: Lettering) -> None:
+    lines = fill(shorten(text, 120), 26).splitlines()
+    for n, line in enumerate(lines):
+        x = (mat.width - letters.width(line, 16)) / 2
+        letters.draw(mat, (x, mat.height / 2 + 20 * (n - len(lines) / 2)), line, GREY, 16)
 
 
 def _mark(picture: Image.Image, crop: Crop, scale: float) -> Image.Image:
@@ -204,20 +259,3 @@ def _mark(picture: Image.Image, crop: Crop, scale: float) -> Image.Image:
     marked.paste(picture.crop((left, top, right, bottom)), (left, top))
     ImageDraw.Draw(marked).rectangle((left, top, right - 1, bottom - 1), outline=ACCENT, width=3)
     return marked
-
-
-def shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """Return a text that fits into a width in pixels, its middle left out."""
-    # A file may be called anything: only what is one line of text can be drawn.
-    shown = text = " ".join(text.encode(errors="replace").decode().split())
-    keep = len(text)
-    # The middle goes: names differ at their ends.
-    while font.getlength(shown) > width and keep > 2:
-        keep -= 1
-        shown = f"{text[: keep - keep // 2]}…{text[-(keep // 2) :]}"
-    return shown
-
-
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's own font in a size in pixels."""
-    return ImageFont.load_default(size)

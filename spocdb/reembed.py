@@ -89,7 +89,7 @@ def _projection(connection: Connection, collection: Collection, dim: int | None,
     dim = min(wanted, collection.channels)
     kept = {name: active.settings[name] for name in KEPT_SETTINGS if name in active.settings}
     try:
-        number = fit.fit(connection, [collection], dim, **kept)
+        number = fit.fit(connection, [collection], dim, **kept, say=say)
     except NotEnoughSamples as exc:
         say(f"projection {raw}, the raw one: {exc}")
         return raw

@@ -36,6 +36,7 @@ FUNCTIONS: tuple[str, ...] = (
     "retry_v2",
     "count_coverage_v2",
     "similar_v3",
+    "activate_v4",
 )
 # What an older program calls: the versions before.
 BEFORE: tuple[str, ...] = (
@@ -53,6 +54,7 @@ BEFORE: tuple[str, ...] = (
     "retry_v1",
     "count_coverage_v1",
     "similar_v2",
+    "activate_v3",
 )
 
 

@@ -28,15 +28,23 @@ class Pca:
         whiten: bool = True,
         centre: bool = True,
         regularisation: float = 0.0,
+        say: Say = silent,
     ) -> int:
         """Fit a PCA on the images of one or more collections; return its number.
 
-        Without a name: the only collection. It changes no search until it is activated.
+        Without a name: the only collection. It changes no search until it is activated. `say` gets
+        a line where dimensions or images are too few for good results.
         """
         connection = self._session.connection
         targets = [collections.get(connection, name) for name in names or (None,)]
         return fitting.fit(
-            connection, targets, dim, whiten=whiten, centre=centre, regularisation=regularisation
+            connection,
+            targets,
+            dim,
+            whiten=whiten,
+            centre=centre,
+            regularisation=regularisation,
+            say=say,
         )
 
     @engine.wrapped()
@@ -93,9 +101,12 @@ class Pca:
         projection_files.save(Path(file), projection, recipe, summary.fitted_on)
 
     @engine.wrapped()
-    def import_(self, file: str | os.PathLike[str]) -> int:
-        """Store an exported projection, and its extractor if that is new; return its number."""
-        projection, recipe, fitted_on = projection_files.load(Path(file))
+    def import_(self, file: str | os.PathLike[str], say: Say = silent) -> int:
+        """Store an exported projection, and its extractor if that is new; return its number.
+
+        Raises ConfigError for numbers that cannot be used; what is only unusual is said.
+        """
+        projection, recipe, fitted_on = projection_files.load(Path(file), say)
         connection = self._session.connection
         extractor = collections.add_extractor(connection, recipe, channels(recipe))
         return projections.store(connection, extractor, projection, fitted_on)

@@ -1,9 +1,11 @@
 """What can be wrong with a server, found before it hurts, each with what to do."""
 
-from spocdb.db import ownership
+from spocdb.db import collections, embeddings, ownership, projections, working
 from spocdb.db.engine import Connection, one_row
+from spocdb.db.leftovers import drop_left_indexes, left_indexes
 from spocdb.db.schema import HEAD, current
 from spocdb.db.server import Finding, versions
+from spocdb.errors import DatabaseError
 
 ENOUGH_MAINTENANCE_MEMORY = 256 * 1024**2
 # What a processor's own tables of memory pages reach no longer, by far.
@@ -32,6 +34,16 @@ WHERE NOT pg_has_role(r.oid, o.relowner, 'MEMBER')
 ORDER BY 1, 2
 """
 
+KEPT = """
+SELECT c.name, t.projection_id
+FROM spocdb.embedding_tables t
+JOIN spocdb.collections c ON c.id = t.collection_id
+JOIN spocdb.projections p ON p.id = t.projection_id AND p.extractor_id = c.extractor_id
+WHERE t.projection_id <> c.active_projection_id ORDER BY 1, 2
+"""
+
+USED = "SELECT DISTINCT projection_id FROM spocdb.embedding_tables ORDER BY 1"
+
 
 def examine(connection: Connection) -> list[Finding]:
     """Look at server version, extension, schema, rights and memory."""
@@ -44,7 +56,80 @@ def examine(connection: Connection) -> list[Finding]:
         _maintenance_memory(connection),
         *_renamers(connection),
         *_memory_pages(connection),
+        *_leftovers(connection),
+        *_projections(connection),
     ]
+
+
+def fix(connection: Connection) -> list[str]:
+    """Drop what killed programs left behind; return a line for each thing that is gone."""
+    if not _is_ours(connection):
+        return []
+    return [
+        *(f"dropped the index {name}" for name in drop_left_indexes(connection)),
+        *(f"dropped the collection {name}" for name in working.drop_left(connection)),
+    ]
+
+
+def _leftovers(connection: Connection) -> list[Finding]:
+    if not _is_ours(connection):
+        return []
+    advice = "run `spocdb db doctor --fix`, which drops it"
+    lines = [
+        *(f"an interrupted build left the index {name}" for _, name in left_indexes(connection)),
+        *(f"a killed command left the collection {name}" for name in working.left(connection)),
+    ]
+    return [
+        *(Finding("warning", line, advice) for line in lines),
+        *(
+            Finding(
+                "warning",
+                f"{collection} has embeddings of only some images by projection {projection}",
+                f"run `spocdb pca activate {projection} --collection {collection}`, "
+                f"or `spocdb pca drop {projection} --collection {collection}`",
+            )
+            for collection, projection in _unfinished(connection)
+        ),
+    ]
+
+
+def _is_ours(connection: Connection) -> bool:
+    """Tell whether there is a schema of this version, and it is the role's own."""
+    return current(connection) == HEAD and bool(
+        one_row(
+            connection,
+            "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class "
+            "WHERE oid = 'spocdb.collections'::regclass",
+        )[0]
+    )
+
+
+def _projections(connection: Connection) -> list[Finding]:
+    """Look at the numbers of the projections in use: a search in SQL would not notice."""
+    if not _is_ours(connection):
+        return []
+    found = []
+    for (number,) in connection.execute(USED).fetchall():
+        try:
+            projections.load(connection, number)
+        except DatabaseError as error:
+            what, _, advice = str(error).rpartition(": ")
+            found.append(Finding("error", what, advice))
+    return found
+
+
+def _unfinished(connection: Connection) -> list[tuple[str, int]]:
+    """Return collection and projection of each activation that began and never ended.
+
+    Only of the collection's own extractor: what others' tables lack is filled in when they are
+    activated.
+    """
+    found = []
+    for name, projection in connection.execute(KEPT).fetchall():
+        collection = collections.get(connection, name)
+        if not embeddings.is_complete(connection, collection, projection):
+            found.append((name, projection))
+    return found
 
 
 def _schema(connection: Connection) -> Finding:

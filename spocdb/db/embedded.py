@@ -4,9 +4,11 @@ It runs on until `stop`, so that psql or an application can use the same server 
 Its URL is that of the role `spocdb`, which owns the database and is no superuser.
 """
 
+import errno
 import fcntl
 import logging
 import os
+import shutil
 import stat
 import warnings
 from collections.abc import Iterator
@@ -32,6 +34,9 @@ IS_PREPARED = """
 SELECT FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
 WHERE d.datname = %s AND r.rolname = %s
 """
+# A server that starts may need a segment of write-ahead log, 16 MB; a new one writes 40 MB. Where
+# there is less room, a full disk is why it does not start.
+LEAST_SPACE, LEAST_NEW_SPACE = 32 * 1024**2, 64 * 1024**2
 
 
 def start(data_dir: Path) -> str:
@@ -49,10 +54,15 @@ def _started(data_dir: Path) -> "PostgresServer":
         server = _server(data_dir)
     except (OSError, RuntimeError, ValueError) as exc:
         raise _no_start(data_dir, exc) from exc
-    with wrapped(), connect(_url(server, SUPERUSER, SUPERUSER)) as connection:
-        if not _exists(connection, IS_PREPARED, DATABASE, ROLE):
-            with _alone(data_dir):
-                _prepare(connection, _url(server, SUPERUSER, DATABASE))
+    try:
+        with wrapped(), connect(_url(server, SUPERUSER, SUPERUSER)) as connection:
+            if not _exists(connection, IS_PREPARED, DATABASE, ROLE):
+                with _alone(data_dir):
+                    _prepare(connection, _url(server, SUPERUSER, DATABASE))
+    except DatabaseError as exc:
+        if _is_full(data_dir, exc):
+            raise _no_start(data_dir, exc) from exc
+        raise
     return server
 
 
@@ -144,10 +154,29 @@ def _tuning() -> str:
 
 
 def _no_start(data_dir: Path, exc: Exception) -> DatabaseError:
+    if _is_full(data_dir, exc):
+        return DatabaseError(
+            f"the embedded server does not start: the disk of {data_dir} is full: "
+            "free some space, then run the same command again"
+        )
     return DatabaseError(
         f"the embedded server under {data_dir} does not start ({str(exc).splitlines()[0]}): "
         f"see {data_dir / 'pg' / 'log'}, or name a server with --db"
     )
+
+
+def _is_full(data_dir: Path, exc: Exception) -> bool:
+    """Tell whether the disk is full, by what was raised, or by what there is room for now.
+
+    Not by the server's log: it keeps what was so before.
+    """
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    if "No space left on device" in str(exc):
+        return True
+    folder = next(f for f in (data_dir, *data_dir.parents) if f.exists())
+    is_new = not (data_dir / "pg" / "PG_VERSION").exists()
+    return shutil.disk_usage(folder).free < (LEAST_NEW_SPACE if is_new else LEAST_SPACE)
 
 
 def _check_reachable(data_dir: Path) -> None:

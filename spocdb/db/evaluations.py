@@ -44,6 +44,11 @@ WHERE %(benchmark)s::text IS NULL OR benchmark = %(benchmark)s
 ORDER BY evaluated_at, id
 """
 
+CONTENTS = """
+SELECT i.id, i.sha256 FROM spocdb.images i
+JOIN spocdb.collections c ON c.id = i.collection_id WHERE c.name = %s
+"""
+
 
 def add(connection: Connection, values: Mapping[str, Any]) -> None:
     """Store one evaluation; `values` are StoredEvaluation's fields, without number and time."""
@@ -55,3 +60,8 @@ def stored(connection: Connection, benchmark: str | None = None) -> list[StoredE
     """List the evaluations, of one benchmark or of all, oldest first."""
     with connection.cursor(row_factory=class_row(StoredEvaluation)) as cursor:
         return cursor.execute(LIST, {"benchmark": benchmark}).fetchall()
+
+
+def contents(connection: Connection, collection: str) -> dict[int, bytes]:
+    """Return the sha256 of a collection's images by their ids."""
+    return dict(connection.execute(CONTENTS, [collection]).fetchall())

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from spocdb.db import sessions
 from spocdb.db.collections import Collection, hold
 from spocdb.db.embeddings import analyze, table_of
 from spocdb.db.engine import Connection, one_row
+from spocdb.db.leftovers import build_lock, drop_index, drop_left_indexes
 
 IndexType = Literal["vector", "halfvec"]
 
@@ -102,6 +103,7 @@ def build(
     table, column = table_of(connection, collection, projection_id)
     dim = int(column.partition("(")[2].rstrip(")"))
     new = f"{table}_hnsw_new"
+    drop_left_indexes(connection)
     with _alone(connection, table):
         kind = _index_type(connection, collection, projection_id, index_type)
         analyze(connection, collection, projection_id)
@@ -117,7 +119,7 @@ def build(
 @contextmanager
 def _alone(connection: Connection, table: str) -> Iterator[None]:
     """Let no other session build an index of the table meanwhile."""
-    key = [f"spocdb.{table}"]
+    key = [build_lock(table)]
     # Asked again and again: a session that sat waiting in pg_advisory_lock would hold a snapshot,
     # and the other's CREATE INDEX CONCURRENTLY waits for snapshots.
     while not one_row(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)[0]:
@@ -198,12 +200,18 @@ def _create(connection: Connection, table: str, name: str, kind: IndexType, dim:
         ef=SqlLiteral(EF_CONSTRUCTION),
     )
     try:
-        connection.execute(statement)
-    except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory):
-        # Parallel workers share the graph through /dev/shm, which containers often keep small.
-        connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(name)))
-        with sessions.raised(connection, max_parallel_maintenance_workers="0"):
+        try:
             connection.execute(statement)
+        except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory):
+            # Parallel workers share the graph through /dev/shm, which containers often keep small.
+            connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(name)))
+            with sessions.raised(connection, max_parallel_maintenance_workers="0"):
+                connection.execute(statement)
+    except BaseException:
+        # It is invalid now. Where it cannot be dropped, the next build or activation does it.
+        with suppress(psycopg.Error):  # the build's own error is the one to be told
+            drop_index(connection, name)
+        raise
 
 
 def measure_recall(connection: Connection, collection: Collection) -> float | None:

@@ -15,6 +15,7 @@ from spocdb.db.copy import Rows, copy_out
 from spocdb.db.engine import Connection, floats, one_row
 from spocdb.errors import DatabaseError, ProjectionNotFound
 from spocdb.records import Projection
+from spocdb.soundness import fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,17 @@ INSERT INTO spocdb.projections
     (extractor_id, kind, dim, mean, n_samples, settings, fitted_on, fingerprint)
 VALUES (%s, 'pca', %s, %s, %s, %s, %s, %s)
 RETURNING id
+"""
+
+PROJECTION = """
+SELECT p.kind, p.dim, p.fingerprint, p.mean, p.n_samples, p.settings, e.dim
+FROM spocdb.projections p JOIN spocdb.extractors e ON e.id = p.extractor_id
+WHERE p.id = %s
+"""
+
+COMPONENTS = """
+SELECT position, component, scale, singular_value, explained
+FROM spocdb.projection_components WHERE projection_id = %s ORDER BY position
 """
 
 # One fit at a time is stored for an extractor, so that the same one is not stored twice.
@@ -110,22 +122,41 @@ def _component_rows(projection_id: int, projection: Projection) -> Iterator[tupl
 
 
 def load(connection: Connection, projection_id: int) -> Projection:
-    """Read a projection back. Raises ProjectionNotFound."""
-    row = connection.execute(
-        "SELECT mean, n_samples, settings FROM spocdb.projections WHERE id = %s", [projection_id]
-    ).fetchone()
+    """Read a projection back, and check its numbers.
+
+    Raises:
+        ProjectionNotFound: there is none of this number.
+        DatabaseError: its rows were changed since it was stored, or cannot be used.
+    """
+    row = connection.execute(PROJECTION, [projection_id]).fetchone()
     if row is None:
         raise ProjectionNotFound(f"there is no projection {projection_id}: see `spocdb pca list`")
-    mean = floats(row[0])
-    rows = connection.execute(
-        "SELECT component, scale, singular_value, explained FROM spocdb.projection_components "
-        "WHERE projection_id = %s ORDER BY position",
-        [projection_id],
-    ).fetchall()
-    numbers = np.array([r[1:] for r in rows], np.float64).reshape(-1, 3)
-    components = np.array([floats(r[0]) for r in rows], np.float32).reshape(-1, len(mean))
-    scale, singular_values, explained = numbers.T.copy()
-    return Projection(mean, components, scale, singular_values, explained, row[1], row[2])
+    kind, dim, fingerprint, mean, n_samples, settings, channels = row
+    rows = connection.execute(COMPONENTS, [projection_id]).fetchall()
+    vectors = [floats(r[1]) for r in rows]
+    if len(rows) != (dim if kind == "pca" else 0) or [r[0] for r in rows] != [*range(len(rows))]:
+        raise _damaged(projection_id, f"it has {len(rows)} of {dim} components")
+    if any(len(vector) != channels for vector in vectors):
+        raise _damaged(projection_id, f"its components have not all {channels} dimensions")
+    components = np.array(vectors, np.float32).reshape(-1, channels)
+    scale, singular_values, explained = (
+        np.array([r[2:] for r in rows], np.float64).reshape(-1, 3).T.copy()
+    )
+    projection = Projection(
+        floats(mean), components, scale, singular_values, explained, n_samples, settings
+    )
+    if found := fault(projection, channels):
+        raise _damaged(projection_id, found)
+    if kind == "pca" and projection.fingerprint != fingerprint:
+        raise _damaged(projection_id, "its numbers are not those that were stored")
+    return projection
+
+
+def _damaged(projection_id: int, what: str) -> DatabaseError:
+    return DatabaseError(
+        f"projection {projection_id} cannot be used: {what}: activate another where it is active, "
+        f"`spocdb pca drop {projection_id}`, then fit or import it again"
+    )
 
 
 def summaries(connection: Connection) -> list[ProjectionSummary]:

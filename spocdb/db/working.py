@@ -1,5 +1,10 @@
-"""Working collections: descriptors that are searched for a moment and leave nothing behind."""
+"""Working collections: what evaluations, trainings and benchmarks search, and leave no trace of.
 
+Each is marked by an advisory lock, which goes with the process. A working collection whose lock is
+free was left by a process that died.
+"""
+
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,7 +14,8 @@ from psycopg.sql import SQL, Identifier
 from spocdb.db import batches, collections, images, indexes
 from spocdb.db.batches import Batch, NewDescriptor, Project
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.engine import Connection, one_row
+from spocdb.db.leftovers import TRY_LOCK, UNLOCK
 from spocdb.errors import ConfigError
 from spocdb.records import Float32Array, Recipe, SourceFile
 
@@ -29,11 +35,38 @@ CROSS JOIN LATERAL (
 ORDER BY a.path::bigint, n.distance
 """
 
+NAMES = "SELECT name FROM spocdb.collections ORDER BY 1"
+
+# Fitted on working collections alone, and in use by nobody.
+FORGET_FITTED = """
+DELETE FROM spocdb.projections p
+WHERE p.kind = 'pca' AND p.fitted_on -> 'collections' ?| %s
+  AND NOT EXISTS (SELECT FROM spocdb.embedding_tables t WHERE t.projection_id = p.id)
+"""
+
+# An evaluation's gallery and training images: see evaluation/evaluate.py.
+OF_EVALUATION = re.compile(r"(eval-[0-9a-f]{8})-(gallery|train)")
+
 FORGET = (
     "DELETE FROM spocdb.descriptors WHERE extractor_id = %s",
     "DELETE FROM spocdb.projections WHERE extractor_id = %s",
     "DELETE FROM spocdb.extractors WHERE id = %s",
 )
+
+
+@contextmanager
+def marked(connection: Connection, mark: str) -> Iterator[None]:
+    """Let everybody see that the working collections of a mark are in use until the block ends.
+
+    Raises ConfigError if another program has marked them.
+    """
+    if not _lock(connection, mark):
+        raise ConfigError(f"another program is at {mark}: run the same command when it is done")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            _unlock(connection, mark)
 
 
 @contextmanager
@@ -43,17 +76,66 @@ def opened(
     """Make a collection with an extractor of its own; both go in the end, whatever happens.
 
     What a killed process left of this name goes before. Raises ConfigError if the collection of
-    this name is somebody's own.
+    this name is somebody's own, or in use by another process.
     """
-    if left := collections.find(connection, name):
-        if left.recipe.weights != name:
-            raise ConfigError(f"the name {name} is needed for a moment: drop that collection first")
-        _forget(connection, left)
-    collection = collections.create(connection, name, replace(recipe, weights=name), channels)
-    try:
-        yield collection
-    finally:
-        _forget(connection, collection)
+    with marked(connection, name):
+        if before := collections.find(connection, name):
+            if not _is_working(before):
+                raise ConfigError(
+                    f"the name {name} is needed for a moment: drop that collection first"
+                )
+            _forget(connection, before)
+        recipe = replace(recipe, weights=name)
+        collection = collections.create(connection, name, recipe, channels)
+        try:
+            yield collection
+        finally:
+            _forget(connection, collection)
+
+
+def left(connection: Connection) -> list[str]:
+    """Return the names of the working collections whose process died."""
+    found = []
+    for (name,) in connection.execute(NAMES).fetchall():
+        collection = collections.get(connection, name)
+        if (mark := _mark(collection)) and _lock(connection, mark):
+            _unlock(connection, mark)
+            found.append(name)
+    return found
+
+
+def drop_left(connection: Connection) -> list[str]:
+    """Drop the working collections whose process died; return their names."""
+    names = left(connection)
+    for name in names:
+        collection = collections.get(connection, name)
+        if _is_working(collection):
+            _forget(connection, collection)
+        else:
+            collections.drop(connection, collection)
+    connection.execute(FORGET_FITTED, [names])
+    return names
+
+
+def _mark(collection: Collection) -> str | None:
+    """Return the mark of a working collection, None for somebody's own."""
+    if _is_working(collection):
+        return collection.name
+    match = OF_EVALUATION.fullmatch(collection.name)
+    return match[1] if match else None
+
+
+def _is_working(collection: Collection) -> bool:
+    # No weights file has such a name instead of a sha256.
+    return collection.recipe.weights == collection.name
+
+
+def _lock(connection: Connection, mark: str) -> bool:
+    return bool(one_row(connection, TRY_LOCK, [f"spocdb.working.{mark}"])[0])
+
+
+def _unlock(connection: Connection, mark: str) -> None:
+    connection.execute(UNLOCK, [f"spocdb.working.{mark}"])
 
 
 def _forget(connection: Connection, collection: Collection) -> None:

@@ -7,7 +7,7 @@ is quick.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from spocdb import codebooks
 from spocdb.api import Database
-from spocdb.db import engine, images
+from spocdb.db import engine, evaluations, images, working
 from spocdb.errors import ConfigError, DescriptorError
 from spocdb.evaluation.benchmark import Benchmark, restricted
 from spocdb.evaluation.gallery import Gallery, say_notes
@@ -41,6 +41,8 @@ def evaluate(
     measured is said and passed over. Raises ConfigError if none can be, and DatabaseError.
     """
     say = _once(say)
+    for name in working.drop_left(db.connection):
+        say(f"dropped {name}, which an interrupted command had left")
     benchmark = restricted(benchmark, benchmark.images)
     say_notes(benchmark, say)
     if options.train is None:
@@ -92,10 +94,10 @@ def _prepared(
     db: Database, benchmark: Benchmark, method: Method, options: Options, say: Say
 ) -> Iterator[Gallery]:
     """Ingest a method's gallery and training images; drop their collections in the end."""
-    token = uuid4().hex[:8]
-    names = {role: f"eval-{token}-{role}" for role in ("gallery", "train")}
+    mark = f"eval-{uuid4().hex[:8]}"
+    names = {role: f"{mark}-{role}" for role in ("gallery", "train")}
     recipe, codebook = _recipe(db, benchmark, method, options, say)
-    try:
+    with working.marked(db.connection, mark), _dropped(db, names.values()):
         for role, files in (("gallery", benchmark.images.values()), ("train", options.train)):
             if files is None:
                 continue
@@ -116,14 +118,35 @@ def _prepared(
             )
             if done.n_failed:
                 say(f"{method.name}: {counted(done.n_failed, f'{role} image')} could not be read")
+        if options.train is not None:
+            _say_overlap(db, names["gallery"], names["train"], say)
         yield Gallery(db, benchmark, method, names["gallery"], names["train"], options, say)
+
+
+def _say_overlap(db: Database, gallery: str, train: str, say: Say) -> None:
+    """Say how many images are in the gallery and among --train: whitening overfits those."""
+    contents, others = (
+        {*evaluations.contents(db.connection, name).values()} for name in (gallery, train)
+    )
+    if n_shared := len(contents & others):
+        say(
+            f"{n_shared} of the gallery's {len(contents)} images are in --train too, byte for "
+            "byte: a PCA of the gallery itself overfits"
+        )
+
+
+@contextmanager
+def _dropped(db: Database, names: Collection[str]) -> Iterator[None]:
+    """Drop the collections at the end of the block, and what was fitted on them."""
+    try:
+        yield
     finally:
         for collection in db.collections():
-            if collection.name in names.values():
+            if collection.name in names:
                 db.drop(collection.name)
         for projection in db.pca.list():
             # One that somebody had fitted before, or uses since, is theirs.
-            is_own = {*projection.fitted_on.get("collections", ())} & {*names.values()}
+            is_own = {*projection.fitted_on.get("collections", ())} & {*names}
             if is_own and not projection.embedded:
                 db.pca.drop(projection.id)
 

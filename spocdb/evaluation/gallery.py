@@ -11,11 +11,12 @@ import numpy as np
 
 from spocdb import search as searching
 from spocdb.api import Database
-from spocdb.db import images
+from spocdb.db import evaluations, images
 from spocdb.db import search as db_search
 from spocdb.errors import ConfigError, ImageError, NotEnoughSamples
 from spocdb.evaluation import measures
 from spocdb.evaluation.benchmark import Benchmark, Query, completeness, restricted
+from spocdb.evaluation.copies import without_copies
 from spocdb.evaluation.methods import Method
 from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Answer, Embedding, FittedOn, Result
@@ -70,6 +71,9 @@ class Gallery:
         self.benchmark = restricted(benchmark, self.ids)
         self._raw = dict(self._described(say))
         self.benchmark = _without(self.benchmark, self._raw)
+        contents = evaluations.contents(db.connection, gallery)
+        named = {self.names[id_]: sha256 for id_, sha256 in contents.items()}
+        self.benchmark = without_copies(self.benchmark, named)
         say_notes(self.benchmark, say)
 
     def measure(self, options: Options, say: Say) -> Iterator[Result]:

@@ -11,6 +11,9 @@ from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query
 from spocdb.evaluation.measures import RECALL_LEVELS
 from spocdb.evaluation.results import Answer, Result, headline
+from spocdb.lettering import Lettering
+from spocdb.pictures import Label
+from spocdb.progress import Say, silent
 from spocdb.settings import DEFAULT_MAX_PIXELS
 
 # One colour a method, in this order; more methods begin anew with another line.
@@ -41,7 +44,7 @@ def draw_quality(results: Sequence[Result], out: Path) -> None:
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, wspace=0.06)
     figure = Figure(figsize=(12, 5), dpi=160, layout=layout)
     name = " ".join(filter(None, (first.benchmark, first.variant)))
-    figure.suptitle(name, x=0.015, ha="left", color=pictures.INK, fontsize=14)
+    pictures.head(figure, name)
     quality, curves = figure.subplots(1, 2)
     for number, method in enumerate(dict.fromkeys(r.method for r in chosen)):
         of_method = sorted((r for r in chosen if r.method == method), key=lambda r: r.dim)
@@ -72,6 +75,7 @@ def draw_worst(
     benchmark: Benchmark,
     out: Path,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    say: Say = silent,
 ) -> None:
     """Draw the worst queries of the best result, each with its first answers, right ones framed."""
     best = headline(results)
@@ -90,11 +94,14 @@ def draw_worst(
         f"{best.embedding} {best.dim}, {best.measure} {best.exact:.4f}"
     )
     corner = (pictures.MARGIN, pictures.MARGIN)
-    ImageDraw.Draw(sheet).text(corner, title, pictures.INK, pictures.font(22))
+    letters = Lettering()
+    letters.draw(sheet, corner, title, pictures.INK, 22)
     for row, answer in enumerate(worst):
         y = pictures.MARGIN + TITLE + row * row_height
-        _draw_answer(sheet, y, queries[answer.query], answer, benchmark, max_pixels)
+        _draw_answer(sheet, y, queries[answer.query], answer, benchmark, max_pixels, letters)
     pictures.save(out, sheet.save)
+    if line := letters.complaint():
+        say(line)
 
 
 def _draw_answer(
@@ -104,17 +111,20 @@ def _draw_answer(
     answer: Answer,
     benchmark: Benchmark,
     max_pixels: int,
+    letters: Lettering,
 ) -> None:
     x = pictures.MARGIN
     path = query.path or benchmark.images[query.name]
-    picture = pictures.matted(path, TILE, max_pixels, query.crop)
-    pictures.draw_tile(sheet, (x, y), picture, "query", f"{answer.value:.3f}", path.name)
+    picture = pictures.matted(path, TILE, max_pixels, query.crop, letters=letters)
+    names = pictures.apart([str(path), *(str(benchmark.images[name]) for name, _ in answer.found)])
+    label = Label("query", names[0], f"{answer.value:.3f}")
+    pictures.draw_tile(sheet, (x, y), picture, label, letters)
     for rank, (name, is_right) in enumerate(answer.found, start=1):
         x += TILE + (2 * GAP if rank == 1 else GAP)
         word = "right" if is_right else "wrong"
-        path = benchmark.images[name]
-        picture = pictures.matted(path, TILE, max_pixels)
-        pictures.draw_tile(sheet, (x, y), picture, str(rank), word, path.name)
+        picture = pictures.matted(benchmark.images[name], TILE, max_pixels, letters=letters)
+        label = Label(str(rank), names[rank], word)
+        pictures.draw_tile(sheet, (x, y), picture, label, letters)
         if is_right:
             box = (x - 4, y - 4, x + TILE + 3, y + TILE + 3)
             ImageDraw.Draw(sheet).rectangle(box, outline=RIGHT, width=4)

@@ -125,5 +125,19 @@ def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> No
             f"({len(misfits)} of {len(wanted)} tensors do not fit)"
         )
     # Copies, so that a file's other tensors can be freed.
-    weights = {key: state_dict[key].to(torch.float32, copy=True) for key in wanted}
+    weights = {key: _float32(key, state_dict[key], backbone) for key in wanted}
     trunk.layers.load_state_dict(weights, assign=True)
+
+
+def _float32(key: str, tensor: Tensor, backbone: str) -> Tensor:
+    """Return a copy in float32; refuse what would come out as NaN for every image."""
+    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise ConfigError(f"these weights of {backbone} cannot be used: {key} is {kind}")
+    copy = tensor.to(torch.float32, copy=True)
+    # A sum is finite only if all numbers are; a mask would be as large as the tensor.
+    if not torch.isfinite(copy.sum(dtype=torch.float64)):
+        raise ConfigError(
+            f"these weights of {backbone} cannot be used: {key} has numbers that are not finite"
+        )
+    return copy

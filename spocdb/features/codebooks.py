@@ -5,12 +5,10 @@ map: (P, C) -> L2 -> PCA to d -> encoded (D) -> power of 1/2 -> L2. A codebook i
 images than the gallery and kept as a file of its own, known by its sha256 as weights are.
 """
 
-import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -45,6 +43,11 @@ class Codebook:
 
     kind: Kind
     arrays: Mapping[str, Float32Array]
+
+    @property
+    def channels(self) -> int:
+        """Return the dimension C of the local features that it was learned from."""
+        return len(self.arrays["mean"])
 
     @property
     def dim(self) -> int:
@@ -89,37 +92,6 @@ def fit(
     codebook = Codebook(kind, arrays)
     if codebook.dim > LONGEST:
         codebook = Codebook(kind, arrays | _reduction(maps(), codebook))
-    return codebook
-
-
-def save(codebook: Codebook, file: Path) -> None:
-    """Write a codebook to a .safetensors file. Raises ConfigError."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    arrays = {name: np.ascontiguousarray(array) for name, array in codebook.arrays.items()}
-    try:
-        save_file(arrays, file, metadata={"about": json.dumps({"kind": codebook.kind})})
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"cannot write {file}: {error}") from error
-
-
-def load(file: Path) -> Codebook:
-    """Read a codebook. Raises ConfigError for a file that is none."""
-    from safetensors import safe_open
-
-    if not file.is_file():
-        raise ConfigError(f"cannot read the codebook {file}: there is no such file")
-    try:
-        with safe_open(file, framework="numpy") as data:
-            kind = json.loads(data.metadata()["about"])["kind"]
-            # Not a mapping: it only looks like one.
-            arrays = {name: data.get_tensor(name) for name in data.keys()}  # noqa: SIM118
-        codebook = Codebook(kind, arrays)
-        assert kind in get_args(Kind) and codebook.dim > 0
-    # Whatever the parser raises on a file that is something else.
-    except Exception as error:
-        raise ConfigError(f"{file} is no codebook: make one with `spocdb codebook fit`") from error
     return codebook
 
 

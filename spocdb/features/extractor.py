@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from spocdb.errors import ConfigError, DescriptorError, ImageError
 from spocdb.features.backbones import Trunk, build_trunk
+from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.codebooks import Codebook
-from spocdb.features.codebooks import load as load_codebook
 from spocdb.features.devices import fastest_dtype, find_devices
 from spocdb.features.fusion import fuse_trunk
 from spocdb.features.jpegs import decode_on

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spocdb.errors import ConfigError, DimensionMismatch, NotEnoughSamples
+from spocdb.errors import ConfigError, DescriptorError, DimensionMismatch, NotEnoughSamples
 from spocdb.records import Float32Array, Float64Array, Projection
 
 # An eigenvalue below this part of the largest one is rounding, not variance.
 RANK_TOLERANCE = 1e-10
 TINY = np.finfo(np.float32).tiny
+# Of `advice`, measured with `mini` on Holidays: see docs/EVALUATION.md, "How many dimensions".
+ENOUGH_EXPLAINED, ENOUGH_IMAGES_EACH = 0.8, 3
+# More would leave no whitening at all, and in the end factors that float32 has no numbers for.
+MOST_REGULARISATION = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,7 @@ def fit(
     check_options(len(moments.mean), dim, regularisation)
     _check_count(moments.count, dim)
     origin = moments.mean if centre else np.zeros_like(moments.mean)
-    scatter = moments.scatter
-    if not centre:
-        scatter = scatter + moments.count * np.outer(moments.mean, moments.mean)
+    scatter = _scatter(moments, centre=centre)
     eigenvalues, eigenvectors = np.linalg.eigh(scatter)
     _check_rank(eigenvalues, moments.count, dim)
     strongest, components = eigenvalues[: -dim - 1 : -1], eigenvectors[:, : -dim - 1 : -1].T
@@ -89,6 +91,41 @@ def fit(
         n_samples=moments.count,
         settings=_settings(dim, whiten, centre, regularisation),
     )
+
+
+def advice(moments: Moments, projection: Projection) -> list[str]:
+    """Say what is likely to cost a fitted projection recall: too few dimensions, too few images."""
+    lines = []
+    dim, kept = projection.dim, float(projection.explained.sum())
+    if kept < ENOUGH_EXPLAINED:
+        enough = _enough_dimensions(moments, centre=bool(projection.settings["centre"]))
+        lines.append(
+            f"warning: {dim} dimensions keep {kept:.0%} of the variance, which costs recall: "
+            f"{enough} keep {ENOUGH_EXPLAINED:.0%} (`--dim {enough}`)"
+        )
+    is_whitened = projection.settings["whiten"] and not projection.settings["regularisation"]
+    if is_whitened and moments.count < ENOUGH_IMAGES_EACH * dim:
+        lines.append(
+            f"warning: {moments.count} images are few for whitening {dim} dimensions, "
+            f"{ENOUGH_IMAGES_EACH * dim} or more are better: fit on more, or with --no-whiten"
+        )
+    return lines
+
+
+def _enough_dimensions(moments: Moments, *, centre: bool) -> int:
+    variances = np.linalg.eigvalsh(_scatter(moments, centre=centre))[::-1]
+    together = np.cumsum(variances) / variances.sum()
+    return int(np.searchsorted(together, ENOUGH_EXPLAINED)) + 1
+
+
+def _scatter(moments: Moments, *, centre: bool) -> Float64Array:
+    """Return the scatter about the mean, or about the origin."""
+    if centre:
+        return moments.scatter
+    about_origin: Float64Array = moments.scatter + moments.count * np.outer(
+        moments.mean, moments.mean
+    )
+    return about_origin
 
 
 def raw_projection(channels: int) -> Projection:
@@ -108,7 +145,11 @@ def raw_projection(channels: int) -> Projection:
 def project(raw: Float32Array, projection: Projection) -> Float32Array:
     """Project raw descriptors (n, C) to embeddings (n, N) of length one.
 
-    A row that falls on the mean has no direction and gives zeros. Raises DimensionMismatch.
+    A row that falls on the mean has no direction and gives zeros.
+
+    Raises:
+        DimensionMismatch: the descriptors are not those of the projection's extractor.
+        DescriptorError: the embeddings are not finite. They must not come into a database.
     """
     if raw.shape[1] != len(projection.mean):
         raise DimensionMismatch(len(projection.mean), raw.shape[1])
@@ -118,6 +159,10 @@ def project(raw: Float32Array, projection: Projection) -> Float32Array:
         values = values @ projection.components.T
         values *= projection.scale.astype(np.float32)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        raise DescriptorError(
+            "the projection gives embeddings that are not finite: fit it again (`spocdb pca fit`)"
+        )
     embeddings: Float32Array = values / np.maximum(lengths, TINY)
     return embeddings
 
@@ -132,8 +177,11 @@ def check_options(channels: int, dim: int, regularisation: float = 0.0) -> None:
     """Raise ConfigError for options that no samples could be fitted with."""
     if not 1 <= dim <= channels:
         raise ConfigError(f"--dim must be 1 to {channels}, the raw descriptor's, not {dim}")
-    if not 0 <= regularisation < np.inf:
-        raise ConfigError(f"the regularisation must be zero or more, not {regularisation}")
+    if not 0 <= regularisation <= MOST_REGULARISATION:
+        raise ConfigError(
+            f"the regularisation must be zero or more, at most {MOST_REGULARISATION:,.0f}, "
+            f"not {regularisation}"
+        )
 
 
 _REMEDY = "ingest more, ask for a lower --dim, or fit --from another folder"

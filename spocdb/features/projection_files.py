@@ -1,16 +1,23 @@
 """A projection as a file: safetensors or NumPy's npz, with the recipe that it belongs to."""
 
 import json
+import os
 import uuid
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spocdb.errors import ConfigError
+from spocdb.features.recipes import channels, check_recipe
 from spocdb.images.regular import regular
+from spocdb.progress import Say, silent
 from spocdb.records import Projection, Recipe
+from spocdb.soundness import MOST_DIMS, ORTHOGONAL_TOLERANCE, fault, skew
 
 ARRAYS = {
     "mean": np.float32,
@@ -18,6 +25,15 @@ ARRAYS = {
     "scale": np.float64,
     "singular_values": np.float64,
     "explained": np.float64,
+}
+# The largest projection that there can be, its components above all, and room for what is about it.
+MOST_BYTES = 4 * MOST_DIMS * MOST_DIMS + 4 * 1024**2
+# The settings that `fit` writes, with what they may be.
+SETTINGS: Mapping[str, Callable[[Any], bool]] = {
+    "dim": lambda value: type(value) is int,
+    "whiten": lambda value: type(value) is bool,
+    "centre": lambda value: type(value) is bool,
+    "regularisation": lambda value: type(value) in (int, float) and value >= 0,
 }
 
 
@@ -39,7 +55,8 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
     fresh = file.with_name(f"{file.stem}.{uuid.uuid4().hex}{file.suffix}")
     try:
         if _is_npz(file):
-            np.savez(fresh, allow_pickle=False, about=np.array(about), **arrays)
+            # Not allow_pickle=False: older NumPys would write it as an array.
+            np.savez(fresh, about=np.array(about), **arrays)  # type: ignore[arg-type]
         else:
             from safetensors.numpy import save_file
 
@@ -52,31 +69,90 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
         fresh.unlink(missing_ok=True)
 
 
-def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
+def load(file: Path, say: Say = silent) -> tuple[Projection, Recipe, dict[str, Any]]:
     """Read a projection, its recipe and what it was fitted on.
 
-    Raises ConfigError for a file that is no projection, or whose numbers were changed.
+    Every number is checked; components that are not orthogonal are only said.
+
+    Raises:
+        ConfigError: the file is no projection, was changed, or holds numbers that cannot be used.
     """
     read = _read_npz if _is_npz(file) else _read_safetensors
     try:
+        _check_file(file)
         arrays, text = read(file)
-        about = json.loads(text)
-        projection = Projection(
-            **{name: arrays[name].astype(kind) for name, kind in ARRAYS.items()},
-            n_samples=about["n_samples"],
-            settings=about["settings"],
-        )
-        recipe = Recipe(**about["recipe"])
+        projection, recipe, fitted_on, fingerprint = _assembled(arrays, text)
     except OSError as exc:
         raise ConfigError(f"cannot read {file}: {exc.strerror or exc}") from exc
+    except ConfigError:
+        raise
     # Whatever the two formats' parsers raise on a file that is something else.
     except Exception as exc:
         raise ConfigError(f"{file} is no projection: export one with `spocdb pca export`") from exc
     if not len(projection.components):
         raise ConfigError(f"{file} holds no components: export a fitted projection")
-    if projection.fingerprint != about["fingerprint"]:
+    check_recipe(recipe)
+    if found := fault(projection, channels(recipe)):
+        raise ConfigError(f"{file} cannot be used: {found}: export it again")
+    if projection.fingerprint != fingerprint:
         raise ConfigError(f"{file} was changed since it was exported: export it again")
-    return projection, recipe, about["fitted_on"]
+    if (cosine := skew(projection)) > ORTHOGONAL_TOLERANCE:
+        say(
+            f"warning: the components of {file} are not orthogonal (cosines up to {cosine:.2g}): "
+            "distances are not those of a PCA"
+        )
+    return projection, recipe, fitted_on
+
+
+def _assembled(
+    arrays: Mapping[str, Any], text: str
+) -> tuple[Projection, Recipe, dict[str, Any], str]:
+    """Build the records; what a file of another shape makes of it is raised as it comes."""
+    about = json.loads(text, parse_constant=_refuse)
+    for name, kind in ARRAYS.items():
+        if arrays[name].dtype != kind:
+            raise TypeError(f"{name} is {arrays[name].dtype}")
+    projection = Projection(
+        **{name: arrays[name] for name in ARRAYS},
+        n_samples=about["n_samples"],
+        settings=about["settings"],
+    )
+    if type(projection.n_samples) is not int or projection.n_samples >= 2**63:
+        raise TypeError("n_samples is no count")
+    _check_settings(projection)
+    fitted_on = about["fitted_on"]
+    names = fitted_on.get("collections", [])
+    if not all(isinstance(name, str) for name in [*names, fitted_on.get("images_sha256", "")]):
+        raise TypeError("fitted_on is something else")
+    if "\\u0000" in text:
+        raise ValueError("the database stores no NUL")
+    return projection, Recipe(**about["recipe"]), fitted_on, about["fingerprint"]
+
+
+def _check_settings(projection: Projection) -> None:
+    # An augmentation's settings name rows of the database that it is in: it is never exported.
+    settings = projection.settings
+    if settings.keys() != SETTINGS.keys():
+        raise ValueError(f"settings {sorted(settings)}")
+    if not all(is_valid(settings[name]) for name, is_valid in SETTINGS.items()):
+        raise ValueError(f"settings {settings}")
+    if settings["dim"] != len(projection.components):
+        raise ConfigError(
+            f"the projection has {len(projection.components)} components, not the "
+            f"{settings['dim']} it was exported with: export it again"
+        )
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _check_file(file: Path) -> None:
+    """Refuse what is no file, such as a pipe, and what is too large to be read into memory."""
+    with open(file, "rb", opener=regular) as stream:
+        size = os.fstat(stream.fileno()).st_size
+    if size > MOST_BYTES:
+        raise ConfigError(f"{file} is no projection: it has more than {MOST_BYTES} bytes")
 
 
 def _is_npz(file: Path) -> bool:
@@ -86,15 +162,25 @@ def _is_npz(file: Path) -> bool:
 
 
 def _read_npz(file: Path) -> tuple[dict[str, Any], str]:
-    # Opened here: NumPy leaves a file open that is no zip.
-    with open(file, "rb", opener=regular) as stream, np.load(stream, allow_pickle=False) as data:
-        return dict(data), str(data["about"])
+    # Not np.load(file): a few kilobytes of zip can unpack to any size.
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if sorted(m.filename for m in members) != sorted(f"{n}.npy" for n in (*ARRAYS, "about")):
+            raise ValueError("other members")
+        if sum(m.file_size for m in members) > MOST_BYTES:
+            raise ConfigError(f"{file} is no projection: it unpacks to more than {MOST_BYTES} B")
+        data = {m.filename.removesuffix(".npy"): _array(archive.read(m)) for m in members}
+    return data, str(data.pop("about"))
+
+
+def _array(data: bytes) -> Any:
+    return np.load(BytesIO(data), allow_pickle=False)
 
 
 def _read_safetensors(file: Path) -> tuple[dict[str, Any], str]:
     from safetensors import safe_open
 
-    # Its own errors say less of a missing file, and it would wait for a pipe.
-    open(file, "rb", opener=regular).close()
     with safe_open(file, framework="numpy") as data:
+        if sorted(data.keys()) != sorted(ARRAYS):
+            raise ValueError("other tensors")
         return {name: data.get_tensor(name) for name in ARRAYS}, data.metadata()["about"]

@@ -4,6 +4,7 @@ Nothing here imports torch, so that a command can check its arguments at once.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar, get_args
@@ -112,6 +113,38 @@ def make_recipe(
         codebook=sha256,
         codebook_dim=dim,
     )
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise ConfigError for a recipe, read from a file, that no options give."""
+    centering = recipe.sigma is not None if recipe.pooling in WEIGHED else None
+    known_by = [recipe.weights, *([recipe.codebook] if recipe.codebook else [])]
+    try:
+        are_hashes = all(re.fullmatch(r"[0-9a-f]{64}", sha256) for sha256 in known_by)
+        made = make_recipe(
+            recipe.backbone,
+            recipe.weights,
+            size=int(recipe.size),
+            fit=recipe.fit,
+            relu=bool(recipe.relu),
+            pooling=recipe.pooling,
+            centering=centering,
+            sigma=recipe.sigma,
+            gem_p=recipe.gem_p,
+            scales=recipe.scales,
+            flip=recipe.flip,
+            attention=recipe.attention,
+            codebook=(recipe.codebook, recipe.codebook_dim or 0) if recipe.codebook else None,
+        )
+        # Text, not values: True is 1, and has another fingerprint.
+        is_known = are_hashes and repr(made) == repr(recipe) and isinstance(channels(made), int)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"this extractor's recipe makes no sense: {error}") from error
+    if not is_known:
+        raise ConfigError(
+            f"this version of spocdb has no extractor such as {recipe.name}: upgrade spocdb, "
+            "or export the projection again"
+        )
 
 
 def _sigma(

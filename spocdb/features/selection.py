@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError
-from spocdb.features import codebooks
+from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.recipes import PRESETS, find_preset, make_recipe
 from spocdb.features.weights import own, remember
 from spocdb.records import Recipe
@@ -39,10 +39,9 @@ def choose(
     """
     _refuse_unknown(wanted.name, [*known, *filter(None, [stored])])
     options = {name: value for name, value in wanted.options.items() if value is not None}
-    if wanted.codebook is not None:
-        dim = codebooks.load(wanted.codebook).dim
-        options["codebook"] = (remember(wanted.codebook, cache_dir), dim)
     base = stored or next((r for r in known if r.name == wanted.name), None)
+    if wanted.codebook is not None:
+        options["codebook"] = _codebook(wanted.codebook, wanted, base, cache_dir)
     if base is None:
         return _new(wanted, options, cache_dir)
     weights = remember(wanted.weights, cache_dir) if wanted.weights else base.weights
@@ -61,6 +60,18 @@ def _refuse_unknown(name: str | None, known: Sequence[Recipe]) -> None:
     names = list(dict.fromkeys([*PRESETS, *(recipe.name for recipe in known)]))
     if name is not None and name not in names:
         raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(names)}")
+
+
+def _codebook(file: Path, wanted: Wanted, base: Recipe | None, cache_dir: Path) -> tuple[str, int]:
+    """Return a codebook's sha256 and dimension. Raises ConfigError if it is another network's."""
+    codebook = load_codebook(file)
+    backbone = base.backbone if base else wanted.name or DEFAULT_PRESET
+    if codebook.channels != (n := find_preset(backbone).channels):
+        raise ConfigError(
+            f"the codebook {file} is for feature maps of {codebook.channels} channels, "
+            f"{backbone}'s have {n}: make one with `spocdb codebook fit`"
+        )
+    return remember(file, cache_dir), codebook.dim
 
 
 def _new(wanted: Wanted, options: Mapping[str, Any], cache_dir: Path) -> Recipe:

@@ -22,6 +22,9 @@ PACKED = Path(__file__).with_name("mini.safetensors")
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 (hex) of a file. Raises ConfigError if it cannot be read."""
+    # A pipe would block in open, and a device never end.
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"cannot read the weights {path}: it is no file")
     try:
         with open(path, "rb", opener=regular) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from spocdb import pictures
 from spocdb.training.checkpoints import Epoch
@@ -15,11 +16,16 @@ def draw(history: Sequence[Epoch], title: str, out: Path, ceiling: float | None 
 
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, wspace=0.06)
     figure = Figure(figsize=(12, 4.5), dpi=160, layout=layout)
-    figure.suptitle(title, x=0.015, ha="left", color=pictures.INK, fontsize=14)
+    pictures.head(figure, title)
     losses, quality = figure.subplots(1, 2)
     trained = [epoch for epoch in history if epoch.loss is not None]
-    losses.plot([e.number for e in trained], [e.loss for e in trained], color=pictures.ACCENT)
-    quality.plot([e.number for e in history], [e.mAP for e in history], color=pictures.ACCENT)
+    # Markers: a line through the only epoch is nothing to be seen.
+    look: dict[str, Any] = {"color": pictures.ACCENT, "marker": "o", "markersize": 4}
+    losses.plot([e.number for e in trained], [e.loss for e in trained], **look)
+    quality.plot([e.number for e in history], [e.mAP for e in history], **look)
+    for axes in (losses, quality):
+        # The same epochs below both, the beginning included, and room for an only one.
+        axes.set_xlim(-0.5, max(e.number for e in history) + 0.5)
     if ceiling is not None:
         quality.axhline(ceiling, color=pictures.GREY, linestyle="--", linewidth=1)
         quality.annotate(

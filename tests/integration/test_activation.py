@@ -201,6 +201,11 @@ def test_a_batch_of_the_extractor_before_is_refused(
     batches.write(db.connection, now, failed, lambda _, raw: raw)
 
 
+def ones(raw: Float32Array) -> Float32Array:
+    """Return embeddings of length one that no projection gives."""
+    return np.full((len(raw), 8), 8**-0.5, np.float32)
+
+
 def test_images_that_are_deleted_while_a_table_is_filled_stay_deleted(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
@@ -210,7 +215,7 @@ def test_images_that_are_deleted_while_a_table_is_filled_stay_deleted(
 
         def delete_some(raw: Float32Array) -> Float32Array:
             db.connection.execute("DELETE FROM spocdb.images WHERE id <= 10")
-            return np.zeros((len(raw), 8), np.float32)
+            return ones(raw)
 
         list(embeddings.fill(reader, writer, target, number, delete_some))
     assert count(db, f"embeddings_1_{number}") == 40
@@ -231,7 +236,11 @@ def test_an_activation_that_was_interrupted_goes_on(
         pytest.raises(KeyboardInterrupt),
     ):
         for _ in embeddings.fill(
-            reader, writer, target, number, lambda raw: np.ones((len(raw), 8), np.float32)
+            reader,
+            writer,
+            target,
+            number,
+            lambda raw: np.eye(8, dtype=np.float32)[np.zeros(len(raw), int)],
         ):
             raise KeyboardInterrupt
     said: list[str] = []

@@ -16,7 +16,7 @@ from PIL import Image
 
 from spocdb.api import Database
 from spocdb.errors import ConfigError, NotEnoughSamples
-from spocdb.evaluation import holidays, revisited
+from spocdb.evaluation import holidays, pairs, revisited
 from spocdb.evaluation.evaluate import evaluate, train_images
 from spocdb.evaluation.methods import METHODS, find_methods
 from spocdb.evaluation.options import Options
@@ -156,6 +156,35 @@ def test_pairs(
     found = figures("pairs", file, "--gallery", holidays_folder)
     assert raw(found, "mAP") == pytest.approx(1 / 4)
     assert raw(found, "recall@10") == 1.0
+
+
+def test_copies_in_the_gallery_are_said_and_left_out(
+    db: Database, draw: Draw, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    folder = draw("mine", query=0, right=0.3, wrong=0.1)
+    for name in ("query", "right"):
+        for n in range(3):
+            (folder / f"{name}-copy{n}.png").write_bytes((folder / f"{name}.png").read_bytes())
+    file = tmp_path / "pairs.csv"
+    file.write_text("query,match\nmine/query.png,mine/right.png\n")
+    said: list[str] = []
+    train = [folder / "wrong.png", folder / "right-copy0.png"]
+    plain = find_methods(["recipe"])
+    given = Options(train, **options | {"dims": (1,)})
+    found = evaluate(db, pairs.read(file, folder), plain, given, said.append)
+    # Only what differs is ranked: wrong, then right.
+    assert (found[0].measure, found[0].exact, found[0].by_index) == ("mAP", 0.25, 0.25)
+    assert any(
+        line.startswith(
+            "pairs: byte-identical copies of a query or of a right answer, left out of its "
+            f"ranking: 6 ({folder / 'query-copy0.png'}, "
+        )
+        for line in said
+    )
+    assert (
+        "2 of the gallery's 3 images are in --train too, byte for byte: "
+        "a PCA of the gallery itself overfits" in said
+    )
 
 
 def test_figures_are_shown_drawn_and_stored(

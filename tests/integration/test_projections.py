@@ -12,6 +12,7 @@ import numpy as np
 import psycopg
 import pytest
 from pgvector import Vector
+from typer.testing import CliRunner
 
 from spocdb import fit as fitting
 from spocdb.api import Database
@@ -448,6 +449,21 @@ def test_the_name_of_a_folder_beside_fits_whatever_the_folder_is_called() -> Non
     }
     assert len(names) == 10
     assert all(0 < len(name.encode()) <= 63 for name in names)
+
+
+def test_too_few_dimensions_and_images_are_said_at_once(
+    db: Database, add_images: AddImages, clustered: Clustered, app: Any
+) -> None:
+    add_images(db.connection, clustered(60))
+    ran = CliRunner().invoke(app, ["pca", "fit", "--dim", "4", "--db", db.url])
+    assert ran.exit_code == 0
+    assert re.match(r"warning: 4 dimensions keep \d+% of the variance", ran.stderr)
+    said: list[str] = []
+    db.pca.fit(dim=30, say=said.append)
+    assert said == [
+        "warning: 60 images are few for whitening 30 dimensions, 90 or more are better: "
+        "fit on more, or with --no-whiten"
+    ]
 
 
 def test_pca_fit_fits_on_the_collection_that_is_named(

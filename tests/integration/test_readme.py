@@ -56,7 +56,8 @@ def home(
 ) -> Iterator[tuple[Path, dict[str, str]]]:
     """Return a user's folder with pictures, and an environment with an embedded server."""
     shutil.copy(make_photos(6, "images") / "0000.jpg", tmp_path / "query.jpg")
-    make_photos(12, "other-images", seed=1)
+    # More than the 256 dimensions that the README's commands fit.
+    make_photos(270, "other-images", seed=1)
     make_photos(6, "media", seed=4)
     rows = [f"images/{i:04}.jpg,{'shoe' if i % 2 else 'hat'},2024" for i in range(6)]
     (tmp_path / "images.csv").write_text("\n".join(["path,kind,year", *rows]))
@@ -97,6 +98,7 @@ def test_every_command_of_the_readme_does_what_it_says(
     done = run(["bash", "-ex"], folder, environment, script)
     assert "6 images: 6 new" in done.stderr
     assert '"method": ' in done.stdout
+    assert "warning: 270 images are few for whitening 256 dimensions" in done.stderr
     assert "products: 6 new" in done.stderr and "detached products" in done.stdout
     assert (folder / "results.png").exists() and (folder / "products.png").exists()
     assert (folder / "quality.png").exists() and (folder / "worst.png").exists()
@@ -107,6 +109,18 @@ def test_every_command_of_the_readme_does_what_it_says(
     # The example that follows is the embedded database's again.
     answer = run([sys.executable, "-c", example], folder, environment)
     assert answer.stdout.splitlines()[0].endswith("0000.jpg")
+
+
+def test_the_readme_shows_what_a_user_should_copy() -> None:
+    """Small numbers make a test quick, and a reader's results bad."""
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for document in documents:
+        lines = "\n".join(
+            re.findall(r"```(?:console|sh)\n(.*?)```", document.read_text(), re.DOTALL)
+        )
+        dims = re.findall(r"--dim[ =]([\d,]+)", lines)
+        assert all(max(map(int, dim.split(","))) >= 128 for dim in dims), document
+        assert not re.search(r"--epochs[ =][1-4]\b|--seconds[ =]1\b|--size[ =]\d\d\b", lines)
 
 
 def test_the_two_commands_that_set_everything_up_are_in_the_makefile() -> None:

@@ -147,7 +147,8 @@ def test_a_collection_answers_by_another_extractor_and_is_otherwise_as_it_was(
     check(db, N_PHOTOS)
     fitted, _ = db.pca.show(number)
     assert (fitted.settings, fitted.n_samples) == (active.settings, N_PHOTOS)
-    assert said[:2] == [
+    # Eight dimensions are what this test had before, and few.
+    assert [line for line in said if not line.startswith("warning: ")][:2] == [
         f"photos: from {old} to {new}",
         f"fitted projection {number}: 8 dimensions, on the images of photos",
     ]

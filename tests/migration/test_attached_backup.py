@@ -129,7 +129,9 @@ def plan() -> Callable[..., str]:
 
 def fill(db: Database, name: str, n: int) -> None:
     """Make a collection of made-up images of files, with a PCA that is active and an index."""
-    raw = np.random.default_rng(0).normal(size=(n, 64)).astype(np.float16).astype(np.float32)
+    raw = np.random.default_rng(0).normal(size=(n, 64))
+    raw /= np.linalg.norm(raw, axis=1, keepdims=True)
+    raw = raw.astype(np.float16).astype(np.float32)
     recipe = make_recipe("squeezenet1_1", "0" * 64)
     target = collections.create(db.connection, name, recipe, 64)
     hashes = [bytes([i] * 32) for i in range(n)]

@@ -52,7 +52,9 @@ def plain_role(server: str, empty_url: str) -> Iterator[str]:
 def use(url: str, environment: dict[str, str]) -> None:
     """Do with a database whatever touches the extension: write, index, fit, activate, search."""
     rng = np.random.default_rng(0)
-    raw = rng.normal(size=(60, 512)).astype(np.float16).astype(np.float32)
+    raw = rng.normal(size=(60, 512))
+    raw /= np.linalg.norm(raw, axis=1, keepdims=True)
+    raw = raw.astype(np.float16).astype(np.float32)
     with Database(from_environment(url, environment)) as db:
         recipe = make_recipe("squeezenet1_1", "0" * 64)
         target = collections.create(db.connection, "photos", recipe, 512)

@@ -113,3 +113,25 @@ def test_an_unknown_layer_is_a_config_error() -> None:
     recipe = replace(make_recipe("vgg19", "ab12"), layer="conv9_9")
     with pytest.raises(ConfigError, match="unknown layer conv9_9 of vgg19"):
         build_trunk(recipe, {})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_weights_that_are_not_finite_are_refused(value: float) -> None:
+    state = random_state("mini")
+    key = next(key for key in state if key.endswith(".weight"))
+    state[key] = state[key].double()
+    state[key].view(-1)[7] = value
+    with pytest.raises(ConfigError, match=rf"{key} has numbers that are not finite"):
+        build_trunk(make_recipe("mini", "ab12"), state)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+def test_weights_of_another_type_are_refused(dtype: torch.dtype) -> None:
+    state = random_state("mini")
+    key = next(iter(state))
+    state[key] = state[key].to(dtype)
+    with pytest.raises(ConfigError, match=rf"{key} is {str(dtype).removeprefix('torch.')}"):
+        build_trunk(make_recipe("mini", "ab12"), state)
+    state[key] = torch.zeros(state[key].shape).to_sparse()
+    with pytest.raises(ConfigError, match=f"{key} is "):
+        build_trunk(make_recipe("mini", "ab12"), state)

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from spocdb.errors import ConfigError, NotEnoughSamples
 from spocdb.features import codebooks
-from spocdb.features.codebooks import Codebook, encode, fit, load, save
+from spocdb.features.codebook_files import load, save
+from spocdb.features.codebooks import Codebook, encode, fit
+from spocdb.features.selection import Wanted, choose
 from spocdb.records import Float32Array
 
 PLANE = {"mean": np.zeros(2, np.float32), "components": np.eye(2, dtype=np.float32)}
@@ -146,3 +149,63 @@ def test_a_file_that_is_no_codebook_is_told(tmp_path: Path) -> None:
         load(file)
     with pytest.raises(ConfigError, match="there is no such file"):
         load(tmp_path / "nowhere.safetensors")
+
+
+def small(kind: codebooks.Kind) -> dict[str, Float32Array]:
+    """Return the arrays of a codebook by hand: two centres in a plane."""
+    if kind == "fisher":
+        centres = {"weights": np.full(2, 0.5), "means": np.eye(2), "covariances": np.ones((2, 2))}
+    else:
+        centres = {"centroids": np.eye(2), "origin": np.zeros(4), "whitening": np.eye(4)}
+    return PLANE | {name: array.astype(np.float32) for name, array in centres.items()}
+
+
+@pytest.mark.parametrize("kind", ["fisher", "triangulation"])
+def test_numbers_that_no_codebook_has_are_named(kind: codebooks.Kind, tmp_path: Path) -> None:
+    file, arrays = tmp_path / "codebook.safetensors", small(kind)
+    save(Codebook(kind, arrays), file)
+    assert load(file).dim == Codebook(kind, arrays).dim
+    for name, array in arrays.items():
+        cases: list[tuple[Any, str]] = [
+            (np.full_like(array, np.nan), f"its {name} are not all finite numbers"),
+            (np.full_like(array, np.inf), f"its {name} are not all finite numbers"),
+            (array.astype(np.float16), f"its {name} are float16"),
+            (np.concatenate([array, array]), "its "),
+        ]
+        for wrong, message in cases:
+            save(Codebook(kind, arrays | {name: wrong}), file)
+            with pytest.raises(ConfigError, match=message) as caught:
+                load(file)
+            assert "\n" not in str(caught.value)
+        save(Codebook(kind, {n: a for n, a in arrays.items() if n != name}), file)
+        with pytest.raises(ConfigError, match=r"it has the arrays|is no codebook"):
+            load(file)
+
+
+@pytest.mark.parametrize("name", ["weights", "covariances"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_what_fisher_vectors_divide_by_is_above_zero(
+    name: str, value: float, tmp_path: Path
+) -> None:
+    file, arrays = tmp_path / "codebook.safetensors", small("fisher")
+    save(Codebook("fisher", arrays | {name: np.full_like(arrays[name], value)}), file)
+    with pytest.raises(ConfigError, match=f"its {name} are not all above zero: make one with"):
+        load(file)
+
+
+def test_a_codebook_that_gives_too_much_is_refused(tmp_path: Path) -> None:
+    file, wide = tmp_path / "codebook.safetensors", np.eye(2001, dtype=np.float32)
+    arrays: dict[str, Float32Array] = {"mean": wide[0], "components": wide, "origin": wide[0]}
+    arrays |= {"centroids": wide[:1], "whitening": wide}
+    save(Codebook("triangulation", arrays), file)
+    with pytest.raises(ConfigError, match="it gives 2001 dimensions, and 2000 is the most"):
+        load(file)
+
+
+def test_a_codebook_of_another_network_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "codebook.safetensors"
+    save(Codebook("fisher", small("fisher")), file)
+    wanted = Wanted("mini", options={"pooling": "fisher"}, codebook=file)
+    message = r"is for feature maps of 2 channels, mini's have 256: make one with `spocdb codeb"
+    with pytest.raises(ConfigError, match=message):
+        choose(wanted, None, [], tmp_path / "cache")

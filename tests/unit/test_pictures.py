@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from spocdb.errors import ConfigError
-from spocdb.pictures import Tile, draw_sheet, draw_variance, variance_bars
+from spocdb.lettering import Lettering
+from spocdb.pictures import Tile, apart, draw_sheet, draw_variance, variance_bars
 from spocdb.records import Crop, UInt8Array
 
 RED, GREEN, BLUE = (220, 0, 0), (0, 200, 0), (0, 0, 230)
@@ -154,3 +155,49 @@ def test_bars_for_a_terminal() -> None:
 
 def test_bars_of_no_components_are_empty() -> None:
     assert variance_bars(np.array([])) == ""
+
+
+@pytest.mark.parametrize(
+    ("paths", "shown"),
+    [
+        (["/a/1.jpg", "/a/2.jpg"], ["1.jpg", "2.jpg"]),
+        (["/a/1.jpg", "/b/1.jpg", "/b/2.jpg"], ["a/1.jpg", "b/1.jpg", "2.jpg"]),
+        (["/a/x/1.jpg", "/b/x/1.jpg", "/a/y/1.jpg"], ["a/x/1.jpg", "b/x/1.jpg", "y/1.jpg"]),
+        (["/x/1.jpg", "/a/x/1.jpg"], ["/x/1.jpg", "a/x/1.jpg"]),
+        (["/a/1.jpg", "/a/1.jpg"], ["1.jpg", "1.jpg"]),
+        (["C:\\a\\1.jpg", "C:\\b\\1.jpg"], ["a/1.jpg", "b/1.jpg"]),
+        (["https://a.org/1.jpg", "https://b.org/1.jpg"], ["a.org/1.jpg", "b.org/1.jpg"]),
+        (["7", "8"], ["7", "8"]),
+        ([], []),
+    ],
+)
+def test_equal_names_are_told_apart_by_as_much_as_it_takes(
+    paths: list[str], shown: list[str]
+) -> None:
+    assert apart(paths) == shown
+
+
+def test_a_tile_has_its_id(tmp_path: Path) -> None:
+    path = str(make(tmp_path / "1.png", RED))
+    for name, id_ in (("without", None), ("with", 1234)):
+        draw_sheet(None, [Tile(path, "0.1", id_)], tmp_path / f"{name}.png")
+    without, with_ = pixels(tmp_path / "without.png"), pixels(tmp_path / "with.png")
+    changed = (without != with_).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    # Between the rank at the left and the distance at the right, in the line below the picture.
+    assert rows.min() > 56 + 240 and rows.max() < 56 + 240 + 34
+    assert columns.min() > 56 + 10 and columns.max() < 56 + 200
+
+
+def test_a_sheet_says_once_what_no_font_has(tmp_path: Path) -> None:
+    tiles = [Tile(str(make(tmp_path / f"{n}画像.png", RED)), "0.1") for n in range(3)]
+    said: list[str] = []
+    draw_sheet(None, tiles, tmp_path / "sheet.png", say=said.append, lettering=Lettering([]))
+    (line,) = said
+    assert "no font of this machine has CJK" in line and "apt install fonts-noto-cjk" in line
+
+
+def test_one_component_is_to_be_seen(tmp_path: Path) -> None:
+    draw_variance(np.array([0.5]), "title", tmp_path / "variance.png")
+    right = pixels(tmp_path / "variance.png")[:, 880:]
+    assert (right == (214, 64, 43)).all(axis=2).sum() > 30

@@ -1,4 +1,7 @@
+import re
+from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from spocdb.errors import ConfigError, DimensionMismatch, NotEnoughSamples
-from spocdb.features.projection import Moments, fit, merge, project, raw_projection
+from spocdb.errors import ConfigError, DescriptorError, DimensionMismatch, NotEnoughSamples
+from spocdb.features.projection import Moments, advice, fit, merge, project, raw_projection
 from spocdb.records import Float32Array
+from spocdb.soundness import fault
 
 
 def samples(n: int = 200, channels: int = 24, seed: int = 0) -> Float32Array:
@@ -178,3 +182,53 @@ def test_vectors_of_another_dimension_are_refused() -> None:
 
 def test_no_vectors_give_no_embeddings() -> None:
     assert project(samples()[:0], fit(Moments.of(samples()), 8)).shape == (0, 8)
+
+
+def lines(n: int, dim: int, **options: Any) -> list[str]:
+    moments = Moments.of(samples(n))
+    return advice(moments, fit(moments, dim, **options))
+
+
+def test_dimensions_that_keep_too_little_are_said_with_how_many_keep_enough() -> None:
+    (line,) = lines(200, 3)
+    found = re.fullmatch(
+        r"warning: 3 dimensions keep (\d+)% of the variance, which costs recall: "
+        r"(\d+) keep 80% \(`--dim \2`\)",
+        line,
+    )
+    assert found
+    explained = fit(Moments.of(samples(200)), 24).explained.cumsum()
+    assert int(found[1]) == round(100 * explained[2])
+    enough = int(found[2])
+    assert explained[enough - 2] < 0.8 <= explained[enough - 1]
+    assert lines(200, enough) == []
+    assert len(lines(200, enough - 1)) == 1
+
+
+def test_images_that_are_too_few_for_whitening_are_said() -> None:
+    assert lines(59, 20) == [
+        "warning: 59 images are few for whitening 20 dimensions, 60 or more are better: "
+        "fit on more, or with --no-whiten"
+    ]
+    assert lines(60, 20) == []
+    assert lines(59, 20, whiten=False) == lines(59, 20, regularisation=0.1) == []
+
+
+def test_what_keeps_enough_is_about_the_origin_where_nothing_is_centred() -> None:
+    # The mean alone is most of it.
+    assert lines(200, 3, centre=False) == []
+
+
+@pytest.mark.parametrize("regularisation", [1e6, 1.0])
+def test_the_strongest_regularisation_still_embeds(regularisation: float) -> None:
+    projection = fit(Moments.of(samples()), 8, regularisation=regularisation)
+    assert fault(projection, 24) is None
+    lengths = np.linalg.norm(project(samples(), projection), axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-5)
+
+
+def test_embeddings_that_are_not_finite_are_refused() -> None:
+    projection = fit(Moments.of(samples()), 8)
+    broken = replace(projection, scale=projection.scale * 1e38)
+    with np.errstate(over="ignore"), pytest.raises(DescriptorError, match="are not finite"):
+        project(samples(), broken)

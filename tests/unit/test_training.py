@@ -388,3 +388,13 @@ def test_the_curves_are_drawn(tmp_path: Path) -> None:
     with Image.open(tmp_path / "curve.png") as picture:
         colours = picture.convert("RGB").getcolors(1 << 20) or []
     assert any(colour == (0xD6, 0x40, 0x2B) for _, colour in colours)
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2])
+def test_few_epochs_are_to_be_seen(n_epochs: int, tmp_path: Path) -> None:
+    history = [Epoch(0, None, 0.3, 1.0), *(Epoch(n, 1.0, 0.4, 1.0) for n in (1, 2))]
+    draw(history[: 1 + n_epochs], "mini", tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as drawn:
+        red = (np.asarray(drawn.convert("RGB")) == (214, 64, 43)).all(axis=2)
+    for panel in np.split(red, 2, axis=1):
+        assert panel.sum() > 30

@@ -1,5 +1,7 @@
 import hashlib
+import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -158,3 +160,10 @@ def test_what_is_here_is_not_downloaded(place: str, hub: Path, tmp_path: Path) -
     file.parent.mkdir(parents=True)
     file.touch()
     assert own("resnet50", tmp_path / "cache") == file
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_what_is_no_file_is_not_opened(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(path := tmp_path / "weights.pth")
+    with pytest.raises(ConfigError, match=r"cannot read the weights .*: it is no file"):
+        remember(path, tmp_path / "cache")

@@ -1,0 +1,89 @@
+"""A codebook as a file: safetensors, every number checked when it is read."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from spocdb.errors import ConfigError
+from spocdb.features.codebooks import LONGEST, Codebook
+
+# The largest that is learned, fisher-256 with its reduction, has 35 MB.
+MOST_BYTES = 512 * 1024**2
+
+
+def save(codebook: Codebook, file: Path) -> None:
+    """Write a codebook to a .safetensors file. Raises ConfigError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in codebook.arrays.items()}
+    try:
+        save_file(arrays, file, metadata={"about": json.dumps({"kind": codebook.kind})})
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"cannot write {file}: {error}") from error
+
+
+def load(file: Path) -> Codebook:
+    """Read a codebook, and check its numbers. Raises ConfigError for a file that is none."""
+    from safetensors import safe_open
+
+    if not file.is_file():
+        raise ConfigError(f"cannot read the codebook {file}: there is no such file")
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise ValueError("too large")
+        with safe_open(file, framework="numpy") as data:
+            kind = json.loads(data.metadata()["about"])["kind"]
+            # Not a mapping: it only looks like one.
+            arrays = {name: data.get_tensor(name) for name in data.keys()}  # noqa: SIM118
+        codebook = Codebook(kind, arrays)
+        found = fault(codebook)
+    # Whatever the parser raises on a file that is something else.
+    except Exception as error:
+        raise ConfigError(f"{file} is no codebook: make one with `spocdb codebook fit`") from error
+    if found:
+        raise ConfigError(
+            f"the codebook {file} cannot be used: {found}: make one with `spocdb codebook fit`"
+        )
+    return codebook
+
+
+def fault(codebook: Codebook) -> str | None:
+    """Say what is wrong with a codebook, or None. What has other arrays raises KeyError."""
+    arrays = codebook.arrays
+    shapes = _shapes(codebook)
+    if arrays.keys() != shapes.keys():
+        return f"it has the arrays {', '.join(sorted(arrays))}, not {', '.join(sorted(shapes))}"
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.dtype != np.float32 or array.shape != shape or 0 in shape:
+            return f"its {name} are {array.dtype} {array.shape}, not float32 {shape}"
+        if not np.isfinite(array).all():
+            return f"its {name} are not all finite numbers"
+    # Fisher vectors divide by both.
+    for name in ("weights", "covariances"):
+        if name in arrays and not (arrays[name] > 0).all():
+            return f"its {name} are not all above zero"
+    if codebook.dim > LONGEST:
+        return f"it gives {codebook.dim} dimensions, and {LONGEST} is the most"
+    return None
+
+
+def _shapes(codebook: Codebook) -> dict[str, tuple[int, ...]]:
+    """Return each array's name and shape, by what the components and the centres have."""
+    arrays = codebook.arrays
+    d, channels = arrays["components"].shape
+    k = len(arrays["centroids" if codebook.kind == "triangulation" else "weights"])
+    shapes: dict[str, tuple[int, ...]] = {"mean": (channels,), "components": (d, channels)}
+    if codebook.kind == "fisher":
+        n = k * (2 * d + 1)
+        shapes |= {"weights": (k,), "means": (k, d), "covariances": (k, d)}
+    elif codebook.kind == "triangulation":
+        n = k * d
+        shapes |= {"centroids": (k, d), "origin": (n,), "whitening": (n, n)}
+    else:
+        raise ValueError(f"unknown kind {codebook.kind!r}")
+    if "reduced_components" in arrays:
+        shapes |= {"reduced_mean": (n,), "reduced_components": (codebook.dim, n)}
+    return shapes

@@ -1,0 +1,243 @@
+"""Text on pictures in any script: for each character a font of this machine that has it.
+
+Pillow's own font knows little more than ASCII. DejaVu Sans, which comes with matplotlib, adds
+Cyrillic, Greek, Hebrew and symbols; for CJK, Indic scripts and colour emoji a system font is looked
+for. What no font has is written as its code point.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+# What Pillow's own font has; anything else and the whole text is in DejaVu, which fits together.
+PLAIN = frozenset(map(chr, range(0x20, 0x7F))) | {"…"}
+# Fonts without serifs first. Other faces have no more characters than the regular one, and the last
+# resort has a box for everything.
+LATER = ("serif", "mono")
+NEVER = ("lastresort", "bold", "black", "light", "thin", "cond", "ital", "obliq")
+# Colour emoji are bitmaps of one size, which is scaled: of Noto, of Apple, of others.
+BITMAP_SIZES = (109, 160, 136, 128)
+EMOJI, LAST_EMOJI = "\U0001f000", "\U0001faff"
+# More than fits beside any picture; measuring is slow.
+LONGEST = 400
+
+PACKAGES = {
+    **dict.fromkeys(("CJK", "Hiragana", "Katakana", "Hangul"), "fonts-noto-cjk"),
+    "emoji": "fonts-noto-color-emoji",
+}
+
+
+class Lettering:
+    """Fonts, and what they lack: one object for a picture.
+
+    `fonts` are the files to look in, in their order; None for those of this machine.
+    """
+
+    def __init__(self, fonts: Sequence[Path] | None = None) -> None:
+        self._fonts = fonts
+        self._found: dict[str, Path | None] = {}
+        self._missing: dict[str, None] = {}
+
+    def complaint(self) -> str | None:
+        """Say once which characters no font had, and what brings one; None if all were drawn."""
+        if not self._missing:
+            return None
+        scripts = list(dict.fromkeys(map(_script, self._missing)))
+        packages = list(dict.fromkeys(PACKAGES.get(s, "fonts-noto-core") for s in scripts))
+        return (
+            f"no font of this machine has {', '.join(scripts)}: drawn as code points; install "
+            f"one, on Debian and Ubuntu `apt install {' '.join(packages)}`"
+        )
+
+    def width(self, text: str, size: int) -> float:
+        """Return how wide a text is, in pixels."""
+        return sum(_length(path, run, size) for path, run in self._runs(text))
+
+    def draw(
+        self,
+        sheet: Image.Image,
+        corner: tuple[float, float],
+        text: str,
+        colour: str,
+        size: int,
+        *,
+        is_right: bool = False,
+    ) -> None:
+        """Draw a line of text from its left upper corner, or with `is_right` from its right one."""
+        x, y = corner
+        if is_right:
+            x -= self.width(text, size)
+        # One baseline, whatever the fonts.
+        baseline = y + _face(None, size)[0].getmetrics()[0]
+        for path, run in self._runs(text):
+            _paint(sheet, (x, baseline), run, colour, path, size)
+            x += _length(path, run, size)
+
+    def shortened(self, text: str, width: int, size: int) -> str:
+        """Return a text that fits into a width in pixels, its middle left out."""
+        text = one_line(text)
+        if len(text) > LONGEST:
+            text = text[: LONGEST // 2] + text[-LONGEST // 2 :]
+        shown, keep = text, len(text)
+        # The middle goes: names differ at their ends.
+        while self.width(shown, size) > width and keep > 2:
+            keep -= 1
+            shown = f"{text[: keep - keep // 2]}…{text[-(keep // 2) :]}"
+        return shown
+
+    def for_plots(self, text: str) -> tuple[str, list[str]]:
+        """Return a text for matplotlib, and the names by which it knows the fonts that it needs.
+
+        What matplotlib cannot draw, as colour emoji, is written as code points.
+        """
+        runs = [(_family(path), run) for path, run in self._runs(one_line(text))]
+        families = dict.fromkeys(family for family, _ in runs if family)
+        return "".join(run if family else _code_points(run) for family, run in runs), [*families]
+
+    def _runs(self, text: str) -> list[tuple[Path | None, str]]:
+        """Split a text by the font that draws it; None is Pillow's own."""
+        if PLAIN.issuperset(text):
+            return [(None, text)] if text else []
+        found: list[tuple[Path | None, str]] = []
+        for char in text:
+            path = self._font_of(char)
+            if _is_mark(char):
+                # It belongs to the character before, as an emoji's variation does.
+                path = found[-1][0] if found else None
+                if path is None:
+                    continue
+            found.append((path, char))
+        return [
+            (path, run) if path else (_dejavu(), _code_points(run)) for path, run in _joined(found)
+        ]
+
+    def _font_of(self, char: str) -> Path | None:
+        if char not in self._found:
+            self._found[char] = self._look_for(char)
+        return self._found[char]
+
+    def _look_for(self, char: str) -> Path | None:
+        fonts = [_dejavu(), *(_system_fonts() if self._fonts is None else self._fonts)]
+        if char >= EMOJI:
+            fonts.sort(key=lambda path: "emoji" not in path.name.lower())
+        path = next((path for path in fonts if ord(char) in _characters(path)), None)
+        if path is None and not _is_mark(char) and _script(char):
+            self._missing[char] = None
+        return path
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks, and with what can be encoded: a file may have any name."""
+    return " ".join(text.encode(errors="replace").decode().split())
+
+
+def _joined(chars: list[tuple[Path | None, str]]) -> Iterator[tuple[Path | None, str]]:
+    for path, group in groupby(chars, key=lambda pair: pair[0]):
+        yield path, "".join(char for _, char in group)
+
+
+def _code_points(text: str) -> str:
+    return f"[{' '.join(f'U+{ord(char):04X}' for char in text)}]"
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char) in ("Cf", "Mn", "Me") or "\U0001f3fb" <= char <= "\U0001f3ff"
+
+
+def _script(char: str) -> str:
+    """Return what a character belongs to, by the first word of its name; "" for one without."""
+    # Those that are newer than Python's tables included.
+    if EMOJI <= char <= LAST_EMOJI and unicodedata.category(char) in ("So", "Cn"):
+        return "emoji"
+    name: str = unicodedata.name(char, "")
+    word = name.partition(" ")[0]
+    return word if word == "CJK" else word.capitalize()
+
+
+@cache
+def _dejavu() -> Path:
+    from matplotlib import get_data_path
+
+    return Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+
+
+@cache
+def _system_fonts() -> list[Path]:
+    from matplotlib.font_manager import findSystemFonts
+
+    names = {Path(path): Path(path).name.lower() for path in findSystemFonts()}
+    regular = [path for path, name in names.items() if not any(word in name for word in NEVER)]
+    return sorted(regular, key=lambda path: (any(w in names[path] for w in LATER), path))
+
+
+@cache
+def _family(path: Path | None) -> str | None:
+    """Return the name by which matplotlib knows a font, None if it cannot draw with it."""
+    from matplotlib.font_manager import FontProperties, fontManager
+
+    if path is None:
+        return "DejaVu Sans"
+    try:
+        if all(entry.fname != str(path) for entry in fontManager.ttflist):
+            # Installed since matplotlib wrote its list of this machine's fonts.
+            fontManager.addfont(path)
+        return FontProperties(fname=path).get_name()
+    # Bitmaps; or what is wrong with a font of somebody's machine.
+    except (OSError, RuntimeError, ValueError, NotImplementedError):
+        return None
+
+
+@cache
+def _characters(path: Path) -> frozenset[int]:
+    """Return the code points that a font has; none of a file that is no font."""
+    from fontTools.ttLib import TTFont
+
+    try:
+        # Opened here: fontTools leaves a file open that is no font.
+        with open(path, "rb") as stream, TTFont(stream, fontNumber=0, lazy=True) as font:
+            return frozenset(font.getBestCmap() or ())
+    # Whatever the parser raises on a broken font: another one may have the character.
+    except Exception:
+        return frozenset()
+
+
+@cache
+def _face(path: Path | None, size: int) -> tuple[ImageFont.FreeTypeFont, float]:
+    """Return a font in a size, and by how much what it draws is to be scaled."""
+    if path is not None:
+        for bitmap_size in (size, *BITMAP_SIZES):
+            with suppress(OSError):  # bitmaps of another size
+                return ImageFont.truetype(path, bitmap_size), size / bitmap_size
+    default = ImageFont.load_default(size)
+    assert isinstance(default, ImageFont.FreeTypeFont), "a size gives an outline font"
+    return default, 1.0
+
+
+def _length(path: Path | None, text: str, size: int) -> float:
+    font, scale = _face(path, size)
+    return font.getlength(text) * scale
+
+
+def _paint(
+    sheet: Image.Image,
+    place: tuple[float, float],
+    text: str,
+    colour: str,
+    path: Path | None,
+    size: int,
+) -> None:
+    """Draw a run of one font on its baseline."""
+    font, scale = _face(path, size)
+    if scale == 1:
+        ImageDraw.Draw(sheet).text(place, text, colour, font, anchor="ls", embedded_color=True)
+        return
+    width, height = round(font.getlength(text)) or 1, round(size / scale * 1.3)
+    drawn = Image.new("RGBA", (width, height))
+    ImageDraw.Draw(drawn).text((0, height), text, colour, font, anchor="ld", embedded_color=True)
+    smaller = drawn.resize((max(1, round(width * scale)), max(1, round(height * scale))))
+    sheet.paste(smaller, (round(place[0]), round(place[1] - smaller.height * 0.85)), smaller)

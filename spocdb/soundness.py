@@ -1,0 +1,87 @@
+"""What a projection's numbers must be before anything is embedded by them.
+
+Asked wherever a projection enters: read from a file, read from the database. NumPy only, so that
+`features` and `db` can share it.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from spocdb.records import Projection
+
+# pgvector indexes a vector of 2,000 dimensions and a halfvec of 4,000: a longer embedding, or a
+# longer raw descriptor, has no column and no index.
+MOST_DIMS = 4000
+# Stored components are float32 and unit rows to a millionth. What is off by more was made by
+# another program: its lengths must be right, its angles are only said.
+UNIT_TOLERANCE = 1e-2
+ORTHOGONAL_TOLERANCE = 1e-3
+# The mean of rows of length one is no longer than one; an explained part no more than all.
+ROUNDING = 1e-2
+# Projecting is float32: whitening factors beyond these become zero or infinite in it. What `fit`
+# makes of descriptors of length one lies within 1e-6 to 1e7.
+LEAST_SCALE, MOST_SCALE = 1e-12, 1e12
+
+NUMBERS = ("mean", "components", "scale", "singular_values", "explained")
+
+
+def fault(projection: Projection, channels: int) -> str | None:
+    """Say what is wrong with a projection of raw descriptors of `channels` dimensions, or None."""
+    with np.errstate(all="ignore"):  # a sum that overflows is a fault, not a warning
+        return next(_faults(projection, channels), None)
+
+
+def skew(projection: Projection) -> float:
+    """Return the largest cosine between two components: 0 where they are orthogonal."""
+    components = projection.components.astype(np.float64)
+    cosines = np.abs(components @ components.T)
+    np.fill_diagonal(cosines, 0)
+    return float(cosines.max(initial=0))
+
+
+def _faults(projection: Projection, channels: int) -> Iterator[str]:
+    """Yield what is wrong, the shapes first: later lines rely on them."""
+    yield from _shape_faults(projection, channels)
+    for name in NUMBERS:
+        if not np.isfinite(getattr(projection, name)).all():
+            yield f"its {_spelled(name)} are not all finite numbers"
+    if not ((projection.scale >= LEAST_SCALE) & (projection.scale <= MOST_SCALE)).all():
+        yield f"its whitening factors are not all within {LEAST_SCALE:g} and {MOST_SCALE:g}"
+    lengths = np.linalg.norm(projection.components.astype(np.float64), axis=1)
+    if (np.abs(lengths - 1) > UNIT_TOLERANCE).any():
+        yield "its components are not all of length one"
+    if np.linalg.norm(projection.mean.astype(np.float64)) > 1 + ROUNDING:
+        yield "its mean is longer than any mean of descriptors, whose length is one"
+    if (projection.singular_values < 0).any():
+        yield "its singular values are not all zero or more"
+    explained = projection.explained
+    if (explained < 0).any() or explained.sum() > 1 + ROUNDING:
+        yield "its explained parts of the variance are not parts of one"
+    if projection.n_samples < 0:
+        yield f"it was fitted on {projection.n_samples} images"
+
+
+def _shape_faults(projection: Projection, channels: int) -> Iterator[str]:
+    mean, components = projection.mean, projection.components
+    if mean.ndim != 1 or components.ndim != 2 or len(mean) != components.shape[1]:
+        yield f"its components are {components.shape} and its mean {mean.shape}"
+    elif len(mean) != channels:
+        yield f"it is for descriptors of {len(mean)} dimensions, its extractor's have {channels}"
+    elif not len(components) <= channels <= MOST_DIMS:
+        yield (
+            f"it has {len(components)} components of {channels} dimensions, and there can be "
+            f"{min(channels, MOST_DIMS)} of {MOST_DIMS}"
+        )
+    for name in ("scale", "singular_values", "explained"):
+        shape = getattr(projection, name).shape
+        if shape != components.shape[:1]:
+            yield f"its {_spelled(name)} are {shape} for {components.shape} components"
+
+
+def _spelled(name: str) -> str:
+    return {
+        "scale": "whitening factors",
+        "explained": "explained parts",
+        "mean": "mean's values",
+    }.get(name, name.replace("_", " "))
