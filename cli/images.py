@@ -56,11 +56,9 @@ def list_(
         if json:
             _print_json(found)
         elif as_csv:
-            _print_csv(found)
+            _print_csv(found, database.tables.names_by(collection))
         else:
-            name = database.collection(collection)
-            is_attached = any(table.collection == name for table in database.tables.list())
-            _print_table(found, "key" if is_attached else "path")
+            _print_table(found, database.tables.names_by(collection))
 
 
 @app.command()
@@ -148,9 +146,9 @@ def _print_json(found: "Iterator[StoredImage]") -> None:
     print("[]" if separator == "[" else "\n]")
 
 
-def _print_csv(found: "Iterator[StoredImage]") -> None:
+def _print_csv(found: "Iterator[StoredImage]", path: str) -> None:
     writer = csv.writer(sys.stdout)
-    writer.writerow(["id", "path", "width", "height", "size", "sha256", "metadata", "ingested_at"])
+    writer.writerow(["id", path, "width", "height", "size", "sha256", "metadata", "ingested_at"])
     for image in found:
         fields = asdict(image) | {"metadata": dumps(image.metadata, ensure_ascii=False)}
         writer.writerow(fields.values())

@@ -170,11 +170,12 @@ def failures(
     """List the images that did not make it, and why."""
     with options.open_database(db) as database:
         rows = database.failures(collection)
+        names = {database.tables.names_by(name) for name in {row.collection for row in rows}}
     if json:
         print_json(rows)
     elif rows:
         print_table(
-            ["collection", "reason", "path", "message"],
+            ["collection", "reason", " or ".join(sorted(names)), "message"],
             [[f.collection, f.reason, f.path, f.message] for f in rows],
         )
     else:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from .output import talk
+
 if TYPE_CHECKING:
     from spocdb.api import Database
 
@@ -145,11 +147,12 @@ def open_database(url: str | None) -> "Iterator[Database]":
     """Open the database that --db, the environment or the default means.
 
     Inside, what the driver raises is a DatabaseError, also where a command reaches past the API.
+    Who holds a lock that is waited for is said, and a server that does not answer is left.
     """
     from spocdb import connect
     from spocdb.db import engine
 
-    with engine.wrapped(), connect(url) as database:
+    with engine.wrapped(), connect(url) as database, database.looked_after(talk):
         yield database
 
 

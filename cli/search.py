@@ -111,7 +111,7 @@ def search(
                 refinement=refinement,
                 say=talk,
             )
-        _print(hits, json, as_csv, refinement)
+        _print(hits, json, as_csv, refinement, database.tables.names_by(collection))
         if sheet:
             from spocdb.pictures import Tile, draw_sheet, read_file
 
@@ -139,8 +139,10 @@ def _parse_crop(text: str) -> "Crop":
     return Crop(x, y, width, height)
 
 
-def _print(hits: "list[Hit]", json: bool, as_csv: bool, refinement: "Refinement") -> None:
-    header = ["distance", "id", "path", "metadata"]
+def _print(
+    hits: "list[Hit]", json: bool, as_csv: bool, refinement: "Refinement", names_by: str
+) -> None:
+    header = ["distance", "id", names_by, "metadata"]
     if json:
         print_json(hits)
     elif as_csv:

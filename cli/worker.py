@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -62,8 +63,11 @@ def worker(
                 database.settings.limits, visibility, poll, batch_size=batch_size
             ),
             is_stopped=is_stopped,
-            say=talk,
+            say=_log,
         )
+        has_nothing = once and not database.tables.list()
+    if has_nothing:
+        talk("no table is attached: run `spocdb attach` first")
     if once and done.n_failed:
         talk(f"{counted(done.n_failed, 'row')} failed: see `spocdb failures`, `spocdb retry`")
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -72,7 +76,7 @@ def worker(
 def status(
     collection: options.Collection = None, json: options.Json = False, db: options.Db = None
 ) -> None:
-    """Show how far each collection is: rows, embedded ones, waiting, at work, failed."""
+    """Show how far each collection is: rows, each embedded, waiting, with a worker or failed."""
     with options.open_database(db) as database:
         rows = database.tables.coverage(collection)
     if json:
@@ -107,10 +111,14 @@ def retry(
     collection: options.Collection = None,
     db: options.Db = None,
 ) -> None:
-    """Let workers try failed rows of an attached table again, all or those named."""
+    """Let workers try rows again at once: failed ones and those in back-off, or those named."""
     with options.open_database(db) as database:
         n_rows = database.tables.retry(collection, keys or None)
     print(f"{counted(n_rows, 'row')} {'waits' if n_rows == 1 else 'wait'} again")
+
+
+def _log(line: str) -> None:
+    talk(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}")
 
 
 @contextmanager

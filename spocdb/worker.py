@@ -1,70 +1,46 @@
-"""The worker: rows of attached tables on their way into their collections.
+"""The worker: it goes from one attached table to the next, until it is stopped.
 
-    changes -> queue -> lease -> row, its image -> decode -> network -> written, lease given back
+    changes -> queue -> a turn at each table (spocdb/turns.py) -> wait for more
 
 Extraction runs outside any transaction. Killed at whatever moment, a worker leaves leases that run
-out; stopped, it finishes what it has.
+out; stopped, it finishes what it has, but waits for no server that does not answer.
 """
 
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from spocdb import fit
-from spocdb.db import batches, collections, engine, queue, rights, sources
+from spocdb.db import collections, engine, queue, rights, sources
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.db.queue import LeasedRow, Outcome
-from spocdb.db.sources import Source, SourceRow
+from spocdb.db.sources import Source
+from spocdb.db.watching import Watch
 from spocdb.errors import (
     CollectionNotFound,
     DatabaseLost,
     ExtractorChanged,
+    ImageError,
     SourceBroken,
     SpocdbError,
 )
-from spocdb.extraction import OnDemand, Writer, count, extract, projecting
-from spocdb.intake import Intake
-from spocdb.prefetch import AHEAD, N_THREADS, Work, prefetching
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import Recipe
-from spocdb.rows import outcome_of, read_leased
-from spocdb.settings import Limits
+from spocdb.turns import Turn, WorkerOptions, take_in
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
 
-# A worker that dies costs its leases' time; a small one also stops sooner. What is fetched may take
-# its time, and bytes come all at once.
-LEASED_AT_ONCE = {"path": AHEAD, "url": 2 * N_THREADS, "bytes": min(AHEAD, 16)}
-# The driver holds what the server sends more than once before it counts as read.
-ROWS_PART_OF_MEMORY = 8
-# So long one collection is worked on while others wait.
-SECONDS_A_TURN = 60.0
+__all__ = ["Worker", "WorkerOptions"]
+
 # How soon a worker that waits notices that it shall stop.
 SECONDS_BETWEEN_LOOKS = 0.5
 # Between tries to reach a database that went away; each pause is twice the one before.
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """How to work; times are in seconds.
-
-    A row is leased for `visibility`; without a notification the queue is looked at every `poll`;
-    a row whose image is not there is due again after `backoff`, and twice as long every time.
-    """
-
-    limits: Limits
-    visibility: float = 300.0
-    poll: float = 5.0
-    backoff: float = 5.0
-    batch_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +54,10 @@ class Worker:
     say: Say = silent
     # What was said about tables that cannot be read: once is enough.
     _problems: dict[str, SpocdbError] = field(default_factory=dict)
+    # What it said that it works on.
+    _introduced: list[Source] = field(default_factory=list)
+    # Leases of a connection that was lost, to be given back on the next.
+    _owed: list[tuple[Collection, list[UUID]]] = field(default_factory=list)
 
     def run(self, names: Sequence[str] = (), *, once: bool = False) -> Progress:
         """Work on the attached collections, all or those named, until stopped.
@@ -87,112 +67,138 @@ class Worker:
         CollectionNotFound for a name that is not attached.
         """
         total, pause = Progress(), SHORTEST_PAUSE
-        while not self.is_stopped():
-            try:
-                with engine.wrapped(), self.connect() as connection:
-                    pause = SHORTEST_PAUSE
-                    connection.execute(f"LISTEN {queue.CHANNEL}")
-                    self._passes(connection, names, total, once=once)
-                    break
-            except DatabaseLost as exc:
-                if once:
-                    raise
-                self.say(f"lost the database ({exc.__cause__}); trying again in {pause:.0f} s")
-                self._sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+        with Watch(self.connect, self.say, self.is_stopped) as watch:
+            while not self.is_stopped():
+                try:
+                    with engine.wrapped(), watch.open() as connection:
+                        pause = SHORTEST_PAUSE
+                        self._give_back(connection)
+                        connection.execute(f"LISTEN {queue.CHANNEL}")
+                        self._passes(connection, watch, names, total, once=once)
+                        break
+                except DatabaseLost as exc:
+                    if once:
+                        raise
+                    if self.is_stopped():
+                        break
+                    self.say(f"lost the database ({exc.__cause__}); trying again in {pause:.0f} s")
+                    self._sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
         if once and self._problems:
             raise next(iter(self._problems.values()))
         return total
 
     def _passes(
-        self, connection: Connection, names: Sequence[str], total: Progress, *, once: bool
+        self,
+        connection: Connection,
+        watch: Watch,
+        names: Sequence[str],
+        total: Progress,
+        *,
+        once: bool,
     ) -> None:
         """Look at the collections again and again."""
         while not self.is_stopped():
-            done = self._pass(connection, names, once=once)
-            total.add(done)
+            chosen = _chosen(sources.attached(connection), names)
+            self._introduce(chosen, once=once)
+            done = Progress()
+            try:
+                self._pass(connection, watch, chosen, done, once=once)
+            finally:
+                total.add(done)
             if done.n_seen == 0 and once:
                 return
             if done.n_seen == 0:
                 self._wait(connection)
 
-    def _pass(self, connection: Connection, names: Sequence[str], *, once: bool) -> Progress:
+    def _introduce(self, chosen: list[Source], *, once: bool) -> None:
+        """Say what it works on, at the start and whenever a table was attached or detached."""
+        if chosen and chosen != self._introduced:
+            tables = ", ".join(f"{s.collection} (table {s.relation})" for s in chosen)
+            self.say(f"working on {tables}")
+        elif not chosen and (self._introduced or not once):
+            self.say("no table is attached: waiting for `spocdb attach`")
+        self._introduced[:] = chosen
+
+    def _pass(
+        self,
+        connection: Connection,
+        watch: Watch,
+        chosen: list[Source],
+        done: Progress,
+        *,
+        once: bool,
+    ) -> None:
         """Look at each collection once; what cannot be read is said, or kept for the end."""
-        total = Progress()
-        for source in _chosen(sources.attached(connection), names):
+        for source in chosen:
             if self.is_stopped():
                 break
             try:
                 with engine.wrapped():
                     collection = collections.get(connection, source.collection)
-                    total.add(self._drain(connection, source, collection))
+                    self._drain(connection, watch, source, collection, done)
                 self._problems.pop(source.collection, None)
             except DatabaseLost:
                 raise
             except (ExtractorChanged, CollectionNotFound) as exc:
                 self.say(f"{exc}: going on")
             except SpocdbError as exc:
+                if self.is_stopped():
+                    break  # what lasted too long was cancelled
                 # Of one collection: the others have nothing to do with it.
                 if not once and str(self._problems.get(source.collection)) != str(exc):
                     told = "" if isinstance(exc, SourceBroken) else f"{source.collection}: "
                     self.say(f"{told}{exc}")
                 self._problems[source.collection] = exc
-        return total
 
-    def _drain(self, connection: Connection, source: Source, collection: Collection) -> Progress:
+    def _drain(
+        self,
+        connection: Connection,
+        watch: Watch,
+        source: Source,
+        collection: Collection,
+        done: Progress,
+    ) -> None:
         """Bring all rows of a collection that are due to where they belong."""
-        progress = Progress()
-        if not (queue.take_in(connection, collection) or queue.is_due(connection, collection)):
-            return progress
+        n_taken = take_in(connection, collection, done, self.is_stopped)
+        if not (n_taken or queue.is_due(connection, collection)):
+            return
         if source.root is not None and not os.path.isdir(source.root):
             raise SourceBroken(f"{source.collection}: there is no folder {source.root} here")
         # Before anything is leased: without weights it would be leased in vain.
         extractor = self.load_extractor(collection.recipe)
+        with self._leases(watch, collection) as leases, watch.open() as write_connection:
+            turn = Turn(
+                connection,
+                write_connection,
+                source,
+                collection,
+                extractor,
+                self.options,
+                self.is_stopped,
+                leases,
+            )
+            turn.take(done, lambda part, bad: self.say(_told(collection, part, bad)))
+        self._settle(connection, collection)
+
+    @contextmanager
+    def _leases(self, watch: Watch, collection: Collection) -> Iterator[list[UUID]]:
+        """Collect leases; if the work on them ends early, other workers may have their rows."""
         leases: list[UUID] = []
         try:
-            self._bring(connection, source, collection, extractor, leases, progress)
+            yield leases
         except BaseException:
-            with suppress(SpocdbError), engine.wrapped(), self.connect() as another:
-                queue.give_back(another, collection, leases)
+            self._owed.append((collection, leases))
+            # If that fails they are given back on the next connection, or run out.
+            with suppress(SpocdbError), engine.wrapped(), watch.open() as another:
+                self._give_back(another)
             raise
-        self._settle(connection, collection)
-        return progress
 
-    def _bring(
-        self,
-        connection: Connection,
-        source: Source,
-        collection: Collection,
-        extractor: "Extractor",
-        leases: list[UUID],
-        progress: Progress,
-    ) -> None:
-        """Lease rows, extract and write; `leases` is filled with what was leased."""
-        bad: Work | None = None
-        with (
-            self.connect() as write_connection,
-            prefetching(self.options.limits) as prefetch,
-            Writer(
-                *(_writing_to(write_connection, collection), progress),
-                cancel=partial(engine.cancel, write_connection),
-            ) as writer,
-        ):
-            intake = Intake(connection, collection, prefetch, lambda: extractor.decodes_jpegs)
-            leased = self._leased(connection, source, collection, leases, writer, progress)
-            read = prefetch.read(
-                partial(read_leased, source), leased, lambda leased: leased[1].size, intake.needs
-            )
-            for works, descriptors in extract(
-                intake.works(read), OnDemand(lambda: extractor), self.options.batch_size, progress
-            ):
-                outcome = outcome_of(works, descriptors, self.options.backoff)
-                writer.submit(outcome, partial(intake.written, intake.hand_over(works)))
-                count(progress, works)
-                progress.n_failed -= len(outcome.retried)
-                bad = bad or next((work for work in works if work.error), None)
-            writer.finish()
-        reason = f", such as: {bad.error}" if bad else ""
-        self.say(f"{collection.name}: {_told(progress)}{reason}")
+    def _give_back(self, connection: Connection) -> None:
+        """Give back the leases of a turn that ended early."""
+        while self._owed:
+            queue.give_back(connection, *self._owed[-1])
+            self._owed.pop()
 
     def _settle(self, connection: Connection, collection: Collection) -> None:
         """Let the collection have its first PCA, if this role may and no other worker does."""
@@ -200,41 +206,6 @@ class Worker:
             with collections.alone(connection, collection) as is_alone:
                 if is_alone:
                     fit.settle(connection, self.connect, collection, say=self.say)
-
-    def _leased(
-        self,
-        connection: Connection,
-        source: Source,
-        collection: Collection,
-        leases: list[UUID],
-        writer: Writer[Outcome],
-        progress: Progress,
-    ) -> Iterator[tuple[LeasedRow, SourceRow]]:
-        """Lease rows while there are any; those that do not belong any more go to the writer.
-
-        After a while it is the turn of the other collections.
-        """
-        n_rows = LEASED_AT_ONCE[source.kind]
-        until = time.monotonic() + SECONDS_A_TURN
-        while not self.is_stopped() and time.monotonic() < until:
-            lease = uuid4()
-            leases.append(lease)
-            attempts = queue.lease(connection, collection, lease, n_rows, self.options.visibility)
-            if not attempts:
-                if queue.take_in(connection, collection):
-                    continue
-                return
-            progress.n_seen += len(attempts)
-            limits, left = self.options.limits, dict(attempts)
-            for row in sources.rows_in_parts(
-                *(connection, collection, list(attempts), limits.max_bytes),
-                most_at_once=limits.memory // ROWS_PART_OF_MEMORY,
-            ):
-                n = left.pop(row.key)
-                yield LeasedRow(row.key, 0, 0, lease, n, row.metadata), row
-            if gone := [LeasedRow(key, 0, 0, lease, n, {}) for key, n in left.items()]:
-                progress.n_pruned += len(gone)
-                writer.submit(Outcome(gone=gone))
 
     def _wait(self, connection: Connection) -> None:
         """Wait for a notification, or until it is time to look."""
@@ -262,13 +233,7 @@ def _chosen(attached: Sequence[Source], names: Sequence[str]) -> list[Source]:
     return [source for source in attached if not names or source.collection in names]
 
 
-def _writing_to(connection: Connection, collection: Collection) -> Callable[[Outcome], None]:
-    batches.prepare(connection)
-    projected = projecting(connection)
-    return lambda outcome: queue.write(connection, collection, outcome, projected)
-
-
-def _told(progress: Progress) -> str:
+def _told(collection: Collection, progress: Progress, bad: ImageError | None) -> str:
     later = progress.n_seen - progress.n_done - progress.n_pruned
     counts = {
         "new": progress.n_new,
@@ -277,4 +242,5 @@ def _told(progress: Progress) -> str:
         "failed": progress.n_failed,
         "to be tried again": later,
     }
-    return ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing to do"
+    told = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing to do"
+    return f"{collection.name}: {told}" + (f", such as: {bad}" if bad else "")

@@ -32,6 +32,10 @@ FUNCTIONS: tuple[str, ...] = (
     "target_v3",
     "project_v3",
     "embed_v3",
+    "take_in_v2",
+    "retry_v2",
+    "count_coverage_v2",
+    "similar_v3",
     "activate_v4",
 )
 # What an older program calls: the versions before.
@@ -46,6 +50,10 @@ BEFORE: tuple[str, ...] = (
     "target_v2",
     "project_v2",
     "embed_v2",
+    "take_in_v1",
+    "retry_v1",
+    "count_coverage_v1",
+    "similar_v2",
     "activate_v3",
 )
 
@@ -59,5 +67,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     run_sql("tables/trust_v1_down")
+    run_sql("tables/coverage_kept_v1")
     for name in BEFORE:
         run_sql(f"functions/{name}")
+    run_sql("tables/coverage_back_v1")

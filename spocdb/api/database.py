@@ -356,6 +356,15 @@ class Database(AbstractContextManager["Database"]):
         return images.path(self.connection, collections.get(self.connection, collection), id)
 
     @engine.wrapped()
+    def looked_after(
+        self, say: Say, is_stopped: Callable[[], bool] = lambda: False
+    ) -> AbstractContextManager[None]:
+        """Say who holds a lock that is waited for, and leave a server that does not answer.
+
+        While the block lasts. Once `is_stopped`, a statement that lasts seconds is cancelled.
+        """
+        return self.session.looked_after(say, is_stopped)
+
     def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
         """Return what reads the collection's images by path, or key; it raises ImageError."""
         stored = self.tables.reader(collections.get(self.connection, collection))

@@ -2,12 +2,16 @@
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from spocdb.db import collections, embedded, engine, schema
 from spocdb.db.collections import Collection
+from spocdb.db.watching import Watch
 from spocdb.features.selection import Wanted, choose
 from spocdb.features.weights import locate, locate_codebook
+from spocdb.progress import Say
 from spocdb.records import Recipe
 from spocdb.settings import Settings
 
@@ -27,6 +31,7 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.url = settings.database_url or embedded.start(settings.data_dir)
+        self._watch: Watch | None = None
         self.connection = self.connect()
         try:
             with engine.wrapped():
@@ -41,8 +46,26 @@ class Session:
         self._extractors: dict[tuple[str, str, str], Extractor] = {}
 
     def connect(self) -> engine.Connection:
-        """Open another connection to the same database."""
+        """Open another connection to the same database, looked after as the session is."""
+        connection = self.connect_alone()
+        if self._watch:
+            self._watch.add(connection)
+        return connection
+
+    def connect_alone(self) -> engine.Connection:
+        """Open another connection that nobody looks after."""
         return engine.connect(self.url)
+
+    @contextmanager
+    def looked_after(self, say: Say, is_stopped: Callable[[], bool]) -> Iterator[None]:
+        """Look after this session's connections while the block lasts: see db.watching."""
+        with Watch(self.connect_alone, say, is_stopped) as watch:
+            watch.add(self.connection)
+            self._watch = watch
+            try:
+                yield
+            finally:
+                self._watch = None
 
     def extractor(self, recipe: Recipe, device: str, precision: "Precision") -> "Extractor":
         """Return a recipe's network, loaded at most once. Raises WeightsNotFound, ConfigError."""

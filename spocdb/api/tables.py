@@ -92,7 +92,7 @@ class Tables:
         for file in weights:
             remember(Path(file), self._session.settings.cache_dir)
         worker = Worker(
-            self._session.connect,
+            self._session.connect_alone,  # a worker looks after its own
             lambda recipe: self._session.extractor(recipe, device, precision),
             options or WorkerOptions(self._session.settings.limits),
             is_stopped,
@@ -102,7 +102,10 @@ class Tables:
 
     @engine.wrapped()
     def retry(self, collection: str | None = None, keys: Sequence[str] | None = None) -> int:
-        """Let workers try failed rows again, all or those named; return how many."""
+        """Let workers try failed rows and those in back-off at once, all or those named.
+
+        Returns how many.
+        """
         name = collections.get(self._session.connection, collection).name
         return queue.retry(self._session.connection, name, keys)
 
@@ -118,6 +121,12 @@ class Tables:
         """Return the id of the image of a row, for `Database.similar`. Raises ImageNotFound."""
         target = collections.get(self._session.connection, collection)
         return images.find(self._session.connection, target, key)
+
+    @engine.wrapped()
+    def names_by(self, collection: str | None = None) -> str:
+        """Return what names an image of a collection: "key" if it is attached, else "path"."""
+        name = collections.get(self._session.connection, collection).name
+        return "key" if sources.attached(self._session.connection, name) else "path"
 
     def refuse_attached(self, collection: Collection) -> None:
         """Raise ConfigError for a collection that a table fills."""

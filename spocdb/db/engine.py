@@ -10,6 +10,7 @@ import numpy as np
 import psycopg
 from pgvector import Vector
 from pgvector.psycopg import register_vector
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from spocdb.db import sessions, statements
@@ -51,16 +52,25 @@ ADVICE = {
 # The server ended the session: it shuts down, or a time-out of the connection's options ran out.
 ENDED = ("57P", "25P03", "25P04")
 
+# How soon a broken network is noticed, unless the address says otherwise: a server that is not
+# there within 10 s, one that is silent for a minute while idle, or confirms nothing for 30 s.
+PATIENCE: dict[str, Any] = {
+    "application_name": "spocdb",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
 
 def connect(url: str) -> Connection:
     """Open an autocommitting connection to `url`, anything libpq takes. Raises DatabaseError."""
     try:
+        given = conninfo_to_dict(conninfo(url))
         connection = psycopg.connect(
-            conninfo(url),
+            make_conninfo(**{**PATIENCE, **given, "client_encoding": "utf8"}),
             autocommit=True,
-            connect_timeout=10,
-            application_name="spocdb",
-            client_encoding="utf8",
             cursor_factory=statements.cursor_factory(),
         )
     except psycopg.Error as exc:

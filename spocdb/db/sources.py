@@ -12,7 +12,8 @@ from psycopg.rows import TupleRow, class_row
 
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
-from spocdb.errors import SourceBroken
+from spocdb.db.items import is_refusal
+from spocdb.errors import DatabaseRefused, SourceBroken
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,10 @@ class Attachment:
 class Coverage:
     """How far a collection is by one of its projections; a row of spocdb.coverage.
 
-    `rows` belong to it (None: the table cannot be read, `problem` says why), `embedded` ones can
-    be found, `pending` wait, `leased` are with a worker, `failed` were given up.
+    Each row is counted once: `rows` = `embedded` + `pending` + `leased` + `failed`. `rows` belong
+    to the collection, or did and are still to be taken out (None: the table cannot be read,
+    `problem` says why). `leased` are with a worker, `pending` wait for one, `failed` were given up
+    (the image before may still be found), `embedded` are up to date.
     """
 
     collection: str
@@ -99,6 +102,8 @@ ROWS = "SELECT *, coalesce(octet_length(content), 0) AS size FROM spocdb.source_
 
 # PostgreSQL knows a value's size without reading it.
 SIZES = "SELECT key, octet_length(content) FROM spocdb.source_rows(%s, %s) ORDER BY key"
+
+FITTING = "SELECT count(*) FROM spocdb.lock_rows(%s, %s)"
 
 COVERAGE = """
 SELECT * FROM spocdb.coverage
@@ -202,6 +207,47 @@ def rows_in_parts(
         n_bytes += size or 0
     if part:
         yield from rows(connection, collection, part)
+
+
+def rows_each(
+    connection: Connection,
+    collection: Collection,
+    keys: Sequence[str],
+    max_bytes: int,
+    most_at_once: int,
+) -> Iterator[tuple[str, SourceRow | DatabaseRefused]]:
+    """Yield `rows_in_parts` by key, or why a row cannot be read: its values stop no other.
+
+    A condition or a column may fail for some values only. Raises SourceBroken.
+    """
+    left = dict.fromkeys(keys)
+    try:
+        for row in rows_in_parts(connection, collection, keys, max_bytes, most_at_once):
+            left.pop(row.key, None)
+            yield row.key, row
+        return
+    except (SourceBroken, psycopg.Error) as exc:
+        if not is_refusal(_driver_error(exc)):
+            raise
+    with readable(collection):
+        # Keys that are none of the column's type now are no fault of a row.
+        connection.execute(FITTING, [collection.id, list(left)])
+    for key in left:
+        try:
+            found = list(rows_in_parts(connection, collection, [key], max_bytes, most_at_once))
+        except (SourceBroken, psycopg.Error) as exc:
+            error = _driver_error(exc)
+            if not is_refusal(error):
+                raise
+            yield key, DatabaseRefused(f"the row cannot be read: {error.diag.message_primary}")
+        else:
+            yield from ((row.key, row) for row in found)
+
+
+def _driver_error(exc: SourceBroken | psycopg.Error) -> psycopg.Error:
+    cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
+    assert isinstance(cause, psycopg.Error), "the cause is the driver's error"
+    return cause
 
 
 def coverage(connection: Connection, collection: str | None = None) -> list[Coverage]:

@@ -208,6 +208,10 @@ queue = Table(
     _now("due_at"),
     Column("lease", UUID),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("lost", Integer, nullable=False, server_default=text("0")),
+    Column("rejected", LargeBinary),
+    Column("rejections", Integer, nullable=False, server_default=text("0")),
+    Column("rejected_since", DateTime(timezone=True)),
     Index("queue_due", "collection_id", "due_at", "key"),
 )
 

@@ -3,6 +3,7 @@
 import http.server
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from spocdb.api import Database
 from spocdb.db import embedded, schema
 from spocdb.db.sources import Attachment, Coverage
 from spocdb.errors import CollectionNotFound, ConfigError, SourceBroken
-from spocdb.rows import MOST_ATTEMPTS
+from spocdb.rows import MOST_LOST
 from spocdb.settings import from_environment
 from spocdb.worker import WorkerOptions
 
@@ -40,6 +41,8 @@ CREATE TABLE products (
 )
 """
 N_PHOTOS = 120
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (.*)")
+WORKING = "working on products (table products)"
 
 
 def attach(db: Database, folder: Path, recipe: Recipe, **options: Any) -> None:
@@ -62,6 +65,13 @@ def coverage(db: Database) -> Coverage:
 def counts(db: Database) -> tuple[int | None, int, int, int, int]:
     c = coverage(db)
     return c.rows, c.embedded, c.pending, c.leased, c.failed
+
+
+def logged(said: str) -> list[str]:
+    """Return a worker's lines without their times."""
+    lines = [LINE.fullmatch(line) for line in said.splitlines()]
+    assert all(lines), said
+    return [line[1] for line in lines if line]
 
 
 def impatient(db: Database, **options: Any) -> WorkerOptions:
@@ -95,7 +105,7 @@ def test_a_row_is_searched_for_by_its_key(db: Database, shop: Path, spocdb: Run)
     sheet = shop.parent / "sheet.png"
     ran = spocdb("search", "--key", 7, "-k", 2, "--csv", "--sheet", sheet)
     assert ran.returncode == 0, ran.stderr
-    assert [line.split(",")[2] for line in ran.stdout.splitlines()[:2]] == ["path", "1"]
+    assert [line.split(",")[2] for line in ran.stdout.splitlines()[:2]] == ["key", "1"]
     colours = Image.open(sheet).convert("RGB").getcolors(10**7)
     assert colours and len(colours) > 10_000  # the pictures are there, not grey tiles
     ran = spocdb("search", "--key", "none")
@@ -110,7 +120,8 @@ def test_what_changes_is_followed(db: Database, shop: Path) -> None:
     db.connection.execute("UPDATE products SET photo = '0004.jpg' WHERE id = 3")
     db.connection.execute("UPDATE products SET photo = NULL WHERE id = 4")
     db.connection.execute("UPDATE products SET photo = '' WHERE id = 5")
-    assert counts(db) == (3, 6, 5, 0, 0)
+    # Three rows do not belong any more, and count until a worker has taken them out.
+    assert counts(db) == (6, 1, 5, 0, 0)
     done = db.tables.work(once=True)
     # The bytes of products 2 and 3 are known: no network is needed.
     assert (done.n_new, done.n_reused, done.n_pruned) == (0, 2, 3)
@@ -147,7 +158,7 @@ def test_what_never_comes_is_given_up_with_the_reason_until_retried(
     assert spocdb("retry", "7").stdout == "1 row waits again\n"
     ran = spocdb("worker", "--once")
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
-    assert ran.stderr == "products: 1 known\n"
+    assert logged(ran.stderr) == [WORKING, "products: 1 known"]
     assert counts(db) == (8, 7, 0, 0, 1)
     # An image that replaces it is tried at once, and the failure is forgotten.
     db.connection.execute("UPDATE products SET photo = '0002.jpg' WHERE id = 8")
@@ -159,11 +170,13 @@ def test_a_failure_is_the_exit_code_of_once(db: Database, shop: Path, spocdb: Ru
     (shop / "0000.jpg").write_bytes(b"no image")
     ran = spocdb("worker", "--once")
     assert ran.returncode == 3
-    assert ran.stderr.splitlines() == [
+    *log, last = ran.stderr.splitlines()
+    assert logged("\n".join(log)) == [
+        WORKING,
         "products: 5 new, 1 failed, such as: "
         "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
-        "1 row failed: see `spocdb failures`, `spocdb retry`",
     ]
+    assert last == "1 row failed: see `spocdb failures`, `spocdb retry`"
 
 
 def test_an_unreadable_image_takes_the_embedding_of_the_one_before_along(
@@ -182,14 +195,17 @@ def test_a_lease_hides_a_row_until_it_runs_out(db: Database, shop: Path) -> None
     db.connection.execute("SELECT spocdb.take_in(collection_id) FROM spocdb.sources")
     db.connection.execute(
         "UPDATE spocdb.queue SET lease = gen_random_uuid(), due_at = now() + interval '1 second',"
-        f" attempts = CASE key WHEN '1' THEN {MOST_ATTEMPTS} ELSE 1 END"
+        f" attempts = 1, lost = CASE key WHEN '1' THEN {MOST_LOST - 1} ELSE 0 END"
     )
     assert db.tables.work(once=True).n_seen == 0
     assert counts(db) == (6, 0, 0, 6, 0)
-    _until(lambda: db.tables.work(once=True).n_new == 5)
-    # The one that every worker died of is given up.
+    _until(lambda: bool(db.tables.work(once=True)) and coverage(db).embedded == 5)
+    # The one that workers were lost with again and again is given up.
+    _until(lambda: bool(db.tables.work(once=True)) and coverage(db).failed == 1)
     assert counts(db) == (6, 5, 0, 0, 1)
-    assert db.failures("products")[0].message == "12 workers were lost while they had it"
+    (failure,) = db.failures("products")
+    assert failure.reason == "ProcessLost"
+    assert failure.message.startswith("5 workers were lost while they had it: ")
 
 
 def test_a_row_that_the_application_holds_is_waited_for_without_waiting(
@@ -229,7 +245,7 @@ def test_a_table_that_was_altered_is_one_line_and_the_others_go_on(
     assert str(told.value).startswith(
         "the table of products is not as it was attached (public.products has no column photo): "
     )
-    assert said == ["shoes: 1 new"]
+    assert said == ["working on products (table products), shoes (table shoes)", "shoes: 1 new"]
     problem = "public.products has no column photo"
     assert (coverage(db).rows, coverage(db).problem) == (None, problem)
     db.tables.attach(Attachment("products", "id", "picture", root=str(shop)), **recipe)
@@ -288,13 +304,13 @@ def test_a_worker_on_a_machine_of_its_own_finds_or_is_given_the_weights(
     for name in ("products", "shoes"):
         ran = spocdb("worker", "--once", "--collections", name, env=elsewhere | _url(db))
         if name == "products":
-            assert (ran.returncode, ran.stderr) == (0, "products: 6 new\n")
+            assert (ran.returncode, logged(ran.stderr)) == (0, [WORKING, "products: 6 new"])
     assert ran.returncode == 1
     assert ran.stderr.endswith("not on this machine: give the file with --weights FILE\n")
     # Nothing was leased in vain.
     given = ("--weights", random_recipe["weights"])
     ran = spocdb("worker", "--once", *given, env=elsewhere | _url(db))
-    assert (ran.returncode, ran.stderr) == (0, "shoes: 1 new\n")
+    assert (ran.returncode, logged(ran.stderr)[1:]) == (0, ["shoes: 1 new"])
 
 
 def _url(db: Database) -> dict[str, str]:
@@ -410,7 +426,7 @@ def test_a_waiting_worker_is_woken(db: Database, shop: Path, start: Start) -> No
     worker.send_signal(signal.SIGINT)
     _, said = worker.communicate(timeout=60)
     assert worker.returncode == 0, said
-    assert said.splitlines() == ["products: 6 new", "products: 1 known"]
+    assert logged(said) == [WORKING, "products: 6 new", "products: 1 known"]
 
 
 def test_workers_outlive_a_restart_of_the_server(

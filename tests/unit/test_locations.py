@@ -1,8 +1,8 @@
 """Images by path and URL: what is read, and what is refused."""
 
-import http.server
 import os
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, UnreadableImage
-from spocdb.images.locations import _is_public, fetch, read_below
+from spocdb.images.fetching import fetch, parse
+from spocdb.images.hosts import is_public
+from spocdb.images.locations import read_below
 
 LIMIT = 1000
 
@@ -48,51 +50,81 @@ def test_what_is_no_file_or_too_large(media: Path) -> None:
         read_below(str(media), "2024/a b.jpg", 3)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers by path."""
+def answer(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    return b"\r\n".join([b"HTTP/1.1 " + status, *headers, b"", body])
 
-    def do_GET(self) -> None:
-        if self.path == "/image":
-            self._answer(200, b"image")
-        elif self.path == "/large":
-            self._answer(200, b"x" * (LIMIT + 1))
-        elif self.path.startswith("/to?"):
-            self.send_response(302)
-            self.send_header("Location", self.path.removeprefix("/to?"))
-            self.end_headers()
-        elif self.path == "/slow":
-            self._drip()
-        elif self.path == "/short":
-            self.send_response(200)
-            self.send_header("Content-Length", "10")
-            self.end_headers()
-            self.wfile.write(b"few")
-        else:
-            self._answer(404, b"")
 
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+def whole(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    length = b"Content-Length: %d" % len(body)
+    return answer(body, length, *headers, status=status)
+
+
+ANSWERS = {
+    "/image": whole(b"image"),
+    "/a%20b/%C3%B6": whole(b"image"),
+    "/octets": whole(b"image", b"Content-Type: application/octet-stream"),
+    "/unknown": whole(b"image", b"Content-Type: text/plain"),
+    "/chunked": answer(b"5\r\nimage\r\n0\r\n\r\n", b"Transfer-Encoding: chunked"),
+    "/unsized": answer(b"image"),
+    "/large": whole(b"x" * (LIMIT + 1)),
+    "/claims": answer(b"", b"Content-Length: 10000000"),
+    "/endless": answer(b"x" * 10 * LIMIT),
+    "/circle": answer(b"", b"Location: /circle", status=b"302 Found"),
+    # What is not an image, however it looks.
+    "/missing": whole(b"", status=b"404 Not Found"),
+    "/broken": whole(b"image", status=b"503 Service Unavailable"),
+    "/nothing": answer(b"", status=b"204 No Content"),
+    "/part": whole(b"ima", b"Content-Range: bytes 0-2/5", status=b"206 Partial Content"),
+    "/empty": whole(b""),
+    "/empty-unsized": answer(b""),
+    "/page": whole(b"<html>sorry", b"Content-Type: text/html; charset=utf-8"),
+    "/json": whole(b"{}", b"Content-Type: application/problem+json"),
+    "/packed": whole(b"image", b"Content-Encoding: gzip"),
+    "/short": answer(b"few", b"Content-Length: 10"),
+    "/short-chunk": answer(b"5\r\nima", b"Transfer-Encoding: chunked"),
+    "/no-last-chunk": answer(b"5\r\nimage\r\n", b"Transfer-Encoding: chunked"),
+    "/silent": b"",
+    "/half-header": b"HTTP/1.1 200 OK\r\nContent-Ty",
+    "/half-status": b"HTTP/1.1 20",
+    "/nul": whole(b"", status=b"404 Not\0Found"),
+    "/rubbish": b"\0\1\2\r\n\r\n",
+    "/no-length": answer(b"image", b"Content-Length: many"),
+}
+NOT_HAD = [
+    *("/missing", "/broken", "/nothing", "/part", "/empty", "/empty-unsized", "/page", "/json"),
+    *("/packed", "/short", "/short-chunk", "/no-last-chunk", "/silent", "/half-header"),
+    *("/half-status", "/nul", "/rubbish", "/no-length", "/circle"),
+]
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """Answers by path, byte by byte as it stands above, and closes."""
+
+    def handle(self) -> None:
+        path = self.rfile.readline().split()[1].decode()
+        while self.rfile.readline().strip():
+            pass
+        with suppress(OSError):  # they may have enough
+            if path == "/slow":
+                self._drip()
+            elif path.startswith("/to?"):
+                where = b"Location: " + path.removeprefix("/to?").encode()
+                self.wfile.write(answer(b"", where, status=b"302 Found"))
+            else:
+                self.wfile.write(ANSWERS[path])
 
     def _drip(self) -> None:
         """Send a header a byte at a time: no single wait is long."""
-        try:
-            for _ in range(200):
-                self.wfile.write(b"H")
-                self.wfile.flush()
-                time.sleep(0.05)
-        except OSError:
-            self.close_connection = True  # they had enough
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
+        for _ in range(200):
+            self.wfile.write(b"H")
+            self.wfile.flush()
+            time.sleep(0.05)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -133,33 +165,90 @@ def test_a_name_is_judged_by_what_it_resolves_to(
 
 
 @pytest.mark.parametrize(
-    ("address", "is_public"),
+    ("address", "public"),
     [
         ("93.184.216.34", True),
         ("2606:2800:220:1::1", True),
         ("10.0.0.1", False),
+        ("127.0.0.1", False),
         ("169.254.169.254", False),
         ("100.64.0.1", False),
         ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("0.0.0.0", False),
+        ("::1", False),
+        ("::", False),
         ("::ffff:192.168.0.1", False),
+        ("::ffff:93.184.216.34", True),
+        # IPv4-compatible, IPv4-translated: unrouted, but a system may take them for IPv4.
+        ("::7f00:1", False),
+        ("::5db8:d822", False),
+        ("::ffff:0:7f00:1", False),
+        ("::ffff:0:5db8:d822", False),
+        # NAT64: a network without IPv4 reaches every site by it.
+        ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b::5db8:d822", True),
+        ("64:ff9b:1::5db8:d822", False),
+        # 6to4 and Teredo.
         ("2002:7f00:1::", False),
+        ("2002:a9fe:a9fe::1", False),
+        ("2001:0:4136:e378:8000:63bf:f5ff:fffe", False),  # its client is 10.0.0.1
+        ("2001:0:7f00:1:8000:63bf:a247:27dd", False),  # its server is 127.0.0.1
         ("fe80::1%eth0", False),
+        ("fec0::1", False),
         ("fd00::1", False),
+        ("ff02::1", False),
+        ("100::1", False),
+        ("4000::1", False),
+        ("2001:db8::1", False),
     ],
 )
-def test_which_addresses_are_public(address: str, is_public: bool) -> None:
-    assert _is_public(address) == is_public
+def test_which_addresses_are_public(address: str, public: bool) -> None:
+    assert is_public(address) == public
 
 
-def test_what_cannot_be_fetched_may_come_later(site: str) -> None:
-    for path in ("/missing", "/short"):
-        with pytest.raises(ImageVanished, match="cannot fetch: "):
-            fetch(site + path, LIMIT, allow_private=True)
-    closed = f"http://127.0.0.1:{_free_port()}/image"
+def test_a_host_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(2, 1, 6, "", ("93.184.216.34", 80)), (2, 1, 6, "", ("10.0.0.1", 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+    with pytest.raises(AddressRefused, match=r"is at 10\.0\.0\.1"):
+        fetch("http://images.example/image", LIMIT)
+
+
+def test_the_deadline_covers_the_look_up_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+
+    def hang(*args: object, **kwargs: object) -> list[object]:
+        never.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with pytest.raises(ImageVanished, match=r"images\.example was not looked up in time"):
+        fetch("http://images.example/image", LIMIT, seconds=0.2)
+    never.set()
+
+
+@pytest.mark.parametrize("path", NOT_HAD)
+def test_what_is_no_whole_image_may_come_later(site: str, path: str) -> None:
+    with pytest.raises(ImageVanished, match="cannot fetch: ") as raised:
+        fetch(site + path, LIMIT, allow_private=True)
+    assert str(raised.value).isprintable()
+
+
+def test_nobody_there_may_come_later() -> None:
     with pytest.raises(ImageVanished, match=r"cannot fetch: .*refused"):
-        fetch(closed, LIMIT, allow_private=True)
+        fetch(f"http://127.0.0.1:{_free_port()}/image", LIMIT, allow_private=True)
+
+
+@pytest.mark.parametrize("path", ["/large", "/claims", "/endless"])
+def test_more_than_the_limit_is_not_read(site: str, path: str) -> None:
     with pytest.raises(ImageTooLarge, match="over the limit of 1000 bytes"):
-        fetch(f"{site}/large", LIMIT, allow_private=True)
+        fetch(site + path, LIMIT, allow_private=True)
+
+
+@pytest.mark.parametrize("path", ["/octets", "/unknown", "/chunked", "/unsized", "/a b/ö"])
+def test_what_is_fetched(site: str, path: str) -> None:
+    assert fetch(site + path, LIMIT, allow_private=True) == b"image"
 
 
 def test_who_answers_slowly_is_left(site: str) -> None:
@@ -193,11 +282,48 @@ def test_who_never_finishes_a_handshake_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://example.com/a", "a.jpg", "http://", "http://a b/"]
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://example.com/a",
+        "a.jpg",
+        "",
+        "http://",
+        "http:///path",
+        "http://a b/",
+        "http://a%20b/",
+        "http://a..b/",
+        "http://" + "a" * 70 + ".example/",
+        "http://xn--/",
+        "http://me:secret@host:port/",
+        "http://host:99999/",
+        "http://host/a\nb",
+        "http://host/a\0b",
+        "http://[::1/",
+    ],
 )
-def test_what_is_no_url(url: str) -> None:
-    with pytest.raises((UnreadableImage, ImageVanished)):
+def test_what_can_never_be_fetched_is_unreadable_at_once(url: str) -> None:
+    with pytest.raises(UnreadableImage, match="no") as refused:
         fetch(url, LIMIT)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "target"),
+    [
+        (" \thttp://host/a ", b"host", b"/a"),
+        ("HTTP://HOST", b"host", b"/"),
+        ("http://host/a b.jpg?of=c d#e", b"host", b"/a%20b.jpg?of=c%20d"),
+        ("http://host/a%20b.jpg", b"host", b"/a%20b.jpg"),
+        ("http://host/Zoë/山.jpg?ö", b"host", b"/Zo%C3%AB/%E5%B1%B1.jpg?%C3%B6"),
+        ("http://bücher.example:81/", b"xn--bcher-kva.example", b"/"),
+        ("http://例え.example/", b"xn--r8jz45g.example", b"/"),
+        ("http://[::1]:8080/a", b"::1", b"/a"),
+    ],
+)
+def test_how_a_url_is_sent(url: str, host: bytes, target: bytes) -> None:
+    parsed = parse(url)
+    assert (parsed.raw_host, parsed.raw_path) == (host, target)
 
 
 def test_a_redirection_leads_nowhere_else(site: str) -> None:

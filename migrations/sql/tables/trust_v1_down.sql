@@ -10,3 +10,9 @@ DROP FUNCTION spocdb.judge_condition(text);
 DROP FUNCTION spocdb.types_of(regclass, text[]);
 DROP FUNCTION spocdb.hazard_of(regclass, text[]);
 ALTER TABLE spocdb.sources DROP COLUMN judged;
+ALTER TABLE spocdb.queue
+    DROP COLUMN lost,
+    DROP COLUMN rejected,
+    DROP COLUMN rejections,
+    DROP COLUMN rejected_since;
+COMMENT ON COLUMN spocdb.queue.attempts IS 'how often a worker took it since it changed';

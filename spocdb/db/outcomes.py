@@ -1,0 +1,189 @@
+"""What became of leased rows, written in one transaction by whoever still has their lease."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from psycopg.types.json import Jsonb
+
+from spocdb.db import batches
+from spocdb.db.batches import Batch, NewDescriptor, Project
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.db.images import forget_failures
+from spocdb.db.items import write_each
+from spocdb.db.queue import LeasedRow, shortly
+from spocdb.db.sources import readable
+from spocdb.db.waiting import Stopped
+from spocdb.errors import ImageError
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A row that is put back and due again after so many seconds.
+
+    `rejected` is the sha256 of bytes that came and were no image.
+    """
+
+    row: LeasedRow
+    seconds: float
+    rejected: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is written in one transaction: `images` and `descriptors` as in a Batch.
+
+    `failures` are given up and keep the embedding that they may have. `no_images` are given up
+    too, but are known to be no image: what they had goes. `gone` rows do not belong to the
+    collection any more, `retried` ones are put back.
+    """
+
+    images: Sequence[tuple[LeasedRow, bytes]] = ()
+    descriptors: Mapping[bytes, NewDescriptor] = field(default_factory=dict)
+    failures: Sequence[tuple[LeasedRow, ImageError]] = ()
+    no_images: Sequence[tuple[LeasedRow, ImageError]] = ()
+    gone: Sequence[LeasedRow] = ()
+    retried: Sequence[Retry] = ()
+
+    @property
+    def rows(self) -> list[LeasedRow]:
+        """Return all rows that it is about."""
+        paired = [row for row, _ in (*self.images, *self.failures, *self.no_images)]
+        return [*paired, *(retry.row for retry in self.retried), *self.gone]
+
+    def items(self) -> list["Outcome"]:
+        """Return outcomes of one row each."""
+        return [
+            *(Outcome([image], self._described(image[1])) for image in self.images),
+            *(Outcome(failures=[failure]) for failure in self.failures),
+            *(Outcome(no_images=[failure]) for failure in self.no_images),
+            *(Outcome(gone=[row]) for row in self.gone),
+            *(Outcome(retried=[retry]) for retry in self.retried),
+        ]
+
+    def failed(self, error: ImageError) -> "Outcome":
+        """Return an outcome in which each row is given up."""
+        return Outcome(failures=[(row, error) for row in self.rows])
+
+    def _described(self, sha256: bytes) -> dict[bytes, NewDescriptor]:
+        return {sha256: self.descriptors[sha256]} if sha256 in self.descriptors else {}
+
+
+HELD = """
+SELECT q.key, q.lease FROM unnest(%s::text[], %s::uuid[]) AS l (key, lease)
+JOIN spocdb.queue q ON q.collection_id = %s AND q.key = l.key AND q.lease = l.lease
+ORDER BY q.key FOR UPDATE OF q
+"""
+
+FINISH = "DELETE FROM spocdb.queue WHERE collection_id = %s AND key = ANY(%s)"
+
+# What is not the row's own fault is no attempt.
+PUT_BACK = """
+UPDATE spocdb.queue q
+SET lease = NULL, due_at = now() + r.seconds * interval '1 second',
+    attempts = q.attempts - (NOT r.has_failed)::integer,
+    rejections = CASE WHEN r.rejected IS NULL THEN q.rejections
+                      WHEN r.rejected = q.rejected THEN q.rejections + 1 ELSE 1 END,
+    rejected_since = CASE WHEN r.rejected IS NULL OR r.rejected = q.rejected
+                          THEN q.rejected_since ELSE now() END,
+    rejected = coalesce(r.rejected, q.rejected)
+FROM unnest(%s::text[], %s::float8[], %s::boolean[], %s::bytea[])
+     AS r (key, seconds, has_failed, rejected)
+WHERE q.collection_id = %s AND q.key = r.key
+"""
+
+FORGET = "DELETE FROM spocdb.images WHERE collection_id = %s AND path = ANY(%s)"
+
+SET_METADATA = """
+UPDATE spocdb.images i SET metadata = m.metadata
+FROM unnest(%s::text[], %s::jsonb[]) AS m (path, metadata)
+WHERE i.collection_id = %s AND i.path = m.path AND i.metadata <> m.metadata
+"""
+
+# Of a row that the application is deleting or locking in this moment.
+SECONDS_AFTER_LOCK = 1.0
+
+
+def write(
+    connection: Connection,
+    collection: Collection,
+    outcome: Outcome,
+    project: Project,
+    is_stopped: Stopped = lambda: False,
+) -> list[Outcome]:
+    """Write what became of leased rows, those whose lease still holds; return the refused ones.
+
+    In one transaction, unless the database refuses one of them: then each in its own, and the
+    refused ones become failures. Locks the application's table, the collection, the queue and then
+    rows, each with a 200 ms lock_timeout. Raises as `batches.write`, and SourceBroken.
+    """
+
+    def write_whole(part: Outcome) -> None:
+        shortly(connection, lambda: _write(connection, collection, part, project), is_stopped)
+
+    return write_each(write_whole, outcome)
+
+
+def _write(
+    connection: Connection, collection: Collection, outcome: Outcome, project: Project
+) -> None:
+    _lock_rows(connection, collection, [])
+    batches.lock(connection, collection)
+    held = _held(connection, collection, outcome.rows)
+    images = [(row, sha256) for row, sha256 in outcome.images if row in held]
+    failures = [(r, error) for r, error in (*outcome.failures, *outcome.no_images) if r in held]
+    there = _lock_rows(connection, collection, [row for row, _ in (*images, *failures)])
+    images = [(row, sha256) for row, sha256 in images if row.path in there]
+    failures = [(row, error) for row, error in failures if row.path in there]
+    gone = [row.path for row in outcome.gone if row in held]
+    no_images = {row.path for row, _ in outcome.no_images}
+    without = [*gone, *(row.path for row, _ in failures if row.path in no_images)]
+    connection.execute(FORGET, [collection.id, without])
+    forget_failures(connection, collection, without)
+    batch = Batch(images, outcome.descriptors, failures)
+    batches.write_whole(connection, collection, batch, project)
+    _set_metadata(connection, collection, [row for row, _ in images])
+    done = {*gone, *(row.path for row, _ in (*images, *failures))}
+    connection.execute(FINISH, [collection.id, sorted(done)])
+    _put_back(connection, collection, outcome, {row.path for row in held} - done)
+
+
+def _put_back(
+    connection: Connection, collection: Collection, outcome: Outcome, keys: set[str]
+) -> None:
+    """Put back rows that are retried, and those that the application holds in this moment."""
+    retried = {retry.row.path: retry for retry in outcome.retried}
+    ordered = sorted(keys)
+    found = [retried.get(key) for key in ordered]
+    values = [
+        ordered,
+        [retry.seconds if retry else SECONDS_AFTER_LOCK for retry in found],
+        [retry is not None for retry in found],
+        [retry.rejected if retry else None for retry in found],
+    ]
+    connection.execute(PUT_BACK, [*values, collection.id])
+
+
+def _held(
+    connection: Connection, collection: Collection, rows: Sequence[LeasedRow]
+) -> set[LeasedRow]:
+    """Lock the rows whose lease still holds."""
+    values = [[row.path for row in rows], [row.lease for row in rows], collection.id]
+    held = set(connection.execute(HELD, values).fetchall())
+    return {row for row in rows if (row.path, row.lease) in held}
+
+
+def _lock_rows(
+    connection: Connection, collection: Collection, rows: Sequence[LeasedRow]
+) -> set[str]:
+    with readable(collection):
+        values = [collection.id, [row.path for row in rows]]
+        return {key for (key,) in connection.execute("SELECT spocdb.lock_rows(%s, %s)", values)}
+
+
+def _set_metadata(
+    connection: Connection, collection: Collection, rows: Sequence[LeasedRow]
+) -> None:
+    metadata = [Jsonb(row.metadata) for row in rows]
+    values = [[row.path for row in rows], metadata, collection.id]
+    connection.execute(SET_METADATA, values)

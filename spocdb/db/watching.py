@@ -1,0 +1,232 @@
+"""Look after connections while they wait: say who holds a lock, and leave a server that is silent.
+
+A statement may last as long as it must. But a link that broke without a word (a proxy that stops
+forwarding, a machine that lost its power) keeps its client waiting for ever: the operating system
+sees nothing wrong. So a second connection asks the server what it does for the first.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Event, Lock, Thread
+from typing import Any, Self
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from spocdb.db.engine import Connection, one_row, wrapped
+from spocdb.db.waiting import Connect, Stopped, connect_unless, in_time
+from spocdb.errors import SpocdbError
+
+# A connection is looked at so often, and asked about when a statement has lasted so long.
+SECONDS_BETWEEN_LOOKS, SECONDS_UNTIL_ASKED = 0.2, 2.0
+# How long the server may take to answer the question, and how many times in a row it may not: about
+# a minute, as of a machine that is only busy a long statement must not be lost.
+SECONDS_TO_ANSWER, MOST_SILENCES = 12.0, 5
+# Once stopped: what lasts longer is cancelled, and what then goes on is cut off.
+SECONDS_UNTIL_CANCELLED, SECONDS_UNTIL_CUT = 1.5, 2.5
+# A worker waits for a lock 200 ms at a time: some questions come in between.
+QUESTIONS = 5
+
+ASK = """
+SELECT a.state, a.state_change, b.pid, b.application_name, b.state, b.xact_start
+FROM pg_stat_activity a
+LEFT JOIN LATERAL unnest(pg_blocking_pids(a.pid)) AS h (pid) ON true
+LEFT JOIN pg_stat_activity b ON b.pid = h.pid
+WHERE a.pid = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server does for a connection: its state and since when, and who holds its lock."""
+
+    state: str | None
+    since: datetime | None
+    holder: str | None
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A connection, since when it has been busy and since when it waits for an answer.
+
+    `is_direct` tells that no pooler stands between: its process is that of the server then.
+    """
+
+    connection: Connection
+    pid: int
+    is_direct: bool = False
+    busy_since: float | None = None
+    waits_since: float | None = None
+    # Looks in a row that found it idle: between two tries of a lock it is idle for a moment.
+    n_idle: int = 0
+    asked_at: float = 0.0
+    n_silent: int = 0
+    answer: Answer | None = None
+    is_cancelled: bool = False
+
+    def look(self, now: float) -> None:
+        """Note whether it is busy now."""
+        status = self.connection.pgconn.transaction_status
+        if status != TransactionStatus.ACTIVE:
+            self.waits_since, self.answer, self.n_silent = None, None, 0
+            self.is_cancelled = False
+        elif self.waits_since is None:
+            self.waits_since = now
+        is_idle = status in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
+        self.n_idle = self.n_idle + 1 if is_idle else 0
+        if self.n_idle > 1:
+            self.busy_since = None
+        elif self.busy_since is None:
+            self.busy_since = now
+
+
+@dataclass(slots=True)
+class Watch:
+    """A thread that looks after connections while the block lasts.
+
+    `connect` opens those to ask by. Once `is_stopped`, no statement lasts longer than seconds.
+    """
+
+    connect: Connect
+    say: Callable[[str], None]
+    is_stopped: Stopped = lambda: False
+    _watched: list[_Watched] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+    _is_over: Event = field(default_factory=Event)
+    _threads: list[Thread] = field(default_factory=list)
+    _said: set[str] = field(default_factory=set)
+
+    def __enter__(self) -> Self:
+        thread = Thread(target=self._run, name="watch", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._is_over.set()
+        # A thread that still runs when the interpreter ends may take the process down with it.
+        self._threads.pop().join()
+
+    @contextmanager
+    def open(self) -> Iterator[Connection]:
+        """Open a connection that is looked after. Raises DatabaseLost when stopped meanwhile."""
+        with connect_unless(self.is_stopped, self.connect) as connection:
+            self.add(connection)
+            yield connection
+
+    def add(self, connection: Connection) -> None:
+        """Look after a connection, in no transaction now, until it is closed."""
+        watched = _Watched(connection, connection.info.backend_pid)
+        with self._lock:
+            self._watched.append(watched)
+        (watched.pid,) = one_row(connection, "SELECT pg_backend_pid()")
+        watched.is_direct = watched.pid == connection.info.backend_pid
+
+    def _run(self) -> None:
+        while not self._is_over.wait(SECONDS_BETWEEN_LOOKS):
+            with self._lock:
+                self._watched = [w for w in self._watched if not w.connection.closed]
+                now_watched = list(self._watched)
+            for watched in now_watched:
+                self._look(watched)
+
+    def _look(self, watched: _Watched) -> None:
+        now = time.monotonic()
+        watched.look(now)
+        waits = now - (watched.waits_since or now)
+        if self.is_stopped():
+            if waits > SECONDS_UNTIL_CANCELLED:
+                self._end(watched, waits)
+        elif (
+            now - (watched.busy_since or now) > SECONDS_UNTIL_ASKED
+            and now - watched.asked_at > SECONDS_UNTIL_ASKED
+        ):
+            watched.asked_at = now
+            self._ask(watched)
+
+    def _end(self, watched: _Watched, waits: float) -> None:
+        """End the statement of a program that is stopped."""
+        if watched.is_cancelled and waits > SECONDS_UNTIL_CUT:
+            cut(watched.connection)
+        elif not watched.is_cancelled:
+            watched.is_cancelled = True
+            with suppress(psycopg.Error, TimeoutError):
+                watched.connection.cancel_safe(timeout=SECONDS_UNTIL_CUT - SECONDS_UNTIL_CANCELLED)
+
+    def _ask(self, watched: _Watched) -> None:
+        """Ask the server about a connection: say who holds its lock, cut it if it is dead."""
+        before, pid = watched.answer, watched.pid
+        try:
+            answers = in_time(lambda: ask(self.connect, pid), SECONDS_TO_ANSWER, self._is_ending)
+        except TimeoutError:
+            watched.n_silent += 1
+        except (SpocdbError, psycopg.Error) as exc:
+            # Else it answers, if only that it takes no more connections.
+            is_silent = isinstance(exc.__cause__, psycopg.errors.ConnectionTimeout)
+            watched.n_silent = watched.n_silent + 1 if is_silent else 0
+        else:
+            watched.n_silent, watched.answer = 0, answers[-1] if answers else None
+            if watched.is_direct and _is_dead(before, watched.answer):
+                watched.n_silent = MOST_SILENCES
+            self._tell({answer.holder for answer in answers if answer.holder})
+        watched.look(time.monotonic())
+        if watched.waits_since and watched.n_silent >= MOST_SILENCES:
+            self.say("the database does not answer: leaving the connection")
+            cut(watched.connection)
+
+    def _is_ending(self) -> bool:
+        return self._is_over.is_set() or self.is_stopped()
+
+    def _tell(self, holders: set[str]) -> None:
+        for holder in holders - self._said:
+            self._said.add(holder)
+            self.say(f"waiting for a lock that {holder} holds")
+
+
+def ask(connect: Connect, pid: int) -> list[Answer]:
+    """Return what a server process does, asked some times until it waits for a lock; [] if gone."""
+    answers: list[Answer] = []
+    with wrapped(), connect() as connection:
+        for _ in range(QUESTIONS):
+            rows = connection.execute(ASK, [pid]).fetchall()
+            if not rows:
+                return []
+            state, since = rows[0][:2]
+            answers.append(Answer(state, since, _holder(*rows[0][2:])))
+            if answers[-1].holder:
+                break
+            time.sleep(SECONDS_BETWEEN_LOOKS / 2)
+    return answers
+
+
+def cut(connection: Connection) -> None:
+    """Shut a connection's socket: the thread that waits for it gets an error at once."""
+    with suppress(OSError, psycopg.Error):
+        if not connection.closed:
+            with socket.socket(fileno=os.dup(connection.fileno())) as twin:
+                twin.shutdown(socket.SHUT_RDWR)
+
+
+def _holder(pid: int | None, name: str | None, state: str | None, since: Any) -> str | None:
+    if pid is None:
+        return None
+    parts = [part for part in (name, state) if part]
+    if since is not None:
+        parts.append(f"since {since:%H:%M:%S}")
+    return f"process {pid}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _is_dead(before: Answer | None, now: Answer | None) -> bool:
+    """Tell whether the server has nothing more to say to a client that waits.
+
+    Its process is gone, or was idle already when it was asked before.
+    """
+    if now is None:
+        return True
+    is_idle = now.state is not None and now.state.startswith("idle")
+    return is_idle and before is not None and before.since == now.since

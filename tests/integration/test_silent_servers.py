@@ -1,0 +1,256 @@
+"""A link that breaks without a word is noticed, and no stopped worker waits for it."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from spocdb.api import Database
+from spocdb.db import watching
+from spocdb.progress import Progress
+from spocdb.settings import from_environment
+from spocdb.worker import WorkerOptions
+
+
+class Proxy:
+    """Forwards a port to the server, until it is told to forward nothing more of some links."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._links: list[threading.Event] = []
+        self._sockets: list[socket.socket] = [self._listener]
+        self.is_frozen = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def freeze_links(self) -> None:
+        """Forward nothing more of the links that there are."""
+        for link in self._links:
+            link.set()
+
+    def freeze(self) -> None:
+        """Forward nothing more, of new links neither."""
+        self.is_frozen = True
+        self.freeze_links()
+
+    def close(self) -> None:
+        for opened in self._sockets:
+            with suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+            opened.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._target)
+                frozen = threading.Event()
+                if self.is_frozen:
+                    frozen.set()
+                self._links.append(frozen)
+                self._sockets += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._pump, args=[*pair, frozen], daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, frozen: threading.Event) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if frozen.is_set():
+                    return
+                sink.sendall(data)
+            if not frozen.is_set():
+                sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def proxy(url: str) -> Iterator[Proxy]:
+    given = conninfo_to_dict(url)
+    if not str(given.get("host", "")).startswith("/"):
+        pytest.skip("the proxy forwards to a socket of Unix")
+    made = Proxy(f"{given['host']}/.s.PGSQL.{given.get('port', 5432)}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def far_url(url: str, proxy: Proxy) -> str:
+    return make_conninfo(url, host="127.0.0.1", port=proxy.port)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the watch ask sooner, and wait less for an answer."""
+    monkeypatch.setattr(watching, "SECONDS_UNTIL_ASKED", 0.5)
+    monkeypatch.setattr(watching, "SECONDS_TO_ANSWER", 1.5)
+    monkeypatch.setattr(watching, "MOST_SILENCES", 2)
+
+
+class Working:
+    """A worker in a thread, on a database beyond the proxy."""
+
+    def __init__(self, url: str, environment: dict[str, str]) -> None:
+        self._is_stopped = False
+        self._pool = ThreadPoolExecutor(1)
+        self.said: list[str] = []
+        self._done = self._pool.submit(self._work, url, environment)
+
+    def _work(self, url: str, environment: dict[str, str]) -> Progress:
+        with Database(from_environment(url, environment)) as db:
+            return db.tables.work(
+                options=WorkerOptions(db.settings.limits, poll=0.1),
+                is_stopped=lambda: self._is_stopped,
+                say=self.said.append,
+            )
+
+    def stop(self) -> Progress:
+        self._is_stopped = True
+        return self._done.result(60)
+
+    def wait_until(self, what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 90
+        while not what():
+            assert not self._done.done(), self._done.exception()
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def working(
+    stocked: Any, far_url: str, environment: dict[str, str], hasty: None
+) -> Iterator[Working]:
+    """Return a worker that has done its first row."""
+    worker = Working(far_url, environment)
+    stocked.execute("INSERT INTO products VALUES (7, '0000.jpg')")
+    worker.wait_until(lambda: "products: 1 known" in worker.said)
+    yield worker
+    worker.stop()
+
+
+@pytest.mark.parametrize("is_whole_proxy", [False, True])
+def test_a_link_that_breaks_without_a_word_is_left(
+    stocked: Any, working: Working, proxy: Proxy, is_whole_proxy: bool
+) -> None:
+    if is_whole_proxy:
+        proxy.freeze()
+    else:
+        proxy.freeze_links()
+    left = "the database does not answer: leaving the connection"
+    working.wait_until(lambda: left in working.said)
+    proxy.is_frozen = False
+    stocked.execute("INSERT INTO products VALUES (8, '0001.jpg')")
+    working.wait_until(lambda: working.said.count("products: 1 known") == 2)
+    assert any(line.startswith("lost the database (") for line in working.said)
+    assert working.stop().n_reused == 2
+
+
+def test_a_stopped_worker_does_not_wait_for_a_silent_server(working: Working, proxy: Proxy) -> None:
+    proxy.freeze()
+    assert working.stop().n_reused == 1
+
+
+@contextmanager
+def running(environment: dict[str, str], *arguments: object) -> "Iterator[subprocess.Popen[str]]":
+    """Run the real program; it ends with the block."""
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("spocdb"), *map(str, arguments)],
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_sigterm_ends_a_worker_whose_server_is_silent(
+    stocked: Any, far_url: str, proxy: Proxy, environment: dict[str, str]
+) -> None:
+    with running(environment, "worker", "--poll=0.1", "--db", far_url) as worker:
+        assert worker.stderr is not None
+        first = worker.stderr.readline()
+        assert first.endswith(" working on products (table products)\n")
+        proxy.freeze()
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=60)
+    # 130 where that took more than the seconds that a worker has to finish.
+    assert worker.returncode in (0, 130), said
+    assert "Traceback" not in said
+
+
+def test_who_holds_a_lock_is_said(stocked: Any, working: Working) -> None:
+    with psycopg.connect(stocked.db.url, application_name="a migration") as application:
+        application.execute("LOCK TABLE products")
+        stocked.execute("SELECT pg_notify('spocdb', '')")
+        holder = f"process {application.info.backend_pid} (a migration, idle in transaction, since "
+        working.wait_until(lambda: any(holder in line for line in working.said))
+    (line,) = [line for line in working.said if holder in line]
+    assert line.startswith("waiting for a lock that ") and line.endswith(") holds")
+
+
+def test_who_holds_up_an_ingest_is_said(
+    db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any], hasty: None
+) -> None:
+    photos, said = make_photos(3), list[str]()
+    db.ingest(photos / "0000.jpg", **recipe)
+    with (
+        psycopg.connect(db.url, application_name="a report") as other,
+        ThreadPoolExecutor(1) as pool,
+        db.looked_after(said.append),
+    ):
+        other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        other.execute("SELECT FROM spocdb.collections FOR UPDATE")
+        done = pool.submit(db.ingest, photos, **recipe)
+        deadline = time.monotonic() + 90
+        while not said:
+            assert not done.done() and time.monotonic() < deadline
+            time.sleep(0.05)
+        other.rollback()
+        assert done.result(60).n_new == 2
+    assert re.fullmatch(
+        r"waiting for a lock that process \d+ \(a report, idle in transaction, since .*\) holds",
+        said[0],
+    )
+
+
+def test_an_ingest_whose_server_is_silent_can_be_ended(
+    db: Database, far_url: str, proxy: Proxy, environment: dict[str, str], make_photos: Any
+) -> None:
+    photos = make_photos(150)
+    options = ["--extractor=mini", "--size=64", "--batch-size=1", "--db", far_url]
+    with running(environment, "ingest", photos, *options) as ingest:
+        deadline = time.monotonic() + 90
+        while not db.connection.execute("SELECT FROM spocdb.images LIMIT 1").fetchall():
+            assert ingest.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        proxy.freeze()
+        ingest.send_signal(signal.SIGTERM)
+        _, said = ingest.communicate(timeout=60)
+    assert ingest.returncode in (1, 130), said
+    assert "Traceback" not in said
+
+
+def test_a_connection_waits_for_its_server_no_longer_than_the_address_says(url: str) -> None:
+    from spocdb.db import engine
+
+    with engine.connect(url) as connection:
+        given = connection.info.get_parameters()
+        assert (given["keepalives_idle"], given["tcp_user_timeout"]) == ("30", "30000")
+        assert given["connect_timeout"] == "10"
+    with engine.connect(make_conninfo(url, keepalives_idle=7, connect_timeout=3)) as connection:
+        given = connection.info.get_parameters()
+        assert (given["keepalives_idle"], given["connect_timeout"]) == ("7", "3")
