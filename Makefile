@@ -7,11 +7,12 @@ BIN := .venv/bin
 GPU_BIN := .venv-gpu/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint bench bench-quick bench-gpu wheels quality mini clean
+.PHONY: help demo test test-servers lint bench bench-quick bench-gpu wheels quality mini clean
 
 help:
 	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
 	@echo "make test   all tests"
+	@echo "make test-servers  what depends on the server's version, on another one; SERVER=16, or the folder of its programs"
 	@echo "make lint   ruff, mypy and the import contracts"
 	@echo "make bench  spocdb beside its peers, up to a million images: an hour and a half; the README's table of speed"
 	@echo "make bench-quick  the same with less of everything, four minutes, no table"
@@ -27,6 +28,13 @@ demo: $(INSTALLED)
 # A process for each core; within them torch gets one thread, more would wait for each other.
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# The embedded package brings PostgreSQL 16 too. Of another server the folder of its programs, which
+# must know pgvector: SERVER=/usr/lib/postgresql/15/bin
+SERVER ?= 16
+test-servers: $(INSTALLED)
+	SPOCDB_TEST_SERVER="$(SERVER)" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m servers \
+		--numprocesses auto --dist loadfile tests/integration tests/migration
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -37,6 +37,14 @@ TEMPLATE = f"spocdb_template{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what depends on the server's version: tests of a database that start no program."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "server" in fixtures and not fixtures & {"spocdb", "start", "shop_environment"}:
+            item.add_marker("servers")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of data; locally a test without it is skipped, in CI it fails."""
