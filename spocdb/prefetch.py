@@ -7,7 +7,7 @@ taken from the budget; before it is decoded, what its decoder needs; afterwards 
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -50,6 +50,9 @@ class Work:
     needs: int = 0
     is_apart: bool = False
 
+
+# Seconds that an image behind a slow one waits for it.
+PATIENCE = 1.0
 
 # Reads an item of at most so many bytes into a work.
 ReadOne = Callable[[Item, int], Work]
@@ -95,7 +98,9 @@ class Prefetch:
             is_cut = isinstance(work.error, ImageTooLarge) and most < self.limits.max_bytes
             return item, work, is_cut
 
-        for item, work, is_cut in ahead(self.pool, read_ahead, items, self.n_ahead, reserve):
+        for item, work, is_cut in ahead(
+            self.pool, read_ahead, items, self.n_ahead, reserve, PATIENCE
+        ):
             if is_cut:
                 self.account.take(self.limits.max_bytes, must=True)
                 yield self.pool.submit(read, item, self.limits.max_bytes).result()
@@ -115,7 +120,8 @@ class Prefetch:
             self.account.give(held - work.held)
             return work
 
-        return ahead(self.pool, decode, map(self._judged, works), self.n_ahead, reserve)
+        judged = map(self._judged, works)
+        return ahead(self.pool, decode, judged, self.n_ahead, reserve, PATIENCE)
 
     def release(self, works: Iterable[Work]) -> None:
         """Give back what works held that nobody needs any more."""
@@ -183,25 +189,36 @@ def ahead(
     items: Iterable[Item],
     n: int,
     reserve: Callable[[Item, bool], bool] = lambda item, must: True,
+    patience: float | None = None,
 ) -> Generator[Result, None, None]:
     """Map in order, at most `n` items ahead of who asks.
 
     `reserve(item, must)` takes what an item needs and tells whether it has it; while it has not, no
-    further item begins. It must take it where nothing else is on its way.
+    further item begins. It must take it where nothing else is on its way. With `patience`, those
+    behind an item that takes longer than so many seconds overtake it.
     """
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
             while not reserve(item, not waiting):
-                yield waiting.popleft().result()
+                yield _next(waiting, patience)
             waiting.append(pool.submit(function, item))
             if len(waiting) >= n:
-                yield waiting.popleft().result()
+                yield _next(waiting, patience)
         while waiting:
-            yield waiting.popleft().result()
+            yield _next(waiting, patience)
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _next(waiting: deque[Future[Result]], patience: float | None) -> Result:
+    """Take the first result; one that takes long goes to the end of the queue, once around."""
+    for _ in range(len(waiting) if patience is not None else 0):
+        if wait([waiting[0]], patience).done:
+            break
+        waiting.rotate(-1)
+    return waiting.popleft().result()
 
 
 def chunks(

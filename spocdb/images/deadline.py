@@ -18,14 +18,19 @@ class TimedBytes(io.BytesIO):
     decoded in one call, whose time is bounded by the number of pixels.
 
     Counts the time that the thread computes, not the clock's: a busy machine refuses no image. So
-    an object belongs to the thread that makes it. Images are prefetched in order, so a slow one
-    delays those behind it by no more than the limit.
+    an object belongs to the thread that makes it.
     """
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self._seconds = DECODE_SECONDS
         self._end = time.thread_time() + self._seconds
+
+    def beside(self, data: bytes) -> "TimedBytes":
+        """Return other bytes that belong to the same image: their time counts with its own."""
+        other = TimedBytes(data)
+        other._end = self._end
+        return other
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as BytesIO does. Raises UnreadableImage once the time is over."""

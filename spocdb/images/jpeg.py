@@ -63,7 +63,8 @@ class JpegFile(JpegImageFile):
     def __init__(self, data: bytes) -> None:
         self._clean, n_in_first_scan = clean(data)
         self._lacks_end = not _has_end(data)
-        super().__init__(TimedBytes(self._clean + END if self._lacks_end else self._clean))
+        self._timed = TimedBytes(self._clean + END if self._lacks_end else self._clean)
+        super().__init__(self._timed)
         self.is_collected = "progressive" in self.info or n_in_first_scan < self.layers
         if self.is_collected:
             check_scans(self._clean)
@@ -71,7 +72,7 @@ class JpegFile(JpegImageFile):
 
     def load(self) -> Any:
         """Decode the pixels. Raises OSError where a file without an end lacks pixels too."""
-        if self.tile and self._lacks_end and not _has_all_pixels(self._clean):
+        if self.tile and self._lacks_end and not _has_all_pixels(self._clean, self._timed):
             raise OSError("the file is truncated: pixels are missing")
         return super().load()
 
@@ -141,7 +142,7 @@ def _has_end(data: bytes) -> bool:
     return not scans or data.find(END, scans[-1]) >= 0
 
 
-def _has_all_pixels(data: bytes) -> bool:
+def _has_all_pixels(data: bytes, timed: TimedBytes) -> bool:
     """Tell whether a JPEG that breaks off does so behind its last pixel.
 
     Decodes it several times, with different bytes in place of what is missing. The decoder skips
@@ -149,11 +150,15 @@ def _has_all_pixels(data: bytes) -> bool:
     """
     # The first byte of a marker, or half of an escaped one.
     data = data.removesuffix(b"\xff")
-    return _has_all_scans(data) and len({_pixels(data + filler) for filler in _FILLERS}) == 1
+    if not _has_all_scans(data):
+        return False
+    first, *others = (timed.beside(data + filler + END) for filler in _FILLERS)
+    pixels = _pixels(first)
+    return all(_pixels(other) == pixels for other in others)
 
 
-def _pixels(data: bytes) -> bytes:
-    image = JpegImageFile(TimedBytes(data + END))
+def _pixels(file: TimedBytes) -> bytes:
+    image = JpegImageFile(file)
     image.decodermaxblock = BLOCK
     return image.tobytes()
 

@@ -57,7 +57,8 @@ class PngFile(PngImageFile):
 
     def __init__(self, data: bytes) -> None:
         self._clean = clean(data)
-        super().__init__(TimedBytes(self._clean.data))
+        self._timed = TimedBytes(self._clean.data)
+        super().__init__(self._timed)
         if self._clean.profile:
             self.info["icc_profile"] = self._clean.profile
         if key := self._clean.key:
@@ -99,7 +100,7 @@ class PngFile(PngImageFile):
         return upper | _other_than(self._lower_bytes(), [level & 255 for level in levels])
 
     def _lower_bytes(self) -> NDArray[np.uint8]:
-        other = PngImageFile(TimedBytes(self._clean.data))
+        other = PngImageFile(self._timed.beside(self._clean.data))
         other.tile = [tile._replace(args="RGB;16L") for tile in other.tile]
         return np.asarray(other)
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -48,6 +49,19 @@ SLOW: dict[str, Callable[[], bytes]] = {
     "BMP": run_lengths,
     "TIFF": lambda: saved(noise(), "TIFF"),
 }
+
+
+def test_a_jpeg_without_its_end_has_one_limit_for_all_its_decodings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = saved(noise(), "JPEG", quality=95).removesuffix(b"\xff\xd9")
+    assert decode(data, 64, "warp", 10**7).width == SIDE
+    began = time.thread_time()
+    # No time passes while an image is decoded once; what is decoded beside it has none of its own.
+    monkeypatch.setattr(deadline, "DECODE_SECONDS", 0.0)
+    with pytest.raises(UnreadableImage, match="takes more than 0 s of computing"):
+        decode(data, 64, "warp", 10**7)
+    assert TimedBytes(b"").beside(b"x")._end <= began + time.thread_time()
 
 
 @pytest.mark.parametrize("name", SLOW)

@@ -42,6 +42,20 @@ def test_fewer_items_than_n_are_all_given(pool: ThreadPoolExecutor) -> None:
     assert list(ahead(pool, str, [1, 2], 8)) == ["1", "2"]
 
 
+def test_what_takes_long_is_overtaken_and_comes_in_the_end(pool: ThreadPoolExecutor) -> None:
+    others_came = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0:
+            assert others_came.wait(60)
+        return item
+
+    results = ahead(pool, work, range(6), 3, patience=0.01)
+    assert [next(results) for _ in range(5)] == [1, 2, 3, 4, 5]
+    others_came.set()
+    assert list(results) == [0]
+
+
 def test_an_error_comes_where_its_result_would(pool: ThreadPoolExecutor) -> None:
     results = ahead(pool, lambda n: 1 // (n - 2), range(9), 4)
     assert list(islice(results, 2)) == [-1, -1]
