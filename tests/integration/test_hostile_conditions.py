@@ -62,6 +62,11 @@ REFUSED = [
     ("tableoid = 1", "looks at a whole row or a system column"),
     ("NULL IS DOCUMENT", "has an expression that spocdb does not know: xmlexpr|unsupported XML"),
     ("'a'::integer = 1", "cannot be used: invalid input syntax"),
+    # Where it is used it stands in parentheses, behind AND.
+    ("id = 1) OR (true", "cannot be used: syntax error"),
+    ("true])[1] OR (ARRAY[true", "cannot be used: syntax error"),
+    ("true) AND (ARRAY[true])[1] OR (true", "cannot be used: syntax error"),
+    ("id = 1, id = 2", "cannot be used: argument of AND must be type boolean"),
 ]
 
 

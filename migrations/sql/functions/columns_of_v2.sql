@@ -7,9 +7,10 @@ SET standard_conforming_strings = on
 AS $$
 DECLARE
     probe     CONSTANT text := 'embeddings_condition_' || pg_backend_pid();
-    once      CONSTANT text := format(E'CREATE VIEW spocdb.%I AS SELECT 1 AS found FROM ONLY %s AS t WHERE (%s\n)',
+    enclosed  CONSTANT text := format(E'CREATE VIEW spocdb.%I AS SELECT 1 AS found FROM ONLY %s AS t WHERE (%s\n)',
                                       probe, relation, condition);
-    twice     CONSTANT text := format(E'CREATE VIEW spocdb.%I AS SELECT 1 AS found FROM ONLY %s AS t WHERE ((%s\n))',
+    -- One expression stands in brackets as well as in parentheses: nothing closes both.
+    twofold   CONSTANT text := format(E'CREATE VIEW spocdb.%1$I AS SELECT 1 AS found FROM ONLY %2$s AS t WHERE (%3$s\n) AND (ARRAY[%3$s\n])[1]',
                                       probe, relation, condition);
     statement refcursor;
     tree      text;
@@ -25,14 +26,13 @@ BEGIN
     BEGIN
         -- A cursor takes no CREATE VIEW. It says so, by name, of one statement: several would be another error.
         BEGIN
-            OPEN statement FOR EXECUTE once;
+            OPEN statement FOR EXECUTE enclosed;
         EXCEPTION WHEN invalid_cursor_definition THEN
             IF SQLERRM NOT LIKE '%CREATE VIEW%' THEN
                 RAISE EXCEPTION 'it is more than one statement' USING ERRCODE = 'syntax_error';
             END IF;
         END;
-        -- It is one expression if it stands in two parentheses as well as in one.
-        EXECUTE twice;
+        EXECUTE twofold;
     EXCEPTION WHEN syntax_error_or_access_rule_violation OR data_exception OR feature_not_supported THEN
         RAISE EXCEPTION 'the condition cannot be used: %', SQLERRM
             USING ERRCODE = 'invalid_name', HINT = format('it follows WHERE, and uses columns of %s', relation);
