@@ -135,6 +135,8 @@ def _float32(key: str, tensor: Tensor, backbone: str) -> Tensor:
         kind = str(tensor.dtype).removeprefix("torch.")
         raise ConfigError(f"these weights of {backbone} cannot be used: {key} is {kind}")
     copy = tensor.to(torch.float32, copy=True)
+    if copy.is_meta:  # shapes without numbers, to count operations
+        return copy
     # A sum is finite only if all numbers are; a mask would be as large as the tensor.
     if not torch.isfinite(copy.sum(dtype=torch.float64)):
         raise ConfigError(

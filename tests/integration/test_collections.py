@@ -266,6 +266,7 @@ def test_a_run_that_was_killed_is_told_from_one_of_another_database(
         runs.begin(db.connection, target)
         assert db.connection.execute(statuses).fetchall() == [("running",), ("running",)]
     with engine.connect(db.url) as third:
+        assert runs.mark_killed(third, target)
         third_run = runs.begin(third, target)
         runs.end(third, third_run, "finished", {"n": 1})
     expected = [("interrupted",), ("running",), ("finished",)]

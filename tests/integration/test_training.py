@@ -250,7 +250,7 @@ def test_classes_may_come_from_a_collections_metadata(
         (["--out", "x.safetensors"], 2, "one of them"),
         (["--out", "x.safetensors", "photos", "--pairs", "p.csv"], 2, "one of them"),
         (["--out", "x.safetensors", "nowhere"], 1, "no such file or folder"),
-        (["--out", "x.safetensors", "photos"], 1, "the folders give 1 classes of two images"),
+        (["--out", "x.safetensors", "photos"], 1, "the folders give 1 class of two images"),
         (["--out", "x.safetensors", "photos", "--epochs", "0"], 1, "--epochs must be positive"),
         (["--out", "x.safetensors", "--labels", "no.csv"], 1, "cannot read no.csv"),
         (["--out", "x.safetensors", "--pairs", "no.csv"], 1, "cannot read no.csv"),
