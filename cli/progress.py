@@ -188,6 +188,8 @@ def _slowest(progress: Progress) -> str:
 
 
 def _summary(progress: Progress) -> str:
+    if progress.n_pruned and not progress.n_seen:
+        return f"{counted(progress.n_pruned, 'image')} forgotten, as their files are gone"
     counts = {
         "new": progress.n_new,
         "already known": max(0, progress.n_reused - progress.n_moved),
