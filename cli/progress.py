@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -67,7 +67,9 @@ class Display:
 
     def say(self, line: str) -> None:
         """Say something beside the counts."""
-        self._console.print(one_line(line), markup=False, soft_wrap=True)
+        # As in `complain`: a stderr that is full must not end the work.
+        with suppress(OSError):
+            self._console.print(one_line(line), markup=False, soft_wrap=True)
 
     @contextmanager
     def asking(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_what_a_codebook_is_not_learned_from_is_said(
     (folder / "0007.jpg").write_bytes(b"")
     (folder / "notes.txt").write_text("notes")
     said: list[str] = []
-    network = {"extractor": "squeezenet1_1", "weights": random_weights, "size": 96}
+    network: dict[str, Any] = {"extractor": "squeezenet1_1", "weights": random_weights, "size": 96}
     # Its vector is long, so that the images are read twice: each is counted once.
     n_used = db.learn_codebook(folder, file, "triangulation", 4, say=said.append, **network)
     assert n_used == 18
