@@ -43,6 +43,7 @@ def fit(
             weights=weights,
             device=device,
             precision=precision,  # type: ignore[arg-type]
+            say=talk,
             size=size,
             fit=fit,
             relu=relu,

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -72,7 +73,10 @@ def _without_secret(argument: str) -> str:
 
 def run(command: Callable[..., Any]) -> int:
     """Run the command line; return the exit code, after a line about what was wrong."""
-    return _flushed(_run(command))
+    try:
+        return _flushed(_run(command))
+    finally:
+        _flush_stderr()
 
 
 def _run(command: Callable[..., Any]) -> int:
@@ -141,10 +145,24 @@ def _flushed(code: int) -> int:
 def _without_stdout(exc: OSError) -> int:
     """Say why stdout cannot be written to, unless its reader has enough; return the exit code."""
     # What is left must go somewhere, or Python complains of it at its end.
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, sys.stdout.fileno())
-    os.close(sink)
+    _discard(sys.stdout.fileno())
     if isinstance(exc, BrokenPipeError):
         return READER_GONE
     complain(f"spocdb: cannot write to stdout: {exc.strerror}")
     return ERROR
+
+
+def _flush_stderr() -> None:
+    """Write what stderr still holds, or discard it: at its end Python would exit with 120."""
+    with suppress(OSError):
+        sys.stderr.flush()
+        return
+    # A refused flush keeps the text, and Python tries again.
+    _discard(sys.stderr.fileno())
+
+
+def _discard(descriptor: int) -> None:
+    """Let a stream's descriptor lead to /dev/null."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, descriptor)
+    os.close(sink)

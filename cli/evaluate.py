@@ -92,7 +92,7 @@ def _measure(
         flip=flip,
     )
     with options.open_database(db) as database, quiet_libraries():
-        images = None if train is None else train_images(database, train)
+        images = None if train is None else train_images(database, train, talk)
         given = Options(
             images,
             dims,

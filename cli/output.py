@@ -81,7 +81,8 @@ def complain(line: str) -> None:
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Let C libraries print nothing: libtiff complains to the terminal, and names no file."""
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     ours, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     python_stderr = sys.stderr
     os.dup2(sink, 2)
@@ -89,10 +90,13 @@ def quiet_libraries() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stderr.flush()
+        # Neither must fail for a stderr that is full: the work is done.
+        with suppress(OSError):
+            sys.stderr.flush()
         os.dup2(ours, 2)
         os.close(sink)
-        sys.stderr.close()
+        with suppress(OSError):
+            sys.stderr.close()
         sys.stderr = python_stderr
 
 

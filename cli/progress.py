@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -67,7 +67,9 @@ class Display:
 
     def say(self, line: str) -> None:
         """Say something beside the counts."""
-        self._console.print(one_line(line), markup=False, soft_wrap=True)
+        # As in `complain`: a stderr that is full must not end the work.
+        with suppress(OSError):
+            self._console.print(one_line(line), markup=False, soft_wrap=True)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -188,6 +190,8 @@ def _slowest(progress: Progress) -> str:
 
 
 def _summary(progress: Progress) -> str:
+    if progress.n_pruned and not progress.n_seen:
+        return f"{counted(progress.n_pruned, 'image')} forgotten, as their files are gone"
     counts = {
         "new": progress.n_new,
         "already known": max(0, progress.n_reused - progress.n_moved),

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def learn(
     file = settings.cache_dir / "codebooks" / f"{name}.safetensors"
     if not file.is_file():
         say(f"learning a codebook: {kind}, {k}, from {counted(len(used), 'image')}")
-        learn_into(file, extractor, kind, k, used, settings)
+        learn_into(file, extractor, kind, k, used, settings, say)
     return file
 
 
@@ -53,24 +53,40 @@ def learn_into(
     k: int,
     files: Sequence[Path],
     settings: Settings,
+    say: Say = silent,
 ) -> int:
     """Learn a codebook into a file, written whole or not at all; return the number of images.
 
-    Those that cannot be read are passed over. Raises ConfigError and NotEnoughSamples.
+    Those that cannot be read are left out, which is said with the first reason. Raises
+    ConfigError and NotEnoughSamples.
     """
     used = _spread(files)
     fresh = file.with_name(f"{file.stem}.{os.getpid()}.safetensors")
     read: set[Path] = set()
+    unreadable: dict[Path, str] = {}
+
+    def maps() -> Iterator[Float32Array]:
+        return _maps(extractor, used, settings.max_pixels, read, unreadable)
+
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh.touch()  # asked before the work, not after it
-        save(fit(kind, k, lambda: _maps(extractor, used, settings.max_pixels, read)), fresh)
+        save(fit(kind, k, maps), fresh)
         fresh.replace(file)
     except OSError as error:
         raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
     finally:
         fresh.unlink(missing_ok=True)
+        # Also where too few are left to learn from: this is why.
+        _say_unreadable(unreadable, say)
     return len(read)
+
+
+def _say_unreadable(unreadable: Mapping[Path, str], say: Say) -> None:
+    if unreadable:
+        file, reason = next(iter(unreadable.items()))
+        n_files = counted(len(unreadable), "unreadable file")
+        say(f"left out: {n_files}, such as {file}: {reason}")
 
 
 def _spread(files: Sequence[Path]) -> list[Path]:
@@ -79,14 +95,25 @@ def _spread(files: Sequence[Path]) -> list[Path]:
 
 
 def _maps(
-    extractor: "Extractor", files: Sequence[Path], limit: int, read: set[Path]
+    extractor: "Extractor",
+    files: Sequence[Path],
+    limit: int,
+    read: set[Path],
+    unreadable: dict[Path, str],
 ) -> Iterator[Float32Array]:
-    """Yield the local features (P, C) of the images that can be read; note which those are."""
+    """Yield the local features (P, C) of the images that can be read.
+
+    Note in `read` which those are, and in `unreadable` why the others are not.
+    """
     recipe = extractor.recipe
     for file in files:
         try:
             pixels = decode(read_bytes(file), recipe.size, recipe.fit, limit).pixels
-        except (OSError, ImageError):
+        except ImageError as error:
+            unreadable[file] = str(error)
+            continue
+        except OSError as error:
+            unreadable[file] = f"cannot read the file: {error.strerror or error}"
             continue
         read.add(file)
         yield extractor.local_features(pixels)

@@ -19,6 +19,8 @@ Filter = Mapping[str, Any] | str | Sequence[Mapping[str, Any] | str | Sequence[A
 Json = dict[str, Any] | list[Any]
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "~", "exists")
+# As many values as the SQL function takes in one list.
+MOST_VALUES = 1000
 HINT = "write KEY OPERATOR VALUE, such as year>=2023, or KEY exists"
 
 QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -45,6 +47,7 @@ def to_json(filter: Filter | None) -> Json:
         elif isinstance(part, list | tuple) and len(part) in (2, 3):
             key, operator = part[0], part[1]
             value = part[2] if len(part) == 3 else True
+            _check_value(operator, value)
             result.append([[key] if isinstance(key, str) else key, operator, value])
         else:
             raise ConfigError(f'{part!r} is no condition: give ("key", "operator", value)')
@@ -105,11 +108,31 @@ def _condition(text: str, start: int) -> tuple[list[Any], int]:
     key = [_unquoted(part) for part in re.findall(PART, named[1])]
     name, end = operator[operator.lastindex or 0].lower(), operator.end()
     if name not in OPERATORS:
-        raise ConfigError(f"there is no operator {name}; there are {' '.join(OPERATORS)}")
+        raise ConfigError(f"there is no operator `{name}`; there are {' '.join(OPERATORS)}")
     if name == "exists" and (AND.match(text, end) or _after_space(text, end) == len(text)):
         return [key, name, True], end
     value, end = _value(text, _after_space(text, end), as_text=name == "~")
+    _check_value(name, value)
     return [key, name, value], end
+
+
+def _check_value(operator: Any, value: Any) -> None:
+    """Raise ConfigError for a value of a kind that the operator never takes.
+
+    The SQL function says the same. Said here, it is known before a database is opened.
+    """
+    takes = None
+    if operator == "in" and not (
+        isinstance(value, list | tuple) and 1 <= len(value) <= MOST_VALUES
+    ):
+        takes = f'a list of 1 to {MOST_VALUES:,} values, such as ["a", "b"]'
+    elif operator == "exists" and not isinstance(value, bool):
+        takes = "true or false"
+    elif operator == "~" and not isinstance(value, str):
+        takes = "a regular expression as a text"
+    if takes:
+        shown = json.dumps(value, ensure_ascii=False, default=repr)
+        raise ConfigError(f"`{operator}` takes {takes}, not {_cut(shown)}")
 
 
 def _value(text: str, start: int, as_text: bool) -> tuple[Any, int]:
@@ -145,8 +168,11 @@ def _after_space(text: str, start: int) -> int:
 
 
 def _quoted(text: str) -> str:
-    text = text.strip()
-    return repr(text if len(text) <= 60 else f"{text[:60]}...")
+    return repr(_cut(text.strip()))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _unquoted(part: str) -> str:

@@ -448,12 +448,20 @@ class Database(AbstractContextManager["Database"]):
         weights: str | os.PathLike[str] | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
+        say: Say = silent,
         **recipe: Any,
     ) -> int:
-        """Learn a codebook from the images of a folder into a file; return how many there were."""
-        files = [Path(found.path) for found in walk([Path(folder)], recursive=True)]
+        """Learn a codebook from the images of a folder into a file; return how many there were.
+
+        `say` gets what is left out: files that are no images, and images that cannot be read.
+        """
+        left_out = kinds.LeftOut()
+        found = walk([Path(folder)], recursive=True, left_out=left_out)
+        files = [Path(file.path) for file in found]
+        if told := kinds.told(left_out):
+            say(f"left out: {told}")
         network = self.extractor(extractor, weights, device, precision, **recipe)
-        return codebooks.learn_into(Path(file), network, kind, k, files, self.settings)
+        return codebooks.learn_into(Path(file), network, kind, k, files, self.settings, say)
 
     @engine.wrapped()
     def evaluations(self, benchmark: str | None = None) -> list[StoredEvaluation]:

@@ -45,9 +45,14 @@ ADVICE = {
     "(default_transaction_read_only is off, the server is no standby)",
     "42501": "ask the role that ran `spocdb db init` for `spocdb db grant`, or use that role",
     "53100": "make room on the server's disk, then run the same command again",
-    "57014": "if it was a time-out, raise it in PGOPTIONS or in the options of the URL",
+    "57014": "if a statement_timeout of PGOPTIONS or of the URL's options ended it, raise it there",
     "22P05": "the database must be encoded in UTF8",
 }
+
+TIMED_OUT = (
+    "the server ended the statement after the statement_timeout of PGOPTIONS or of the URL's "
+    "options: raise it there"
+)
 
 # The server ended the session: it shuts down, or a time-out of the connection's options ran out.
 ENDED = ("57P", "25P03", "25P04")
@@ -112,6 +117,8 @@ def wrapped() -> Iterator[None]:
         if isinstance(exc, psycopg.errors.LockNotAvailable):
             message = "the table is being used by others: run the same command again"
             raise DatabaseError(message) from exc
+        if _is_timed_out(exc):
+            raise DatabaseError(TIMED_OUT) from exc
         raise kind(_one_line(exc)) from exc
     except UnicodeEncodeError as exc:
         raise ConfigError(f"{exc.object!r} is not UTF-8, as a name or a value must be") from exc
@@ -119,6 +126,15 @@ def wrapped() -> Iterator[None]:
         raise DatabaseError(
             "the database holds text that is not UTF-8: it must be encoded in UTF8"
         ) from exc
+
+
+def _is_timed_out(exc: psycopg.Error) -> bool:
+    """Tell a statement_timeout from a cancelled statement: both have the SQLSTATE 57014.
+
+    Only the server's message differs. One in another language keeps its words, and gets `ADVICE`.
+    """
+    is_ended = isinstance(exc, psycopg.errors.QueryCanceled)
+    return is_ended and "statement timeout" in (exc.diag.message_primary or "")
 
 
 def one_row(connection: Connection, statement: Any, parameters: Any = None) -> TupleRow:

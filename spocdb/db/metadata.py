@@ -86,12 +86,17 @@ def explain(
     Where something was found, only keys of which the filter says that they are not there are
     looked for: nothing else can be wrong unnoticed.
     """
+    said: set[str] = set()
     for key, operator, value in keys(filter):
         if n_found and not (operator == "exists" and value is False):
             continue
+        line: str | None = None
         if unknown := _first_unknown(connection, collection, key):
-            say(_unknown(connection, collection, unknown))
-        elif operator != "exists" and (line := _other_kind(connection, collection, key, value)):
+            line = _unknown(connection, collection, unknown)
+        elif operator != "exists":
+            line = _other_kind(connection, collection, key, value)
+        if line and line not in said:
+            said.add(line)
             say(line)
 
 
@@ -110,6 +115,8 @@ def _unknown(connection: Connection, collection: Collection, key: Sequence[str])
     known = [count.key for count in counts(connection, collection, outer)]
     named = ", ".join(sorted(spelled([*outer, k]) for k in known[:MOST_NAMED]))
     more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    if not known and not outer:
+        return "no image has any metadata"
     there = f"there are {named}{more}" if known else "there are none"
     return f"no image has the key {spelled(key)}; {there}"
 

@@ -22,6 +22,7 @@ from spocdb.evaluation.gallery import Gallery, say_notes
 from spocdb.evaluation.methods import PLAIN, Method
 from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Result
+from spocdb.images import kinds
 from spocdb.images.sources import walk
 from spocdb.progress import Say, silent
 from spocdb.wording import counted
@@ -62,11 +63,16 @@ def evaluate(
 
 
 @engine.wrapped()
-def train_images(db: Database, given: str) -> list[Path]:
-    """Return the images of a folder, or a collection's that are there. Raises ConfigError."""
+def train_images(db: Database, given: str, say: Say = silent) -> list[Path]:
+    """Return the images of a folder, or a collection's that are there. Raises ConfigError.
+
+    `say` gets what of the folder is left out.
+    """
+    left_out = kinds.LeftOut()
     names = [c.name for c in db.collections()]
     if os.path.isdir(given):
-        found = [Path(file.path) for file in walk([Path(given)], recursive=True)]
+        walked = walk([Path(given)], recursive=True, left_out=left_out)
+        found = [Path(file.path) for file in walked]
     elif given in names:
         stored = images.paths(db.connection, given).values()
         found = [Path(path) for path in sorted(stored) if os.path.isfile(path)]
@@ -75,6 +81,8 @@ def train_images(db: Database, given: str) -> list[Path]:
         raise ConfigError(f"--train {given} is neither a folder nor a collection{known}")
     if not found:
         raise ConfigError(f"--train {given} has no images (any more)")
+    if told := kinds.told(left_out):
+        say(f"left out of --train {given}: {told}")
     return found
 
 

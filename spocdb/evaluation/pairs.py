@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query
+from spocdb.images import kinds
 from spocdb.images.rows import csv_rows
 from spocdb.images.sources import walk
 
@@ -24,14 +25,18 @@ def read(file: Path, gallery: Path | None = None) -> Benchmark:
     if not matches:
         raise ConfigError(f"{file} has no pairs: give it rows of `query,match`")
     named = matches.keys() | {name for names in matches.values() for name in names}
-    beside = [found.path for found in walk([gallery], recursive=True)] if gallery else []
+    left_out = kinds.LeftOut()
+    walked = walk([gallery], recursive=True, left_out=left_out) if gallery else ()
+    beside = [found.path for found in walked]
     queries = [
         Query(query, frozenset(names - {query}), frozenset({query}))
         for query, names in sorted(matches.items())
     ]
     # Named by their whole paths: nothing says that the names of one's own files differ.
     images = {path: Path(path) for path in sorted({*named, *beside}) if os.path.isfile(path)}
-    return Benchmark(file.stem, images, {"": queries}, ("mAP", "recall@10"))
+    told = kinds.told(left_out)
+    notes = (f"left out of {gallery}: {told}",) if told else ()
+    return Benchmark(file.stem, images, {"": queries}, ("mAP", "recall@10"), notes=notes)
 
 
 def _rows(file: Path) -> list[tuple[str, str]]:

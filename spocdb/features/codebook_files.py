@@ -1,12 +1,14 @@
 """A codebook as a file: safetensors, every number checked when it is read."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 
 from spocdb.errors import ConfigError
 from spocdb.features.codebooks import LONGEST, Codebook
+from spocdb.images.regular import regular
 
 # The largest that is learned, fisher-256 with its reduction, has 35 MB.
 MOST_BYTES = 512 * 1024**2
@@ -28,17 +30,19 @@ def load(file: Path) -> Codebook:
     """Read a codebook, and check its numbers. Raises ConfigError for a file that is none."""
     from safetensors import safe_open
 
-    if not file.is_file():
-        raise ConfigError(f"cannot read the codebook {file}: there is no such file")
     try:
-        if file.stat().st_size > MOST_BYTES:
-            raise ValueError("too large")
+        _check_file(file)
         with safe_open(file, framework="numpy") as data:
             kind = json.loads(data.metadata()["about"])["kind"]
             # Not a mapping: it only looks like one.
             arrays = {name: data.get_tensor(name) for name in data.keys()}  # noqa: SIM118
         codebook = Codebook(kind, arrays)
         found = fault(codebook)
+    except FileNotFoundError as error:
+        raise ConfigError(f"cannot read the codebook {file}: there is no such file") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(f"cannot read the codebook {file}: {reason}") from error
     # Whatever the parser raises on a file that is something else.
     except Exception as error:
         raise ConfigError(f"{file} is no codebook: make one with `spocdb codebook fit`") from error
@@ -68,6 +72,14 @@ def fault(codebook: Codebook) -> str | None:
     if codebook.dim > LONGEST:
         return f"it gives {codebook.dim} dimensions, and {LONGEST} is the most"
     return None
+
+
+def _check_file(file: Path) -> None:
+    """Refuse what is no regular file, such as a pipe, and what is too large to read into memory."""
+    with open(file, "rb", opener=regular) as stream:
+        size = os.fstat(stream.fileno()).st_size
+    if size > MOST_BYTES:
+        raise ValueError("too large")
 
 
 def _shapes(codebook: Codebook) -> dict[str, tuple[int, ...]]:

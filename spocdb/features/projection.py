@@ -99,17 +99,30 @@ def advice(moments: Moments, projection: Projection) -> list[str]:
     dim, kept = projection.dim, float(projection.explained.sum())
     if kept < ENOUGH_EXPLAINED:
         enough = _enough_dimensions(moments, centre=bool(projection.settings["centre"]))
-        lines.append(
-            f"warning: {dim} dimensions keep {kept:.0%} of the variance, which costs recall: "
-            f"{enough} keep {ENOUGH_EXPLAINED:.0%} (`--dim {enough}`)"
-        )
-    is_whitened = projection.settings["whiten"] and not projection.settings["regularisation"]
-    if is_whitened and moments.count < ENOUGH_IMAGES_EACH * dim:
+        line = f"warning: {dim} dimensions keep {kept:.0%} of the variance, which costs recall: "
+        if _is_enough(moments.count, enough, projection):
+            line += f"{enough} keep {ENOUGH_EXPLAINED:.0%} (`--dim {enough}`)"
+        else:
+            line += (
+                f"{enough} would keep {ENOUGH_EXPLAINED:.0%}, but {moments.count} images are few "
+                f"for whitening those: fit on {ENOUGH_IMAGES_EACH * enough} or more"
+            )
+        lines.append(line)
+    if not _is_enough(moments.count, dim, projection):
         lines.append(
             f"warning: {moments.count} images are few for whitening {dim} dimensions, "
             f"{ENOUGH_IMAGES_EACH * dim} or more are better: fit on more, or with --no-whiten"
         )
     return lines
+
+
+def _is_enough(count: int, dim: int, projection: Projection) -> bool:
+    """Tell whether `count` images suffice to fit `dim` dimensions with a projection's settings.
+
+    Without whitening, and with regularisation, the weakest components do no harm.
+    """
+    is_whitened = projection.settings["whiten"] and not projection.settings["regularisation"]
+    return not is_whitened or count >= ENOUGH_IMAGES_EACH * dim
 
 
 def _enough_dimensions(moments: Moments, *, centre: bool) -> int:

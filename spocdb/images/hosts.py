@@ -12,6 +12,9 @@ from spocdb.errors import UnreadableImage
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 # Networks without IPv4 reach every IPv4 address through it. (64:ff9b:1::/48 is for local use.)
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Neither is routed on the internet, and older Pythons call both global: the block for examples of
+# RFC 9637, and the relays of 6to4 that RFC 7526 withdrew.
+NOT_ROUTED = (ipaddress.ip_network("3fff::/20"), ipaddress.ip_network("192.88.99.0/24"))
 
 
 def is_public(address: str) -> bool:
@@ -22,6 +25,8 @@ def is_public(address: str) -> bool:
             return all(is_public(str(part)) for part in inner)
         if found not in GLOBAL_UNICAST:
             return False
+    if any(found in network for network in NOT_ROUTED):
+        return False
     return found.is_global and not found.is_multicast
 
 

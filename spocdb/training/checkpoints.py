@@ -8,6 +8,7 @@ import torch
 
 from spocdb.errors import ConfigError
 from spocdb.features.network import Network
+from spocdb.images.regular import regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ def read(file: Path, fingerprint: str) -> dict[str, Any] | None:
     Raises ConfigError for a broken one and for one of another run.
     """
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        # By `regular`: a named pipe would be waited for, a device would never end.
+        with open(file, "rb", opener=regular) as stream:
+            state: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
         found = state["fingerprint"]
     except FileNotFoundError:
         return None

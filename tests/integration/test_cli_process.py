@@ -52,6 +52,9 @@ def photos(db: Database, make_photos: Make, recipe: dict[str, Any]) -> Path:
         ("search --id 1 --csv 2>&-", 0, "distance,id,path,metadata", ""),
         ("search --id 1 --csv >&- 2>&-", 1, "", ""),
         ("search --id 1 --csv 2>/dev/full", 0, "distance,id,path,metadata", ""),
+        ("ingest photos 2>/dev/full", 0, "", ""),
+        ("ingest nowhere 2>/dev/full", 1, "", ""),
+        ("ingest --nonsense 2>/dev/full", 2, "", ""),
         ("collections drop photos <&-", 1, "", "spocdb: no answer on stdin"),
     ],
 )

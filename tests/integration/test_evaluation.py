@@ -233,8 +233,11 @@ def options(random_weights: Path) -> dict[str, Any]:
 def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
     db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any]
 ) -> None:
-    train = train_images(db, str(make_photos(30)))
-    said: list[str] = []
+    folder, said = make_photos(30), list[str]()
+    (folder / "notes.txt").write_text("notes")
+    train = train_images(db, str(folder), said.append)
+    assert said == [f"left out of --train {folder}: 1 other file"]
+    said.clear()
     methods = find_methods(["all", "beyond", "recipe"])
     assert {m.name for m in methods} == METHODS.keys()
     # Of small maps there are too few features for 256 Gaussians.

@@ -251,14 +251,15 @@ def test_the_keys_that_are_named_are_bounded_and_spelled(
 ) -> None:
     add_images(db.connection, clustered(3))
     said: list[str] = []
-    assert db.images.count("kind=shoe", say=said.append) == 0
+    # Once, whatever else is asked for.
+    assert db.images.count("kind=shoe and year=1", say=said.append) == 0
     db.connection.execute(
         "UPDATE spocdb.images SET metadata = (SELECT jsonb_object_agg('key ' || n, 1) "
         'FROM generate_series(100, 129) n) || \'{"a.b": {"c": 1}}\''
     )
     assert db.images.count("kind=shoe", say=said.append) == 0
     assert db.images.count('"a.b".d=1', say=said.append) == 0
-    assert said[0] == "no image has the key kind; there are none"
+    assert said[0] == "no image has any metadata"
     assert said[1].startswith('no image has the key kind; there are "a.b", "key 100", "key 101", ')
     assert said[1].endswith('"key 118" and 11 more')
     assert said[2] == 'no image has the key "a.b".d; there are "a.b".c'

@@ -119,7 +119,7 @@ def test_a_list_of_nothing_says_why(photos: Database, cli: Cli) -> None:
     empty = cli("images", "list", "-c", "photos", "--filter", "n>99", "--json")
     assert json.loads(empty.stdout) == []
     wrong = cli("images", "list", "-c", "photos", "--filter", "n=>99")
-    assert wrong.exit_code == 2 and "there is no operator =>" in wrong.stderr
+    assert wrong.exit_code == 2 and "there is no operator `=>`" in wrong.stderr
 
 
 def test_an_image_is_shown(

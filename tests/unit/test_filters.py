@@ -16,6 +16,12 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
+# A regular expression is taken as it stands, so it has no JSON form of every value.
+OPERATOR_AND_VALUE = (
+    st.tuples(st.sampled_from([o for o in OPERATORS if o not in ("~", "in", "exists")]), JSON)
+    | st.tuples(st.just("in"), st.lists(JSON, min_size=1, max_size=3))
+    | st.tuples(st.just("exists"), st.booleans())
+)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +75,10 @@ def test_what_a_text_means(text: str, conditions: list[tuple[Any, ...]]) -> None
         ("a..b=1", "is no condition"),
         ("exists gps", "'exists gps' is no condition: .* or KEY exists"),
         ("shoe size=3", 'a key with a blank needs quotes, "my key"=3'),
-        ("year==2023", "there is no operator ==; there are = != < <= > >= in ~ exists"),
-        ("year=>2023", "there is no operator =>"),
-        ("year<>2023", "there is no operator <>"),
-        ("name!~x", "there is no operator !~"),
+        ("year==2023", "there is no operator `==`; there are = != < <= > >= in ~ exists"),
+        ("year=>2023", "there is no operator `=>`"),
+        ("year<>2023", "there is no operator `<>`"),
+        ("name!~x", "there is no operator `!~`"),
         ("a=", "'a=' lacks a value"),
         ("a= and b=1", "lacks a value"),
         ("kind in", "lacks a value"),
@@ -85,6 +91,14 @@ def test_what_a_text_means(text: str, conditions: list[tuple[Any, ...]]) -> None
         ('name="x', "is not valid JSON"),
         ('name="x"y', "is not valid JSON"),
         ('"a\\x"=1', "the key .* is not valid JSON"),
+        (
+            "kind in shoe",
+            r'^`in` takes a list of 1 to 1,000 values, such as \["a", "b"\], not "shoe"$',
+        ),
+        ("kind in []", r"`in` takes a list of 1 to 1,000 values, .*, not \[\]$"),
+        (f"kind in {[*range(1001)]}", r"`in` takes a list of .*, not \[0, 1, .*\.\.\.$"),
+        ("gps exists no", '^`exists` takes true or false, not "no"$'),
+        ("gps exists 1", "`exists` takes true or false, not 1"),
         ("a=" + "[" * 100_000, "is not valid JSON"),
     ],
     ids=lambda text: text[:30],
@@ -98,10 +112,8 @@ def test_what_makes_no_sense_is_said(text: str, message: str) -> None:
 
 @given(
     st.lists(
-        st.tuples(
-            st.lists(st.text(), min_size=1, max_size=3),
-            st.sampled_from([o for o in OPERATORS if o != "~"]),
-            JSON,
+        st.tuples(st.lists(st.text(), min_size=1, max_size=3), OPERATOR_AND_VALUE).map(
+            lambda condition: (condition[0], *condition[1])
         ),
         min_size=1,
         max_size=3,
@@ -129,6 +141,10 @@ def test_the_forms_that_python_takes() -> None:
     [
         ([("a",)], "is no condition: give"),
         ([7], "is no condition: give"),
+        ([("kind", "in", "shoe")], '`in` takes a list of 1 to 1,000 values, .*, not "shoe"'),
+        ([("kind", "in", {1})], "`in` takes a list"),
+        ([("gps", "exists", "no")], '`exists` takes true or false, not "no"'),
+        ([("name", "~", 5)], "`~` takes a regular expression as a text, not 5"),
         ({"a": {1}}, "a filter must be JSON"),
         ({"a": float("nan")}, "a filter must be JSON"),
         ({"a": "\0"}, "a zero byte"),

@@ -202,6 +202,12 @@ def test_a_name_is_judged_by_what_it_resolves_to(
         ("100::1", False),
         ("4000::1", False),
         ("2001:db8::1", False),
+        # The newer block for examples, and the relays of 6to4; their neighbours are public.
+        ("3fff::1", False),
+        ("3fff:fff:ffff::1", False),
+        ("192.88.99.1", False),
+        ("::ffff:192.88.99.1", False),
+        ("192.88.98.1", True),
     ],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:

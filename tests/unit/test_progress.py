@@ -61,6 +61,13 @@ def test_without_a_terminal_it_is_summed_up_once_in_a_line(
     )
 
 
+def test_a_run_that_only_forgot_images_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    display = Display(int)
+    display.update(Progress(n_pruned=17, seconds=1.0))
+    display.close()
+    assert capsys.readouterr().err == "17 images forgotten, as their files are gone\n"
+
+
 def test_a_run_that_did_not_begin_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     Display(int).close()
     assert capsys.readouterr().err == ""

@@ -205,6 +205,21 @@ def test_dimensions_that_keep_too_little_are_said_with_how_many_keep_enough() ->
     assert len(lines(200, enough - 1)) == 1
 
 
+def test_dimensions_that_the_images_are_too_few_for_are_not_advised() -> None:
+    enough = int(re.findall(r"`--dim (\d+)`", lines(200, 3)[0])[0])
+    few = 3 * enough - 1
+    moments = Moments.of(samples(200))
+    moments = Moments(few, moments.mean, moments.scatter)
+    (line,) = advice(moments, fit(moments, 3))
+    assert line.endswith(
+        f"which costs recall: {enough} would keep 80%, but {few} images are few for whitening "
+        f"those: fit on {3 * enough} or more"
+    )
+    # Nothing is whitened: then more dimensions do no harm.
+    (line,) = advice(moments, fit(moments, 3, whiten=False))
+    assert line.endswith(f"{enough} keep 80% (`--dim {enough}`)")
+
+
 def test_images_that_are_too_few_for_whitening_are_said() -> None:
     assert lines(59, 20) == [
         "warning: 59 images are few for whitening 20 dimensions, 60 or more are better: "

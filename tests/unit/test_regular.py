@@ -14,6 +14,7 @@ from spocdb.images.metadata import read_metadata
 from spocdb.images.regular import read_bytes
 from spocdb.images.sources import read, walk
 from spocdb.pictures import draw_sheet
+from spocdb.training import checkpoints
 
 
 def make_pipe(path: Path) -> None:
@@ -79,6 +80,15 @@ def test_no_file_that_a_user_names_is_waited_for(
     make_pipe(tmp_path / name)
     with pytest.raises(ConfigError):
         use(tmp_path / name)
+
+
+def test_a_pipe_for_a_codebook_or_a_checkpoint_is_called_one(tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    make_pipe(file)
+    with pytest.raises(ConfigError, match=r"cannot read the codebook .*: it is a named pipe"):
+        codebook_files.load(file)
+    with pytest.raises(ConfigError, match=r"cannot read .*: it is a named pipe: only regular"):
+        checkpoints.read(file, "one")
 
 
 def test_a_sheet_shows_why_a_pipe_is_not_drawn(tmp_path: Path) -> None:
