@@ -1,5 +1,6 @@
 """spocdb ingest, spocdb failures."""
 
+import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -165,21 +166,31 @@ def ingest(
 def failures(
     collection: options.Collection = None,
     json: options.Json = False,
+    as_csv: options.Csv = False,
     db: options.Db = None,
 ) -> None:
     """List the images that did not make it, and why."""
+    options.one_format(json, as_csv)
     with options.open_database(db) as database:
         rows = database.failures(collection)
         names = {database.tables.names_by(name) for name in {row.collection for row in rows}}
     if json:
         print_json(rows)
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(["collection", "reason", _path_or_key(names), "message", "failed_at"])
+        writer.writerows([f.collection, f.reason, f.path, f.message, f.failed_at] for f in rows)
     elif rows:
         print_table(
-            ["collection", "reason", " or ".join(sorted(names)), "message"],
+            ["collection", "reason", _path_or_key(names), "message"],
             [[f.collection, f.reason, f.path, f.message] for f in rows],
         )
     else:
         talk("no failures")
+
+
+def _path_or_key(names: set[str]) -> str:
+    return " or ".join(sorted(names)) or "path"
 
 
 def is_interactive() -> bool:

@@ -75,9 +75,11 @@ def _refuse_url(name: str, path: Path) -> None:
     found = URL.fullmatch(str(path))
     if found is None or path.exists():
         return
-    slashes = "///" if found[1].lower() == "file" else "//"
-    raise typer.BadParameter(
-        f"{found[1]}:{slashes}{found[2]} is a URL, and spocdb reads files: download it first; "
-        "a table's column of URLs is attached by `spocdb attach TABLE --urls`",
-        param_hint=name.upper(),
-    )
+    if found[1].lower() == "file":
+        message = f"{found[1]}:///{found[2]} is a URL: give the path without file://"
+    else:
+        message = (
+            f"{found[1]}://{found[2]} is a URL, and spocdb reads files: download it first; "
+            "a table's column of URLs is attached by `spocdb attach TABLE --urls`"
+        )
+    raise typer.BadParameter(message, param_hint=name.upper())

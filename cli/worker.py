@@ -113,7 +113,7 @@ def retry(
 ) -> None:
     """Let workers try rows again at once: failed ones and those in back-off, or those named."""
     with options.open_database(db) as database:
-        n_rows = database.tables.retry(collection, keys or None)
+        n_rows = database.tables.retry(collection, keys or None, say=talk)
     print(f"{counted(n_rows, 'row')} {'waits' if n_rows == 1 else 'wait'} again")
 
 

@@ -78,7 +78,7 @@ class Lettering:
             _paint(sheet, (x, baseline), run, colour, path, size)
             x += _length(path, run, size)
 
-    def shortened(self, text: str, width: int, size: int) -> str:
+    def shortened(self, text: str, width: float, size: int) -> str:
         """Return a text that fits into a width in pixels, its middle left out."""
         text = one_line(text)
         if len(text) > LONGEST:

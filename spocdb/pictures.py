@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from spocdb.errors import ConfigError, ImageError
 from spocdb.images.decode import decode
 from spocdb.images.regular import read_bytes
-from spocdb.lettering import Lettering
+from spocdb.lettering import Lettering, one_line
 from spocdb.progress import Say, silent
 from spocdb.records import Crop, Float64Array
 from spocdb.settings import DEFAULT_MAX_PIXELS
@@ -218,8 +218,28 @@ def draw_tile(
     after = x + letters.width(label.heading, 20) + 10
     letters.draw(sheet, (after, y + side + 16), label.number, GREY, 15)
     letters.draw(sheet, (x + side, y + side + 12), label.caption, INK, 20, is_right=True)
-    name = letters.shortened(label.name, side, 15)
+    name = fitted(label.name, side, 15, letters)
     letters.draw(sheet, (x, y + side + 38), name, GREY, 15)
+
+
+def fitted(path: str, width: float, size: int, letters: Lettering) -> str:
+    """Return a path that fits into a width: its folders and its name, each shortened by itself.
+
+    So the ends of all of them stay, where names of one folder or series differ.
+    """
+    path = one_line(path)
+    if letters.width(path, size) <= width:
+        return path
+    parts = path.split("/")
+    room = width - letters.width("/" * (len(parts) - 1), size)
+    wide = [letters.width(part, size) for part in parts]
+    # What short ones leave goes to the long ones.
+    for n, place in enumerate(sorted(range(len(parts)), key=wide.__getitem__)):
+        share = min(wide[place], room / (len(parts) - n))
+        parts[place] = letters.shortened(parts[place], share, size)
+        room -= share
+    # So many folders that even their ends are too wide.
+    return letters.shortened("/".join(parts), width, size)
 
 
 def matted(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from spocdb.db.details import CollectionDetails
 from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, ImageTooLarge, UnreadableImage
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, to_json
@@ -309,19 +309,20 @@ class Database(AbstractContextManager["Database"]):
         target, wanted = collections.get(self.connection, collection), to_json(filter)
         if weights is not None or codebook is not None:
             self.session.choose(Wanted(weights=_path(weights), codebook=_path(codebook)), target)
-        hits = searching.search(
-            self.connection,
-            target,
-            image if isinstance(image, bytes) else _read(Path(image), self.settings.max_bytes),
-            # One image gains nothing from a lower precision.
-            lambda recipe: self.session.extractor(recipe, device, "float32"),
-            k,
-            crop=crop,
-            filter=wanted,
-            exact=exact,
-            refinement=refinement,
-            max_pixels=self.settings.max_pixels,
-        )
+        with _named(image):
+            hits = searching.search(
+                self.connection,
+                target,
+                image if isinstance(image, bytes) else _read(Path(image), self.settings.max_bytes),
+                # One image gains nothing from a lower precision.
+                lambda recipe: self.session.extractor(recipe, device, "float32"),
+                k,
+                crop=crop,
+                filter=wanted,
+                exact=exact,
+                refinement=refinement,
+                max_pixels=self.settings.max_pixels,
+            )
         about.explain(self.connection, target, wanted, len(hits), say)
         return hits
 
@@ -518,6 +519,17 @@ class Database(AbstractContextManager["Database"]):
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+@contextmanager
+def _named(image: str | os.PathLike[str] | bytes) -> Iterator[None]:
+    """Name the file in an error about its content; bytes have no name."""
+    try:
+        yield
+    except (UnreadableImage, ImageTooLarge) as exc:
+        if isinstance(image, bytes):
+            raise
+        raise type(exc)(f"{os.fspath(image)}: {exc}") from exc
 
 
 def _read(image: Path, max_bytes: int) -> bytes:

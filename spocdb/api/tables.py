@@ -101,13 +101,23 @@ class Tables:
         return worker.run(names, once=once)
 
     @engine.wrapped()
-    def retry(self, collection: str | None = None, keys: Sequence[str] | None = None) -> int:
+    def retry(
+        self,
+        collection: str | None = None,
+        keys: Sequence[str] | None = None,
+        *,
+        say: Say = silent,
+    ) -> int:
         """Let workers try failed rows and those in back-off at once, all or those named.
 
-        Returns how many.
+        Returns how many wait now; of those named the ones that are due already count too. `say`
+        is told which keys are of no such row.
         """
-        name = collections.get(self._session.connection, collection).name
-        return queue.retry(self._session.connection, name, keys)
+        connection = self._session.connection
+        target = collections.get(connection, collection)
+        for key in queue.neither_failed_nor_waiting(connection, target, keys or ()):
+            say(f"no failed or waiting row has the key {key}")
+        return queue.retry(connection, target.name, keys)
 
     @engine.wrapped()
     def coverage(self, collection: str | None = None) -> Sequence[Coverage]:

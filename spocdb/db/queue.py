@@ -94,6 +94,19 @@ LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
 
 RETRY = "SELECT spocdb.retry(%s, %s)"
 
+# A change that names no keys may be of any row.
+NEITHER_FAILED_NOR_WAITING = """
+SELECT k.key FROM unnest(%(keys)s::text[]) WITH ORDINALITY AS k (key, n)
+WHERE NOT EXISTS (SELECT FROM spocdb.failures f
+                  WHERE f.collection_id = %(collection)s AND f.path = k.key)
+  AND NOT EXISTS (SELECT FROM spocdb.queue q
+                  WHERE q.collection_id = %(collection)s AND q.key = k.key)
+  AND NOT EXISTS (SELECT FROM spocdb.source_changes c
+                  WHERE c.collection_id = %(collection)s
+                    AND (c.keys IS NULL OR k.key = ANY (c.keys)))
+ORDER BY k.n
+"""
+
 # An application that alters its table may take long; leases run out meanwhile.
 SECONDS_BETWEEN_TRIES, MOST_SECONDS_OF_TRIES = 0.1, 60.0
 SECONDS_OF_TRIES_WHEN_STOPPED = 3.0
@@ -165,5 +178,16 @@ def give_back(connection: Connection, collection: Collection, leases: Sequence[U
 
 
 def retry(connection: Connection, collection: str, keys: Sequence[str] | None) -> int:
-    """Make failed rows and rows in back-off due; return how many. Raises CollectionNotFound."""
+    """Make failed rows and rows in back-off due; return how many wait. Raises CollectionNotFound.
+
+    Of `keys`, rows that are due already count too.
+    """
     return int(one_row(connection, RETRY, [collection, None if keys is None else list(keys)])[0])
+
+
+def neither_failed_nor_waiting(
+    connection: Connection, collection: Collection, keys: Sequence[str]
+) -> list[str]:
+    """Return those of the keys that are of no row that failed, waits or is with a worker."""
+    values = {"collection": collection.id, "keys": list(dict.fromkeys(keys))}
+    return [key for (key,) in connection.execute(NEITHER_FAILED_NOR_WAITING, values)]

@@ -16,10 +16,20 @@ HEAD = "0007"
 
 
 def current(connection: Connection) -> str | None:
-    """Return the revision the database is at; None if it has no schema spocdb."""
+    """Return the revision the database is at; None if it has no schema spocdb.
+
+    Raises DatabaseError for a role that may only search in SQL.
+    """
     if one_row(connection, "SELECT to_regclass('spocdb.alembic_version') IS NULL")[0]:
         return None
-    row = connection.execute("SELECT version_num FROM spocdb.alembic_version").fetchone()
+    try:
+        row = connection.execute("SELECT version_num FROM spocdb.alembic_version").fetchone()
+    except psycopg.errors.InsufficientPrivilege as exc:
+        raise DatabaseError(
+            f"the role {connection.info.user} may run no command: a reader searches in SQL "
+            "(spocdb.search, the collection's view); commands need the rights of "
+            "`spocdb db grant --worker` or of the owner of spocdb"
+        ) from exc
     return str(row[0]) if row else None
 
 

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,12 @@ from typing import Any
 from spocdb.errors import ConfigError
 from spocdb.images.regular import regular
 from spocdb.images.rows import MOST_CHARACTERS, MOST_KEYS, TOO_LONG, csv_rows, lines_of
+from spocdb.text import storable
 
 Row = tuple[str, dict[str, Any]]
 
 # How a number, a quoted text or blanks before them begin.
 JSON_BEGINS = frozenset('-0123456789" \t\r\n')
-# As JSON escapes it; behind a backslash that is escaped itself, u0000 is plain text.
-ZERO_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-
 ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
 
@@ -38,8 +35,9 @@ def read_metadata(
     """Yield (absolute path, metadata) of a .csv or .jsonl file whose rows have a `path`.
 
     A relative path is looked for beside the file, then under each of `roots`. Numbers and true or
-    false in a CSV become JSON's; empty cells are left out. `read` counts the rows. Raises
-    ConfigError with the line.
+    false in a CSV become JSON's; empty cells are left out. What no text in PostgreSQL may hold, a
+    zero byte or half a surrogate pair, becomes U+FFFD. `read` counts the rows. Raises ConfigError
+    with the line.
     """
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
     if file.suffix.lower() not in readers:
@@ -48,8 +46,10 @@ def read_metadata(
     read = read or RowsRead()
     try:
         for line, row in readers[file.suffix.lower()](file):
-            if problem := _problem(row):
-                raise ConfigError(f"{file}, line {line}: {problem}")
+            try:
+                row = _cleaned(row)
+            except ValueError as exc:
+                raise ConfigError(f"{file}, line {line}: {exc}") from exc
             path = row.pop("path", None)
             if not isinstance(path, str) or not path:
                 raise ConfigError(f"{file}, line {line}: no `path`, which says whose row it is")
@@ -98,25 +98,43 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _problem(row: dict[str, Any]) -> str | None:
-    """Return why the database is not given a row, None if there is no reason."""
+def _cleaned(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row that the database can store. Raises ValueError for one that it cannot."""
     if len(row) > MOST_KEYS:
-        return f"{len(row):,} keys, of at most {MOST_KEYS:,}"
+        raise ValueError(f"{len(row):,} keys, of at most {MOST_KEYS:,}")
     cannot = "which PostgreSQL cannot hold"
     try:
         text = ENCODER.encode(row)
-        text.encode()
-    except UnicodeEncodeError:
-        return f"half a surrogate pair, {cannot}"
+        # Few rows need it, and one look at the whole text tells.
+        cleaned: dict[str, Any] = _storable(row) if _is_dirty(text) else row
     except ValueError:
-        return f"an infinite number, {cannot}"
+        raise ValueError(f"an infinite number, {cannot}") from None
     except RecursionError:
-        return f"too deep a nesting, {cannot}"
+        raise ValueError(f"too deep a nesting, {cannot}") from None
     # A row of a CSV may have many lines.
     if len(text) > MOST_CHARACTERS + MOST_KEYS:
-        return TOO_LONG
-    has_zero_byte = "u0000" in text and ZERO_BYTE.search(text)
-    return f"a zero byte, {cannot}" if has_zero_byte else None
+        raise ValueError(TOO_LONG)
+    return cleaned
+
+
+def _is_dirty(text: str) -> bool:
+    """Tell whether a JSON text may hold a zero byte, which JSON escapes, or half a surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return "\\u0000" in text
+
+
+def _storable(value: Any) -> Any:
+    """Return a value of JSON with all its texts storable, those of keys too."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): _storable(item) for key, item in value.items()}
+    return value
 
 
 def _found(path: str, folders: Sequence[str], read: RowsRead) -> str:

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from spocdb.errors import ConfigError
 from spocdb.images.regular import regular
+from spocdb.text import one_line
 
 # Limits against a file that is something else: memory and the database hold a row at a time.
 MOST_CHARACTERS, MOST_KEYS = 1_000_000, 1000
@@ -22,9 +23,9 @@ def csv_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, cells by column) of a CSV file whose header has a `column`.
 
-    One without all the columns that are `needed` is refused. Separated by comma, semicolon, tab or
-    bar, in UTF-8 or, as spreadsheets have it, UTF-16. Raises ConfigError with the line; OSError and
-    UnicodeError are the caller's.
+    One without it, or without all the columns that are `needed`, is refused at its header.
+    Separated by comma, semicolon, tab or bar, in UTF-8 or, as spreadsheets have it, UTF-16. Raises
+    ConfigError with the line; OSError and UnicodeError are the caller's.
     """
     with open(file, encoding=_encoding(file), newline="", opener=regular) as stream:
         lines = lines_of(file, stream)
@@ -34,9 +35,7 @@ def csv_rows(
         )
         try:
             names = next(reader, [])
-            if not set(needed) <= set(names):
-                raise ConfigError(f"{file} needs the columns {' and '.join(needed)}")
-            _check_names(file, names)
+            _check_names(file, names, [column, *needed])
             for cells in reader:
                 line = n_before + reader.line_num
                 if cells:
@@ -97,7 +96,12 @@ def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:
     yield from lines
 
 
-def _check_names(file: Path, names: list[str]) -> None:
+def _check_names(file: Path, names: list[str], needed: Sequence[str]) -> None:
+    if not names:
+        raise ConfigError(f"{file} is empty, or its first line is: that line names the columns")
+    if missing := next((name for name in needed if name not in names), None):
+        there_are = one_line(", ".join(filter(None, names)), 200)
+        raise ConfigError(f"{file} has no column `{missing}`; there are: {there_are}")
     if len(names) > MOST_KEYS:
         raise ConfigError(f"{file} has {len(names):,} columns, of at most {MOST_KEYS:,}")
     named = [name for name in names if name]

@@ -67,7 +67,7 @@ def usage_error(result: Any) -> str:
         (["search", "photos"], "spocdb: cannot read photos: Is a directory"),
         (
             ["search", "text.txt"],
-            "spocdb: not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
+            "spocdb: text.txt: not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
         ),
         (["search", "photos/0000.jpg", "--crop", "96,0,5,5"], "spocdb: the crop 96,0,5,5 holds"),
         (["search", "--id", "1", "-c", "typo"], "spocdb: there is no collection named typo"),

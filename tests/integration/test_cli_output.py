@@ -95,12 +95,19 @@ def test_failures_as_a_table_and_as_json(spocdb: Run, photos: Path) -> None:
     (failure,) = json.loads(spocdb("failures", "-c", "photos", "--json").stdout)
     assert failure.keys() == {"collection", "path", "reason", "message", "failed_at"}
     assert failure["path"] == str(photos / "bad.png")
+    (row_of_csv,) = csv.DictReader(io.StringIO(spocdb("failures", "--csv").stdout))
+    assert row_of_csv.keys() == failure.keys()
+    assert (row_of_csv["path"], row_of_csv["message"]) == (failure["path"], failure["message"])
+    assert spocdb("failures", "--csv", "--json").returncode == 2
 
 
 def test_no_failures_is_said_beside_the_data(spocdb: Run) -> None:
     result = spocdb("failures")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "no failures\n")
     assert json.loads(spocdb("failures", "--json").stdout) == []
+    assert spocdb("failures", "--csv").stdout.splitlines() == [
+        "collection,reason,path,message,failed_at"
+    ]
 
 
 ODD_NAMES = ["new\nline.png", "tab\t.png", "esc\x1b[31m.png", "quote'\".png", "日本語.png"]

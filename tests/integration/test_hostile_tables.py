@@ -236,3 +236,22 @@ def test_a_column_that_no_trigger_is_told_of_is_refused(shop: Any) -> None:
     for options in ({"metadata": ["loud"]}, {"condition": "loud <> 'X'"}):
         with pytest.raises(ConfigError, match="loud is a virtual column"):
             shop.attach(**options)
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        (r'{"a":"x\u0000y", "\u0000\u0000": [1.50]}', {"a": "x\ufffdy", "\ufffd\ufffd": [1.5]}),
+        # A backslash and the text u0000, then a backslash and a zero byte.
+        (r'["\\u0000", "\\\u0000", "\\ud800"]', ["\\u0000", "\\\ufffd", "\\ud800"]),
+        (r'["\ud83d\ude00", "\ud83dx", "x\uDE00"]', ["\U0001f600", "\ufffdx", "x\ufffd"]),
+        (r'["\ud800\ud800", "\udc00\udc00"]', ["\ufffd\ufffd", "\ufffd\ufffd"]),
+    ],
+)
+def test_json_that_jsonb_refuses_fails_no_row(shop: Any, written: str, stored: Any) -> None:
+    shop.execute("ALTER TABLE products ADD said json, ADD more json[]")
+    shop.execute("UPDATE products SET said = %s, more = ARRAY[%s::json]", [written, written])
+    shop.attach(metadata=["said", "more", "name"])
+    assert shop.work().n_new == 6
+    found = shop.execute("SELECT metadata FROM spocdb.products WHERE id = 1").fetchone()
+    assert found == ({"said": stored, "more": [stored], "name": "shoe 1"},)

@@ -374,7 +374,9 @@ def test_a_url_in_place_of_a_file_is_said_to_be_one(call: Call, workplace: Path)
             result = call(*words[:i], address, *words[i + 1 :])
             assert result.code == 2, (name, result)
             assert f"{address.partition('?')[0]}" in result.err
-            assert "is a URL, and spocdb reads files: download it" in result.err
+            is_file = address.startswith("file:")
+            advice = ": give the path without" if is_file else ", and spocdb reads files: download"
+            assert f"is a URL{advice}" in result.err
             assert "secret" not in result.err
 
 

@@ -5,9 +5,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
+from spocdb.api import Database
 from spocdb.db import engine
+from spocdb.errors import DatabaseError
+from spocdb.settings import from_environment
 
 DENIED = psycopg.errors.InsufficientPrivilege
 # That something is a sequence, or a view of a join, is said before rights are looked at.
@@ -229,3 +233,16 @@ def test_grants_on_the_command_line(
         ran = spocdb("db", "grant", *arguments)
         assert ran.returncode == code, ran.stderr
         assert code != 1 or ran.stderr.count("\n") == 1
+
+
+def test_a_reader_that_runs_a_command_is_told_to_search_in_sql(
+    granted: Any, roles: dict[str, str], url: str, environment: dict[str, str]
+) -> None:
+    settings = from_environment(make_conninfo(url, user=roles["reader"]), environment)
+    with pytest.raises(DatabaseError) as caught, Database(settings) as database:
+        database.similar(1, collection="products")
+    said = str(caught.value)
+    assert said.startswith(
+        f"the role {roles['reader']} may run no command: a reader searches in SQL"
+    )
+    assert "db grant --worker" in said and "\n" not in said

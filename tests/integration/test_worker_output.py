@@ -101,6 +101,28 @@ def test_retry_of_a_row_in_back_off_makes_it_due(cli: Cli, stocked: Any) -> None
     assert stocked.work().n_seen == 2
 
 
+def test_retry_says_which_keys_are_of_no_row_that_failed_or_waits(cli: Cli, stocked: Any) -> None:
+    (stocked.folder / "bad.jpg").write_bytes(b"no image")
+    stocked.execute("UPDATE products SET photo = 'bad.jpg' WHERE id = 1")
+    stocked.execute("UPDATE products SET photo = 'late.jpg' WHERE id = 2")
+    stocked.work()
+    # Noted, and not yet in the queue.
+    stocked.execute("UPDATE products SET photo = 'late.jpg' WHERE id = 4")
+    ran = cli("retry", "zzz", "1", "2", "3", "4", "zzz")
+    assert (ran.exit_code, ran.stdout) == (0, "2 rows wait again\n")
+    assert ran.stderr.splitlines() == [
+        "no failed or waiting row has the key zzz",
+        "no failed or waiting row has the key 3",
+    ]
+    # Due already: they wait, and nothing is said of them.
+    again = cli("retry", "1", "2")
+    assert (again.stdout, again.stderr) == ("2 rows wait again\n", "")
+    # Leased, a row is with a worker.
+    stocked.execute("UPDATE spocdb.queue SET lease = gen_random_uuid() WHERE key = '1'")
+    again = cli("retry", "1", "2")
+    assert (again.stdout, again.stderr) == ("1 row waits again\n", "")
+
+
 def test_a_worker_without_tables_says_so(cli: Cli, shop: Any) -> None:
     ran = cli("worker", "--once")
     assert (ran.exit_code, ran.stderr) == (0, "no table is attached: run `spocdb attach` first\n")

@@ -215,10 +215,11 @@ def test_pairs_are_had_of_a_csv_as_spreadsheets_write_it(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n", "needs the columns query and match"),
+        ("a,b\n", "has no column `query`; there are: a, b"),
         ("query,match\n", "has no pairs"),
         ("query,match\nx.jpg,\n", "line 2: query or match is empty"),
-        ("", "needs the columns"),
+        ("query,b\n", "has no column `match`; there are: query, b"),
+        ("", "is empty"),
     ],
 )
 def test_bad_pairs_are_told(tmp_path: Path, text: str, message: str) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from spocdb.errors import ConfigError
 from spocdb.lettering import Lettering
-from spocdb.pictures import Tile, apart, draw_sheet, draw_variance, variance_bars
+from spocdb.pictures import Tile, apart, draw_sheet, draw_variance, fitted, variance_bars
 from spocdb.records import Crop, UInt8Array
 
 RED, GREEN, BLUE = (220, 0, 0), (0, 200, 0), (0, 0, 230)
@@ -201,3 +201,27 @@ def test_one_component_is_to_be_seen(tmp_path: Path) -> None:
     draw_variance(np.array([0.5]), "title", tmp_path / "variance.png")
     right = pixels(tmp_path / "variance.png")[:, 880:]
     assert (right == (214, 64, 43)).all(axis=2).sum() > 30
+
+
+def test_names_that_are_too_wide_differ_where_their_folders_or_files_differ() -> None:
+    letters = Lettering([])
+    long = [f"/x/{'A' * 30}{n}/{'B' * 30}.jpg" for n in (1, 2)]
+    series = [f"{'A' * 30}/{'B' * 30}{n}.jpg" for n in (1, 2)]
+    for paths in (long, series):
+        shown = [fitted(name, 240, 15, letters) for name in apart(paths)]
+        assert shown[0] != shown[1]
+        assert all(letters.width(name, 15) <= 240 for name in shown)
+    # A short folder leaves its room to the name.
+    name = fitted(f"a/{'B' * 60}.jpg", 240, 15, letters)
+    assert name.startswith("a/BBB") and name.endswith(".jpg")
+    assert letters.width(name, 15) > 200
+
+
+@pytest.mark.parametrize(
+    "path", ["", "a.jpg", "a/b.jpg", "new\nline", "x" * 99, "d/" * 200, "/" * 99]
+)
+def test_any_path_is_fitted_into_a_tile(path: str) -> None:
+    letters = Lettering([])
+    shown = fitted(path, 240, 15, letters)
+    assert letters.width(shown, 15) <= 240 and "\n" not in shown
+    assert len(path) > 20 or shown == " ".join(path.split())

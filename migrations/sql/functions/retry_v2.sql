@@ -36,9 +36,14 @@ BEGIN
     FROM waiting w WHERE q.collection_id = target AND q.key = w.key;
     GET DIAGNOSTICS n_waiting = ROW_COUNT;
     PERFORM pg_notify('spocdb', '');
+    -- Of those named, rows that were due already count too.
+    IF retry.keys IS NOT NULL THEN
+        RETURN (SELECT count(*) FROM queue q
+                WHERE q.collection_id = target AND q.key = ANY (retry.keys) AND q.lease IS NULL);
+    END IF;
     RETURN n_failed + n_waiting;
 END
 $$;
 
 COMMENT ON FUNCTION spocdb.retry(text, text[]) IS
-    'Let workers try rows of an attached table again at once, all or those named: failed ones and those in back-off; returns how many';
+    'Let workers try rows of an attached table again at once, all or those named: failed ones and those in back-off; returns how many, of those named with the ones that are due already';
