@@ -1,7 +1,8 @@
 """One's own pairs: a CSV file with the columns `query` and `match`, a row for each right answer.
 
 Paths are absolute, or relative to the file or to the gallery's folder. The gallery are all images
-that the file names, and those of a folder beside them if one is given. A query is left out of its own ranking.
+that the file names, and those of a folder beside them if one is given. A query is left out of its
+own ranking.
 """
 
 import os

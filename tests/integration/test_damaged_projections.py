@@ -180,7 +180,7 @@ def test_a_search_by_a_damaged_projection_names_it(
     for statement, what in NOTICED.items():
         with db.connection.transaction(force_rollback=True):
             damage(db, statement)
-            with pytest.raises(DatabaseError, match="^projection 2 cannot be used: ") as caught:
+            with pytest.raises(DatabaseError, match=r"^projection 2 cannot be used: ") as caught:
                 db.search(folder / "0003.jpg", 3)
             assert what in str(caught.value)
 

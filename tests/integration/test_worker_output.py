@@ -129,7 +129,9 @@ def test_recorded_failures_of_every_kind_are_exit_code_3(cli: Cli, shop: Any) ->
 
 
 @pytest.mark.parametrize("call", ["similar('products', 1,", "similar_rows('products', 1,"])
-def test_too_many_neighbours_or_too_few_are_a_clear_error(stocked: Any, tmp_path: Path, call: str) -> None:
+def test_too_many_neighbours_or_too_few_are_a_clear_error(
+    stocked: Any, tmp_path: Path, call: str
+) -> None:
     from spocdb.db import engine
 
     with (
