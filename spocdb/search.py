@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb.db import collections
+from spocdb.db import collections, projections
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
@@ -42,7 +42,10 @@ def search(
     while True:
         load = partial(load_extractor, collection.recipe)
         raw = describe(data, collection.recipe, load, max_pixels, crop)
-        with db_search.snapshot(connection):
+        with (
+            projections.blamed(connection, collection.active_projection_id),
+            db_search.snapshot(connection),
+        ):
             now = collections.get(connection, collection.name)
             if now.extractor_id == collection.extractor_id:
                 query = db_search.embed(connection, collection.name, raw)

@@ -107,7 +107,9 @@ def get(connection: Connection, name: str | None) -> Collection:
     if found := find(connection, wanted):
         return found
     if not names:
-        raise CollectionNotFound("there is no collection yet: run `spocdb ingest FOLDER` first")
+        raise CollectionNotFound(
+            "there is no collection yet: run `spocdb ingest FOLDER` or `spocdb attach TABLE` first"
+        )
     known = ", ".join(names)
     if name is None:
         raise CollectionNotFound(f"name one of the collections with --collection: {known}")

@@ -1,11 +1,13 @@
 """Projections as rows: immutable versions, stored, loaded, listed, dropped."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
+import psycopg
 from pgvector import Vector
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Literal
@@ -150,6 +152,21 @@ def load(connection: Connection, projection_id: int) -> Projection:
     if kind == "pca" and projection.fingerprint != fingerprint:
         raise _damaged(projection_id, "its numbers are not those that were stored")
     return projection
+
+
+@contextmanager
+def blamed(connection: Connection, projection_id: int) -> Iterator[None]:
+    """Say that a projection is damaged where the database fails by its numbers in the block.
+
+    SQL projects without checking, which would take longer than a search. Raises DatabaseError.
+    """
+    try:
+        yield
+    except psycopg.DataError:
+        # A reader may not look at projections, and is told what the database said.
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            load(connection, projection_id)
+        raise
 
 
 def _damaged(projection_id: int, what: str) -> DatabaseError:

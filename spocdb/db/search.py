@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psycopg
 from pgvector import Vector
 from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
@@ -60,8 +61,16 @@ def snapshot(connection: Connection) -> Iterator[None]:
 
 
 def embed(connection: Connection, collection: str, raw: Float32Array) -> Float32Array:
-    """Project a raw descriptor (C,) by the active projection: an embedding (N,)."""
-    return floats(one_row(connection, EMBED, [collection, Vector(raw)])[0])
+    """Project a raw descriptor (C,) by the active projection: an embedding (N,).
+
+    Raises psycopg.DataError where the projection's numbers give none.
+    """
+    (found,) = one_row(connection, EMBED, [collection, Vector(raw)])
+    if found is None:
+        raise psycopg.DataError(
+            f"the projection of {collection} has no components: run `spocdb db doctor`"
+        )
+    return floats(found)
 
 
 def embedding(connection: Connection, collection: str, id: int) -> Float32Array:

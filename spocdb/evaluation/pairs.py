@@ -1,7 +1,8 @@
 """One's own pairs: a CSV file with the columns `query` and `match`, a row for each right answer.
 
-Paths are absolute or relative to the file. The gallery are all images that the file names, and
-those of a folder beside them if one is given. A query is left out of its own ranking.
+Paths are absolute, or relative to the file or to the gallery's folder. The gallery are all images
+that the file names, and those of a folder beside them if one is given. A query is left out of its
+own ranking.
 """
 
 import os
@@ -18,9 +19,12 @@ COLUMNS = ("query", "match")
 
 
 def read(file: Path, gallery: Path | None = None) -> Benchmark:
-    """Read a file of pairs. Raises ConfigError, naming the line that makes no sense."""
+    """Read a file of pairs; a relative path is looked for beside it, then in the gallery.
+
+    Raises ConfigError, naming the line that makes no sense, or if no query is there.
+    """
     matches: dict[str, set[str]] = defaultdict(set)
-    for query, match in _rows(file):
+    for query, match in _rows(file, gallery):
         matches[query].add(match)
     if not matches:
         raise ConfigError(f"{file} has no pairs: give it rows of `query,match`")
@@ -32,6 +36,11 @@ def read(file: Path, gallery: Path | None = None) -> Benchmark:
         Query(query, frozenset(names - {query}), frozenset({query}))
         for query, names in sorted(matches.items())
     ]
+    if not any(os.path.isfile(query) for query in matches):
+        raise ConfigError(
+            f"{file}: none of the queries' images is there, such as {min(matches)}: "
+            "paths are relative to the CSV or the gallery"
+        )
     # Named by their whole paths: nothing says that the names of one's own files differ.
     images = {path: Path(path) for path in sorted({*named, *beside}) if os.path.isfile(path)}
     told = kinds.told(left_out)
@@ -39,17 +48,24 @@ def read(file: Path, gallery: Path | None = None) -> Benchmark:
     return Benchmark(file.stem, images, {"": queries}, ("mAP", "recall@10"), notes=notes)
 
 
-def _rows(file: Path) -> list[tuple[str, str]]:
-    folder, rows = file.absolute().parent, []
+def _rows(file: Path, gallery: Path | None) -> list[tuple[str, str]]:
+    folders = [file.absolute().parent, *([gallery.absolute()] if gallery else [])]
+    rows = []
     try:
         for line, cells in csv_rows(file, COLUMNS[0], COLUMNS):
             if not all(cells.get(column) for column in COLUMNS):
                 raise ConfigError(f"{file}, line {line}: query or match is empty")
-            # As an ingest has them: no `..` in between.
-            query, match = (os.path.abspath(folder / cells[column]) for column in COLUMNS)
+            query, match = (_found(cells[column], folders) for column in COLUMNS)
             rows.append((query, match))
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror or error}") from error
     except UnicodeError as error:
         raise ConfigError(f"{file} is no CSV file in UTF-8: {error}") from error
     return rows
+
+
+def _found(path: str, folders: list[Path]) -> str:
+    """Return the first of the paths that is there, the first of all if none is."""
+    # As an ingest has them: no `..` in between.
+    candidates = [os.path.abspath(folder / path) for folder in folders]
+    return next((c for c in candidates if os.path.isfile(c)), candidates[0])

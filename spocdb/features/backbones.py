@@ -130,7 +130,7 @@ def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> No
 
 
 def _float32(key: str, tensor: Tensor, backbone: str) -> Tensor:
-    """Return a copy in float32; refuse what would come out as NaN for every image."""
+    """Return a copy in float32; refuse what makes every image NaN, or every image the same."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided:
         kind = str(tensor.dtype).removeprefix("torch.")
         raise ConfigError(f"these weights of {backbone} cannot be used: {key} is {kind}")
@@ -142,4 +142,7 @@ def _float32(key: str, tensor: Tensor, backbone: str) -> Tensor:
         raise ConfigError(
             f"these weights of {backbone} cannot be used: {key} has numbers that are not finite"
         )
+    # Vectors of zeros are usual: biases, or the means of batch norms.
+    if copy.ndim > 1 and not copy.any():
+        raise ConfigError(f"these weights of {backbone} cannot be used: {key} is all zero")
     return copy

@@ -158,11 +158,12 @@ def raw_projection(channels: int) -> Projection:
 def project(raw: Float32Array, projection: Projection) -> Float32Array:
     """Project raw descriptors (n, C) to embeddings (n, N) of length one.
 
-    A row that falls on the mean has no direction and gives zeros.
+    A row that falls on the mean has no direction and gives zeros; of several rows one must not.
 
     Raises:
         DimensionMismatch: the descriptors are not those of the projection's extractor.
-        DescriptorError: the embeddings are not finite. They must not come into a database.
+        DescriptorError: the embeddings are not finite, or all zero. They must not come into a
+            database.
     """
     if raw.shape[1] != len(projection.mean):
         raise DimensionMismatch(len(projection.mean), raw.shape[1])
@@ -175,6 +176,11 @@ def project(raw: Float32Array, projection: Projection) -> Float32Array:
     if not np.isfinite(lengths).all():
         raise DescriptorError(
             "the projection gives embeddings that are not finite: fit it again (`spocdb pca fit`)"
+        )
+    if len(lengths) > 1 and not lengths.any():
+        raise DescriptorError(
+            f"the embeddings of {len(lengths)} images are all zero: check the weights file, "
+            "or fit the projection again (`spocdb pca fit`)"
         )
     embeddings: Float32Array = values / np.maximum(lengths, TINY)
     return embeddings

@@ -8,6 +8,7 @@ from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
 
 from spocdb.errors import ConfigError, WeightsNotFound
 from spocdb.images.regular import regular
@@ -179,11 +180,16 @@ def _fetch(url: str, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(file), hash_prefix=sha256_prefix)
     except (OSError, HTTPException, RuntimeError) as error:
-        reason = " ".join(str(error).split())
         raise WeightsNotFound(
-            f"cannot download {url} ({reason}): "
+            f"cannot download {url} ({_reason(error)}): "
             "use `--extractor mini`, which is here, or give a file with --weights FILE"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    # An HTTPError says its number itself; any other URLError puts brackets around its reason.
+    why = error.reason if type(error) is URLError else error
+    return " ".join(str(getattr(why, "strerror", None) or why).split())
 
 
 def _unwritable(folder: Path, error: OSError) -> str:

@@ -106,16 +106,16 @@ def _open_boxes(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     """Open an AVIF or HEIC, whose brands and main picture say which of them it is."""
     found = boxes.picture(data)
     width, height = found.size or (0, 0)
-    # Asked before the decoder, which does not say it when a picture is too large for itself.
-    _check_size((width, height), max_pixels)
-    if _box_format(found) == "HEIC":
-        return open_heif(data)
-    if width * height > LARGEST_AVIF:
+    is_avif = _box_format(found) == "AVIF"
+    # Asked before the decoder, which does not say it when a picture is too large for itself; and
+    # before the limit of the settings, which would not help if it were raised.
+    if is_avif and width * height > LARGEST_AVIF:
         raise ImageTooLarge(
             f"{width} x {height} pixels are over the AVIF decoder's own limit of {LARGEST_AVIF}: "
             "save the image smaller"
         )
-    return AvifFile(data, found)
+    _check_size((width, height), max_pixels)
+    return AvifFile(data, found) if is_avif else open_heif(data)
 
 
 def _box_format(found: boxes.Picture) -> str:

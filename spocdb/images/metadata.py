@@ -87,7 +87,9 @@ def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 continue
             try:
                 row = json.loads(line, parse_constant=_refuse)
-            except (ValueError, RecursionError) as exc:
+            except RecursionError as exc:
+                raise ConfigError(f"{file}, line {number}: too deep a nesting") from exc
+            except ValueError as exc:
                 raise ConfigError(f"{file}, line {number}: {exc}") from exc
             if not isinstance(row, dict):
                 raise ConfigError(f"{file}, line {number}: not an object")

@@ -27,6 +27,8 @@ def csv_rows(
     Separated by comma, semicolon, tab or bar, in UTF-8 or, as spreadsheets have it, UTF-16. Raises
     ConfigError with the line; OSError and UnicodeError are the caller's.
     """
+    # The csv module's own limit is an eighth of what a row may have, and one for the process.
+    csv.field_size_limit(max(csv.field_size_limit(), MOST_CHARACTERS))
     with open(file, encoding=_encoding(file), newline="", opener=regular) as stream:
         lines = lines_of(file, stream)
         n_before, header = _header(lines)
@@ -41,7 +43,8 @@ def csv_rows(
                 if cells:
                     yield line, _row(file, line, names, cells)
         except csv.Error as exc:
-            raise ConfigError(f"{file}, line {n_before + reader.line_num}: {exc}") from exc
+            what = TOO_LONG if "field limit" in str(exc) else exc
+            raise ConfigError(f"{file}, line {n_before + reader.line_num}: {what}") from exc
 
 
 def lines_of(file: Path, stream: TextIO) -> Iterator[str]:

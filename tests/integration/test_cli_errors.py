@@ -148,7 +148,10 @@ def test_a_database_without_the_schema_says_how_to_make_it(spocdb: Run, empty_ur
 
 def test_before_the_first_ingest_a_search_says_so(spocdb: Run) -> None:
     said = the_line(spocdb("search", "--id", "1"))
-    assert said == "spocdb: there is no collection yet: run `spocdb ingest FOLDER` first"
+    assert said == (
+        "spocdb: there is no collection yet: "
+        "run `spocdb ingest FOLDER` or `spocdb attach TABLE` first"
+    )
 
 
 def test_a_wrong_setting_is_one_line(

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from spocdb.api import Database
-from spocdb.db import doctor
+from spocdb.db import doctor, projections
+from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.errors import ConfigError, DatabaseError, DescriptorError
 from spocdb.features.projection_files import ARRAYS
@@ -155,3 +156,48 @@ def test_descriptors_that_are_not_of_length_one_give_no_projection(
     with pytest.raises(DescriptorError, match="cannot be used: its mean is longer than any mean"):
         db.pca.fit(dim=8)
     assert [p.kind for p in db.pca.list()] == ["raw"]
+
+
+# What SQL notices while it projects. It does not look for numbers that are only others.
+NOTICED = {
+    "DELETE FROM spocdb.projection_components WHERE position = 3": "has 7 of 8 components",
+    "DELETE FROM spocdb.projection_components": "has 0 of 8 components",
+    "UPDATE spocdb.projection_components SET component = '[1,0]' WHERE position = 3": (
+        "its components have not all 256 dimensions"
+    ),
+    "UPDATE spocdb.projections SET mean = '[0,0]' WHERE id = 2": "its mean (2,)",
+    "UPDATE spocdb.projection_components SET scale = 'NaN' WHERE position = 3": "not all finite",
+}
+
+
+def test_a_search_by_a_damaged_projection_names_it(
+    db: Database, make_photos: Callable[..., Path]
+) -> None:
+    folder = make_photos(12)
+    db.ingest(folder, extractor="mini", size=64)
+    db.pca.activate(db.pca.fit(dim=8))
+    assert len(db.search(folder / "0003.jpg", 3)) == 3
+    for statement, what in NOTICED.items():
+        with db.connection.transaction(force_rollback=True):
+            damage(db, statement)
+            with pytest.raises(DatabaseError, match=r"^projection 2 cannot be used: ") as caught:
+                db.search(folder / "0003.jpg", 3)
+            assert what in str(caught.value)
+
+
+def test_a_reader_is_told_what_the_database_says_of_a_damaged_projection(
+    fitted: Database, clustered: Clustered
+) -> None:
+    fitted.pca.activate(2)
+    damage(fitted, "UPDATE spocdb.projection_components SET scale = 'NaN' WHERE position = 3")
+    with fitted.connection.transaction(force_rollback=True):
+        fitted.connection.execute("CREATE ROLE spocdb_test_blind")
+        fitted.grant_reader("spocdb_test_blind", "photos")
+        fitted.connection.execute("REVOKE ALL ON spocdb.projections FROM spocdb_test_blind")
+        fitted.connection.execute("SET LOCAL ROLE spocdb_test_blind")
+        with (
+            pytest.raises(psycopg.DataError, match="NaN not allowed in vector"),
+            projections.blamed(fitted.connection, 2),
+            fitted.connection.transaction(),
+        ):
+            db_search.embed(fitted.connection, "photos", clustered(1)[0])

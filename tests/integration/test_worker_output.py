@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -150,7 +151,9 @@ def test_recorded_failures_of_every_kind_are_exit_code_3(cli: Cli, shop: Any) ->
 
 
 @pytest.mark.parametrize("call", ["similar('products', 1,", "similar_rows('products', 1,"])
-def test_too_many_neighbours_are_a_clear_error(stocked: Any, tmp_path: Path, call: str) -> None:
+def test_too_many_neighbours_or_too_few_are_a_clear_error(
+    stocked: Any, tmp_path: Path, call: str
+) -> None:
     from spocdb.db import engine
 
     with (
@@ -163,3 +166,5 @@ def test_too_many_neighbours_are_a_clear_error(stocked: Any, tmp_path: Path, cal
         connection.execute(f"SELECT * FROM spocdb.{call} k => 2147483647)")
     (rows,) = stocked.execute(f"SELECT count(*) FROM spocdb.{call} k => 2147483646)").fetchone()
     assert rows == 5
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="k is -1, the least is 0"):
+        stocked.execute(f"SELECT * FROM spocdb.{call} k => -1)")

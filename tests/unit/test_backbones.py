@@ -135,3 +135,13 @@ def test_weights_of_another_type_are_refused(dtype: torch.dtype) -> None:
     state[key] = torch.zeros(state[key].shape).to_sparse()
     with pytest.raises(ConfigError, match=f"{key} is "):
         build_trunk(make_recipe("mini", "ab12"), state)
+
+
+def test_a_layer_of_zeros_is_refused_and_vectors_of_zeros_are_not() -> None:
+    state = random_state("mini")
+    vectors = {key: torch.zeros_like(t) for key, t in state.items() if key.endswith("bias")}
+    assert vectors
+    build_trunk(make_recipe("mini", "ab12"), state | vectors)
+    key = next(key for key, tensor in state.items() if tensor.ndim == 4)
+    with pytest.raises(ConfigError, match=f"weights of mini cannot be used: {key} is all zero"):
+        build_trunk(make_recipe("mini", "ab12"), state | {key: torch.zeros_like(state[key])})

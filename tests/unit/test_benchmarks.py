@@ -205,9 +205,37 @@ def test_what_is_left_out_of_the_gallery_of_pairs_is_noted(fill: Fill, tmp_path:
     assert said == [f"pairs: {benchmark.notes[0]}"]
 
 
+def test_pairs_are_looked_for_beside_the_file_then_in_the_gallery(
+    fill: Fill, tmp_path: Path
+) -> None:
+    beside = fill("a", folder="there")
+    gallery = fill("a", "b")
+    file = beside / "pairs.csv"
+    file.write_text("query,match\na.jpg,b.jpg\nb.jpg,nowhere.jpg\n")
+    found = {q.name: q.relevant for q in pairs.read(file, gallery).variants[""]}
+    assert found == {
+        str(beside / "a.jpg"): {str(gallery / "b.jpg")},
+        str(gallery / "b.jpg"): {str(beside / "nowhere.jpg")},
+    }
+
+
+def test_pairs_of_which_no_query_is_there_say_where_they_were_looked_for(
+    fill: Fill, tmp_path: Path
+) -> None:
+    file = tmp_path / "pairs.csv"
+    file.write_text("query,match\nx.jpg,a.jpg\ny.jpg,a.jpg\n")
+    message = (
+        rf"none of the queries' images is there, such as {tmp_path}/x\.jpg: "
+        "paths are relative to the CSV or the gallery$"
+    )
+    with pytest.raises(ConfigError, match=message):
+        pairs.read(file, fill("a"))
+
+
 def test_pairs_are_had_of_a_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
     file = tmp_path / "pairs.csv"
     file.write_bytes("query;match;\r\nä.jpg;b.jpg;\r\n".encode("utf-8-sig"))
+    (tmp_path / "ä.jpg").touch()
     (query,) = pairs.read(file).variants[""]
     assert (Path(query.name).name, [Path(m).name for m in query.relevant]) == ("ä.jpg", ["b.jpg"])
 

@@ -90,7 +90,8 @@ def test_the_lines_of_a_file_that_says_its_delimiter_are_counted(tmp_path: Path)
             "line 2: over 1,000,000",
         ),
         ("m.csv", "path,x\n" + "y" * 1_000_001, "line 2: over 1,000,000 characters"),
-        ("m.csv", 'path,x\na,"' + "y" * 200_000 + '"', r"line 2: field larger than field limit"),
+        ("m.csv", 'path,x\na,"' + ("y" * 999 + "\n") * 1001 + '"', "line 1002: over 1,000,000"),
+        ("m.jsonl", '{"path": "a", "x": ' + "[" * 100_000, "line 1: too deep a nesting"),
         ("m.csv", "path" + ",x" * 100_000, "has 100,001 columns, of at most 1,000"),
         ("m.csv", "path,x,x\na,1,2\n", "two columns are called 'x': rename one"),
         (
@@ -107,6 +108,11 @@ def test_what_is_too_large_for_a_row_is_refused_with_its_line(
     with pytest.raises(ConfigError, match=f"^{tmp_path / name}.*{message}") as caught:
         read(tmp_path / name, content)
     assert len(str(caught.value)) < 300
+
+
+def test_a_long_cell_within_the_limit_is_read(tmp_path: Path) -> None:
+    content = f'path,x\na,"{"y" * 900_000}"\n'
+    assert read(tmp_path / "m.csv", content) == [(str(tmp_path / "a"), {"x": "y" * 900_000})]
 
 
 def test_a_row_of_many_lines_has_the_same_limit(

@@ -247,3 +247,14 @@ def test_embeddings_that_are_not_finite_are_refused() -> None:
     broken = replace(projection, scale=projection.scale * 1e38)
     with np.errstate(over="ignore"), pytest.raises(DescriptorError, match="are not finite"):
         project(samples(), broken)
+
+
+def test_images_that_all_come_out_as_zeros_are_refused() -> None:
+    projection = fit(Moments.of(samples()), 8)
+    on_the_mean = projection.mean[None]
+    assert not project(on_the_mean, projection).any(), "one black picture may stay"
+    assert project(np.concatenate([on_the_mean, samples(1)]), projection).any()
+    with pytest.raises(DescriptorError, match="the embeddings of 2 images are all zero: check"):
+        project(np.repeat(on_the_mean, 2, axis=0), projection)
+    with pytest.raises(DescriptorError, match="the embeddings of 3 images are all zero: check"):
+        project(np.zeros((3, 24), np.float32), raw_projection(24))

@@ -126,14 +126,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("reason", ["no route", OSError(113, "no route")])
 def test_no_network_is_one_line_with_the_url(
-    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reason: str | OSError, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(request: object) -> None:
-        raise URLError("no route")
+        raise URLError(reason)
 
     monkeypatch.setattr(torch.hub, "urlopen", refuse)
-    message = r"cannot download https://\S+/vgg19-dcbb9e9d\.pth \(.*no route.*--weights FILE$"
+    message = r"cannot download https://\S+/vgg19-dcbb9e9d\.pth \(no route\): .*--weights FILE$"
     with pytest.raises(WeightsNotFound, match=message):
         own("vgg19", tmp_path / "cache")
     assert list((tmp_path / "cache" / "downloads").iterdir()) == []

@@ -44,6 +44,10 @@ BEGIN
         RETURN;
     END IF;
     k := coalesce(k, 10);
+    IF k < 0 THEN
+        RAISE EXCEPTION 'k is %, the least is 0', k
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'ask for more images';
+    END IF;
     filter := coalesce(filter, '{}');
     IF filter = '[]' THEN
         filter := '{}';

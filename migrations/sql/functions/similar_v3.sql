@@ -16,6 +16,10 @@ BEGIN
         RAISE EXCEPTION 'k is %, the most is %', k, k - 1
             USING ERRCODE = 'invalid_parameter_value', HINT = 'ask for fewer images';
     END IF;
+    IF k < 0 THEN
+        RAISE EXCEPTION 'k is %, the least is 0', k
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'ask for more images';
+    END IF;
     RETURN QUERY
         SELECT s.* FROM search(collection, embedding(collection, image_id), coalesce(k, 10) + 1, filter, exact) s
         WHERE s.id <> image_id ORDER BY s.distance, s.id LIMIT coalesce(k, 10);
