@@ -184,8 +184,9 @@ def test_what_is_no_table_with_a_key_is_refused(
     [
         ("id > (SELECT max(id) FROM public.other)", "looks at public.other too"),
         ("unknown = 1", 'cannot be used: column "unknown" does not exist'),
-        ("id", "cannot be used: argument of WHERE must be type boolean"),
+        ("id", "cannot be used: argument of AND must be type boolean"),
         ("", "cannot be used: syntax error"),
+        ("true) OR (id = 1", "cannot be used: syntax error"),
         ("true); DROP TABLE public.other; --", "cannot be used"),
         ("true)); DROP TABLE public.other; --", "cannot be used"),
         ("true); INSERT INTO public.other VALUES (1); SELECT (true", "cannot be used"),
@@ -216,7 +217,6 @@ def test_a_condition_is_one_expression_about_the_table(
         ("id > 4 /* yes */", ["5", "6"]),
         ("name LIKE '%5' OR name = E'shoe\\x206'", ["5", "6"]),
         ("t.id IN (5, 6)", ["5", "6"]),
-        ("true) OR (id = 1", ["1", "2", "3", "4", "5", "6"]),
         ("name = 'it''s %s %% %I' OR id = 5 OR id = 6", ["5", "6"]),
     ],
 )

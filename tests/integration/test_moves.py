@@ -4,11 +4,13 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from spocdb.api import Database
 from spocdb.db import batches, engine
@@ -175,12 +177,10 @@ def test_an_interrupted_move_leaves_each_image_under_one_path(
     there = folder.rename(tmp_path / "elsewhere")
     with psycopg.connect(db.url) as blocker:
         blocker.execute("SELECT FROM spocdb.images WHERE path LIKE '%%0003.jpg' FOR UPDATE", [])
-        db.connection.execute(
-            f"ALTER DATABASE {db.connection.info.dbname} SET lock_timeout = '200ms'"
-        )
-        with Database(db.settings) as other, pytest.raises(DatabaseError, match="used by others"):
+        impatient = make_conninfo(db.url, options="-c lock_timeout=200ms")
+        settings = replace(db.settings, database_url=impatient)
+        with Database(settings) as other, pytest.raises(DatabaseError, match="used by others"):
             other.ingest(there, batch_size=2)
-    db.connection.execute(f"ALTER DATABASE {db.connection.info.dbname} RESET lock_timeout")
     with Database(db.settings) as other:
         assert other.ingest(there).n_failed == 0
     assert sorted(stored(db).values(), key=str) == sorted(before.values(), key=str)

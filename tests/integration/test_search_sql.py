@@ -254,7 +254,7 @@ def test_wrong_questions_are_clear_errors(gallery: Database) -> None:
         gallery.similar(123456)
     with pytest.raises(CollectionNotFound, match="no collection named nothing; there are: photos"):
         gallery.similar(1, collection="nothing")
-    with pytest.raises(DatabaseError, match="LIMIT must not be negative"):
+    with pytest.raises(DatabaseError, match="k is -5, the least is 0"):
         gallery.similar(1, -5)
     execute = gallery.connection.execute
     message = "collection photos has embeddings of 64 dimensions, the query has 7"
