@@ -38,10 +38,15 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what depends on the server's version: tests of a database that start no program."""
+    """Mark what depends on the server's version: tests of a database.
+
+    Those that start programs, or measure quality on real photographs, would take long and tell
+    nothing more.
+    """
+    others = {"spocdb", "start", "shop_environment", "shared"}
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if "server" in fixtures and not fixtures & {"spocdb", "start", "shop_environment"}:
+        if "server" in fixtures and not fixtures & others:
             item.add_marker("servers")
 
 
