@@ -50,7 +50,12 @@ def test_a_sound_database_has_no_errors(url: str, role: str) -> None:
         ownership.hand_over(connection, role)
         server.refuse_old(connection)
     found = findings(url, options="-c maintenance_work_mem=256MB")
-    assert {verdict for verdict, _ in found.values()} == {"ok"}
+    verdicts = {what: verdict for what, (verdict, _) in found.items()}
+    (vector,) = (what for what in verdicts if what.startswith("pgvector"))
+    # Of a server that has an older one the warning is right.
+    is_old = tuple(map(int, vector.split()[1].split("."))) < server.SOUND_VECTOR
+    assert verdicts.pop(vector) == ("warning" if is_old else "ok")
+    assert set(verdicts.values()) == {"ok"}
     assert len(found) == 7
     assert f"PostgreSQL {version}" in found
     assert f"schema spocdb at {schema.HEAD}" in found
@@ -124,7 +129,10 @@ def test_the_command_prints_every_finding_and_fails_for_an_error(
 ) -> None:
     ran = spocdb("db", "doctor")
     assert ran.returncode == 0, ran.stderr
-    assert [line.split()[0] for line in ran.stdout.splitlines()][:4] == ["ok"] * 4
+    assert [line.split()[0] for line in ran.stdout.splitlines()][:4] in (
+        ["ok"] * 4,
+        ["ok", "warning", "ok", "ok"],
+    )
     with engine.connect(url) as connection:
         connection.execute("UPDATE spocdb.alembic_version SET version_num = '0000'")
     ran = spocdb("db", "doctor")
