@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spocdb.text import written_out
+
 from . import options
-from .output import confirm, counted, one_line, print_json, print_table, quiet_libraries, talk
+from .output import confirm, counted, print_json, print_table, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, display
 
 if TYPE_CHECKING:
@@ -206,7 +208,7 @@ def _is_agreed(gone: "Sequence[GoneRoot]", shown: "Display") -> bool:
     with shown.asking():
         for root in gone:
             question = f"{root}: forget its {counted(root.n_images, 'image')}?"
-            confirm(one_line(question), yes=False)
+            confirm(written_out(question), yes=False)
     return True
 
 

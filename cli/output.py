@@ -10,9 +10,9 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from spocdb.text import written_out
 from spocdb.wording import counted as counted
 
-from .tables import one_line as one_line
 from .tables import print_table as print_table
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def complain(line: str) -> None:
     """Say one line to the person, whatever they want: an error."""
     # A stderr that is full or gone must not end the work.
     with suppress(OSError):
-        print(one_line(line), file=sys.stderr, flush=True)
+        print(written_out(line), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def print_fields(fields: Mapping[str, object]) -> None:
         lines = value if isinstance(value, list) else [value]
         for line in lines:
             if line not in (None, ""):
-                print(f"{one_line(name).ljust(width)}  {one_line(_plain(line))}")
+                print(f"{written_out(name).ljust(width)}  {written_out(_plain(line))}")
 
 
 def shown_metadata(metadata: Mapping[str, object]) -> str:

@@ -14,8 +14,9 @@ from rich.table import Column
 from spocdb.errors import SpocdbError
 from spocdb.images.kinds import told
 from spocdb.progress import Progress, Stage
+from spocdb.text import written_out
 
-from .output import counted, is_quiet, one_line
+from .output import counted, is_quiet
 
 # Without a terminal: once images are done, and before.
 SECONDS_BETWEEN_LINES, SECONDS_OF_WAITING = 10.0, 30.0
@@ -69,7 +70,7 @@ class Display:
         """Say something beside the counts."""
         # As in `complain`: a stderr that is full must not end the work.
         with suppress(OSError):
-            self._console.print(one_line(line), markup=False, soft_wrap=True)
+            self._console.print(written_out(line), markup=False, soft_wrap=True)
 
     @contextmanager
     def asking(self) -> Iterator[None]:

@@ -4,13 +4,10 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from spocdb.text import written_out
+
 # Columns of a narrow terminal that a text is shortened to at most.
 LEAST_WIDTH = 16
-
-
-def one_line(text: str) -> str:
-    """Return a text with its line breaks and control characters written out: names may have any."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -19,7 +16,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     On a terminal that is too narrow the widest texts are shortened, or, should that not be enough,
     each row is printed as lines of "name: value". What is piped is never shortened.
     """
-    cells = [[one_line(str(cell)) for cell in row] for row in rows]
+    cells = [[written_out(str(cell)) for cell in row] for row in rows]
     right = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
     widths = [max(map(_width, column)) for column in zip(header, *cells, strict=True)]
     if sys.stdout.isatty():

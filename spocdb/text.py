@@ -16,10 +16,17 @@ def one_line(text: str, longest: int = LONGEST_MESSAGE) -> str:
     r"""Return a message as one printable line: `\x00` for NUL, cut to `longest` characters."""
     if len(text) > longest:
         text = text[: longest - 3] + "..."
-    return text if text.isprintable() else "".join(map(_written_out, text))
+    return written_out(text)
 
 
-def storable(text: str) -> str:
+def written_out(text: str) -> str:
+    """Return a text with line breaks and control characters written out: names may have any."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def cleaned(text: str) -> str:
     """Return a value that PostgreSQL can store: U+FFFD for NUL and for lone surrogates."""
     if text.isprintable():
         return text
@@ -28,13 +35,9 @@ def storable(text: str) -> str:
 
 def shortened(key: str, most_bytes: int = LONGEST_KEY) -> str:
     """Return a storable key that fits an index: a long one by its first 200 characters and md5."""
-    key = storable(key)
+    key = cleaned(key)
     data = key.encode()
     if len(data) <= most_bytes:
         return key
     # As spocdb.take_in does, so that a row has one name.
     return f"{key[:200]}... {hashlib.md5(data, usedforsecurity=False).hexdigest()}"
-
-
-def _written_out(character: str) -> str:
-    return character if character.isprintable() else ascii(character)[1:-1]

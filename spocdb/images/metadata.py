@@ -11,7 +11,7 @@ from typing import Any
 from spocdb.errors import ConfigError
 from spocdb.images.regular import regular
 from spocdb.images.rows import MOST_CHARACTERS, MOST_KEYS, TOO_LONG, csv_rows, lines_of
-from spocdb.text import storable
+from spocdb.text import cleaned
 
 Row = tuple[str, dict[str, Any]]
 
@@ -108,7 +108,7 @@ def _cleaned(row: dict[str, Any]) -> dict[str, Any]:
     try:
         text = ENCODER.encode(row)
         # Few rows need it, and one look at the whole text tells.
-        cleaned: dict[str, Any] = _storable(row) if _is_dirty(text) else row
+        storable: dict[str, Any] = _storable(row) if _is_dirty(text) else row
     except ValueError:
         raise ValueError(f"an infinite number, {cannot}") from None
     except RecursionError:
@@ -116,7 +116,7 @@ def _cleaned(row: dict[str, Any]) -> dict[str, Any]:
     # A row of a CSV may have many lines.
     if len(text) > MOST_CHARACTERS + MOST_KEYS:
         raise ValueError(TOO_LONG)
-    return cleaned
+    return storable
 
 
 def _is_dirty(text: str) -> bool:
@@ -131,11 +131,11 @@ def _is_dirty(text: str) -> bool:
 def _storable(value: Any) -> Any:
     """Return a value of JSON with all its texts storable, those of keys too."""
     if isinstance(value, str):
-        return storable(value)
+        return cleaned(value)
     if isinstance(value, list):
         return [_storable(item) for item in value]
     if isinstance(value, dict):
-        return {storable(key): _storable(item) for key, item in value.items()}
+        return {cleaned(key): _storable(item) for key, item in value.items()}
     return value
 
 

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from spocdb.errors import ImageVanished
-from spocdb.text import one_line, shortened, storable
+from spocdb.text import cleaned, one_line, shortened
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_a_message_is_one_printable_line(text: str, shown: str) -> None:
 
 
 def test_a_value_keeps_all_that_the_database_can_store() -> None:
-    assert storable("tab\tand\nline, Zoë") == "tab\tand\nline, Zoë"
-    assert storable("a\0b\udce9") == "a\ufffdb\ufffd"
+    assert cleaned("tab\tand\nline, Zoë") == "tab\tand\nline, Zoë"
+    assert cleaned("a\0b\udce9") == "a\ufffdb\ufffd"
 
 
 def test_a_long_key_is_named_by_its_beginning_and_its_hash() -> None:
