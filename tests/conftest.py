@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Those that start programs, or measure quality on real photographs, would take long and tell
     nothing more.
     """
-    others = {"spocdb", "start", "shop_environment", "shared"}
+    others = {"spocdb", "start_process", "shop_environment", "shared"}
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if "server" in fixtures and not fixtures & others:

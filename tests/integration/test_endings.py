@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +21,6 @@ SECONDS = 60
 INTERRUPTED = 130
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start(environment: dict[str, str]) -> Iterator[Start]:
-    """Return a function that starts a process, which is killed after the test."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*command: object, **env: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [*map(str, command)],
-            env=environment | {"OMP_NUM_THREADS": "1"} | env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def wait_for(what: Callable[[], object], process: "subprocess.Popen[str]") -> None:
@@ -86,10 +63,10 @@ WAITS = {
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("wait", WAITS)
 def test_one_signal_ends_a_process_that_is_stuck(
-    tmp_path: Path, start: Start, wait: str, number: signal.Signals
+    tmp_path: Path, start_process: Start, wait: str, number: signal.Signals
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
-    process = start(
+    process = start_process(
         sys.executable, "-c", PROGRAM.format(wait=WAITS[wait]), PIPE=str(tmp_path / "pipe")
     )
     assert process.stdout is not None
@@ -118,14 +95,14 @@ def program() -> Path:
 
 
 def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
-    db: Database, start: Start, recipe: dict[str, Any], make_photos: Callable[..., Path]
+    db: Database, start_process: Start, recipe: dict[str, Any], make_photos: Callable[..., Path]
 ) -> None:
     db.ingest(make_photos(1, "first"), **recipe)
     folder = make_photos(3, seed=1)
     # Reading is not hindered, so it is the writer's thread that waits.
     with psycopg.connect(db.url) as holder:
         holder.execute("LOCK TABLE spocdb.descriptors IN EXCLUSIVE MODE")
-        process = start(program(), "ingest", folder, SPOCDB_DATABASE_URL=db.url)
+        process = start_process(program(), "ingest", folder, SPOCDB_DATABASE_URL=db.url)
         wait_for(lambda: count_waiting(db), process)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=SECONDS)
@@ -143,12 +120,12 @@ def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
 
 
 def test_a_command_that_waits_for_a_lock_in_the_main_thread_ends(
-    db: Database, start: Start, recipe: dict[str, Any], make_photos: Callable[..., Path]
+    db: Database, start_process: Start, recipe: dict[str, Any], make_photos: Callable[..., Path]
 ) -> None:
     db.ingest(make_photos(1), **recipe)
     with psycopg.connect(db.url) as holder:
         holder.execute("SELECT FROM spocdb.collections FOR UPDATE")
-        process = start(
+        process = start_process(
             *(program(), "collections", "drop", "photos", "--yes"), SPOCDB_DATABASE_URL=db.url
         )
         wait_for(lambda: count_waiting(db), process)
@@ -159,7 +136,7 @@ def test_a_command_that_waits_for_a_lock_in_the_main_thread_ends(
 
 
 def test_a_worker_that_waits_for_a_silent_server_ends_and_gives_its_rows_back(
-    db: Database, start: Start, recipe: dict[str, Any]
+    db: Database, start_process: Start, recipe: dict[str, Any]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/photo.jpg"
@@ -167,7 +144,7 @@ def test_a_worker_that_waits_for_a_silent_server_ends_and_gives_its_rows_back(
         db.connection.execute("INSERT INTO shop VALUES (1, %s)", [url])
         attachment = Attachment("public.shop", "id", "photo", urls=True, allow_private=True)
         db.tables.attach(attachment, **recipe)
-        process = start(program(), "worker", SPOCDB_DATABASE_URL=db.url)
+        process = start_process(program(), "worker", SPOCDB_DATABASE_URL=db.url)
         accepted, _ = server.accept()
         with accepted:
             process.send_signal(signal.SIGTERM)

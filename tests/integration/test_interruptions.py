@@ -31,29 +31,16 @@ INTERRUPTED = 130
 
 
 @pytest.fixture
-def start(environment: dict[str, str], recipe: Recipe) -> Iterator[Start]:
-    """Return a function that starts `spocdb ingest` in a session of its own."""
+def start(start_process: Start, recipe: Recipe) -> Start:
+    """Return a function that starts `spocdb ingest`."""
     program = Path(sys.executable).with_name("spocdb")
     options = [f"--{name}={value}" for name, value in recipe.items()]
-    started: list[subprocess.Popen[str]] = []
 
     def start(url: str, folder: Path) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [program, "ingest", folder, "--batch-size=1", *options],
-            # One thread: torch's threads in two processes would wait for each other.
-            env=environment | {"SPOCDB_DATABASE_URL": url, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+        command = (program, "ingest", folder, "--batch-size=1", *options)
+        return start_process(*command, SPOCDB_DATABASE_URL=url)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return start
 
 
 def wait_for(what: Callable[[], object], process: "subprocess.Popen[str]") -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -69,27 +69,10 @@ def photos(db: Database, recipe: Options, make_photos: Make) -> Path:
 
 
 @pytest.fixture
-def start(environment: dict[str, str], url: str) -> Iterator[Start]:
+def start(start_process: Start, url: str) -> Start:
     """Return a function that starts the program."""
     program = Path(sys.executable).with_name("spocdb")
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: object) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [program, *map(str, arguments)],
-            # One thread: torch's threads in two processes would wait for each other.
-            env=environment | {"SPOCDB_DATABASE_URL": url, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return partial(start_process, program, SPOCDB_DATABASE_URL=url)
 
 
 def command(options: Options) -> list[object]:

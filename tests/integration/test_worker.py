@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -331,27 +331,15 @@ def _until(what: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def start(environment: dict[str, str]) -> Iterator[Start]:
+def start(start_process: Start) -> Start:
     """Return a function that starts `spocdb worker`, short of patience."""
     program = Path(sys.executable).with_name("spocdb")
-    started: list[subprocess.Popen[str]] = []
+    patience = ("--visibility=2", "--poll=0.5", "--batch-size=1")
 
     def start(url: str, *options: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [program, "worker", "--visibility=2", "--poll=0.5", "--batch-size=1", *options],
-            env=environment | {"SPOCDB_DATABASE_URL": url, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+        return start_process(program, "worker", *patience, *options, SPOCDB_DATABASE_URL=url)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return start
 
 
 def all_there_once(db: Database, n_rows: int) -> None:
