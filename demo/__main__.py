@@ -70,7 +70,7 @@ def count_right(shell: Shell, queries: Sequence[Path]) -> None:
     """Say how many of the ten best answers show the subject that was asked for."""
     right = 0
     for query in queries:
-        answers = json.loads(shell.read("search", query, "-k", "10", "--json"))
+        answers = json.loads(shell.read("search", query, "-k", "10", "--json", "--quiet"))
         right += sum(answer["metadata"]["subject"] == query.stem for answer in answers)
     print(f"\n{len(queries)} photographs, ten answers each: {right} of {10 * len(queries)} right")
 
