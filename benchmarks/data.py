@@ -8,9 +8,9 @@ import numpy as np
 
 from spocdb.bench.pictures import photograph
 from spocdb.db import collections
-from spocdb.db.batches import Batch, NewDescriptor
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
+from spocdb.db.writing import Batch, NewDescriptor
 from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, SourceFile
 

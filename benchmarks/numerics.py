@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.data import make_descriptors
 from benchmarks.record import Figure
 from spocdb.features.projection import Moments, fit, merge, project
-from spocdb.fit import CHUNK_ROWS
+from spocdb.projections import CHUNK_ROWS
 from spocdb.records import Float32Array
 
 DIM = 256

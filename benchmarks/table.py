@@ -12,7 +12,7 @@ from benchmarks import record
 from benchmarks.database import plots, tables
 from benchmarks.limits import CEILING, LIMIT, SLOWEST
 from benchmarks.record import Figure, number
-from spocdb import pictures
+from spocdb.drawing import look
 
 ROOT = Path(__file__).parents[1]
 README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "PERFORMANCE.md"
@@ -139,19 +139,19 @@ def draw(about: dict[str, Any], figures: Sequence[Figure], out: Path) -> None:
     drawing = Drawing(figsize=(9, 1 + 0.5 * len(beside)), dpi=110, layout=layout)
     machine = about["machine"]
     title = f"times better than its peer: {machine['processor']}, {machine['cores']} cores"
-    drawing.suptitle(title, x=0.015, ha="left", color=pictures.INK, fontsize=12)
+    drawing.suptitle(title, x=0.015, ha="left", color=look.INK, fontsize=12)
     axes = drawing.subplots()
-    colours = [pictures.ACCENT if value >= 1 else pictures.GREY for value in values]
+    colours = [look.ACCENT if value >= 1 else look.GREY for value in values]
     # From one: a bar to the left is a peer that is better.
     bars = axes.barh(names, [v - 1 for v in values], left=1, color=colours, height=0.6)
-    axes.bar_label(bars, [*map(times, values)], padding=4, fontsize=8, color=pictures.INK)
+    axes.bar_label(bars, [*map(times, values)], padding=4, fontsize=8, color=look.INK)
     axes.invert_yaxis()
     axes.set_xscale("log")
-    pictures.style(axes)
+    look.style(axes)
     axes.grid(axis="y", visible=False)
-    axes.grid(axis="x", color=pictures.LINES, linewidth=0.8)
+    axes.grid(axis="x", color=look.LINES, linewidth=0.8)
     axes.margins(x=0.12)
-    pictures.save(out, drawing.savefig)
+    look.save(out, drawing.savefig)
 
 
 if __name__ == "__main__":

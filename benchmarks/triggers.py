@@ -13,8 +13,8 @@ from benchmarks import record
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db import embedded
+from spocdb.db.attachments import Attachment
 from spocdb.db.engine import Connection
-from spocdb.db.sources import Attachment
 from spocdb.settings import Settings
 
 N_COPIED, N_SINGLE, ROUNDS = 100_000, 1000, 9

@@ -59,7 +59,7 @@ def attach(
     Triggers note what changes, `spocdb worker` embeds it. Attached again, a table takes the options
     that are given now, and every row is looked at anew.
     """
-    from spocdb.db.sources import Attachment
+    from spocdb.db.attachments import Attachment
 
     recipe = options.recipe(
         scales,

@@ -213,7 +213,7 @@ def _is_agreed(gone: "Sequence[GoneRoot]", shown: "Display") -> bool:
 
 
 def _print_preview(preview: "Progress", *, json: bool) -> None:
-    from spocdb.images.kinds import told
+    from spocdb.sources.kinds import told
 
     if json:
         print_json(preview.as_dict())

@@ -111,7 +111,7 @@ def show(
     db: options.Db = None,
 ) -> None:
     """Show what a projection was fitted on, and how much of the variance it keeps."""
-    from spocdb.pictures import draw_variance, variance_bars
+    from spocdb.drawing.plots import draw_variance, variance_bars
 
     with options.open_database(db) as database:
         summary, projection = database.pca.show(number)

@@ -12,8 +12,8 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 
 from spocdb.errors import SpocdbError
-from spocdb.images.kinds import told
 from spocdb.progress import Progress, Stage
+from spocdb.sources.kinds import told
 from spocdb.text import written_out
 
 from .output import counted, is_quiet

@@ -82,7 +82,7 @@ def search(
 
     refinement = Refinement(expand, alpha, rerank)
     if sheet:
-        from spocdb.pictures import check_sheet
+        from spocdb.drawing.sheets import check_sheet
 
         check_sheet(sheet)  # before the search, not after it
     with options.open_database(db) as database, quiet_libraries():
@@ -113,7 +113,7 @@ def search(
             )
         _print(hits, json, as_csv, refinement, database.tables.names_by(collection))
         if sheet:
-            from spocdb.pictures import Tile, draw_sheet, read_file
+            from spocdb.drawing.sheets import Tile, draw_sheet, read_file
 
             stored = database.reader(collection)
             draw_sheet(

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb.caution import Caution
-from spocdb.db import batches, engine, runs
-from spocdb.db.batches import Batch, NewDescriptor
+from spocdb.db import engine, runs, writing
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.moves import Moves
-from spocdb.extraction import MOST_WORKS, OnDemand, Writer, count, extract, projecting
-from spocdb.images import names
-from spocdb.intake import CONTENTS_ASKED, Intake, file_works
-from spocdb.prefetch import AHEAD, Work, prefetching
+from spocdb.db.writing import Batch, NewDescriptor
+from spocdb.pipeline.caution import Caution
+from spocdb.pipeline.extraction import MOST_WORKS, OnDemand, Writer, count, extract, projecting
+from spocdb.pipeline.intake import CONTENTS_ASKED, Intake, file_works
+from spocdb.pipeline.prefetch import AHEAD, Work, prefetching
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import SourceFile
 from spocdb.settings import Limits
+from spocdb.sources import names
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -157,12 +157,12 @@ def _writing_to(
     refused: list[Batch],
 ) -> Callable[[Batch], None]:
     """Return what writes a batch, and adds to `refused` the files that the database refuses."""
-    batches.prepare(connection)
+    writing.prepare(connection)
     projected = projecting(connection)
     moves = Moves(names.is_there) if options.moves else None
 
     def write(batch: Batch) -> None:
-        refused.extend(batches.write(connection, collection, batch, projected, moves))
+        refused.extend(writing.write(connection, collection, batch, projected, moves))
         progress.n_moved = moves.n_moved if moves else 0
 
     return write

@@ -2,7 +2,7 @@
 
     raw descriptors -> projection -> embeddings, index -> what came meanwhile -> switch
 
-Only the switch changes what answers, in one transaction; `fit.rollback` undoes it.
+Only the switch changes what answers, in one transaction; `projections.rollback` undoes it.
 """
 
 import time
@@ -10,11 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb import descriptors, fit
+from spocdb import backfill
+from spocdb import projections as fitting
+from spocdb.backfill import Read
 from spocdb.db import collections, embeddings, images, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.descriptors import Read
 from spocdb.errors import NotEnoughSamples
 from spocdb.features.projection import check_options
 from spocdb.progress import Progress, Say, silent
@@ -54,7 +55,7 @@ def reembed(
     progress.n_seen = progress.n_unchanged = images.count_described(connection, collection)
     on_progress(progress)
     describe = partial(
-        descriptors.complete,
+        backfill.complete,
         connection,
         connect,
         collection,
@@ -66,14 +67,14 @@ def reembed(
     )
     describe()
     number = _projection(connection, collection, dim, say)
-    prepare = partial(fit.prepare, connection, connect, collection, number, say)
+    prepare = partial(fitting.prepare, connection, connect, collection, number, say)
     prepare()
     while _seconds(describe, prepare) > MOST_SECONDS_HELD:
         say("more images came meanwhile")
     with connection.transaction():
         collections.hold(connection, collection)
         describe()
-        fit.fill(connection, connect, collection, number, say)
+        fitting.fill(connection, connect, collection, number, say)
         embeddings.activate(connection, collection, number)
     return number
 
@@ -89,7 +90,7 @@ def _projection(connection: Connection, collection: Collection, dim: int | None,
     dim = min(wanted, collection.channels)
     kept = {name: active.settings[name] for name in KEPT_SETTINGS if name in active.settings}
     try:
-        number = fit.fit(connection, [collection], dim, **kept, say=say)
+        number = fitting.fit(connection, [collection], dim, **kept, say=say)
     except NotEnoughSamples as exc:
         say(f"projection {raw}, the raw one: {exc}")
         return raw

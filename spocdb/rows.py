@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from spocdb.db.batches import NewDescriptor
+from spocdb.db.attachments import Source, SourceRow
 from spocdb.db.outcomes import Outcome, Retry
 from spocdb.db.queue import LeasedRow
-from spocdb.db.sources import Source, SourceRow
+from spocdb.db.writing import NewDescriptor
 from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, ProcessLost, UnreadableImage
-from spocdb.images.fetching import fetch
-from spocdb.images.locations import read_below
-from spocdb.prefetch import Work, read_work
+from spocdb.pipeline.prefetch import Work, read_work
+from spocdb.sources.locations import read_below
+from spocdb.sources.urls import fetch
 
 # Tries of an image that may come yet, each twice as long after the one before, an hour at most:
 # together two hours and a half.

@@ -13,16 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from spocdb.db import batches, engine, outcomes, queue, sources
+from spocdb.db import attachments, engine, outcomes, queue, writing
+from spocdb.db.attachments import Source, SourceRow
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.outcomes import Outcome
 from spocdb.db.queue import Leased, LeasedRow
-from spocdb.db.sources import Source, SourceRow
 from spocdb.errors import ImageError
-from spocdb.extraction import OnDemand, Writer, count, extract, projecting
-from spocdb.intake import Intake
-from spocdb.prefetch import AHEAD, N_THREADS, prefetching
+from spocdb.pipeline.extraction import OnDemand, Writer, count, extract, projecting
+from spocdb.pipeline.intake import Intake
+from spocdb.pipeline.prefetch import AHEAD, N_THREADS, prefetching
 from spocdb.progress import Progress
 from spocdb.rows import Rules, lost, outcome_of, read_leased, size_of
 from spocdb.settings import Limits
@@ -138,7 +138,7 @@ class Turn:
 
     def _writing(self, refused: list[Outcome]) -> Callable[[Outcome], None]:
         """Return what writes an outcome, and adds to `refused` rows that the database refuses."""
-        batches.prepare(self.write_connection)
+        writing.prepare(self.write_connection)
         projected = projecting(self.write_connection)
         return lambda outcome: refused.extend(
             outcomes.write(
@@ -183,7 +183,7 @@ class Turn:
             yield leased[key], error
         left = {key: row for key, row in leased.items() if key not in errors}
         limits = self.options.limits
-        for key, row in sources.rows_each(
+        for key, row in attachments.rows_each(
             *(self.connection, self.collection, list(left), limits.max_bytes),
             most_at_once=limits.memory // ROWS_PART_OF_MEMORY,
         ):

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from spocdb import fit
-from spocdb.db import collections, engine, queue, rights, sources
+from spocdb import projections as fitting
+from spocdb.db import attachments, collections, engine, queue, rights
+from spocdb.db.attachments import Source
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.db.sources import Source
 from spocdb.db.watching import Watch
 from spocdb.errors import (
     CollectionNotFound,
@@ -99,7 +99,7 @@ class Worker:
     ) -> None:
         """Look at the collections again and again."""
         while not self.is_stopped():
-            chosen = _chosen(sources.attached(connection), names)
+            chosen = _chosen(attachments.attached(connection), names)
             self._introduce(chosen, once=once)
             done = Progress()
             try:
@@ -203,9 +203,9 @@ class Worker:
     def _settle(self, connection: Connection, collection: Collection) -> None:
         """Let the collection have its first PCA, if this role may and no other worker does."""
         if not self.is_stopped() and rights.is_owner(connection):
-            with collections.alone(connection, collection) as is_alone:
-                if is_alone:
-                    fit.settle(connection, self.connect, collection, say=self.say)
+            with collections.try_exclusive(connection, collection) as is_exclusive:
+                if is_exclusive:
+                    fitting.settle(connection, self.connect, collection, say=self.say)
 
     def _wait(self, connection: Connection) -> None:
         """Wait for a notification, or until it is time to look."""

@@ -26,7 +26,7 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
 from spocdb.db import embedded, schema
-from spocdb.db.sources import Attachment
+from spocdb.db.attachments import Attachment
 from spocdb.progress import Progress
 from spocdb.settings import from_environment
 

@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier
 from benchmarks.database import gallery, loading, timing
 from benchmarks.database.gallery import Gallery
 from benchmarks.record import Figure
-from spocdb.db import batches, embeddings, indexes
+from spocdb.db import embeddings, indexes, writing
 from spocdb.db.engine import one_row
 
 N_QUERIES = 300
@@ -62,7 +62,7 @@ def _load(target: Gallery, size: int) -> float:
         index = Identifier(f"{target.table}_hnsw")
         target.db.connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(index))
     with target.db.session.connect() as connection:
-        batches.prepare(connection)
+        writing.prepare(connection)
         seconds = sum(loading.write(target, connection, n) for n in range(first, last))
     embeddings.analyze(
         target.db.connection, target.collection, target.collection.active_projection_id

@@ -15,7 +15,7 @@ from benchmarks.database import gallery
 from benchmarks.database.gallery import DIM, Gallery
 from benchmarks.record import Figure
 from spocdb.api import Database
-from spocdb.db import batches, schema
+from spocdb.db import schema, writing
 from spocdb.db.copy import copy_in, pieces
 from spocdb.db.engine import Connection
 from spocdb.features.projection import project
@@ -35,7 +35,7 @@ def run(target: Gallery) -> list[Figure]:
     with _database(target.db) as db, db.session.connect() as connection:
         loaded = gallery.open(db, "loading", target.n_rows)
         connection.execute(PEER)
-        batches.prepare(connection)
+        writing.prepare(connection)
         ours, copied = 0.0, 0.0
         for number in range(loaded.n_rows // loaded.stretch):
             ours += write(loaded, connection, number)
@@ -58,7 +58,7 @@ def write(target: Gallery, connection: Connection, number: int) -> float:
     )
     began = time.perf_counter()
     # New files: their rows come in the order of the batch.
-    batches.write(connection, target.collection, batch, lambda _, __: embedded)
+    writing.write(connection, target.collection, batch, lambda _, __: embedded)
     return time.perf_counter() - began
 
 

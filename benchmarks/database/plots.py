@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import Figure
-from spocdb import pictures
+from spocdb.drawing import look
 
 AHEAD = 10_000_000
 MEASURED = re.compile(r"growth to ([\d,]+), (.+)")
@@ -67,14 +67,14 @@ def draw(figures: Sequence[Figure], out: Path) -> None:
     building.set_yscale("log")
     for axes in (writing, storing, searching):
         axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
-    drawing.text(0.01, -0.03, note, color=pictures.GREY, fontsize=9)
-    pictures.save(out, lambda file: drawing.savefig(file, bbox_inches="tight"))
+    drawing.text(0.01, -0.03, note, color=look.GREY, fontsize=9)
+    look.save(out, lambda file: drawing.savefig(file, bbox_inches="tight"))
 
 
 def _lines(
     axes: Any, title: str, curves: Sequence[tuple[str, Points, Callable[[int], float]]]
 ) -> None:
-    shades = (pictures.ACCENT, pictures.INK, pictures.GREY, "#c9a227")
+    shades = (look.ACCENT, look.INK, look.GREY, "#c9a227")
     # Names above and below in turn: two curves may lie close together.
     places = ((0, 6), (0, -14), (0, 6), (0, -14))
     for (name, points, law), colour, place in zip(curves, shades, places, strict=False):
@@ -86,6 +86,6 @@ def _lines(
         axes.plot([AHEAD], [computed], color=colour, marker="o", markerfacecolor="white")
         axes.annotate(name, (sizes[0], values[0]), place, textcoords="offset points", color=colour)
     axes.set_xscale("log")
-    axes.set_title(title, loc="left", fontsize=10, color=pictures.GREY)
-    axes.set_xlabel("images", color=pictures.GREY, fontsize=9)
-    pictures.style(axes)
+    axes.set_title(title, loc="left", fontsize=10, color=look.GREY)
+    axes.set_xlabel("images", color=look.GREY, fontsize=9)
+    look.style(axes)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spocdb import codebooks
-from spocdb import fit as fitting
 from spocdb import ingest as ingesting
+from spocdb import projections as fitting
 from spocdb import reembed as reembedding
 from spocdb import search as searching
 from spocdb.api import files as files_of
@@ -39,14 +39,14 @@ from spocdb.errors import ConfigError, ImageTooLarge, UnreadableImage
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, to_json
-from spocdb.images import kinds
-from spocdb.images.metadata import RowsRead, read_metadata
 from spocdb.images.regular import read_bytes
-from spocdb.images.sources import walk
-from spocdb.intake import changed
+from spocdb.pipeline.intake import changed
 from spocdb.progress import Progress, Say, logged, silent
 from spocdb.records import Crop, Recipe, Refinement, SourceFile
 from spocdb.settings import DEFAULT_COLLECTION, Settings
+from spocdb.sources import kinds
+from spocdb.sources.files import walk
+from spocdb.sources.metadata_files import RowsRead, read_metadata
 from spocdb.wording import counted
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from spocdb.db import images
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError
-from spocdb.images import kinds
-from spocdb.images.names import is_shortened, is_there, on_disk, printable
-from spocdb.images.sources import walk
 from spocdb.records import SourceFile
+from spocdb.sources import kinds
+from spocdb.sources.files import walk
+from spocdb.sources.names import is_shortened, is_there, on_disk, printable
 
 # A collection's name has 63 bytes at most.
 MOST_NAME_BYTES = 63

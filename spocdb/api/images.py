@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterator, Sequence
 
 from spocdb.api.session import Session
-from spocdb.db import catalogue, collections, engine, sources
+from spocdb.db import attachments, catalogue, collections, engine
 from spocdb.db import metadata as about
 from spocdb.db.catalogue import ImageDetails, StoredImage
 from spocdb.db.collections import Collection
 from spocdb.errors import ConfigError
 from spocdb.filters import Filter, to_json
-from spocdb.images.sources import printable
 from spocdb.progress import Say, logged
+from spocdb.sources.files import printable
 
 
 class Images:
@@ -113,7 +113,7 @@ class Images:
         return collections.get(self._session.connection, collection)
 
     def _refuse_attached(self, target: Collection, advice: str) -> None:
-        for source in sources.attached(self._session.connection, target.name):
+        for source in attachments.attached(self._session.connection, target.name):
             raise ConfigError(
                 f"{target.name} is of the rows of {source.relation}, which decides what belongs to "
                 f"it: {advice}"

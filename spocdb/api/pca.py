@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from spocdb import fit as fitting
+from spocdb import augmentation
+from spocdb import projections as fitting
 from spocdb.api.session import Session
 from spocdb.db import collections, embeddings, engine, projections
 from spocdb.db.projections import ProjectionSummary
@@ -78,7 +79,7 @@ class Pca:
         Database-side augmentation; returns the number of the new projection. `rollback` undoes it.
         """
         target = collections.get(self._session.connection, collection)
-        return fitting.augment(self._session.connection, target, neighbours, alpha, say)
+        return augmentation.augment(self._session.connection, target, neighbours, alpha, say)
 
     @engine.wrapped()
     def rollback(self, collection: str | None = None, say: Say = silent) -> int:

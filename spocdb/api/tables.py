@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spocdb.api.session import Session
-from spocdb.db import collections, engine, images, queue, sources
+from spocdb.backfill import Read
+from spocdb.db import attachments, collections, engine, images, queue
+from spocdb.db.attachments import Attachment, Coverage, Source
 from spocdb.db.collections import Collection
-from spocdb.db.sources import Attachment, Coverage, Source
-from spocdb.descriptors import Read
 from spocdb.errors import ConfigError, ImageVanished
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import remember
-from spocdb.images.sources import read
 from spocdb.progress import Progress, Say, silent
 from spocdb.records import SourceFile
 from spocdb.rows import read_row
+from spocdb.sources.files import read
 from spocdb.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
@@ -49,27 +49,27 @@ class Tables:
         what is said now. Raises ConfigError for a table that cannot be attached like that.
         """
         connection = self._session.connection
-        name = collection or sources.relation_name(connection, attachment.relation)
+        name = collection or attachments.relation_name(connection, attachment.relation)
         if name is None:
             raise ConfigError(f"there is no table {attachment.relation}: name it as SCHEMA.TABLE")
-        sources.judge(connection, attachment)  # before weights are downloaded for it
+        attachments.judge(connection, attachment)  # before weights are downloaded for it
         found = collections.find(connection, name)
         wanted = Wanted(extractor, None if weights is None else Path(weights), recipe)
         chosen = self._session.choose(wanted, found)
         self._session.prove(chosen, device, precision)
         with connection.transaction():
             collections.add_extractor(connection, chosen, channels(chosen))
-            return sources.attach(connection, attachment, name, chosen.name)
+            return attachments.attach(connection, attachment, name, chosen.name)
 
     @engine.wrapped()
     def detach(self, collection: str) -> None:
         """Undo `attach`: the collection goes, the table stays as it was before."""
-        sources.detach(self._session.connection, collection)
+        attachments.detach(self._session.connection, collection)
 
     @engine.wrapped()
     def list(self) -> list[Source]:
         """List the attached tables."""
-        return sources.attached(self._session.connection)
+        return attachments.attached(self._session.connection)
 
     @engine.wrapped()
     def work(
@@ -124,7 +124,7 @@ class Tables:
         """Count how far each collection is, attached or not, by each of its projections."""
         if collection is not None:
             collections.get(self._session.connection, collection)
-        return sources.coverage(self._session.connection, collection)
+        return attachments.coverage(self._session.connection, collection)
 
     @engine.wrapped()
     def image_id(self, key: str, collection: str | None = None) -> int:
@@ -136,11 +136,11 @@ class Tables:
     def names_by(self, collection: str | None = None) -> str:
         """Return what names an image of a collection: "key" if it is attached, else "path"."""
         name = collections.get(self._session.connection, collection).name
-        return "key" if sources.attached(self._session.connection, name) else "path"
+        return "key" if attachments.attached(self._session.connection, name) else "path"
 
     def refuse_attached(self, collection: Collection) -> None:
         """Raise ConfigError for a collection that a table fills."""
-        for source in sources.attached(self._session.connection, collection.name):
+        for source in attachments.attached(self._session.connection, collection.name):
             raise ConfigError(
                 f"{collection.name} is of the rows of {source.relation}: `spocdb worker` fills it, "
                 "`spocdb retry` tries failed rows again; for files use another --collection"
@@ -148,13 +148,13 @@ class Tables:
 
     def reader(self, collection: Collection) -> Read:
         """Return what reads the images of a collection: its files, or what its rows say."""
-        attached = sources.attached(self._session.connection, collection.name)
+        attached = attachments.attached(self._session.connection, collection.name)
         if not attached:
             return read
         (source,) = attached
 
         def read_key(file: SourceFile, max_bytes: int) -> bytes:
-            found = sources.rows_in_parts(
+            found = attachments.rows_in_parts(
                 *(self._session.connection, collection, [file.path], max_bytes), most_at_once=0
             )
             if (row := next(found, None)) is None:

@@ -18,13 +18,13 @@ from spocdb.api import Database
 from spocdb.bench import stages
 from spocdb.bench.pictures import write_photographs
 from spocdb.bench.speed import Machine, Speed, Stage
-from spocdb.db import engine, server, working
+from spocdb.db import engine, scratch, server
 from spocdb.errors import ConfigError
-from spocdb.images.sources import walk
 from spocdb.ingest import IngestOptions, ingest
-from spocdb.prefetch import N_THREADS
+from spocdb.pipeline.prefetch import N_THREADS
 from spocdb.progress import Say, silent
 from spocdb.records import Decoded, SourceFile
+from spocdb.sources.files import walk
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Precision
@@ -78,10 +78,10 @@ def _measure(
     network = stages.computing(extractor, [image.pixels for image in decoded], seconds)
     size = extractor.batch_size
     with (
-        working.opened(db.connection, COLLECTION, recipe, extractor.dim) as collection,
+        scratch.opened(db.connection, COLLECTION, recipe, extractor.dim) as collection,
         db.session.connect() as writer,
     ):
-        write = stages.writing(writer, collection, size, seconds)
+        write = stages.writes(writer, collection, size, seconds)
         n = max(LEAST_BATCHES * size, round(seconds * min(read, decode, network, write)))
         progress = ingest(
             db.connection,

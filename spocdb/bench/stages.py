@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spocdb.db import batches
-from spocdb.db.batches import Batch, NewDescriptor
+from spocdb.db import writing
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
+from spocdb.db.writing import Batch, NewDescriptor
 from spocdb.errors import ConfigError, ImageError
-from spocdb.extraction import projecting
 from spocdb.images.decode import decode
-from spocdb.intake import read_file
-from spocdb.prefetch import N_THREADS, ahead
+from spocdb.pipeline.extraction import projecting
+from spocdb.pipeline.intake import read_file
+from spocdb.pipeline.prefetch import N_THREADS, ahead
 from spocdb.records import Decoded, Recipe, SourceFile, UInt8Array
 
 if TYPE_CHECKING:
@@ -85,14 +85,14 @@ def computing(extractor: "Extractor", pixels: Sequence[UInt8Array], seconds: flo
     return _rate((len(extractor.extract(batch)) for batch in some), seconds)
 
 
-def writing(connection: Connection, collection: Collection, size: int, seconds: float) -> float:
+def writes(connection: Connection, collection: Collection, size: int, seconds: float) -> float:
     """Project and write made-up descriptors, `size` a transaction; return images/s."""
-    batches.prepare(connection)
+    writing.prepare(connection)
     projected = projecting(connection)
 
     def write() -> Iterator[int]:
         for batch in _made_up(collection, size):
-            batches.write(connection, collection, batch, projected)
+            writing.write(connection, collection, batch, projected)
             yield size
 
     written = write()

@@ -155,7 +155,7 @@ def hold(connection: Connection, collection: Collection) -> None:
 
 
 @contextmanager
-def alone(connection: Connection, collection: Collection) -> Iterator[bool]:
+def try_exclusive(connection: Connection, collection: Collection) -> Iterator[bool]:
     """Tell whether no other program is in such a block for this collection; do not wait."""
     key = [f"spocdb.collections.{collection.id}"]
     (is_alone,) = one_row(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)

@@ -1,6 +1,6 @@
 """What can be wrong with a server, found before it hurts, each with what to do."""
 
-from spocdb.db import collections, embeddings, ownership, projections, working
+from spocdb.db import collections, embeddings, ownership, projections, scratch
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.leftovers import drop_left_indexes, left_indexes
 from spocdb.db.schema import HEAD, current
@@ -67,7 +67,7 @@ def fix(connection: Connection) -> list[str]:
         return []
     return [
         *(f"dropped the index {name}" for name in drop_left_indexes(connection)),
-        *(f"dropped the collection {name}" for name in working.drop_left(connection)),
+        *(f"dropped the collection {name}" for name in scratch.drop_left(connection)),
     ]
 
 
@@ -77,7 +77,7 @@ def _leftovers(connection: Connection) -> list[Finding]:
     advice = "run `spocdb db doctor --fix`, which drops it"
     lines = [
         *(f"an interrupted build left the index {name}" for _, name in left_indexes(connection)),
-        *(f"a killed command left the collection {name}" for name in working.left(connection)),
+        *(f"a killed command left the collection {name}" for name in scratch.left(connection)),
     ]
     return [
         *(Finding("warning", line, advice) for line in lines),

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 
 from psycopg.types.json import Jsonb
 
-from spocdb.db import batches
-from spocdb.db.batches import Batch, NewDescriptor, Project
+from spocdb.db import writing
+from spocdb.db.attachments import readable
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.images import forget_failures
 from spocdb.db.items import write_each
 from spocdb.db.queue import LeasedRow, shortly
-from spocdb.db.sources import readable
 from spocdb.db.waiting import Stopped
+from spocdb.db.writing import Batch, NewDescriptor, Project
 from spocdb.errors import ImageError
 
 
@@ -115,7 +115,7 @@ def write(
 
     In one transaction, unless the database refuses one of them: then each in its own, and the
     refused ones become failures. Locks the application's table, the collection, the queue and then
-    rows, each with a 200 ms lock_timeout. Raises as `batches.write`, and SourceBroken.
+    rows, each with a 200 ms lock_timeout. Raises as `writing.write`, and SourceBroken.
     """
 
     def write_whole(part: Outcome) -> None:
@@ -128,7 +128,7 @@ def _write(
     connection: Connection, collection: Collection, outcome: Outcome, project: Project
 ) -> None:
     _lock_rows(connection, collection, [])
-    batches.lock(connection, collection)
+    writing.lock(connection, collection)
     held = _held(connection, collection, outcome.rows)
     images = [(row, sha256) for row, sha256 in outcome.images if row in held]
     failures = [(r, error) for r, error in (*outcome.failures, *outcome.no_images) if r in held]
@@ -141,7 +141,7 @@ def _write(
     connection.execute(FORGET, [collection.id, without])
     forget_failures(connection, collection, without)
     batch = Batch(images, outcome.descriptors, failures)
-    batches.write_whole(connection, collection, batch, project)
+    writing.write_whole(connection, collection, batch, project)
     _set_metadata(connection, collection, [row for row, _ in images])
     done = {*gone, *(row.path for row, _ in (*images, *failures))}
     connection.execute(FINISH, [collection.id, sorted(done)])

@@ -14,9 +14,9 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
+from spocdb.db.attachments import readable
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
-from spocdb.db.sources import readable
 from spocdb.db.waiting import Stopped
 from spocdb.records import SourceFile
 

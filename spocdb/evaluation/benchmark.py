@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError
-from spocdb.images.sources import walk
 from spocdb.records import Crop
+from spocdb.sources.files import walk
 from spocdb.wording import counted
 
 # So many missing names are told one by one.

@@ -15,16 +15,16 @@ from uuid import uuid4
 
 from spocdb import codebooks
 from spocdb.api import Database
-from spocdb.db import engine, evaluations, images, working
+from spocdb.db import engine, evaluations, images, scratch
 from spocdb.errors import ConfigError, DescriptorError
 from spocdb.evaluation.benchmark import Benchmark, restricted
 from spocdb.evaluation.gallery import Gallery, say_notes
 from spocdb.evaluation.methods import PLAIN, Method
 from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Result
-from spocdb.images import kinds
-from spocdb.images.sources import walk
 from spocdb.progress import Say, silent
+from spocdb.sources import kinds
+from spocdb.sources.files import walk
 from spocdb.wording import counted
 
 
@@ -42,7 +42,7 @@ def evaluate(
     measured is said and passed over. Raises ConfigError if none can be, and DatabaseError.
     """
     say = _once(say)
-    for name in working.drop_left(db.connection):
+    for name in scratch.drop_left(db.connection):
         say(f"dropped {name}, which an interrupted command had left")
     benchmark = restricted(benchmark, benchmark.images)
     say_notes(benchmark, say)
@@ -105,7 +105,7 @@ def _prepared(
     mark = f"eval-{uuid4().hex[:8]}"
     names = {role: f"{mark}-{role}" for role in ("gallery", "train")}
     recipe, codebook = _recipe(db, benchmark, method, options, say)
-    with working.marked(db.connection, mark), _dropped(db, names.values()):
+    with scratch.marked(db.connection, mark), _dropped(db, names.values()):
         for role, files in (("gallery", benchmark.images.values()), ("train", options.train)):
             if files is None:
                 continue

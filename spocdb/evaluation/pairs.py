@@ -11,9 +11,9 @@ from pathlib import Path
 
 from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query
-from spocdb.images import kinds
-from spocdb.images.rows import csv_rows
-from spocdb.images.sources import walk
+from spocdb.sources import kinds
+from spocdb.sources.csv_files import csv_rows
+from spocdb.sources.files import walk
 
 COLUMNS = ("query", "match")
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from spocdb import pictures
+from spocdb.drawing import look, sheets
+from spocdb.drawing.lettering import Lettering
+from spocdb.drawing.sheets import Label
 from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query
 from spocdb.evaluation.measures import RECALL_LEVELS
 from spocdb.evaluation.results import Answer, Result, headline
-from spocdb.lettering import Lettering
-from spocdb.pictures import Label
 from spocdb.progress import Say, silent
 from spocdb.settings import DEFAULT_MAX_PIXELS
 
@@ -25,7 +25,7 @@ RIGHT = "#2f8f4e"
 
 def check_name(out: Path) -> None:
     """Raise ConfigError if no picture can be written to `out`."""
-    pictures.check_name(out, (".png",))
+    look.check_name(out, (".png",))
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
 
@@ -44,30 +44,30 @@ def draw_quality(results: Sequence[Result], out: Path) -> None:
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, wspace=0.06)
     figure = Figure(figsize=(12, 5), dpi=160, layout=layout)
     name = " ".join(filter(None, (first.benchmark, first.variant)))
-    pictures.head(figure, name)
+    look.head(figure, name)
     quality, curves = figure.subplots(1, 2)
     for number, method in enumerate(dict.fromkeys(r.method for r in chosen)):
         of_method = sorted((r for r in chosen if r.method == method), key=lambda r: r.dim)
-        look: dict[str, Any] = {
+        line: dict[str, Any] = {
             "color": COLOURS[number % len(COLOURS)],
             "linestyle": LINES[number // len(COLOURS) % len(LINES)],
             "linewidth": 1.8,
         }
         quality.plot(
-            [r.dim for r in of_method], [r.exact for r in of_method], marker="o", ms=4, **look
+            [r.dim for r in of_method], [r.exact for r in of_method], marker="o", ms=4, **line
         )
         at = headline(of_method)
-        curves.plot(RECALL_LEVELS, at.curve, label=f"{method}, {at.dim}", **look)
+        curves.plot(RECALL_LEVELS, at.curve, label=f"{method}, {at.dim}", **line)
     how = "whitened" if whitened else "raw"
     _titled(quality, f"{first.measure} by dimension, {how}")
     quality.set_xscale("log", base=2)
     quality.set_xticks(sorted({r.dim for r in chosen}))
     _titled(curves, "precision over recall, each at its best dimension")
     curves.set_ylim(0, 1.02)
-    curves.legend(frameon=False, fontsize=8, labelcolor=pictures.INK, loc="lower left")
+    curves.legend(frameon=False, fontsize=8, labelcolor=look.INK, loc="lower left")
     for axes in (quality, curves):
-        pictures.style(axes)
-    pictures.save(out, figure.savefig)
+        look.style(axes)
+    look.save(out, figure.savefig)
 
 
 def draw_worst(
@@ -82,24 +82,24 @@ def draw_worst(
     worst = sorted(best.answers, key=lambda answer: (answer.value, answer.query))[:N_WORST]
     queries = {query.name: query for query in benchmark.variants[best.variant]}
     columns = 1 + max(len(answer.found) for answer in worst)
-    row_height = TILE + pictures.BELOW
+    row_height = TILE + sheets.BELOW
     size = (
-        2 * pictures.MARGIN + columns * (TILE + GAP) + GAP,
-        2 * pictures.MARGIN + TITLE + len(worst) * row_height,
+        2 * sheets.MARGIN + columns * (TILE + GAP) + GAP,
+        2 * sheets.MARGIN + TITLE + len(worst) * row_height,
     )
-    sheet = Image.new("RGB", size, pictures.PAPER)
+    sheet = Image.new("RGB", size, look.PAPER)
     name = " ".join(filter(None, (benchmark.name, best.variant)))
     title = (
         f"{name}: the worst queries of {best.method}, "
         f"{best.embedding} {best.dim}, {best.measure} {best.exact:.4f}"
     )
-    corner = (pictures.MARGIN, pictures.MARGIN)
+    corner = (sheets.MARGIN, sheets.MARGIN)
     letters = Lettering()
-    letters.draw(sheet, corner, title, pictures.INK, 22)
+    letters.draw(sheet, corner, title, look.INK, 22)
     for row, answer in enumerate(worst):
-        y = pictures.MARGIN + TITLE + row * row_height
+        y = sheets.MARGIN + TITLE + row * row_height
         _draw_answer(sheet, y, queries[answer.query], answer, benchmark, max_pixels, letters)
-    pictures.save(out, sheet.save)
+    look.save(out, sheet.save)
     if line := letters.complaint():
         say(line)
 
@@ -113,22 +113,22 @@ def _draw_answer(
     max_pixels: int,
     letters: Lettering,
 ) -> None:
-    x = pictures.MARGIN
+    x = sheets.MARGIN
     path = query.path or benchmark.images[query.name]
-    picture = pictures.matted(path, TILE, max_pixels, query.crop, letters=letters)
-    names = pictures.apart([str(path), *(str(benchmark.images[name]) for name, _ in answer.found)])
+    picture = sheets.matted(path, TILE, max_pixels, query.crop, letters=letters)
+    names = sheets.apart([str(path), *(str(benchmark.images[name]) for name, _ in answer.found)])
     label = Label("query", names[0], f"{answer.value:.3f}")
-    pictures.draw_tile(sheet, (x, y), picture, label, letters)
+    sheets.draw_tile(sheet, (x, y), picture, label, letters)
     for rank, (name, is_right) in enumerate(answer.found, start=1):
         x += TILE + (2 * GAP if rank == 1 else GAP)
         word = "right" if is_right else "wrong"
-        picture = pictures.matted(benchmark.images[name], TILE, max_pixels, letters=letters)
+        picture = sheets.matted(benchmark.images[name], TILE, max_pixels, letters=letters)
         label = Label(str(rank), names[rank], word)
-        pictures.draw_tile(sheet, (x, y), picture, label, letters)
+        sheets.draw_tile(sheet, (x, y), picture, label, letters)
         if is_right:
             box = (x - 4, y - 4, x + TILE + 3, y + TILE + 3)
             ImageDraw.Draw(sheet).rectangle(box, outline=RIGHT, width=4)
 
 
 def _titled(axes: Any, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10, color=pictures.GREY)
+    axes.set_title(title, loc="left", fontsize=10, color=look.GREY)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spocdb.features.network import Network
 from spocdb.images.geometry import fitted
-from spocdb.prefetch import chunks
+from spocdb.pipeline.prefetch import chunks
 from spocdb.progress import Say
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.settings import Limits

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from spocdb.machine import n_cores
-from spocdb.prefetch import ahead, threads
+from spocdb.pipeline.prefetch import ahead, threads
 from spocdb.progress import Say
 
 Item = TypeVar("Item")

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from spocdb.api import Database
-from spocdb.db import working
+from spocdb.db import scratch
 from spocdb.errors import ConfigError
 from spocdb.features.network import Network
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import channels
 from spocdb.images.geometry import fitted
-from spocdb.prefetch import chunks
+from spocdb.pipeline.prefetch import chunks
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.training.feeding import feed
 from spocdb.training.samples import Sample, Split
@@ -104,11 +104,11 @@ class MetricLearning:
         dim = channels(self._recipe)
         whole = raw_projection(dim)
         connection = self._db.connection
-        with working.opened(connection, f"training-{self._name}", self._recipe, dim) as collection:
-            working.fill(
+        with scratch.opened(connection, f"training-{self._name}", self._recipe, dim) as collection:
+            scratch.fill(
                 connection, collection, descriptors, labels, lambda _, raw: project(raw, whole)
             )
-            self._hard = working.hard_negatives(
+            self._hard = scratch.hard_negatives(
                 connection,
                 collection,
                 self._grouping.hard_negatives,

@@ -14,13 +14,13 @@ from spocdb.api import Database
 from spocdb.db import collections, images
 from spocdb.errors import ConfigError, ImageError
 from spocdb.evaluation import pairs
-from spocdb.images import kinds
-from spocdb.images.metadata import read_metadata
-from spocdb.images.sources import on_disk, read, walk
-from spocdb.prefetch import chunks
+from spocdb.pipeline.prefetch import chunks
 from spocdb.progress import Say
 from spocdb.records import SourceFile
 from spocdb.settings import Limits
+from spocdb.sources import kinds
+from spocdb.sources.files import on_disk, read, walk
+from spocdb.sources.metadata_files import read_metadata
 from spocdb.training.feeding import feed
 from spocdb.training.views import decoded
 from spocdb.wording import counted

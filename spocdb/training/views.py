@@ -17,12 +17,12 @@ from PIL import Image, ImageFilter
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from spocdb.budget import of_process
 from spocdb.images.decode import upright
 from spocdb.images.footprint import footprint
-from spocdb.images.sources import read
+from spocdb.pipeline.budget import of_process
 from spocdb.records import SourceFile, UInt8Array
 from spocdb.settings import Limits
+from spocdb.sources.files import read
 
 # A cut may be this much wider or higher than the image.
 WIDEST = 4 / 3

@@ -16,9 +16,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb import fit
+from spocdb import projections as fitting
 from spocdb.api import Database
-from spocdb.db import batches, collections, engine, indexes, projections
+from spocdb.db import collections, engine, indexes, projections, writing
 from spocdb.db.collections import Collection
 from spocdb.features.projection import project
 from spocdb.features.recipes import make_recipe
@@ -98,18 +98,18 @@ def add_images(made_up: Recipe) -> AddImages:
         target = found or collections.create(connection, name, recipe, raw.shape[1])
         load = cache(partial(projections.load, connection))
         hashes = [hashlib.sha256(row.tobytes()).digest() for row in raw]
-        batch = batches.Batch(
+        batch = writing.Batch(
             images=[
                 (SourceFile(f"/{name}/{first + i:06d}.jpg", 1, 1), sha256)
                 for i, sha256 in enumerate(hashes)
             ],
             descriptors={
-                sha256: batches.NewDescriptor(4, 3, row)
+                sha256: writing.NewDescriptor(4, 3, row)
                 for sha256, row in zip(hashes, raw, strict=True)
             },
         )
-        batches.prepare(connection)
-        batches.write(connection, target, batch, lambda id_, rows: project(rows, load(id_)))
+        writing.prepare(connection)
+        writing.write(connection, target, batch, lambda id_, rows: project(rows, load(id_)))
         return target
 
     return add
@@ -147,8 +147,8 @@ def gallery_template(
                 "'n', id, 'even', id % 2 = 0, 'shop', 'shop ' || id % 100)"
             )
             indexes.build(connection, target, target.active_projection_id)
-            number = fit.fit(connection, [target], 64)
-            fit.activate(connection, partial(engine.connect, url), target, number)
+            number = fitting.fit(connection, [target], 64)
+            fitting.activate(connection, partial(engine.connect, url), target, number)
         yield name
         admin.execute(f"DROP DATABASE {name}")
 

@@ -13,7 +13,7 @@ from pgvector import Vector
 from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
-from spocdb.db import batches, collections, embeddings, engine
+from spocdb.db import collections, embeddings, engine, writing
 from spocdb.db.collections import Collection
 from spocdb.errors import DatabaseError, ProjectionNotFound, UnreadableImage
 from spocdb.records import Float32Array, Recipe, SourceFile
@@ -192,13 +192,13 @@ def test_a_batch_of_the_extractor_before_is_refused(
 ) -> None:
     target, number = of_another
     db.pca.activate(number, "photos")
-    batches.prepare(db.connection)
-    failed = batches.Batch(failures=[(SourceFile("/a.jpg", 1, 1), UnreadableImage("it is none"))])
+    writing.prepare(db.connection)
+    failed = writing.Batch(failures=[(SourceFile("/a.jpg", 1, 1), UnreadableImage("it is none"))])
     with pytest.raises(DatabaseError, match="changed its extractor meanwhile: run the same com"):
-        batches.write(db.connection, target, failed, lambda _, raw: raw)
+        writing.write(db.connection, target, failed, lambda _, raw: raw)
     assert db.failures() == []
     now = collections.get(db.connection, "photos")
-    batches.write(db.connection, now, failed, lambda _, raw: raw)
+    writing.write(db.connection, now, failed, lambda _, raw: raw)
 
 
 def ones(raw: Float32Array) -> Float32Array:

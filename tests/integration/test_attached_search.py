@@ -8,8 +8,8 @@ import pytest
 from pgvector import Vector
 from psycopg.conninfo import make_conninfo
 
-from spocdb.db import batches, collections, engine, projections, sources
-from spocdb.db.sources import Attachment
+from spocdb.db import attachments, collections, engine, projections, writing
+from spocdb.db.attachments import Attachment
 from spocdb.features.projection import project
 from spocdb.records import Float32Array, Recipe, SourceFile
 
@@ -45,19 +45,19 @@ def shop_template(
             )
             collections.add_extractor(connection, made_up, DIM)
             attachment = Attachment("public.products", "id", "photo", root="/photos")
-            sources.attach(connection, attachment, None, made_up.name)
+            attachments.attach(connection, attachment, None, made_up.name)
             target = collections.get(connection, "products")
             hashes = [n.to_bytes(32) for n in range(N_ROWS)]
-            batch = batches.Batch(
+            batch = writing.Batch(
                 images=[(SourceFile(str(n + 1), 1, 0), h) for n, h in enumerate(hashes)],
                 descriptors={
-                    h: batches.NewDescriptor(4, 3, row)
+                    h: writing.NewDescriptor(4, 3, row)
                     for h, row in zip(hashes, descriptors, strict=True)
                 },
             )
             raw = projections.load(connection, target.active_projection_id)
-            batches.prepare(connection)
-            batches.write(connection, target, batch, lambda _, rows: project(rows, raw))
+            writing.prepare(connection)
+            writing.write(connection, target, batch, lambda _, rows: project(rows, raw))
             # Images of files beside it, whose paths are no integers.
             connection.execute(
                 "SELECT spocdb.create_collection('photos', id) FROM spocdb.extractors"

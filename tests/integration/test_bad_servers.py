@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spocdb.db.sources import Attachment
+from spocdb.db.attachments import Attachment
 from spocdb.rows import MOST_ATTEMPTS, SAME_BYTES
 from spocdb.worker import WorkerOptions
 

@@ -245,12 +245,12 @@ def test_batches_that_overlap_do_not_disturb_each_other(
 def test_a_dropped_collection_stops_its_writer(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
-    from spocdb.db import batches
+    from spocdb.db import writing
 
     target = add_images(db.connection, clustered(60))
     db.drop("photos")
     with pytest.raises(CollectionNotFound, match="collection photos was dropped meanwhile"):
-        batches.write(db.connection, target, batches.Batch(), lambda _, raw: raw)
+        writing.write(db.connection, target, writing.Batch(), lambda _, raw: raw)
 
 
 def test_a_run_that_was_killed_is_told_from_one_of_another_database(

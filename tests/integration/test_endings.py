@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from spocdb.api import Database
-from spocdb.db.sources import Attachment
+from spocdb.db.attachments import Attachment
 
 # A test whose process does not end fails by its time; one that ends is not timed.
 SECONDS = 60
@@ -39,7 +39,7 @@ def ticks_of_work(process: "subprocess.Popen[str]") -> int:
 
 PROGRAM = """
 import hashlib, importlib, os, sys, threading
-from spocdb.prefetch import threads
+from spocdb.pipeline.prefetch import threads
 signals = importlib.import_module("spocdb.cli.signals")
 with signals.ending_soon():
     try:

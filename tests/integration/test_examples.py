@@ -23,7 +23,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Engine, MetaData, create_engine, text
 
 from spocdb.api import Database
-from spocdb.db.sources import Attachment
+from spocdb.db.attachments import Attachment
 from spocdb.integrations.alembic import AttachImages, include_name, include_object
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

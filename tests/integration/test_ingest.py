@@ -304,7 +304,7 @@ def test_the_next_images_are_decoded_while_the_network_runs(
         decoded.release()
         return decode(*arguments)
 
-    monkeypatch.setattr("spocdb.intake.decode", count_and_decode)
+    monkeypatch.setattr("spocdb.pipeline.intake.decode", count_and_decode)
 
     def wait_for_the_second_image(n: int) -> None:
         if n == 1:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from spocdb.api import Database
 from spocdb.db import collections
-from spocdb.intake import CONTENTS_ASKED, FILES_ASKED, Intake, file_works
-from spocdb.prefetch import Work, prefetching
+from spocdb.pipeline.intake import CONTENTS_ASKED, FILES_ASKED, Intake, file_works
+from spocdb.pipeline.prefetch import Work, prefetching
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
 

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from spocdb import fit as fitting
+from spocdb import projections as fitting
 from spocdb.api import Database
-from spocdb.db import collections, doctor, embeddings, engine, indexes, working
+from spocdb.db import collections, doctor, embeddings, engine, indexes, scratch
 from spocdb.db.collections import Collection
 from spocdb.db.leftovers import drop_left_indexes
 from spocdb.errors import ConfigError
@@ -164,10 +164,10 @@ def test_a_collection_that_a_killed_training_left_is_found_and_dropped(
     db = left_by_training
     collections.create(db.connection, "mine", made_up, 32)
     assert warnings(db) == ["a killed command left the collection training-x"]
-    with engine.connect(db.url) as training, working.marked(training, "training-x"):
+    with engine.connect(db.url) as training, scratch.marked(training, "training-x"):
         assert warnings(db) == [], "it is at work"
         assert doctor.fix(db.connection) == []
-        other = working.opened(db.connection, "training-x", made_up, 32)
+        other = scratch.opened(db.connection, "training-x", made_up, 32)
         with pytest.raises(ConfigError, match="another program is at training-x: run the same"):
             other.__enter__()
     assert doctor.fix(db.connection) == ["dropped the collection training-x"]
@@ -185,7 +185,7 @@ def test_what_a_killed_evaluation_left_goes_with_the_next_one(
     kept = db.pca.fit("eval-mine", dim=8)
     db.pca.activate(left, "eval-0123abcd-gallery")
     assert len(warnings(db)) == 2
-    with engine.connect(db.url) as other, working.marked(other, "eval-0123abcd"):
+    with engine.connect(db.url) as other, scratch.marked(other, "eval-0123abcd"):
         assert warnings(db) == [], "it is at work"
 
     said: list[str] = []

@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from spocdb.api import Database
-from spocdb.db import batches, engine
+from spocdb.db import engine, writing
 from spocdb.db.moves import Moves
 from spocdb.errors import DatabaseError
 
@@ -149,7 +149,7 @@ def test_a_path_that_another_program_takes_meanwhile_is_left_to_it(
         "SELECT sha256 FROM spocdb.images WHERE id = %s", [id_]
     ).fetchone() or [b""]
     with engine.connect(db.url) as other, engine.connect(db.url) as ours:
-        batches.prepare(ours)
+        writing.prepare(ours)
 
         def look_away(path: str) -> bool:
             # Between the question and the move.

@@ -19,7 +19,7 @@ KILLED = 86
 WORKERS = f"""
 import os, sys
 import psycopg
-from spocdb import intake
+from spocdb.pipeline import intake
 import spocdb.features.extractor
 from spocdb.api import Database
 from spocdb.settings import from_environment

@@ -14,7 +14,7 @@ import pytest
 from pgvector import Vector
 from typer.testing import CliRunner
 
-from spocdb import fit as fitting
+from spocdb import projections as fitting
 from spocdb.api import Database
 from spocdb.api.files import name_beside
 from spocdb.db import projections
@@ -488,7 +488,7 @@ def test_an_ingest_leaves_what_was_activated_meanwhile(
 def test_an_ingest_whose_first_pca_fails_still_gets_its_index(
     db: Database, add_images: AddImages, clustered: Clustered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spocdb.fit.DEFAULT_DIM", 8)
+    monkeypatch.setattr("spocdb.projections.DEFAULT_DIM", 8)
     rows = np.zeros((40, 32), np.float32)
     rows[np.arange(40), np.arange(40) % 2] = 1
     rows[:, 2] = np.linspace(0, 0.5, 40)

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from spocdb.api import Database
-from spocdb.db import batches, collections
-from spocdb.db.batches import Batch, NewDescriptor
+from spocdb.db import collections, writing
 from spocdb.db.collections import Collection
+from spocdb.db.writing import Batch, NewDescriptor
 from spocdb.errors import ImageVanished
 from spocdb.features.recipes import make_recipe
 from spocdb.records import SourceFile
@@ -24,7 +24,7 @@ TOO_LONG = "/photos/" + os.urandom(1700).hex()
 @pytest.fixture
 def photos(db: Database) -> Collection:
     recipe = make_recipe("squeezenet1_1", hashlib.sha256(b"made up").hexdigest())
-    batches.prepare(db.connection)
+    writing.prepare(db.connection)
     return collections.create(db.connection, "photos", recipe, 4)
 
 
@@ -49,7 +49,7 @@ def test_a_path_that_cannot_be_stored_is_a_failure_and_the_others_are_written(
     db: Database, photos: Collection, bad: str, reason: str
 ) -> None:
     batch = batch_of(["/photos/1.jpg", bad, "/photos/2.jpg"], ["/photos/3.jpg", bad + "3"])
-    refused = batches.write(db.connection, photos, batch, lambda _, rows: rows)
+    refused = writing.write(db.connection, photos, batch, lambda _, rows: rows)
     assert len(refused) == 2
     rows = db.connection.execute("SELECT path FROM spocdb.photos ORDER BY path").fetchall()
     assert rows == [("/photos/1.jpg",), ("/photos/2.jpg",)]
@@ -65,7 +65,7 @@ def test_a_path_that_cannot_be_stored_is_a_failure_and_the_others_are_written(
 
 
 def test_trouble_of_the_whole_is_no_refusal(db: Database, photos: Collection) -> None:
-    write: Any = partial(batches.write, db.connection, photos, batch_of(["/photos/1.jpg"], []))
+    write: Any = partial(writing.write, db.connection, photos, batch_of(["/photos/1.jpg"], []))
     db.connection.execute("ALTER TABLE spocdb.images RENAME TO pictures")
     with pytest.raises(psycopg.errors.UndefinedTable):
         write(lambda _, rows: rows)

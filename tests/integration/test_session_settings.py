@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from spocdb.api import Database
-from spocdb.db import collections, engine, indexes, sessions, working
+from spocdb.db import collections, engine, indexes, scratch, sessions
 from spocdb.errors import DatabaseError
 from spocdb.records import Float32Array, Recipe, Refinement
 
@@ -87,8 +87,8 @@ def test_a_working_collection_leaves_no_setting_behind(
 ) -> None:
     before = settings(made)
     rows = clustered(20)
-    with working.opened(made.connection, "for-a-moment", made_up, 32) as collection:
-        working.fill(made.connection, collection, rows, ["a"] * 20, lambda id_, raw: raw)
+    with scratch.opened(made.connection, "for-a-moment", made_up, 32) as collection:
+        scratch.fill(made.connection, collection, rows, ["a"] * 20, lambda id_, raw: raw)
     assert settings(made) == before
 
 

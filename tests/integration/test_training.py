@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from spocdb.api import Database
-from spocdb.db import search, working
+from spocdb.db import scratch, search
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import make_recipe
 from spocdb.features.weights import sha256_of
@@ -125,11 +125,11 @@ def test_hard_negatives_are_the_nearest_of_other_classes(db: Database) -> None:
     rows = rows.astype(np.float16).astype(np.float32)
     labels = [str(i % 7) for i in range(200)]
     whole = raw_projection(16)
-    with working.opened(db.connection, "now", make_recipe("mini", ""), 16) as collection:
-        working.fill(db.connection, collection, rows, labels, lambda _, raw: project(raw, whole))
+    with scratch.opened(db.connection, "now", make_recipe("mini", ""), 16) as collection:
+        scratch.fill(db.connection, collection, rows, labels, lambda _, raw: project(raw, whole))
         hits = search.nearest(db.connection, collection.name, rows[0], 3, {}, exact=False)
         assert hits[0].method == "hnsw"
-        found = working.hard_negatives(db.connection, collection, 3, largest_class=29)
+        found = scratch.hard_negatives(db.connection, collection, 3, largest_class=29)
     expected = {}
     for i, row in enumerate(rows):
         order = np.argsort(-(rows @ row), kind="stable")

@@ -11,8 +11,8 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from spocdb.api import Database
 from spocdb.db import doctor, engine, schema
+from spocdb.db.attachments import Attachment
 from spocdb.db.sessions import RELIED_ON, TIMEOUTS
-from spocdb.db.sources import Attachment
 from spocdb.errors import DatabaseError
 from spocdb.settings import from_environment
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from spocdb.api import Database
 from spocdb.db import embedded, schema
-from spocdb.db.sources import Attachment, Coverage
+from spocdb.db.attachments import Attachment, Coverage
 from spocdb.errors import CollectionNotFound, ConfigError, SourceBroken
 from spocdb.rows import MOST_LOST
 from spocdb.settings import from_environment

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from spocdb.api import Database
-from spocdb.db.sources import Attachment
+from spocdb.db.attachments import Attachment
 from spocdb.errors import DatabaseError
 from spocdb.progress import Progress
 from spocdb.settings import from_environment

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spocdb.api import Database
-from spocdb.db import batches, collections, engine, schema
+from spocdb.db import collections, engine, schema, writing
 from spocdb.features.recipes import make_recipe
 from spocdb.records import SourceFile
 from spocdb.settings import from_environment
@@ -136,9 +136,9 @@ def fill(db: Database, name: str, n: int) -> None:
     target = collections.create(db.connection, name, recipe, 64)
     hashes = [bytes([i] * 32) for i in range(n)]
     images = [(SourceFile(f"/{i}.jpg", 1, 1), sha) for i, sha in enumerate(hashes)]
-    new = {sha: batches.NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)}
-    batches.prepare(db.connection)
-    batches.write(db.connection, target, batches.Batch(images, new), lambda _, rows: rows)
+    new = {sha: writing.NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)}
+    writing.prepare(db.connection)
+    writing.write(db.connection, target, writing.Batch(images, new), lambda _, rows: rows)
     db.index.build(name)
     db.pca.activate(db.pca.fit(name, dim=8), name)
 

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
-from spocdb.db import batches, collections, embeddings, engine, schema
+from spocdb.db import collections, embeddings, engine, schema, writing
 from spocdb.errors import DatabaseError, SchemaOutOfDate
 from spocdb.features.recipes import make_recipe
 from spocdb.records import SourceFile
@@ -59,14 +59,14 @@ def use(url: str, environment: dict[str, str]) -> None:
         recipe = make_recipe("squeezenet1_1", "0" * 64)
         target = collections.create(db.connection, "photos", recipe, 512)
         hashes = [bytes([i] * 32) for i in range(len(raw))]
-        batch = batches.Batch(
+        batch = writing.Batch(
             images=[(SourceFile(f"/{i}.jpg", 1, 1), sha) for i, sha in enumerate(hashes)],
             descriptors={
-                sha: batches.NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)
+                sha: writing.NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)
             },
         )
-        batches.prepare(db.connection)
-        batches.write(db.connection, target, batch, lambda _, rows: rows)
+        writing.prepare(db.connection)
+        writing.write(db.connection, target, batch, lambda _, rows: rows)
         assert db.index.build("photos") == 1
         db.pca.activate(db.pca.fit("photos", dim=8), "photos")
         db.index.build("photos", "halfvec")

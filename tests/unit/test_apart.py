@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spocdb.caution import Caution
 from spocdb.errors import ImageTooLarge, ProcessLost, UnreadableImage
 from spocdb.images.apart import Apart
 from spocdb.images.decode import decode
-from spocdb.prefetch import Work
+from spocdb.pipeline.caution import Caution
+from spocdb.pipeline.prefetch import Work
 from spocdb.records import SourceFile
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spocdb.budget import Account, Budget, of_process
 from spocdb.errors import ImageTooLarge
-from spocdb.intake import decode_work
-from spocdb.prefetch import Prefetch, Work, prefetching, read_work, threads
+from spocdb.pipeline.budget import Account, Budget, of_process
+from spocdb.pipeline.intake import decode_work
+from spocdb.pipeline.prefetch import Prefetch, Work, prefetching, read_work, threads
 from spocdb.records import Decoded, Recipe, SourceFile
 from spocdb.settings import Limits
 

@@ -7,7 +7,7 @@ from itertools import count, islice
 
 import pytest
 
-from spocdb.prefetch import ahead, chunks
+from spocdb.pipeline.prefetch import ahead, chunks
 
 
 @pytest.fixture

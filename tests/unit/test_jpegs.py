@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 
 from spocdb.errors import ImageTooLarge, UnreadableImage
-from spocdb.extraction import OnDemand, extract
 from spocdb.features.extractor import Extractor, load_extractor
 from spocdb.features.jpegs import decode_on
 from spocdb.features.recipes import make_recipe
 from spocdb.features.weights import PACKED
 from spocdb.images.decode import decode, plain_jpeg
-from spocdb.intake import decode_work
-from spocdb.prefetch import Work
+from spocdb.pipeline.extraction import OnDemand, extract
+from spocdb.pipeline.intake import decode_work
+from spocdb.pipeline.prefetch import Work
 from spocdb.progress import Progress
 from spocdb.records import Fit, Jpeg, SourceFile
 

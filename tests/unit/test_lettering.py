@@ -9,8 +9,8 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image, ImageFont
 
-from spocdb import lettering
-from spocdb.lettering import Lettering
+from spocdb.drawing import lettering
+from spocdb.drawing.lettering import Lettering
 from spocdb.records import UInt8Array
 
 SIZE = 20

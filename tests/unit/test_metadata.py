@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from spocdb.errors import ConfigError
-from spocdb.images import metadata
-from spocdb.images.metadata import RowsRead, parse_value, read_metadata
+from spocdb.sources import metadata_files
+from spocdb.sources.metadata_files import RowsRead, parse_value, read_metadata
 
 
 def read(file: Path, content: str | bytes, *roots: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -118,7 +118,7 @@ def test_a_long_cell_within_the_limit_is_read(tmp_path: Path) -> None:
 def test_a_row_of_many_lines_has_the_same_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metadata, "MOST_CHARACTERS", 2000)
+    monkeypatch.setattr(metadata_files, "MOST_CHARACTERS", 2000)
     lines = "\n".join("z" * 99 for _ in range(40))
     with pytest.raises(
         ConfigError, match=r"line 41: over 1,000,000 characters, the most that a row"

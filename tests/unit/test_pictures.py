@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spocdb.drawing.lettering import Lettering
+from spocdb.drawing.plots import draw_variance, variance_bars
+from spocdb.drawing.sheets import Tile, apart, draw_sheet, fitted
 from spocdb.errors import ConfigError
-from spocdb.lettering import Lettering
-from spocdb.pictures import Tile, apart, draw_sheet, draw_variance, fitted, variance_bars
 from spocdb.records import Crop, UInt8Array
 
 RED, GREEN, BLUE = (220, 0, 0), (0, 200, 0), (0, 0, 230)
@@ -136,7 +137,7 @@ def test_variance_is_drawn(tmp_path: Path) -> None:
 
 def test_drawing_leaves_no_state_in_the_process(tmp_path: Path) -> None:
     code = (
-        "import sys, numpy, pathlib; from spocdb.pictures import draw_variance\n"
+        "import sys, numpy, pathlib; from spocdb.drawing.plots import draw_variance\n"
         f"draw_variance(numpy.ones(2) / 2, 't', pathlib.Path({str(tmp_path / 'v.svg')!r}))\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

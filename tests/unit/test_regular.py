@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from spocdb.drawing.sheets import draw_sheet
 from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
 from spocdb.evaluation import pairs
 from spocdb.features import codebook_files, projection_files, weights
-from spocdb.images.metadata import read_metadata
 from spocdb.images.regular import read_bytes
-from spocdb.images.sources import read, walk
-from spocdb.pictures import draw_sheet
+from spocdb.sources.files import read, walk
+from spocdb.sources.metadata_files import read_metadata
 from spocdb.training import checkpoints
 
 

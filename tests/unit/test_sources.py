@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from spocdb.errors import ConfigError, ImageVanished
-from spocdb.images import kinds, names
-from spocdb.images.kinds import LeftOut
-from spocdb.images.sources import is_there, printable, read, storable, walk
 from spocdb.records import SourceFile
+from spocdb.sources import kinds, names
+from spocdb.sources.files import is_there, printable, read, storable, walk
+from spocdb.sources.kinds import LeftOut
 from spocdb.text import LONGEST_KEY
 
 

@@ -15,7 +15,7 @@ from spocdb.errors import ConfigError
 from spocdb.features.backbones import build_network, build_trunk
 from spocdb.features.network import Network
 from spocdb.features.recipes import make_recipe
-from spocdb.prefetch import chunks
+from spocdb.pipeline.prefetch import chunks
 from spocdb.settings import Limits
 from spocdb.training import checkpoints, loop, outcome, samples, start
 from spocdb.training.checkpoints import Epoch

@@ -14,11 +14,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from spocdb.db import projections
-from spocdb.db.batches import NewDescriptor, Project
 from spocdb.db.engine import Connection
+from spocdb.db.writing import NewDescriptor, Project
 from spocdb.features.projection import project
-from spocdb.intake import decode_work
-from spocdb.prefetch import Work, threads
+from spocdb.pipeline.intake import decode_work
+from spocdb.pipeline.prefetch import Work, threads
 from spocdb.progress import Progress, Stage
 from spocdb.records import Decoded, Jpeg
 

@@ -3,8 +3,8 @@
 import os
 
 from spocdb.errors import ImageVanished, UnreadableImage
-from spocdb.images.sources import read
 from spocdb.records import SourceFile
+from spocdb.sources.files import read
 
 
 def read_below(root: str, path: str, max_bytes: int) -> bytes:

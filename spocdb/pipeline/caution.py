@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from threading import Lock
 
 from spocdb.images.apart import Apart
-from spocdb.prefetch import Work
+from spocdb.pipeline.prefetch import Work
 from spocdb.records import Decoded, Fit
 
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb.db import batches, engine, images
-from spocdb.db.batches import NewDescriptor
+from spocdb.db import engine, images, writing
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
+from spocdb.db.writing import NewDescriptor
 from spocdb.errors import ConfigError, ImageChanged, ImageError
-from spocdb.extraction import OnDemand, Writer, count, extract
 from spocdb.images.footprint import footprint
-from spocdb.intake import decode_work
-from spocdb.prefetch import Prefetch, Work, prefetching
+from spocdb.pipeline.extraction import OnDemand, Writer, count, extract
+from spocdb.pipeline.intake import decode_work
+from spocdb.pipeline.prefetch import Prefetch, Work, prefetching
 from spocdb.progress import Progress
 from spocdb.records import SourceFile
 from spocdb.settings import Limits
@@ -69,8 +69,8 @@ def complete(
 
 
 def _writing_to(connection: Connection, collection: Collection) -> Callable[[Descriptors], None]:
-    batches.prepare(connection)
-    return partial(batches.write_descriptors, connection, collection)
+    writing.prepare(connection)
+    return partial(writing.write_descriptors, connection, collection)
 
 
 def _works(

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from spocdb.budget import Account, of_process
 from spocdb.errors import ImageError, ImageTooLarge, ProcessLost
 from spocdb.machine import n_cores
+from spocdb.pipeline.budget import Account, of_process
 from spocdb.records import Decoded, Jpeg, SourceFile
 from spocdb.settings import Limits
 

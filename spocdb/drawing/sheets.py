@@ -1,27 +1,23 @@
-"""Pictures of results: the contact sheet of a search, the variance that a PCA explains."""
+"""The contact sheet of a search: the query, and the results in their order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill, shorten
-from typing import Any
 
-import numpy as np
 from PIL import Image, ImageDraw
 
+from spocdb.drawing.lettering import Lettering, one_line
+from spocdb.drawing.look import ACCENT, GREY, INK, MAT, PAPER, check_name, save
 from spocdb.errors import ConfigError, ImageError
 from spocdb.images.decode import decode
 from spocdb.images.regular import read_bytes
-from spocdb.lettering import Lettering, one_line
 from spocdb.progress import Say, silent
-from spocdb.records import Crop, Float64Array
+from spocdb.records import Crop
 from spocdb.settings import DEFAULT_MAX_PIXELS
 
-INK, GREY, LINES, MAT, PAPER = "#1a1a1a", "#8a8a8a", "#e4e4e1", "#f3f3f1", "#ffffff"
-ACCENT = "#d6402b"
 MARGIN, GAP, COLUMNS = 56, 28, 5
 TILE, QUERY, BELOW = 240, 520, 66
-BLOCKS = " ▏▎▍▌▋▊▉█"
 
 # Gets the bytes of a picture by its path, or key; raises OSError or ImageError.
 Read = Callable[[str], bytes]
@@ -104,93 +100,6 @@ def apart(paths: Sequence[str]) -> list[str]:
             n += 1
         shown.append("/".join(own[-n:]))
     return shown
-
-
-def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
-    """Draw each component's part of the variance and their sum into the file `out`."""
-    # The object interface: pyplot would keep figures, and a window system, for the whole process.
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import FuncFormatter
-
-    check_name(out, (".png", ".svg", ".pdf"))
-    numbers = np.arange(1, len(explained) + 1)
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, wspace=0.06)
-    figure = Figure(figsize=(11, 4.6), dpi=160, layout=layout)
-    head(figure, title)
-    each, total = figure.subplots(1, 2)
-    each.bar(numbers, explained, width=0.8 if len(numbers) <= 64 else 1.0, color=ACCENT)
-    each.set_title("explained by each component", loc="left", fontsize=10, color=GREY)
-    each.set_xlim(0.4, len(numbers) + 0.6)
-    # A line through one point is nothing to be seen.
-    dot = "o" if len(numbers) == 1 else None
-    total.plot(numbers, np.cumsum(explained), color=ACCENT, linewidth=2.2, marker=dot)
-    total.set_title(
-        "explained by the first components together", loc="left", fontsize=10, color=GREY
-    )
-    total.set_xscale("log", base=2)
-    total.set_ylim(0, 1.02)
-    for axes in (each, total):
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda part, _: f"{100 * part:g} %"))
-        style(axes)
-    save(out, figure.savefig)
-
-
-def head(figure: Any, title: str) -> None:
-    """Write a plot's title, in fonts that have its characters."""
-    text, families = Lettering().for_plots(title)
-    look = {"color": INK, "fontsize": 14, "fontfamily": families}
-    # A dollar sign is a dollar sign, not the beginning of a formula.
-    figure.suptitle(text, x=0.015, ha="left", parse_math=False, **look)
-
-
-def style(axes: Any) -> None:
-    """Give a plot's axes the look that all plots have: few lines, plain numbers."""
-    from matplotlib.ticker import FuncFormatter
-
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(GREY)
-    axes.tick_params(colors=GREY, length=0, labelsize=9)
-    axes.grid(axis="y", color=LINES, linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-def variance_bars(explained: Float64Array, width: int = 40) -> str:
-    """Return lines for a terminal: the variance of the first 1, 2, 4, ... and of all components."""
-    together = np.cumsum(explained)
-    return "\n".join(
-        f"{n:>6}  {_bar(together[n - 1], width)}  {together[n - 1]:6.1%}"
-        for n in _doublings(len(explained))
-    )
-
-
-def _doublings(last: int) -> Iterator[int]:
-    n = 1
-    while n < last:
-        yield n
-        n *= 2
-    if last:
-        yield last
-
-
-def _bar(part: float, width: int) -> str:
-    full, eighths = divmod(round(min(part, 1.0) * width * 8), 8)
-    return ("█" * full + BLOCKS[eighths] * (eighths > 0)).ljust(width)
-
-
-def check_name(out: Path, suffixes: Sequence[str]) -> None:
-    """Raise ConfigError for a file name without one of the suffixes."""
-    if out.suffix.lower() not in suffixes:
-        raise ConfigError(f"cannot write {out}: the name must end in {' or '.join(suffixes)}")
-
-
-def save(out: Path, write: Callable[[Path], None]) -> None:
-    """Write a picture to a file. Raises ConfigError."""
-    try:
-        write(out)
-    except OSError as error:
-        raise ConfigError(f"cannot write {out}: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True, slots=True)

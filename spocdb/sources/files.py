@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spocdb.errors import ConfigError, ImageVanished
-from spocdb.images import kinds
-from spocdb.images.kinds import LeftOut
-from spocdb.images.names import is_there, on_disk, printable, storable, storable_time
 from spocdb.images.regular import read_bytes
 from spocdb.records import SourceFile
+from spocdb.sources import kinds
+from spocdb.sources.kinds import LeftOut
+from spocdb.sources.names import is_there, on_disk, printable, storable, storable_time
 
 __all__ = ["is_there", "on_disk", "printable", "read", "storable", "walk"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from spocdb.errors import ConfigError
 from spocdb.images.regular import regular
-from spocdb.images.rows import MOST_CHARACTERS, MOST_KEYS, TOO_LONG, csv_rows, lines_of
+from spocdb.sources.csv_files import MOST_CHARACTERS, MOST_KEYS, TOO_LONG, csv_rows, lines_of
 from spocdb.text import cleaned
 
 Row = tuple[str, dict[str, Any]]

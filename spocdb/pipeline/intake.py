@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from spocdb.caution import Caution
 from spocdb.db import images
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
@@ -19,11 +18,12 @@ from spocdb.errors import ImageError, ProcessLost, UnreadableImage
 from spocdb.images.decode import decode, plain_jpeg
 from spocdb.images.exif import exif_metadata
 from spocdb.images.footprint import footprint
-from spocdb.images.names import listed, problem
-from spocdb.images.sources import read
-from spocdb.prefetch import PART_FOR_FILES, Prefetch, Work, chunks, read_work
+from spocdb.pipeline.caution import Caution
+from spocdb.pipeline.prefetch import PART_FOR_FILES, Prefetch, Work, chunks, read_work
 from spocdb.progress import Progress
 from spocdb.records import Decoded, Fit, Recipe, SourceFile
+from spocdb.sources.files import read
+from spocdb.sources.names import listed, problem
 
 # Each question to the database is asked for so many files at once. Changed files are held with
 # their bytes, so these are few.

@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, UnreadableImage
-from spocdb.images.hosts import is_public, resolve
+from spocdb.sources.hosts import is_public, resolve
 
 # Seconds for all of it: whoever answers a byte at a time must not hold a worker up.
 FETCH_SECONDS = 30.0

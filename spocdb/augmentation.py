@@ -1,0 +1,64 @@
+"""Database-side augmentation: embeddings that their own nearest neighbours are added to."""
+
+from dataclasses import replace
+
+from spocdb.db import collections, embeddings, indexes, projections
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.errors import ConfigError, DatabaseError
+from spocdb.progress import Say, silent
+from spocdb.wording import counted
+
+# Each neighbour is a search of its own.
+MOST_NEIGHBOURS, MOST_ALPHA = 1000, 100
+
+
+def augment(
+    connection: Connection,
+    collection: Collection,
+    neighbours: int,
+    alpha: float,
+    say: Say = silent,
+) -> int:
+    """Let a collection answer by embeddings that their own nearest neighbours were added to.
+
+    Database-side augmentation (Turcot & Lowe 2009; weighed as in alpha query expansion). The result
+    is a projection of its own, with the numbers of the active one, so that `rollback` undoes it;
+    returns its number. Images that come later are embedded without neighbours, until it is done
+    again after a rollback. Raises ConfigError.
+    """
+    base = projections.load(connection, collection.active_projection_id)
+    if not len(base.components) or "augmented" in base.settings:
+        raise ConfigError(
+            f"projection {collection.active_projection_id} of {collection.name} cannot be "
+            "augmented: activate a fitted one first (`spocdb pca list`, `spocdb pca rollback`)"
+        )
+    if not 1 <= neighbours <= MOST_NEIGHBOURS or not 0 <= alpha <= MOST_ALPHA:
+        raise ConfigError(
+            f"--neighbours must be 1 to {MOST_NEIGHBOURS} and --alpha 0 to {MOST_ALPHA}"
+        )
+    augmented = {
+        "collection": collection.name,
+        "base": collection.active_projection_id,
+        "neighbours": neighbours,
+        "alpha": float(alpha),
+    }
+    projection = replace(base, settings=base.settings | {"augmented": augmented})
+    about = projections.get(connection, collection.active_projection_id).fitted_on
+    number = projections.store(connection, collection.extractor_id, projection, about)
+    # What an earlier augmentation left is older than the images.
+    if collection.name in projections.get(connection, number).embedded:
+        embeddings.drop(connection, collection, number)
+    embeddings.add(connection, collection, number)
+    n_rows = 0
+    for n in embeddings.augment(connection, collection, number, neighbours, alpha):
+        n_rows += n
+        say(f"projection {number}: {counted(n_rows, 'image')} augmented")
+    now = collections.get(connection, collection.name)
+    if now.active_projection_id != collection.active_projection_id:
+        raise DatabaseError(
+            f"another projection of {collection.name} was activated meanwhile: try again"
+        )
+    indexes.build(connection, collection, number)
+    embeddings.activate(connection, collection, number)
+    return number
