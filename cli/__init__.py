@@ -76,12 +76,18 @@ def version(
 
 
 def main() -> None:
-    """Run the command line; the one place where errors become a line and an exit code."""
+    """Run the command line of this process; the one place where a signal becomes an exit code."""
+    # Before the pipe of the signals, which would get the number of a stream that is closed.
     edge.prepare_streams()
+    with signals.ending_soon():
+        sys.exit(run())
+
+
+def run() -> int:
+    """Run the command line in `sys.argv`; the one place where an error becomes an exit code."""
     edge.hide_secrets(sys.argv[1:])
     # What Pillow finds odd about a file's metadata is nothing a user could mend.
     warnings.filterwarnings("ignore", module="PIL")
     be_quiet(False)
     be_verbose(0)
-    with signals.ending_soon():
-        sys.exit(edge.run(app))
+    return edge.run(app)

@@ -7,7 +7,6 @@ twentieth of the time that migrating does.
 import importlib
 import os
 import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,6 +29,8 @@ from spocdb.db.attachments import Attachment
 from spocdb.progress import Progress
 from spocdb.settings import from_environment
 
+pytest_plugins = ["fixtures.program"]
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # Of each process that runs tests, should they share a server.
 TEMPLATE = f"spocdb_template{os.environ.get('PYTEST_XDIST_WORKER', '')}"
@@ -43,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Those that start programs, or measure quality on real photographs, would take long and tell
     nothing more.
     """
-    others = {"spocdb", "start_process", "shop_environment", "shared"}
+    others = {"spocdb", "spocdb_process", "start_process", "shop_environment", "shared"}
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if "server" in fixtures and not fixtures & others:
@@ -192,35 +193,10 @@ def url(make_database: Callable[[str], str], template: str) -> str:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Return the environment of a spocdb that sees nothing of this machine's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SPOCDB_")}
-    return kept | {"SPOCDB_CACHE_DIR": str(tmp_path / "cache")}
-
-
-@pytest.fixture
 def db(url: str, environment: dict[str, str]) -> Iterator[Database]:
     """Return the API on a fresh database."""
     with Database(from_environment(url, environment)) as database:
         yield database
-
-
-@pytest.fixture
-def spocdb(url: str, environment: dict[str, str]) -> Run:
-    """Return a function that runs the real program on the test's database."""
-    program = Path(sys.executable).with_name("spocdb")
-
-    def run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [program, *map(str, arguments)],
-            **{"env": environment | {"SPOCDB_DATABASE_URL": url}, **options},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Collections of made-up descriptors: no image, no network, thousands of them in a second."""
 
 import hashlib
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,35 +25,7 @@ from spocdb.records import Float32Array, Recipe, SourceFile
 from spocdb.settings import from_environment
 
 Clustered = Callable[..., Float32Array]
-Process = subprocess.Popen[str]
 AddImages = Callable[..., Collection]
-
-
-@pytest.fixture
-def start_process(environment: dict[str, str]) -> Iterator[Callable[..., Process]]:
-    """Return a function that starts a process, which is killed after the test.
-
-    It has a session of its own, and one thread: torch's threads in two processes would wait for
-    each other.
-    """
-    started: list[Process] = []
-
-    def start(*command: object, **env: str) -> Process:
-        process = subprocess.Popen(
-            [*map(str, command)],
-            env=environment | {"OMP_NUM_THREADS": "1"} | env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="session")

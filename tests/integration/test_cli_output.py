@@ -130,14 +130,18 @@ def test_odd_names_take_one_line_of_a_table_and_are_themselves_in_json(
 
 
 def test_a_terminal_that_is_not_unicode_gets_the_data_all_the_same(
-    spocdb: Run, db: Database, recipe: Recipe, make_photos: Make, environment: dict[str, str]
+    spocdb_process: Run,
+    db: Database,
+    recipe: Recipe,
+    make_photos: Make,
+    environment: dict[str, str],
 ) -> None:
     folder = make_photos(0)
     (folder / "日本語.png").write_bytes(b"bad")
     db.ingest(folder, **recipe)
     environment["PYTHONIOENCODING"] = "latin-1"
     for arguments in (["failures"], ["failures", "--json"]):
-        result = spocdb(*arguments, encoding="utf-8")
+        result = spocdb_process(*arguments, encoding="utf-8")
         assert result.returncode == 0, result.stderr
         assert "日本語.png" in result.stdout
 
