@@ -7,7 +7,7 @@ BIN := .venv/bin
 GPU_BIN := .venv-gpu/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test test-servers lint bench bench-quick bench-gpu wheels quality mini clean
+.PHONY: help demo test test-servers lint bench bench-quick bench-gpu wheels quality mini snapshot clean
 
 help:
 	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
@@ -20,6 +20,7 @@ help:
 	@echo "make wheels  fetch what bench-gpu needs there; WHEELS=folder to put it in"
 	@echo "make quality  the README's table of quality; HOLIDAYS=folder TRAIN=folder WEIGHTS=file"
 	@echo "make mini   the network in the box; IMAGES='folder ...' SQUEEZENET=file MOBILENET=file"
+	@echo "make snapshot  freeze the SQL of a release: VERSION=0.2.0, see migrations/README.md"
 	@echo "make clean  remove .venv and everything that was built"
 
 demo: $(INSTALLED)
@@ -67,6 +68,9 @@ quality: $(INSTALLED)
 
 mini: $(INSTALLED)
 	$(BIN)/python -m benchmarks.mini $(IMAGES) --squeezenet "$(SQUEEZENET)" --mobilenet "$(MOBILENET)"
+
+snapshot: $(INSTALLED)
+	$(BIN)/python -m tests.migration.release "$(VERSION)"
 
 clean:
 	rm -rf .venv .venv-gpu .*_cache .hypothesis build dist *.egg-info demo/out

@@ -3,9 +3,10 @@
 from typing import Any
 
 from alembic import context
+from alembic.operations import Operations
 from sqlalchemy import text
 
-from spocdb.db.migration import prepare
+from spocdb.db.migration import prepare, run_functions, run_sql
 from spocdb.db.tables import metadata
 
 OPTIONS: dict[str, Any] = {
@@ -16,6 +17,21 @@ OPTIONS: dict[str, Any] = {
     "include_schemas": True,
 }
 
+
+def migrate() -> None:
+    """Run the revisions, then the functions of the state that they lead to, then what is left.
+
+    Of the empty schema there are no functions: the attribute is None.
+    """
+    context.run_migrations()
+    attributes = context.config.attributes
+    if attributes["functions"] is not None:
+        with Operations.context(context.get_context()):
+            run_functions(attributes["functions"])
+            for name in attributes.get("afterwards", ()):
+                run_sql(name)
+
+
 if context.is_offline_mode():
     # The default parameter style would print every % twice.
     style = {"paramstyle": "named"}
@@ -24,11 +40,11 @@ if context.is_offline_mode():
         since = context.get_starting_revision_argument()
         for statement in prepare(None, is_begun=since not in (None, "base")):
             context.execute(statement)
-        context.run_migrations()
+        migrate()
 else:
     connection = context.config.attributes["connection"]
     with connection.begin():
         for statement in prepare(connection):
             connection.execute(text(statement))
         context.configure(connection=connection, **OPTIONS)
-        context.run_migrations()
+        migrate()

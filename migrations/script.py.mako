@@ -1,4 +1,4 @@
-"""${message}
+"""${message}.
 
 Revision ID: ${up_revision}
 Revises: ${down_revision | comma,n}
@@ -6,15 +6,15 @@ Revises: ${down_revision | comma,n}
 
 from spocdb.db.migration import run_sql
 
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = "${up_revision}"
+down_revision = "${down_revision}"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    ${upgrades if upgrades else "pass"}
+    run_sql("tables/${up_revision}")
 
 
 def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}
+    run_sql("tables/${up_revision}_down")

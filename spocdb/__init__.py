@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spocdb.api import Database
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 def connect(url: str | None = None) -> "Database":

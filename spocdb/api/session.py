@@ -35,7 +35,7 @@ class Session:
         self.connection = self.connect()
         try:
             with engine.wrapped():
-                if settings.database_url is None and schema.is_older(self.connection):
+                if settings.database_url is None and schema.is_upgradable(self.connection):
                     schema.upgrade(self.url)
                     self.connection.close()
                     self.connection = self.connect()

@@ -3,9 +3,9 @@
 from spocdb.db import collections, embeddings, ownership, projections, scratch
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.leftovers import drop_left_indexes, left_indexes
-from spocdb.db.schema import HEAD, current
+from spocdb.db.schema import HEAD, check, current, is_current
 from spocdb.db.server import Finding, versions
-from spocdb.errors import DatabaseError
+from spocdb.errors import DatabaseError, SchemaOutOfDate
 
 ENOUGH_MAINTENANCE_MEMORY = 256 * 1024**2
 # What a processor's own tables of memory pages reach no longer, by far.
@@ -95,7 +95,7 @@ def _leftovers(connection: Connection) -> list[Finding]:
 
 def _is_ours(connection: Connection) -> bool:
     """Tell whether there is a schema of this version, and it is the role's own."""
-    return current(connection) == HEAD and bool(
+    return is_current(connection) and bool(
         one_row(
             connection,
             "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class "
@@ -133,13 +133,14 @@ def _unfinished(connection: Connection) -> list[tuple[str, int]]:
 
 
 def _schema(connection: Connection) -> Finding:
-    found = current(connection)
-    if found == HEAD:
-        return Finding("ok", f"schema spocdb at {found}")
-    if found is None:
+    if current(connection) is None:
         return Finding("warning", "no schema spocdb yet", "run `spocdb db init`")
-    advice = "run `spocdb db upgrade`" if found < HEAD else "it is newer: upgrade spocdb"
-    return Finding("error", f"schema spocdb at {found}, not {HEAD}", advice)
+    try:
+        check(connection)
+    except SchemaOutOfDate as error:
+        what, _, advice = str(error).partition(": ")
+        return Finding("error", what, advice)
+    return Finding("ok", f"schema spocdb at {HEAD}")
 
 
 def _rights(connection: Connection) -> Finding:

@@ -1,25 +1,44 @@
 """What the Alembic migrations are made of: SQL files, run in the right search_path."""
 
-from importlib.resources import files
-
-from alembic import op
+from alembic import context, op
 from sqlalchemy import Connection, text
+
+from spocdb.db import sql_files
 
 # Where an offline script, which cannot ask, expects the extension.
 DEFAULT_VECTOR_SCHEMA = "public"
 
 
-def sql_text(name: str) -> str:
-    """Return the text of migrations/sql/`name`.sql."""
-    return (files("spocdb.migrations") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-
-
 def run_sql(name: str) -> None:
     """Run migrations/sql/`name`.sql; `@extschema:vector@` in it is the extension's schema."""
     schema = DEFAULT_VECTOR_SCHEMA if op.get_context().as_sql else _vector_schema(op.get_bind())
-    body = sql_text(name).replace("@extschema:vector@", schema)
+    body = sql_files.sql_text(name).replace("@extschema:vector@", schema)
     # text() takes `:name` for a parameter; a plain string would stumble over `%`.
     op.execute(text(body.replace(":", r"\:")))
+
+
+def run_afterwards(name: str) -> None:
+    """Run migrations/sql/`name`.sql when all revisions have run and the functions are replaced.
+
+    For what a revision calls functions for: they must fit the tables.
+    """
+    context.config.attributes.setdefault("afterwards", []).append(name)
+
+
+def run_functions(folder: str) -> None:
+    """Make the database's functions those of migrations/sql/`folder`, and mark them as such.
+
+    The files run in any order: `prepare` turns off the check of function bodies, so that a function
+    may be made before the one that it calls. Functions that only this program has are dropped.
+    """
+    for name in sql_files.function_files(folder):
+        run_sql(name)
+    kept = sql_files.signatures(folder)
+    for signature in sql_files.signatures():
+        if signature not in kept:
+            op.execute(f"DROP FUNCTION IF EXISTS {signature}")
+    mark = sql_files.fingerprint(folder)
+    op.execute(text(f"COMMENT ON TABLE spocdb.alembic_version IS '{mark}'".replace(":", r"\:")))
 
 
 def prepare(connection: Connection | None, *, is_begun: bool = False) -> list[str]:
@@ -30,7 +49,7 @@ def prepare(connection: Connection | None, *, is_begun: bool = False) -> list[st
     """
     schema = DEFAULT_VECTOR_SCHEMA
     if is_begun:
-        return [f"SET LOCAL search_path = spocdb, {schema}"]
+        return _settings(schema)
     statements = ["CREATE SCHEMA IF NOT EXISTS spocdb"]
     # Even IF NOT EXISTS asks for the right to create; a role may have been given just the schema.
     if connection is not None and connection.dialect.has_schema(connection, "spocdb"):
@@ -42,7 +61,15 @@ def prepare(connection: Connection | None, *, is_begun: bool = False) -> list[st
         statements.insert(0, f"CREATE EXTENSION IF NOT EXISTS vector SCHEMA {schema}")
     else:
         schema = _vector_schema(connection)
-    return [*statements, f"SET LOCAL search_path = spocdb, {schema}"]
+    return [*statements, *_settings(schema)]
+
+
+def _settings(schema: str) -> list[str]:
+    return [
+        f"SET LOCAL search_path = spocdb, {schema}",
+        # See `run_functions`.
+        "SET LOCAL check_function_bodies = off",
+    ]
 
 
 def _has_vector(connection: Connection) -> bool:

@@ -2,96 +2,165 @@
 
 import io
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
-from spocdb.db import ownership, server
+from spocdb.db import ownership, server, sql_files
 from spocdb.db.engine import Connection, connect, one_row, wrapped
 from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
-# The newest migration. Kept here so that a command need not load Alembic to compare; a test holds
-# it against migrations/versions.
-HEAD = "0007"
+# The revisions in order, a release by its number. Kept here so that a command need not load Alembic
+# to compare; a test holds them against migrations/versions.
+REVISIONS = ("0.1.0",)
+HEAD = REVISIONS[-1]
+
+# Those of checkouts before the first release.
+UNRELEASED = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+
+STATE = """
+SELECT version_num, obj_description('spocdb.alembic_version'::regclass, 'pg_class')
+FROM spocdb.alembic_version
+"""
+
+
+class State(NamedTuple):
+    """What a database has: the revision of its tables, and the mark of its functions."""
+
+    revision: str
+    functions: str | None
 
 
 def current(connection: Connection) -> str | None:
     """Return the revision the database is at; None if it has no schema spocdb.
 
-    Raises DatabaseError for a role that may only search in SQL.
+    Raises:
+        DatabaseError: the role may only search in SQL.
     """
+    state = _state(connection)
+    return state and state.revision
+
+
+def is_current(connection: Connection) -> bool:
+    """Tell whether the database's tables and functions are this program's."""
+    return _state(connection) == State(HEAD, sql_files.fingerprint())
+
+
+def is_upgradable(connection: Connection) -> bool:
+    """Tell whether there is something for `upgrade` to do that it can do."""
+    return not is_current(connection) and current(connection) in (None, *REVISIONS)
+
+
+def check(connection: Connection) -> None:
+    """Refuse a database whose tables or functions are not this program's.
+
+    Raises:
+        SchemaOutOfDate: it names the command to run.
+    """
+    state = _state(connection)
+    if state is None:
+        raise SchemaOutOfDate("this database has no schema spocdb yet: run `spocdb db init` on it")
+    _refuse_unknown(state.revision)
+    if state.revision != HEAD:
+        raise SchemaOutOfDate(
+            f"the schema spocdb is at {state.revision}, this program needs {HEAD}: "
+            "run `spocdb db upgrade`"
+        )
+    if state.functions != sql_files.fingerprint():
+        raise SchemaOutOfDate(
+            "the functions in the schema spocdb are not this program's: run `spocdb db upgrade`"
+        )
+
+
+def _state(connection: Connection) -> State | None:
     if one_row(connection, "SELECT to_regclass('spocdb.alembic_version') IS NULL")[0]:
         return None
     try:
-        row = connection.execute("SELECT version_num FROM spocdb.alembic_version").fetchone()
+        row = connection.execute(STATE).fetchone()
     except psycopg.errors.InsufficientPrivilege as exc:
         raise DatabaseError(
             f"the role {connection.info.user} may run no command: a reader searches in SQL "
             "(spocdb.search, the collection's view); commands need the rights of "
             "`spocdb db grant --worker` or of the owner of spocdb"
         ) from exc
-    return str(row[0]) if row else None
+    return State(*row) if row else None
 
 
-def is_older(connection: Connection) -> bool:
-    """Tell whether the schema is missing, or older than this program's."""
-    return (current(connection) or "") < HEAD
-
-
-def check(connection: Connection) -> None:
-    """Raise SchemaOutOfDate, naming the command to run, unless the schema is the newest."""
-    found = current(connection)
-    if found is None:
-        raise SchemaOutOfDate("this database has no schema spocdb yet: run `spocdb db init` on it")
-    if found < HEAD:
+def _refuse_unknown(revision: str) -> None:
+    if revision in UNRELEASED:
         raise SchemaOutOfDate(
-            f"the schema spocdb is at {found}, this program needs {HEAD}: run `spocdb db upgrade`"
+            f"the schema spocdb is at {revision}, from before release 0.1.0, and cannot be "
+            "upgraded: run `DROP SCHEMA spocdb CASCADE` in this database (`spocdb db url`), "
+            "then `spocdb db init`, and ingest or attach again"
         )
-    if found > HEAD:
+    if revision not in REVISIONS:
         raise SchemaOutOfDate(
-            f"the schema spocdb is at {found}, newer than this program ({HEAD}): upgrade spocdb"
+            f"the schema spocdb is at {revision}, newer than this program ({HEAD}): upgrade spocdb"
         )
 
 
-def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate the database to `revision`, in one transaction. Raises DatabaseError."""
-    _alembic(url, "upgrade", revision)
+def upgrade(url: str) -> None:
+    """Bring tables and functions to this program's state, in one transaction.
+
+    Functions are replaced also where no revision is new.
+
+    Raises:
+        SchemaOutOfDate: this program does not know the database's revision.
+        DatabaseError: a statement failed, or a right is missing.
+    """
+    _alembic(url, "upgrade", HEAD, sql_files.FUNCTIONS)
 
 
-def downgrade(url: str, revision: str) -> None:
-    """Migrate back to `revision` ("base": nothing left but the empty schema)."""
-    _alembic(url, "downgrade", revision)
+def downgrade(url: str, release: str) -> None:
+    """Go back to a release's tables and functions ("base": nothing left but the empty schema).
+
+    Raises:
+        ConfigError: there is no such release.
+        SchemaOutOfDate: this program does not know the database's revision.
+        DatabaseError: a statement failed, or a right is missing.
+    """
+    functions = None
+    if release != "base":
+        if release not in REVISIONS or not sql_files.is_release(release):
+            known = ", ".join(filter(sql_files.is_release, REVISIONS))
+            raise ConfigError(f"no release {release!r}: choose one of {known}")
+        functions = f"releases/{release}/functions"
+    _alembic(url, "downgrade", release, functions)
 
 
 def upgrade_sql(revision: str = "base") -> str:
-    """Return the SQL of the migrations after `revision`, for a DBA to read and run.
+    """Return the SQL that `upgrade` runs on a database at `revision`, for a DBA to read and run.
 
-    Raises ConfigError for a revision that there is not.
+    Raises:
+        ConfigError: there is no such revision.
     """
+    if revision not in ("base", *REVISIONS):
+        raise ConfigError(f"no revision {revision!r}: see `spocdb db current`")
     from alembic import command
-    from alembic.util import CommandError
 
     out = io.StringIO()
-    try:
-        command.upgrade(_config(output_buffer=out), f"{revision}:head", sql=True)
-    except CommandError as exc:
-        raise ConfigError(f"no revision {revision!r}: see `spocdb db current`") from exc
+    config = _config(output_buffer=out)
+    config.attributes["functions"] = sql_files.FUNCTIONS
+    command.upgrade(config, f"{revision}:{HEAD}", sql=True)
     return out.getvalue()
 
 
-def _alembic(url: str, verb: str, revision: str) -> None:
+def _alembic(url: str, verb: str, revision: str, functions: str | None) -> None:
     from alembic import command
     from alembic.util import CommandError
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import DBAPIError
 
-    with connect(url) as connection:
+    with wrapped(), connect(url) as connection:
         server.refuse_old(connection)
+        found = current(connection)
+        if found is not None:
+            _refuse_unknown(found)
     engine = create_engine("postgresql+psycopg://", creator=lambda: _open(url), poolclass=NullPool)
     try:
         with engine.connect() as alchemy:
             config = _config()
-            config.attributes["connection"] = alchemy
+            config.attributes.update(connection=alchemy, functions=functions)
             getattr(command, verb)(config, revision)
         # An upgrade run by a superuser must leave no function that runs with a superuser's rights.
         with wrapped(), connect(url) as connection:
@@ -99,10 +168,7 @@ def _alembic(url: str, verb: str, revision: str) -> None:
     except DBAPIError as exc:
         raise _explain(exc.orig) from exc
     except CommandError as exc:
-        raise SchemaOutOfDate(
-            f"the schema spocdb is at a revision that this program does not know ({exc}): "
-            "upgrade spocdb"
-        ) from exc
+        raise DatabaseError(f"the migration failed: {exc}") from exc
 
 
 def _open(url: str) -> Connection:

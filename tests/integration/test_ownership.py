@@ -146,10 +146,14 @@ def test_who_upgrades_does_not_become_the_owner_of_what_is_new(
         admin.execute("CREATE EXTENSION vector")
         owner = Identifier(roles["owner"])
         admin.execute(SQL("CREATE SCHEMA spocdb AUTHORIZATION {}").format(owner))
-        schema.upgrade(make_conninfo(empty_url, user=roles["owner"]), "0001")
+        as_owner = make_conninfo(empty_url, user=roles["owner"])
+        schema.upgrade(as_owner)
+        schema.downgrade(as_owner, "0.1.0")
+        admin.execute("DROP FUNCTION spocdb.view_key(text)")
         schema.upgrade(empty_url)
         assert len(admin.execute(OWNERS).fetchall()) == 1
-        schema.downgrade(empty_url, "0003")
+        admin.execute("DROP FUNCTION spocdb.view_key(text)")
+        schema.downgrade(empty_url, "0.1.0")
         assert len(admin.execute(OWNERS).fetchall()) == 1
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from spocdb.db import engine, indexes
+from spocdb.db import engine, indexes, sql_files
 from spocdb.db.tables import metadata
 
 FUNCTIONS = Path(__file__).parents[2] / "migrations" / "sql" / "functions"
@@ -52,7 +52,7 @@ def functions(url: str) -> list[tuple[Any, ...]]:
 def test_every_function_has_a_fixed_search_path_and_a_comment(
     functions: list[tuple[Any, ...]],
 ) -> None:
-    assert len({name for name, *_ in functions}) == len(list(FUNCTIONS.glob("*_v1.sql")))
+    assert {name for name, *_ in functions} == {file.stem for file in FUNCTIONS.glob("*.sql")}
     for name, config, _, _, is_definer, comment in functions:
         (path,) = [c.partition("=")[2] for c in config if c.startswith("search_path=")]
         # Temporary objects last: nobody can slip one in before the real ones.
@@ -66,12 +66,34 @@ def test_every_function_states_its_volatility_and_parallel_safety(
 ) -> None:
     # The catalog knows no difference between a default and a word: the files do.
     stated = {}
-    for file in sorted(FUNCTIONS.glob("*.sql"), key=lambda f: int(f.stem.rpartition("_v")[2])):
+    for file in FUNCTIONS.glob("*.sql"):
         found = STATED.search(file.read_text())
         assert found is not None, file.name
-        assert found[1] == file.stem.rpartition("_v")[0]
+        assert found[1] == file.stem
         stated[found[1]] = (found[2][0].lower(), found[3][0].lower())
     assert stated == {name: (volatility, safe) for name, _, volatility, safe, *_ in functions}
+
+
+def test_every_function_is_commented_by_its_arguments(url: str) -> None:
+    """By the comments a downgrade knows which functions to drop."""
+    with engine.connect(url) as connection:
+        found = connection.execute(
+            "SELECT p.oid::regprocedure, p.oid::regprocedure = ANY (%s::regprocedure[]) "
+            "FROM pg_proc p WHERE p.pronamespace = 'spocdb'::regnamespace",
+            [sql_files.signatures()],
+        ).fetchall()
+    assert [name for name, is_commented in found if not is_commented] == []
+    assert len(found) == len(sql_files.signatures())
+
+
+def test_every_body_passes_the_check_that_an_upgrade_leaves_out(url: str) -> None:
+    with engine.connect(url) as connection, connection.transaction():
+        connection.execute("SET LOCAL search_path = spocdb, public")
+        (checked,) = engine.one_row(connection, "SHOW check_function_bodies")
+        assert checked == "on"
+        for name in sql_files.function_files():
+            body = sql_files.sql_text(name).replace("@extschema:vector@", "public")
+            connection.execute(body.encode())
 
 
 def test_every_table_has_a_comment(url: str) -> None:
@@ -85,7 +107,7 @@ def test_every_table_has_a_comment(url: str) -> None:
 
 
 def test_attaching_builds_the_index_that_python_would() -> None:
-    text = (FUNCTIONS / "attach_v1.sql").read_text()
+    text = (FUNCTIONS / "attach.sql").read_text()
     assert f"'m = {indexes.M}, ef_construction = {indexes.EF_CONSTRUCTION}'" in text
 
 

@@ -9,6 +9,9 @@ import pytest
 
 Dump = Callable[..., str]
 
+TABLE = re.compile(r"(?ms)^CREATE TABLE [^\n]* \($.*?^\);$")
+ROWS = re.compile(r"(?ms)^COPY (\S+) \((.*?)\) FROM stdin;\n(.*?)^\\\.$")
+
 
 @pytest.fixture(scope="session")
 def dump(postgres_bin: Path) -> Dump:
@@ -22,3 +25,29 @@ def dump(postgres_bin: Path) -> Dump:
         return re.sub(r"(?m)^(\\(un)?restrict|SET transaction_timeout) .*$", "", text)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def contents(dump: Dump) -> Dump:
+    """Return a function that dumps a database with its columns and rows in alphabetical order.
+
+    A column that a migration drops comes back as the last one, and a row that it updates too.
+    """
+
+    def run(url: str, *options: str) -> str:
+        return TABLE.sub(_sorted_columns, ROWS.sub(_sorted_rows, dump(url, *options)))
+
+    return run
+
+
+def _sorted_columns(table: "re.Match[str]") -> str:
+    first, *columns, last = table[0].splitlines()
+    return "\n".join([first, *sorted(column.rstrip(",") for column in columns), last])
+
+
+def _sorted_rows(rows: "re.Match[str]") -> str:
+    names = rows[2].split(", ")
+    order = sorted(range(len(names)), key=names.__getitem__)
+    cells = [line.split("\t") for line in rows[3].splitlines()]
+    lines = sorted("\t".join(row[i] for i in order) for row in cells)
+    return "\n".join([f"{rows[1]}: {', '.join(sorted(names))}", *lines])

@@ -6,13 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from spocdb.api import Database
-from spocdb.db import collections, engine, schema, writing
-from spocdb.features.recipes import make_recipe
-from spocdb.records import SourceFile
+from spocdb.db import engine
 from spocdb.settings import from_environment
 
 Dump = Callable[..., str]
@@ -125,59 +122,3 @@ def plan() -> Callable[..., str]:
         return "\n".join(row[0] for row in rows)
 
     return explain
-
-
-def fill(db: Database, name: str, n: int) -> None:
-    """Make a collection of made-up images of files, with a PCA that is active and an index."""
-    raw = np.random.default_rng(0).normal(size=(n, 64))
-    raw /= np.linalg.norm(raw, axis=1, keepdims=True)
-    raw = raw.astype(np.float16).astype(np.float32)
-    recipe = make_recipe("squeezenet1_1", "0" * 64)
-    target = collections.create(db.connection, name, recipe, 64)
-    hashes = [bytes([i] * 32) for i in range(n)]
-    images = [(SourceFile(f"/{i}.jpg", 1, 1), sha) for i, sha in enumerate(hashes)]
-    new = {sha: writing.NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)}
-    writing.prepare(db.connection)
-    writing.write(db.connection, target, writing.Batch(images, new), lambda _, rows: rows)
-    db.index.build(name)
-    db.pca.activate(db.pca.fit(name, dim=8), name)
-
-
-SEARCHES = """
-SELECT id, distance, method FROM spocdb.similar('photos', 7, 5);
-SELECT id, distance FROM spocdb.search('photos', spocdb.expand('photos', spocdb.embed('photos',
-    (SELECT descriptor::vector FROM spocdb.descriptors ORDER BY sha256 LIMIT 1))), 5,
-    '{"n": 1}', true);
-SELECT path FROM spocdb.photos
-ORDER BY embedding <#> (SELECT embedding FROM spocdb.photos WHERE id = 7) LIMIT 5;
-"""
-
-
-def test_an_upgrade_keeps_what_there_is_and_a_downgrade_too(
-    shop: Any, psql: Psql, dump: Dump
-) -> None:
-    url = shop.db.url
-    fill(shop.db, "photos", 60)
-    shop.execute("UPDATE spocdb.images SET metadata = '{\"n\": 1}' WHERE id < 30")
-    table = dump(url, "-t", "public.products")
-    schema.downgrade(url, "0003")
-    oldest = dump(url)
-    found = psql(url, SEARCHES)
-    assert (found.returncode, found.stdout.count("\n")) == (0, 15), found.stderr
-    schema.upgrade(url)
-    assert psql(url, SEARCHES).stdout == found.stdout
-
-    shop.attach()
-    assert shop.work().n_new == 6
-    shop.execute("INSERT INTO products VALUES (7, '0000.jpg', 'new')")
-    shop.execute("DELETE FROM products WHERE id = 7")
-    schema.downgrade(url, "0003")
-    assert dump(url, "-t", "public.products") == table
-    assert psql(url, SEARCHES).stdout == found.stdout
-    assert psql(url, "SELECT name FROM spocdb.collections").stdout == "photos\n"
-    psql(url, "INSERT INTO products VALUES (7); TRUNCATE products").check_returncode()
-    # But for what was described of the table's photos, the older schema is what it was.
-    kept = re.compile(r"(?ms)^COPY .*?^\\\.$|^SELECT pg_catalog\.setval\(.*?$")
-    assert kept.sub("", dump(url)) == kept.sub("", oldest)
-    schema.upgrade(url)
-    assert psql(url, SEARCHES).stdout == found.stdout

@@ -1,0 +1,50 @@
+CREATE OR REPLACE FUNCTION spocdb.add_embedding_table(collection bigint, projection bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = spocdb, pg_temp
+AS $$
+DECLARE
+    table_name  text := embedding_table(collection, projection);
+    column_type text;
+    dim         integer;
+    granted     record;
+BEGIN
+    -- Waits for the batches under way; a batch that begins later sees the new table, and fills it if
+    -- the projection is of its extractor.
+    PERFORM FROM collections c WHERE c.id = collection FOR UPDATE;
+    IF EXISTS (SELECT FROM embedding_tables t
+               WHERE t.collection_id = collection AND t.projection_id = projection) THEN
+        RETURN;
+    END IF;
+    -- pgvector indexes a vector up to 2000 dimensions, a halfvec up to 4000.
+    SELECT p.dim, CASE WHEN p.dim > 2000 THEN 'halfvec' ELSE 'vector' END
+    INTO dim, column_type
+    FROM projections p WHERE p.id = projection;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no projection %', projection
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT id FROM spocdb.projections';
+    END IF;
+
+    INSERT INTO embedding_tables (collection_id, projection_id, column_type, index_type)
+    VALUES (collection, projection, column_type, column_type);
+    EXECUTE format(
+        'CREATE TABLE spocdb.%1$I (image_id bigint PRIMARY KEY, embedding @extschema:vector@.%2$s(%3$s) NOT NULL);
+         ALTER TABLE spocdb.%1$I ALTER COLUMN embedding SET STORAGE PLAIN;
+         COMMENT ON TABLE spocdb.%1$I IS %4$L;
+         ALTER TABLE spocdb.%1$I OWNER TO %5$s',
+        table_name, column_type, dim,
+        format('Embeddings of collection %s by projection %s; see spocdb.embedding_tables',
+               collection, projection),
+        owner());
+    -- Who may add images may embed them.
+    FOR granted IN
+        SELECT DISTINCT a.grantee::regrole::text AS role FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.oid = 'spocdb.images'::regclass AND a.privilege_type = 'INSERT' AND a.grantee NOT IN (0, c.relowner)
+    LOOP
+        EXECUTE format('GRANT SELECT, INSERT, DELETE ON spocdb.%I TO %s', table_name, granted.role);
+    END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.add_embedding_table(bigint, bigint) IS
+    'Give a collection an empty embedding table for a projection; from then on every new image of its extractor lands in it too';

@@ -1,0 +1,21 @@
+CREATE OR REPLACE FUNCTION spocdb.embedding(collection text, image_id bigint)
+RETURNS vector
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER
+SET search_path = spocdb, pg_temp
+AS $$
+DECLARE
+    result @extschema:vector@.vector;
+BEGIN
+    EXECUTE format('SELECT e.embedding::@extschema:vector@.vector FROM spocdb.%I e WHERE e.image_id = $1',
+                   (target(collection)).table_name)
+    INTO result USING image_id;
+    IF result IS NULL THEN
+        RAISE EXCEPTION 'collection % has no image %', quote_ident(collection), image_id
+            USING ERRCODE = 'no_data_found';
+    END IF;
+    RETURN result;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.embedding(text, bigint) IS
+    'The active embedding of one of a collection''s images, whatever type its column has';

@@ -1,0 +1,38 @@
+CREATE OR REPLACE FUNCTION spocdb.expand(
+    collection text,
+    query      vector,
+    neighbours integer DEFAULT 5,
+    alpha      double precision DEFAULT 3,
+    exact      boolean DEFAULT false
+)
+RETURNS vector
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = spocdb, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    -- What is this near is the query itself, perhaps computed in another precision, or a copy of it:
+    -- it adds nothing new. Beyond the neighbours so many are looked at.
+    same     CONSTANT double precision := 1e-3;
+    copies   CONSTANT integer := 10;
+    n_joined integer := coalesce(neighbours, 5);
+    unit     @extschema:vector@.vector := @extschema:vector@.l2_normalize(query);
+    expanded @extschema:vector@.vector;
+BEGIN
+    SELECT @extschema:vector@.sum(
+               embedding(collection, s.id)
+               OPERATOR(@extschema:vector@.*) array_fill(
+                   power(greatest(1 - s.distance, 0), coalesce(alpha, 3))::real,
+                   ARRAY[@extschema:vector@.vector_dims(unit)])::@extschema:vector@.vector)
+    INTO expanded
+    FROM (
+        SELECT found.id, found.distance
+        FROM search(collection, unit, n_joined + copies, '{}', exact) found
+        WHERE found.distance > same ORDER BY found.distance, found.id LIMIT n_joined
+    ) s;
+    RETURN coalesce(@extschema:vector@.l2_normalize(unit OPERATOR(@extschema:vector@.+) expanded), unit);
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.expand(text, vector, integer, double precision, boolean) IS
+    'Query expansion: an embedding plus its nearest neighbours, each weighed by its similarity to the power of alpha (0: the plain average), ready for search';

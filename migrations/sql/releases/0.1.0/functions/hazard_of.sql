@@ -1,0 +1,77 @@
+CREATE OR REPLACE FUNCTION spocdb.hazard_of(relation regclass, columns text[], OUT hazard text, OUT advice text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = spocdb, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    -- Objects made after initdb, by whatever role, have higher numbers (FirstNormalObjectId).
+    first_of_users CONSTANT oid := 16384;
+BEGIN
+    -- The functions of a view and of a foreign table's wrapper run as the role that reads it.
+    SELECT CASE WHEN c.oid IS NULL OR c.relkind <> 'r' THEN format('%s is no ordinary table', relation)
+                WHEN EXISTS (SELECT FROM pg_inherits i WHERE relation IN (i.inhrelid, i.inhparent))
+                THEN format('%s has rows that come by another table', relation) END
+    INTO hazard FROM (VALUES (relation)) AS wanted (oid) LEFT JOIN pg_class c ON c.oid = wanted.oid;
+    IF hazard IS NOT NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT format('%s has no column %I', relation, wanted) INTO hazard
+    FROM unnest(columns) AS wanted
+    WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = wanted
+                      AND a.attnum > 0 AND NOT a.attisdropped)
+    LIMIT 1;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    -- A cast to text or json that came with a type would run as the owner of spocdb. PostgreSQL's own
+    -- types have none that others made: CREATE CAST asks for the ownership of a type.
+    SELECT format('%s.%I is of type %s, which is not one of PostgreSQL''s own', relation, a.attname,
+                  format_type(a.atttypid, NULL)),
+           format('give %s a column of text, a number or a time that holds the same (docs/APPLICATIONS.md, Rights)',
+                  relation)
+    INTO hazard, advice
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
+    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY (columns)
+      AND NOT (t.oid < first_of_users AND t.typnamespace = 'pg_catalog'::regnamespace
+               AND t.typtype IN ('b', 'r', 'm')
+               AND (e.oid IS NULL OR e.oid < first_of_users
+                    AND e.typnamespace = 'pg_catalog'::regnamespace AND e.typtype IN ('b', 'r', 'm')))
+    ORDER BY a.attnum LIMIT 1;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    SELECT format('%s.%I is a virtual column, of whose changes no trigger is told', relation, a.attname),
+           'make it GENERATED ALWAYS AS (...) STORED'
+    INTO hazard, advice
+    FROM pg_attribute a
+    WHERE a.attrelid = relation AND a.attname = ANY (columns) AND a.attgenerated = 'v'
+    LIMIT 1;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    -- The planner computes what is constant in the expressions of indexes and statistics, as the role
+    -- whose query it plans. A role that may become the owner of spocdb anyway gains nothing by that.
+    SELECT format('%s calls %s of the role %s, and so does planning a query on %s',
+                  pg_describe_object(d.classid, d.objid, 0), p.oid::regprocedure, p.proowner::regrole, relation),
+           format('run ALTER FUNCTION %s OWNER TO %s once you have read it', p.oid::regprocedure, owner())
+    INTO hazard, advice
+    FROM (SELECT 'pg_class'::regclass::oid AS class, x.indexrelid AS oid FROM pg_index x WHERE x.indrelid = relation
+          UNION ALL
+          SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext s WHERE s.stxrelid = relation) has
+    JOIN pg_depend d ON d.classid = has.class AND d.objid = has.oid
+        AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+    JOIN pg_proc p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+    WHERE p.oid >= first_of_users AND NOT pg_has_role(p.proowner, owner(), 'MEMBER')
+    LIMIT 1;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.hazard_of(regclass, text[]) IS
+    'What of a table would run code of other roles when its columns are read as the owner of spocdb, and what to do; NULL if nothing';
+
+REVOKE ALL ON FUNCTION spocdb.hazard_of(regclass, text[]) FROM PUBLIC;

@@ -1,0 +1,27 @@
+CREATE OR REPLACE FUNCTION spocdb.lock_rows(collection bigint, keys text[])
+RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = spocdb, pg_temp
+SET row_security = off
+-- Keeps the planner from evaluating CHECKs of the table.
+SET constraint_exclusion = off
+AS $$
+DECLARE
+    source sources;
+BEGIN
+    source := open_source(collection);
+    IF source.collection_id IS NULL THEN
+        RETURN;  -- it was detached in this moment
+    END IF;
+    -- Never waits for the application, and lets it change all of a row but its key.
+    RETURN QUERY EXECUTE format(
+        'SELECT t.%1$I::text FROM ONLY %2$s AS t WHERE t.%1$I = ANY ($1::%3$s[]) FOR KEY SHARE SKIP LOCKED',
+        source.key_column, source.relation, source.key_type)
+    USING keys;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.lock_rows(bigint, text[]) IS
+    'Keep rows of an attached table from being deleted until the transaction ends; those that are just now are left out';
+
+REVOKE ALL ON FUNCTION spocdb.lock_rows(bigint, text[]) FROM PUBLIC;

@@ -1,0 +1,49 @@
+CREATE OR REPLACE FUNCTION spocdb.retry(collection text, keys text[] DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = spocdb, pg_temp
+AS $$
+DECLARE
+    target    bigint;
+    n_failed  bigint;
+    n_waiting bigint;
+BEGIN
+    SELECT s.collection_id INTO target
+    FROM sources s JOIN collections c ON c.id = s.collection_id WHERE c.name = retry.collection;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no table is attached as %', quote_ident(retry.collection)
+            USING ERRCODE = 'undefined_object', HINT = 'see `spocdb status`';
+    END IF;
+    WITH failed AS (
+        DELETE FROM failures f
+        WHERE f.collection_id = target AND (retry.keys IS NULL OR f.path = ANY (retry.keys))
+        RETURNING f.path, f.reason
+    )
+    INSERT INTO queue (collection_id, key, enqueued_at, lost)
+    -- What took workers along is leased alone from the start.
+    SELECT target, f.path, now(), CASE f.reason WHEN 'ProcessLost' THEN 2 ELSE 0 END
+    FROM failed f ORDER BY f.path
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS n_failed = ROW_COUNT;
+    -- Rows in back-off are due now and have all their tries again. Leased ones stay with their worker.
+    WITH waiting AS (
+        SELECT q.key FROM queue q
+        WHERE q.collection_id = target AND (retry.keys IS NULL OR q.key = ANY (retry.keys))
+          AND q.lease IS NULL AND q.due_at > now()
+        ORDER BY q.key FOR UPDATE
+    )
+    UPDATE queue q SET due_at = now(), attempts = 0
+    FROM waiting w WHERE q.collection_id = target AND q.key = w.key;
+    GET DIAGNOSTICS n_waiting = ROW_COUNT;
+    PERFORM pg_notify('spocdb', '');
+    -- Of those named, rows that were due already count too.
+    IF retry.keys IS NOT NULL THEN
+        RETURN (SELECT count(*) FROM queue q
+                WHERE q.collection_id = target AND q.key = ANY (retry.keys) AND q.lease IS NULL);
+    END IF;
+    RETURN n_failed + n_waiting;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.retry(text, text[]) IS
+    'Let workers try rows of an attached table again at once, all or those named: failed ones and those in back-off; returns how many, of those named with the ones that are due already';

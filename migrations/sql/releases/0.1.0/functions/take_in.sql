@@ -1,0 +1,55 @@
+CREATE OR REPLACE FUNCTION spocdb.take_in(collection bigint)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = spocdb, pg_temp
+AS $$
+DECLARE
+    -- Longer keys fit no index.
+    longest CONSTANT integer := 2000;
+    most    CONSTANT integer := 100;
+    taken   bigint[];
+    n_keys  bigint;
+BEGIN
+    -- As all that write do: the application's table, the collection, then the queue.
+    PERFORM lock_rows(collection, '{}');
+    PERFORM lock_collection(collection);
+    SELECT array_agg(x.id) INTO taken FROM (
+        SELECT c.id FROM source_changes c WHERE c.collection_id = collection
+        ORDER BY c.id LIMIT most FOR UPDATE SKIP LOCKED) x;
+    -- In order, as every worker takes its locks. A change takes the row away from who has it now.
+    WITH named AS (
+        SELECT unnest(c.keys) AS key, c.changed_at FROM source_changes c WHERE c.id = ANY (taken)
+    ), everything AS (
+        SELECT max(c.changed_at) AS changed_at FROM source_changes c WHERE c.id = ANY (taken) AND c.keys IS NULL
+        HAVING count(*) > 0
+    ), known AS (
+        SELECT k.key, e.changed_at FROM everything e, source_keys(collection) AS k (key)
+        UNION ALL
+        SELECT i.path, e.changed_at FROM everything e, images i WHERE i.collection_id = collection
+    ), waiting AS (
+        SELECT k.key, min(k.changed_at) AS changed_at
+        FROM (SELECT * FROM named UNION ALL SELECT * FROM known) k GROUP BY k.key
+    ), too_long AS (
+        INSERT INTO failures (collection_id, path, size, mtime_ns, reason, message)
+        SELECT collection, left(w.key, 200) || '... ' || md5(w.key), 0, 0, 'UnreadableImage',
+               'a key may have 2,000 bytes at most'
+        FROM waiting w WHERE octet_length(w.key) > longest
+        -- Its time is that of this transaction: so a worker counts what it recorded.
+        ON CONFLICT ON CONSTRAINT failures_pkey DO UPDATE SET failed_at = now()
+    )
+    INSERT INTO queue AS q (collection_id, key, enqueued_at)
+    SELECT collection, w.key, w.changed_at FROM waiting w
+    WHERE octet_length(w.key) <= longest ORDER BY w.key
+    ON CONFLICT (collection_id, key) DO UPDATE
+    SET lease = NULL, due_at = now(), attempts = 0, lost = 0,
+        rejected = NULL, rejections = 0, rejected_since = NULL;
+    GET DIAGNOSTICS n_keys = ROW_COUNT;
+    DELETE FROM source_changes c WHERE c.id = ANY (taken);
+    RETURN n_keys;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.take_in(bigint) IS
+    'Take the changes that triggers noted into the queue, each row once; returns how many rows';
+
+REVOKE ALL ON FUNCTION spocdb.take_in(bigint) FROM PUBLIC;

@@ -1,0 +1,38 @@
+CREATE OR REPLACE FUNCTION spocdb.target(
+    collection text, OUT id bigint, OUT projection bigint, OUT dim integer, OUT index_type text,
+    OUT table_name text, OUT hnsw regclass, OUT is_attached boolean
+)
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER
+SET search_path = spocdb, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    -- Whose statement it is: current_user is the owner in here, and in every function that asks.
+    caller CONSTANT name := coalesce(nullif(current_setting('role'), 'none'), session_user);
+BEGIN
+    SELECT c.id, p.id, p.dim, t.index_type, embedding_table(c.id, p.id),
+           EXISTS (SELECT FROM sources s WHERE s.collection_id = c.id)
+    INTO target.id, target.projection, target.dim, target.index_type, target.table_name,
+         target.is_attached
+    FROM collections c
+    JOIN embedding_tables t ON t.collection_id = c.id AND t.projection_id = c.active_projection_id
+    JOIN projections p ON p.id = t.projection_id
+    WHERE c.name = target.collection;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no collection named %', quote_ident(target.collection)
+            USING ERRCODE = 'undefined_object', HINT = 'SELECT name FROM spocdb.collections';
+    END IF;
+    hnsw := to_regclass(format('spocdb.%I', table_name || '_hnsw'));
+    IF NOT has_table_privilege(caller, format('spocdb.%I', target.collection), 'SELECT') THEN
+        RAISE EXCEPTION 'the role % may not read collection %', quote_ident(caller), quote_ident(target.collection)
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = format('the owner of spocdb runs `spocdb db grant --reader %s --collection %s`', caller, target.collection);
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.target(text) IS
+    'How a collection is searched, if its view may be read by whose statement it is';
+
+-- Readers come by spocdb.search and spocdb.embed, which ask for their right to the collection.
+REVOKE ALL ON FUNCTION spocdb.target(text) FROM PUBLIC;

@@ -1,0 +1,11 @@
+CREATE OR REPLACE FUNCTION spocdb.view_key(key text)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN key IN ('image_id', 'width', 'height', 'sha256', 'metadata', 'ingested_at', 'embedding')
+                THEN 'key' ELSE key END
+$$;
+
+COMMENT ON FUNCTION spocdb.view_key(text) IS
+    'What the key of an attached table is called in the view of its collection: the same, unless the view has such a column';
