@@ -27,15 +27,17 @@ demo: $(INSTALLED)
 	$(BIN)/python -m demo $(if $(IMAGES),--images "$(IMAGES)")
 
 # A process for each core; within them torch gets one thread, more would wait for each other.
+# Whoever is free takes the next test, or the next group of those that share what takes long to make.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(PYTEST)
 
 # The embedded package brings PostgreSQL 16 too. Of another server the folder of its programs, which
 # must know pgvector: SERVER=/usr/lib/postgresql/15/bin
 SERVER ?= 16
 test-servers: $(INSTALLED)
-	SPOCDB_TEST_SERVER="$(SERVER)" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m servers \
-		--numprocesses auto --dist loadfile tests/integration tests/migration
+	SPOCDB_TEST_SERVER="$(SERVER)" $(PYTEST) -m servers tests/integration tests/migration
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -13,6 +13,9 @@ from spocdb.db.attachments import Attachment
 from spocdb.features.projection import project
 from spocdb.records import Float32Array, Recipe, SourceFile
 
+# One table is attached and indexed.
+pytestmark = pytest.mark.xdist_group("attached-search")
+
 Plan = Callable[..., str]
 
 N_ROWS, DIM = 4000, 32

@@ -41,6 +41,7 @@ PROGRAM = """
 import hashlib, importlib, os, sys, threading
 from spocdb.pipeline.prefetch import threads
 signals = importlib.import_module("spocdb.cli.signals")
+signals.SECONDS_TO_END = 0.5
 with signals.ending_soon():
     try:
         {wait}

@@ -33,7 +33,15 @@ WITHIN, WITHIN_BFLOAT16 = 0.005, 0.01
 RAW_PROJECTION = 1
 
 
-@pytest.fixture(scope="module", params=["float32", "auto"])
+# By the reference's own precision, and by whatever this machine takes for as good. All tests of
+# the same photographs belong to one process.
+FLOAT32, AUTO = (
+    pytest.param(precision, marks=pytest.mark.xdist_group(f"photographs-{precision}"))
+    for precision in ("float32", "auto")
+)
+
+
+@pytest.fixture(scope="module", params=[FLOAT32, AUTO])
 def photographs(
     request: pytest.FixtureRequest,
     server: str,
@@ -42,10 +50,7 @@ def photographs(
     squeezenet_weights: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Database]:
-    """Return a database with both sets of photographs: the network sees each of them once.
-
-    By the reference's own precision, and by whatever this machine takes for as good.
-    """
+    """Return a database with both sets of photographs: the network sees each of them once."""
     name = f"test_{uuid4().hex}"
     environment = {"SPOCDB_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
     with psycopg.connect(server, autocommit=True) as admin:
@@ -154,7 +159,7 @@ def test_the_index_finds_whitened_embeddings_as_well(photographs: Database, whit
     assert found == pytest.approx(mean_average_precision(photographs, exactly), abs=WITHIN)
 
 
-@pytest.mark.parametrize("photographs", ["float32"], indirect=True)
+@pytest.mark.parametrize("photographs", [FLOAT32], indirect=True)
 def test_an_evaluation_gives_the_references_figures(
     photographs: Database, shared: Path, squeezenet_weights: Path
 ) -> None:

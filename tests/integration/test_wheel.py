@@ -11,6 +11,9 @@ import pytest
 
 from demo.gallery import make_gallery
 
+# One wheel is built.
+pytestmark = pytest.mark.xdist_group("wheel")
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("pyproject.toml", "README.md", "LICENSE", "spocdb", "cli", "migrations")
 MOST_BYTES = 2_500_000
