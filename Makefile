@@ -7,18 +7,20 @@ BIN := .venv/bin
 GPU_BIN := .venv-gpu/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test test-servers lint bench bench-quick bench-gpu wheels quality mini snapshot clean
+.PHONY: help demo test test-servers lint docs dist bench bench-quick bench-gpu wheels quality mini snapshot clean
 
 help:
 	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
 	@echo "make test   all tests"
 	@echo "make test-servers  what depends on the server's version, on another one; SERVER=16, or the folder of its programs"
 	@echo "make lint   ruff, mypy and the import contracts"
-	@echo "make bench  spocdb beside its peers, up to a million images: an hour and a half; the README's table of speed"
+	@echo "make docs   the documentation as a site, in build/site; warnings are errors"
+	@echo "make dist   source distribution and wheel, built and checked, in dist"
+	@echo "make bench  spocdb beside its peers, up to a million images: an hour and a half; the documentation's tables of speed"
 	@echo "make bench-quick  the same with less of everything, four minutes, no table"
 	@echo "make bench-gpu  a GPU's tests and benchmark; WHEELS=folder where there is no network"
 	@echo "make wheels  fetch what bench-gpu needs there; WHEELS=folder to put it in"
-	@echo "make quality  the README's table of quality; HOLIDAYS=folder TRAIN=folder WEIGHTS=file"
+	@echo "make quality  the documentation's table of quality; HOLIDAYS=folder TRAIN=folder WEIGHTS=file"
 	@echo "make mini   the network in the box; IMAGES='folder ...' SQUEEZENET=file MOBILENET=file"
 	@echo "make snapshot  freeze the SQL of a release: VERSION=0.2.0, see migrations/README.md"
 	@echo "make clean  remove .venv and everything that was built"
@@ -44,6 +46,16 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Links between pages are followed, those to other sites are not: no network is needed.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+# The wheel is built from the source distribution. An old list of files would be shipped again.
+dist: $(INSTALLED)
+	rm -rf dist *.egg-info
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
 
 # The peers are in the extra `bench`, which only measuring needs.
 bench: $(INSTALLED)

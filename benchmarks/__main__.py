@@ -3,7 +3,7 @@
 From the repository's root:
     python -m benchmarks [PART...] [--quick] [--record] [--images FOLDER] [--weights FILE]
 Each part's figures are shown, and kept, as they come. `python -m benchmarks.table` makes the
-README's table of what was kept.
+documentation's tables of what was kept.
 """
 
 import argparse

@@ -4,7 +4,8 @@ From the repository's root:
     python -m benchmarks.finetuning LABELS.csv [--column NAME] [--extractor NAME] [--weights FILE]
 The file names images in `path` and their classes; a part of the classes is held out, the network
 is trained on the others, and the held-out images are each searched among themselves, by raw
-descriptors and by a whitened PCA of the training images. Draws docs/finetune.png, leaves a record.
+descriptors and by a whitened PCA of the training images. It draws
+docs/pictures/finetune.png and leaves a record.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--column", default="label")
     parser.add_argument("--extractor", default="mini")
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "finetune.png")
+    parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "pictures" / "finetune.png")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="spocdb-finetuning-") as name:
         folder = Path(name)

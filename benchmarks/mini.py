@@ -4,8 +4,8 @@ From the repository's root:
     python -m benchmarks.mini FOLDER... --squeezenet FILE --mobilenet FILE
 The teachers are SqueezeNet 1.1, as torchvision saves it, and MobileNet v1 in the layout of
 hollance/Forge (`conv1`, `dw.2_1`, `sep.2_1`, ...; batch norm folded in). The result replaces
-spocdb/features/mini.safetensors and docs/mini.png. Three hours and a half on one core for 7,500
-images; interrupted, the same command goes on.
+spocdb/features/mini.safetensors and docs/pictures/mini.png. Three hours and a half on one core for
+7,500 images; interrupted, the same command goes on.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from spocdb.features.network import MEAN, STD
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("spocdb")
 WEIGHTS = ROOT / "spocdb" / "features" / "mini.safetensors"
-PLOT = ROOT / "docs" / "mini.png"
+PLOT = ROOT / "docs" / "pictures" / "mini.png"
 
 # What the weights that spocdb comes with were made with: SqueezeNet's weights learn, and what came
 # of them learns again, twice, each time from more views.

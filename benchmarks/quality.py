@@ -1,8 +1,8 @@
-"""The README's table and plot of quality, measured by `spocdb.evaluation` and written by it.
+"""The table and plot of docs/explanation/quality.md, measured by `spocdb.evaluation`.
 
 From the repository's root:
     python -m benchmarks.quality HOLIDAYS --train FOLDER --weights FILE [--extractor NAME]
-It replaces the table in README.md and docs/quality.png, and leaves a record.
+It replaces the table and docs/pictures/quality.png, and leaves a record.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from spocdb.evaluation.plots import draw_quality
 from spocdb.evaluation.results import Result
 from spocdb.settings import Settings
 
-ROOT = Path(__file__).parents[1]
+DOCS = Path(__file__).parents[1] / "docs"
 TABLE = re.compile(r"(<!-- quality -->\n).*?(<!-- end -->)", re.DOTALL)
 DIMS = (32, 64, 128, 256, 512)
 SHOWN_DIM, BASE = 256, "spoc"
@@ -51,10 +51,10 @@ def main() -> None:
                 results = measure(db, arguments)
         finally:
             embedded.stop(folder)
-    readme = ROOT / "README.md"
+    page = DOCS / "explanation" / "quality.md"
     rows = HEADER + "".join(_row(m, results) for m in (*PAPER, *BEYOND))
-    readme.write_text(TABLE.sub(lambda found: found[1] + rows + found[2], readme.read_text()))
-    draw_quality([r for r in results if r.method in DRAWN], ROOT / "docs" / "quality.png")
+    page.write_text(TABLE.sub(lambda found: found[1] + rows + found[2], page.read_text()))
+    draw_quality([r for r in results if r.method in DRAWN], DOCS / "pictures" / "quality.png")
     print(rows)
     print(f"recorded in {record.write(_by_method(results), '-quality')}")
 

@@ -1,4 +1,4 @@
-"""The README's table, those of docs/PERFORMANCE.md and the plots, made from the newest record.
+"""The tables of docs/explanation/performance.md and the plots, made from the newest record.
 
 From the repository's root: python -m benchmarks.table
 """
@@ -15,8 +15,9 @@ from benchmarks.record import Figure, number
 from spocdb.drawing import look
 
 ROOT = Path(__file__).parents[1]
-README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "PERFORMANCE.md"
-PLOT, GROWTH = ROOT / "docs" / "performance.png", ROOT / "docs" / "growth.png"
+DOCS = ROOT / "docs"
+PERFORMANCE = DOCS / "explanation" / "performance.md"
+PLOT, GROWTH = DOCS / "pictures" / "performance.png", DOCS / "pictures" / "growth.png"
 
 # What a user asks first, by how the figures' names begin; what a record lacks is left out.
 SHOWN = {
@@ -33,7 +34,7 @@ SHOWN = {
     "ingest, peak memory": "peak memory of an ingest",
     "import spocdb": "`import spocdb`",
 }
-# Beside something of ours, or something else altogether; choices, in docs/PERFORMANCE.md.
+# Beside something of ours, or something else altogether; choices, in the text.
 NOT_DRAWN = ("ingest, peak memory", "import spocdb", "mini, beside", "search meanwhile")
 # The median alone stands for latencies.
 NOT_DRAWN_ENDS = (", p99", ", p50 of processor")
@@ -42,8 +43,8 @@ NOT_DRAWN_ENDS = (", p99", ", p50 of processor")
 def main() -> None:
     """Write the tables and the plots."""
     about, figures = record.newest()
-    README.write_text(replaced(README.read_text(), "benchmarks", shown(about, figures)))
-    text = replaced(PERFORMANCE.read_text(), "limits", limits(about, figures))
+    text = replaced(PERFORMANCE.read_text(), "benchmarks", shown(about, figures))
+    text = replaced(text, "limits", limits(about, figures))
     PERFORMANCE.write_text(replaced(text, "database", tables.tables(figures)))
     draw(about, figures, PLOT)
     if plots.read(figures):
@@ -64,7 +65,7 @@ def replaced(text: str, name: str, block: str) -> str:
 
 
 def shown(about: dict[str, Any], figures: Sequence[Figure]) -> str:
-    """Return the README's table."""
+    """Return the first table: what a user asks first."""
     rows = []
     for begin, what in SHOWN.items():
         found = next((f for f in figures if f.name.startswith(begin)), None)

@@ -1,4 +1,6 @@
-"""Filters: which images are meant, by their metadata. The grammar is described in docs/FILTERS.md.
+"""Filters: which images are meant, by their metadata.
+
+The grammar is described in docs/reference/filters.md.
 
 A filter is a mapping that the metadata must contain, a text such as `year >= 2023 and kind = shoe`,
 or a sequence of mappings, texts and conditions `("key", "operator", value)` that must all hold.

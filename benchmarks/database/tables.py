@@ -1,4 +1,4 @@
-"""The tables of docs/PERFORMANCE.md, made from what the database's benchmark measured."""
+"""The tables of docs/explanation/performance.md that the database's benchmark measured."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

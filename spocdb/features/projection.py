@@ -13,7 +13,8 @@ from spocdb.records import Float32Array, Float64Array, Projection
 # An eigenvalue below this part of the largest one is rounding, not variance.
 RANK_TOLERANCE = 1e-10
 TINY = np.finfo(np.float32).tiny
-# Of `advice`, measured with `mini` on Holidays: see docs/EVALUATION.md, "How many dimensions".
+# For `advice`. Measured with `mini` on Holidays; see
+# docs/explanation/evaluation.md, "How many dimensions".
 ENOUGH_EXPLAINED, ENOUGH_IMAGES_EACH = 0.8, 3
 # More would leave no whitening at all, and in the end factors that float32 has no numbers for.
 MOST_REGULARISATION = 1e6

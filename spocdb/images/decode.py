@@ -14,10 +14,10 @@ from spocdb.records import Crop, Decoded, Fit, Jpeg
 def decode(data: bytes, size: int, fit: Fit, max_pixels: int, crop: Crop | None = None) -> Decoded:
     """Decode an image file: upright, RGB, cropped, fitted into a network's input.
 
-    docs/IMAGES.md says which formats, and what is done with colours. `fit` "warp" gives `size` x
-    `size` pixels whatever the aspect; "pad" keeps the aspect and centres the image on a square;
-    "aspect" gives the longer side `size` pixels. The record's width and height are of the upright
-    image before the crop.
+    docs/reference/images.md has the formats, and says what is done with colours. `fit` "warp"
+    gives `size` x `size` pixels whatever the aspect; "pad" keeps the aspect and centres the image
+    on a square; "aspect" gives the longer side `size` pixels. The record's width and height are of
+    the upright image before the crop.
 
     Raises UnreadableImage for bytes that are no image, or that take too long.
     Raises ImageTooLarge before any pixel is decoded.

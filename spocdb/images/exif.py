@@ -1,4 +1,4 @@
-"""What a photograph says of itself: EXIF as metadata under the keys of docs/IMAGES.md."""
+"""What a photograph says of itself: EXIF as metadata under the keys of docs/reference/images.md."""
 
 import re
 from collections.abc import Callable, Mapping

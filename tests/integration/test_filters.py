@@ -1,4 +1,4 @@
-"""Filters in SQL: what docs/FILTERS.md says they find, by the index, and what is said of none."""
+"""Filters in SQL: what the documentation says they find, by the index, and what is said of none."""
 
 import ast
 import json
@@ -24,7 +24,7 @@ from spocdb.records import Float32Array
 
 AddImages = Callable[..., Collection]
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "FILTERS.md"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "reference" / "filters.md"
 FINDS = "SELECT coalesce(%s::jsonb @@ spocdb.filter_path(%s), false)"
 
 

@@ -211,10 +211,8 @@ def test_a_view_in_the_place_of_the_table_is_not_read(as_trapper: AsTrapper, sho
 
 
 def test_what_the_docs_advise_for_an_enum_and_a_domain(shop: Any) -> None:
-    text = (ROOT / "docs" / "APPLICATIONS.md").read_text()
-    (advice,) = re.findall(
-        r"```sql\n(  ALTER TABLE products ADD colour_text.*?)```", text, re.DOTALL
-    )
+    text = (ROOT / "docs" / "how-to" / "roles.md").read_text()
+    (advice,) = re.findall(r"```sql\n(ALTER TABLE products ADD colour_text.*?)```", text, re.DOTALL)
     shop.execute(
         "CREATE TYPE colour AS ENUM ('red', 'blue'); CREATE DOMAIN sku AS text; "
         "ALTER TABLE products ADD colour colour DEFAULT 'blue', ADD sku sku DEFAULT 'x-1'"

@@ -1,4 +1,4 @@
-"""The README's commands, run as they stand, in its order."""
+"""The commands of README, tutorials and guides, run as they stand and in their order."""
 
 import os
 import re
@@ -19,29 +19,29 @@ Finished = subprocess.CompletedProcess[str]
 Run = Callable[..., Finished]
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
+# What their address of a database stands for is a database of the test.
+SHOP = "export SPOCDB_DATABASE_URL=postgresql://me@localhost/shop"
+# What a shell does not take as it stands, should it be outside of quotes.
+FOR_A_SHELL = re.compile(r"[$`*?~|;&<>\\[{(]")
 
 
-def blocks(language: str) -> list[str]:
-    """Return the README's code blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(document: str, language: str) -> list[str]:
+    """Return a document's code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
 
 
-def commands() -> list[str]:
-    """Return the lines that a user types."""
-    lines = "".join(blocks("console")).splitlines()
+def commands(document: str) -> list[str]:
+    """Return the lines that a user types. What no test runs has blocks of `sh`, not `console`."""
+    lines = "".join(blocks(document, "console")).splitlines()
     assert all(line.startswith("$ ") for line in lines)
     return [line.removeprefix("$ ") for line in lines]
 
 
-def run(
-    command: list[str], folder: Path, environment: dict[str, str], script: str | None = None
-) -> Finished:
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> Finished:
     """Run a command that must succeed."""
     done = subprocess.run(
         command,
-        input=script,
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -59,7 +59,7 @@ def home(
 ) -> Iterator[tuple[Path, dict[str, str]]]:
     """Return a user's folder with pictures, and an environment with an embedded server."""
     shutil.copy(make_photos(6, "images") / "0000.jpg", tmp_path / "query.jpg")
-    # More than the 256 dimensions that the README's commands fit.
+    # More than the 256 dimensions that the commands fit.
     make_photos(270, "other-images", seed=1)
     make_photos(6, "media", seed=4)
     rows = [f"images/{i:04}.jpg,{'shoe' if i % 2 else 'hat'},2024" for i in range(6)]
@@ -81,18 +81,6 @@ def home(
         embedded.stop(Path(folder))
 
 
-PRODUCTS = """
-CREATE TABLE products (id bigint PRIMARY KEY, name text, kind text, photo text);
-INSERT INTO products
-SELECT i + 1, 'Product ' || i, 'shoe', format('%s.jpg', lpad(i::text, 4, '0'))
-FROM generate_series(0, 5) i
-"""
-
-
-# What a shell does not take as it stands, should it be outside of quotes.
-FOR_A_SHELL = re.compile(r"[$`*?~|;&<>\\\[{(]")
-
-
 @pytest.fixture
 def type_in(home: tuple[Path, dict[str, str]], spocdb: Run) -> Callable[[str], Finished]:
     """Return a function that runs a line in the user's folder; it must succeed.
@@ -112,52 +100,116 @@ def type_in(home: tuple[Path, dict[str, str]], spocdb: Run) -> Callable[[str], F
     return type_in
 
 
-def test_every_command_of_the_readme_does_what_it_says(
+@pytest.fixture
+def walk(
     home: tuple[Path, dict[str, str]], type_in: Callable[[str], Finished], empty_url: str
+) -> Callable[..., tuple[str, str]]:
+    """Return a function that runs the commands of documents, one document after the other.
+
+    It returns what they wrote to stdout, and to stderr.
+    """
+    _, environment = home
+
+    def walk(*documents: str) -> tuple[str, str]:
+        stdout, stderr = "", ""
+        for line in (line for document in documents for line in commands(document)):
+            if line == SHOP:
+                environment["SPOCDB_DATABASE_URL"] = empty_url
+            elif not line.startswith("make "):
+                done = type_in(line)
+                stdout, stderr = stdout + done.stdout, stderr + done.stderr
+        # What follows is the embedded database's again.
+        environment.pop("SPOCDB_DATABASE_URL", None)
+        return stdout, stderr
+
+    return walk
+
+
+@pytest.fixture
+def shop_table(empty_url: str) -> None:
+    """Make the table of the second tutorial, with six rows."""
+    (table,) = (sql for sql in blocks("docs/tutorial/your-table.md", "sql") if "CREATE" in sql)
+    rows = """
+        INSERT INTO products
+        SELECT i + 1, 'Product ' || i, 'shoe', format('%s.jpg', lpad(i::text, 4, '0'))
+        FROM generate_series(0, 5) i
+    """
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(table.encode())
+        connection.execute(rows)
+
+
+@pytest.mark.usefixtures("shop_table")
+def test_every_command_of_the_readme_does_what_it_says(
+    home: tuple[Path, dict[str, str]], walk: Callable[..., tuple[str, str]]
 ) -> None:
     folder, environment = home
-    with psycopg.connect(empty_url) as connection:
-        connection.execute(PRODUCTS)
-    lines = [line for line in commands() if not line.startswith("make ")]
-    shop = "export SPOCDB_DATABASE_URL=postgresql://me@localhost/shop"
-    assert shop in lines
-    stdout, stderr = "", ""
-    for line in lines:
-        if line == shop:
-            environment["SPOCDB_DATABASE_URL"] = empty_url
-            continue
-        done = type_in(line)
-        stdout, stderr = stdout + done.stdout, stderr + done.stderr
-    del environment["SPOCDB_DATABASE_URL"]
-    assert "6 images: 6 new" in stderr
-    assert '"method": ' in stdout
-    assert "warning: 270 images are few for whitening 256 dimensions" in stderr
-    assert "products: 6 new" in stderr and "detached products" in stdout
-    assert (folder / "results.png").exists() and (folder / "products.png").exists()
-    assert (folder / "quality.png").exists() and (folder / "worst.png").exists()
-    assert (folder / "variance.png").exists() and (folder / "curve.png").exists()
-    assert (folder / "pca.safetensors").exists()
-
-    (example,) = blocks("python")
-    # The example that follows is the embedded database's again.
+    _, stderr = walk("README.md")
+    assert "6 images: 6 new" in stderr and "products: 6 new" in stderr
+    assert (folder / "results.png").exists()
+    (example,) = blocks("README.md", "python")
     answer = run([sys.executable, "-c", example], folder, environment)
     assert answer.stdout.splitlines()[0].endswith("0000.jpg")
 
 
-def test_the_readme_shows_what_a_user_should_copy() -> None:
+@pytest.mark.usefixtures("shop_table")
+def test_the_tutorials_and_the_guides_to_collections_do_what_they_say(
+    home: tuple[Path, dict[str, str]], walk: Callable[..., tuple[str, str]]
+) -> None:
+    folder, environment = home
+    stdout, stderr = walk(
+        "docs/tutorial/first-collection.md",
+        "docs/how-to/folders.md",
+        "docs/how-to/search.md",
+        "docs/how-to/sql.md",
+        "docs/reference/filters.md",
+        "docs/tutorial/your-table.md",
+    )
+    assert "products: 6 new" in stderr and "detached products" in stdout
+    assert (folder / "results.png").exists() and (folder / "products.png").exists()
+    for document in ("docs/tutorial/first-collection.md", "docs/how-to/python.md"):
+        (example,) = blocks(document, "python")
+        answer = run([sys.executable, "-c", example], folder, environment)
+        assert answer.stdout.splitlines()[0].endswith("0000.jpg")
+
+
+def test_the_guides_to_quality_and_speed_do_what_they_say(
+    home: tuple[Path, dict[str, str]],
+    type_in: Callable[[str], Finished],
+    walk: Callable[..., tuple[str, str]],
+) -> None:
+    folder, _ = home
+    type_in("spocdb ingest ./images --extractor mini")
+    _, stderr = walk(
+        "docs/how-to/pca.md",
+        "docs/how-to/evaluate.md",
+        "docs/how-to/train.md",
+        "docs/how-to/speed.md",
+    )
+    assert "warning: 270 images are few for whitening 256 dimensions" in stderr
+    for file in ("variance.png", "quality.png", "worst.png", "curve.png", "pca.safetensors"):
+        assert (folder / file).exists()
+
+
+def test_what_is_typed_anywhere_is_run_by_a_test() -> None:
+    tested = set(re.findall(r'"(README\.md|docs/[\w/-]+\.md)"', Path(__file__).read_text()))
+    for page in (ROOT / "docs").rglob("*.md"):
+        document = str(page.relative_to(ROOT))
+        assert not blocks(document, "console") or document in tested
+
+
+def test_the_documentation_shows_what_a_user_should_copy() -> None:
     """Small numbers make a test quick, and a reader's results bad."""
-    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    for document in documents:
-        lines = "\n".join(
-            re.findall(r"```(?:console|sh)\n(.*?)```", document.read_text(), re.DOTALL)
-        )
+    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        name = str(document.relative_to(ROOT))
+        lines = "\n".join([*blocks(name, "console"), *blocks(name, "sh")])
         dims = re.findall(r"--dim[ =]([\d,]+)", lines)
         assert all(max(map(int, dim.split(","))) >= 128 for dim in dims), document
         assert not re.search(r"--epochs[ =][1-4]\b|--seconds[ =]1\b|--size[ =]\d\d\b", lines)
 
 
 def test_the_two_commands_that_set_everything_up_are_in_the_makefile() -> None:
-    assert commands()[:2] == ["make demo", "make test"]
+    assert commands("README.md")[:2] == ["make demo", "make test"]
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {"demo", "test"} <= set(targets)
 

@@ -121,7 +121,7 @@ def test_the_database_is_kept_where_the_image_of_postgresql_18_wants_it(
 
 
 def test_the_services_of_the_docs_run_the_worker(compose: dict[str, Any]) -> None:
-    text = (ROOT / "docs" / "APPLICATIONS.md").read_text()
+    text = (ROOT / "docs" / "how-to" / "workers.md").read_text()
     (unit,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
     parser = configparser.ConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment]  # as systemd has them

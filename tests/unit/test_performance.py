@@ -81,10 +81,10 @@ def test_a_record_says_what_it_was_measured_on(
 
 def test_the_tables_are_those_of_the_newest_record() -> None:
     about, figures = record.newest()
-    readme, performance = table.README.read_text(), table.PERFORMANCE.read_text()
+    performance = table.PERFORMANCE.read_text()
     made = table.shown(about, figures)
     assert made.count("\n") > 4
-    assert table.replaced(readme, "benchmarks", made) == readme
+    assert table.replaced(performance, "benchmarks", made) == performance
     assert table.replaced(performance, "limits", table.limits(about, figures)) == performance
     assert table.replaced(performance, "database", tables.tables(figures)) == performance
     assert max(file.stat().st_size for file in (table.PLOT, table.GROWTH)) < 150_000

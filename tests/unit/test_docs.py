@@ -1,0 +1,129 @@
+"""The documentation: every command, variable and exit code is in it, and its links lead somewhere.
+
+`make docs` builds the site with warnings as errors. These tests say what it must hold.
+"""
+
+import importlib.util
+import logging
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = {str(page.relative_to(DOCS)): page.read_text() for page in sorted(DOCS.rglob("*.md"))}
+
+
+def hook(name: str) -> ModuleType:
+    """Return a hook of MkDocs, loaded as MkDocs loads it."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / "hooks" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+COMMANDS, LINKS, SQL = hook("commands"), hook("links"), hook("sql_objects")
+
+
+def test_each_command_is_described_on_one_page_under_its_name() -> None:
+    text = "\n".join(PAGES.values())
+    described = re.findall(r"^## (.+)\n\n<!-- command: (.+) -->$", text, re.MULTILINE)
+    assert all(heading == command for heading, command in described)
+    assert sorted(command for _, command in described) == sorted(COMMANDS.commands())
+
+
+def test_a_described_command_has_its_help_and_every_option_with_its_default() -> None:
+    text = COMMANDS.described("spocdb pca fit")
+    assert "spocdb pca fit [OPTIONS] [COLLECTION...]" in text
+    for option in ("--from FOLDER", "--dim", "--whiten / --no-whiten", "--regularisation"):
+        assert f"`{option}" in text
+    assert r"\[default: 256]" in text
+    assert "--quiet" not in text
+    assert "`--fit warp|aspect|pad`" in COMMANDS.described("spocdb ingest")
+
+
+def test_a_page_about_a_command_that_is_gone_is_no_page() -> None:
+    with pytest.raises(KeyError, match="spocdb gone"):
+        COMMANDS.on_page_markdown("<!-- command: spocdb gone -->")
+
+
+def test_every_environment_variable_is_described() -> None:
+    read = set(re.findall(r'"(SPOCDB_\w+)"', (ROOT / "spocdb" / "settings.py").read_text()))
+    table = set(re.findall(r"^\| `(SPOCDB_\w+)` \|", PAGES["reference/environment.md"], re.M))
+    assert read and read == table
+
+
+def test_the_exit_codes_are_documented() -> None:
+    for code in (0, 1, 2, 3, 130, 141):
+        assert f"\n| {code} | " in PAGES["reference/commands/index.md"]
+
+
+def test_what_a_role_may_call_has_a_section_of_its_own() -> None:
+    (named,) = re.findall(r"<!-- functions: (search .+) -->", PAGES["reference/sql.md"])
+    assert {"search", "similar", "similar_rows"} <= set(named.split())
+    described = SQL.on_page_markdown("<!-- functions: similar_rows -->\n<!-- functions: others -->")
+    assert described.count("### spocdb.similar_rows\n") == 1
+    assert described.count("RETURNS TABLE(key text") == 3
+    # All are somewhere; triggers are nothing that is called.
+    assert "`search(collection text, query vector" in described
+    assert "`similar_rows(" not in described and "refuse_update" not in described
+    with pytest.raises(KeyError, match="no function gone"):
+        SQL.on_page_markdown("<!-- functions: gone -->")
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("[a](../explanation/quality.md#x)", "[a](../explanation/quality.md#x)"),
+        ("[a](../../ARCHITECTURE.md)", "[a](../explanation/architecture.md)"),
+        ("[record](../../benchmarks/results)", "record (`benchmarks/results`)"),
+        ("[examples](../../examples)", "examples"),
+        ("![a](../pictures/mini.png)", "![a](../pictures/mini.png)"),
+        ("[a](#here) `[b](../../gone)`", "[a](#here) `[b](../../gone)`"),
+        ("[`a`](../../CHANGELOG.md) `b`", "[`a`](../project/changelog.md) `b`"),
+        ("```\n[b](../../gone)\n```", "```\n[b](../../gone)\n```"),
+    ],
+)
+def test_links_out_of_the_documentation(
+    written: str, shown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert LINKS.rewritten(written, "docs/how-to/page.md", "how-to/page.md") == shown
+    assert caplog.records == []
+
+
+def test_links_of_documents_in_the_root_lead_to_pages() -> None:
+    written = "[a](docs/reference/sql.md) [b](CHANGELOG.md#x)"
+    shown = "[a](../reference/sql.md) [b](../project/changelog.md#x)"
+    assert LINKS.rewritten(written, "ARCHITECTURE.md", "explanation/architecture.md") == shown
+
+
+@pytest.mark.parametrize("target", ["../../gone.py", "http://example.org", "https:///x", "ftp://x"])
+def test_a_link_to_nowhere_is_a_warning(target: str, caplog: pytest.LogCaptureFixture) -> None:
+    LINKS.rewritten(f"[a]({target})", "docs/how-to/page.md", "how-to/page.md")
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_the_figures_of_the_readme_are_measured_ones() -> None:
+    readme = (ROOT / "README.md").read_text()
+    quality, speed = PAGES["explanation/quality.md"], PAGES["explanation/performance.md"]
+    for figure in ("0.778", "0.829"):
+        assert figure in readme and f"**{figure}**" in quality
+    assert "137 images a second with `mini`, and 7 ms" in readme
+    assert "| ingest by `mini`, CPU | 137 images/s" in speed
+    assert re.search(r"search in the view, 1,000,000 x 256 \| (6\.[5-9]|7\.[0-4])\d* ms", speed)
+
+
+def test_the_pictures_are_used() -> None:
+    text = "\n".join([*PAGES.values(), (ROOT / "README.md").read_text()])
+    for picture in (DOCS / "pictures").iterdir():
+        assert f"pictures/{picture.name})" in text
+
+
+def test_the_tests_that_hold_what_is_promised_exist() -> None:
+    rows = re.findall(r"^\|.*\| (`.+`) \|$", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
+    named = {test for row in rows for test in re.findall(r"`([^`]+)`", row)}
+    assert len(named) > 15
+    assert [test for test in sorted(named) if not (ROOT / "tests" / test).is_file()] == []
