@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from mkdocs.exceptions import PluginError
 
-MARKER = re.compile(r"<!-- command: (.+?) -->")
+MARKER = re.compile(r"<!-- command: (spocdb .+?) -->")
 # Every command has them; they are described once, on the first page of the reference.
 SHARED = {"--help", "--quiet", "--verbose", "--db"}
 
@@ -41,9 +42,10 @@ def described(name: str) -> str:
     """Return a command's help, usage and parameters as Markdown.
 
     Raises:
-        KeyError: There is no such command.
+        PluginError: There is no such command.
     """
-    command = commands()[name]
+    if (command := commands().get(name)) is None:
+        raise PluginError(f"no command {name}")
     context = typer.Context(command, info_name=name)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     rows = [

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
+
 from spocdb.db import embedded, engine, schema
 
 FUNCTIONS = re.compile(r"<!-- functions: (.+?) -->")
@@ -63,7 +65,7 @@ def _functions(names: list[str], named: set[str]) -> str:
         rows = (f"| `{name}({arguments})` | {comment} |" for name, arguments, _, _, comment in rest)
         return "\n".join(["| function | what it does |", "|---|---|", *rows])
     if unknown := set(names) - {row[0] for row in functions}:
-        raise KeyError(f"no function {', '.join(sorted(unknown))} in schema spocdb")
+        raise PluginError(f"no function {', '.join(sorted(unknown))} in schema spocdb")
     return "\n".join(_described([row for row in functions if row[0] == name]) for name in names)
 
 
