@@ -62,7 +62,10 @@ def _functions(names: list[str], named: set[str]) -> str:
     functions, _ = catalogue()
     if names == [OTHERS]:
         rest = [row for row in functions if row[0] not in named and row[2] != "trigger"]
-        rows = (f"| `{name}({arguments})` | {comment} |" for name, arguments, _, _, comment in rest)
+        rows = (
+            f"| `{name}({arguments})` | {_text(comment)} |"
+            for name, arguments, _, _, comment in rest
+        )
         return "\n".join(["| function | what it does |", "|---|---|", *rows])
     if unknown := set(names) - {row[0] for row in functions}:
         raise PluginError(f"no function {', '.join(sorted(unknown))} in schema spocdb")
@@ -76,14 +79,19 @@ def _described(overloads: list[Row]) -> str:
         f"spocdb.{name}({arguments})\n    RETURNS {result}"
         for _, arguments, result, _, _ in overloads
     )
-    says = f"{comment}. *{VOLATILITY[volatility].capitalize()}.*"
+    says = f"{_text(comment)}. *{VOLATILITY[volatility].capitalize()}.*"
     return f"### spocdb.{name}\n\n```sql\n{signatures}\n```\n\n{says}\n"
 
 
 def _relations() -> str:
     _, relations = catalogue()
     rows = (
-        f"| `spocdb.{name}` | {'view' if is_view else 'table'} | {comment} |"
+        f"| `spocdb.{name}` | {'view' if is_view else 'table'} | {_text(comment)} |"
         for name, is_view, comment in relations
     )
     return "\n".join(["| name | kind | a row is |", "|---|---|---|", *rows])
+
+
+def _text(comment: str) -> str:
+    """Return a comment with nothing in it that Markdown would take for its own."""
+    return re.sub(r"([|*_\[\]`\\])", r"\\\1", comment).replace("<", "&lt;")

@@ -71,6 +71,7 @@ def test_what_a_role_may_call_has_a_section_of_its_own() -> None:
     # All are somewhere; triggers are nothing that is called.
     assert "`search(collection text, query vector" in described
     assert "`similar_rows(" not in described and "refuse_update" not in described
+    assert "embeddings\\_&lt;collection>" in SQL.on_page_markdown("<!-- relations -->")
     with pytest.raises(PluginError, match="no function gone"):
         SQL.on_page_markdown("<!-- functions: gone -->")
 
@@ -128,3 +129,11 @@ def test_the_tests_that_hold_what_is_promised_exist() -> None:
     named = {test for row in rows for test in re.findall(r"`([^`]+)`", row)}
     assert len(named) > 15
     assert [test for test in sorted(named) if not (ROOT / "tests" / test).is_file()] == []
+
+
+def test_files_that_pages_show_are_named_as_the_site_reads_it() -> None:
+    """A formatter takes such a line in a block of Python for a comparison."""
+    for name, text in PAGES.items():
+        for line in re.findall(r"^.*8 ?<.*$", text, re.MULTILINE):
+            (file,) = re.findall(r'^ *--8<-- "(.+)"$', line)
+            assert (ROOT / file).is_file(), name
