@@ -1,9 +1,9 @@
 """Links that lead out of docs/: a hook of MkDocs.
 
-Pages link to other files of the repository as GitHub wants it, relative to themselves. The
-documents in the repository's root are pages of the site as well; a link to any other file becomes
-its path in code letters, since the site holds no sources. A link to a file that does not exist,
-and an address that is none, is a warning, which ends `make docs`. Other sites are not asked.
+Pages link to other files of the repository as GitHub wants it, relative to themselves. Some
+documents that lie elsewhere are pages of the site as well. A link to any other file becomes its
+path in code letters, since the site holds no sources. A link to a file that does not exist, and an
+address that is none, is a warning, which ends `make docs`. Other sites are not asked.
 """
 
 import logging
@@ -18,12 +18,13 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-# In the root, where those who look for them expect them; and what they are called on the site.
+# Where those who look for them expect them, and what they are called on the site.
 ELSEWHERE = {
     "ARCHITECTURE.md": "explanation/architecture.md",
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "SECURITY.md": "project/security.md",
+    "migrations/README.md": "project/database.md",
 }
 # What is quoted as code is matched too, so that no link is found in it.
 LINK = re.compile(
@@ -35,7 +36,7 @@ log = logging.getLogger("mkdocs.hooks.links")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the documents of the repository's root as pages."""
+    """Add the documents that lie elsewhere as pages."""
     for name, uri in ELSEWHERE.items():
         files.append(File.generated(config, uri, content=(ROOT / name).read_text()))
     return files

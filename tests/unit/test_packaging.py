@@ -1,11 +1,9 @@
 """What is shipped is what is there. An editable install would hide whatever is missing."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 import spocdb
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("pyproject.toml", "README.md", "LICENSE", "spocdb", "cli", "migrations")
 
 
 @pytest.fixture(scope="module")
@@ -55,29 +52,6 @@ def test_importing_spocdb_loads_nothing_heavy() -> None:
     code = "import sys, spocdb; print({'torch', 'numpy', 'sqlalchemy', 'PIL'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
-
-
-def test_a_wheel_holds_every_file_that_is_needed(tmp_path: Path) -> None:
-    # In a copy: setuptools would leave a build folder, and ship again what lies in an old one.
-    for name in SHIPPED:
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, tmp_path / name)
-    code = "from setuptools.build_meta import build_wheel; build_wheel('.')"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    held = set(zipfile.ZipFile(wheel).namelist())
-
-    expected = {
-        str(Path(home, file.relative_to(ROOT / tree)))
-        for tree, home in (("spocdb", "spocdb"), ("cli", "spocdb/cli"))
-        for file in (ROOT / tree).rglob("*.py")
-    } | {
-        str(Path("spocdb/migrations", file.relative_to(ROOT / "migrations")))
-        for pattern in ("*.py", "*.sql", "script.py.mako")
-        for file in (ROOT / "migrations").rglob(pattern)
-    }
-    assert expected | {"spocdb/py.typed", "spocdb/features/mini.safetensors"} <= held
 
 
 def _read(name: str) -> str:

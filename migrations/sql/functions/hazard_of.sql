@@ -29,7 +29,7 @@ BEGIN
     -- types have none that others made: CREATE CAST asks for the ownership of a type.
     SELECT format('%s.%I is of type %s, which is not one of PostgreSQL''s own', relation, a.attname,
                   format_type(a.atttypid, NULL)),
-           format('give %s a column of text, a number or a time that holds the same (docs/APPLICATIONS.md, Rights)',
+           format('give %s a column of text, a number or a time that holds the same (documentation: Columns of other types)',
                   relation)
     INTO hazard, advice
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem

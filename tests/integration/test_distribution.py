@@ -1,9 +1,11 @@
-"""What `pip install` gives, without the checkout and without a network: ingest, then search."""
+"""What is released: the files in it, and what it does without the checkout and a network."""
 
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,20 @@ from demo.gallery import make_gallery
 pytestmark = pytest.mark.xdist_group("wheel")
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("pyproject.toml", "README.md", "LICENSE", "spocdb", "cli", "migrations")
+# Made by building, testing and running; nothing of it is released.
+MADE = (
+    *(
+        ".git",
+        ".ci",
+        ".gitignore",
+        ".venv*",
+        ".*_cache",
+        ".hypothesis",
+        "__pycache__",
+        "*.egg-info",
+    ),
+    *("build", "dist", "out", "images", "shared"),
+)
 MOST_BYTES = 2_500_000
 MAIN = "import sys; from spocdb.cli import main; sys.argv[0] = 'spocdb'; main()"
 
@@ -23,15 +38,32 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the checkout: building leaves files that the next build would ship."""
+    copy = tmp_path_factory.mktemp("source") / "spocdb"
+    # Only in the root: the library has folders of such names.
+    made = shutil.ignore_patterns(*MADE)
+    inner = shutil.ignore_patterns("__pycache__")
+    at_root = {str(ROOT), str(ROOT / "demo")}
+    return Path(
+        shutil.copytree(
+            ROOT, copy, ignore=lambda at, names: (made if at in at_root else inner)(at, names)
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def distribution(source: Path) -> Path:
+    """Return a folder with a source distribution, and the wheel that is built from it."""
+    build = [sys.executable, "-m", "build", "--no-isolation", source]
+    subprocess.run(build, check=True, capture_output=True)
+    return source / "dist"
+
+
+@pytest.fixture(scope="module")
+def installed(distribution: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that the wheel is installed into; what it needs is this environment's."""
-    source = tmp_path_factory.mktemp("source")
-    for name in SHIPPED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, source / name)
-    build = "from setuptools.build_meta import build_wheel; build_wheel('.')"
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
-    (wheel,) = source.glob("*.whl")
+    (wheel,) = distribution.glob("*.whl")
     folder = tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*pip, "--target", folder, wheel], check=True)
@@ -62,6 +94,40 @@ def installed_spocdb(installed: Path, url: str, environment: dict[str, str], tmp
         )
 
     return run
+
+
+def test_a_source_distribution_holds_the_whole_repository(distribution: Path, source: Path) -> None:
+    (archive,) = distribution.glob("*.tar.gz")
+    with tarfile.open(archive) as held:
+        files = {name.partition("/")[2] for name in held.getnames()}
+    of_building = {source / "dist", source / "spocdb.egg-info", source / "build"}
+    missing = {
+        str(file.relative_to(source))
+        for file in source.rglob("*")
+        if file.is_file() and not of_building.intersection(file.parents)
+    } - files
+    assert missing == set()
+
+
+def test_a_wheel_holds_every_file_that_is_needed(distribution: Path) -> None:
+    (wheel,) = distribution.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        str(Path(home, file.relative_to(ROOT / tree)))
+        for tree, home in (("spocdb", "spocdb"), ("cli", "spocdb/cli"))
+        for file in (ROOT / tree).rglob("*.py")
+    } | {
+        str(Path("spocdb/migrations", file.relative_to(ROOT / "migrations")))
+        for pattern in ("*.py", "*.sql", "script.py.mako")
+        for file in (ROOT / "migrations").rglob(pattern)
+    }
+    assert expected | {"spocdb/py.typed", "spocdb/features/mini.safetensors"} <= held
+    assert not any(name.startswith(("tests", "docs", "benchmarks")) for name in held)
+
+
+def test_an_index_of_packages_would_take_it(distribution: Path) -> None:
+    check = [sys.executable, "-m", "twine", "check", "--strict", *distribution.iterdir()]
+    subprocess.run(check, check=True, capture_output=True)
 
 
 def test_the_wheel_finds_the_right_neighbours_offline(
