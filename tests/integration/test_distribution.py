@@ -55,7 +55,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def distribution(source: Path) -> Path:
     """Return a folder with a source distribution, and the wheel that is built from it."""
-    build = [sys.executable, "-m", "build", "--no-isolation", source]
+    build = [sys.executable, "-m", "build", "--no-isolation", str(source)]
     subprocess.run(build, check=True, capture_output=True)
     return source / "dist"
 
@@ -126,7 +126,7 @@ def test_a_wheel_holds_every_file_that_is_needed(distribution: Path) -> None:
 
 
 def test_an_index_of_packages_would_take_it(distribution: Path) -> None:
-    check = [sys.executable, "-m", "twine", "check", "--strict", *distribution.iterdir()]
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, distribution.iterdir())]
     subprocess.run(check, check=True, capture_output=True)
 
 
