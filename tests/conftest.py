@@ -29,7 +29,7 @@ from spocdb.db.attachments import Attachment
 from spocdb.progress import Progress
 from spocdb.settings import from_environment
 
-pytest_plugins = ["fixtures.program"]
+pytest_plugins = ["tests.fixtures.program", "tests.fixtures.waiting"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # Of each process that runs tests, should they share a server.

@@ -1,11 +1,7 @@
 """Collections of made-up descriptors: no image, no network, thousands of them in a second."""
 
 import hashlib
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from typing import Any
 
@@ -168,63 +164,6 @@ def _plan(connection: engine.Connection, statement: str, parameters: Sequence[An
 def plan() -> Callable[..., str]:
     """Return a function that returns a statement's plan as text."""
     return _plan
-
-
-def _wait_for_lock(connection: engine.Connection, n: int = 1) -> None:
-    """Wait until `n` sessions of this database wait for a lock."""
-    for _ in range(600):
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        ).fetchone()
-        if row == (n,):
-            return
-        time.sleep(0.02)
-    pytest.fail(f"there never were {n} sessions waiting")
-
-
-@pytest.fixture(scope="session")
-def wait_for_lock() -> Callable[..., None]:
-    """Return a function that waits until some session has come to wait for a lock."""
-    return _wait_for_lock
-
-
-@contextmanager
-def _meanwhile(*tasks: Callable[[], None]) -> Iterator[None]:
-    """Run each task again and again, in a thread of its own, until the block ends.
-
-    Each has run once before the block begins and once more after it; what they raise, this raises.
-    """
-    done = threading.Event()
-    began = [threading.Event() for _ in tasks]
-
-    def repeat(task: Callable[[], None], first: threading.Event) -> None:
-        try:
-            while True:
-                is_last = done.is_set()
-                task()
-                first.set()
-                if is_last:
-                    return
-        finally:
-            first.set()
-
-    with ThreadPoolExecutor(len(tasks)) as pool:
-        running = [pool.submit(repeat, *pair) for pair in zip(tasks, began, strict=True)]
-        try:
-            for event in began:
-                event.wait()
-            yield
-        finally:
-            done.set()
-        for future in running:
-            future.result()
-
-
-@pytest.fixture(scope="session")
-def meanwhile() -> Callable[..., AbstractContextManager[None]]:
-    """Return a context manager that runs tasks again and again until its block ends."""
-    return _meanwhile
 
 
 @pytest.fixture

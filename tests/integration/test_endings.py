@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,14 @@ import pytest
 
 from spocdb.api import Database
 from spocdb.db.attachments import Attachment
+from tests.fixtures.program import Start
+from tests.fixtures.waiting import WaitForLock, WaitUntil
 
 # A test whose process does not end fails by its time; one that ends is not timed.
 SECONDS = 60
 INTERRUPTED = 130
 
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-def wait_for(what: Callable[[], object], process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + SECONDS
-    while not what():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+pytestmark = pytest.mark.slow
 
 
 def ticks_of_work(process: "subprocess.Popen[str]") -> int:
@@ -64,7 +57,11 @@ WAITS = {
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("wait", WAITS)
 def test_one_signal_ends_a_process_that_is_stuck(
-    tmp_path: Path, start_process: Start, wait: str, number: signal.Signals
+    tmp_path: Path,
+    start_process: Start,
+    wait_until: WaitUntil,
+    wait: str,
+    number: signal.Signals,
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     process = start_process(
@@ -73,46 +70,34 @@ def test_one_signal_ends_a_process_that_is_stuck(
     assert process.stdout is not None
     assert process.stdout.readline() == "waits\n"
     before = ticks_of_work(process)
-    wait_for(lambda: "computes" not in wait or ticks_of_work(process) > before + 10, process)
+    wait_until(lambda: "computes" not in wait or ticks_of_work(process) > before + 10, process)
     process.send_signal(number)
     _, said = process.communicate(timeout=SECONDS)
     assert process.returncode == INTERRUPTED, said
     assert "Traceback" not in said
 
 
-WAITING = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = 'spocdb' AND wait_event_type = 'Lock'
-"""
-
-
-def count_waiting(db: Database) -> int:
-    ((n,),) = db.connection.execute(WAITING)
-    return int(n)
-
-
-def program() -> Path:
-    return Path(sys.executable).with_name("spocdb")
-
-
 def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
-    db: Database, start_process: Start, recipe: dict[str, Any], make_photos: Callable[..., Path]
+    db: Database,
+    start_process: Start,
+    program: Path,
+    wait_for_lock: WaitForLock,
+    recipe: dict[str, Any],
+    make_photos: Callable[..., Path],
 ) -> None:
     db.ingest(make_photos(1, "first"), **recipe)
     folder = make_photos(3, seed=1)
     # Reading is not hindered, so it is the writer's thread that waits.
     with psycopg.connect(db.url) as holder:
         holder.execute("LOCK TABLE spocdb.descriptors IN EXCLUSIVE MODE")
-        process = start_process(program(), "ingest", folder, SPOCDB_DATABASE_URL=db.url)
-        wait_for(lambda: count_waiting(db), process)
+        process = start_process(program, "ingest", folder, SPOCDB_DATABASE_URL=db.url)
+        wait_for_lock(db.connection)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=SECONDS)
         assert process.returncode == INTERRUPTED, said
         assert said.splitlines()[-1].startswith("interrupted; what was written stays")
         # The server does not notice by itself that a client which waits for a lock has gone.
-        wait_for_none = time.monotonic() + SECONDS
-        while count_waiting(db):
-            assert time.monotonic() < wait_for_none
+        wait_for_lock(db.connection, 0)
         holder.rollback()
     statuses = db.connection.execute("SELECT status FROM spocdb.runs ORDER BY id").fetchall()
     assert statuses == [("finished",), ("interrupted",)]
@@ -121,15 +106,20 @@ def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
 
 
 def test_a_command_that_waits_for_a_lock_in_the_main_thread_ends(
-    db: Database, start_process: Start, recipe: dict[str, Any], make_photos: Callable[..., Path]
+    db: Database,
+    start_process: Start,
+    program: Path,
+    wait_for_lock: WaitForLock,
+    recipe: dict[str, Any],
+    make_photos: Callable[..., Path],
 ) -> None:
     db.ingest(make_photos(1), **recipe)
     with psycopg.connect(db.url) as holder:
         holder.execute("SELECT FROM spocdb.collections FOR UPDATE")
         process = start_process(
-            *(program(), "collections", "drop", "photos", "--yes"), SPOCDB_DATABASE_URL=db.url
+            *(program, "collections", "drop", "photos", "--yes"), SPOCDB_DATABASE_URL=db.url
         )
-        wait_for(lambda: count_waiting(db), process)
+        wait_for_lock(db.connection)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=SECONDS)
     assert (process.returncode, said) == (INTERRUPTED, "interrupted; nothing more was done\n")
@@ -137,7 +127,7 @@ def test_a_command_that_waits_for_a_lock_in_the_main_thread_ends(
 
 
 def test_a_worker_that_waits_for_a_silent_server_ends_and_gives_its_rows_back(
-    db: Database, start_process: Start, recipe: dict[str, Any]
+    db: Database, start_process: Start, program: Path, recipe: dict[str, Any]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/photo.jpg"
@@ -145,7 +135,7 @@ def test_a_worker_that_waits_for_a_silent_server_ends_and_gives_its_rows_back(
         db.connection.execute("INSERT INTO shop VALUES (1, %s)", [url])
         attachment = Attachment("public.shop", "id", "photo", urls=True, allow_private=True)
         db.tables.attach(attachment, **recipe)
-        process = start_process(program(), "worker", SPOCDB_DATABASE_URL=db.url)
+        process = start_process(program, "worker", SPOCDB_DATABASE_URL=db.url)
         accepted, _ = server.accept()
         with accepted:
             process.send_signal(signal.SIGTERM)

@@ -1,7 +1,5 @@
 """HNSW indexes: built and built anew while searches go on, measured, and said what they are."""
 
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,11 +13,10 @@ from spocdb.db import collections, engine, indexes
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound
 from spocdb.records import Float32Array
+from tests.fixtures.waiting import WaitForLock, WaitUntil
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
-WaitForLock = Callable[..., None]
-
 
 VALID = """
 SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -114,27 +111,35 @@ def test_what_an_interrupted_build_left_is_replaced(
     assert db.connection.execute(VALID).fetchall() == [("embeddings_1_1_hnsw", True)]
 
 
+ASKING = """
+SELECT FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+AND query LIKE 'SELECT pg_try_advisory_lock%'
+"""
+
+
 def test_two_builds_at_once_hold_up_no_search(
-    db: Database, add_images: AddImages, clustered: Clustered, wait_for_lock: WaitForLock
+    db: Database,
+    add_images: AddImages,
+    clustered: Clustered,
+    wait_for_lock: WaitForLock,
+    wait_until: WaitUntil,
 ) -> None:
     rows = clustered(300)
     target = add_images(db.connection, rows)
-    asked = threading.Event()
 
-    def build(first: bool) -> None:
+    def build() -> None:
         with engine.connect(db.url) as connection:
-            if not first:
-                asked.set()
             indexes.build(connection, target, 1)
 
     with engine.connect(db.url) as writer, ThreadPoolExecutor(2) as pool:
         writer.autocommit = False
         writer.execute("DELETE FROM spocdb.embeddings_1_1 WHERE false")
-        running = [pool.submit(build, True)]
+        running = [pool.submit(build)]
         wait_for_lock(db.connection)  # the first build waits for the writer
-        running.append(pool.submit(build, False))
-        asked.wait()
-        time.sleep(0.3)  # a second one that queued for a lock would be in the queue by now
+        running.append(pool.submit(build))
+        # The second asks for its turn, again and again, and is in no queue.
+        wait_until(lambda: db.connection.execute(ASKING).fetchall())
         db.connection.execute("SET lock_timeout = '2s'")
         query = str(rows[0].tolist())
         try:

@@ -5,7 +5,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +19,13 @@ from spocdb.api import Database
 from spocdb.db import embedded, schema
 from spocdb.features.recipes import find_preset
 from spocdb.settings import from_environment
+from tests.fixtures.program import Start
+from tests.fixtures.waiting import WaitUntil
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]
-Start = Callable[..., "subprocess.Popen[str]"]
+
+pytestmark = pytest.mark.slow
 
 N_PHOTOS = 150
 MOST_KILLS = 3
@@ -31,9 +33,8 @@ INTERRUPTED = 130
 
 
 @pytest.fixture
-def start(start_process: Start, recipe: Recipe) -> Start:
+def start(start_process: Start, program: Path, recipe: Recipe) -> Start:
     """Return a function that starts `spocdb ingest`."""
-    program = Path(sys.executable).with_name("spocdb")
     options = [f"--{name}={value}" for name, value in recipe.items()]
 
     def start(url: str, folder: Path) -> "subprocess.Popen[str]":
@@ -41,14 +42,6 @@ def start(start_process: Start, recipe: Recipe) -> Start:
         return start_process(*command, SPOCDB_DATABASE_URL=url)
 
     return start
-
-
-def wait_for(what: Callable[[], object], process: "subprocess.Popen[str]") -> None:
-    """Wait until it is so, or the process has ended."""
-    deadline = time.monotonic() + 120
-    while not what() and process.poll() is None:
-        assert time.monotonic() < deadline, "the process does nothing"
-        time.sleep(0.005)
 
 
 def count_images(db: Database) -> int:
@@ -89,7 +82,7 @@ def same_as_undisturbed(db: Database, folder: Path, recipe: Recipe) -> None:
 
 
 def test_killed_at_random_moments_it_goes_on(
-    db: Database, recipe: Recipe, make_photos: Make, start: Start
+    db: Database, recipe: Recipe, make_photos: Make, start: Start, wait_until: WaitUntil
 ) -> None:
     folder, moments = make_photos(N_PHOTOS), random.Random(7)
     # The first dies while it starts, at whatever it is doing then.
@@ -100,7 +93,9 @@ def test_killed_at_random_moments_it_goes_on(
     n_kills, n_before = 0, count_images(db)
     while n_kills < MOST_KILLS:
         process = start(db.url, folder)
-        wait_for(lambda n=n_before: count_images(db) > n, process)  # type: ignore[misc]
+        wait_until(
+            lambda n=n_before, process=process: count_images(db) > n or process.poll() is not None
+        )
         time.sleep(moments.uniform(0, 0.2))
         process.kill()
         if process.wait() == 0:
@@ -120,11 +115,16 @@ def test_killed_at_random_moments_it_goes_on(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_keeps_what_was_written(
-    db: Database, recipe: Recipe, make_photos: Make, start: Start, number: signal.Signals
+    db: Database,
+    recipe: Recipe,
+    make_photos: Make,
+    start: Start,
+    wait_until: WaitUntil,
+    number: signal.Signals,
 ) -> None:
     folder = make_photos(N_PHOTOS)
     process = start(db.url, folder)
-    wait_for(lambda: count_images(db) > 0, process)
+    wait_until(lambda: count_images(db) > 0, process)
     process.send_signal(number)
     out, said = process.communicate(timeout=60)
     assert process.returncode == INTERRUPTED, said
@@ -141,7 +141,7 @@ def test_a_signal_in_the_middle_keeps_what_was_written(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_it_starts_is_as_quiet(
-    db: Database, make_photos: Make, start: Start, number: signal.Signals
+    db: Database, make_photos: Make, start: Start, wait_until: WaitUntil, number: signal.Signals
 ) -> None:
     ((n_before,),) = db.connection.execute(SESSIONS)
     process = start(db.url, make_photos(1))
@@ -149,7 +149,7 @@ def test_a_signal_while_it_starts_is_as_quiet(
     def is_connected() -> bool:
         return bool(db.connection.execute(SESSIONS).fetchall()[0][0] > n_before)
 
-    wait_for(is_connected, process)
+    wait_until(is_connected, process)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     # It may be quicker than the signal.
@@ -181,12 +181,13 @@ def test_a_server_that_goes_away_is_one_line_and_later_the_same_command_complete
     recipe: Recipe,
     make_photos: Make,
     start: Start,
+    wait_until: WaitUntil,
 ) -> None:
     folder, url = make_photos(N_PHOTOS), embedded.start(own_server)
     with Database(from_environment(url, environment)) as db:
         process = start(url, folder)
-        wait_for(lambda: count_images(db) > 0, process)
-    stop_at_once(own_server)
+        wait_until(lambda: count_images(db) > 0, process)
+    stop_at_once(own_server, wait_until)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1, said
     assert "Traceback" not in said
@@ -200,21 +201,17 @@ def test_a_server_that_goes_away_is_one_line_and_later_the_same_command_complete
         same_as_undisturbed(db, folder, recipe)
 
 
-def stop_at_once(data_dir: Path) -> None:
+def stop_at_once(data_dir: Path, wait_until: WaitUntil) -> None:
     """Stop the server as `pg_ctl stop -m fast` does: clients are cut off."""
-    pid = int((data_dir / "pg" / "postmaster.pid").read_text().split()[0])
-    os.kill(pid, signal.SIGINT)
-    deadline = time.monotonic() + 60
-    while (data_dir / "pg" / "postmaster.pid").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    about = data_dir / "pg" / "postmaster.pid"
+    os.kill(int(about.read_text().split()[0]), signal.SIGINT)
+    wait_until(lambda: not about.exists())
 
 
 def test_ctrl_c_in_the_terminal_that_started_the_server_leaves_the_server_alone(
-    environment: dict[str, str], recipe: Recipe, make_photos: Make
+    environment: dict[str, str], program: Path
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="spocdb-own-") as folder:
-        program = Path(sys.executable).with_name("spocdb")
         env = environment | {"SPOCDB_DATA_DIR": folder}
         try:
             process = subprocess.Popen(

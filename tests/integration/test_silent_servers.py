@@ -3,13 +3,10 @@
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,8 @@ from spocdb.db import watching
 from spocdb.progress import Progress
 from spocdb.settings import from_environment
 from spocdb.worker import WorkerOptions
+from tests.fixtures.program import Start
+from tests.fixtures.waiting import WaitUntil
 
 
 class Proxy:
@@ -102,7 +101,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 class Working:
     """A worker in a thread, on a database beyond the proxy."""
 
-    def __init__(self, url: str, environment: dict[str, str]) -> None:
+    def __init__(self, url: str, environment: dict[str, str], wait_until: WaitUntil) -> None:
+        self._wait_until = wait_until
         self._is_stopped = False
         self._pool = ThreadPoolExecutor(1)
         self.said: list[str] = []
@@ -121,19 +121,16 @@ class Working:
         return self._done.result(60)
 
     def wait_until(self, what: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 90
-        while not what():
-            assert not self._done.done(), self._done.exception()
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.05)
+        self._wait_until(lambda: what() or self._done.done())
+        assert not self._done.done(), self._done.exception()
 
 
 @pytest.fixture
 def working(
-    stocked: Any, far_url: str, environment: dict[str, str], hasty: None
+    stocked: Any, far_url: str, environment: dict[str, str], wait_until: WaitUntil, hasty: None
 ) -> Iterator[Working]:
     """Return a worker that has done its first row."""
-    worker = Working(far_url, environment)
+    worker = Working(far_url, environment, wait_until)
     stocked.execute("INSERT INTO products VALUES (7, '0000.jpg')")
     worker.wait_until(lambda: "products: 1 known" in worker.said)
     yield worker
@@ -162,31 +159,17 @@ def test_a_stopped_worker_does_not_wait_for_a_silent_server(working: Working, pr
     assert working.stop().n_reused == 1
 
 
-@contextmanager
-def running(environment: dict[str, str], *arguments: object) -> "Iterator[subprocess.Popen[str]]":
-    """Run the real program; it ends with the block."""
-    with subprocess.Popen(
-        [Path(sys.executable).with_name("spocdb"), *map(str, arguments)],
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
+@pytest.mark.slow
 def test_sigterm_ends_a_worker_whose_server_is_silent(
-    stocked: Any, far_url: str, proxy: Proxy, environment: dict[str, str]
+    stocked: Any, far_url: str, proxy: Proxy, start_process: Start, program: Path
 ) -> None:
-    with running(environment, "worker", "--poll=0.1", "--db", far_url) as worker:
-        assert worker.stderr is not None
-        first = worker.stderr.readline()
-        assert first.endswith(" working on products (table products)\n")
-        proxy.freeze()
-        worker.send_signal(signal.SIGTERM)
-        _, said = worker.communicate(timeout=60)
+    worker = start_process(program, "worker", "--poll=0.1", "--db", far_url)
+    assert worker.stderr is not None
+    first = worker.stderr.readline()
+    assert first.endswith(" working on products (table products)\n")
+    proxy.freeze()
+    worker.send_signal(signal.SIGTERM)
+    _, said = worker.communicate(timeout=60)
     # 130 where that took more than the seconds that a worker has to finish.
     assert worker.returncode in (0, 130), said
     assert "Traceback" not in said
@@ -203,7 +186,11 @@ def test_who_holds_a_lock_is_said(stocked: Any, working: Working) -> None:
 
 
 def test_who_holds_up_an_ingest_is_said(
-    db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any], hasty: None
+    db: Database,
+    make_photos: Callable[..., Path],
+    recipe: dict[str, Any],
+    wait_until: WaitUntil,
+    hasty: None,
 ) -> None:
     photos, said = make_photos(3), list[str]()
     db.ingest(photos / "0000.jpg", **recipe)
@@ -215,10 +202,8 @@ def test_who_holds_up_an_ingest_is_said(
         other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         other.execute("SELECT FROM spocdb.collections FOR UPDATE")
         done = pool.submit(db.ingest, photos, **recipe)
-        deadline = time.monotonic() + 90
-        while not said:
-            assert not done.done() and time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: said or done.done())
+        assert not done.done()
         other.rollback()
         assert done.result(60).n_new == 2
     assert re.fullmatch(
@@ -227,19 +212,24 @@ def test_who_holds_up_an_ingest_is_said(
     )
 
 
+@pytest.mark.slow
 def test_an_ingest_whose_server_is_silent_can_be_ended(
-    db: Database, far_url: str, proxy: Proxy, environment: dict[str, str], make_photos: Any
+    db: Database,
+    far_url: str,
+    proxy: Proxy,
+    start_process: Start,
+    program: Path,
+    wait_until: WaitUntil,
+    make_photos: Any,
 ) -> None:
     photos = make_photos(150)
     options = ["--extractor=mini", "--size=64", "--batch-size=1", "--db", far_url]
-    with running(environment, "ingest", photos, *options) as ingest:
-        deadline = time.monotonic() + 90
-        while not db.connection.execute("SELECT FROM spocdb.images LIMIT 1").fetchall():
-            assert ingest.poll() is None and time.monotonic() < deadline
-            time.sleep(0.02)
-        proxy.freeze()
-        ingest.send_signal(signal.SIGTERM)
-        _, said = ingest.communicate(timeout=60)
+    ingest = start_process(program, "ingest", photos, *options)
+    some = "SELECT FROM spocdb.images LIMIT 1"
+    wait_until(lambda: db.connection.execute(some).fetchall(), ingest)
+    proxy.freeze()
+    ingest.send_signal(signal.SIGTERM)
+    _, said = ingest.communicate(timeout=60)
     assert ingest.returncode in (1, 130), said
     assert "Traceback" not in said
 

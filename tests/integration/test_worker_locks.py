@@ -1,7 +1,6 @@
 """A worker beside an application that locks what it likes, in whatever order."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from spocdb.db.attachments import Attachment
 from spocdb.errors import DatabaseError
 from spocdb.progress import Progress
 from spocdb.settings import from_environment
+from tests.fixtures.waiting import WaitForLock
 
 Recipe = dict[str, Any]
 Work = Callable[[], "Future[Progress]"]
@@ -62,18 +62,8 @@ def embedded(db: Database) -> list[int]:
     return [row[0] for row in rows]
 
 
-def wait_for_a_lock(db: Database) -> None:
-    """Wait until the worker waits for what the application holds."""
-    deadline = time.monotonic() + 60
-    while not db.connection.execute(
-        "SELECT FROM pg_stat_activity WHERE datname = current_database()"
-        " AND wait_event_type = 'Lock'"
-    ).fetchall():
-        assert time.monotonic() < deadline, "nobody waits"
-
-
 def test_an_application_that_deletes_in_another_order_is_not_the_one_to_give_way(
-    shop: Database, work: Work
+    shop: Database, work: Work, wait_for_lock: WaitForLock
 ) -> None:
     with psycopg.connect(shop.url, autocommit=True) as other:
         other.execute("UPDATE products SET price = 1000 WHERE id < 3")  # both have to go
@@ -81,7 +71,7 @@ def test_an_application_that_deletes_in_another_order_is_not_the_one_to_give_way
         # It holds the image of 2, and later wants that of 1, which the worker has by then.
         application.execute("DELETE FROM products WHERE id = 2")
         done = work()
-        wait_for_a_lock(shop)
+        wait_for_lock(shop.connection)
         application.execute("DELETE FROM products WHERE id = 1")
         application.commit()
     assert done.result(60).n_failed == 0
@@ -90,13 +80,13 @@ def test_an_application_that_deletes_in_another_order_is_not_the_one_to_give_way
 
 
 def test_a_migration_that_alters_and_attaches_is_not_the_one_to_give_way(
-    shop: Database, work: Work, folder: Path
+    shop: Database, work: Work, wait_for_lock: WaitForLock, folder: Path
 ) -> None:
     shop.connection.execute("UPDATE products SET photo = '0003.jpg' WHERE id = 1")
     with psycopg.connect(shop.url) as migration:
         migration.execute("ALTER TABLE products ADD colour text")
         done = work()
-        wait_for_a_lock(shop)
+        wait_for_lock(shop.connection)
         migration.execute(
             "SELECT spocdb.attach('products', 'id', 'photo', root => %s, metadata => '{colour}')",
             [str(folder)],
@@ -108,7 +98,9 @@ def test_a_migration_that_alters_and_attaches_is_not_the_one_to_give_way(
     assert metadata == ({"colour": None},)
 
 
-def test_detaching_gives_way_until_the_application_is_done(shop: Database) -> None:
+def test_detaching_gives_way_until_the_application_is_done(
+    shop: Database, wait_for_lock: WaitForLock
+) -> None:
     began, finished = threading.Event(), threading.Event()
 
     def use() -> None:
@@ -116,7 +108,8 @@ def test_detaching_gives_way_until_the_application_is_done(shop: Database) -> No
             # It reads first and then writes; detaching wants both for itself.
             application.execute("SELECT count(*) FROM spocdb.products")
             began.set()
-            time.sleep(1.5)
+            with psycopg.connect(shop.url, autocommit=True) as another:
+                wait_for_lock(another)
             application.execute("UPDATE products SET price = 6 WHERE id = 1")
             finished.set()
 
