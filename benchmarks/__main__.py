@@ -21,7 +21,7 @@ from benchmarks.database.gallery import Step
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db import embedded
-from spocdb.features.weights import PACKED
+from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.settings import Settings
 
 
@@ -59,7 +59,7 @@ PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "limits": lambda r: limits.run(r.db, r.folder, r.sizes.seconds_a_stage),
     "numerics": lambda r: numerics.run(r.sizes.n_fitted),
     "ingesting": lambda r: ingesting.run(r.db, r.folder, r.images, r.weights, r.sizes.n_ingested),
-    "layouts": lambda r: layouts.run("mini", PACKED, r.sizes.seconds_a_stage),
+    "layouts": lambda r: layouts.run("mini", MINI, r.sizes.seconds_a_stage),
     "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),
     # Last: what it loads stays.
     **{f"database-{name}": _database(step) for name, step in database.STEPS.items()},

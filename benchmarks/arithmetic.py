@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from benchmarks import ceilings, record
 from benchmarks.ceilings import Ceilings
-from spocdb.features.backbones import build_network, build_trunk
-from spocdb.features.recipes import PRESETS, make_recipe
+from spocdb.features.backbones import find, names
+from spocdb.features.recipes import make_recipe
+from spocdb.features.trunks import build_trunk
 
 # An H200: bfloat16 matrix products as they are sustained, its memory as its maker states it, and
 # what comes through PCIe 5.0 x16.
@@ -47,7 +48,7 @@ def work_of(preset: str, size: int | None = None) -> Work:
     recipe = make_recipe(preset, "", size=size)
     # On the meta device nothing is computed, and weights have only their shapes.
     with torch.device("meta"):
-        trunk = build_trunk(recipe, build_network(recipe.backbone).state_dict())
+        trunk = build_trunk(recipe, find(recipe.backbone).network().state_dict())
     with _counting(trunk) as counted:
         trunk(torch.empty(1, 3, recipe.size, recipe.size, device="meta"))
     return Work(counted["macs"], counted["values"], 3 * recipe.size**2)
@@ -82,8 +83,8 @@ def _counting(network: nn.Module) -> Iterator[dict[str, int]]:
 def main() -> None:
     """Print what an image costs, and the limits that follow here and on a GPU."""
     print("an image costs")
-    for preset in PRESETS:
-        work, size = work_of(preset), PRESETS[preset].size
+    for preset in names():
+        work, size = work_of(preset), find(preset).size
         print(
             f"  {preset:14} {size} x {size}  {work.macs / 1e9:8.3f} GMAC {work.flops / 1e9:8.3f} "
             f"GFLOP  {work.pixel_bytes / 1e6:.2f} MB of pixels"
@@ -100,7 +101,7 @@ def main() -> None:
 
 def limits(preset: str, here: Ceilings) -> list[Limit]:
     """Return what each part of this machine allows at most."""
-    work, size = work_of(preset), PRESETS[preset].size
+    work, size = work_of(preset), find(preset).size
     # As bytes, then as float32; each is read and written.
     moved = 2 * (1 + FLOAT32_BYTES) * work.pixel_bytes
     return [

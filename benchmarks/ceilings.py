@@ -15,7 +15,7 @@ from PIL import Image
 from spocdb.bench.pictures import photograph
 from spocdb.db.copy import copy_in, pack
 from spocdb.db.engine import Connection
-from spocdb.features.recipes import PRESETS
+from spocdb.features.backbones import find, names
 from spocdb.pipeline.prefetch import N_THREADS
 
 # Large enough that the product, not its start, is timed, and no cache holds the copy.
@@ -64,7 +64,7 @@ def measure() -> Ceilings:
         _seconds(lambda: Image.open(io.BytesIO(data)).convert("RGB"), N_DECODED),
         {
             size: _seconds(partial(resize, size), N_DECODED)
-            for size in sorted({preset.size for preset in PRESETS.values()})
+            for size in sorted({find(name).size for name in names()})
         },
         # Read once and written once.
         2 * COPIED_BYTES / _seconds(lambda: target.copy_(source)),

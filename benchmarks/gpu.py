@@ -27,11 +27,12 @@ from spocdb.api import Database
 from spocdb.bench.pictures import write_photographs
 from spocdb.db import embedded
 from spocdb.errors import ConfigError
-from spocdb.features.backbones import build_trunk
+from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import Extractor, load_extractor
 from spocdb.features.jpegs import decode_on
 from spocdb.features.recipes import make_recipe
-from spocdb.features.weights import PACKED, load_state_dict, sha256_of
+from spocdb.features.trunks import build_trunk
+from spocdb.features.weights import load_state_dict, sha256_of
 from spocdb.images.decode import decode, plain_jpeg
 from spocdb.machine import n_cores
 from spocdb.settings import Settings
@@ -96,7 +97,7 @@ def _parts(
     yield _copying(device, seconds)
     yield _decoding(device, files, seconds)
     for preset in presets:
-        weights = PACKED if preset == "mini" else _random_vgg19(folder / "vgg19.pth")
+        weights = MINI if preset == "mini" else _random_vgg19(folder / "vgg19.pth")
         recipe = make_recipe(preset, sha256_of(weights))
         extractor = load_extractor(recipe, weights, str(device))
         alone = _network(extractor, weights, ceiling, seconds)

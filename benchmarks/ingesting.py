@@ -19,10 +19,11 @@ from benchmarks.data import make_photographs
 from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db.engine import Connection
-from spocdb.features.backbones import Trunk, build_trunk
+from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import channels, make_recipe
-from spocdb.features.weights import PACKED, load_state_dict, sha256_of
+from spocdb.features.trunks import Trunk, build_trunk
+from spocdb.features.weights import load_state_dict, sha256_of
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array, Recipe
 
@@ -44,9 +45,9 @@ def run(
     small = _resized(files, folder / "small", TIMES_SMALL * n_images)
     figures = [
         *_ingest(db, "vgg19", vgg19, files, n_images // 4),
-        *_ingest(db, "mini", PACKED, small, TIMES_SMALL * n_images // 4, " from 640 x 480"),
+        *_ingest(db, "mini", MINI, small, TIMES_SMALL * n_images // 4, " from 640 x 480"),
         _cosine("vgg19", vgg19, files, "random weights"),
-        _cosine("mini", PACKED, files, "its own weights"),
+        _cosine("mini", MINI, files, "its own weights"),
     ]
     if squeezenet is not None:
         figures.append(_cosine("squeezenet1_1", squeezenet, files, "ImageNet weights"))

@@ -19,9 +19,9 @@ from torch import Tensor
 from benchmarks import runtimes
 from benchmarks.record import Figure
 from benchmarks.runtimes import Work
-from spocdb.features.backbones import build_trunk
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import make_recipe
+from spocdb.features.trunks import build_trunk
 from spocdb.features.weights import load_state_dict
 from spocdb.records import Recipe
 

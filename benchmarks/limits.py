@@ -11,9 +11,9 @@ from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.bench.measure import Options, measure
 from spocdb.bench.speed import Speed
-from spocdb.features.backbones import build_network
-from spocdb.features.recipes import PRESETS
-from spocdb.features.weights import PACKED
+from spocdb.features.backbones import find
+from spocdb.features.backbones.mini import WEIGHTS as MINI
+from spocdb.features.recipes import channels, make_recipe
 
 # How the figures are named, and what their peer is.
 LIMIT, CEILING, SLOWEST = "limit", "ceiling", "slowest stage"
@@ -23,7 +23,7 @@ def run(db: Database, folder: Path, seconds: float) -> list[Figure]:
     """Measure the stages of VGG-19 and of `mini`, each beside its ceiling."""
     here = ceilings.measure()
     figures: list[Figure] = []
-    for preset, weights in (("vgg19", random_vgg19(folder)), ("mini", PACKED)):
+    for preset, weights in (("vgg19", random_vgg19(folder)), ("mini", MINI)):
         speed = measure(db, [], Options(preset, weights, device="cpu", seconds=seconds))
         figures += [*_shares(db, preset, speed, here)]
     return figures
@@ -33,7 +33,7 @@ def random_vgg19(folder: Path) -> Path:
     """Write a VGG-19 with random weights: as quick as the trained one, and no download."""
     file = folder / "random-vgg19.pth"
     torch.manual_seed(0)
-    features = build_network("vgg19").get_submodule("features")
+    features = find("vgg19").network().get_submodule("features")
     torch.save(features.state_dict(prefix="features."), file)
     return file
 
@@ -43,8 +43,8 @@ def _shares(db: Database, preset: str, speed: Speed, here: Ceilings) -> list[Fig
     rates: dict[str, float] = {stage.name: stage.per_second for stage in speed.stages}
     fixed = {limit.name: limit for limit in limits(preset, here)}
     network = fixed.pop(f"network, {speed.machine.precision}")
-    decode = here.by_cores(here.decode + here.resize[PRESETS[preset].size])
-    copied, row_bytes = ceilings.copy_rows(db.connection, PRESETS[preset].channels)
+    decode = here.by_cores(here.decode + here.resize[find(preset).size])
+    copied, row_bytes = ceilings.copy_rows(db.connection, channels(make_recipe(preset, "")))
     # Their times add up, as they share the cores.
     together = 1 / sum(1 / rates[stage] for stage in ("network", "decode", "write"))
     figures = [

@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from spocdb.features.mobilenet import network
-from spocdb.features.network import MEAN, STD
+from spocdb.features.backbones.mobilenet import network
+from spocdb.recipe_options import IMAGENET_MEAN, IMAGENET_STD
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("spocdb")
@@ -90,9 +90,10 @@ def from_forge(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for kind in ("weight", "bias")
     }
     first = converted[f"{ours[0]}.weight"]
-    offset = FORGE_SCALE * (torch.tensor(MEAN) - torch.tensor(FORGE_MEAN))
+    offset = FORGE_SCALE * (torch.tensor(IMAGENET_MEAN) - torch.tensor(FORGE_MEAN))
     converted[f"{ours[0]}.bias"] += (first.sum(dim=(2, 3)) * offset).sum(dim=1)
-    converted[f"{ours[0]}.weight"] = first * (FORGE_SCALE * torch.tensor(STD)).view(1, 3, 1, 1)
+    scale = FORGE_SCALE * torch.tensor(IMAGENET_STD)
+    converted[f"{ours[0]}.weight"] = first * scale.view(1, 3, 1, 1)
     return converted
 
 

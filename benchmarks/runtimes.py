@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spocdb.features.backbones import Trunk
+from spocdb.features.trunks import Trunk
 
 Work = Callable[[], object]
 

@@ -5,11 +5,15 @@ from typing import Annotated
 
 import typer
 
+from spocdb.recipe_options import RecipeOptions
+
 from . import options
 from .output import confirm, counted, talk
 
 
+@options.with_recipe()
 def attach(
+    *,
     table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as SCHEMA.TABLE.")],
     key: Annotated[
         str, typer.Option("--key", help="Column that names a row: an integer, a uuid or text.")
@@ -41,16 +45,7 @@ def attach(
     ] = None,
     extractor: options.Extractor = None,
     weights: options.Weights = None,
-    size: options.Size = None,
-    fit: options.Fit = None,
-    relu: options.Relu = None,
-    pooling: options.Pooling = None,
-    centering: options.Centering = None,
-    sigma: options.Sigma = None,
-    gem_p: options.GemP = None,
-    attention: options.Attention = None,
-    scales: options.Scales = None,
-    flip: options.Flip = None,
+    recipe: RecipeOptions,
     device: options.Device = "auto",
     db: options.Db = None,
 ) -> None:
@@ -61,18 +56,6 @@ def attach(
     """
     from spocdb.db.attachments import Attachment
 
-    recipe = options.recipe(
-        scales,
-        size=size,
-        fit=fit,
-        relu=relu,
-        pooling=pooling,
-        centering=centering,
-        sigma=sigma,
-        gem_p=gem_p,
-        attention=attention,
-        flip=flip,
-    )
     columns = metadata.split(",") if metadata else []
     folder = None if root is None else str(root.absolute())
     attachment = Attachment(table, key, image, folder, urls, where, columns, allow_private)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spocdb.recipe_options import RecipeOptions
+
 from . import options
 from .output import counted, print_json, print_table, quiet_libraries, talk
 from .running import interruptible
@@ -13,15 +15,16 @@ if TYPE_CHECKING:
     from spocdb.bench.speed import Speed
 
 
+@options.with_recipe("size", "fit")
 def bench(
+    *,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(metavar="PATH...", help="Your images; made-up photographs without any."),
     ] = None,
     extractor: options.Extractor = None,
     weights: options.Weights = None,
-    size: options.Size = None,
-    fit: options.Fit = None,
+    recipe: RecipeOptions,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     seconds: Annotated[
@@ -47,7 +50,7 @@ def bench(
             Options(
                 extractor,
                 weights,
-                {"size": size, "fit": fit},
+                recipe,
                 device,
                 precision,  # type: ignore[arg-type]  # the library checks it
                 seconds,

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from spocdb.recipe_options import RecipeOptions
+
 from . import options
 from .output import counted, quiet_libraries, talk
 
@@ -16,7 +18,9 @@ app = typer.Typer(
 
 
 @app.command()
+@options.with_recipe("size", "fit", "relu")
 def fit(
+    *,
     folder: Annotated[Path, typer.Argument(help="Images to learn from, other than the gallery.")],
     file: Annotated[Path, typer.Argument(help="Where to write it: .safetensors.")],
     kind: Annotated[
@@ -25,9 +29,7 @@ def fit(
     k: Annotated[int, typer.Option("-k", min=1, help="Gaussians, or centroids.")] = 16,
     extractor: options.Extractor = None,
     weights: options.Weights = None,
-    size: options.Size = None,
-    fit: options.Fit = None,
-    relu: options.Relu = None,
+    recipe: RecipeOptions,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     db: options.Db = None,
@@ -44,8 +46,6 @@ def fit(
             device=device,
             precision=precision,  # type: ignore[arg-type]
             say=talk,
-            size=size,
-            fit=fit,
-            relu=relu,
+            **recipe,
         )
     talk(f"wrote {file}, learned from {counted(n_used, 'image')}")

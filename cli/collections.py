@@ -110,12 +110,13 @@ def drop(
 
 def extractors(json: options.Json = False, db: options.Db = None) -> None:
     """List the extractors: those that the database knows, and the presets."""
-    from spocdb.features.recipes import PRESETS
+    from spocdb.features.backbones import find, names
 
     with options.open_database(db) as database:
         rows = database.extractors()
+    presets = [find(name) for name in names()]
     if json:
-        print_json({"stored": rows, "presets": list(PRESETS.values())})
+        print_json({"stored": rows, "presets": [preset.as_dict() for preset in presets]})
         return
     print_table(
         ["extractor", "dim", "size", "pooling", "sigma", "weights", "descriptors", "collections"],
@@ -133,8 +134,8 @@ def extractors(json: options.Json = False, db: options.Db = None) -> None:
             for e in rows
         ]
         + [
-            [p.backbone, p.channels, p.size, p.pooling, _rounded(p.sigma), "preset", "", ""]
-            for p in PRESETS.values()
+            [p.name, p.channels(p.layer), p.size, p.pooling, _rounded(p.sigma), "preset", "", ""]
+            for p in presets
         ],
     )
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spocdb.recipe_options import RecipeOptions
+
 from . import options
 from .output import moment, print_json, print_table, quiet_libraries, talk
 
@@ -23,7 +25,9 @@ app = typer.Typer(
 GroundTruth = Annotated[Path, typer.Option("--gt", help="The ground truth of its authors.")]
 
 
+@options.with_recipe()
 def _measure(
+    *,
     benchmark: "Benchmark",
     train: Annotated[
         str | None,
@@ -55,16 +59,7 @@ def _measure(
     extractor: options.Extractor = None,
     weights: options.Weights = None,
     codebook: options.Codebook = None,
-    size: options.Size = None,
-    fit: options.Fit = None,
-    relu: options.Relu = None,
-    pooling: options.Pooling = None,
-    centering: options.Centering = None,
-    sigma: options.Sigma = None,
-    gem_p: options.GemP = None,
-    attention: options.Attention = None,
-    scales: options.Scales = None,
-    flip: options.Flip = None,
+    recipe: RecipeOptions,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     db: options.Db = None,
@@ -79,18 +74,6 @@ def _measure(
     dims = options.parse_numbers(dim, "--dim", int)
     for file in filter(None, (plot, worst)):
         check_name(file)  # before hours of work, not after them
-    recipe = options.recipe(
-        scales,
-        size=size,
-        fit=fit,
-        relu=relu,
-        pooling=pooling,
-        centering=centering,
-        sigma=sigma,
-        gem_p=gem_p,
-        attention=attention,
-        flip=flip,
-    )
     with options.open_database(db) as database, quiet_libraries():
         images = None if train is None else train_images(database, train, talk)
         given = Options(
@@ -125,7 +108,7 @@ def _command(read: "Callable[..., Benchmark]") -> Any:
     del shared["benchmark"]
 
     def run(**values: Any) -> None:
-        _measure(read(**{name: values.pop(name) for name in own}), **values)
+        _measure(benchmark=read(**{name: values.pop(name) for name in own}), **values)
 
     command: Any = run
     command.__doc__ = read.__doc__

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spocdb.recipe_options import RecipeOptions
 from spocdb.text import written_out
 
 from . import options
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from .progress import Display
 
 
+@options.with_recipe()
 def ingest(
+    *,
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Image files and folders.")
     ] = None,
@@ -75,16 +78,7 @@ def ingest(
         int,
         typer.Option(metavar="N", help="Fit a first PCA at N different images; 0: never."),
     ] = 1000,
-    size: options.Size = None,
-    fit: options.Fit = None,
-    relu: options.Relu = None,
-    pooling: options.Pooling = None,
-    centering: options.Centering = None,
-    sigma: options.Sigma = None,
-    gem_p: options.GemP = None,
-    attention: options.Attention = None,
-    scales: options.Scales = None,
-    flip: options.Flip = None,
+    recipe: RecipeOptions,
     device: options.Device = "auto",
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images a batch.", show_default="8 a core, 64 on GPU")
@@ -100,18 +94,6 @@ def ingest(
     """
     if not paths and not retry_failed:
         raise typer.BadParameter("name the images or folders to ingest", param_hint="PATH...")
-    recipe = options.recipe(
-        scales,
-        size=size,
-        fit=fit,
-        relu=relu,
-        pooling=pooling,
-        centering=centering,
-        sigma=sigma,
-        gem_p=gem_p,
-        attention=attention,
-        flip=flip,
-    )
     if yes and not prune:
         raise typer.BadParameter("it answers what --prune asks", param_hint="--yes")
     from spocdb.api.files import Choice

@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,10 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from spocdb.features.backbones import DEFAULT, find, names
+from spocdb.recipe_options import OPTIONS, Option
+
 from .output import talk
 
 if TYPE_CHECKING:
     from spocdb.api import Database
+
+
+def _presets() -> str:
+    remarks = {name: " (comes with spocdb)" for name in names() if find(name).packed}
+    remarks[DEFAULT] = " (default)"
+    return ", ".join(name + remarks.get(name, "") for name in names())
+
 
 Db = Annotated[
     str | None,
@@ -47,8 +59,7 @@ Extractor = Annotated[
     str | None,
     typer.Option(
         "--extractor",
-        help="vgg19 (default), vgg16, squeezenet1_1, mini (comes with spocdb), mobilenet_v1, "
-        "resnet50, resnet101, or one of `spocdb extractors`.",
+        help=f"{_presets()}, or one of `spocdb extractors`.",
     ),
 ]
 Codebook = Annotated[
@@ -56,73 +67,6 @@ Codebook = Annotated[
     typer.Option(
         "--codebook", metavar="FILE", help="For pooling by fisher or triangulation vectors."
     ),
-]
-Size = Annotated[
-    int | None, typer.Option("--size", help="Input size in pixels.", show_default="586")
-]
-Fit = Annotated[
-    str | None,
-    typer.Option(
-        "--fit",
-        help="warp to a square, keep the aspect with the longer side of the size, or "
-        "pad to a square.",
-        show_default="warp",
-        metavar="warp|aspect|pad",
-    ),
-]
-Relu = Annotated[
-    bool | None,
-    typer.Option(
-        "--relu/--no-relu", help="Pool after or before the last ReLU.", show_default="after"
-    ),
-]
-Pooling = Annotated[
-    str | None,
-    typer.Option(
-        "--pooling",
-        metavar="sum|max|gem|rmac|fisher|triangulation",
-        help="How the feature map is pooled.",
-        show_default="sum",
-    ),
-]
-Centering = Annotated[
-    bool | None,
-    typer.Option(
-        "--centering/--no-centering",
-        help="The centering prior, which weighs the centre more.",
-        show_default="on",
-    ),
-]
-Sigma = Annotated[
-    float | None,
-    typer.Option(
-        "--sigma",
-        help="The prior's sigma as a part of the distance from the centre to the nearest border.",
-        show_default="1/3",
-    ),
-]
-GemP = Annotated[float | None, typer.Option("--gem-p", help="GeM's exponent.", show_default="3")]
-Attention = Annotated[
-    str | None,
-    typer.Option(
-        "--attention",
-        metavar="crow|norm",
-        help="Weigh the positions by the feature map itself.",
-        show_default="none",
-    ),
-]
-Scales = Annotated[
-    str | None,
-    typer.Option(
-        "--scales",
-        metavar="1,S,...",
-        help="Parts of the size at which the network sees each image; summed.",
-        show_default="1",
-    ),
-]
-Flip = Annotated[
-    bool | None,
-    typer.Option("--flip/--no-flip", help="Sum with the mirror image.", show_default="no"),
 ]
 Precision = Annotated[
     str,
@@ -170,9 +114,56 @@ def parse_numbers(text: str, option: str, kind: Callable[[str], Number]) -> list
         raise typer.BadParameter(f"{text!r} is not N,N,...", param_hint=option) from None
 
 
-def recipe(scales: str | None, **others: Any) -> dict[str, Any]:
-    """Return a recipe's options as the library takes them, from those of a command."""
-    return {**others, "scales": parse_numbers(scales, "--scales", float) if scales else None}
+def with_recipe(*chosen: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of a recipe, or the chosen ones, in place of `recipe`.
+
+    The command is called with `recipe`, the values that were given.
+    """
+    names = chosen or tuple(OPTIONS)
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(**values: Any) -> Any:
+            given = {name: _read(OPTIONS[name], values.pop(name)) for name in names}
+            return command(recipe=given, **values)
+
+        signature = inspect.signature(command)
+        spliced = [
+            parameter.replace(kind=parameter.KEYWORD_ONLY)
+            for told in signature.parameters.values()
+            for parameter in (_parameters(names) if told.name == "recipe" else [told])
+        ]
+        run.__signature__ = signature.replace(parameters=spliced)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _parameters(names: tuple[str, ...]) -> list[inspect.Parameter]:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(name, keyword, default=None, annotation=_annotation(OPTIONS[name]))
+        for name in names
+    ]
+
+
+def _annotation(option: Option) -> Any:
+    """Return the type that Typer reads: words and numbers with commas are texts to it."""
+    flag = "--" + option.name.replace("_", "-")
+    shown = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if option.kind is bool else flag,
+        help=option.about.help,
+        show_default=option.about.default,
+        metavar=option.about.form or "|".join(option.choices) or None,
+    )
+    kind = option.kind if option.kind in (bool, int, float) else str
+    return Annotated[kind | None, shown]
+
+
+def _read(option: Option, given: Any) -> Any:
+    if option.kind is not tuple or given is None:
+        return given
+    return tuple(parse_numbers(given, f"--{option.name}", float))
 
 
 def parse_filter(texts: list[str]) -> "list[list[Any]]":

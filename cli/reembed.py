@@ -4,12 +4,16 @@ from typing import Annotated
 
 import typer
 
+from spocdb.recipe_options import RecipeOptions
+
 from . import options
 from .output import quiet_libraries
 from .running import display
 
 
+@options.with_recipe()
 def reembed(
+    *,
     extractor: Annotated[
         str,
         typer.Argument(metavar="EXTRACTOR", help="A preset, or one of `spocdb extractors`."),
@@ -23,16 +27,7 @@ def reembed(
             metavar="N", help="Dimensions of the embedding.", show_default="as many as now"
         ),
     ] = None,
-    size: options.Size = None,
-    fit: options.Fit = None,
-    relu: options.Relu = None,
-    pooling: options.Pooling = None,
-    centering: options.Centering = None,
-    sigma: options.Sigma = None,
-    gem_p: options.GemP = None,
-    attention: options.Attention = None,
-    scales: options.Scales = None,
-    flip: options.Flip = None,
+    recipe: RecipeOptions,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     db: options.Db = None,
@@ -42,18 +37,6 @@ def reembed(
     Every image is read again, then a projection like the active one is fitted and activated;
     `spocdb pca rollback` undoes it. After an interruption the same command goes on.
     """
-    recipe = options.recipe(
-        scales,
-        size=size,
-        fit=fit,
-        relu=relu,
-        pooling=pooling,
-        centering=centering,
-        sigma=sigma,
-        gem_p=gem_p,
-        attention=attention,
-        flip=flip,
-    )
     with options.open_database(db) as database, quiet_libraries():
         name = database.collection(collection)
         n_images = next(c.n_images for c in database.collections() if c.name == name)

@@ -1,11 +1,14 @@
 """spocdb train."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from spocdb.recipe_options import OPTIONS, RecipeOptions
 
 from . import options
 from .output import print_json, quiet_libraries, talk
@@ -25,17 +28,12 @@ app = typer.Typer(
 )
 
 GO_ON = "the same command goes on after the last whole epoch"
-TRUE_OR_FALSE = {"true": True, "false": False}
-# What a teacher's recipe may say, and how it is read.
+# What may be asked of the recipe of a network that learns.
+TRAINED = ("size", "fit", "pooling", "centering", "sigma", "gem_p")
+# What may be asked of a teacher, and how its text is read.
 TEACHER_OPTIONS: dict[str, Callable[[str], Any]] = {
     "weights": Path,
-    "size": int,
-    "fit": str,
-    "pooling": str,
-    "centering": TRUE_OR_FALSE.__getitem__,
-    "sigma": float,
-    "gem_p": float,
-    "flip": TRUE_OR_FALSE.__getitem__,
+    **{name: option.parse for name, option in OPTIONS.items()},
 }
 
 Parent = Annotated[
@@ -51,10 +49,6 @@ HeldOut = Annotated[
     float, typer.Option("--held-out", help="Part of the classes, or images, to validate on.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same weights.")]
-Size = Annotated[
-    int | None,
-    typer.Option("--size", help="Input size in pixels.", show_default="the extractor's own"),
-]
 Precision = Annotated[
     str,
     typer.Option(
@@ -72,7 +66,9 @@ Out = Annotated[
 
 
 @app.command()
+@options.with_recipe(*TRAINED)
 def distill(
+    *,
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Images to learn on, without labels.")
     ],
@@ -105,12 +101,7 @@ def distill(
     held_out: HeldOut = 0.1,
     seed: Seed = 0,
     plot: options.Plot = None,
-    size: Size = None,
-    fit: options.Fit = None,
-    pooling: options.Pooling = None,
-    centering: options.Centering = None,
-    sigma: options.Sigma = None,
-    gem_p: options.GemP = None,
+    recipe: RecipeOptions,
     device: options.Device = "auto",
     precision: Precision = "auto",
     json: options.Json = False,
@@ -124,9 +115,6 @@ def distill(
     from spocdb.training.distill import distill as run
     from spocdb.training.loop import Schedule
 
-    recipe = options.recipe(
-        None, size=size, fit=fit, pooling=pooling, centering=centering, sigma=sigma, gem_p=gem_p
-    )
     _check_plot(plot)
     schedule = Schedule(
         epochs,
@@ -152,7 +140,9 @@ def distill(
 
 
 @app.command()
+@options.with_recipe(*TRAINED)
 def finetune(
+    *,
     out: Out,
     paths: Annotated[
         list[Path] | None,
@@ -190,12 +180,7 @@ def finetune(
     held_out: HeldOut = 0.2,
     seed: Seed = 0,
     plot: options.Plot = None,
-    size: Size = None,
-    fit: options.Fit = None,
-    pooling: options.Pooling = None,
-    centering: options.Centering = None,
-    sigma: options.Sigma = None,
-    gem_p: options.GemP = None,
+    recipe: RecipeOptions,
     device: options.Device = "auto",
     precision: Precision = "auto",
     json: options.Json = False,
@@ -216,9 +201,6 @@ def finetune(
         raise typer.BadParameter(
             "give folders, --labels, --pairs or --collection: one of them", param_hint="PATH..."
         )
-    recipe = options.recipe(
-        None, size=size, fit=fit, pooling=pooling, centering=centering, sigma=sigma, gem_p=gem_p
-    )
     _check_plot(plot)
     schedule = Schedule(
         epochs,
@@ -274,20 +256,24 @@ def _tell(trained: "Trained", plot: Path | None, json: bool) -> None:
 
 
 def _teacher(text: str) -> "Wanted":
+    """Parse NAME[,KEY=VALUE...]; a value may have commas itself."""
     from spocdb.features.selection import Wanted
 
-    name, *pairs = text.split(",")
+    name, *pairs = re.split(r",(?=[^,]*=)", text)
     given: dict[str, Any] = {}
     for pair in pairs:
-        key, separator, value = pair.partition("=")
+        key, _, value = pair.partition("=")
         try:
-            if not separator:
-                raise ValueError
             given[key] = TEACHER_OPTIONS[key](value)
         except (KeyError, ValueError):
-            known = ", ".join(TEACHER_OPTIONS)
-            raise typer.BadParameter(
-                f"{pair!r} is not KEY=VALUE with one of {known}", param_hint="--teacher"
-            ) from None
+            raise _no_option(pair) from None
+    if "," in name:
+        raise _no_option(name.rpartition(",")[2])
     weights = given.pop("weights", None)
     return Wanted(name, weights, given)
+
+
+def _no_option(text: str) -> typer.BadParameter:
+    known = ", ".join(TEACHER_OPTIONS)
+    message = f"{text!r} is not KEY=VALUE with one of {known}"
+    return typer.BadParameter(message, param_hint="--teacher")

@@ -108,7 +108,8 @@ def _maps(
     recipe = extractor.recipe
     for file in files:
         try:
-            pixels = decode(read_bytes(file), recipe.size, recipe.fit, limit).pixels
+            data = read_bytes(file)
+            pixels = decode(data, recipe.size, recipe.fit, limit, recipe.canvas).pixels
         except ImageError as error:
             unreadable[file] = str(error)
             continue

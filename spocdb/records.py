@@ -3,19 +3,26 @@
 import hashlib
 import json
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spocdb.errors import ConfigError
+from spocdb.recipe_options import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    RGB,
+    Attention,
+    Background,
+    Fit,
+    Interpolation,
+    Pooling,
+)
+
 UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
-
-Fit = Literal["warp", "aspect", "pad"]
-Pooling = Literal["sum", "max", "gem", "rmac", "fisher", "triangulation"]
-Attention = Literal["crow", "norm"]
-
 
 # The keys of metadata that come from EXIF; an image whose EXIF was read has all of the first ones.
 EXIF_ALWAYS = ("width", "height", "orientation")
@@ -27,18 +34,45 @@ EXIF_KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Canvas:
+    """How an image is drawn into a network's input, its size and fit apart.
+
+    `interpolation` is how it is resized, `background` the colour behind transparent pixels,
+    `padding` the colour beside an image that is padded to a square: zero once it is normalised.
+
+    Raises:
+        ConfigError: This version of spocdb does not know the interpolation or the background.
+    """
+
+    interpolation: Interpolation = "bilinear"
+    background: Background = "white"
+    padding: tuple[int, int, int] = (124, 116, 104)
+
+    def __post_init__(self) -> None:
+        for name, known in (("interpolation", Interpolation), ("background", Background)):
+            if (value := getattr(self, name)) not in get_args(known):
+                raise ConfigError(f"this recipe has an unknown {name}, {value!r}: upgrade spocdb")
+
+
+# Of pictures that are shown, not described.
+PLAIN = Canvas()
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """An extractor's immutable recipe: all that decides which raw descriptor an image gets.
 
     `weights` is the sha256 (hex) of the weights file. `size` is in pixels: the side of the warped
     or padded square, or the longer side where the aspect is kept. `sigma` is the centering prior's
     standard deviation as a part of the distance from the centre to the nearest border (None: no
-    prior); `gem_p` is GeM's exponent (None unless pooling is "gem").
+    prior); `gem_p` is GeM's exponent (None unless pooling is "gem"). `interpolation` is how images
+    are resized, `background` the colour behind transparent pixels.
 
     The fields with a default came later. `scales` are the parts of `size` at which the network sees
     the image, and with `flip` also its mirror image: each pooled and normalised, then summed.
     `attention` weighs the positions by the feature map itself. `codebook` is the sha256 (hex) of
     the file that pooling by Fisher vectors or triangulation needs, `codebook_dim` what it gives.
+    Pixels are normalised by `mean` and `std` (red, green, blue, in units of 0-255).
     """
 
     backbone: str
@@ -51,17 +85,20 @@ class Recipe:
     pooling: Pooling
     sigma: float | None
     gem_p: float | None
-    interpolation: str
-    background: str
+    interpolation: Interpolation
+    background: Background
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     attention: Attention | None = None
     codebook: str | None = None
     codebook_dim: int | None = None
+    mean: RGB = IMAGENET_MEAN
+    std: RGB = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        # JSON, as which recipes are stored, knows no tuple.
-        object.__setattr__(self, "scales", tuple(self.scales))
+        # Recipes are stored as JSON, which has lists for tuples.
+        for name in ("scales", "mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def fingerprint(self) -> str:
@@ -78,6 +115,21 @@ class Recipe:
     def name(self) -> str:
         """Return the extractor's name: the backbone and eight digits of the fingerprint."""
         return f"{self.backbone}-{self.fingerprint[:8]}"
+
+    @property
+    def centering(self) -> bool:
+        """Return whether there is a centering prior."""
+        return self.sigma is not None
+
+    @property
+    def canvas(self) -> Canvas:
+        """Return how images are drawn into the network's input.
+
+        Raises:
+            ConfigError: A newer version of spocdb made the recipe, and this one cannot follow it.
+        """
+        red, green, blue = (round(value) for value in self.mean)
+        return Canvas(self.interpolation, self.background, (red, green, blue))
 
     @property
     def n_views(self) -> int:

@@ -64,7 +64,7 @@ def describe(
 
     The network is loaded once the image is known to be one.
     """
-    decoded = decode(data, recipe.size, recipe.fit, max_pixels, crop)
+    decoded = decode(data, recipe.size, recipe.fit, max_pixels, recipe.canvas, crop)
     raw: Float32Array
     (raw,) = load_extractor().extract([decoded.pixels])
     return raw

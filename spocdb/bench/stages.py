@@ -60,7 +60,7 @@ def decoding(
 
     def decode_one(data: bytes) -> Decoded | None:
         try:
-            return decode(data, recipe.size, recipe.fit, max_pixels)
+            return decode(data, recipe.size, recipe.fit, max_pixels, recipe.canvas)
         except ImageError as error:
             errors.append(error)
             return None

@@ -10,20 +10,18 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from spocdb.errors import ConfigError, DescriptorError, ImageError
-from spocdb.features.backbones import Trunk, build_trunk
+from spocdb.features.backbones import find
 from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.codebooks import Codebook
 from spocdb.features.devices import fastest_dtype, find_devices
-from spocdb.features.fusion import fuse_trunk
 from spocdb.features.jpegs import decode_on
 from spocdb.features.lanes import Lane, OnDone, open_lanes, uncounted
 from spocdb.features.network import Network, positions
 from spocdb.features.recipes import channels
-from spocdb.features.weights import load_state_dict
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array, Jpeg, Recipe, UInt8Array
 
@@ -54,12 +52,12 @@ class Extractor:
     def __init__(
         self,
         recipe: Recipe,
-        trunk: Trunk,
+        trunk: nn.Module,
         devices: Sequence[torch.device],
         precision: Precision = "auto",
         codebook: Codebook | None = None,
     ) -> None:
-        self.recipe = recipe
+        self.recipe, self._canvas = recipe, recipe.canvas
         self.dim = channels(recipe)
         self.device = devices[0]
         self._trunk, self._codebook = trunk, codebook
@@ -157,7 +155,7 @@ class Extractor:
                     lane.use(network)
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Network:
-        trunk = fuse_trunk(self._trunk, dtype, device)
+        trunk = find(self.recipe.backbone).engine(self._trunk, dtype, device)
         return Network(self.recipe, trunk, self._codebook).to(device)
 
     def _prove(self, lane: Lane, image: Tensor) -> None:
@@ -190,7 +188,8 @@ class Extractor:
         if theirs is None:
             return None
         try:
-            ours = decode(jpeg.data, recipe.size, recipe.fit, jpeg.width * jpeg.height).pixels
+            max_pixels = jpeg.width * jpeg.height
+            ours = decode(jpeg.data, recipe.size, recipe.fit, max_pixels, self._canvas).pixels
         except ImageError:
             return None
         raw = self.extract_in(lane, [theirs, ours])
@@ -210,11 +209,13 @@ def load_extractor(
     bfloat16 where the hardware is fast in it and the first image shows that it is exact enough,
     float32 elsewhere.
 
-    Raises ConfigError for a device that is not here or weights that do not fit.
+    Raises:
+        ConfigError: The device is not here, the weights do not fit, or the recipe is of a newer
+            version of spocdb.
     """
     check_precision(precision)
     devices = find_devices(device)
-    trunk = build_trunk(recipe, load_state_dict(weights))
+    trunk = find(recipe.backbone).load(recipe, weights)
     return Extractor(
         recipe, trunk, devices, precision, load_codebook(codebook) if codebook else None
     )

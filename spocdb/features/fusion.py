@@ -6,13 +6,11 @@ network is a third of its time; oneDNN and cuDNN have it for nothing behind thei
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-from spocdb.features.backbones import Trunk
 
 # A convolution of so many channels sees the picture itself.
 RGB = 3
@@ -71,13 +69,12 @@ class FusedConv(nn.Module):
         return y.to(self._dtype)
 
 
-def fuse_trunk(trunk: Trunk, dtype: torch.dtype, device: torch.device) -> Trunk:
-    """Return the trunk for inference on a device, its convolutions in `dtype`.
+def fuse_trunk(trunk: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module:
+    """Return a copy of the trunk for inference on a device, its convolutions in `dtype`.
 
     What is no convolution computes in whatever precision it is given.
     """
-    # It is a copy of the trunk that differs in what is within.
-    return cast(Trunk, _fused(trunk, dtype, device))
+    return _fused(trunk, dtype, device)
 
 
 def _fused(module: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spocdb.images.geometry import MEAN_COLOUR, fitted_size
+from spocdb.images.geometry import fitted_size
 from spocdb.records import Jpeg, Recipe
 
 # Whole photographs in the device's memory at a time.
@@ -71,21 +71,20 @@ def _fitted(image: Tensor | None, jpeg: Jpeg, recipe: Recipe) -> Tensor | None:
         if upright.shape[1:] != (jpeg.height, jpeg.width):
             return None
         resized = functional.interpolate(
-            upright[None].float(), (height, width), mode="bilinear", antialias=True
+            upright[None].float(), (height, width), mode=recipe.interpolation, antialias=True
         )
     except RuntimeError:
         # The device's filter has no room for a photograph that becomes very much smaller, or the
         # device none for so large a one.
         return None
     pixels = resized[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
-    return _padded(pixels, recipe.size) if recipe.fit == "pad" else pixels
+    return _padded(pixels, recipe) if recipe.fit == "pad" else pixels
 
 
-def _padded(pixels: Tensor, size: int) -> Tensor:
-    height, width = pixels.shape[:2]
-    square = torch.tensor(MEAN_COLOUR, dtype=torch.uint8, device=pixels.device).repeat(
-        size, size, 1
-    )
+def _padded(pixels: Tensor, recipe: Recipe) -> Tensor:
+    (height, width), size = pixels.shape[:2], recipe.size
+    colour = torch.tensor(recipe.canvas.padding, dtype=torch.uint8, device=pixels.device)
+    square = colour.repeat(size, size, 1)
     y, x = (size - height) // 2, (size - width) // 2
     square[y : y + height, x : x + width] = pixels
     return square

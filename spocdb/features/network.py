@@ -11,15 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spocdb.features.backbones import Trunk
 from spocdb.features.codebooks import Codebook, encode
 from spocdb.features.pooling import l2_normalise, pool
-from spocdb.features.recipes import SMALLEST_SIZE
+from spocdb.images.geometry import SMALLEST_SIDE
 from spocdb.records import Float32Array, Recipe
-
-# Of ImageNet's RGB, in units of 0-255.
-MEAN = (123.675, 116.28, 103.53)
-STD = (58.395, 57.12, 57.375)
 
 
 class Network(nn.Module):
@@ -28,15 +23,15 @@ class Network(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, recipe: Recipe, trunk: Trunk, codebook: Codebook | None = None) -> None:
+    def __init__(self, recipe: Recipe, trunk: nn.Module, codebook: Codebook | None = None) -> None:
         super().__init__()
         self.recipe = recipe
         # Channels last: a quarter faster on CPUs, and what tensor cores want.
         self.trunk = trunk.to(memory_format=torch.channels_last)
         self.codebook = codebook
         # Constants, not weights: a state dict has none of them.
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(recipe.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(recipe.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, batch: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """uint8 (N, H, W, 3) -> float32 (N, C) of length one; the trunk runs in `dtype`."""
@@ -77,8 +72,8 @@ def _views(images: Tensor, recipe: Recipe) -> Iterator[Tensor]:
         view = images
         if scale != 1:
             # As thin as `decode` lets an image be, and no thinner.
-            size = [max(SMALLEST_SIZE, round(side * scale)) for side in images.shape[2:]]
-            view = functional.interpolate(images, size, mode="bilinear", antialias=True)
+            size = [max(SMALLEST_SIDE, round(side * scale)) for side in images.shape[2:]]
+            view = functional.interpolate(images, size, mode=recipe.interpolation, antialias=True)
             # What interpolation gives lies in memory as it pleases.
             view = view.contiguous(memory_format=torch.channels_last)
         yield view

@@ -1,4 +1,4 @@
-"""Extractors by name: what each backbone is, and the options on top of it.
+"""Recipes: a backbone's own, with options on top.
 
 Nothing here imports torch, so that a command can check its arguments at once.
 """
@@ -6,18 +6,15 @@ Nothing here imports torch, so that a command can check its arguments at once.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar, get_args
+from typing import TypeVar, Unpack, cast
 
 from spocdb.errors import ConfigError
-from spocdb.records import Attention, Fit, Pooling, Recipe
+from spocdb.features.backbones import ANY_SIZE, Backbone, find
+from spocdb.recipe_options import OPTIONS, Attention, Fit, Pooling, RecipeOptions
+from spocdb.records import Recipe
 
-# The paper's prior: sigma is a third of the distance from the centre to the nearest border.
-PAPER_SIGMA = 1 / 3
 # The usual start of GeM's exponent (Radenovic et al. 2018).
 USUAL_GEM_P = 3.0
-SMALLEST_SIZE, LARGEST_SIZE = 32, 4096
-
 # The poolings that a centering prior can weigh.
 WEIGHED = ("sum", "gem")
 WITH_CODEBOOK = ("fisher", "triangulation")
@@ -26,116 +23,92 @@ MOST_SCALES = 8
 Choice = TypeVar("Choice", Fit, Pooling, Attention)
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A backbone and the recipe that fits it; `channels` is the raw descriptor's dimension."""
-
-    backbone: str
-    layer: str
-    channels: int
-    ceil_mode: bool
-    size: int = 586
-    fit: Fit = "warp"
-    relu: bool = True
-    pooling: Pooling = "sum"
-    sigma: float = PAPER_SIGMA
-
-
-PRESETS = {
-    preset.backbone: preset
-    for preset in (
-        Preset("vgg19", "conv5_4", channels=512, ceil_mode=True),
-        Preset("vgg16", "conv5_3", channels=512, ceil_mode=True),
-        Preset("squeezenet1_1", "fire9", channels=512, ceil_mode=True),
-        Preset("mini", "conv10", channels=256, ceil_mode=True, size=256, relu=False, sigma=0.5),
-        Preset("mobilenet_v1", "conv5_6", channels=1024, ceil_mode=False),
-        Preset("resnet50", "layer4", channels=2048, ceil_mode=False),
-        Preset("resnet101", "layer4", channels=2048, ceil_mode=False),
-    )
-}
-
-
-def find_preset(name: str) -> Preset:
-    """Return a preset. Raises ConfigError, which lists them all, for an unknown name."""
-    if name not in PRESETS:
-        raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(PRESETS)}")
-    return PRESETS[name]
-
-
 def channels(recipe: Recipe) -> int:
-    """Return the dimension C of a recipe's raw descriptors."""
-    return recipe.codebook_dim or find_preset(recipe.backbone).channels
+    """Return the dimension C of a recipe's raw descriptors.
+
+    Raises:
+        ConfigError: This version of spocdb does not know the recipe's backbone or its layer.
+    """
+    return recipe.codebook_dim or map_channels(recipe)
+
+
+def map_channels(recipe: Recipe) -> int:
+    """Return the channels of the feature map that a recipe pools. Raises as `channels` does."""
+    return find(recipe.backbone).channels(recipe.layer)
 
 
 def make_recipe(
-    preset: str,
+    backbone: str,
     weights: str,
     *,
-    size: int | None = None,
-    fit: Fit | None = None,
-    relu: bool | None = None,
-    pooling: Pooling | None = None,
-    centering: bool | None = None,
-    sigma: float | None = None,
-    gem_p: float | None = None,
-    scales: Sequence[float] | None = None,
-    flip: bool | None = None,
-    attention: Attention | None = None,
     codebook: tuple[str, int] | None = None,
+    **options: Unpack[RecipeOptions],
 ) -> Recipe:
-    """Build the recipe of a preset with options on top; what is None stays as the preset has it.
+    """Build a backbone's recipe with options on top; what is None stays as the backbone has it.
 
-    `weights` is the sha256 of the weights file, `sigma` a part of the distance from the centre to
-    the nearest border, `codebook` a codebook file's sha256 and the dimension that it gives. The
-    same meaning gives the same recipe: max pooling has no prior, and only GeM has an exponent.
-    Raises ConfigError for options that are out of range or contradictory.
+    `weights` is the sha256 of the weights file, `codebook` a codebook file's sha256 and the
+    dimension that it gives. The same meaning gives the same recipe: max pooling has no prior, and
+    only GeM has an exponent.
+
+    Raises:
+        ConfigError: An option is unknown, out of range, or contradicts another one.
     """
-    base = find_preset(preset)
-    pooling = _one_of("pooling", pooling or base.pooling, get_args(Pooling))
-    size = _size(base.size if size is None else size)
+    _refuse_unknown(options)
+    base = find(backbone)
+    pooling = _one_of("pooling", options.get("pooling") or base.pooling)
+    size = _size(base, options.get("size"))
+    fit = _one_of("fit", options.get("fit") or base.fit)
+    scales = _scales(size, options.get("scales"))
+    _refuse_other_sizes(base, fit, scales)
+    relu = options.get("relu")
     sha256, dim = _codebook(pooling, codebook)
     return Recipe(
-        backbone=base.backbone,
+        backbone=base.name,
         weights=weights,
         layer=base.layer,
         relu=base.relu if relu is None else relu,
         size=size,
-        fit=_one_of("fit", fit or base.fit, get_args(Fit)),
+        fit=fit,
         ceil_mode=base.ceil_mode,
         pooling=pooling,
-        sigma=_sigma(base, pooling, centering, sigma),
-        gem_p=_gem_p(pooling, gem_p),
-        interpolation="bilinear",
+        sigma=_sigma(base, pooling, options.get("centering"), options.get("sigma")),
+        gem_p=_gem_p(pooling, options.get("gem_p")),
+        interpolation=base.interpolation,
         background="white",
-        scales=_scales(size, (1.0,) if scales is None else scales),
-        flip=bool(flip),
-        attention=_attention(pooling, attention),
+        scales=scales,
+        flip=bool(options.get("flip")),
+        attention=_attention(pooling, options.get("attention")),
         codebook=sha256,
         codebook_dim=dim,
+        mean=base.mean,
+        std=base.std,
     )
 
 
+def options_of(recipe: Recipe, changed: Sequence[str] = ()) -> RecipeOptions:
+    """Return the options that make a recipe of its backbone, without its codebook.
+
+    Those whose meaning depends on one of `changed` are left out: a new pooling has its own prior.
+    """
+    kept = {
+        name: getattr(recipe, name)
+        for name, option in OPTIONS.items()
+        if not set(option.about.depends_on).intersection(changed)
+    }
+    return cast(RecipeOptions, kept)
+
+
 def check_recipe(recipe: Recipe) -> None:
-    """Raise ConfigError for a recipe, read from a file, that no options give."""
-    centering = recipe.sigma is not None if recipe.pooling in WEIGHED else None
+    """Refuse a recipe, read from a file, that no options give.
+
+    Raises:
+        ConfigError: It makes no sense, or comes from another version of spocdb.
+    """
     known_by = [recipe.weights, *([recipe.codebook] if recipe.codebook else [])]
+    codebook = (recipe.codebook, recipe.codebook_dim or 0) if recipe.codebook else None
     try:
         are_hashes = all(re.fullmatch(r"[0-9a-f]{64}", sha256) for sha256 in known_by)
-        made = make_recipe(
-            recipe.backbone,
-            recipe.weights,
-            size=int(recipe.size),
-            fit=recipe.fit,
-            relu=bool(recipe.relu),
-            pooling=recipe.pooling,
-            centering=centering,
-            sigma=recipe.sigma,
-            gem_p=recipe.gem_p,
-            scales=recipe.scales,
-            flip=recipe.flip,
-            attention=recipe.attention,
-            codebook=(recipe.codebook, recipe.codebook_dim or 0) if recipe.codebook else None,
-        )
+        made = make_recipe(recipe.backbone, recipe.weights, codebook=codebook, **options_of(recipe))
         # Text, not values: True is 1, and has another fingerprint.
         is_known = are_hashes and repr(made) == repr(recipe) and isinstance(channels(made), int)
     except (TypeError, ValueError) as error:
@@ -147,8 +120,13 @@ def check_recipe(recipe: Recipe) -> None:
         )
 
 
+def _refuse_unknown(options: RecipeOptions) -> None:
+    if unknown := options.keys() - OPTIONS.keys():
+        raise TypeError(f"a recipe has no option {min(unknown)}: one of {', '.join(OPTIONS)}")
+
+
 def _sigma(
-    base: Preset, pooling: Pooling, centering: bool | None, sigma: float | None
+    base: Backbone, pooling: Pooling, centering: bool | None, sigma: float | None
 ) -> float | None:
     if centering is False and sigma is not None:
         raise ConfigError("sigma is the centering prior's: leave it out, or keep the prior on")
@@ -169,16 +147,17 @@ def _gem_p(pooling: Pooling, gem_p: float | None) -> float | None:
     return None
 
 
-def _scales(size: int, scales: Sequence[float]) -> tuple[float, ...]:
+def _scales(size: int, scales: Sequence[float] | None) -> tuple[float, ...]:
+    scales = (1.0,) if scales is None else scales
     ordered = tuple(sorted({float(scale) for scale in scales}, reverse=True))
     if not ordered or len(ordered) > MOST_SCALES or ordered[0] != 1.0:
         raise ConfigError(
             f"scales must be 1 to {MOST_SCALES} parts of the size, the largest of them 1, "
             f"not {', '.join(f'{s:g}' for s in scales)}"
         )
-    if not ordered[-1] * size >= SMALLEST_SIZE:
+    if not ordered[-1] * size >= ANY_SIZE.start:
         raise ConfigError(
-            f"the smallest scale, {ordered[-1]:g}, leaves less than {SMALLEST_SIZE} pixels of "
+            f"the smallest scale, {ordered[-1]:g}, leaves less than {ANY_SIZE.start} pixels of "
             f"{size}: leave it out, or take a larger size"
         )
     return ordered
@@ -189,8 +168,7 @@ def _attention(pooling: Pooling, attention: Attention | None) -> Attention | Non
         return None
     if pooling != "sum":
         raise ConfigError("attention weighs what is summed: leave it out, or pool by sum")
-    known: tuple[Attention, ...] = get_args(Attention)
-    return _one_of("attention", attention, known)
+    return _one_of("attention", attention)
 
 
 def _codebook(pooling: Pooling, codebook: tuple[str, int] | None) -> tuple[str | None, int | None]:
@@ -206,10 +184,20 @@ def _codebook(pooling: Pooling, codebook: tuple[str, int] | None) -> tuple[str |
     return codebook or (None, None)
 
 
-def _size(size: int) -> int:
-    if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
-        raise ConfigError(f"size must be {SMALLEST_SIZE} to {LARGEST_SIZE} pixels, not {size}")
+def _size(base: Backbone, asked: int | None) -> int:
+    size, sizes = base.size if asked is None else asked, base.sizes
+    if size not in sizes:
+        steps = f" in steps of {sizes.step}" if sizes.step > 1 else ""
+        raise ConfigError(f"size must be {sizes[0]} to {sizes[-1]} pixels{steps}, not {size}")
     return size
+
+
+def _refuse_other_sizes(base: Backbone, fit: Fit, scales: Sequence[float]) -> None:
+    """Refuse inputs of sizes that nobody asked for where the network does not take any size."""
+    if base.sizes != ANY_SIZE and (fit == "aspect" or len(scales) > 1):
+        raise ConfigError(
+            f"{base.name} takes squares of some sizes alone: fit by warp or pad, at one scale"
+        )
 
 
 def _positive(name: str, value: float) -> float:
@@ -218,7 +206,8 @@ def _positive(name: str, value: float) -> float:
     return float(value)
 
 
-def _one_of(name: str, value: Choice, known: tuple[Choice, ...]) -> Choice:
+def _one_of(name: str, value: Choice) -> Choice:
+    known = OPTIONS[name].choices
     if value not in known:
-        raise ConfigError(f"unknown {name} {value!r}: one of {', '.join(map(str, known))}")
+        raise ConfigError(f"unknown {name} {value!r}: one of {', '.join(known)}")
     return value

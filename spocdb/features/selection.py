@@ -6,20 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError
+from spocdb.features.backbones import DEFAULT, names
 from spocdb.features.codebook_files import load as load_codebook
-from spocdb.features.recipes import PRESETS, find_preset, make_recipe
+from spocdb.features.recipes import make_recipe, map_channels, options_of
 from spocdb.features.weights import own, remember
 from spocdb.records import Recipe
-
-DEFAULT_PRESET = "vgg19"
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What was asked of an extractor.
 
-    `name` is a preset or an extractor that the database knows; `options` are those of
-    `recipes.make_recipe`, None where nothing was said.
+    `name` is a backbone or an extractor that the database knows; `options` are the values of
+    `RecipeOptions`, None where nothing was said.
     """
 
     name: str | None = None
@@ -34,8 +33,10 @@ def choose(
     """Return the recipe that is meant.
 
     `stored` is the collection's own, if there is a collection; `known` are the database's.
-    Raises ConfigError if something else is asked of a collection than it has, and
-    WeightsNotFound if a new one needs weights that are neither given nor to be downloaded.
+
+    Raises:
+        ConfigError: Something else is asked of a collection than it has.
+        WeightsNotFound: A new one needs weights that are neither given nor to be downloaded.
     """
     _refuse_unknown(wanted.name, [*known, *filter(None, [stored])])
     options = {name: value for name, value in wanted.options.items() if value is not None}
@@ -45,7 +46,9 @@ def choose(
     if base is None:
         return _new(wanted, options, cache_dir)
     weights = remember(wanted.weights, cache_dir) if wanted.weights else base.weights
-    recipe = make_recipe(base.backbone, weights, **{**_options_of(base, options), **options})
+    if base.codebook and "pooling" not in options:
+        options = {"codebook": (base.codebook, base.codebook_dim), **options}
+    recipe = make_recipe(base.backbone, weights, **{**options_of(base, [*options]), **options})
     is_other_name = wanted.name not in (None, base.backbone, base.name)
     if stored and (recipe != stored or is_other_name):
         raise ConfigError(
@@ -57,52 +60,27 @@ def choose(
 
 
 def _refuse_unknown(name: str | None, known: Sequence[Recipe]) -> None:
-    names = list(dict.fromkeys([*PRESETS, *(recipe.name for recipe in known)]))
-    if name is not None and name not in names:
-        raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(names)}")
+    there = dict.fromkeys([*names(), *(recipe.name for recipe in known)])
+    if name is not None and name not in there:
+        raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(there)}")
 
 
 def _codebook(file: Path, wanted: Wanted, base: Recipe | None, cache_dir: Path) -> tuple[str, int]:
     """Return a codebook's sha256 and dimension. Raises ConfigError if it is another network's."""
     codebook = load_codebook(file)
-    backbone = base.backbone if base else wanted.name or DEFAULT_PRESET
-    if codebook.channels != (n := find_preset(backbone).channels):
+    base = base or make_recipe(wanted.name or DEFAULT, "")
+    if codebook.channels != (n := map_channels(base)):
         raise ConfigError(
             f"the codebook {file} is for feature maps of {codebook.channels} channels, "
-            f"{backbone}'s have {n}: make one with `spocdb codebook fit`"
+            f"{base.backbone}'s have {n}: make one with `spocdb codebook fit`"
         )
     return remember(file, cache_dir), codebook.dim
 
 
 def _new(wanted: Wanted, options: Mapping[str, Any], cache_dir: Path) -> Recipe:
-    name = find_preset(wanted.name or DEFAULT_PRESET).backbone
-    make_recipe(name, "", **options)  # a wrong option is told before any download
+    name = wanted.name or DEFAULT
+    make_recipe(name, "", **options)  # a wrong option is refused before any download
     return make_recipe(name, remember(wanted.weights or own(name, cache_dir), cache_dir), **options)
-
-
-def _options_of(recipe: Recipe, overridden: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe's options, without those that make no sense beside the overridden ones."""
-    options = {
-        "size": recipe.size,
-        "fit": recipe.fit,
-        "relu": recipe.relu,
-        "pooling": recipe.pooling,
-        "centering": recipe.sigma is not None,
-        "sigma": recipe.sigma,
-        "gem_p": recipe.gem_p,
-        "scales": recipe.scales,
-        "flip": recipe.flip,
-        "attention": recipe.attention,
-        "codebook": (recipe.codebook, recipe.codebook_dim) if recipe.codebook else None,
-    }
-    dependent = {
-        "pooling": ("centering", "sigma", "gem_p", "attention", "codebook"),
-        "centering": ("sigma",),
-    }
-    dropped = {name for key in overridden for name in dependent.get(key, ())}
-    if overridden.get("sigma") is not None:
-        dropped.add("centering")
-    return {name: value for name, value in options.items() if name not in dropped}
 
 
 def _difference(wanted: Wanted, stored: Recipe, recipe: Recipe) -> str:

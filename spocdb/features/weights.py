@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from spocdb.errors import ConfigError, WeightsNotFound
+from spocdb.features.backbones import find, names
 from spocdb.images.regular import regular
 from spocdb.records import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-# Of `mini`: they come with spocdb.
-PACKED = Path(__file__).with_name("mini.safetensors")
 
 
 def sha256_of(path: Path) -> str:
@@ -75,31 +73,36 @@ def _locate(sha256: str, cache_dir: Path, what: str, option: str) -> Path:
     link = _link(sha256, cache_dir)
     if link.is_file() and sha256_of(link) == sha256:
         return link.readlink()
-    if sha256_of(PACKED) == sha256:
-        return PACKED  # as on a worker's machine, where nobody named it
+    for packed in filter(None, (find(name).packed for name in names())):
+        if sha256_of(packed) == sha256:
+            return packed  # as on a worker's machine, where nobody named it
     raise WeightsNotFound(f"{what} not on this machine: give the file with {option} FILE")
 
 
 def own(backbone: str, cache_dir: Path) -> Path:
-    """Return the file of a backbone's own weights: those that spocdb comes with, or torchvision's.
+    """Return the file of a backbone's own weights: spocdb brings them, or they are downloaded.
 
-    Raises WeightsNotFound if they would have to be downloaded and cannot be.
+    Raises:
+        ConfigError: There is no such backbone, or the cache cannot be written to.
+        WeightsNotFound: Nobody offers any, or they would have to be downloaded and cannot be.
     """
-    if backbone == "mini":
-        return _unpacked(cache_dir)
-    if backbone == "mobilenet_v1":
-        raise WeightsNotFound(f"nobody offers weights of {backbone}: give a file of your own")
-    return _downloaded(backbone, cache_dir)
+    found = find(backbone)
+    if found.packed:
+        return _unpacked(found.packed, cache_dir)
+    if found.url:
+        return _downloaded(found.url, cache_dir)
+    raise WeightsNotFound(f"nobody offers weights of {backbone}: give a file of your own")
 
 
-def _unpacked(cache_dir: Path) -> Path:
-    """Copy `mini`'s weights to the cache: there a newer spocdb, with newer ones, leaves them."""
-    file = cache_dir / "downloads" / f"mini-{sha256_of(PACKED)[:8]}.safetensors"
+def _unpacked(packed: Path, cache_dir: Path) -> Path:
+    """Copy a file of the package to the cache, where a newer spocdb with newer ones leaves it."""
+    name = f"{packed.stem}-{sha256_of(packed)[:8]}{packed.suffix}"
+    file = cache_dir / "downloads" / name
     if not file.is_file():
         fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(PACKED, fresh)
+            shutil.copyfile(packed, fresh)
             fresh.replace(file)
         except OSError as error:
             with suppress(OSError):
@@ -108,17 +111,13 @@ def _unpacked(cache_dir: Path) -> Path:
     return file
 
 
-def _downloaded(backbone: str, cache_dir: Path) -> Path:
-    """Return torchvision's ImageNet weights, downloaded unless they are here already.
+def _downloaded(url: str, cache_dir: Path) -> Path:
+    """Return the file at a URL, downloaded unless it is here already.
 
-    They are looked for in torch's own cache and in `cache_dir`, where a download stays. Of several
-    versions it is IMAGENET1K_V1: later ones were tuned for classification accuracy, and retrieval
-    results in the literature are with this one.
+    It is looked for in torch's own cache and in `cache_dir`, where a download stays.
     """
     import torch
-    from torchvision.models import get_model_weights
 
-    url: str = get_model_weights(backbone)["IMAGENET1K_V1"].url
     name = url.rpartition("/")[2]
     shared, file = Path(torch.hub.get_dir(), "checkpoints", name), cache_dir / "downloads" / name
     if shared.is_file():

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from threading import Lock
 from typing import IO, Any
 
@@ -19,7 +20,8 @@ import numpy as np
 from spocdb import errors
 from spocdb.errors import ImageError, ImageTooLarge, ProcessLost, UnreadableImage
 from spocdb.images.decode import decode
-from spocdb.records import Decoded, Fit
+from spocdb.recipe_options import Fit
+from spocdb.records import PLAIN, Canvas, Decoded
 
 # The lengths of a header and of the bytes that follow it.
 LENGTHS = struct.Struct("<QQ")
@@ -41,12 +43,14 @@ class Apart:
         """Return the number of the process, if there is one."""
         return self._process.pid if self._process else None
 
-    def decode(self, data: bytes, size: int, fit: Fit, max_pixels: int) -> Decoded:
+    def decode(
+        self, data: bytes, size: int, fit: Fit, max_pixels: int, canvas: Canvas = PLAIN
+    ) -> Decoded:
         """Decode as `images.decode.decode` does; raises ImageError as it does.
 
         Raises ProcessLost if the image ends the process.
         """
-        asked = {"size": size, "fit": fit, "max_pixels": max_pixels}
+        asked = {"size": size, "fit": fit, "max_pixels": max_pixels, "canvas": asdict(canvas)}
         with self._lock:
             if self._is_closed:
                 raise ProcessLost("the run was interrupted")
@@ -91,7 +95,8 @@ def serve() -> None:
 
 def _answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     try:
-        done = decode(data, asked["size"], asked["fit"], asked["max_pixels"])
+        canvas = Canvas(**asked["canvas"])
+        done = decode(data, asked["size"], asked["fit"], asked["max_pixels"], canvas)
     except ImageError as exc:
         return {"error": type(exc).__name__, "message": str(exc)}, b""
     except MemoryError:

@@ -3,12 +3,15 @@
 from PIL import Image
 
 from spocdb.images.profiles import Transform, from_lab, to_srgb
+from spocdb.recipe_options import Background
 
 _WITH_GREY_ALPHA = ("LA", "La")
 
 
-def to_rgb(image: Image.Image) -> tuple[Image.Image, Transform | None]:
-    """Convert a loaded image to RGB, transparency flattened on white.
+def to_rgb(
+    image: Image.Image, background: Background = "white"
+) -> tuple[Image.Image, Transform | None]:
+    """Convert a loaded image to RGB, transparency flattened on a background.
 
     Where an embedded profile must be applied still, returns the pixels in their own mode and what
     makes sRGB of them: that takes longer than decoding, so it is done to the resized image.
@@ -17,7 +20,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, Transform | None]:
     if image.mode == "LAB":
         return from_lab(image), None
     if image.has_transparency_data:
-        return _flattened(image, profile), None
+        return _flattened(image, profile, background), None
     if image.mode in ("L", "CMYK"):
         transform = to_srgb(profile, image.mode)
         return (image, transform) if transform else (image.convert("RGB"), None)
@@ -30,15 +33,15 @@ def finished(image: Image.Image, transform: Transform | None) -> Image.Image:
     return transform(image) if transform else image
 
 
-def _flattened(image: Image.Image, profile: object) -> Image.Image:
+def _flattened(image: Image.Image, profile: object, background: Background) -> Image.Image:
     if image.mode in _WITH_GREY_ALPHA:
         overlay = _grey_overlay(image, profile)
     else:
         overlay = image.convert("RGBA")
         overlay = finished(overlay, to_srgb(profile, "RGBA"))
-    white = Image.new("RGB", image.size, "white")
-    white.paste(overlay, mask=overlay.getchannel("A"))
-    return white
+    flat = Image.new("RGB", image.size, background)
+    flat.paste(overlay, mask=overlay.getchannel("A"))
+    return flat
 
 
 def _grey_overlay(image: Image.Image, profile: object) -> Image.Image:

@@ -8,28 +8,36 @@ from spocdb.images.colour import finished, to_rgb
 from spocdb.images.formats import orientation, reading, upright_size
 from spocdb.images.geometry import cropped, fitted, fitted_size, turned
 from spocdb.images.profiles import Transform, to_srgb
-from spocdb.records import Crop, Decoded, Fit, Jpeg
+from spocdb.recipe_options import Background, Fit
+from spocdb.records import PLAIN, Canvas, Crop, Decoded, Jpeg
 
 
-def decode(data: bytes, size: int, fit: Fit, max_pixels: int, crop: Crop | None = None) -> Decoded:
+def decode(
+    data: bytes,
+    size: int,
+    fit: Fit,
+    max_pixels: int,
+    canvas: Canvas = PLAIN,
+    crop: Crop | None = None,
+) -> Decoded:
     """Decode an image file: upright, RGB, cropped, fitted into a network's input.
 
     docs/reference/images.md has the formats, and says what is done with colours. `fit` "warp"
     gives `size` x `size` pixels whatever the aspect; "pad" keeps the aspect and centres the image
-    on a square; "aspect" gives the longer side `size` pixels. The record's width and height are of
-    the upright image before the crop.
+    on a square; "aspect" gives the longer side `size` pixels. `canvas` is the recipe's. The
+    record's width and height are of the upright image before the crop.
 
     Raises UnreadableImage for bytes that are no image, or that take too long.
     Raises ImageTooLarge before any pixel is decoded.
     Raises EmptyCrop.
     """
     if crop:
-        whole = upright(data, max_pixels)
-        return Decoded(fitted(cropped(whole, crop), size, fit), whole.width, whole.height)
+        whole = upright(data, max_pixels, canvas.background)
+        return Decoded(fitted(cropped(whole, crop), size, fit, canvas), whole.width, whole.height)
     with reading(data, max_pixels) as image:
         width_height = _shrink(image, size, fit)
-        whole, transform = _upright(image)
-        return Decoded(fitted(whole, size, fit, transform), *(width_height or whole.size))
+        whole, transform = _upright(image, canvas.background)
+        return Decoded(fitted(whole, size, fit, canvas, transform), *(width_height or whole.size))
 
 
 def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
@@ -57,10 +65,10 @@ def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
         return None
 
 
-def upright(data: bytes, max_pixels: int) -> Image.Image:
+def upright(data: bytes, max_pixels: int, background: Background = "white") -> Image.Image:
     """Decode an image file: upright and RGB. Raises UnreadableImage and ImageTooLarge."""
     with reading(data, max_pixels) as image:
-        return finished(*_upright(image))
+        return finished(*_upright(image, background))
 
 
 def _shrink(image: Image.Image, size: int, fit: Fit) -> tuple[int, int] | None:
@@ -77,7 +85,9 @@ def _shrink(image: Image.Image, size: int, fit: Fit) -> tuple[int, int] | None:
     return whole
 
 
-def _upright(image: ImageFile.ImageFile) -> tuple[Image.Image, Transform | None]:
+def _upright(
+    image: ImageFile.ImageFile, background: Background
+) -> tuple[Image.Image, Transform | None]:
     image.load()
-    pixels, transform = to_rgb(image)
+    pixels, transform = to_rgb(image, background)
     return turned(pixels, orientation(image)), transform

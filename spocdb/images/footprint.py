@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from spocdb.errors import ImageError
 from spocdb.images.formats import open_header
 from spocdb.images.geometry import fitted_size
-from spocdb.records import Fit
+from spocdb.recipe_options import Fit
 
 # What the resized picture, buffers and tables take whatever the image's size.
 FIXED = 8 * 2**20

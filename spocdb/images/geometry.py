@@ -5,10 +5,9 @@ from PIL import Image
 
 from spocdb.errors import EmptyCrop
 from spocdb.images.profiles import Transform
-from spocdb.records import Crop, Fit, UInt8Array
+from spocdb.recipe_options import Fit
+from spocdb.records import PLAIN, Canvas, Crop, UInt8Array
 
-# ImageNet's mean colour: padding of it is zero once the pixels are normalised.
-MEAN_COLOUR = (124, 116, 104)
 # A network that halves its input five times needs 32 pixels to say anything.
 SMALLEST_SIDE = 32
 
@@ -21,21 +20,30 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_RESAMPLING = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
 # Orientations in which height and width change places.
 _LYING = (5, 6, 7, 8)
 
 
 def fitted(
-    image: Image.Image, size: int, fit: Fit, transform: Transform | None = None
+    image: Image.Image,
+    size: int,
+    fit: Fit,
+    canvas: Canvas = PLAIN,
+    transform: Transform | None = None,
 ) -> UInt8Array:
     """Fit an RGB image into a network's input; uint8 (H, W, 3).
 
-    `transform` makes RGB of an image in another mode or colour space, once it is resized.
+    `canvas` says how it is resized, and the colour of padding. `transform` makes RGB of an image in
+    another mode or colour space, once it is resized.
     """
     target = fitted_size(*image.size, size, fit)
-    resized = image.resize(target, Image.Resampling.BILINEAR)
+    resized = image.resize(target, _RESAMPLING[canvas.interpolation])
     resized = transform(resized) if transform else resized
-    return np.asarray(_padded(resized, size) if fit == "pad" else resized)
+    return np.asarray(_padded(resized, size, canvas) if fit == "pad" else resized)
 
 
 def fitted_size(width: int, height: int, size: int, fit: Fit) -> tuple[int, int]:
@@ -71,7 +79,7 @@ def cropped(image: Image.Image, crop: Crop) -> Image.Image:
     return Image.fromarray(np.asarray(image)[top:bottom, left:right])
 
 
-def _padded(inner: Image.Image, size: int) -> Image.Image:
-    square = Image.new("RGB", (size, size), MEAN_COLOUR)
+def _padded(inner: Image.Image, size: int, canvas: Canvas) -> Image.Image:
+    square = Image.new("RGB", (size, size), canvas.padding)
     square.paste(inner, ((size - inner.width) // 2, (size - inner.height) // 2))
     return square

@@ -11,7 +11,8 @@ from threading import Lock
 
 from spocdb.images.apart import Apart
 from spocdb.pipeline.prefetch import Work
-from spocdb.records import Decoded, Fit
+from spocdb.recipe_options import Fit
+from spocdb.records import Canvas, Decoded
 
 
 class Caution(AbstractContextManager["Caution"]):
@@ -27,9 +28,9 @@ class Caution(AbstractContextManager["Caution"]):
             self._n_left -= 1
             return self._n_left >= 0 or any(file.path in self._paths for file in work.files)
 
-    def decode(self, data: bytes, size: int, fit: Fit, max_pixels: int) -> Decoded:
+    def decode(self, data: bytes, size: int, fit: Fit, max_pixels: int, canvas: Canvas) -> Decoded:
         """Decode in the process apart. Raises ProcessLost, and ImageError as `decode` does."""
-        return self._apart.decode(data, size, fit, max_pixels)
+        return self._apart.decode(data, size, fit, max_pixels, canvas)
 
     def __exit__(self, *exc_info: object) -> None:
         self._apart.close()

@@ -21,7 +21,8 @@ from spocdb.images.footprint import footprint
 from spocdb.pipeline.caution import Caution
 from spocdb.pipeline.prefetch import PART_FOR_FILES, Prefetch, Work, chunks, read_work
 from spocdb.progress import Progress
-from spocdb.records import Decoded, Fit, Recipe, SourceFile
+from spocdb.recipe_options import Fit
+from spocdb.records import Canvas, Decoded, Recipe, SourceFile
 from spocdb.sources.files import read
 from spocdb.sources.names import listed, problem
 
@@ -158,7 +159,7 @@ def decode_work(
     max_pixels: int,
     *,
     defer: bool = False,
-    apart: Callable[[bytes, int, Fit, int], Decoded] | None = None,
+    apart: Callable[[bytes, int, Fit, int, Canvas], Decoded] | None = None,
 ) -> Work:
     """Turn a work's bytes into what a recipe's network takes, or into the reason why not.
 
@@ -168,7 +169,9 @@ def decode_work(
     if not work.error and not work.is_known:
         try:
             jpeg = plain_jpeg(work.data, max_pixels) if defer else None
-            work.picture = jpeg or (apart or decode)(work.data, recipe.size, recipe.fit, max_pixels)
+            work.picture = jpeg or (apart or decode)(
+                work.data, recipe.size, recipe.fit, max_pixels, recipe.canvas
+            )
         except ImageError as exc:
             work.error = exc
         except MemoryError:

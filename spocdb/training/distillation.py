@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from spocdb.features.network import Network
@@ -73,7 +74,7 @@ class Distillation:
         That is by the measure of `validate`: what a student can hope for. Raises ConfigError if the
         teachers are too small, NotEnoughSamples if the images are too few.
         """
-        self._teachers.check(len(self._split.train), dim)
+        self._teachers.check(len(self._split.train), dim, self._recipe.background)
         where = [(i, 0) for i in range(len(self._split.train))][:MOST_FOR_PCA]
         unseen = [image for image, view in where if not self._teachers.know((image, view))]
         names = ", ".join(teacher.recipe.name for teacher in self._teachers.each)
@@ -122,9 +123,9 @@ class Distillation:
         def make(item: tuple[Sample, int]) -> tuple[UInt8Array, str]:
             sample, view = item
             rng = random.Random(f"{self._seed} {sample.sha256} held out {view}")
-            with opened(sample.path, self._limits) as image:
+            with opened(sample.path, self._limits, recipe.background) as image:
                 seen = framed(image, HARD, rng)
-            return lit(fitted(seen, recipe.size, recipe.fit), HARD, rng), sample.sha256
+            return lit(_drawn(seen, recipe), HARD, rng), sample.sha256
 
         items = [(s, view) for s in self._split.held_out for view in range(N_HELD_OUT_VIEWS)]
         descriptors, labels = [], []
@@ -134,18 +135,15 @@ class Distillation:
         return np.concatenate(descriptors), labels
 
     def _lesson(self, image: int, view: int, epoch: int) -> Lesson:
-        sample, where = self._split.train[image], (image, view)
+        sample, where, recipe = self._split.train[image], (image, view), self._recipe
         frame = random.Random(f"{self._seed} {sample.sha256} frame {view}")
-        with opened(sample.path, self._limits) as whole:
+        with opened(sample.path, self._limits, recipe.background) as whole:
             seen = framed(whole, self._augmentation, frame)
         light = random.Random(f"{self._seed} {sample.sha256} light {epoch}")
         return Lesson(
             where,
-            lit(fitted(seen, self._recipe.size, self._recipe.fit), self._augmentation, light),
-            [
-                None if t.knows(where) else fitted(seen, t.recipe.size, t.recipe.fit)
-                for t in self._teachers.each
-            ],
+            lit(_drawn(seen, recipe), self._augmentation, light),
+            [None if t.knows(where) else _drawn(seen, t.recipe) for t in self._teachers.each],
         )
 
     def _see(self, lessons: Sequence[Lesson]) -> None:
@@ -153,3 +151,7 @@ class Distillation:
             asked = [(x.taught[number], x.where) for x in lessons]
             fresh = [(pixels, where) for pixels, where in asked if pixels is not None]
             teacher.see([pixels for pixels, _ in fresh], [where for _, where in fresh])
+
+
+def _drawn(image: Image.Image, recipe: Recipe) -> UInt8Array:
+    return fitted(image, recipe.size, recipe.fit, recipe.canvas)

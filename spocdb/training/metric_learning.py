@@ -8,6 +8,7 @@ image the nearest ones of other classes.
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from spocdb.api import Database
@@ -161,10 +163,13 @@ class MetricLearning:
         place, index = item
         sample = self._split.train[index]
         rng = random.Random(f"{self._seed} {sample.sha256} view {epoch} {place}")
-        with opened(sample.path, self._db.settings.limits) as image:
+        with self._opened(sample) as image:
             view = framed(image, self._augmentation, rng)
-        pixels = fitted(view, self._recipe.size, self._recipe.fit)
+        pixels = fitted(view, self._recipe.size, self._recipe.fit, self._recipe.canvas)
         return lit(pixels, self._augmentation, rng), self._numbers[sample.label]
+
+    def _opened(self, sample: Sample) -> AbstractContextManager[Image.Image]:
+        return opened(sample.path, self._db.settings.limits, self._recipe.background)
 
     def _described(
         self, network: Network, samples: Sequence[Sample], dtype: torch.dtype
@@ -172,8 +177,8 @@ class MetricLearning:
         """Return the descriptors (n, C) of whole images."""
 
         def make(sample: Sample) -> UInt8Array:
-            with opened(sample.path, self._db.settings.limits) as image:
-                return fitted(image, self._recipe.size, self._recipe.fit)
+            with self._opened(sample) as image:
+                return fitted(image, self._recipe.size, self._recipe.fit, self._recipe.canvas)
 
         groups = feed(chunks(samples, LOOK_BATCH), make)
         return np.concatenate([describe(network, pixels, dtype) for pixels in groups])

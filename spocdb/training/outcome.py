@@ -115,9 +115,8 @@ def keep(
 
 
 def _write(network: Network, out: Path, parentage: Mapping[str, Any]) -> None:
-    state = {
-        name: t.detach().cpu().contiguous() for name, t in network.trunk.layers.state_dict().items()
-    }
+    layers = network.trunk.get_submodule("layers").state_dict()
+    state = {name: t.detach().cpu().contiguous() for name, t in layers.items()}
     # One entry: safetensors writes several in any order, and equal trainings give equal files.
     header = {"spocdb": json.dumps(parentage, sort_keys=True)}
     fresh = out.with_name(f"{out.name}.new")

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spocdb.errors import ConfigError
-from spocdb.features.backbones import Trunk, build_network, build_trunk
+from spocdb.features.backbones import find as find_backbone
 from spocdb.features.recipes import WITH_CODEBOOK
+from spocdb.features.trunks import Trunk, build_trunk
 from spocdb.features.weights import load_state_dict, own
 from spocdb.records import Recipe
 
@@ -58,7 +59,7 @@ def build(recipe: Recipe, weights: Path | None, seed: int) -> Trunk:
 def random_state(recipe: Recipe, seed: int) -> dict[str, Tensor]:
     """Return seeded random weights: He's, for ReLUs (He et al. 2015), and batch norm's identity."""
     generator = torch.Generator().manual_seed(seed)
-    network = build_network(recipe.backbone)
+    network = find_backbone(recipe.backbone).network()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
@@ -73,7 +74,7 @@ def mini_from_squeezenet(state: Mapping[str, Tensor], seed: int) -> dict[str, Te
     The two expanding convolutions of a fire module are one of 3 x 3, the smaller one in its centre.
     Where `mini` has fewer channels the last of each are left out; its own last layer is random.
     """
-    network = build_network("mini")
+    network = find_backbone("mini").network()
     names = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
     shapes = {name: network.get_parameter(f"{name}.weight").shape for name in names}
     started = {names[0]: _convolution(state, "features.0")}

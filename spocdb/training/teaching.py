@@ -11,6 +11,7 @@ from spocdb.errors import ConfigError, NotEnoughSamples
 from spocdb.features.extractor import Extractor
 from spocdb.features.projection import Moments, fit, project
 from spocdb.progress import Say
+from spocdb.recipe_options import Background
 from spocdb.records import Float32Array, Projection, UInt8Array
 from spocdb.wording import counted
 
@@ -60,8 +61,20 @@ class Teachers:
         self._own: list[Projection] = []
         self._common: Projection | None = None
 
-    def check(self, n_images: int, dim: int) -> None:
-        """Raise ConfigError or NotEnoughSamples if there can be no targets of `dim`."""
+    def check(self, n_images: int, dim: int, background: Background) -> None:
+        """Refuse teachers that cannot teach a student of `dim` dimensions on so many images.
+
+        Raises:
+            ConfigError: They have too few dimensions, or another background than the student,
+                although all of them see the same decoded image.
+            NotEnoughSamples: There are too few images for the PCA of their descriptors.
+        """
+        for teacher in self.each:
+            if teacher.recipe.background != background:
+                raise ConfigError(
+                    f"{teacher.recipe.name} sees transparent images on {teacher.recipe.background}"
+                    f", the student on {background}: take another teacher"
+                )
         if dim > sum(teacher.extractor.dim for teacher in self.each):
             raise ConfigError(
                 f"the student has {dim} dimensions, more than its teachers: take a larger one"

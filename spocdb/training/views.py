@@ -20,6 +20,7 @@ from torchvision.transforms.v2 import functional
 from spocdb.images.decode import upright
 from spocdb.images.footprint import footprint
 from spocdb.pipeline.budget import of_process
+from spocdb.recipe_options import Background
 from spocdb.records import SourceFile, UInt8Array
 from spocdb.settings import Limits
 from spocdb.sources.files import read
@@ -41,17 +42,18 @@ class Augmentation:
 
 
 @contextmanager
-def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
+def opened(path: Path, limits: Limits, background: Background = "white") -> Iterator[Image.Image]:
     """Read and decode a file, upright and RGB, for the block. Raises ImageError."""
-    with decoded(read(SourceFile(str(path), 0, 0), limits.max_bytes), limits) as image:
+    data = read(SourceFile(str(path), 0, 0), limits.max_bytes)
+    with decoded(data, limits, background) as image:
         yield image
 
 
 @contextmanager
-def decoded(data: bytes, limits: Limits) -> Iterator[Image.Image]:
+def decoded(data: bytes, limits: Limits, background: Background = "white") -> Iterator[Image.Image]:
     """Decode an image for the block; wait while others take the memory. Raises ImageError."""
     with of_process(limits.memory).lent(footprint(data, None)):
-        yield upright(data, limits.max_pixels)
+        yield upright(data, limits.max_pixels, background)
 
 
 def framed(image: Image.Image, how: Augmentation, rng: random.Random) -> Image.Image:

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from spocdb.api import Database
+from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import Extractor, load_extractor
 from spocdb.features.fusion import FusedConv
 from spocdb.features.graphs import Graphs
 from spocdb.features.recipes import make_recipe
-from spocdb.features.weights import PACKED
 from spocdb.records import Float32Array, UInt8Array
 
 pytestmark = [
@@ -41,12 +41,12 @@ def cosines(a: Float32Array, b: Float32Array) -> Float32Array:
 
 @pytest.fixture(scope="module")
 def cuda() -> Iterator[Extractor]:
-    yield load_extractor(RECIPE, PACKED, "cuda")
+    yield load_extractor(RECIPE, MINI, "cuda")
 
 
 @pytest.fixture(scope="module")
 def cpu() -> Extractor:
-    return load_extractor(RECIPE, PACKED, "cpu", "float32")
+    return load_extractor(RECIPE, MINI, "cpu", "float32")
 
 
 def test_descriptors_are_those_of_the_cpu_recorded_and_replayed(

@@ -182,12 +182,12 @@ def test_extractors_lists_what_is_stored_and_the_presets(spocdb: Run, photos: Pa
     assert lines[1].endswith("photos")
     assert [line.split()[0] for line in lines[2:]] == [
         "vgg19",
-        "vgg16",
-        "squeezenet1_1",
         "mini",
         "mobilenet_v1",
         "resnet50",
         "resnet101",
+        "squeezenet1_1",
+        "vgg16",
     ]
     listed = json.loads(spocdb("extractors", "--json").stdout)
     assert listed["stored"][0]["recipe"]["size"] == 64

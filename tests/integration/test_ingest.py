@@ -17,7 +17,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from spocdb.api import Database
 from spocdb.errors import CollectionNotFound, ConfigError, UnreadableImage
-from spocdb.features.backbones import Trunk
+from spocdb.features.trunks import Trunk
 from spocdb.images.decode import decode
 from spocdb.progress import Progress
 from spocdb.records import Float32Array

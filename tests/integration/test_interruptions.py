@@ -17,7 +17,7 @@ import pytest
 
 from spocdb.api import Database
 from spocdb.db import embedded, schema
-from spocdb.features.recipes import find_preset
+from spocdb.features.backbones import find
 from spocdb.settings import from_environment
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import WaitUntil
@@ -56,7 +56,7 @@ def statuses(db: Database) -> list[str]:
 def same_as_undisturbed(db: Database, folder: Path, recipe: Recipe) -> None:
     """Compare all rows with those of an ingest that computes everything anew, undisturbed."""
     # Another size of the prior's last digit: another extractor, so nothing is reused.
-    sigma = find_preset(recipe["extractor"]).sigma + 1e-9
+    sigma = find(recipe["extractor"]).sigma + 1e-9
     db.ingest(folder, collection="undisturbed", sigma=sigma, **recipe)
     statement = 'SELECT path, sha256, embedding::real[] FROM spocdb."{}" ORDER BY path'
     found, expected = (

@@ -6,14 +6,15 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 from spocdb.errors import ConfigError
-from spocdb.features.backbones import build_network, build_trunk
-from spocdb.features.recipes import PRESETS, make_recipe
+from spocdb.features.backbones import find, names
+from spocdb.features.recipes import channels, make_recipe
+from spocdb.features.trunks import build_trunk
 
 
 def random_state(backbone: str) -> dict[str, Tensor]:
     """Seeded weights of a trunk, small enough to keep the activations finite."""
     with torch.device("meta"):
-        meta = build_network(backbone).state_dict()
+        meta = find(backbone).network().state_dict()
     generator = torch.Generator().manual_seed(0)
     return {
         key: torch.randn(tensor.shape, generator=generator) * 0.05 + ("running_var" in key)
@@ -57,7 +58,7 @@ def test_the_map_before_the_relu_is_cut_before_it(backbone: str) -> None:
     )
     assert before.min() < 0
     assert torch.equal(after, before.relu())
-    assert after.shape[1] == PRESETS[backbone].channels
+    assert after.shape[1] == channels(make_recipe(backbone, ""))
 
 
 @torch.inference_mode()
@@ -71,18 +72,18 @@ def test_the_trunk_is_torchvisions(backbone: str, side: int) -> None:
     else:
         whole = model.eval().features
     feature_map = build_trunk(make_recipe(backbone, "ab12"), state)(x)
-    assert feature_map.shape == (2, PRESETS[backbone].channels, side, side)
+    assert feature_map.shape == (2, channels(make_recipe(backbone, "")), side, side)
     assert torch.equal(feature_map, whole(x))
 
 
-@pytest.mark.parametrize("backbone", PRESETS)
+@pytest.mark.parametrize("backbone", names())
 def test_every_preset_builds_from_its_trunk_alone(backbone: str) -> None:
     trunk = build_trunk(make_recipe(backbone, "ab12"), random_state(backbone))
     assert not trunk.training
     assert not any(p.is_meta or p.requires_grad for p in trunk.parameters())
     assert not any(name.startswith("classifier") for name, _ in trunk.named_parameters())
     x = torch.empty((1, 3, 64, 64), device="meta")
-    assert trunk.to("meta")(x).shape[1] == PRESETS[backbone].channels
+    assert trunk.to("meta")(x).shape[1] == channels(make_recipe(backbone, ""))
 
 
 def test_tensors_behind_the_cut_are_ignored_and_not_shared() -> None:

@@ -121,7 +121,7 @@ def test_whatever_comes_is_done_in_order_within_the_total_and_one_image(
 
 def test_an_image_that_would_not_fit_alone_is_refused_before_it_is_decoded() -> None:
     limits = Limits(10**9, 10**9, 300 * 2**20)
-    recipe = Recipe("mini", "", "", True, 64, "warp", True, "sum", None, None, "", "")
+    recipe = Recipe("mini", "", "", True, 64, "warp", True, "sum", None, None, "bilinear", "white")
     file = SourceFile("/large.tif", 100, 0)
     with prefetching(limits) as prefetch:
         read = prefetch.read(

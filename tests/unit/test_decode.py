@@ -11,8 +11,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from spocdb.errors import EmptyCrop, ImageError, ImageTooLarge, UnreadableImage
 from spocdb.images.decode import _shrink, decode, upright
-from spocdb.images.geometry import MEAN_COLOUR, fitted
-from spocdb.records import Crop, Decoded, Fit, UInt8Array
+from spocdb.images.geometry import fitted
+from spocdb.recipe_options import Fit
+from spocdb.records import PLAIN, Crop, Decoded, UInt8Array
 
 STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -296,8 +297,8 @@ def test_pad_centres_on_the_mean_colour() -> None:
     pixels: UInt8Array = plain(encoded(Image.new("RGB", (80, 40), RED)), 64, "pad").pixels
     assert pixels.shape == (64, 64, 3)
     assert (pixels[16:48] == RED).all()
-    assert (pixels[:16] == MEAN_COLOUR).all()
-    assert (pixels[48:] == MEAN_COLOUR).all()
+    assert (pixels[:16] == PLAIN.padding).all()
+    assert (pixels[48:] == PLAIN.padding).all()
 
 
 def test_every_hostile_file_decodes_or_is_an_image_error(shared: Path) -> None:

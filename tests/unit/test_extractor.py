@@ -11,7 +11,6 @@ from spocdb.errors import ConfigError, DescriptorError
 from spocdb.features import devices
 from spocdb.features.extractor import Extractor, Precision, load_extractor
 from spocdb.features.lanes import Lane
-from spocdb.features.network import MEAN, STD
 from spocdb.features.network import Network as RecipeNetwork
 from spocdb.features.recipes import make_recipe
 from spocdb.machine import n_cores
@@ -34,7 +33,7 @@ class Network(nn.Module):
 
 
 def make(network: nn.Module, precision: Precision = "float32") -> Extractor:
-    return Extractor(RECIPE, network, [CPU], precision)  # type: ignore[arg-type]
+    return Extractor(RECIPE, network, [CPU], precision)
 
 
 def noise(*shape: int, seed: int = 0) -> UInt8Array:
@@ -43,7 +42,7 @@ def noise(*shape: int, seed: int = 0) -> UInt8Array:
 
 def test_pixels_are_normalised_the_imagenet_way() -> None:
     (raw,) = make(Network()).extract([np.full((2, 2, 3), 255, np.uint8)])
-    expected = (255 - np.array(MEAN)) / np.array(STD)
+    expected = (255 - np.array(RECIPE.mean)) / np.array(RECIPE.std)
     np.testing.assert_allclose(raw[:3], expected / np.linalg.norm(expected), atol=5e-4)
     assert not raw[3:].any()
 
@@ -77,7 +76,7 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
 
     network, batch = Network(refuse_more_than_two), torch.from_numpy(noise(5, 4, 4))
     lane = Lane(CPU)
-    lane.use(RecipeNetwork(RECIPE, network))  # type: ignore[arg-type]
+    lane.use(RecipeNetwork(RECIPE, network))
     alone = make(Network()).extract(list(batch.numpy()))
     np.testing.assert_allclose(lane.extract(batch), alone, atol=1e-3)
     assert network.batches == [5, 2, 2, 1]
@@ -188,7 +187,7 @@ def test_a_real_network_gives_the_same_alone_and_in_a_batch(squeezenet_weights: 
 
 def viewed(spoil: Callable[[Tensor], Tensor] = lambda x: x, **options: Any) -> Extractor:
     recipe = make_recipe("squeezenet1_1", "ab12", size=64, centering=False, **options)
-    return Extractor(recipe, Network(spoil), [CPU], "float32")  # type: ignore[arg-type]
+    return Extractor(recipe, Network(spoil), [CPU], "float32")
 
 
 def left_half(feature_map: Tensor) -> Tensor:
@@ -234,7 +233,7 @@ def test_local_features_are_the_positions_of_the_map() -> None:
     image = noise(2, 3)
     features = viewed().local_features(image)
     assert features.shape == (6, 512)
-    expected = (image.reshape(6, 3) - np.array(MEAN)) / np.array(STD)
+    expected = (image.reshape(6, 3) - np.array(RECIPE.mean)) / np.array(RECIPE.std)
     np.testing.assert_allclose(features[:, :3], expected, rtol=1e-4, atol=1e-5)
 
 

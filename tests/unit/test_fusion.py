@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spocdb.features.backbones import Trunk, build_network, build_trunk
+from spocdb.features.backbones import find
 from spocdb.features.fusion import FusedConv, fuse_trunk
 from spocdb.features.recipes import make_recipe
+from spocdb.features.trunks import Trunk, build_trunk
 
 CPU = torch.device("cpu")
 
@@ -15,7 +16,7 @@ CPU = torch.device("cpu")
 def random_trunk(backbone: str, *, relu: bool = True) -> Trunk:
     """A network whose every part matters: batch norm does something, biases are not zero."""
     torch.manual_seed(0)
-    network = build_network(backbone)
+    network = find(backbone).network()
     for name, tensor in network.state_dict().items():
         if name.endswith("running_var"):
             tensor.uniform_(0.5, 2)

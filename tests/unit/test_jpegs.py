@@ -14,16 +14,17 @@ import torch
 from PIL import Image
 
 from spocdb.errors import ImageTooLarge, UnreadableImage
+from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import Extractor, load_extractor
 from spocdb.features.jpegs import decode_on
 from spocdb.features.recipes import make_recipe
-from spocdb.features.weights import PACKED
 from spocdb.images.decode import decode, plain_jpeg
 from spocdb.pipeline.extraction import OnDemand, extract
 from spocdb.pipeline.intake import decode_work
 from spocdb.pipeline.prefetch import Work
 from spocdb.progress import Progress
-from spocdb.records import Fit, Jpeg, SourceFile
+from spocdb.recipe_options import Fit
+from spocdb.records import Jpeg, SourceFile
 
 RECIPE = make_recipe("mini", "ab12", size=64)
 CPU = torch.device("cpu")
@@ -100,7 +101,7 @@ def test_a_bad_one_among_others_is_told_alone() -> None:
 @pytest.fixture
 def extractor() -> Iterator[Extractor]:
     """An extractor that has JPEGs decoded on its device, a CPU."""
-    extractor = load_extractor(RECIPE, PACKED, "cpu", "float32")
+    extractor = load_extractor(RECIPE, MINI, "cpu", "float32")
     extractor.decodes_jpegs = extractor._jpegs_unproven = True
     yield extractor
 
@@ -120,7 +121,7 @@ def test_a_batch_of_both_kinds_and_a_broken_one(extractor: Extractor, tmp_path: 
     contents = (photograph(seed=0), png.getvalue(), bytes(broken), photograph(seed=2))
     ((batch, descriptors),) = extract(works(*contents), OnDemand(lambda: extractor), 8, Progress())
     pixels = [decode(contents[i], 64, "warp", 10**6).pixels for i in (0, 1, 3)]
-    expected = load_extractor(RECIPE, PACKED, "cpu", "float32").extract(pixels)
+    expected = load_extractor(RECIPE, MINI, "cpu", "float32").extract(pixels)
     raw = np.stack([descriptors[bytes([i]) * 32].descriptor for i in (0, 1, 3)])
     assert (raw * expected).sum(axis=1).min() > 0.999
     assert (descriptors[bytes([3]) * 32].width, descriptors[bytes([3]) * 32].height) == (200, 150)

@@ -10,7 +10,7 @@ from benchmarks.database import tables
 from benchmarks.memory import make_pictures
 from benchmarks.numerics import run as compare_numerics
 from benchmarks.record import Figure
-from spocdb.features.recipes import PRESETS
+from spocdb.features.backbones import find, names
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,9 @@ def test_multiply_adds_are_counted(preset: str, size: int, gmac: float) -> None:
     assert work.pixel_bytes == 3 * size * size
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", names())
 def test_the_documentation_has_every_networks_arithmetic(name: str) -> None:
-    work, size = work_of(name), PRESETS[name].size
+    work, size = work_of(name), find(name).size
     row = (
         f"| `{name}` | {size} x {size} | {work.macs / 1e9:.3g} G | {work.flops / 1e9:.3g} G | "
         f"{work.pixel_bytes / 1e6:.3g} MB |"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from spocdb.errors import ConfigError
-from spocdb.features.recipes import PRESETS, channels, make_recipe
+from spocdb.features.backbones import names
+from spocdb.features.recipes import channels, make_recipe
 from spocdb.records import Recipe
 
 
@@ -91,7 +92,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="alexnet.*" + ", ".join(PRESETS)):
+    with pytest.raises(ConfigError, match="alexnet.*" + ", ".join(names())):
         make_recipe("alexnet", "ab12")
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from torchvision.models import squeezenet1_1
 
 from spocdb.errors import ConfigError
-from spocdb.features.backbones import build_network, build_trunk
+from spocdb.features.backbones import find
 from spocdb.features.network import Network
 from spocdb.features.recipes import make_recipe
+from spocdb.features.trunks import build_trunk
 from spocdb.pipeline.prefetch import chunks
 from spocdb.settings import Limits
 from spocdb.training import checkpoints, loop, outcome, samples, start
@@ -278,10 +279,10 @@ def test_the_network_learns_through_its_pooling() -> None:
     pixels = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
     descriptors: Tensor = network(pixels)
     descriptors[0, 0].backward()  # type: ignore[no-untyped-call]
-    gradient = network.trunk.layers.get_parameter("features.0.weight").grad
+    gradient = network.trunk.get_parameter("layers.features.0.weight").grad
     assert gradient is not None and gradient.abs().sum() > 0
     assert set(network.state_dict()) == {
-        f"trunk.layers.{name}" for name in build_network("mini").state_dict()
+        f"trunk.layers.{name}" for name in find("mini").network().state_dict()
     }
 
 
@@ -336,7 +337,7 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoiled(tmp_path:
 
         def loss(self, network: Network, batch: int, dtype: torch.dtype) -> Tensor:
             # Finite itself; its slope is not.
-            weight = network.trunk.layers.get_parameter("features.0.weight")
+            weight = network.trunk.get_parameter("layers.features.0.weight")
             return (weight * 0).sum().sqrt()
 
         def validate(self, network: Network, dtype: torch.dtype) -> float:

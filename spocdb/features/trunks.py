@@ -1,4 +1,4 @@
-"""torchvision's networks and spocdb's own, cut after the layer that a recipe names.
+"""A recipe's network up to the layer that it names, with its weights.
 
 Cut by hand: torch.fx could do it, but while it traces it patches every module of the process, also
 those that another thread runs.
@@ -12,24 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from spocdb.errors import ConfigError
-from spocdb.features import mini, mobilenet
+from spocdb.features.backbones import find
 from spocdb.records import Recipe
 
 if TYPE_CHECKING:
     from torchvision.models.resnet import Bottleneck
-
-# The index, within a network's `features`, of the convolution that a layer is called after.
-_PLAIN_LAYERS = {
-    ("vgg19", "conv5_4"): 34,
-    ("vgg16", "conv5_3"): 28,
-    ("mini", "conv10"): 37,
-    ("mobilenet_v1", "conv5_6"): 48,
-}
-_OTHER_LAYERS = {
-    ("squeezenet1_1", "fire9"),
-    ("resnet50", "layer4"),
-    ("resnet101", "layer4"),
-}
 
 
 class Trunk(nn.Module):
@@ -64,52 +51,23 @@ class BeforeRelu(nn.Module):
 def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
     """Build a recipe's network with the given weights, for inference only.
 
-    Tensors of layers behind the cut are ignored. Raises ConfigError if one of the others is missing
-    or has another shape, or if the recipe names a layer that is not known here.
+    Tensors of layers behind the cut are ignored.
+
+    Raises:
+        ConfigError: One of the other tensors is missing, has another shape or unusable numbers, or
+            the recipe names a backbone or layer that this version of spocdb does not know.
     """
+    backbone = find(recipe.backbone)
+    backbone.channels(recipe.layer)  # or it is refused
     # Without memory or initial values: VGG's classifier alone would take half a gigabyte.
     with torch.device("meta"):
-        network = build_network(recipe.backbone)
+        network = backbone.network()
     for module in network.modules():
         if isinstance(module, nn.MaxPool2d):
             module.ceil_mode = recipe.ceil_mode
-    trunk = Trunk(_layers(network, recipe))
+    trunk = Trunk(OrderedDict(backbone.cut(network, recipe.layer, recipe.relu)))
     _assign(trunk, state_dict, recipe.backbone)
-    if recipe.backbone.startswith("resnet") and not recipe.relu:
-        last = trunk.layers.get_submodule("layer4")
-        last[-1] = BeforeRelu(last[-1])  # type: ignore[operator, index]
     return trunk.eval().requires_grad_(False)
-
-
-def build_network(backbone: str) -> nn.Module:
-    """Build a whole network by name, with whatever values it begins with."""
-    own = {"mini": mini.network, "mobilenet_v1": mobilenet.network}
-    if backbone in own:
-        return own[backbone]()
-    # Not at the top: it takes longer than torch itself on a slow machine.
-    from torchvision.models import get_model
-
-    network: nn.Module = get_model(backbone, weights=None)
-    return network
-
-
-def _layers(network: nn.Module, recipe: Recipe) -> "OrderedDict[str, nn.Module]":
-    cut = (recipe.backbone, recipe.layer)
-    if cut in _PLAIN_LAYERS:
-        features = network.get_submodule("features")
-        assert isinstance(features, nn.Sequential)
-        kept = features[: _PLAIN_LAYERS[cut] + 1]
-        return OrderedDict(features=nn.Sequential(*kept, *[nn.ReLU(inplace=True)] * recipe.relu))
-    if cut not in _OTHER_LAYERS:
-        raise ConfigError(f"unknown layer {recipe.layer} of {recipe.backbone}: upgrade spocdb")
-    if recipe.backbone.startswith("resnet"):
-        names = [name for name, _ in network.named_children() if name not in ("avgpool", "fc")]
-        return OrderedDict((name, network.get_submodule(name)) for name in names)
-    if not recipe.relu:
-        # SqueezeNet's last module concatenates two maps after their ReLUs.
-        last = network.get_submodule("features.12")
-        last.expand1x1_activation = last.expand3x3_activation = nn.Identity()
-    return OrderedDict(features=network.get_submodule("features"))
 
 
 def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> None:

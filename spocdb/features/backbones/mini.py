@@ -6,8 +6,15 @@ while the map keeps its width.
 """
 
 from collections import OrderedDict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import nn
+from spocdb.features.backbones import Backbone
+from spocdb.features.cuts import cut_sequence
+
+if TYPE_CHECKING:
+    from torch import nn
 
 STEM = 64
 # Channels of a 1 x 1 convolution and of the 3 x 3 one behind it; None halves the map.
@@ -25,14 +32,17 @@ LAYERS: tuple[tuple[int, int] | None, ...] = (
     (64, 384),
 )
 CHANNELS = 256
+WEIGHTS = Path(__file__).parents[1] / "mini.safetensors"
 
 
-def network() -> nn.Module:
+def network() -> "nn.Module":
     """Build the network: normalised RGB (N, 3, H, W) -> (N, 256, H / 16, W / 16), no ReLU last.
 
     The last layer is linear, as the sum over the positions behind it is: it turns pooled features
     into a descriptor whose values are centred and of like weight.
     """
+    from torch import nn
+
     layers: list[nn.Module] = [nn.Conv2d(3, STEM, 3, stride=2), nn.ReLU(inplace=True)]
     channels = STEM
     for pair in LAYERS:
@@ -45,3 +55,19 @@ def network() -> nn.Module:
         channels = expanded
     layers.append(nn.Conv2d(channels, CHANNELS, 1))
     return nn.Sequential(OrderedDict(features=nn.Sequential(*layers)))
+
+
+BACKBONES = (
+    Backbone(
+        name="mini",
+        layers={"conv10": CHANNELS},
+        network=network,
+        cut=partial(cut_sequence, {"conv10": 37}),
+        packed=WEIGHTS,
+        licence="MIT, as spocdb; it began with SqueezeNet 1.1 as torchvision distributes it",
+        ceil_mode=True,
+        size=256,
+        relu=False,
+        sigma=0.5,
+    ),
+)

@@ -1,0 +1,151 @@
+"""The networks that a recipe can name, one file a family.
+
+A module of this package declares its networks in `BACKBONES`; nothing else lists them. Declaring
+one imports no torch, so that a command can check its arguments at once: what builds a network
+imports it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+from spocdb.errors import ConfigError
+from spocdb.recipe_options import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    RGB,
+    Fit,
+    Interpolation,
+    Pooling,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from spocdb.records import Recipe
+
+DEFAULT = "vgg19"
+# The paper's prior: sigma is a third of the distance from the centre to the nearest border.
+PAPER_SIGMA = 1 / 3
+# A network that halves its input five times needs 32 pixels.
+ANY_SIZE = range(32, 4097)
+
+# A network, the layer to cut it after, and whether a ReLU follows -> the modules up to there, in
+# their order, by the names that weights files give them.
+Cut = Callable[["nn.Module", str, bool], Mapping[str, "nn.Module"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backbone:
+    """A network, where it can be cut, what it takes, and the recipe that fits it.
+
+    `layers` maps the layers that it can be cut after to the channels of the feature map there; the
+    first is the recipe's. `network` builds it whole, with the values that it begins with, and `cut`
+    gives the modules up to a layer. `sizes` are the input sizes in pixels that it takes. `mean` and
+    `std` normalise the pixels (red, green, blue, in units of 0-255).
+
+    Its own weights are at `url`, whose file name ends with the first digits of their sha256, or in
+    the file `packed`, which spocdb brings; without both a user has to give some. `licence` is
+    theirs.
+    """
+
+    name: str
+    layers: Mapping[str, int]
+    network: "Callable[[], nn.Module]"
+    cut: Cut
+    url: str | None = None
+    packed: Path | None = None
+    licence: str | None = None
+    # The recipe where nothing more is said.
+    ceil_mode: bool = False
+    size: int = 586
+    fit: Fit = "warp"
+    relu: bool = True
+    pooling: Pooling = "sum"
+    sigma: float = PAPER_SIGMA
+    interpolation: Interpolation = "bilinear"
+    mean: RGB = IMAGENET_MEAN
+    std: RGB = IMAGENET_STD
+    sizes: range = ANY_SIZE
+
+    @property
+    def layer(self) -> str:
+        """Return the layer that a recipe is cut after."""
+        return next(iter(self.layers))
+
+    def channels(self, layer: str) -> int:
+        """Return the channels of the feature map at a layer.
+
+        Raises:
+            ConfigError: It cannot be cut after that layer.
+        """
+        if layer not in self.layers:
+            raise ConfigError(f"unknown layer {layer} of {self.name}: upgrade spocdb")
+        return self.layers[layer]
+
+    # A family that another runtime computes overrides the following two.
+
+    def load(self, recipe: "Recipe", weights: Path) -> "nn.Module":
+        """Return what turns normalised RGB (N, 3, H, W) into feature maps (N, C, h, w).
+
+        Raises:
+            ConfigError: The file is broken, or holds no weights of this network.
+        """
+        from spocdb.features.trunks import build_trunk
+        from spocdb.features.weights import load_state_dict
+
+        return build_trunk(recipe, load_state_dict(weights))
+
+    def engine(
+        self, trunk: "nn.Module", dtype: "torch.dtype", device: "torch.device"
+    ) -> "nn.Module":
+        """Return a trunk as it computes fastest on a device; the result is not for training."""
+        from spocdb.features.fusion import fuse_trunk
+
+        return fuse_trunk(trunk, dtype, device)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a person wants to know of it, for JSON."""
+        return {
+            "backbone": self.name,
+            "layer": self.layer,
+            "channels": self.channels(self.layer),
+            "ceil_mode": self.ceil_mode,
+            "size": self.size,
+            "fit": self.fit,
+            "relu": self.relu,
+            "pooling": self.pooling,
+            "sigma": self.sigma,
+            "interpolation": self.interpolation,
+            "mean": self.mean,
+            "std": self.std,
+            "weights": self.url or (self.packed and self.packed.name),
+            "licence": self.licence,
+        }
+
+
+def find(name: str) -> Backbone:
+    """Return a backbone.
+
+    Raises:
+        ConfigError: There is none of this name; the message lists them all.
+    """
+    if name not in _declared():
+        raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(names())}")
+    return _declared()[name]
+
+
+def names() -> Sequence[str]:
+    """Return the names of all backbones, the default first."""
+    return sorted(_declared(), key=lambda name: name != DEFAULT)
+
+
+@cache
+def _declared() -> Mapping[str, Backbone]:
+    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    return {backbone.name: backbone for module in modules for backbone in module.BACKBONES}
