@@ -283,6 +283,8 @@ def test_a_teacher_that_makes_no_sense_is_one_line(
         ("mini,weights=no.pth", 1, "cannot read the weights no.pth"),
         ("alexnet", 1, "unknown extractor 'alexnet'"),
         ("mini,colour=red", 2, "with one of weights, size, fit"),
+        ("mini,flip=yes", 2, "'flip=yes' is not KEY=VALUE"),
+        ("mini,scales=0.5,0.25,flip=true", 1, "the largest of them 1"),
         ("mini", 1, "too few for a student of 256 dimensions"),
     ):
         done = spocdb("train", "distill", photos, "--out", out, "--teacher", teacher)

@@ -68,3 +68,19 @@ def test_every_command_and_parameter_has_help(name: str) -> None:
     assert command.help
     for parameter in command.params:
         assert parameter.help, f"{name}: {parameter.name}"
+
+
+@pytest.mark.parametrize("name", ["ingest", "attach", "reembed", "eval holidays", "eval pairs"])
+def test_every_option_of_a_recipe_is_one_of_the_command(name: str) -> None:
+    recipe_options = import_module("spocdb.recipe_options").OPTIONS
+    parameters = {p.name: p for p in COMMANDS[f"spocdb {name}"].params}
+    assert recipe_options.keys() <= parameters.keys()
+    for option in recipe_options.values():
+        assert parameters[option.name].help == option.about.help
+        assert not option.choices or parameters[option.name].metavar == "|".join(option.choices)
+
+
+def test_every_backbone_is_named_in_the_help() -> None:
+    names = import_module("spocdb.features.backbones").names()
+    (extractor,) = (p for p in COMMANDS["spocdb ingest"].params if p.name == "extractor")
+    assert extractor.help and all(name in extractor.help for name in names)

@@ -1,14 +1,15 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
 from spocdb.errors import ConfigError
 from spocdb.features.backbones import names
-from spocdb.features.recipes import channels, make_recipe
+from spocdb.features.recipes import channels, make_recipe, options_of
+from spocdb.recipe_options import OPTIONS
 from spocdb.records import Recipe
 
 
@@ -137,3 +138,90 @@ def test_new_options_that_make_no_sense_are_told(options: dict[str, Any], messag
 def test_a_codebook_decides_the_dimension() -> None:
     recipe = make_recipe("vgg19", "ab12", pooling="fisher", codebook=("cd34", 1040))
     assert channels(recipe) == 1040
+
+
+def stored_by_0_1_0() -> dict[str, Any]:
+    """Return a recipe as version 0.1.0 stored it, without normalisation."""
+    return {
+        "backbone": "vgg19",
+        "weights": "ab12",
+        "layer": "conv5_4",
+        "relu": True,
+        "size": 586,
+        "fit": "warp",
+        "ceil_mode": True,
+        "pooling": "sum",
+        "sigma": 1 / 3,
+        "gem_p": None,
+        "interpolation": "bilinear",
+        "background": "white",
+        "scales": [1.0],
+        "flip": False,
+        "attention": None,
+        "codebook": None,
+        "codebook_dim": None,
+    }
+
+
+def test_a_recipe_that_0_1_0_stored_is_todays_with_the_same_fingerprint() -> None:
+    stored = Recipe(**stored_by_0_1_0())
+    assert stored == make_recipe("vgg19", "ab12")
+    assert stored.name == "vgg19-3317ab39"
+    assert (stored.mean, stored.std) == ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+def test_what_decides_pixels_decides_the_fingerprint() -> None:
+    recipe = make_recipe("vgg19", "ab12")
+    changes: list[dict[str, Any]] = [
+        {"interpolation": "bicubic"},
+        {"background": "black"},
+        {"mean": (127.5,) * 3},
+        {"std": (1.0, 1.0, 1.0)},
+    ]
+    others = {replace(recipe, **change).fingerprint for change in changes}
+    assert len(others) == 4 and recipe.fingerprint not in others
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"size": 320, "fit": "pad", "relu": False, "flip": True, "scales": (1.0, 0.5)},
+        {"pooling": "gem", "gem_p": 2.0, "sigma": 0.7},
+        {"pooling": "max"},
+        {"centering": False, "attention": "crow"},
+    ],
+)
+def test_a_recipe_says_which_options_make_it(options: dict[str, Any]) -> None:
+    recipe = make_recipe("mini", "ab12", **options)
+    assert options_of(recipe).keys() == OPTIONS.keys()
+    assert make_recipe("mini", "ab12", **options_of(recipe)) == recipe
+
+
+def test_an_option_that_does_not_exist_is_a_type_error() -> None:
+    options: dict[str, Any] = {"colour": "red"}
+    with pytest.raises(TypeError, match="no option colour: one of size, fit, relu"):
+        make_recipe("mini", "ab12", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("size", "320", 320),
+        ("fit", "pad", "pad"),
+        ("flip", "true", True),
+        ("centering", "false", False),
+        ("sigma", "0.5", 0.5),
+        ("scales", "1,0.7", (1.0, 0.7)),
+    ],
+)
+def test_an_option_is_read_from_a_text(name: str, text: str, value: object) -> None:
+    assert OPTIONS[name].parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("size", "big"), ("flip", "yes"), ("sigma", ""), ("scales", "1;2")]
+)
+def test_a_text_that_is_no_value_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ValueError):
+        OPTIONS[name].parse(text)
