@@ -5,6 +5,7 @@ torchvision decodes on a CPU by the same call, so all but CUDA's own decoder run
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,24 @@ def test_pixels_are_those_of_pillow(fit: Fit, orientation: int) -> None:
     (pixels,) = decode_on(CPU, [jpeg], make_recipe("mini", "ab12", size=64, fit=fit))
     assert pixels is not None
     assert np.abs(pixels.numpy().astype(int) - expected.pixels).max() <= 2
+
+
+@pytest.mark.parametrize("fit", ["warp", "pad"])
+def test_pixels_are_resized_and_padded_as_the_recipe_says(fit: Fit) -> None:
+    recipe = replace(
+        make_recipe("mini", "ab12", size=64, fit=fit),
+        interpolation="bicubic",
+        mean=(10.0, 20.0, 30.0),
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (30, 50), np.uint8)
+    data = encoded(Image.fromarray(noise).resize((100, 60), Image.Resampling.NEAREST))
+    expected = decode(data, 64, fit, 10**6, recipe.canvas).pixels.astype(int)
+    (pixels,) = decode_on(CPU, [plain(data)], recipe)
+    assert pixels is not None
+    # Pillow rounds between its two passes over noise.
+    assert np.abs(pixels.numpy() - expected).max() <= 5
+    plainly = decode(data, 64, fit, 10**6).pixels
+    assert np.abs(plainly - expected).max() > 20
 
 
 def test_grey_becomes_rgb() -> None:

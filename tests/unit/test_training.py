@@ -13,10 +13,13 @@ from torchvision.models import squeezenet1_1
 
 from spocdb.errors import ConfigError
 from spocdb.features.backbones import find
+from spocdb.features.backbones.mini import WEIGHTS as MINI
+from spocdb.features.extractor import load_extractor
 from spocdb.features.network import Network
 from spocdb.features.recipes import make_recipe
 from spocdb.features.trunks import build_trunk
 from spocdb.pipeline.prefetch import chunks
+from spocdb.recipe_options import Background
 from spocdb.settings import Limits
 from spocdb.training import checkpoints, loop, outcome, samples, start
 from spocdb.training.checkpoints import Epoch
@@ -25,6 +28,7 @@ from spocdb.training.loop import Schedule
 from spocdb.training.metric_learning import Grouping, find_objective
 from spocdb.training.plots import draw
 from spocdb.training.samples import Sample, split
+from spocdb.training.teaching import Teacher, Teachers
 from spocdb.training.validation import mean_average_precision
 from spocdb.training.views import Augmentation, framed, lit, opened
 
@@ -179,6 +183,24 @@ def test_each_augmentation_changes_the_picture(
         assert np.array_equal(view, still[:, ::-1])
     if what == "area":
         assert view.size < still.size
+
+
+@pytest.mark.parametrize(("background", "level"), [("white", 255), ("black", 0)])
+def test_a_view_is_flattened_on_the_recipes_background(
+    background: Background, level: int, tmp_path: Path
+) -> None:
+    Image.new("RGBA", (40, 40)).save(tmp_path / "clear.png")
+    with opened(tmp_path / "clear.png", LIMITS, background) as image:
+        assert image.getextrema() == ((level, level),) * 3
+
+
+def test_a_teacher_sees_transparent_images_as_its_student_does(tmp_path: Path) -> None:
+    recipe = make_recipe("mini", "ab12", size=64)
+    extractor = load_extractor(recipe, MINI, "cpu")
+    teachers = Teachers([Teacher(extractor, tmp_path / "targets.npy", 300, 1)])
+    teachers.check(300, 256, "white")
+    with pytest.raises(ConfigError, match="on white, the student on black: take another teacher"):
+        teachers.check(300, 256, "black")
 
 
 def test_thin_images_have_views_too() -> None:
