@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spocdb.recipe_options import RecipeOptions
+from spocdb.recipe_options import OF_THE_MAP, RecipeOptions
 
 from . import options
 from .output import counted, quiet_libraries, talk
@@ -18,7 +18,7 @@ app = typer.Typer(
 
 
 @app.command()
-@options.with_recipe("size", "fit", "relu")
+@options.with_recipe(*OF_THE_MAP)
 def fit(
     *,
     folder: Annotated[Path, typer.Argument(help="Images to learn from, other than the gallery.")],

@@ -88,6 +88,10 @@ class RecipeOptions(TypedDict, total=False):
     flip: Annotated[bool | None, About("Sum with the mirror image.", "no")]
 
 
+# The options that decide the feature map; the others decide how it is pooled.
+OF_THE_MAP = ("size", "fit", "relu")
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """An option of a recipe: its name, the type of its value, the allowed words, what is said."""

@@ -23,6 +23,7 @@ from spocdb.evaluation.methods import PLAIN, Method
 from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Result
 from spocdb.progress import Say, silent
+from spocdb.recipe_options import OF_THE_MAP
 from spocdb.sources import kinds
 from spocdb.sources.files import walk
 from spocdb.wording import counted
@@ -167,7 +168,7 @@ def _recipe(
     if method is PLAIN:
         return given, options.codebook
     # How a named method pools is its own matter.
-    local = {name: value for name, value in given.items() if name in ("size", "fit", "relu")}
+    local = {name: value for name, value in given.items() if name in OF_THE_MAP}
     recipe: dict[str, Any] = {**local, **method.recipe}
     if method.enlarge != 1:
         base = db.recipe(options.extractor, options.weights, **local)

@@ -1,9 +1,11 @@
 """What an evaluation is given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spocdb.recipe_options import RecipeOptions
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Precision
@@ -21,6 +23,6 @@ class Options:
     extractor: str | None = None
     weights: Path | None = None
     codebook: Path | None = None
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipe: RecipeOptions = field(default_factory=RecipeOptions)
     device: str = "auto"
     precision: "Precision" = "auto"

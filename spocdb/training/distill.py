@@ -1,9 +1,8 @@
 """The use case behind `spocdb train distill`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from spocdb.api import Database
 from spocdb.db import engine
@@ -12,6 +11,7 @@ from spocdb.features.recipes import channels, make_recipe
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import sha256_of
 from spocdb.progress import Say, silent
+from spocdb.recipe_options import RecipeOptions
 from spocdb.training import loop, outcome, samples, start
 from spocdb.training.distillation import Distillation
 from spocdb.training.loop import Schedule
@@ -33,7 +33,7 @@ class Student:
 
     preset: str = "mini"
     start: str | Path | None = None
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipe: RecipeOptions = field(default_factory=RecipeOptions)
 
 
 @engine.wrapped()
