@@ -108,7 +108,13 @@ def check_recipe(recipe: Recipe) -> None:
     codebook = (recipe.codebook, recipe.codebook_dim or 0) if recipe.codebook else None
     try:
         are_hashes = all(re.fullmatch(r"[0-9a-f]{64}", sha256) for sha256 in known_by)
-        made = make_recipe(recipe.backbone, recipe.weights, codebook=codebook, **options_of(recipe))
+        # A file may hold 256.0 or "256" for 256.
+        options: RecipeOptions = {
+            **options_of(recipe),
+            "size": int(recipe.size),
+            "relu": bool(recipe.relu),
+        }
+        made = make_recipe(recipe.backbone, recipe.weights, codebook=codebook, **options)
         # Text, not values: True is 1, and has another fingerprint.
         is_known = are_hashes and repr(made) == repr(recipe) and isinstance(channels(made), int)
     except (TypeError, ValueError) as error:
