@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spocdb.errors import ConfigError, WeightsNotFound
@@ -155,6 +155,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(OPTIONS)
 def test_the_command_that_made_a_collection_is_always_accepted_again(
     options: dict[str, Any],
