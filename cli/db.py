@@ -6,6 +6,7 @@ import typer
 
 from . import options
 from .output import talk
+from .translation import in_commands
 
 if TYPE_CHECKING:
     from spocdb.settings import Settings
@@ -18,7 +19,10 @@ app = typer.Typer(
 @app.command()
 def init(db: options.Db = None) -> None:
     """Create the schema spocdb, and the extension vector if it is missing."""
-    upgrade(show_sql=False, since="base", db=db)
+    from spocdb.db import schema
+
+    schema.init(_url(db))
+    print(f"schema spocdb at {schema.HEAD}")
 
 
 @app.command()
@@ -99,7 +103,7 @@ def doctor(
         findings = examination.examine(connection)
     for finding in findings:
         advice = f": {finding.advice}" if finding.advice else ""
-        print(f"{finding.verdict:8} {finding.what}{advice}")
+        print(f"{finding.verdict:8} {in_commands(finding.what + advice)}")
     if any(finding.verdict == "error" for finding in findings):
         raise typer.Exit(1)
 

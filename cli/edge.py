@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from .output import complain
+from .translation import explained
 
 DONE, ERROR, USAGE = 0, 1, 2
 # 128 and the number of SIGPIPE, as of any program whose reader has enough.
@@ -85,7 +86,7 @@ def _run(command: Callable[..., Any]) -> int:
     try:
         return int(command(prog_name="spocdb", standalone_mode=False) or DONE)
     except SpocdbError as exc:
-        complain(f"spocdb: {exc}")
+        complain(f"spocdb: {explained(exc)}")
     except SystemExit as exc:
         # Typer's way out of a broken pipe.
         if isinstance(exc.__context__, BrokenPipeError):

@@ -3,6 +3,7 @@
 import csv
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from spocdb.text import written_out
 from . import options
 from .output import confirm, counted, print_json, print_table, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, display
+from .translation import in_commands
 
 if TYPE_CHECKING:
     from spocdb.api.files import GoneRoot
@@ -156,7 +158,10 @@ def failures(
     """List the images that did not make it, and why."""
     options.one_format(json, as_csv)
     with options.open_database(db) as database:
-        rows = database.failures(collection)
+        rows = [
+            replace(failure, message=in_commands(failure.message))
+            for failure in database.failures(collection)
+        ]
         names = {database.tables.names_by(name) for name in {row.collection for row in rows}}
     if json:
         print_json(rows)
@@ -207,4 +212,4 @@ def _print_preview(preview: "Progress", *, json: bool) -> None:
     if preview.n_pruned:
         print(f"would delete {counted(preview.n_pruned, 'image')} whose file is gone")
     if left_out := told(preview.left_out):
-        print(f"would leave out {left_out}")
+        print(f"would leave out {in_commands(left_out)}")

@@ -14,6 +14,7 @@ from spocdb.text import written_out
 from spocdb.wording import counted as counted
 
 from .tables import print_table as print_table
+from .translation import in_commands
 
 if TYPE_CHECKING:
     from logging import Handler
@@ -75,7 +76,7 @@ def complain(line: str) -> None:
     """Say one line to the person, whatever they want: an error."""
     # A stderr that is full or gone must not end the work.
     with suppress(OSError):
-        print(written_out(line), file=sys.stderr, flush=True)
+        print(written_out(in_commands(line)), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from spocdb.sources.kinds import told
 from spocdb.text import written_out
 
 from .output import counted, is_quiet
+from .translation import in_commands
 
 # Without a terminal: once images are done, and before.
 SECONDS_BETWEEN_LINES, SECONDS_OF_WAITING = 10.0, 30.0
@@ -70,7 +71,7 @@ class Display:
         """Say something beside the counts."""
         # As in `complain`: a stderr that is full must not end the work.
         with suppress(OSError):
-            self._console.print(written_out(line), markup=False, soft_wrap=True)
+            self._console.print(written_out(in_commands(line)), markup=False, soft_wrap=True)
 
     @contextmanager
     def asking(self) -> Iterator[None]:

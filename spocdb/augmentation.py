@@ -5,7 +5,7 @@ from dataclasses import replace
 from spocdb.db import collections, embeddings, indexes, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.errors import ConfigError, DatabaseError
+from spocdb.errors import ConfigError, DatabaseError, InvalidValue
 from spocdb.progress import Say, silent
 from spocdb.wording import counted
 
@@ -31,12 +31,12 @@ def augment(
     if not len(base.components) or "augmented" in base.settings:
         raise ConfigError(
             f"projection {collection.active_projection_id} of {collection.name} cannot be "
-            "augmented: activate a fitted one first (`spocdb pca list`, `spocdb pca rollback`)"
+            "augmented: activate a fitted one first (`db.pca.list()`, `db.pca.rollback()`)"
         )
-    if not 1 <= neighbours <= MOST_NEIGHBOURS or not 0 <= alpha <= MOST_ALPHA:
-        raise ConfigError(
-            f"--neighbours must be 1 to {MOST_NEIGHBOURS} and --alpha 0 to {MOST_ALPHA}"
-        )
+    if not 1 <= neighbours <= MOST_NEIGHBOURS:
+        raise InvalidValue("neighbours", neighbours, f"1 to {MOST_NEIGHBOURS}")
+    if not 0 <= alpha <= MOST_ALPHA:
+        raise InvalidValue("alpha", alpha, f"0 to {MOST_ALPHA}")
     augmented = {
         "collection": collection.name,
         "base": collection.active_projection_id,

@@ -118,6 +118,6 @@ def _refusal(collection: Collection, example: Work, n_images: int) -> ConfigErro
     return ConfigError(
         f"{images} of {collection.name} cannot be read as ingested, such as "
         f"{example.files[0].path} ({example.error}): bring the files back, or run "
-        f"`spocdb ingest FOLDER --prune --collection {collection.name}` on their folder "
-        "(`spocdb worker --once` for a table's rows); then the same command again"
+        f"`db.ingest(FOLDER, prune=True, collection={collection.name!r})` on their folder "
+        "(`db.tables.work(once=True)` for a table's rows); then the same again"
     )

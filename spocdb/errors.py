@@ -2,6 +2,8 @@
 
 SpocdbError
 ├─ ConfigError                what was asked for cannot be done as asked
+│  ├─ InvalidValue            a parameter's value is outside its bound
+│  ├─ UnknownChoice           a parameter's value is none of those there are
 │  └─ WeightsNotFound         no weights file, and none could be downloaded
 ├─ ImageError                 one image is bad, the batch goes on
 │  ├─ UnreadableImage         the bytes are no image that spocdb can read
@@ -24,26 +26,66 @@ SpocdbError
    ├─ ProjectionNotFound
    └─ ImageNotFound           no image with this id in the collection
 
-A message is one line that ends with what to do next. The command line catches SpocdbError once.
+A message is one line that ends with what to do next. It speaks Python: parameters and calls stand
+in backticks, as in `dim=64` or `db.pca.list()`, and the command line shows the option or the
+command instead. docs/reference/errors.md lists the codes; a test compares it with this file.
 """
+
+from collections.abc import Iterable
+from typing import ClassVar
 
 from spocdb.redaction import redact
 from spocdb.text import one_line
 
 
 class SpocdbError(Exception):
-    """Base of all errors that spocdb raises on purpose; no message shows a password or token."""
+    """Base of all errors that spocdb raises on purpose; no message shows a password or token.
 
-    def __init__(self, message: str = "") -> None:
+    Attributes:
+        code: names the kind of error for programs; it stays when a message or a class changes.
+        field: the Python parameter that is wrong, if it is one, such as "alpha".
+        bound: what that parameter may be, as a text or a sequence of the possible values.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(
+        self, message: str = "", *, field: str | None = None, bound: object = None
+    ) -> None:
         super().__init__(redact(message))
+        self.field, self.bound = field, bound
 
 
 class ConfigError(SpocdbError):
     """What was asked for cannot be done as asked."""
 
+    code = "config-error"
+
+
+class InvalidValue(ConfigError):
+    """A parameter's value is outside its bound."""
+
+    code = "invalid-value"
+
+    def __init__(self, field: str, value: object, bound: str) -> None:
+        super().__init__(f"{field} must be {bound}, not {value}", field=field, bound=bound)
+
+
+class UnknownChoice(ConfigError):
+    """A parameter's value is none of those there are."""
+
+    code = "unknown-choice"
+
+    def __init__(self, field: str, value: object, known: Iterable[object]) -> None:
+        choices = tuple(map(str, known))
+        message = f"unknown {field} {value!r}: one of {', '.join(choices)}"
+        super().__init__(message, field=field, bound=choices)
+
 
 class WeightsNotFound(ConfigError):
     """The weights of an extractor are not on this machine and could not be downloaded."""
+
+    code = "weights-not-found"
 
 
 class ImageError(SpocdbError):
@@ -52,85 +94,127 @@ class ImageError(SpocdbError):
     Its message often quotes a server or a decoder, so it is cleaned here: one line, no NUL.
     """
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(one_line(redact(message)))
+    code = "image-error"
+
+    def __init__(
+        self, message: str = "", *, field: str | None = None, bound: object = None
+    ) -> None:
+        super().__init__(one_line(redact(message)), field=field, bound=bound)
 
 
 class UnreadableImage(ImageError):
     """The bytes are no image that spocdb can read."""
 
+    code = "unreadable-image"
+
 
 class ImageTooLarge(ImageError):
     """The image has more pixels than the limit allows."""
+
+    code = "image-too-large"
 
 
 class ImageVanished(ImageError):
     """The file could not be opened although the folder listed it."""
 
+    code = "image-vanished"
+
 
 class ImageChanged(ImageError):
     """The file has other bytes than when it was ingested."""
+
+    code = "image-changed"
 
 
 class AddressRefused(ImageError):
     """A URL leads to an address that is not public."""
 
+    code = "address-refused"
+
 
 class ProcessLost(ImageError):
     """The processes that worked on the image died: out of memory, or a crash of its decoder."""
+
+    code = "process-lost"
 
 
 class DatabaseRefused(ImageError):
     """The database takes no such path, key, metadata or message."""
 
+    code = "database-refused"
+
 
 class EmptyCrop(ImageError):
     """The crop does not touch the image."""
+
+    code = "empty-crop"
 
 
 class DescriptorError(SpocdbError):
     """Numbers that do not fit together."""
 
+    code = "descriptor-error"
+
 
 class DimensionMismatch(DescriptorError):
     """Two vectors that must have the same dimension do not."""
 
+    code = "dimension-mismatch"
+
     def __init__(self, expected: int, got: int) -> None:
-        super().__init__(f"expected {expected} dimensions, got {got}")
+        super().__init__(f"expected {expected} dimensions, got {got}", bound=expected)
         self.expected, self.got = expected, got
 
 
 class NotEnoughSamples(DescriptorError):
     """Too few images for the PCA that was asked for."""
 
+    code = "not-enough-samples"
+
 
 class DatabaseError(SpocdbError):
     """The database refused or went away; the driver's error is the cause."""
+
+    code = "database-error"
 
 
 class SchemaOutOfDate(DatabaseError):
     """The schema spocdb is missing, older or newer than this program."""
 
+    code = "schema-out-of-date"
+
 
 class DatabaseLost(DatabaseError):
     """The connection broke, or could not be made: the same may work later."""
+
+    code = "database-lost"
 
 
 class SourceBroken(DatabaseError):
     """An attached table is not what it was when it was attached."""
 
+    code = "source-broken"
+
 
 class ExtractorChanged(DatabaseError):
     """The collection got another extractor meanwhile."""
+
+    code = "extractor-changed"
 
 
 class CollectionNotFound(DatabaseError):
     """There is no collection of this name."""
 
+    code = "collection-not-found"
+
 
 class ProjectionNotFound(DatabaseError):
     """There is no projection of this number."""
 
+    code = "projection-not-found"
+
 
 class ImageNotFound(DatabaseError):
     """There is no image with this id in the collection."""
+
+    code = "image-not-found"

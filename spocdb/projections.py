@@ -140,7 +140,7 @@ def _refuse_incomplete(connection: Connection, collection: Collection, projectio
     ):
         raise ConfigError(
             f"projection {projection_id} is an augmentation that {collection.name} has not, or "
-            f"not whole: run `spocdb pca augment --collection {collection.name}`"
+            f"not whole: run `db.pca.augment(collection={collection.name!r})`"
         )
 
 
@@ -151,7 +151,7 @@ def _refuse_undescribed(connection: Connection, collection: Collection, projecti
             f"projection {projection_id} is of {extractor}, by which "
             f"{counted(n_images, 'image')} of {collection.name} "
             f"{'has' if n_images == 1 else 'have'} no descriptor: "
-            f"run `spocdb reembed {extractor} --collection {collection.name}`"
+            f"run `db.reembed({extractor!r}, collection={collection.name!r})`"
         )
 
 
@@ -168,7 +168,7 @@ def rollback(
     previous = collection.previous_projection_id
     if previous is None:
         raise ProjectionNotFound(
-            f"collection {collection.name} has no projection to go back to: see `spocdb pca list`"
+            f"collection {collection.name} has no projection to go back to: see `db.pca.list()`"
         )
     activate(connection, connect, collection, previous, say)
     return previous

@@ -50,7 +50,9 @@ def read_row(source: Source, row: SourceRow, max_bytes: int) -> bytes:
     """Return the bytes of a row's image. Raises ImageError."""
     if row.size > max_bytes:
         raise ImageTooLarge(
-            f"{row.size} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES"
+            f"{row.size} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES",
+            field="max_bytes",
+            bound=max_bytes,
         )
     if row.content is not None:
         return row.content
@@ -85,7 +87,7 @@ def lost(row: LeasedRow) -> ProcessLost | None:
         return None
     return ProcessLost(
         f"{row.tries.lost} workers were lost while they had it: out of memory, a crash of the "
-        "decoder, or longer than --visibility"
+        "decoder, or longer than `visibility=...`"
     )
 
 

@@ -9,7 +9,7 @@ from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.search import Hit
-from spocdb.errors import ConfigError
+from spocdb.errors import InvalidValue
 from spocdb.features.reranking import rerank
 from spocdb.filters import Json
 from spocdb.images.decode import decode
@@ -124,9 +124,9 @@ def nearest(
 def check(refinement: Refinement) -> None:
     """Raise ConfigError for a refinement that is out of range."""
     if not 0 <= refinement.rerank <= LONGEST_SHORT_LIST:
-        raise ConfigError(f"--rerank must be 0 to {LONGEST_SHORT_LIST}, not {refinement.rerank}")
+        raise InvalidValue("rerank", refinement.rerank, f"0 to {LONGEST_SHORT_LIST}")
     if not 0 <= refinement.expand <= LONGEST_SHORT_LIST:
-        raise ConfigError(f"--expand must be 0 to {LONGEST_SHORT_LIST}, not {refinement.expand}")
+        raise InvalidValue("expand", refinement.expand, f"0 to {LONGEST_SHORT_LIST}")
     # Written so that what is not a number fails too.
     if not 0 <= refinement.alpha <= 100:
-        raise ConfigError(f"--alpha must be 0 to 100, not {refinement.alpha}")
+        raise InvalidValue("alpha", refinement.alpha, "0 to 100")

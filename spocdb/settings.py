@@ -99,8 +99,10 @@ def _positive(environ: Mapping[str, str], name: str, default: int, most: int = s
     text = environ.get(name, "")
     if not text:
         return default
+    setting, bound = name.removeprefix("SPOCDB_").lower(), "a positive whole number"
     if not text.isdecimal() or int(text) == 0:
-        raise ConfigError(f"{name} must be a positive whole number, not {text!r}")
+        raise ConfigError(f"{name} must be {bound}, not {text!r}", field=setting, bound=bound)
     if int(text) > most:
-        raise ConfigError(f"{name} must be a positive whole number, at most {most}")
+        bound += f", at most {most}"
+        raise ConfigError(f"{name} must be {bound}", field=setting, bound=bound)
     return int(text)

@@ -117,7 +117,7 @@ class Worker:
             tables = ", ".join(f"{s.collection} (table {s.relation})" for s in chosen)
             self.say(f"working on {tables}")
         elif not chosen and (self._introduced or not once):
-            self.say("no table is attached: waiting for `spocdb attach`")
+            self.say("no table is attached: waiting for `db.tables.attach(...)`")
         self._introduced[:] = chosen
 
     def _pass(

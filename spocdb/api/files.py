@@ -76,7 +76,7 @@ def refuse_gone(gone: Sequence[GoneRoot]) -> None:
     for root in gone:
         raise ConfigError(
             f"nothing pruned: {root}: bring it back, or forget its {root.n_images:,} images "
-            "by --prune --yes"
+            "by `prune=True, prune_gone=True`"
         )
 
 

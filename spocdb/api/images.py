@@ -106,7 +106,7 @@ class Images:
             )
         n_moved = catalogue.move(self._session.connection, target, here, there, dry_run=dry_run)
         if not n_moved:
-            raise ConfigError(f"{target.name} has no image at {here}: see `spocdb images list`")
+            raise ConfigError(f"{target.name} has no image at {here}: see `db.images.list()`")
         return n_moved
 
     def _target(self, collection: str | None) -> Collection:

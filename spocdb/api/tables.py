@@ -142,8 +142,9 @@ class Tables:
         """Raise ConfigError for a collection that a table fills."""
         for source in attachments.attached(self._session.connection, collection.name):
             raise ConfigError(
-                f"{collection.name} is of the rows of {source.relation}: `spocdb worker` fills it, "
-                "`spocdb retry` tries failed rows again; for files use another --collection"
+                f"{collection.name} is of the rows of {source.relation}: `db.tables.work()` fills "
+                "it, `db.tables.retry()` tries failed rows again; for files use another "
+                "`collection=...`"
             )
 
     def reader(self, collection: Collection) -> Read:

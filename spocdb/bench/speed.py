@@ -110,9 +110,9 @@ def _for_decoding(machine: Machine) -> str:
 
 
 def _for_network(machine: Machine) -> str:
-    smaller = f"a --size below {machine.size} (half is a quarter of the work)"
+    smaller = f"a `size=...` below {machine.size} (half is a quarter of the work)"
     if machine.backbone != "mini":
-        smaller = f"--extractor mini, {smaller}"
+        smaller = f"`extractor='mini'`, {smaller}"
     if machine.device != "cpu":
         slow = "" if machine.precision == "bfloat16" else f"it runs in {machine.precision}; "
         return f"{slow}another GPU, {smaller} would help"
@@ -128,7 +128,7 @@ def _for_writing(machine: Machine) -> str:
     if machine.round_trip > FAR_MILLISECONDS:
         helps.append(
             f"the database is {machine.round_trip:.1f} ms away: "
-            "a larger --batch-size, or to run beside it"
+            "a larger `batch_size=...`, or to run beside it"
         )
     if machine.synchronous_commit:
         helps.append("`synchronous_commit = off` for the role while it loads")

@@ -58,6 +58,6 @@ def _refuse_stray_at(rest: str) -> None:
 
 def _malformed() -> ConfigError:
     return ConfigError(
-        "the database's address (--db or SPOCDB_DATABASE_URL) is malformed: "
+        "the database's address (`url=...` or SPOCDB_DATABASE_URL) is malformed: "
         f"write {FORM}, {ENCODING}"
     )

@@ -264,5 +264,5 @@ def readable(collection: Collection) -> Iterator[None]:
     except BROKEN as exc:
         raise SourceBroken(
             f"the table of {collection.name} is not as it was attached ({exc.diag.message_primary})"
-            ": run `spocdb attach` again with what it is now, or `spocdb detach`"
+            ": run `db.tables.attach(...)` again with what it is now, or `db.tables.detach(...)`"
         ) from exc

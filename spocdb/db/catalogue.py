@@ -152,7 +152,7 @@ def details(connection: Connection, id: int) -> ImageDetails:
         row = cursor.execute(SHOW, [id]).fetchone()
         names = [column.name for column in cursor.description or ()]
     if row is None:
-        raise ImageNotFound(f"there is no image {id}: see `spocdb images list`")
+        raise ImageNotFound(f"there is no image {id}: see `db.images.list()`")
     found = dict(zip(names, row, strict=True))
     written = found.pop("mtime_ns")
     found["modified"] = (
@@ -181,7 +181,7 @@ def check_ids(connection: Connection, collection: Collection, ids: Sequence[int]
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise ImageNotFound(
             f"collection {collection.name} has no image {', '.join(unknown[:5])}{more}: "
-            "see `spocdb images list`"
+            "see `db.images.list()`"
         )
 
 
@@ -206,7 +206,7 @@ def move(
         if n_taken:
             raise ConfigError(
                 f"nothing moved: {n_taken} of {n_images} images would take the place of others, "
-                f"such as {taken}: delete those first, with `spocdb images delete`"
+                f"such as {taken}: delete those first, with `db.images.delete(...)`"
             )
         if n_images and not dry_run:
             _moved(connection, "images", MOVE, values)

@@ -108,11 +108,13 @@ def get(connection: Connection, name: str | None) -> Collection:
         return found
     if not names:
         raise CollectionNotFound(
-            "there is no collection yet: run `spocdb ingest FOLDER` or `spocdb attach TABLE` first"
+            "there is no collection yet: run `db.ingest(FOLDER)` or `db.tables.attach(TABLE)` first"
         )
     known = ", ".join(names)
     if name is None:
-        raise CollectionNotFound(f"name one of the collections with --collection: {known}")
+        raise CollectionNotFound(
+            f"name one of the collections with `collection=...`: {known}", field="collection"
+        )
     raise CollectionNotFound(f"there is no collection named {name}; there are: {known}")
 
 

@@ -74,7 +74,7 @@ def fix(connection: Connection) -> list[str]:
 def _leftovers(connection: Connection) -> list[Finding]:
     if not _is_ours(connection):
         return []
-    advice = "run `spocdb db doctor --fix`, which drops it"
+    advice = "run `spocdb.db.doctor.fix(...)`, which drops it"
     lines = [
         *(f"an interrupted build left the index {name}" for _, name in left_indexes(connection)),
         *(f"a killed command left the collection {name}" for name in scratch.left(connection)),
@@ -85,8 +85,8 @@ def _leftovers(connection: Connection) -> list[Finding]:
             Finding(
                 "warning",
                 f"{collection} has embeddings of only some images by projection {projection}",
-                f"run `spocdb pca activate {projection} --collection {collection}`, "
-                f"or `spocdb pca drop {projection} --collection {collection}`",
+                f"run `db.pca.activate({projection}, collection={collection!r})`, "
+                f"or `db.pca.drop({projection}, collection={collection!r})`",
             )
             for collection, projection in _unfinished(connection)
         ),
@@ -134,7 +134,7 @@ def _unfinished(connection: Connection) -> list[tuple[str, int]]:
 
 def _schema(connection: Connection) -> Finding:
     if current(connection) is None:
-        return Finding("warning", "no schema spocdb yet", "run `spocdb db init`")
+        return Finding("warning", "no schema spocdb yet", "run `spocdb.db.schema.init(...)`")
     try:
         check(connection)
     except SchemaOutOfDate as error:
@@ -158,7 +158,7 @@ def _rights(connection: Connection) -> Finding:
             "error",
             f"role {role} may not create what spocdb needs in {database}",
             f"as its owner run `GRANT CREATE ON DATABASE {database} TO {role}`, "
-            "or use the role that ran `spocdb db init`",
+            "or use the role that owns spocdb",
         )
     if not may_extend:
         return Finding(
@@ -182,12 +182,13 @@ def _owner(connection: Connection) -> Finding:
         return Finding(
             "warning",
             f"who would own spocdb, {role}, is a superuser",
-            "run `spocdb db init` as a role that is none, once `CREATE EXTENSION vector` is done",
+            "run `spocdb.db.schema.init(...)` as a role that is none, once "
+            "`CREATE EXTENSION vector` is done",
         )
     return Finding(
         "warning",
         f"who owns spocdb, {role}, is a superuser: its functions have all rights",
-        "run `CREATE ROLE spocdb_owner LOGIN`, then `spocdb db grant --owner spocdb_owner`, "
+        "run `CREATE ROLE spocdb_owner LOGIN`, then `db.grant_owner('spocdb_owner')`, "
         "and use spocdb as that role",
     )
 

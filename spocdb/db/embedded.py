@@ -161,7 +161,7 @@ def _no_start(data_dir: Path, exc: Exception) -> DatabaseError:
         )
     return DatabaseError(
         f"the embedded server under {data_dir} does not start ({str(exc).splitlines()[0]}): "
-        f"see {data_dir / 'pg' / 'log'}, or name a server with --db"
+        f"see {data_dir / 'pg' / 'log'}, or name a server with `url=...`"
     )
 
 

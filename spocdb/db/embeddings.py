@@ -93,7 +93,7 @@ def table_of(connection: Connection, collection: Collection, projection_id: int)
     if row is None:
         raise ProjectionNotFound(
             f"collection {collection.name} has no embeddings by projection {projection_id}: "
-            f"run `spocdb pca activate {projection_id} --collection {collection.name}`"
+            f"run `db.pca.activate({projection_id}, collection={collection.name!r})`"
         )
     return row[0], row[1]
 

@@ -43,7 +43,7 @@ RAISED: dict[str, type[SpocdbError]] = {
 ADVICE = {
     "25006": "spocdb may only read here: name a server and a role that may write "
     "(default_transaction_read_only is off, the server is no standby)",
-    "42501": "ask the role that ran `spocdb db init` for `spocdb db grant`, or use that role",
+    "42501": "ask the owner of spocdb for the right (`db.grant_worker(...)`), or use that role",
     "53100": "make room on the server's disk, then run the same command again",
     "57014": "if a statement_timeout of PGOPTIONS or of the URL's options ended it, raise it there",
     "22P05": "the database must be encoded in UTF8",
@@ -80,7 +80,7 @@ def connect(url: str) -> Connection:
         )
     except psycopg.Error as exc:
         raise DatabaseLost(
-            f"cannot reach the database: {_one_line(exc)}: check --db or SPOCDB_DATABASE_URL"
+            f"cannot reach the database: {_one_line(exc)}: check `url=...` or SPOCDB_DATABASE_URL"
         ) from exc
     try:
         with wrapped():

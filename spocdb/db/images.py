@@ -192,7 +192,7 @@ def find(connection: Connection, collection: Collection, path: str) -> int:
     row = connection.execute(FIND, [collection.id, path]).fetchone()
     if row is None:
         raise ImageNotFound(
-            f"collection {collection.name} has no image {path}: see `spocdb status`"
+            f"collection {collection.name} has no image {path}: see `db.tables.coverage()`"
         )
     return int(row[0])
 

@@ -76,7 +76,7 @@ def hand_over(connection: Connection, role: str) -> None:
         raise ConfigError(f"the role {role} is a superuser: name one that is none")
     if owner(connection) is None:
         raise ConfigError(
-            "this database has no schema spocdb yet: run `spocdb db init` as that role"
+            "this database has no schema spocdb yet: run `spocdb.db.schema.init(...)` as that role"
         )
     with connection.transaction():
         _alter_owner(connection, role)

@@ -132,7 +132,7 @@ def load(connection: Connection, projection_id: int) -> Projection:
     """
     row = connection.execute(PROJECTION, [projection_id]).fetchone()
     if row is None:
-        raise ProjectionNotFound(f"there is no projection {projection_id}: see `spocdb pca list`")
+        raise ProjectionNotFound(f"there is no projection {projection_id}: see `db.pca.list()`")
     kind, dim, fingerprint, mean, n_samples, settings, channels = row
     rows = connection.execute(COMPONENTS, [projection_id]).fetchall()
     vectors = [floats(r[1]) for r in rows]
@@ -172,7 +172,7 @@ def blamed(connection: Connection, projection_id: int) -> Iterator[None]:
 def _damaged(projection_id: int, what: str) -> DatabaseError:
     return DatabaseError(
         f"projection {projection_id} cannot be used: {what}: activate another where it is active, "
-        f"`spocdb pca drop {projection_id}`, then fit or import it again"
+        f"`db.pca.drop({projection_id})`, then fit or import it again"
     )
 
 
@@ -192,7 +192,7 @@ def get(connection: Connection, projection_id: int) -> ProjectionSummary:
     for summary in summaries(connection):
         if summary.id == projection_id:
             return summary
-    raise ProjectionNotFound(f"there is no projection {projection_id}: see `spocdb pca list`")
+    raise ProjectionNotFound(f"there is no projection {projection_id}: see `db.pca.list()`")
 
 
 def drop(connection: Connection, projection_id: int) -> None:
@@ -203,7 +203,7 @@ def drop(connection: Connection, projection_id: int) -> None:
     if summary.embedded:
         raise DatabaseError(
             f"projection {projection_id} still embeds {', '.join(summary.embedded)}: "
-            f"run `spocdb pca drop {projection_id} --collection NAME` for each first"
+            f"run `db.pca.drop({projection_id}, collection=NAME)` for each first"
         )
     connection.execute("DELETE FROM spocdb.projections WHERE id = %s", [projection_id])
 

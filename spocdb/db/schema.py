@@ -59,16 +59,19 @@ def check(connection: Connection) -> None:
     """
     state = _state(connection)
     if state is None:
-        raise SchemaOutOfDate("this database has no schema spocdb yet: run `spocdb db init` on it")
+        raise SchemaOutOfDate(
+            "this database has no schema spocdb yet: run `spocdb.db.schema.init(...)` on it"
+        )
     _refuse_unknown(state.revision)
     if state.revision != HEAD:
         raise SchemaOutOfDate(
             f"the schema spocdb is at {state.revision}, this program needs {HEAD}: "
-            "run `spocdb db upgrade`"
+            "run `spocdb.db.schema.upgrade(...)`"
         )
     if state.functions != sql_files.fingerprint():
         raise SchemaOutOfDate(
-            "the functions in the schema spocdb are not this program's: run `spocdb db upgrade`"
+            "the functions in the schema spocdb are not this program's: "
+            "run `spocdb.db.schema.upgrade(...)`"
         )
 
 
@@ -81,7 +84,7 @@ def _state(connection: Connection) -> State | None:
         raise DatabaseError(
             f"the role {connection.info.user} may run no command: a reader searches in SQL "
             "(spocdb.search, the collection's view); commands need the rights of "
-            "`spocdb db grant --worker` or of the owner of spocdb"
+            "`db.grant_worker(...)` or of the owner of spocdb"
         ) from exc
     return State(*row) if row else None
 
@@ -90,13 +93,24 @@ def _refuse_unknown(revision: str) -> None:
     if revision in UNRELEASED:
         raise SchemaOutOfDate(
             f"the schema spocdb is at {revision}, from before release 0.1.0, and cannot be "
-            "upgraded: run `DROP SCHEMA spocdb CASCADE` in this database (`spocdb db url`), "
-            "then `spocdb db init`, and ingest or attach again"
+            "upgraded: run `DROP SCHEMA spocdb CASCADE` in this database "
+            "(`spocdb.db.embedded.start(...)` gives the URL of an embedded one), "
+            "then `spocdb.db.schema.init(...)`, and ingest or attach again"
         )
     if revision not in REVISIONS:
         raise SchemaOutOfDate(
             f"the schema spocdb is at {revision}, newer than this program ({HEAD}): upgrade spocdb"
         )
+
+
+def init(url: str) -> None:
+    """Create the schema, and the extension vector if it is missing.
+
+    Raises:
+        SchemaOutOfDate: there is a schema that this program does not know.
+        DatabaseError: a statement failed, or a right is missing.
+    """
+    upgrade(url)
 
 
 def upgrade(url: str) -> None:
@@ -135,7 +149,7 @@ def upgrade_sql(revision: str = "base") -> str:
         ConfigError: there is no such revision.
     """
     if revision not in ("base", *REVISIONS):
-        raise ConfigError(f"no revision {revision!r}: see `spocdb db current`")
+        raise ConfigError(f"no revision {revision!r}: see `spocdb.db.schema.current(...)`")
     from alembic import command
 
     out = io.StringIO()

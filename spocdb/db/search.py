@@ -68,7 +68,7 @@ def embed(connection: Connection, collection: str, raw: Float32Array) -> Float32
     (found,) = one_row(connection, EMBED, [collection, Vector(raw)])
     if found is None:
         raise psycopg.DataError(
-            f"the projection of {collection} has no components: run `spocdb db doctor`"
+            f"the projection of {collection} has no components: run `spocdb.db.doctor.examine(...)`"
         )
     return floats(found)
 

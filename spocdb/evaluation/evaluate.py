@@ -48,7 +48,7 @@ def evaluate(
     benchmark = restricted(benchmark, benchmark.images)
     say_notes(benchmark, say)
     if options.train is None:
-        say("no --train: PCA is fitted on the gallery itself, which overfits")
+        say("no `train=...`: PCA is fitted on the gallery itself, which overfits")
     results: list[Result] = []
     for method in methods:
         try:
@@ -79,11 +79,13 @@ def train_images(db: Database, given: str, say: Say = silent) -> list[Path]:
         found = [Path(path) for path in sorted(stored) if os.path.isfile(path)]
     else:
         known = f"; there are the collections {', '.join(names)}" if names else ""
-        raise ConfigError(f"--train {given} is neither a folder nor a collection{known}")
+        raise ConfigError(
+            f"train {given} is neither a folder nor a collection{known}", field="train"
+        )
     if not found:
-        raise ConfigError(f"--train {given} has no images (any more)")
+        raise ConfigError(f"train {given} has no images (any more)", field="train")
     if told := kinds.told(left_out):
-        say(f"left out of --train {given}: {told}")
+        say(f"left out of `train=...` {given}: {told}")
     return found
 
 
@@ -133,13 +135,13 @@ def _prepared(
 
 
 def _say_overlap(db: Database, gallery: str, train: str, say: Say) -> None:
-    """Say how many images are in the gallery and among --train: whitening overfits those."""
+    """Say how many images are in the gallery and in `train`: whitening overfits those."""
     contents, others = (
         {*evaluations.contents(db.connection, name).values()} for name in (gallery, train)
     )
     if n_shared := len(contents & others):
         say(
-            f"{n_shared} of the gallery's {len(contents)} images are in --train too, byte for "
+            f"{n_shared} of the gallery's {len(contents)} images are in `train=...` too, byte for "
             "byte: a PCA of the gallery itself overfits"
         )
 

@@ -88,7 +88,9 @@ def find_methods(names: Iterable[str]) -> list[Method]:
     for name in names:
         if name not in METHODS and name not in GROUPS:
             raise ConfigError(
-                f"unknown method {name!r}: all (the paper's), beyond, {', '.join(METHODS)}"
+                f"unknown method {name!r}: all (the paper's), beyond, {', '.join(METHODS)}",
+                field="method",
+                bound=(*GROUPS, *METHODS),
             )
         found |= {m.name: m for m in GROUPS.get(name, (METHODS.get(name, PLAIN),))}
     return list(found.values())

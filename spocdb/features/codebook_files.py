@@ -45,10 +45,12 @@ def load(file: Path) -> Codebook:
         raise ConfigError(f"cannot read the codebook {file}: {reason}") from error
     # Whatever the parser raises on a file that is something else.
     except Exception as error:
-        raise ConfigError(f"{file} is no codebook: make one with `spocdb codebook fit`") from error
+        raise ConfigError(
+            f"{file} is no codebook: make one with `db.learn_codebook(...)`"
+        ) from error
     if found:
         raise ConfigError(
-            f"the codebook {file} cannot be used: {found}: make one with `spocdb codebook fit`"
+            f"the codebook {file} cannot be used: {found}: make one with `db.learn_codebook(...)`"
         )
     return codebook
 

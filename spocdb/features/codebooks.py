@@ -78,7 +78,11 @@ def fit(
     also where the libraries are missing, and NotEnoughSamples.
     """
     if kind not in get_args(Kind):
-        raise ConfigError(f"unknown kind of codebook {kind!r}: one of {', '.join(get_args(Kind))}")
+        raise ConfigError(
+            f"unknown kind of codebook {kind!r}: one of {', '.join(get_args(Kind))}",
+            field="kind",
+            bound=get_args(Kind),
+        )
     with _library():  # asked before the work, not after it
         import sklearn.mixture  # noqa: F401
     samples = _sample(maps(), per_image)
@@ -86,7 +90,9 @@ def fit(
     local = _local(samples, kind, arrays)
     if len(local) < 10 * k:
         raise NotEnoughSamples(
-            f"{len(local)} local features are too few for {k} centres: give more images"
+            f"{len(local)} local features are too few for {k} centres: give more images",
+            field="k",
+            bound=f"at most {len(local)}",
         )
     arrays |= _mixture(local, k) if kind == "fisher" else _triangles(local, k)
     codebook = Codebook(kind, arrays)

@@ -26,7 +26,9 @@ def find_devices(name: str) -> list[torch.device]:
             # Only using it shows that a device is there.
             torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"no device {name!r} on this machine: try auto or cpu") from error
+        raise ConfigError(
+            f"no device {name!r} on this machine: try auto or cpu", field="device"
+        ) from error
     return devices
 
 

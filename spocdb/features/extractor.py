@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spocdb.errors import ConfigError, DescriptorError, ImageError
+from spocdb.errors import DescriptorError, ImageError, UnknownChoice
 from spocdb.features.backbones import find
 from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.codebooks import Codebook
@@ -126,7 +126,7 @@ class Extractor:
         if not np.isfinite(raw).all():
             raise DescriptorError(
                 f"{self.recipe.name} gives numbers that are not finite: "
-                "check the weights file, or use --precision float32"
+                "check the weights file, or use `precision='float32'`"
             )
         return raw
 
@@ -224,7 +224,7 @@ def load_extractor(
 def check_precision(name: str) -> None:
     """Raise ConfigError for an unknown precision."""
     if name != "auto" and name not in DTYPES:
-        raise ConfigError(f"unknown precision {name!r}: one of auto, {', '.join(DTYPES)}")
+        raise UnknownChoice("precision", name, ["auto", *DTYPES])
 
 
 def _agree(fast: Tensor, exact: Tensor, least: float) -> bool:

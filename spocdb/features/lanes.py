@@ -67,7 +67,8 @@ class Lane:
                 self._fits = len(part) // 2
             else:
                 raise ConfigError(
-                    f"{self.device} has no memory for one image: --device cpu, or a smaller --size"
+                    f"{self.device} has no memory for one image: `device='cpu'`, or a smaller "
+                    "`size=...`"
                 )
         return torch.cat(parts)
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spocdb.errors import ConfigError, DescriptorError, DimensionMismatch, NotEnoughSamples
+from spocdb.errors import (
+    DescriptorError,
+    DimensionMismatch,
+    InvalidValue,
+    NotEnoughSamples,
+)
 from spocdb.records import Float32Array, Float64Array, Projection
 
 # An eigenvalue below this part of the largest one is rounding, not variance.
@@ -102,7 +107,7 @@ def advice(moments: Moments, projection: Projection) -> list[str]:
         enough = _enough_dimensions(moments, centre=bool(projection.settings["centre"]))
         line = f"warning: {dim} dimensions keep {kept:.0%} of the variance, which costs recall: "
         if _is_enough(moments.count, enough, projection):
-            line += f"{enough} keep {ENOUGH_EXPLAINED:.0%} (`--dim {enough}`)"
+            line += f"{enough} keep {ENOUGH_EXPLAINED:.0%} (`dim={enough}`)"
         else:
             line += (
                 f"{enough} would keep {ENOUGH_EXPLAINED:.0%}, but {moments.count} images are few "
@@ -112,7 +117,7 @@ def advice(moments: Moments, projection: Projection) -> list[str]:
     if not _is_enough(moments.count, dim, projection):
         lines.append(
             f"warning: {moments.count} images are few for whitening {dim} dimensions, "
-            f"{ENOUGH_IMAGES_EACH * dim} or more are better: fit on more, or with --no-whiten"
+            f"{ENOUGH_IMAGES_EACH * dim} or more are better: fit on more, or with `whiten=False`"
         )
     return lines
 
@@ -176,12 +181,12 @@ def project(raw: Float32Array, projection: Projection) -> Float32Array:
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     if not np.isfinite(lengths).all():
         raise DescriptorError(
-            "the projection gives embeddings that are not finite: fit it again (`spocdb pca fit`)"
+            "the projection gives embeddings that are not finite: fit it again (`db.pca.fit()`)"
         )
     if len(lengths) > 1 and not lengths.any():
         raise DescriptorError(
             f"the embeddings of {len(lengths)} images are all zero: check the weights file, "
-            "or fit the projection again (`spocdb pca fit`)"
+            "or fit the projection again (`db.pca.fit()`)"
         )
     embeddings: Float32Array = values / np.maximum(lengths, TINY)
     return embeddings
@@ -196,21 +201,23 @@ def _with_fixed_signs(components: Float64Array) -> Float64Array:
 def check_options(channels: int, dim: int, regularisation: float = 0.0) -> None:
     """Raise ConfigError for options that no samples could be fitted with."""
     if not 1 <= dim <= channels:
-        raise ConfigError(f"--dim must be 1 to {channels}, the raw descriptor's, not {dim}")
+        raise InvalidValue("dim", dim, f"1 to {channels}, the raw descriptor's")
     if not 0 <= regularisation <= MOST_REGULARISATION:
-        raise ConfigError(
-            f"the regularisation must be zero or more, at most {MOST_REGULARISATION:,.0f}, "
-            f"not {regularisation}"
-        )
+        bound = f"zero or more, at most {MOST_REGULARISATION:,.0f}"
+        raise InvalidValue("regularisation", regularisation, bound)
 
 
-_REMEDY = "ingest more, ask for a lower --dim, or fit --from another folder"
+_REMEDY = (
+    "ingest more, ask for a lower `dim=...`, or fit on another folder (`db.ingest_beside(FOLDER)`)"
+)
 
 
 def _check_count(count: int, dim: int) -> None:
     if count <= dim:
         raise NotEnoughSamples(
-            f"{count} images are too few for {dim} dimensions, {dim + 1} are the least: {_REMEDY}"
+            f"{count} images are too few for {dim} dimensions, {dim + 1} are the least: {_REMEDY}",
+            field="dim",
+            bound=f"less than {count}",
         )
 
 
@@ -218,7 +225,9 @@ def _check_rank(eigenvalues: Float64Array, count: int, dim: int) -> None:
     rank = int((eigenvalues > RANK_TOLERANCE * eigenvalues[-1]).sum())
     if rank < dim:
         raise NotEnoughSamples(
-            f"the {count} images differ in only {rank} dimensions, not in {dim}: {_REMEDY}"
+            f"the {count} images differ in only {rank} dimensions, not in {dim}: {_REMEDY}",
+            field="dim",
+            bound=f"at most {rank}",
         )
 
 

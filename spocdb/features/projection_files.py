@@ -88,7 +88,7 @@ def load(file: Path, say: Say = silent) -> tuple[Projection, Recipe, dict[str, A
         raise
     # Whatever the two formats' parsers raise on a file that is something else.
     except Exception as exc:
-        raise ConfigError(f"{file} is no projection: export one with `spocdb pca export`") from exc
+        raise ConfigError(f"{file} is no projection: export one with `db.pca.export(...)`") from exc
     if not len(projection.components):
         raise ConfigError(f"{file} holds no components: export a fitted projection")
     check_recipe(recipe)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TypeVar, Unpack, cast
 
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
 from spocdb.features.backbones import ANY_SIZE, Backbone, find
 from spocdb.recipe_options import OPTIONS, Attention, Fit, Pooling, RecipeOptions
 from spocdb.records import Recipe
@@ -135,10 +135,15 @@ def _sigma(
     base: Backbone, pooling: Pooling, centering: bool | None, sigma: float | None
 ) -> float | None:
     if centering is False and sigma is not None:
-        raise ConfigError("sigma is the centering prior's: leave it out, or keep the prior on")
+        raise ConfigError(
+            "sigma is the centering prior's: leave it out, or keep the prior on", field="sigma"
+        )
     if pooling not in WEIGHED:
         if centering or sigma is not None:
-            raise ConfigError(f"{pooling} pooling takes no centering prior: use sum or gem pooling")
+            raise ConfigError(
+                f"{pooling} pooling takes no centering prior: use sum or gem pooling",
+                field="centering",
+            )
         return None
     if centering is False:
         return None
@@ -149,7 +154,9 @@ def _gem_p(pooling: Pooling, gem_p: float | None) -> float | None:
     if pooling == "gem":
         return _positive("gem_p", USUAL_GEM_P if gem_p is None else gem_p)
     if gem_p is not None:
-        raise ConfigError("gem_p is the exponent of gem pooling: leave it out, or pool by gem")
+        raise ConfigError(
+            "gem_p is the exponent of gem pooling: leave it out, or pool by gem", field="gem_p"
+        )
     return None
 
 
@@ -157,14 +164,15 @@ def _scales(size: int, scales: Sequence[float] | None) -> tuple[float, ...]:
     scales = (1.0,) if scales is None else scales
     ordered = tuple(sorted({float(scale) for scale in scales}, reverse=True))
     if not ordered or len(ordered) > MOST_SCALES or ordered[0] != 1.0:
-        raise ConfigError(
-            f"scales must be 1 to {MOST_SCALES} parts of the size, the largest of them 1, "
-            f"not {', '.join(f'{s:g}' for s in scales)}"
-        )
+        given = ", ".join(f"{scale:g}" for scale in scales)
+        bound = f"1 to {MOST_SCALES} parts of the size, the largest of them 1"
+        raise InvalidValue("scales", given, bound)
     if not ordered[-1] * size >= ANY_SIZE.start:
         raise ConfigError(
             f"the smallest scale, {ordered[-1]:g}, leaves less than {ANY_SIZE.start} pixels of "
-            f"{size}: leave it out, or take a larger size"
+            f"{size}: leave it out, or take a larger size",
+            field="scales",
+            bound=f"at least {ANY_SIZE.start} pixels",
         )
     return ordered
 
@@ -173,19 +181,23 @@ def _attention(pooling: Pooling, attention: Attention | None) -> Attention | Non
     if attention is None:
         return None
     if pooling != "sum":
-        raise ConfigError("attention weighs what is summed: leave it out, or pool by sum")
+        raise ConfigError(
+            "attention weighs what is summed: leave it out, or pool by sum", field="attention"
+        )
     return _one_of("attention", attention)
 
 
 def _codebook(pooling: Pooling, codebook: tuple[str, int] | None) -> tuple[str | None, int | None]:
     if pooling in WITH_CODEBOOK and codebook is None:
         raise ConfigError(
-            f"{pooling} pooling needs a codebook: give one with --codebook FILE, "
-            "which `spocdb codebook fit` makes"
+            f"{pooling} pooling needs a codebook: give one with `codebook=FILE`, "
+            "which `db.learn_codebook(...)` makes",
+            field="codebook",
         )
     if pooling not in WITH_CODEBOOK and codebook is not None:
         raise ConfigError(
-            f"a codebook is for pooling by {' or '.join(WITH_CODEBOOK)}, not by {pooling}"
+            f"a codebook is for pooling by {' or '.join(WITH_CODEBOOK)}, not by {pooling}",
+            field="codebook",
         )
     return codebook or (None, None)
 
@@ -194,7 +206,7 @@ def _size(base: Backbone, asked: int | None) -> int:
     size, sizes = base.size if asked is None else asked, base.sizes
     if size not in sizes:
         steps = f" in steps of {sizes.step}" if sizes.step > 1 else ""
-        raise ConfigError(f"size must be {sizes[0]} to {sizes[-1]} pixels{steps}, not {size}")
+        raise InvalidValue("size", size, f"{sizes[0]} to {sizes[-1]} pixels{steps}")
     return size
 
 
@@ -208,12 +220,12 @@ def _refuse_other_sizes(base: Backbone, fit: Fit, scales: Sequence[float]) -> No
 
 def _positive(name: str, value: float) -> float:
     if not (value > 0 and math.isfinite(value)):
-        raise ConfigError(f"{name} must be a positive number, not {value}")
+        raise InvalidValue(name, value, "a positive number")
     return float(value)
 
 
 def _one_of(name: str, value: Choice) -> Choice:
     known = OPTIONS[name].choices
     if value not in known:
-        raise ConfigError(f"unknown {name} {value!r}: one of {', '.join(known)}")
+        raise UnknownChoice(name, value, known)
     return value

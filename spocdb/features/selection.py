@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, UnknownChoice
 from spocdb.features.backbones import DEFAULT, names
 from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.recipes import make_recipe, map_channels, options_of
@@ -54,7 +54,7 @@ def choose(
         raise ConfigError(
             f"this collection has {stored.name} and keeps it "
             f"({_difference(wanted, stored, recipe)}): "
-            "use another --collection, or `spocdb reembed`"
+            "use another `collection=...`, or `db.reembed(...)`"
         )
     return recipe
 
@@ -62,7 +62,7 @@ def choose(
 def _refuse_unknown(name: str | None, known: Sequence[Recipe]) -> None:
     there = dict.fromkeys([*names(), *(recipe.name for recipe in known)])
     if name is not None and name not in there:
-        raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(there)}")
+        raise UnknownChoice("extractor", name, there)
 
 
 def _codebook(file: Path, wanted: Wanted, base: Recipe | None, cache_dir: Path) -> tuple[str, int]:
@@ -72,7 +72,7 @@ def _codebook(file: Path, wanted: Wanted, base: Recipe | None, cache_dir: Path) 
     if codebook.channels != (n := map_channels(base)):
         raise ConfigError(
             f"the codebook {file} is for feature maps of {codebook.channels} channels, "
-            f"{base.backbone}'s have {n}: make one with `spocdb codebook fit`"
+            f"{base.backbone}'s have {n}: make one with `db.learn_codebook(...)`"
         )
     return remember(file, cache_dir), codebook.dim
 

@@ -55,7 +55,7 @@ def locate(recipe: Recipe, cache_dir: Path) -> Path:
     Raises WeightsNotFound if it is gone or its bytes are others.
     """
     what = f"the weights {recipe.weights[:12]} of {recipe.backbone} are"
-    return _locate(recipe.weights, cache_dir, what, "--weights")
+    return _locate(recipe.weights, cache_dir, what, "weights")
 
 
 def locate_codebook(recipe: Recipe, cache_dir: Path) -> Path | None:
@@ -66,17 +66,19 @@ def locate_codebook(recipe: Recipe, cache_dir: Path) -> Path | None:
     if recipe.codebook is None:
         return None
     what = f"the codebook {recipe.codebook[:12]} of {recipe.name} is"
-    return _locate(recipe.codebook, cache_dir, what, "--codebook")
+    return _locate(recipe.codebook, cache_dir, what, "codebook")
 
 
-def _locate(sha256: str, cache_dir: Path, what: str, option: str) -> Path:
+def _locate(sha256: str, cache_dir: Path, what: str, field: str) -> Path:
     link = _link(sha256, cache_dir)
     if link.is_file() and sha256_of(link) == sha256:
         return link.readlink()
     for packed in filter(None, (find(name).packed for name in names())):
         if sha256_of(packed) == sha256:
             return packed  # as on a worker's machine, where nobody named it
-    raise WeightsNotFound(f"{what} not on this machine: give the file with {option} FILE")
+    raise WeightsNotFound(
+        f"{what} not on this machine: give the file with `{field}=FILE`", field=field
+    )
 
 
 def own(backbone: str, cache_dir: Path) -> Path:
@@ -181,7 +183,7 @@ def _fetch(url: str, file: Path) -> None:
     except (OSError, HTTPException, RuntimeError) as error:
         raise WeightsNotFound(
             f"cannot download {url} ({_reason(error)}): "
-            "use `--extractor mini`, which is here, or give a file with --weights FILE"
+            "use `extractor='mini'`, which is here, or give a file with `weights=FILE`"
         ) from error
 
 

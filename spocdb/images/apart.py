@@ -63,7 +63,7 @@ class Apart:
                 self._process = None
                 raise ProcessLost(
                     f"decoding it ended a process ({_end(process)}): it is left out until it "
-                    "changes, or until `spocdb ingest --retry-failed`"
+                    "changes, or until `db.ingest(retry_failed=True)`"
                 ) from None
 
     def close(self) -> None:

@@ -112,7 +112,8 @@ def _open_boxes(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if is_avif and width * height > LARGEST_AVIF:
         raise ImageTooLarge(
             f"{width} x {height} pixels are over the AVIF decoder's own limit of {LARGEST_AVIF}: "
-            "save the image smaller"
+            "save the image smaller",
+            bound=LARGEST_AVIF,
         )
     _check_size((width, height), max_pixels)
     return AvifFile(data, found) if is_avif else open_heif(data)
@@ -136,7 +137,9 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageTooLarge(
             f"{width} x {height} pixels are over the limit of {max_pixels}: "
-            "raise SPOCDB_MAX_PIXELS if you trust the file"
+            "raise SPOCDB_MAX_PIXELS if you trust the file",
+            field="max_pixels",
+            bound=max_pixels,
         )
 
 

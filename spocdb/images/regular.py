@@ -49,6 +49,8 @@ def read_bytes(path: str | Path, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
     if size > max_bytes:
         raise ImageTooLarge(
             f"the file is over the limit of {max_bytes} bytes: raise SPOCDB_MAX_BYTES if you "
-            "trust it"
+            "trust it",
+            field="max_bytes",
+            bound=max_bytes,
         )
     return data

@@ -140,7 +140,9 @@ class Prefetch:
         if not work.error and not work.is_known and n_bytes > self.limits.memory:
             work.error = ImageTooLarge(
                 f"decoding it takes {n_bytes >> 20} MB, and all images together may take "
-                f"{self.limits.memory >> 20} MB: raise SPOCDB_MEMORY if the machine has more"
+                f"{self.limits.memory >> 20} MB: raise SPOCDB_MEMORY if the machine has more",
+                field="memory",
+                bound=self.limits.memory,
             )
         if work.error or work.is_known:
             work.needs = 0

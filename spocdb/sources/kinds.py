@@ -43,8 +43,8 @@ _COUNTABLE = frozenset((UNNAMED, SUBFOLDER, LINKED, SPECIAL, OTHER, "archive", "
 _WAY_ON = {
     "HEIC": "pip install 'spocdb[heif]'",
     "archive": "unpack first",
-    UNNAMED: "--all-files looks into them",
-    LINKED: "--follow-links",
+    UNNAMED: "`all_files=True` looks into them",
+    LINKED: "`follow_links=True`",
 }
 # Enough for every signature.
 _HEAD_BYTES = 64

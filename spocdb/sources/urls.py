@@ -145,7 +145,9 @@ def _joined(blocks: Iterable[bytes], max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> ImageTooLarge:
     return ImageTooLarge(
-        f"over the limit of {max_bytes} bytes: raise SPOCDB_MAX_BYTES if you trust it"
+        f"over the limit of {max_bytes} bytes: raise SPOCDB_MAX_BYTES if you trust it",
+        field="max_bytes",
+        bound=max_bytes,
     )
 
 
@@ -189,8 +191,9 @@ class _Vetted(httpcore.NetworkBackend):
         for address in addresses:
             if not (self._allow_private or is_public(address)):
                 raise AddressRefused(
-                    f"{host} is at {address}, which is not public: attach with --allow-private if "
-                    "that is meant"
+                    f"{host} is at {address}, which is not public: attach with "
+                    "`allow_private=True` if that is meant",
+                    field="allow_private",
                 )
         failure: Exception = OSError(f"{host} has no address")
         for n_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):

@@ -68,7 +68,7 @@ def read(file: Path, fingerprint: str) -> dict[str, Any] | None:
     if found != fingerprint:
         raise ConfigError(
             f"{file} is the checkpoint of a training on other images or with other options: "
-            "give those, another --out, or delete it to begin anew"
+            "give those, another `out=...`, or delete it to begin anew"
         )
     return state
 

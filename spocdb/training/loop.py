@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, InvalidValue
 from spocdb.features.devices import fastest_dtype, find_devices, is_out_of_memory
 from spocdb.features.extractor import DTYPES, Precision, check_precision
 from spocdb.features.network import Network
@@ -54,10 +54,9 @@ class Schedule:
         """Raise ConfigError for what cannot be."""
         for name in ("epochs", "batch_size", "learning_rate"):
             if not (0 < getattr(self, name) < math.inf):
-                option = name.replace("_", "-")
-                raise ConfigError(f"--{option} must be positive, not {getattr(self, name)}")
+                raise InvalidValue(name, getattr(self, name), "positive")
         if not 0 <= self.seed < LARGEST_SEED:
-            raise ConfigError(f"--seed must be 0 to {LARGEST_SEED - 1}, not {self.seed}")
+            raise InvalidValue("seed", self.seed, f"0 to {LARGEST_SEED - 1}")
         check_precision(self.precision)
         find_devices(self.device)
 
@@ -139,8 +138,8 @@ def _step(run: Run, task: Task[Any], batch: Any, dtype: torch.dtype) -> float:
     length = nn.utils.clip_grad_norm_(run.network.parameters(), MOST_GRADIENT)
     if not math.isfinite(loss.item() + length.item()):
         raise ConfigError(
-            "the loss or its gradient is no number any more: try a lower --learning-rate, with "
-            "another --out to begin anew"
+            "the loss or its gradient is no number any more: try a lower `learning_rate=...`, "
+            "with another `out=...` to begin anew"
         )
     run.optimiser.step()
     return loss.item()
@@ -177,7 +176,8 @@ def _enough_memory(device: torch.device) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise ConfigError(
-            f"{device} has not enough memory: a smaller --batch-size or --size, or another --device"
+            f"{device} has not enough memory: a smaller `batch_size=...` or `size=...`, or another "
+            "`device=...`"
         ) from error
 
 

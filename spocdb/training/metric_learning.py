@@ -21,7 +21,7 @@ from torch import Tensor
 
 from spocdb.api import Database
 from spocdb.db import scratch
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, UnknownChoice
 from spocdb.features.network import Network
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import channels
@@ -57,9 +57,12 @@ class Grouping:
         """Raise ConfigError if a batch would hold one class alone: nothing to keep apart."""
         least = self.size if self.hard_negatives else 2 * self.per_class
         if batch_size < least:
+            bound = f"at least {least}"
             raise ConfigError(
-                f"--batch-size must be at least {least}: --per-class {self.per_class} images of a "
-                "class, and others"
+                f"batch_size must be {bound}: `per_class={self.per_class}` images of a class, and "
+                "others",
+                field="batch_size",
+                bound=bound,
             )
 
 
@@ -190,7 +193,7 @@ def find_objective(name: str) -> Objective:
     Raises ConfigError for an unknown name, or if pytorch-metric-learning is not installed.
     """
     if name not in LOSSES:
-        raise ConfigError(f"unknown loss {name!r}: one of {', '.join(LOSSES)}")
+        raise UnknownChoice("loss", name, LOSSES)
     try:
         from pytorch_metric_learning import losses, miners
     except ImportError as error:

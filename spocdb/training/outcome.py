@@ -44,14 +44,18 @@ def check_out(out: Path) -> None:
     """Raise ConfigError if no weights can be written to `out`: before the work, not after it."""
     folder = out.absolute().parent
     if out.suffix != SUFFIX:
-        raise ConfigError(f"the weights go to a {SUFFIX} file, not to {out.name}")
+        raise ConfigError(
+            f"the weights go to a {SUFFIX} file, not to {out.name}", field="out", bound=SUFFIX
+        )
     if not os.path.isdir(folder):
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
     if not os.access(folder, os.W_OK):
         raise ConfigError(f"cannot write {out}: the folder {out.parent} may not be written to")
     if os.path.lexists(out):
         # An extractor may live by it.
-        raise ConfigError(f"{out} is there already: give another --out, or move it away")
+        raise ConfigError(
+            f"{out} is there already: give another `out=...`, or move it away", field="out"
+        )
 
 
 @dataclass(frozen=True, slots=True)

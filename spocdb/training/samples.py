@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spocdb.api import Database
 from spocdb.db import collections, images
-from spocdb.errors import ConfigError, ImageError
+from spocdb.errors import ConfigError, ImageError, InvalidValue
 from spocdb.evaluation import pairs
 from spocdb.pipeline.prefetch import chunks
 from spocdb.progress import Say
@@ -131,7 +131,7 @@ def split(samples: Sequence[Sample], part: float, seed: int) -> Split:
     Raises ConfigError if either side is too small.
     """
     if not 0 < part < 1:
-        raise ConfigError(f"--held-out must be between 0 and 1, not {part:g}")
+        raise InvalidValue("held_out", f"{part:g}", "between 0 and 1")
     keys = sorted({_key(s) for s in samples}, key=lambda key: _rank(key, seed))
     held = set(keys[: max(FEWEST_HELD_OUT, round(part * len(keys)))])
     held_out = [s for s in samples if _key(s) in held]

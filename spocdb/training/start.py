@@ -41,7 +41,9 @@ def check_trainable(recipe: Recipe) -> None:
         # Its root has no slope where nothing is active.
         raise ConfigError("attention by crow cannot be trained through: leave it out")
     if recipe.fit == "aspect":
-        raise ConfigError("a batch needs images of one shape: train with --fit warp or pad")
+        raise ConfigError(
+            "a batch needs images of one shape: train with `fit='warp'` or pad", field="fit"
+        )
 
 
 def build(recipe: Recipe, weights: Path | None, seed: int) -> Trunk:

@@ -82,7 +82,8 @@ class Teachers:
         if n_images <= dim:
             raise NotEnoughSamples(
                 f"{counted(n_images, 'image')} to train on, too few for a student of "
-                f"{dim} dimensions: give more, {dim + 1} are the least"
+                f"{dim} dimensions: give more, {dim + 1} are the least",
+                bound=f"at least {dim + 1}",
             )
 
     def know(self, where: Where) -> bool:

@@ -146,7 +146,7 @@ def test_a_table_of_another_extractor_is_filled_from_its_descriptors(
     target, number = of_another
     add_images(db.connection, clustered(5, seed=1), first=50)
     assert count(db, f"embeddings_1_{number}") == 0, "no batch can fill it"
-    message = r"by which 5 images of photos have no descriptor: run `spocdb reembed squee"
+    message = r"by which 5 images of photos have no descriptor: run `db\.reembed\('squee"
     with pytest.raises(DatabaseError, match=message):
         db.pca.activate(number, "photos")
     db.connection.execute("DELETE FROM spocdb.images WHERE id > 100")

@@ -37,7 +37,7 @@ def test_an_altered_table_is_mended_by_attaching_it_again(
         stocked.execute(SQL(statement).format(**names))
     is_broken = again or "TYPE text" in alteration or "bigint" in alteration
     if is_broken:
-        with pytest.raises(SourceBroken, match="run `spocdb attach` again") as raised:
+        with pytest.raises(SourceBroken, match=r"run `db.tables.attach.* again") as raised:
             stocked.work()
         assert "\n" not in str(raised.value)
     metadata = [m for m in [again.get("metadata", "name")] if m]
@@ -68,7 +68,7 @@ def test_a_table_may_be_attached_again_by_another_key(
         shop.work()
     shop.execute("INSERT INTO products VALUES (7, '0000.jpg', NULL, 'sku-7', gen_random_uuid())")
     if is_embedded and second != "sku":
-        with pytest.raises(ConfigError, match=r"by another key.*: run `spocdb detach` first"):
+        with pytest.raises(ConfigError, match=r"by another key.*: run `spocdb.detach"):
             shop.attach(key=second)
         shop.db.tables.detach("products")
     shop.attach(key=second)

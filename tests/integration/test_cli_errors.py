@@ -51,7 +51,7 @@ def usage_error(result: Any) -> str:
         (["ingest", "photos", "--metadata", "no.csv"], "spocdb: cannot read no.csv: No such file"),
         (["ingest", "photos", "--metadata", "photos"], "spocdb: photos is no metadata file"),
         (["ingest", "photos", "--extractor", "vgg16"], "spocdb: this collection has"),
-        (["ingest", "photos", "--size", "7"], "spocdb: size must be 32 to 4096 pixels, not 7"),
+        (["ingest", "photos", "--size", "7"], "spocdb: --size must be 32 to 4096 pixels, not 7"),
         (["ingest", "photos", "--pooling", "mean"], "spocdb: unknown pooling 'mean': one of sum"),
         (["ingest", "photos", "--fit", "x"], "spocdb: unknown fit 'x': one of warp, aspect, pad"),
         (["ingest", "photos", "-c", "new", "--extractor", "x"], "spocdb: unknown extractor 'x'"),
@@ -173,7 +173,7 @@ def test_without_network_the_next_step_is_told_in_one_line(
         said = the_line(spocdb("ingest", make_photos(1)))
     assert said.startswith("spocdb: cannot download https://download.pytorch.org/models/vgg19-")
     assert "Connection refused" in said
-    assert said.endswith("`--extractor mini`, which is here, or give a file with --weights FILE")
+    assert said.endswith("use --extractor mini, which is here, or give a file with --weights FILE")
     assert not list(tmp_path.rglob("vgg19*"))
 
 

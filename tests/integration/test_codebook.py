@@ -46,7 +46,7 @@ def test_a_codebook_is_learned_used_and_remembered(
     assert hit["distance"] < 1e-2
 
     file.unlink()
-    with pytest.raises(WeightsNotFound, match=r"the codebook .* give the file with --codebook"):
+    with pytest.raises(WeightsNotFound, match=r"the codebook .* give the file with `codebook="):
         db.search(photos / "0003.jpg")
 
 

@@ -199,7 +199,7 @@ def test_a_collection_that_a_view_depends_on_is_not_dropped(
 def test_the_only_collection_need_not_be_named(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
-    with pytest.raises(CollectionNotFound, match="no collection yet: run `spocdb ingest FOLDER`"):
+    with pytest.raises(CollectionNotFound, match=r"no collection yet: run `db\.ingest\(FOLDER\)`"):
         db.similar(1)
     add_images(db.connection, clustered(60), "a")
     assert len(db.similar(1)) == 10
@@ -278,7 +278,7 @@ def test_a_conninfo_with_a_plus_and_sqlalchemys_spelling_are_understood(url: str
         name = connection.info.dbname
     with engine.connect(f"postgresql+psycopg:///{name}?{_as_query(url)}") as connection:
         assert connection.info.dbname == name
-    with pytest.raises(DatabaseError, match=r"cannot reach the database: .*check --db or SPOCDB"):
+    with pytest.raises(DatabaseError, match=r"cannot reach the database: .*check `url=.*` or SPOC"):
         engine.connect("postgresql://localhost:1/nothing")
 
 

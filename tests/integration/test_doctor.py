@@ -92,11 +92,12 @@ def test_large_indexes_without_huge_pages_are_a_warning(
 
 
 def test_a_missing_and_an_outdated_schema_name_the_command(empty_url: str, url: str) -> None:
-    assert findings(empty_url)["no schema spocdb yet"] == ("warning", "run `spocdb db init`")
+    missing = findings(empty_url)["no schema spocdb yet"]
+    assert missing == ("warning", "run `spocdb.db.schema.init(...)`")
     with engine.connect(url) as connection:
         connection.execute("COMMENT ON TABLE spocdb.alembic_version IS 'functions of others'")
     outdated = findings(url)["the functions in the schema spocdb are not this program's"]
-    assert outdated == ("error", "run `spocdb db upgrade`")
+    assert outdated == ("error", "run `spocdb.db.schema.upgrade(...)`")
 
 
 def test_a_schema_newer_than_the_program_does_not_ask_for_an_upgrade_of_itself(url: str) -> None:

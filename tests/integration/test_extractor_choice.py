@@ -39,7 +39,7 @@ def test_another_extractor_is_a_clear_error_and_changes_nothing(
 ) -> None:
     db.ingest(folder, **recipe)
     for other in ({"extractor": "vgg19"}, {"size": 65}, {"pooling": "max"}, {"sigma": 0.5}):
-        with pytest.raises(ConfigError, match=r"keeps it .*asked for.*use another --collection"):
+        with pytest.raises(ConfigError, match=r"keeps it .*asked for.*use another `collection="):
             db.ingest(folder, **other)
     assert len(db.extractors()) == 1
 
@@ -101,7 +101,7 @@ def test_weights_that_moved_are_asked_for_and_then_remembered(
     for search in (True, False):
         with (
             again(db) as later,
-            pytest.raises(WeightsNotFound, match=r"not on this machine: .*--weights FILE"),
+            pytest.raises(WeightsNotFound, match=r"not on this machine: .*`weights=FILE`"),
         ):
             if search:
                 later.search(folder / "0000.jpg")

@@ -141,7 +141,7 @@ def test_an_image_is_shown(
     lines = fields(cli("images", "show", 1))
     assert {("path", shown.path), ("embedded by", "1*"), ("metadata n", "1")} < {*lines}
     assert json.loads(cli("images", "show", 1, "--json").stdout)["sha256"] == shown.sha256
-    with pytest.raises(ImageNotFound, match="there is no image 999: see `spocdb images list`"):
+    with pytest.raises(ImageNotFound, match=r"there is no image 999: see `db.images.list"):
         photos.images.show(999)
 
 
@@ -266,7 +266,7 @@ def test_a_move_never_takes_the_place_of_another(photos: Database) -> None:
     for new in ("/photos", "/photos/below", "/"):
         with pytest.raises(ConfigError, match="lie within each other: move by way of a third"):
             photos.images.move("/photos", new, collection="photos")
-    with pytest.raises(ConfigError, match="photos has no image at /phot: see `spocdb images list`"):
+    with pytest.raises(ConfigError, match=r"photos has no image at /phot: see `db.images.list"):
         photos.images.move("/phot", "/new", collection="photos")
     assert len(set(before) & set(paths(photos))) == 9
 

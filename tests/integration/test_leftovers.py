@@ -206,7 +206,7 @@ def test_an_activation_that_never_ended_is_named(built: Database) -> None:
     embeddings.add(built.connection, target, 2)
     (finding,) = [f for f in doctor.examine(built.connection) if "only some" in f.what]
     assert finding.what == "photos has embeddings of only some images by projection 2"
-    assert finding.advice.startswith("run `spocdb pca activate 2 --collection photos`")
+    assert finding.advice.startswith("run `db.pca.activate(2, collection='photos')`")
     built.pca.activate(2)
     assert not [f for f in doctor.examine(built.connection) if "only some" in f.what]
 

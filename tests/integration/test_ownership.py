@@ -113,7 +113,7 @@ def test_another_role_becomes_the_owner(
     stocked.db.grant_reader(roles["reader"], "products")
     stocked.db.grant_worker(roles["worker"])
     (advice,) = warnings_of(stocked.db.connection)
-    assert "spocdb db grant --owner" in advice
+    assert "`db.grant_owner('spocdb_owner')`" in advice
     for role, message in (("nobody at all", "there is no role"), ("postgres", "a superuser")):
         with pytest.raises(ConfigError, match=message):
             stocked.db.grant_owner(role)

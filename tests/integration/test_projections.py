@@ -126,7 +126,7 @@ def test_collections_of_two_extractors_are_refused(
     with pytest.raises(ConfigError, match=r"one extractor, these have several: a \(.*b \("):
         db.pca.fit("a", "b", dim=8)
     number = db.pca.fit("a", dim=8)
-    with pytest.raises(DatabaseError, match=r"60 images of b have no .* run `spocdb reembed squee"):
+    with pytest.raises(DatabaseError, match=r"60 images of b have no .* run `db\.reembed\('squee"):
         db.pca.activate(number, "b")
     assert db.pca.show(number)[0].embedded == []
 
@@ -193,7 +193,7 @@ def test_a_file_that_is_no_projection_is_refused(
 ) -> None:
     for file in exported:
         file.write_bytes(file.read_bytes()[:-100])
-        with pytest.raises(ConfigError, match="is no projection: export one with `spocdb pca exp"):
+        with pytest.raises(ConfigError, match=r"is no projection: export one with `db.pca.exp"):
             db.pca.import_(file)
         shutil.copy(__file__, file)
         with pytest.raises(ConfigError, match="is no projection"):
@@ -349,11 +349,11 @@ def test_what_is_in_use_is_not_dropped(
     db.pca.activate(number)
     with pytest.raises(ConfigError, match=f"projection {number} is the active one of photos"):
         db.pca.drop(number, "photos")
-    with pytest.raises(DatabaseError, match="still embeds photos: run `spocdb pca drop 2 --coll"):
+    with pytest.raises(DatabaseError, match=r"still embeds photos: run `db\.pca\.drop\(2, coll"):
         db.pca.drop(number)
     with pytest.raises(DatabaseError, match="the extractor's raw one and stays"):
         db.pca.drop(1)
-    with pytest.raises(ProjectionNotFound, match="no projection 99: see `spocdb pca list`"):
+    with pytest.raises(ProjectionNotFound, match=r"no projection 99: see `db.pca.list"):
         db.pca.drop(99)
     with pytest.raises(ProjectionNotFound, match="no projection 99"):
         db.pca.activate(99)

@@ -197,7 +197,7 @@ def test_images_that_come_later_bar_the_way_back_until_they_are_described(
     old = extractor_of(db)
     db.reembed(**better)
     db.ingest(make_photos(3, "more", seed=1))
-    with pytest.raises(DatabaseError, match=rf"by which 3 images .* run `spocdb reembed {old} --c"):
+    with pytest.raises(DatabaseError, match=rf"by which 3 images .* run `db.reembed.'{old}', c"):
         db.pca.rollback()
     check(db, N_PHOTOS + 3)
     # The weights are remembered.
@@ -235,7 +235,7 @@ def test_too_few_images_for_the_projection_leave_the_raw_one(
 def test_dimensions_that_cannot_be_are_told_before_the_work(
     db: Database, photos: Path, better: Options
 ) -> None:
-    with pytest.raises(ConfigError, match="--dim must be 1 to 512"):
+    with pytest.raises(ConfigError, match=r"^dim must be 1 to 512"):
         db.reembed(**better, dim=513)
     assert {e.n_descriptors for e in db.extractors()} == {0, N_PHOTOS}
 

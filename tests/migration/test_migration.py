@@ -218,7 +218,7 @@ def test_a_foreign_database_without_the_schema_is_an_error(
     empty_url: str, environment: dict[str, str], dump: Dump
 ) -> None:
     before = dump(empty_url)
-    with pytest.raises(SchemaOutOfDate, match="no schema spocdb yet: run `spocdb db init`"):
+    with pytest.raises(SchemaOutOfDate, match=r"no schema spocdb yet: run `spocdb.db.schema.init"):
         Database(from_environment(empty_url, environment))
     assert dump(empty_url) == before
 

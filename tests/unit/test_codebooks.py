@@ -145,7 +145,7 @@ def test_too_few_features_are_told() -> None:
 def test_a_file_that_is_no_codebook_is_told(tmp_path: Path) -> None:
     file = tmp_path / "other.safetensors"
     file.write_bytes(b"something else")
-    with pytest.raises(ConfigError, match="is no codebook: make one with `spocdb codebook fit`"):
+    with pytest.raises(ConfigError, match=r"is no codebook: make one with `db.learn_codebook"):
         load(file)
     with pytest.raises(ConfigError, match="there is no such file"):
         load(tmp_path / "nowhere.safetensors")
@@ -206,6 +206,6 @@ def test_a_codebook_of_another_network_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "codebook.safetensors"
     save(Codebook("fisher", small("fisher")), file)
     wanted = Wanted("mini", options={"pooling": "fisher"}, codebook=file)
-    message = r"is for feature maps of 2 channels, mini's have 256: make one with `spocdb codeb"
+    message = r"is for feature maps of 2 channels, mini's have 256: make one with `db.learn_"
     with pytest.raises(ConfigError, match=message):
         choose(wanted, None, [], tmp_path / "cache")

@@ -89,7 +89,7 @@ def test_no_memory_for_one_image_says_what_to_do() -> None:
     def refuse(feature_map: Tensor) -> Tensor:
         raise torch.OutOfMemoryError
 
-    with pytest.raises(ConfigError, match="--device cpu"):
+    with pytest.raises(ConfigError, match="`device='cpu'`"):
         make(Network(refuse)).extract([noise(4, 4)])
 
 

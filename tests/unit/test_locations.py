@@ -149,7 +149,7 @@ def test_a_proxy_of_the_environment_is_not_talked_to(
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0.0.0.0"])
 def test_private_addresses_are_refused_however_they_are_written(site: str, host: str) -> None:
     port = site.rpartition(":")[2]
-    with pytest.raises(AddressRefused, match="which is not public: attach with --allow-private"):
+    with pytest.raises(AddressRefused, match="which is not public: attach with `allow_private="):
         fetch(f"http://{host}:{port}/image", LIMIT)
 
 

@@ -136,7 +136,7 @@ def test_the_projection_says_how_it_was_made() -> None:
 
 def test_too_few_images_say_how_many_are_needed() -> None:
     assert fit(Moments.of(samples(9)), 8).dim == 8
-    message = r"^8 images are too few for 8 dimensions, 9 are the least: .*--dim.*--from"
+    message = r"^8 images are too few for 8 dimensions, 9 are the least: .*`dim=.*`db\.ingest_"
     with pytest.raises(NotEnoughSamples, match=message):
         fit(Moments.of(samples(8)), 8)
 
@@ -152,7 +152,7 @@ def test_images_that_repeat_do_not_count() -> None:
 
 @pytest.mark.parametrize("dim", [0, 25])
 def test_a_dimension_out_of_range_is_refused(dim: int) -> None:
-    with pytest.raises(ConfigError, match=f"--dim must be 1 to 24.*, not {dim}"):
+    with pytest.raises(ConfigError, match=f"^dim must be 1 to 24.*, not {dim}"):
         fit(Moments.of(samples()), dim)
 
 
@@ -193,7 +193,7 @@ def test_dimensions_that_keep_too_little_are_said_with_how_many_keep_enough() ->
     (line,) = lines(200, 3)
     found = re.fullmatch(
         r"warning: 3 dimensions keep (\d+)% of the variance, which costs recall: "
-        r"(\d+) keep 80% \(`--dim \2`\)",
+        r"(\d+) keep 80% \(`dim=\2`\)",
         line,
     )
     assert found
@@ -206,7 +206,7 @@ def test_dimensions_that_keep_too_little_are_said_with_how_many_keep_enough() ->
 
 
 def test_dimensions_that_the_images_are_too_few_for_are_not_advised() -> None:
-    enough = int(re.findall(r"`--dim (\d+)`", lines(200, 3)[0])[0])
+    enough = int(re.findall(r"`dim=(\d+)`", lines(200, 3)[0])[0])
     few = 3 * enough - 1
     moments = Moments.of(samples(200))
     moments = Moments(few, moments.mean, moments.scatter)
@@ -217,13 +217,13 @@ def test_dimensions_that_the_images_are_too_few_for_are_not_advised() -> None:
     )
     # Nothing is whitened: then more dimensions do no harm.
     (line,) = advice(moments, fit(moments, 3, whiten=False))
-    assert line.endswith(f"{enough} keep 80% (`--dim {enough}`)")
+    assert line.endswith(f"{enough} keep 80% (`dim={enough}`)")
 
 
 def test_images_that_are_too_few_for_whitening_are_said() -> None:
     assert lines(59, 20) == [
         "warning: 59 images are few for whitening 20 dimensions, 60 or more are better: "
-        "fit on more, or with --no-whiten"
+        "fit on more, or with `whiten=False`"
     ]
     assert lines(60, 20) == []
     assert lines(59, 20, whiten=False) == lines(59, 20, regularisation=0.1) == []

@@ -126,7 +126,7 @@ def test_a_recipe_comes_back_from_json_as_it_was() -> None:
         ({"attention": "crow", "pooling": "max"}, "attention weighs what is summed"),
         ({"attention": "self"}, "unknown attention 'self': one of crow, norm"),
         ({"pooling": "rmac", "sigma": 1.0}, "rmac pooling takes no centering prior"),
-        ({"pooling": "fisher"}, "fisher pooling needs a codebook: give one with --codebook"),
+        ({"pooling": "fisher"}, "fisher pooling needs a codebook: give one with `codebook="),
         ({"codebook": ("ab12", 1040)}, "a codebook is for pooling by fisher or triangulation"),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_wrong_option_is_told_before_any_download(
 def test_without_weights_and_network_the_next_step_is_told(
     tmp_path: Path, closed_network: None
 ) -> None:
-    with pytest.raises(WeightsNotFound, match=r"cannot download .*vgg16.*--weights FILE$"):
+    with pytest.raises(WeightsNotFound, match=r"cannot download .*vgg16.*`weights=FILE`$"):
         choose(Wanted("vgg16"), None, [], tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_a_collection_s_extractor_may_be_named(name: str) -> None:
 )
 def test_a_collection_refuses_another_extractor(wanted: Wanted, difference: str) -> None:
     stored = recipe(size=320)
-    message = rf"has {stored.name} .*\({difference}\): use another --collection, or"
+    message = rf"has {stored.name} .*\({difference}\): use another `collection=\.\.\.`, or"
     with pytest.raises(ConfigError, match=message):
         choose(wanted, stored, [], NOWHERE)
 

@@ -183,8 +183,8 @@ def test_what_a_walk_leaves_out_is_counted_by_kind(
     }
     assert kinds.told(counted) == (
         "2 HEIC (pip install 'spocdb[heif]'), 3 raw, 2 video, 1 archive (unpack first), 1 JPEG XL, "
-        "1 Photoshop, 1 PDF, 1 file without an extension (--all-files looks into them), "
-        "1 linked folder (--follow-links), 2 special files, 2 hidden, 2 other files"
+        "1 Photoshop, 1 PDF, 1 file without an extension (`all_files=True` looks into them), "
+        "1 linked folder (`follow_links=True`), 2 special files, 2 hidden, 2 other files"
     )
     assert left_out(tmp_path, recursive=False)[kinds.SUBFOLDER] == 1
 

@@ -40,8 +40,8 @@ def test_the_slowest_stage_limits_and_the_next_one_is_named() -> None:
 @pytest.mark.parametrize(
     ("measured", "words", "others"),
     [
-        (speed("network"), ["a GPU", "--extractor mini"], ["float32"]),
-        (speed("network", backbone="mini"), ["a GPU", "--size below"], ["--extractor mini"]),
+        (speed("network"), ["a GPU", "`extractor='mini'`"], ["float32"]),
+        (speed("network", backbone="mini"), ["a GPU", "`size=...` below"], ["`extractor='mini'`"]),
         (
             speed("network", has_bfloat16=False, precision="float32"),
             ["not fast in bfloat16", "a GPU"],
@@ -52,10 +52,10 @@ def test_the_slowest_stage_limits_and_the_next_one_is_named() -> None:
         (speed("decode"), ["more cores than 2"], ["smaller files"]),
         (speed("decode", megapixels=12.0), ["12.0 megapixels become 0.34"], []),
         (speed("read"), ["0.30 MB", "faster disk"], []),
-        (speed("write"), ["synchronous_commit = off"], ["--batch-size"]),
+        (speed("write"), ["synchronous_commit = off"], ["`batch_size=...`"]),
         (
             speed("write", synchronous_commit=False, round_trip=20.0),
-            ["20.0 ms away", "--batch-size"],
+            ["20.0 ms away", "`batch_size=...`"],
             ["synchronous_commit"],
         ),
     ],

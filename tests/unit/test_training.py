@@ -77,7 +77,7 @@ def test_a_copy_of_a_held_out_image_is_not_trained_on() -> None:
 
 @pytest.mark.parametrize("part", [0.0, 1.0, -1.0, float("nan")])
 def test_a_part_that_holds_out_nothing_or_all_is_refused(part: float) -> None:
-    with pytest.raises(ConfigError, match="--held-out must be between 0 and 1"):
+    with pytest.raises(ConfigError, match=r"^held_out must be between 0 and 1"):
         split(numbered(10), part, seed=0)
 
 
@@ -291,7 +291,7 @@ def test_what_no_gradient_goes_through_is_refused() -> None:
         start.check_trainable(make_recipe("vgg19", "", pooling="fisher", codebook=("ab", 16)))
     with pytest.raises(ConfigError, match="crow cannot be trained through"):
         start.check_trainable(make_recipe("vgg19", "", attention="crow"))
-    with pytest.raises(ConfigError, match="--fit warp or pad"):
+    with pytest.raises(ConfigError, match="`fit='warp'` or pad"):
         start.check_trainable(make_recipe("mini", "", fit="aspect"))
 
 
@@ -325,13 +325,13 @@ def test_an_unknown_loss_is_told() -> None:
 @pytest.mark.parametrize(
     ("schedule", "option"),
     [
-        (Schedule(0, 32, 1e-3), "--epochs"),
-        (Schedule(1, 0, 1e-3), "--batch-size"),
-        (Schedule(1, 32, -1.0), "--learning-rate"),
-        (Schedule(1, 32, float("nan")), "--learning-rate"),
-        (Schedule(1, 32, float("inf")), "--learning-rate"),
-        (Schedule(1, 32, 1e-3, seed=-1), "--seed"),
-        (Schedule(1, 32, 1e-3, seed=2**63), "--seed"),
+        (Schedule(0, 32, 1e-3), "^epochs must be "),
+        (Schedule(1, 0, 1e-3), "^batch_size must be "),
+        (Schedule(1, 32, -1.0), "^learning_rate must be "),
+        (Schedule(1, 32, float("nan")), "^learning_rate must be "),
+        (Schedule(1, 32, float("inf")), "^learning_rate must be "),
+        (Schedule(1, 32, 1e-3, seed=-1), "^seed must be "),
+        (Schedule(1, 32, 1e-3, seed=2**63), "^seed must be "),
         (Schedule(1, 32, 1e-3, precision="float16"), "unknown precision"),  # type: ignore[arg-type]
         (Schedule(1, 32, 1e-3, device="abacus"), "no device"),
     ],
@@ -344,7 +344,7 @@ def test_a_schedule_that_cannot_be(schedule: Schedule, option: str) -> None:
 @pytest.mark.parametrize(("grouping", "least"), [(Grouping(4, 4), 8), (Grouping(4, 0), 8)])
 def test_a_batch_holds_more_than_one_class(grouping: Grouping, least: int) -> None:
     grouping.check(least)
-    with pytest.raises(ConfigError, match=f"--batch-size must be at least {least}"):
+    with pytest.raises(ConfigError, match=f"^batch_size must be at least {least}"):
         grouping.check(least - 1)
 
 

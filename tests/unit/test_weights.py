@@ -40,7 +40,7 @@ def test_remembering_again_follows_the_file_that_moved(weights: Path, tmp_path: 
     cache = tmp_path / "cache"
     recipe = make_recipe("vgg19", remember(weights, cache))
     moved = weights.rename(tmp_path / "moved.pth")
-    with pytest.raises(WeightsNotFound, match=r"of vgg19 are not on this machine.*--weights FILE"):
+    with pytest.raises(WeightsNotFound, match=r"of vgg19 are not on this machine.*`weights=FILE`"):
         locate(recipe, cache)
     remember(moved, cache)
     assert locate(recipe, cache) == moved
@@ -134,7 +134,7 @@ def test_no_network_is_one_line_with_the_url(
         raise URLError(reason)
 
     monkeypatch.setattr(torch.hub, "urlopen", refuse)
-    message = r"cannot download https://\S+/vgg19-dcbb9e9d\.pth \(no route\): .*--weights FILE$"
+    message = r"cannot download https://\S+/vgg19-dcbb9e9d\.pth \(no route\): .*`weights=FILE`$"
     with pytest.raises(WeightsNotFound, match=message):
         own("vgg19", tmp_path / "cache")
     assert list((tmp_path / "cache" / "downloads").iterdir()) == []

@@ -40,7 +40,7 @@ BEGIN
         RAISE EXCEPTION 'the embeddings of collection % by projection % are not of length one',
             collection, projection
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = format('run `spocdb pca drop %s --collection NAME`, then activate it again', projection);
+                  HINT = format('run `db.pca.drop(%s, collection=NAME)`, then activate it again', projection);
     END IF;
 
     -- The active projection decides the extractor: new images and queries must take its way.

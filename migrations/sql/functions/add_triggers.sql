@@ -119,7 +119,7 @@ $body$, source.key_column, differences, collection);
         EXCEPTION WHEN data_exception OR unique_violation THEN
             -- Not even deleting them would do: a new index holds what older snapshots see.
             RAISE EXCEPTION 'the collection was made by another key, whose values are no %', source.key_type
-                USING ERRCODE = 'invalid_name', HINT = 'run `spocdb detach` first, or choose another name with --collection';
+                USING ERRCODE = 'invalid_name', HINT = 'run `spocdb.detach(...)` first, or choose another name with `collection=...`';
         END;
     END IF;
 END

@@ -36,7 +36,7 @@ BEGIN
                  WHEN EXISTS (SELECT FROM pg_class c WHERE c.oid = attached) THEN 'attached to ' || attached
                  ELSE 'of a table that was dropped' END
             USING ERRCODE = 'invalid_name',
-                  HINT = 'choose another name with --collection, or detach or drop that one first';
+                  HINT = 'choose another name with `collection=...`, or detach or drop that one first';
     END IF;
     IF target IS NULL THEN
         SELECT e.id INTO extractor_id FROM extractors e
@@ -44,7 +44,7 @@ BEGIN
         IF NOT FOUND THEN
             RAISE EXCEPTION 'there is no extractor %', coalesce(quote_ident(extractor), 'yet, or more than one')
                 USING ERRCODE = 'invalid_name',
-                      HINT = 'name one of SELECT name FROM spocdb.extractors; `spocdb attach` makes one';
+                      HINT = 'name one of SELECT name FROM spocdb.extractors; `db.tables.attach(...)` makes one';
         END IF;
         target := create_collection(collection, extractor_id);
         -- An index that is there from the start needs nobody who may build one later.

@@ -11,7 +11,7 @@ BEGIN
     FROM collections c JOIN sources s ON s.collection_id = c.id WHERE c.name = detach.collection;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no table is attached as %', quote_ident(detach.collection)
-            USING ERRCODE = 'undefined_object', HINT = 'see `spocdb status`';
+            USING ERRCODE = 'undefined_object', HINT = 'see `spocdb.count_coverage()`';
     END IF;
     PERFORM remove_source(target);
     CREATE TEMP TABLE detached_contents ON COMMIT DROP AS

@@ -70,7 +70,7 @@ BEGIN
             USING ERRCODE = 'invalid_name', HINT = 'an image is a path, a URL or the bytes of a file';
     ELSIF kind = 'unknown' THEN
         RAISE EXCEPTION '%.% is text', relation, quote_ident(image) USING ERRCODE = 'invalid_name',
-            HINT = 'say what it holds: paths below a root folder (--root FOLDER), or else URLs (--urls)';
+            HINT = 'say what it holds: paths below a root folder (`root=FOLDER`), or else URLs (`urls=True`)';
     ELSIF kind = 'bytes' AND (urls OR root IS NOT NULL) THEN
         RAISE EXCEPTION '%.% is bytea: it holds images themselves', relation, quote_ident(image)
             USING ERRCODE = 'invalid_name', HINT = 'leave out root and urls';

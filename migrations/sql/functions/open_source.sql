@@ -43,7 +43,7 @@ BEGIN
     END IF;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION '%', problem USING ERRCODE = 'datatype_mismatch',
-            HINT = 'run `spocdb attach` again with what the table is now';
+            HINT = 'run `spocdb.attach(...)` again with what the table is now';
     END IF;
     RETURN source;
 END

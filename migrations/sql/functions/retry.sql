@@ -12,7 +12,7 @@ BEGIN
     FROM sources s JOIN collections c ON c.id = s.collection_id WHERE c.name = retry.collection;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no table is attached as %', quote_ident(retry.collection)
-            USING ERRCODE = 'undefined_object', HINT = 'see `spocdb status`';
+            USING ERRCODE = 'undefined_object', HINT = 'see `spocdb.count_coverage()`';
     END IF;
     WITH failed AS (
         DELETE FROM failures f

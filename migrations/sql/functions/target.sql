@@ -26,7 +26,8 @@ BEGIN
     IF NOT has_table_privilege(caller, format('spocdb.%I', target.collection), 'SELECT') THEN
         RAISE EXCEPTION 'the role % may not read collection %', quote_ident(caller), quote_ident(target.collection)
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = format('the owner of spocdb runs `spocdb db grant --reader %s --collection %s`', caller, target.collection);
+                  HINT = format('the owner of spocdb runs `db.grant_reader(%s, collection=%s)`',
+                                to_json(caller::text), to_json(target.collection));
     END IF;
 END
 $$;

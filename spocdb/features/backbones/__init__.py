@@ -13,7 +13,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, UnknownChoice
 from spocdb.recipe_options import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -136,7 +136,7 @@ def find(name: str) -> Backbone:
         ConfigError: There is none of this name; the message lists them all.
     """
     if name not in _declared():
-        raise ConfigError(f"unknown extractor {name!r}: one of {', '.join(names())}")
+        raise UnknownChoice("extractor", name, names())
     return _declared()[name]
 
 
