@@ -161,6 +161,4 @@ def test_without_weights_and_network_it_says_what_there_is(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("spocdb: cannot download https://")
-    assert line.endswith(
-        "use `--extractor mini`, which is here, or give a file with --weights FILE"
-    )
+    assert line.endswith("use --extractor mini, which is here, or give a file with --weights FILE")

@@ -182,7 +182,7 @@ def test_copies_in_the_gallery_are_said_and_left_out(
         for line in said
     )
     assert (
-        "2 of the gallery's 3 images are in --train too, byte for byte: "
+        "2 of the gallery's 3 images are in `train=...` too, byte for byte: "
         "a PCA of the gallery itself overfits" in said
     )
 
@@ -236,7 +236,7 @@ def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
     folder, said = make_photos(30), list[str]()
     (folder / "notes.txt").write_text("notes")
     train = train_images(db, str(folder), said.append)
-    assert said == [f"left out of --train {folder}: 1 other file"]
+    assert said == [f"left out of `train=...` {folder}: 1 other file"]
     said.clear()
     methods = find_methods(["all", "beyond", "recipe"])
     assert {m.name for m in methods} == METHODS.keys()
@@ -311,7 +311,7 @@ def test_an_image_that_cannot_be_read_is_said_and_left_out(
     assert found[0].exact == pytest.approx(1 / 4)
     assert "holidays: 1 image not readable: 100101" in said
     assert "recipe: 1 gallery image could not be read" in said
-    assert "no --train: PCA is fitted on the gallery itself, which overfits" in said
+    assert "no `train=...`: PCA is fitted on the gallery itself, which overfits" in said
 
 
 @pytest.mark.parametrize(

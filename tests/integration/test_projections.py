@@ -462,7 +462,7 @@ def test_too_few_dimensions_and_images_are_said_at_once(
     db.pca.fit(dim=30, say=said.append)
     assert said == [
         "warning: 60 images are few for whitening 30 dimensions, 90 or more are better: "
-        "fit on more, or with --no-whiten"
+        "fit on more, or with `whiten=False`"
     ]
 
 

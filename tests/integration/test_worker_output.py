@@ -129,7 +129,7 @@ def test_a_worker_without_tables_says_so(cli: Cli, shop: Any) -> None:
     assert (ran.exit_code, ran.stderr) == (0, "no table is attached: run `spocdb attach` first\n")
     said: list[str] = []
     shop.db.tables.work(is_stopped=lambda: bool(said), say=said.append)
-    assert said == ["no table is attached: waiting for `spocdb attach`"]
+    assert said == ["no table is attached: waiting for `db.tables.attach(...)`"]
 
 
 def test_recorded_failures_of_every_kind_are_exit_code_3(cli: Cli, shop: Any) -> None:

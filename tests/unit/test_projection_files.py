@@ -186,7 +186,7 @@ def mutated(told: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str
     return copy
 
 
-NO_PROJECTION = "is no projection: export one with `spocdb pca export`"
+NO_PROJECTION = "is no projection: export one with `db.pca.export"
 
 
 @pytest.mark.parametrize(
