@@ -245,4 +245,4 @@ def test_a_reader_that_runs_a_command_is_told_to_search_in_sql(
     assert said.startswith(
         f"the role {roles['reader']} may run no command: a reader searches in SQL"
     )
-    assert "db grant --worker" in said and "\n" not in said
+    assert "db.grant_worker(...)" in said and "\n" not in said
