@@ -29,7 +29,7 @@ from . import (
     train,
     worker,
 )
-from .output import be_quiet, be_verbose
+from .output import be_quiet
 
 app = typer.Typer(
     cls=signals.Interruptible,
@@ -89,5 +89,4 @@ def run() -> int:
     # What Pillow finds odd about a file's metadata is nothing a user could mend.
     warnings.filterwarnings("ignore", module="PIL")
     be_quiet(False)
-    be_verbose(0)
     return edge.run(app)

@@ -7,17 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spocdb.text import written_out
 from spocdb.wording import counted as counted
 
 from .tables import print_table as print_table
 from .translation import in_commands
-
-if TYPE_CHECKING:
-    from logging import Handler
 
 _is_quiet = False
 
@@ -32,38 +28,6 @@ def be_quiet(quiet: bool) -> bool:
 def is_quiet() -> bool:
     """Tell whether nothing but errors is to be said."""
     return _is_quiet
-
-
-def be_verbose(level: int) -> int:
-    """Log what the library does to stderr: 1 the steps, 2 each SQL statement too."""
-    import logging
-
-    logger = logging.getLogger("spocdb")
-    for handler in logger.handlers[:]:
-        if isinstance(handler, _handler_class()):
-            logger.removeHandler(handler)
-    logger.setLevel(logging.NOTSET)
-    if level:
-        handler = _handler_class()()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO if level == 1 else logging.DEBUG)
-    return level
-
-
-@cache
-def _handler_class() -> "type[Handler]":
-    from logging import Handler, LogRecord
-
-    from spocdb.redaction import redact
-
-    class Spoken(Handler):
-        """Says records on stderr as it is now: `quiet_libraries` puts another in its place."""
-
-        def emit(self, record: LogRecord) -> None:
-            complain(redact(self.format(record)))
-
-    return Spoken
 
 
 def talk(line: str) -> None:

@@ -28,7 +28,6 @@ VERBOSE = Annotated[
         count=True,
         show_default=False,
         help="Log what happens to stderr; twice: every SQL statement with its time.",
-        callback=output.be_verbose,
     ),
 ]
 SHARED = (
@@ -56,7 +55,10 @@ def _with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
             for path in value if isinstance(value, list) else [value]:
                 if isinstance(path, Path):
                     _refuse_url(name, path)
-        return function(*args, **values)
+        from .logs import shown
+
+        with shown(verbose):
+            return function(*args, **values)
 
     signature = inspect.signature(function)
     extended: Any = command

@@ -77,7 +77,7 @@ class Session:
             codebook = locate_codebook(recipe, self.settings.cache_dir)
             began = time.monotonic()
             self._extractors[key] = load_extractor(recipe, weights, device, precision, codebook)
-            log.info("loaded %s in %.2f s", recipe.name, time.monotonic() - began)
+            log.debug("loaded %s in %.2f s", recipe.name, time.monotonic() - began)
         return self._extractors[key]
 
     def choose(self, wanted: Wanted, found: Collection | None = None) -> Recipe:

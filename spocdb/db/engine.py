@@ -90,7 +90,7 @@ def connect(url: str) -> Connection:
         connection.close()
         raise
     info = connection.info
-    log.info("connected to %s on %s as %s", info.dbname, info.host or "a socket", info.user)
+    log.debug("connected to %s on %s as %s", info.dbname, info.host or "a socket", info.user)
     return connection
 
 
