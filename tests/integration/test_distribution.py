@@ -19,17 +19,8 @@ pytestmark = pytest.mark.xdist_group("wheel")
 ROOT = Path(__file__).parents[2]
 # Made by building, testing and running; nothing of it is released.
 MADE = (
-    *(
-        ".git",
-        ".ci",
-        ".gitignore",
-        ".venv*",
-        ".*_cache",
-        ".hypothesis",
-        "__pycache__",
-        "*.egg-info",
-    ),
-    *("build", "dist", "out", "images", "shared"),
+    *(".git", ".ci", ".gitignore", ".venv*", ".*_cache", ".hypothesis", "__pycache__"),
+    *("*.egg-info", "build", "dist", "out", "images", "shared"),
 )
 MOST_BYTES = 2_500_000
 MAIN = "import sys; from spocdb.cli import main; sys.argv[0] = 'spocdb'; main()"
