@@ -12,6 +12,8 @@ from types import ModuleType
 import pytest
 from mkdocs.exceptions import PluginError
 
+from spocdb.features import backbones
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = {str(page.relative_to(DOCS)): page.read_text() for page in sorted(DOCS.rglob("*.md"))}
@@ -27,6 +29,7 @@ def hook(name: str) -> ModuleType:
 
 
 COMMANDS, LINKS, SQL = hook("commands"), hook("links"), hook("sql_objects")
+NETWORKS = hook("backbones")
 
 
 def test_each_command_is_described_on_one_page_under_its_name() -> None:
@@ -44,6 +47,15 @@ def test_a_described_command_has_its_help_and_every_option_with_its_default() ->
     assert r"\[default: 256]" in text
     assert "--quiet" not in text
     assert "`--fit warp|aspect|pad`" in COMMANDS.described("spocdb ingest")
+
+
+def test_every_network_is_in_the_reference_with_its_licence() -> None:
+    shown = NETWORKS.on_page_markdown(PAGES["reference/recipes.md"])
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(.+) \|$", shown, re.MULTILINE))
+    assert list(rows) == list(backbones.names())
+    assert rows["mini"].startswith("conv10`, before the ReLU | 256 values | 256 x 256 | 1/2 | MIT")
+    assert rows["vgg19"].startswith("conv5_4`, after the ReLU | 512 values | 586 x 586 | 1/3 | BSD")
+    assert "`--weights`" in rows["mobilenet_v1"]
 
 
 def test_a_page_about_a_command_that_is_gone_is_no_page() -> None:
