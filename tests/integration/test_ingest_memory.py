@@ -3,7 +3,6 @@
 import gc
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -77,8 +76,7 @@ def make_bitmaps(folder: Path, n: int) -> Path:
     return folder
 
 
-def peak_megabytes(*arguments: object, env: dict[str, str]) -> float:
-    program = Path(sys.executable).with_name("spocdb")
+def peak_megabytes(program: Path, *arguments: object, env: dict[str, str]) -> float:
     process = subprocess.Popen([program, *map(str, arguments)], env=env, stderr=subprocess.PIPE)
     assert process.stderr is not None
     said = process.stderr.read()
@@ -90,14 +88,18 @@ def peak_megabytes(*arguments: object, env: dict[str, str]) -> float:
 
 
 def test_eight_times_as_many_files_need_no_more_memory(
-    url: str, environment: dict[str, str], recipe: dict[str, Any], tmp_path: Path
+    url: str,
+    environment: dict[str, str],
+    program: Path,
+    recipe: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     # 300 kB each: all of the larger folder would be 120 MB more than the smaller one.
     few, many = make_bitmaps(tmp_path / "few", 50), make_bitmaps(tmp_path / "many", 400)
     env = environment | {"SPOCDB_DATABASE_URL": url}
     options = ["--extractor", recipe["extractor"], "--size", 32]
     small, large = (
-        peak_megabytes("ingest", folder, "--auto-pca", 0, *options, env=env)
+        peak_megabytes(program, "ingest", folder, "--auto-pca", 0, *options, env=env)
         for folder in (few, many)
     )
     assert large - small < 50
@@ -106,6 +108,7 @@ def test_eight_times_as_many_files_need_no_more_memory(
 def test_large_pictures_stay_within_the_memory_that_they_may_take(
     url: str,
     environment: dict[str, str],
+    program: Path,
     recipe: dict[str, Any],
     make_photos: Callable[..., Path],
     tmp_path: Path,
@@ -118,7 +121,7 @@ def test_large_pictures_stay_within_the_memory_that_they_may_take(
     options = ["--extractor", recipe["extractor"], "--size", 32, "--auto-pca", 0]
     env = environment | {"SPOCDB_DATABASE_URL": url, "SPOCDB_MEMORY": str(320 * 2**20)}
     base, peak = (
-        peak_megabytes("ingest", folder, *options, env=env)
+        peak_megabytes(program, "ingest", folder, *options, env=env)
         for folder in (make_photos(6), tmp_path / "large")
     )
     assert peak - base < 320

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +12,9 @@ import pytest
 from PIL import Image
 
 from spocdb.api import Database
+from tests.fixtures.program import Start
+
+pytestmark = pytest.mark.slow
 
 # What decoding the large picture takes is more, what a process takes without it is less.
 MOST_MEGABYTES = 450
@@ -61,23 +62,17 @@ def out_of_memory_killer(pid: int) -> Iterator[list[int]]:
 
 @pytest.fixture
 def ingest(
-    db: Database, environment: dict[str, str], recipe: dict[str, Any]
+    db: Database, start_process: Start, program: Path, recipe: dict[str, Any]
 ) -> Callable[..., tuple[int, list[str], bool]]:
     """Return a function that ingests where memory is short.
 
     It returns the exit code, what was said, and whether the program itself was killed.
     """
-    program = Path(sys.executable).with_name("spocdb")
     options = [f"--{name}={value}" for name, value in recipe.items()]
 
     def run(folder: Path, *more: str) -> tuple[int, list[str], bool]:
-        process = subprocess.Popen(
-            [program, "ingest", folder, "--auto-pca=0", *options, *more],
-            env=environment | {"SPOCDB_DATABASE_URL": db.url, "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        command = (program, "ingest", folder, "--auto-pca=0", *options, *more)
+        process = start_process(*command, SPOCDB_DATABASE_URL=db.url)
         with out_of_memory_killer(process.pid) as killed:
             _, said = process.communicate(timeout=120)
         return process.returncode, said.splitlines(), process.pid in killed

@@ -10,16 +10,14 @@ import re
 import resource
 import select
 import shutil
-import signal
 import socket
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,6 +25,7 @@ import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from spocdb.api import Database
+from tests.fixtures.program import Finished, Run
 
 CLI = importlib.import_module("spocdb.cli")
 Make = Callable[..., Path]
@@ -49,43 +48,14 @@ COMMANDS = dict(commands())
 WITH_DATABASE = [name for name in COMMANDS if name not in WITHOUT_DATABASE]
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Result]
-
-
 @pytest.fixture
-def call(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path, url: str
-) -> Call:
-    """Return a function that runs the command line in this process, as its script does."""
-    monkeypatch.setenv("SPOCDB_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("SPOCDB_DATA_DIR", str(tmp_path / "data"))
+def call(spocdb: Run, environment: dict[str, str], url: str) -> Run:
+    """Return a function that runs a command line on the test's database, or on `db`."""
 
-    def run(*arguments: object, db: str = url, stdout: str | None = None) -> Result:
-        monkeypatch.setenv("SPOCDB_DATABASE_URL", db)
-        monkeypatch.setattr(sys, "argv", ["spocdb", *map(str, arguments)])
-        capfd.readouterr()
-        handler = signal.getsignal(signal.SIGTERM)
-        with monkeypatch.context() as patched:
-            if stdout is not None:
-                patched.setattr(sys, "stdout", open(stdout, "w"))  # noqa: SIM115
-            try:
-                CLI.main()
-            except SystemExit as exit:
-                code = exit.code
-            finally:
-                signal.signal(signal.SIGTERM, handler)
-                if stdout is not None:
-                    sys.stdout.close()
-        assert isinstance(code, int)
-        return Result(code, *capfd.readouterr())
+    def call(*arguments: object, db: str = url, **options: Any) -> Finished:
+        return spocdb(*arguments, env=environment | {"SPOCDB_DATABASE_URL": db}, **options)
 
-    return run
+    return call
 
 
 @pytest.fixture
@@ -139,14 +109,14 @@ def words_for(name: str, folder: Path) -> list[str]:
     return [*words, *(str(folder) if w == "photos" and name == "bench" else w for w in more)]
 
 
-def assert_clean(result: Result, name: str) -> None:
+def assert_clean(result: Finished, name: str) -> None:
     """Check that a command ended as documented: no traceback, its error in a line of its own."""
-    text = result.out + result.err
+    text = result.stdout + result.stderr
     assert "Traceback" not in text and "Exception ignored" not in text, f"{name}: {text}"
-    assert result.code in EXIT_CODES, f"{name}: {result}"
-    errors = [line for line in result.err.splitlines() if line.startswith("spocdb: ")]
-    has_findings = name == "db doctor" and result.out
-    assert len(errors) == (result.code == 1 and not has_findings), f"{name}: {result}"
+    assert result.returncode in EXIT_CODES, f"{name}: {result}"
+    errors = [line for line in result.stderr.splitlines() if line.startswith("spocdb: ")]
+    has_findings = name == "db doctor" and result.stdout
+    assert len(errors) == (result.returncode == 1 and not has_findings), f"{name}: {result}"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -162,7 +132,7 @@ def workplace(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return photos
 
 
-def test_a_full_disk_behind_stdout(call: Call, workplace: Path) -> None:
+def test_a_full_disk_behind_stdout(call: Run, workplace: Path) -> None:
     for words in (
         ["search", "--id", "1", "--json"],
         ["search", "--id", "1", "--csv"],
@@ -174,7 +144,7 @@ def test_a_full_disk_behind_stdout(call: Call, workplace: Path) -> None:
         ["ingest", "--help"],
     ):
         result = call(*words, stdout="/dev/full")
-        said = result.err.splitlines()[-1:]
+        said = result.stderr.splitlines()[-1:]
         assert said == ["spocdb: cannot write to stdout: No space left on device"], words
         assert_clean(result, " ".join(words))
     for name in WITH_DATABASE:
@@ -189,14 +159,14 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("trouble", SERVERS)
-def test_a_server_that_refuses(call: Call, workplace: Path, url: str, trouble: str) -> None:
+def test_a_server_that_refuses(call: Run, workplace: Path, url: str, trouble: str) -> None:
     refusing = make_conninfo(url, options=SERVERS[trouble])
     for name in WITH_DATABASE:
         assert_clean(call(*words_for(name, workplace), db=refusing), name)
 
 
 def test_a_role_without_rights_is_told_of_db_grant(
-    call: Call, workplace: Path, url: str, server: str
+    call: Run, workplace: Path, url: str, server: str
 ) -> None:
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute("DROP ROLE IF EXISTS stranger; CREATE ROLE stranger LOGIN")
@@ -206,20 +176,20 @@ def test_a_role_without_rights_is_told_of_db_grant(
         for name in WITH_DATABASE:
             result = call(*words_for(name, workplace), db=stranger)
             assert_clean(result, name)
-            told += "spocdb db grant" in result.err
+            told += "spocdb db grant" in result.stderr
         assert told > len(WITH_DATABASE) / 2
     finally:
         with psycopg.connect(server, autocommit=True) as admin:
             admin.execute("DROP ROLE stranger")
 
 
-def test_a_server_that_is_not_there(call: Call, workplace: Path) -> None:
+def test_a_server_that_is_not_there(call: Run, workplace: Path) -> None:
     nowhere = f"postgresql:///db?host={workplace}"
     for name in WITH_DATABASE:
         result = call(*words_for(name, workplace), db=nowhere)
         assert_clean(result, name)
         if name != "db url":
-            assert result.code in (1, 2), name
+            assert result.returncode in (1, 2), name
 
 
 class Proxy:
@@ -283,7 +253,7 @@ def proxy(url: str) -> Iterator[Proxy]:
 
 @pytest.mark.parametrize("n_messages", [1, 8])
 def test_a_network_that_breaks_off(
-    call: Call, workplace: Path, proxy: Proxy, n_messages: int
+    call: Run, workplace: Path, proxy: Proxy, n_messages: int
 ) -> None:
     for name in WITH_DATABASE:
         proxy.break_after(n_messages)
@@ -301,8 +271,8 @@ def small_files(n_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_is_full_by_now(call: Call, workplace: Path, tmp_path: Path) -> None:
-    assert call("pca", "fit", "--dim", "3").code == 0
+def test_a_disk_that_is_full_by_now(call: Run, workplace: Path, tmp_path: Path) -> None:
+    assert call("pca", "fit", "--dim", "3").returncode == 0
     other = ["--size", "128", "-c", "other"]
     for words, file in (
         (["search", "--id", "1", "--sheet", "a.png"], "a.png"),
@@ -317,7 +287,7 @@ def test_a_disk_that_is_full_by_now(call: Call, workplace: Path, tmp_path: Path)
         with small_files(2000):
             result = call(*words)
         assert_clean(result, " ".join(map(str, words)))
-        assert result.code == 1 and file in result.err, (words, result)
+        assert result.returncode == 1 and file in result.stderr, (words, result)
         assert not [left for left in tmp_path.glob(f"{file[:2]}*") if left.is_file()], words
     assert not [left for left in (tmp_path / "cache").rglob("*") if left.is_file()]
 
@@ -344,43 +314,45 @@ MISTYPED = [
 ]
 
 
-def test_no_address_is_printed(call: Call) -> None:
+def test_no_address_is_printed(call: Run) -> None:
     for address in MISTYPED:
         result = call("status", "-vv", "--db", address)
         assert_clean(result, "status")
-        assert (result.code, result.out) == (1, "")
-        assert "secret" not in result.err
+        assert (result.returncode, result.stdout) == (1, "")
+        assert "secret" not in result.stderr
         # Where it does not belong, it is not printed either.
         for words in (["status", address], [address], ["search", "a.jpg", address]):
             result = call(*words)
-            assert address == "secret" or "secret" not in result.out + result.err, words
+            assert address == "secret" or "secret" not in result.stdout + result.stderr, words
 
 
-def test_no_address_is_printed_by_any_command(call: Call, workplace: Path) -> None:
+def test_no_address_is_printed_by_any_command(call: Run, workplace: Path) -> None:
     for name in WITH_DATABASE:
         result = call(*words_for(name, workplace), db=MISTYPED[0])
         assert_clean(result, name)
-        assert "secret" not in (result.err if name == "db url" else result.out + result.err)
+        assert "secret" not in (
+            result.stderr if name == "db url" else result.stdout + result.stderr
+        )
 
 
 URLS = ["https://host/a.jpg?token=secret", "s3://bucket/photos", "gs://bucket/a", "file:///a.jpg"]
 
 
-def test_a_url_in_place_of_a_file_is_said_to_be_one(call: Call, workplace: Path) -> None:
+def test_a_url_in_place_of_a_file_is_said_to_be_one(call: Run, workplace: Path) -> None:
     for address, name in product(URLS, COMMANDS):
         words = words_for(name, workplace)
         files = [i for i, word in enumerate(words) if word.startswith(str(workplace))]
         for i in files:
             result = call(*words[:i], address, *words[i + 1 :])
-            assert result.code == 2, (name, result)
-            assert f"{address.partition('?')[0]}" in result.err
+            assert result.returncode == 2, (name, result)
+            assert f"{address.partition('?')[0]}" in result.stderr
             is_file = address.startswith("file:")
             advice = ": give the path without" if is_file else ", and spocdb reads files: download"
-            assert f"is a URL{advice}" in result.err
-            assert "secret" not in result.err
+            assert f"is a URL{advice}" in result.stderr
+            assert "secret" not in result.stderr
 
 
-def test_files_that_cannot_be_written(call: Call, workplace: Path, tmp_path: Path) -> None:
+def test_files_that_cannot_be_written(call: Run, workplace: Path, tmp_path: Path) -> None:
     full = tmp_path / "full.png"
     os.symlink("/dev/full", full)
     call("pca", "fit", "--dim", "2", "--activate")
@@ -398,20 +370,20 @@ def test_files_that_cannot_be_written(call: Call, workplace: Path, tmp_path: Pat
     ):
         result = call(*words)
         assert_clean(result, " ".join(map(str, words)))
-        assert result.code == 1, (words, result)
+        assert result.returncode == 1, (words, result)
 
 
 def test_a_cache_that_cannot_be_written(
-    call: Call, photos: Path, monkeypatch: pytest.MonkeyPatch
+    call: Run, photos: Path, environment: dict[str, str]
 ) -> None:
     call("status")
-    monkeypatch.setenv("SPOCDB_CACHE_DIR", str(photos / "0000.jpg" / "cache"))
+    environment["SPOCDB_CACHE_DIR"] = str(photos / "0000.jpg" / "cache")
     result = call("ingest", photos, "-c", "new", "--extractor", "mini")
     assert_clean(result, "ingest")
-    assert result.code == 1 and "set SPOCDB_CACHE_DIR" in result.err
+    assert result.returncode == 1 and "set SPOCDB_CACHE_DIR" in result.stderr
 
 
-def test_an_unknown_extractor_is_said_to_be_unknown(call: Call, workplace: Path) -> None:
+def test_an_unknown_extractor_is_said_to_be_unknown(call: Run, workplace: Path) -> None:
     for words in (
         ["ingest", workplace, "-c", "new", "--extractor", "vgg91"],
         ["ingest", workplace, "--extractor", "vgg91"],
@@ -419,10 +391,10 @@ def test_an_unknown_extractor_is_said_to_be_unknown(call: Call, workplace: Path)
     ):
         result = call(*words)
         assert_clean(result, str(words[0]))
-        assert "unknown extractor 'vgg91'" in result.err and "mini" in result.err, result
+        assert "unknown extractor 'vgg91'" in result.stderr and "mini" in result.stderr, result
 
 
-def test_two_formats_at_once_are_refused(call: Call) -> None:
+def test_two_formats_at_once_are_refused(call: Run) -> None:
     both = [
         name
         for name, command in COMMANDS.items()
@@ -431,48 +403,45 @@ def test_two_formats_at_once_are_refused(call: Call) -> None:
     assert "search" in both
     for name in both:
         result = call(*words_for(name, Path("/")), "--json", "--csv")
-        assert (result.code, result.out) == (2, ""), name
+        assert (result.returncode, result.stdout) == (2, ""), name
 
 
-def test_a_question_without_an_answer_ends_its_line(
-    call: Call, workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with open(os.devnull) as nobody:
-        monkeypatch.setattr(sys, "stdin", nobody)
-        result = call("collections", "drop", "photos")
-    assert (result.code, result.out) == (1, "")
-    assert result.err.splitlines() == [
+def test_a_question_without_an_answer_ends_its_line(call: Run, workplace: Path) -> None:
+    result = call("collections", "drop", "photos", input="")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
         "Drop the collection photos with 4 images? [y/N] ",
         "spocdb: no answer on stdin, so nothing was done: say --yes to do it unasked",
     ]
 
 
-def test_a_dry_run_changes_nothing(call: Call, workplace: Path, db: Database) -> None:
+def test_a_dry_run_changes_nothing(call: Run, workplace: Path, db: Database) -> None:
     call("pca", "fit", "--dim", "2")
     before = (db.collections(), db.pca.list())
-    assert call("collections", "drop", "photos", "--dry-run").out == (
+    assert call("collections", "drop", "photos", "--dry-run").stdout == (
         "would drop photos with 4 images\n"
     )
-    assert call("pca", "drop", "2", "--dry-run").out == "would drop projection 2\n"
+    assert call("pca", "drop", "2", "--dry-run").stdout == "would drop projection 2\n"
     refused = call("pca", "drop", "1", "--dry-run")
-    assert refused.code == 1 and "stays" in refused.err
+    assert refused.returncode == 1 and "stays" in refused.stderr
     assert (db.collections(), db.pca.list()) == before
 
 
-def test_quiet_says_errors_alone(call: Call, workplace: Path) -> None:
+def test_quiet_says_errors_alone(call: Run, workplace: Path) -> None:
     loud, quiet = (call("search", "--id", "1", *more) for more in ([], ["-q"]))
-    assert (quiet.out, quiet.err) == (loud.out, "")
-    assert loud.err != ""
-    assert call("ingest", workplace).err == "4 images: 4 unchanged\n"
-    assert call("ingest", workplace, "-q") == (0, "", "")
-    assert call("-q", "status").code == 2
-    assert call("search", "--id", "99", "-q").err.startswith("spocdb: ")
+    assert (quiet.stdout, quiet.stderr) == (loud.stdout, "")
+    assert loud.stderr != ""
+    assert call("ingest", workplace).stderr == "4 images: 4 unchanged\n"
+    silent = call("ingest", workplace, "-q")
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
+    assert call("-q", "status").returncode == 2
+    assert call("search", "--id", "99", "-q").stderr.startswith("spocdb: ")
 
 
-def test_verbose_logs_steps_and_then_statements(call: Call, workplace: Path) -> None:
+def test_verbose_logs_steps_and_then_statements(call: Run, workplace: Path) -> None:
     once, twice = (call("search", "--id", "1", *more) for more in (["-v"], ["-vv"]))
-    assert once.out == twice.out
-    assert "spocdb.db.engine: connected to" in once.err
-    assert "SELECT" not in once.err
-    assert re.search(r"ms: SELECT \* FROM spocdb\.similar", twice.err)
-    assert "SELECT" not in call("search", "--id", "1").err
+    assert once.stdout == twice.stdout
+    assert "spocdb.db.engine: connected to" in once.stderr
+    assert "SELECT" not in once.stderr
+    assert re.search(r"ms: SELECT \* FROM spocdb\.similar", twice.stderr)
+    assert "SELECT" not in call("search", "--id", "1").stderr

@@ -6,8 +6,6 @@ centering prior, PCA fitted on other photographs.
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +23,7 @@ from spocdb.evaluation.evaluate import evaluate, train_images
 from spocdb.evaluation.methods import find_methods
 from spocdb.evaluation.options import Options
 from spocdb.settings import from_environment
+from tests.fixtures.program import Run
 
 RAW_MAP, WHITENED_MAP = 0.6947, 0.7779
 # The reference is float32. Each processor rounds bfloat16 in its own way, and whitening magnifies
@@ -229,34 +228,14 @@ def test_a_photograph_finds_itself_and_then_its_group(
     assert 1000 in {group(hit.path) for hit in hits[1:]}
 
 
-@pytest.fixture
-def ingest_torture(
-    url: str, environment: dict[str, str], squeezenet_weights: Path
-) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    def ingest(*paths: Path) -> "subprocess.CompletedProcess[str]":
-        options = ["--extractor", "squeezenet1_1", f"--weights={squeezenet_weights}", "--size=64"]
-        return subprocess.run(
-            [Path(sys.executable).with_name("spocdb"), "ingest", *paths, "--json", *options],
-            env=environment | {"SPOCDB_DATABASE_URL": url},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return ingest
-
-
 @pytest.mark.parametrize("by_name", [True, False], ids=["each file named", "as a folder"])
 def test_hostile_files_are_ingested_or_listed_with_their_reason(
-    db: Database,
-    ingest_torture: Callable[..., "subprocess.CompletedProcess[str]"],
-    shared: Path,
-    by_name: bool,
+    db: Database, spocdb: Run, squeezenet_weights: Path, shared: Path, by_name: bool
 ) -> None:
     folder = shared / "data" / "torture"
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    run = ingest_torture(*(files if by_name else [folder]))
+    options = ["--extractor", "squeezenet1_1", f"--weights={squeezenet_weights}", "--size=64"]
+    run = spocdb("ingest", *(files if by_name else [folder]), "--json", *options)
     assert run.returncode == 3, run.stderr
     summary = json.loads(run.stdout)
     # Beside what libtiff itself writes there.

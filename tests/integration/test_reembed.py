@@ -3,10 +3,7 @@
 import json
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +19,12 @@ from spocdb.errors import ConfigError, DatabaseError
 from spocdb.features.projection import project
 from spocdb.records import Recipe as StoredRecipe
 from spocdb.records import Refinement
+from tests.fixtures.program import Start
+from tests.fixtures.waiting import Meanwhile, WaitUntil
 
 Options = dict[str, Any]
 Make = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-Meanwhile = Callable[..., AbstractContextManager[None]]
-Start = Callable[..., "subprocess.Popen[str]"]
 
 N_PHOTOS = 24
 
@@ -69,9 +66,8 @@ def photos(db: Database, recipe: Options, make_photos: Make) -> Path:
 
 
 @pytest.fixture
-def start(start_process: Start, url: str) -> Start:
+def start(start_process: Start, program: Path, url: str) -> Start:
     """Return a function that starts the program."""
-    program = Path(sys.executable).with_name("spocdb")
     return partial(start_process, program, SPOCDB_DATABASE_URL=url)
 
 
@@ -359,14 +355,18 @@ def test_an_ingest_that_began_before_the_switch_fails_after_it_and_then_goes_on(
     check(db, N_PHOTOS + 20)
 
 
+@pytest.mark.slow
 def test_an_ingest_in_another_process_goes_on_meanwhile(
-    db: Database, photos: Path, better: Options, make_photos: Make, start: Start
+    db: Database,
+    photos: Path,
+    better: Options,
+    make_photos: Make,
+    start: Start,
+    wait_until: WaitUntil,
 ) -> None:
     more = make_photos(150, "more", seed=1)
     process = start("ingest", more, "--batch-size=1")
-    deadline = time.monotonic() + 120
-    while db.connection.execute(IMAGES).rowcount <= N_PHOTOS:
-        assert time.monotonic() < deadline and process.poll() is None
+    wait_until(lambda: db.connection.execute(IMAGES).rowcount > N_PHOTOS, process)
     db.reembed(**better)
     _, said = process.communicate(timeout=120)
     if process.returncode:
@@ -382,6 +382,7 @@ def test_an_ingest_in_another_process_goes_on_meanwhile(
 N_MANY = 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)]
 )
@@ -391,6 +392,7 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(
     better: Options,
     make_photos: Make,
     start: Start,
+    wait_until: WaitUntil,
     number: signal.Signals,
     code: int,
 ) -> None:
@@ -403,9 +405,7 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(
         ((n,),) = db.connection.execute(f"SELECT count(*) - {N_MANY} FROM spocdb.descriptors")
         return int(n)
 
-    deadline = time.monotonic() + 120
-    while n_described() == 0:
-        assert time.monotonic() < deadline and process.poll() is None
+    wait_until(n_described, process)
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == code

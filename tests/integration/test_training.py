@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +18,10 @@ from spocdb.db import scratch, search
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import make_recipe
 from spocdb.features.weights import sha256_of
+from tests.fixtures.program import Start
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Make = Callable[..., Path]
-PROGRAM = Path(sys.executable).with_name("spocdb")
 
 
 @pytest.fixture
@@ -51,26 +50,19 @@ def finetuning(folder: Path, out: Path, *more: str) -> list[str]:
     ]
 
 
-def heed_sigint() -> None:
-    """Undo what a shell does to its background jobs, and with them to these tests."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@pytest.fixture
+def kill_after_epoch_1(start_process: Start, program: Path, url: str) -> Callable[..., None]:
+    """Return a function that runs the program and kills it somewhere in the second epoch."""
 
-
-def kill_after_epoch_1(arguments: list[str], url: str, environment: dict[str, str]) -> None:
-    """Run the program and kill it somewhere in the second epoch."""
-    with subprocess.Popen(
-        [PROGRAM, *arguments],
-        env=environment | {"SPOCDB_DATABASE_URL": url},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    ) as process:
+    def run(*arguments: object) -> None:
+        process = start_process(program, *arguments, SPOCDB_DATABASE_URL=url)
         assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("epoch 1"):
-                time.sleep(0.2)
-                process.kill()
-    assert process.returncode == -signal.SIGKILL
+        assert any(line.startswith("epoch 1") for line in process.stderr)
+        time.sleep(0.2)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+
+    return run
 
 
 def test_finetuning_makes_an_extractor_that_is_better_on_classes_it_never_saw(
@@ -139,40 +131,32 @@ def test_hard_negatives_are_the_nearest_of_other_classes(db: Database) -> None:
     assert db.collections() == [] and db.extractors() == []
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
-    spocdb: Run,
-    stripes: Path,
-    tmp_path: Path,
-    url: str,
-    environment: dict[str, str],
+    spocdb: Run, stripes: Path, tmp_path: Path, kill_after_epoch_1: Callable[..., None]
 ) -> None:
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
     assert spocdb(*finetuning(stripes, whole)).returncode == 0
-    kill_after_epoch_1(finetuning(stripes, killed), url, environment)
+    kill_after_epoch_1(*finetuning(stripes, killed))
     assert not killed.exists()
     done = spocdb(*finetuning(stripes, killed))
     assert done.returncode == 0 and "going on after epoch" in done.stderr
     assert whole.read_bytes() == killed.read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(
-    stripes: Path, tmp_path: Path, url: str, environment: dict[str, str], db: Database
+    stripes: Path, tmp_path: Path, start_process: Start, program: Path, db: Database
 ) -> None:
-    with subprocess.Popen(
-        [PROGRAM, *finetuning(stripes, tmp_path / "tuned.safetensors")],
-        env=environment | {"SPOCDB_DATABASE_URL": url},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=heed_sigint,
-    ) as process:
-        assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if line.startswith("epoch 1"):
-                process.send_signal(signal.SIGINT)
-    assert process.returncode == 130
+    arguments = finetuning(stripes, tmp_path / "tuned.safetensors")
+    process = start_process(program, *arguments, SPOCDB_DATABASE_URL=db.url)
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if line.startswith("epoch 1"):
+            process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
     assert lines[-1] == "interrupted; the same command goes on after the last whole epoch\n"
     assert db.collections() == []
     assert (tmp_path / "tuned.safetensors.checkpoint").exists()
@@ -202,13 +186,12 @@ def lessons(make_photos: Make) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_its_teachers_and_goes_on_after_a_kill(
     spocdb: Run,
     lessons: list[str],
     tmp_path: Path,
-    url: str,
-    environment: dict[str, str],
-    db: Database,
+    kill_after_epoch_1: Callable[..., None],
 ) -> None:
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
     done = spocdb(*lessons, "--out", whole)
@@ -219,7 +202,7 @@ def test_a_student_learns_from_its_teachers_and_goes_on_after_a_kill(
     assert 0 < told["teachers_mAP"] <= 1 and len(told["teachers"]) == 2
     assert told["data"]["n_train"] == 285 and told["data"]["n_held_out"] == 15
 
-    kill_after_epoch_1([*lessons, "--out", str(killed)], url, environment)
+    kill_after_epoch_1(*lessons, "--out", killed)
     done = spocdb(*lessons, "--out", killed)
     assert done.returncode == 0 and "look at 0 images" in done.stderr
     assert whole.read_bytes() == killed.read_bytes()
