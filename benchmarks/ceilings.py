@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from spocdb.bench.pictures import photograph
+from spocdb.bench.stages import N_THREADS
 from spocdb.db.copy import copy_in, pack
 from spocdb.db.engine import Connection
 from spocdb.features.backbones import find, names
-from spocdb.pipeline.prefetch import N_THREADS
 
 # Large enough that the product, not its start, is timed, and no cache holds the copy.
 SIDE, COPIED_BYTES = 3072, 512 * 2**20

@@ -10,9 +10,9 @@ from spocdb.bench.pictures import photograph
 from spocdb.db import collections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.db.writing import Batch, NewDescriptor
+from spocdb.db.writing import Batch
 from spocdb.features.recipes import make_recipe
-from spocdb.records import Float32Array, SourceFile
+from spocdb.records import Float32Array, ImageRef, NewDescriptor
 
 CHANNELS = 512
 # So many rows are made at a time, and written as one batch.
@@ -77,6 +77,6 @@ def in_batches(descriptors: Float32Array, name: str, size: int, first: int = 0) 
         images, new = [], {}
         for i, descriptor in enumerate(descriptors[begin : begin + size], first + begin):
             sha256 = hashlib.sha256(f"{name} {i}".encode()).digest()
-            images.append((SourceFile(f"/{name}/{i:08}.jpg", i, i), sha256))
+            images.append((ImageRef(f"/{name}/{i:08}.jpg", f"{i} {i}"), sha256))
             new[sha256] = NewDescriptor(640, 480, descriptor)
         yield Batch(images, new)

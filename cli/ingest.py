@@ -18,8 +18,8 @@ from .running import FINISHED_WITH_FAILURES, display
 from .translation import in_commands
 
 if TYPE_CHECKING:
-    from spocdb.api.files import GoneRoot
     from spocdb.progress import Progress
+    from spocdb.pruning import GoneRoot
 
     from .progress import Display
 
@@ -98,9 +98,13 @@ def ingest(
         raise typer.BadParameter("name the images or folders to ingest", param_hint="PATH...")
     if yes and not prune:
         raise typer.BadParameter("it answers what --prune asks", param_hint="--yes")
-    from spocdb.api.files import Choice
+    from spocdb.sources.files import Choice, FilesSource
 
     given, choice = paths or [], Choice(recursive, all_files, follow_links)
+
+    def count() -> int:
+        return sum(1 for _ in FilesSource(given, choice).refs())
+
     if dry_run:
         with options.open_database(db) as database:
             preview = database.preview(
@@ -110,7 +114,9 @@ def ingest(
         return
     with (
         quiet_libraries(),
-        display(lambda: sum(1 for _ in choice.files(given)), "opening the database") as shown,
+        display(
+            lambda: sum(1 for _ in FilesSource(given, choice).refs()), "opening the database"
+        ) as shown,
         options.open_database(db) as database,
     ):
         if prune and not yes:

@@ -9,6 +9,7 @@ SpocdbError
 │  ├─ UnreadableImage         the bytes are no image that spocdb can read
 │  ├─ ImageTooLarge           more pixels than the limit allows
 │  ├─ ImageVanished           the file was there when the folder was listed, and is not now
+│  │  └─ RowGone              the row of an attached table is not in its collection any more
 │  ├─ ImageChanged            the file has other bytes than when it was ingested
 │  ├─ AddressRefused          a URL leads to an address that is not public
 │  ├─ ProcessLost             the process that had it died: out of memory, or a decoder's crash
@@ -118,6 +119,10 @@ class ImageVanished(ImageError):
     """The file could not be opened although the folder listed it."""
 
     code = "image-vanished"
+
+
+class RowGone(ImageVanished):
+    """The row of an attached table was deleted, or does not belong to the collection any more."""
 
 
 class ImageChanged(ImageError):

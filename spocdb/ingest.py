@@ -1,168 +1,171 @@
-"""Ingest: the loop that takes images through the network into the database.
+"""Ingest: files into a collection, which is made if it is new.
 
-The intake runs ahead in threads of its own, the network in one more, and writing in another. An
-interruption undoes nothing: each batch is one transaction, and the next run skips what is stored.
+    refuse -> choose the extractor -> stage metadata -> run -> prune -> apply metadata -> settle
+
+An interruption undoes nothing: each batch is one transaction, and the next ingest skips what is
+stored.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spocdb.db import engine, runs, writing
+from spocdb import metadata, projections, pruning
+from spocdb.db import attachments, collections, runs
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.db.moves import Moves
-from spocdb.db.writing import Batch, NewDescriptor
-from spocdb.pipeline.caution import Caution
-from spocdb.pipeline.extraction import MOST_WORKS, OnDemand, Writer, count, extract, projecting
-from spocdb.pipeline.intake import CONTENTS_ASKED, Intake, file_works
-from spocdb.pipeline.prefetch import AHEAD, Work, prefetching
-from spocdb.progress import Progress, Say, silent
-from spocdb.records import SourceFile
-from spocdb.settings import Limits
-from spocdb.sources import names
+from spocdb.features.recipes import channels
+from spocdb.features.selection import Wanted, choose
+from spocdb.pipeline.extraction import OnDemand
+from spocdb.pipeline.run import OnProgress
+from spocdb.progress import Progress, Say
+from spocdb.records import Recipe
+from spocdb.sources.files import FilesSource
+from spocdb.storing import StoringOptions, changed, store
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
 
-# Those that can be on their way when a run is killed: gathered, in the network, waiting to be
-# written.
-MOST_BATCHES = 6
-
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """How to ingest: `strict` stops at the first bad image, `batch_size` None is the device's.
+    """How to ingest: how images are stored, and what is done beside it.
 
-    `exif` stores what is said in the files, `moves` finds images again whose file was moved.
+    `prune` deletes images whose file is gone, of a path that is itself gone, or empty, only with
+    `prune_gone`. `metadata` is a file that describes images. At `auto_pca` images (0: never) a
+    first PCA is fitted.
     """
 
-    limits: Limits
-    batch_size: int | None = None
-    strict: bool = False
-    retry_failed: bool = False
-    exif: bool = False
-    moves: bool = True
+    storing: StoringOptions
+    prune: bool = False
+    prune_gone: bool = False
+    metadata: Path | None = None
+    auto_pca: int = 0
 
 
-def ingest(
-    connection: Connection,
-    connect: Callable[[], Connection],
-    collection: Collection,
-    files: Iterable[SourceFile],
-    load_extractor: "Callable[[], Extractor]",
-    options: IngestOptions,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    progress: Progress | None = None,
-    say: Say = silent,
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """Files on their way into the collection of a name.
+
+    `connect` opens further connections, `load` the network of a recipe. `wanted` is what was asked
+    for of the extractor, `cache_dir` remembers where weights lie.
+    """
+
+    connection: Connection
+    connect: Callable[[], Connection]
+    load: "Callable[[Recipe], Extractor]"
+    source: FilesSource
+    name: str
+    wanted: Wanted
+    cache_dir: Path
+    options: IngestOptions
+    on_progress: OnProgress
+    say: Say
+
+    def __call__(self) -> Progress:
+        """Bring the files into their collection; return what became of them.
+
+        Without paths, the files that failed are tried again.
+
+        Raises:
+            ConfigError: There are no images, or a path is gone that may not be forgotten, or the
+                options contradict each other or the collection.
+            WeightsNotFound: The extractor's weights are not on this machine.
+            ImageError: The first bad image's, if the run is strict.
+            ExtractorChanged: The collection got another extractor meanwhile.
+            DatabaseLost: The database went away; what was written stays.
+        """
+        progress = Progress(doing="looking for images")
+        self.on_progress(progress)
+        find = collections.find if self.source.roots else collections.get
+        found = find(self.connection, self.name)
+        source = self._without_gone(found)
+        progress.left_out = source.left_out
+        # A path that does not exist is told before anything is done.
+        refs = source.refs()
+        if found is None:
+            source.check_any()
+        else:
+            attachments.refuse(self.connection, found)
+        recipe = self._choose(found)
+        if self.options.metadata:
+            described = self.options.metadata, self.source.roots
+            metadata.stage(self.connection, *described, progress, self.say)
+        progress.doing = "loading the network"
+        collection = found or self._create(recipe)
+        if self.options.storing.retry_failed and not self.source.roots:
+            refs = source.named(runs.failed(self.connection, collection))
+        extractor = OnDemand(collection.recipe, partial(self.load, collection.recipe))
+        store(
+            *(self.connection, self.connect, collection, source, refs, extractor),
+            *(self.options.storing, progress, self.on_progress, self.say),
+        )
+        self._finish(collection, source, progress)
+        return progress
+
+    def _without_gone(self, found: Collection | None) -> FilesSource:
+        """Return the source without the paths that are gone and may be; refuse the others."""
+        if found is None or not self.options.prune:
+            return self.source
+        gone = pruning.gone_roots(self.connection, found, self.source)
+        if not self.options.prune_gone:
+            pruning.refuse_gone(gone)
+        return self.source.without(root.path for root in gone if not root.is_there)
+
+    def _choose(self, found: Collection | None) -> Recipe:
+        known = [e.recipe for e in collections.extractor_summaries(self.connection)]
+        return choose(self.wanted, found.recipe if found else None, known, self.cache_dir)
+
+    def _create(self, recipe: Recipe) -> Collection:
+        known = collections.extractor_summaries(self.connection)
+        if all(recipe != e.recipe for e in known):
+            # Weights that do not fit must not become an extractor.
+            self.load(recipe)
+        made = collections.create(self.connection, self.name, recipe, channels(recipe))
+        if made.recipe != recipe:
+            # Another process made it in this moment: says why not.
+            self._choose(made)
+        return made
+
+    def _finish(self, collection: Collection, source: FilesSource, progress: Progress) -> None:
+        if self.options.prune:
+            progress.doing = "looking for deleted files"
+            # Again: a disk may have gone away meanwhile.
+            self._without_gone(collection)
+            progress.n_pruned = pruning.prune(self.connection, collection, self.source)
+        if self.options.metadata:
+            progress.doing = "writing the metadata"
+            metadata.apply(self.connection, collection, self.say)
+        progress.doing = "fitting the first PCA"
+        projections.settle(
+            *(self.connection, self.connect, collection, self.options.auto_pca, self.say)
+        )
+
+
+def preview(
+    connection: Connection, name: str, source: FilesSource, *, prune: bool, exif: bool
 ) -> Progress:
-    """Bring `files` into a collection and return what became of them, in `progress` if given.
+    """Count what an ingest would do with a source, and change nothing.
 
-    The network is loaded when the first image needs it. `connect` opens the writer's connection.
-    Raises DatabaseLost if the database goes away, ExtractorChanged and, if
-    strict, the first bad image's ImageError; what was written before stays.
+    Raises:
+        ConfigError: A path does not exist, or the collection is of an attached table.
     """
-    progress = progress or Progress()
-    progress.began, progress.doing = time.monotonic(), ""
-    on_progress(progress)
-    caution = _caution(connection, collection, options, say)
-    run_id = runs.begin(connection, collection)
-    status: runs.Status = "failed"
-    refused: list[Batch] = []
-    try:
-        with (
-            connect() as write_connection,
-            caution,
-            prefetching(options.limits) as prefetch,
-            Writer(
-                *(_writing_to(write_connection, collection, options, progress, refused), progress),
-                cancel=partial(engine.cancel, write_connection),
-            ) as writer,
-        ):
-            extractor = OnDemand(partial(_loaded, load_extractor, progress))
-            intake = Intake(connection, collection, prefetch, extractor.decodes_jpegs, caution)
-            retry_failed = options.retry_failed or options.strict
-            works = file_works(
-                intake, files, progress, retry_failed=retry_failed, exif=options.exif
-            )
-            _run(intake, works, extractor, writer, options, progress, on_progress)
-        progress.refuse(len(refused))
-        status = "finished"
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    finally:
-        progress.seconds = time.monotonic() - progress.began
-        runs.end(connection, run_id, status, progress.as_dict())
+    progress = Progress()
+    collection = collections.find(connection, name)
+    there = source
+    if collection and prune:
+        gone = pruning.gone_roots(connection, collection, source)
+        there = source.without(root.path for root in gone if not root.is_there)
+    refs = there.refs()
+    if collection:
+        attachments.refuse(connection, collection)
+        refs = changed(
+            connection, collection, refs, progress, retry_failed=False, exif=exif, dry_run=True
+        )
+    progress.n_new = sum(1 for _ in refs)
+    progress.n_seen, progress.left_out = progress.n_done, there.left_out
+    if collection and prune:
+        progress.n_pruned = pruning.prune(connection, collection, source, dry_run=True)
     return progress
-
-
-def _caution(
-    connection: Connection, collection: Collection, options: IngestOptions, say: Say
-) -> Caution:
-    """Return the caution that is needed: none but after a run that was killed."""
-    n_works = 0
-    if runs.mark_killed(connection, collection):
-        say("an earlier run was killed: images are decoded in a process of their own at first")
-        most_a_batch = max(MOST_WORKS, options.batch_size or 0)
-        n_works = 2 * AHEAD + CONTENTS_ASKED + MOST_BATCHES * most_a_batch
-    return Caution(n_works, runs.lost(connection, collection))
-
-
-def _run(
-    intake: Intake,
-    works: Iterator[Work],
-    extractor: OnDemand,
-    writer: Writer[Batch],
-    options: IngestOptions,
-    progress: Progress,
-    on_progress: Callable[[Progress], None],
-) -> None:
-    for batch, descriptors in extract(works, extractor, options.batch_size, progress):
-        hashes = intake.hand_over(batch)
-        writer.submit(_batch(batch, descriptors), partial(intake.written, hashes))
-        count(progress, batch)
-        on_progress(progress)
-        if options.strict and (bad := next((w for w in batch if w.error), None)):
-            assert bad.error is not None
-            raise type(bad.error)(f"{bad.files[0].path}: {bad.error}")
-    writer.finish()
-    on_progress(progress)
-
-
-def _batch(works: list[Work], descriptors: dict[bytes, NewDescriptor]) -> Batch:
-    return Batch(
-        images=[(file, w.sha256) for w in works if not w.error for file in w.files],
-        descriptors=descriptors,
-        failures=[(file, w.error) for w in works if w.error for file in w.files],
-        exif={w.sha256: w.exif for w in works if w.exif},
-    )
-
-
-def _loaded(load: "Callable[[], Extractor]", progress: Progress) -> "Extractor":
-    progress.doing = "loading the network"
-    try:
-        return load()
-    finally:
-        progress.doing = ""
-
-
-def _writing_to(
-    connection: Connection,
-    collection: Collection,
-    options: IngestOptions,
-    progress: Progress,
-    refused: list[Batch],
-) -> Callable[[Batch], None]:
-    """Return what writes a batch, and adds to `refused` the files that the database refuses."""
-    writing.prepare(connection)
-    projected = projecting(connection)
-    moves = Moves(names.is_there) if options.moves else None
-
-    def write(batch: Batch) -> None:
-        refused.extend(writing.write(connection, collection, batch, projected, moves))
-        progress.n_moved = moves.n_moved if moves else 0
-
-    return write

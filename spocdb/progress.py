@@ -4,7 +4,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -118,3 +119,13 @@ class Progress:
         # asdict copies a counter wrongly.
         numbers["left_out"] = dict(self.left_out)
         return {**numbers, "images_per_second": self.per_second, "limited_by": self.limited_by}
+
+
+@contextmanager
+def waiting(progress: Progress, stage: Stage) -> Iterator[None]:
+    """Count the time until the end of the block to a stage."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        progress.waited[stage] += time.monotonic() - began

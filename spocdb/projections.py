@@ -4,6 +4,7 @@ Nothing here reads an image or needs a GPU: all of it streams what the database 
 """
 
 import hashlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -24,11 +25,15 @@ from spocdb.features.projection import Moments, advice, merge, project
 from spocdb.features.projection import fit as fit_moments
 from spocdb.progress import Say, silent
 from spocdb.soundness import fault
+from spocdb.sources.names import printable
 from spocdb.wording import counted
 
 DEFAULT_DIM = 256
 # Fitted on fewer, whitening amplifies noise: at 256 dimensions that is four images for each.
 AUTO_PCA_IMAGES = 1000
+
+# A collection's name has 63 bytes at most.
+MOST_NAME_BYTES = 63
 
 # So many descriptors are in memory at once; the sums are the same whatever it is.
 CHUNK_ROWS = 4096
@@ -213,3 +218,14 @@ def settle(
 def _drop_left(connection: Connection, say: Say) -> None:
     for name in drop_left_indexes(connection):
         say(f"dropped {name}, which an interrupted build had left")
+
+
+def name_beside(folder: str, extractor: str) -> str:
+    """Return the name of the collection of a folder's images for a PCA by an extractor.
+
+    Folders that are called alike have different ones: it ends with a hash of the whole path.
+    """
+    digest = hashlib.sha256(f"{printable(folder)}\0{extractor}".encode()).hexdigest()[:8]
+    end = f"-for-pca-{digest}"
+    begin = printable(os.path.basename(folder) or "root").encode()[: MOST_NAME_BYTES - len(end)]
+    return begin.decode(errors="ignore") + end

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, ImageError
 from spocdb.recipe_options import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -138,12 +139,21 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One file found under the given paths: absolute path, bytes, modification time (ns)."""
+class ImageRef:
+    """What names an image in its source, and what is known of it before it is read.
 
-    path: str
-    size: int
-    mtime_ns: int
+    `name` is its path, URL or key, as the database stores it. `version` is the source's own text:
+    while it stays the same, so do the bytes. `size` is in bytes, None where it is not known. With a
+    `sha256` only bytes of that hash are wanted. `problem` says why it cannot be read, where that is
+    known already.
+    """
+
+    name: str
+    version: str = ""
+    size: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    sha256: bytes | None = field(default=None, compare=False)
+    problem: ImageError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +173,15 @@ class Jpeg:
     orientation: int
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewDescriptor:
+    """A raw descriptor (C,) just computed, and the upright size of its image in pixels."""
+
+    width: int
+    height: int
+    descriptor: Float32Array
 
 
 @dataclass(frozen=True, slots=True)

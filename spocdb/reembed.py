@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from spocdb import backfill
 from spocdb import projections as fitting
-from spocdb.backfill import Read
 from spocdb.db import collections, embeddings, images, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import NotEnoughSamples
 from spocdb.features.projection import check_options
+from spocdb.pipeline.extraction import OnDemand
 from spocdb.progress import Progress, Say, silent
 from spocdb.settings import Limits
+from spocdb.sources.source import Source
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -35,8 +36,8 @@ def reembed(
     connection: Connection,
     connect: Callable[[], Connection],
     collection: Collection,
+    source: Source,
     load_extractor: "Callable[[], Extractor]",
-    read: Read,
     limits: Limits,
     dim: int | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -44,10 +45,12 @@ def reembed(
 ) -> int:
     """Embed a collection by another extractor and let it answer by that; return the projection.
 
-    `collection` is the stored one with its new extractor in the old one's place, `read` what reads
-    its images. Searches and
-    ingests go on meanwhile; interrupted, the same call goes on. `dim` None is the active
-    projection's. Raises ConfigError if there are images whose file is gone or changed.
+    `collection` is the stored one with its new extractor in the old one's place, `source` where its
+    images are. Searches and ingests go on meanwhile; interrupted, the same call goes on. `dim` None
+    is the active projection's.
+
+    Raises:
+        ConfigError: There are images whose file is gone or changed.
     """
     if dim is not None:
         check_options(collection.channels, dim)
@@ -59,8 +62,8 @@ def reembed(
         connection,
         connect,
         collection,
-        load_extractor,
-        read,
+        source,
+        OnDemand(collection.recipe, load_extractor),
         limits,
         progress,
         on_progress,

@@ -24,6 +24,10 @@ DEFAULT_MAX_BYTES = 600_000_000
 PART_OF_MEMORY = 4
 # Less would let decoders wait for each other wherever memory is small.
 LEAST_MEMORY = 256 * 2**20
+# Images read and decoded ahead of the network, for each thread that does so.
+AHEAD_A_THREAD = 8
+# What no machine of today has use for: a slip of the keyboard.
+MOST_THREADS, MOST_AHEAD = 1024, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,14 @@ class Limits:
     """What images may take: pixels and bytes each, and bytes of memory all together.
 
     `memory` bounds files read ahead, what decoders need, and decoded pictures, in this process.
+    `threads` read and decode, in each run, at most `ahead` images before they are needed.
     """
 
     max_pixels: int
     max_bytes: int
     memory: int
+    threads: int = field(default_factory=machine.n_cores)
+    ahead: int = field(default_factory=lambda: AHEAD_A_THREAD * machine.n_cores())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,8 @@ class Settings:
 
     `database_url` None means the embedded server under `data_dir`. `cache_dir` remembers where
     weights files lie. `max_pixels` and `max_bytes` limit each image, `memory` (bytes) all images
-    in flight.
+    in flight. `threads` read and decode, `ahead` images before they are needed (None: eight a
+    thread).
     """
 
     # It may hold a password.
@@ -54,11 +62,14 @@ class Settings:
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_bytes: int = DEFAULT_MAX_BYTES
     memory: int = field(default_factory=lambda: default_memory())
+    threads: int = field(default_factory=machine.n_cores)
+    ahead: int | None = None
 
     @property
     def limits(self) -> Limits:
         """Return what images may take."""
-        return Limits(self.max_pixels, self.max_bytes, self.memory)
+        ahead = self.ahead or AHEAD_A_THREAD * self.threads
+        return Limits(self.max_pixels, self.max_bytes, self.memory, self.threads, ahead)
 
 
 def default_memory() -> int:
@@ -77,6 +88,8 @@ def from_environment(
         max_pixels=_positive(environ, "SPOCDB_MAX_PIXELS", DEFAULT_MAX_PIXELS, LARGEST),
         max_bytes=_positive(environ, "SPOCDB_MAX_BYTES", DEFAULT_MAX_BYTES),
         memory=_positive(environ, "SPOCDB_MEMORY", default_memory()),
+        threads=_positive(environ, "SPOCDB_THREADS", machine.n_cores(), MOST_THREADS),
+        ahead=_positive(environ, "SPOCDB_AHEAD", 0, MOST_AHEAD) or None,
     )
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from spocdb import projections as fitting
 from spocdb.db import attachments, collections, engine, queue, rights
-from spocdb.db.attachments import Source
+from spocdb.db.attachments import Attached
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.watching import Watch
@@ -55,7 +55,7 @@ class Worker:
     # What was said about tables that cannot be read: once is enough.
     _problems: dict[str, SpocdbError] = field(default_factory=dict)
     # What it said that it works on.
-    _introduced: list[Source] = field(default_factory=list)
+    _introduced: list[Attached] = field(default_factory=list)
     # Leases of a connection that was lost, to be given back on the next.
     _owed: list[tuple[Collection, list[UUID]]] = field(default_factory=list)
 
@@ -111,7 +111,7 @@ class Worker:
             if done.n_seen == 0:
                 self._wait(connection)
 
-    def _introduce(self, chosen: list[Source], *, once: bool) -> None:
+    def _introduce(self, chosen: list[Attached], *, once: bool) -> None:
         """Say what it works on, at the start and whenever a table was attached or detached."""
         if chosen and chosen != self._introduced:
             tables = ", ".join(f"{s.collection} (table {s.relation})" for s in chosen)
@@ -124,20 +124,20 @@ class Worker:
         self,
         connection: Connection,
         watch: Watch,
-        chosen: list[Source],
+        chosen: list[Attached],
         done: Progress,
         *,
         once: bool,
     ) -> None:
         """Look at each collection once; what cannot be read is said, or kept for the end."""
-        for source in chosen:
+        for attached in chosen:
             if self.is_stopped():
                 break
             try:
                 with engine.wrapped():
-                    collection = collections.get(connection, source.collection)
-                    self._drain(connection, watch, source, collection, done)
-                self._problems.pop(source.collection, None)
+                    collection = collections.get(connection, attached.collection)
+                    self._drain(connection, watch, attached, collection, done)
+                self._problems.pop(attached.collection, None)
             except DatabaseLost:
                 raise
             except (ExtractorChanged, CollectionNotFound) as exc:
@@ -146,16 +146,16 @@ class Worker:
                 if self.is_stopped():
                     break  # what lasted too long was cancelled
                 # Of one collection: the others have nothing to do with it.
-                if not once and str(self._problems.get(source.collection)) != str(exc):
-                    told = "" if isinstance(exc, SourceBroken) else f"{source.collection}: "
+                if not once and str(self._problems.get(attached.collection)) != str(exc):
+                    told = "" if isinstance(exc, SourceBroken) else f"{attached.collection}: "
                     self.say(f"{told}{exc}")
-                self._problems[source.collection] = exc
+                self._problems[attached.collection] = exc
 
     def _drain(
         self,
         connection: Connection,
         watch: Watch,
-        source: Source,
+        attached: Attached,
         collection: Collection,
         done: Progress,
     ) -> None:
@@ -163,15 +163,15 @@ class Worker:
         n_taken = take_in(connection, collection, done, self.is_stopped)
         if not (n_taken or queue.is_due(connection, collection)):
             return
-        if source.root is not None and not os.path.isdir(source.root):
-            raise SourceBroken(f"{source.collection}: there is no folder {source.root} here")
+        if attached.root is not None and not os.path.isdir(attached.root):
+            raise SourceBroken(f"{attached.collection}: there is no folder {attached.root} here")
         # Before anything is leased: without weights it would be leased in vain.
         extractor = self.load_extractor(collection.recipe)
         with self._leases(watch, collection) as leases, watch.open() as write_connection:
             turn = Turn(
                 connection,
                 write_connection,
-                source,
+                attached,
                 collection,
                 extractor,
                 self.options,
@@ -224,13 +224,13 @@ class Worker:
             yield min(left, SECONDS_BETWEEN_LOOKS)
 
 
-def _chosen(attached: Sequence[Source], names: Sequence[str]) -> list[Source]:
-    known = [source.collection for source in attached]
+def _chosen(attached: Sequence[Attached], names: Sequence[str]) -> list[Attached]:
+    known = [table.collection for table in attached]
     if missing := [name for name in names if name not in known]:
         raise CollectionNotFound(
             f"no table is attached as {', '.join(missing)}; there are: {', '.join(known) or 'none'}"
         )
-    return [source for source in attached if not names or source.collection in names]
+    return [table for table in attached if not names or table.collection in names]
 
 
 def _told(collection: Collection, progress: Progress, bad: ImageError | None) -> str:

@@ -62,7 +62,7 @@ def _load(target: Gallery, size: int) -> float:
         index = Identifier(f"{target.table}_hnsw")
         target.db.connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(index))
     with target.db.session.connect() as connection:
-        writing.prepare(connection)
+        writing.make_staging(connection)
         seconds = sum(loading.write(target, connection, n) for n in range(first, last))
     embeddings.analyze(
         target.db.connection, target.collection, target.collection.active_projection_id

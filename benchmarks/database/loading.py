@@ -35,7 +35,7 @@ def run(target: Gallery) -> list[Figure]:
     with _database(target.db) as db, db.session.connect() as connection:
         loaded = gallery.open(db, "loading", target.n_rows)
         connection.execute(PEER)
-        writing.prepare(connection)
+        writing.make_staging(connection)
         ours, copied = 0.0, 0.0
         for number in range(loaded.n_rows // loaded.stretch):
             ours += write(loaded, connection, number)

@@ -4,21 +4,20 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spocdb import codebooks
+from spocdb import codebooks, pruning
 from spocdb import ingest as ingesting
 from spocdb import projections as fitting
 from spocdb import reembed as reembedding
 from spocdb import search as searching
-from spocdb.api import files as files_of
-from spocdb.api.files import Choice, GoneRoot, as_they_are_now, some
 from spocdb.api.images import Images
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
 from spocdb.api.session import Session
-from spocdb.api.tables import Tables
+from spocdb.api.tables import Tables, source_of
 from spocdb.db import (
     collections,
     details,
@@ -30,7 +29,7 @@ from spocdb.db import (
     runs,
 )
 from spocdb.db import metadata as about
-from spocdb.db.collections import Collection, CollectionSummary, ExtractorSummary
+from spocdb.db.collections import CollectionSummary, ExtractorSummary
 from spocdb.db.details import CollectionDetails
 from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.runs import Failure
@@ -40,13 +39,16 @@ from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, to_json
 from spocdb.images.regular import read_bytes
-from spocdb.pipeline.intake import changed
+from spocdb.pipeline.run import Options
 from spocdb.progress import Progress, Say, logged, silent
-from spocdb.records import Crop, Recipe, Refinement, SourceFile
+from spocdb.pruning import GoneRoot
+from spocdb.records import Crop, Recipe, Refinement
 from spocdb.settings import DEFAULT_COLLECTION, Settings
 from spocdb.sources import kinds
-from spocdb.sources.files import walk
-from spocdb.sources.metadata_files import RowsRead, read_metadata
+from spocdb.sources.files import EVERYTHING, Choice, FilesSource
+from spocdb.sources.source import read_one
+from spocdb.sources.walking import walk
+from spocdb.storing import StoringOptions
 from spocdb.wording import counted
 
 if TYPE_CHECKING:
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
 
 
 NOTHING_MORE = Refinement()
-EVERYTHING = Choice()
 
 
 class Database(AbstractContextManager["Database"]):
@@ -122,53 +123,27 @@ class Database(AbstractContextManager["Database"]):
         never) a first PCA is fitted. An image that fails does not stop the run: see `failures`.
         What is written stays, whatever happens.
         """
-        progress = Progress(doing="looking for images")
-        on_progress(progress)
-        roots = [Path(os.path.abspath(path)) for path in paths]
         choice = Choice(recursive, all_files, follow_links)
-        find = collections.find if paths else collections.get
-        found = find(self.connection, collection)
-        may_be_gone = self._may_be_gone(found, roots, choice, prune, prune_gone)
-        files = choice.files([r for r in roots if r not in may_be_gone], progress.left_out)
-        if found is None:
-            files = some(files, roots, progress.left_out)
-        else:
-            self.tables.refuse_attached(found)
-        wanted = Wanted(extractor, _path(weights), recipe, _path(codebook))
-        chosen = self.session.choose(wanted, found)
-        if metadata is not None:
-            self._stage_metadata(Path(metadata), roots, progress, say)
-        progress.doing = "loading the network"
-        target = found or self._create(collection, chosen, device, precision)
-        if target.recipe != chosen:
-            # Another process made it in this moment: says why not.
-            self.session.choose(wanted, target)
-        if retry_failed and not paths:
-            files = as_they_are_now(runs.failed_files(self.connection, target))
-        ingesting.ingest(
+        return ingesting.Ingest(
             self.connection,
             self.session.connect,
-            target,
-            files,
-            lambda: self.session.extractor(target.recipe, device, precision),
+            lambda recipe: self.session.extractor(recipe, device, precision),
+            FilesSource([os.fspath(path) for path in paths], choice),
+            collection,
+            Wanted(extractor, _path(weights), recipe, _path(codebook)),
+            self.settings.cache_dir,
             ingesting.IngestOptions(
-                self.settings.limits, batch_size, strict, retry_failed, exif, moves
+                StoringOptions(
+                    Options(self.settings.limits, batch_size, exif, strict), retry_failed, moves
+                ),
+                prune=prune,
+                prune_gone=prune_gone,
+                metadata=_path(metadata),
+                auto_pca=auto_pca,
             ),
             on_progress,
-            progress,
             say,
-        )
-        if prune:
-            progress.doing = "looking for deleted files"
-            # Again: a disk may have gone away meanwhile.
-            self._may_be_gone(target, roots, choice, prune, prune_gone)
-            progress.n_pruned = files_of.prune(self.connection, target, roots)
-        if metadata is not None:
-            progress.doing = "writing the metadata"
-            self._apply_metadata(target, say)
-        progress.doing = "fitting the first PCA"
-        fitting.settle(self.connection, self.session.connect, target, auto_pca, say)
-        return progress
+        )()
 
     @engine.wrapped()
     def gone(
@@ -183,8 +158,8 @@ class Database(AbstractContextManager["Database"]):
         """
         if (target := collections.find(self.connection, collection)) is None:
             return []
-        roots = [Path(os.path.abspath(path)) for path in paths]
-        return files_of.gone_roots(self.connection, target, roots, choice)
+        source = FilesSource([os.fspath(path) for path in paths], choice)
+        return pruning.gone_roots(self.connection, target, source)
 
     @engine.wrapped()
     def preview(
@@ -200,24 +175,8 @@ class Database(AbstractContextManager["Database"]):
         `n_new` are the files that it would read, whatever becomes of them; `n_pruned` the images
         that it would delete if none of them is found again under another path.
         """
-        progress = Progress()
-        target = collections.find(self.connection, collection)
-        roots = [Path(os.path.abspath(path)) for path in paths]
-        may_be_gone = self._may_be_gone(target, roots, choice, prune, prune_gone=True)
-        files = choice.files([r for r in roots if r not in may_be_gone], progress.left_out)
-        if target:
-            self.tables.refuse_attached(target)
-            files = changed(
-                *(self.connection, target, files, progress),
-                retry_failed=False,
-                exif=exif,
-                dry_run=True,
-            )
-        progress.n_new = sum(1 for _ in files)
-        progress.n_seen = progress.n_done
-        if target and prune:
-            progress.n_pruned = files_of.prune(self.connection, target, roots, dry_run=True)
-        return progress
+        source = FilesSource([os.fspath(path) for path in paths], choice)
+        return ingesting.preview(self.connection, collection, source, prune=prune, exif=exif)
 
     @engine.wrapped()
     def ingest_beside(
@@ -230,9 +189,9 @@ class Database(AbstractContextManager["Database"]):
         """
         recipe = collections.get(self.connection, collection).recipe
         real = os.path.realpath(folder)
-        name = files_of.name_beside(real, recipe.name)
+        name = fitting.name_beside(real, recipe.name)
         # What is no folder of images is no reason to forget those that were there.
-        files_of.some(Choice().files([Path(real)]), [Path(real)], {})
+        FilesSource([real]).check_any()
         done = self.ingest(
             real, collection=name, extractor=recipe.name, auto_pca=0, prune=True, say=say
         )
@@ -276,8 +235,8 @@ class Database(AbstractContextManager["Database"]):
             self.connection,
             self.session.connect,
             replace(target, extractor_id=extractor_id, recipe=chosen, channels=n_channels),
+            source_of(self.connection, target, self.settings.limits),
             lambda: self.session.extractor(chosen, device, precision),
-            self.tables.reader(target),
             self.settings.limits,
             dim,
             on_progress,
@@ -368,14 +327,9 @@ class Database(AbstractContextManager["Database"]):
 
     def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
         """Return what reads the collection's images by path, or key; it raises ImageError."""
-        stored = self.tables.reader(collections.get(self.connection, collection))
-        max_bytes = self.settings.max_bytes
-
-        @engine.wrapped()
-        def read(path: str) -> bytes:
-            return stored(SourceFile(path, 0, 0), max_bytes)
-
-        return read
+        target, limits = collections.get(self.connection, collection), self.settings.limits
+        source = source_of(self.connection, target, limits)
+        return engine.wrapped()(partial(read_one, source, max_bytes=limits.max_bytes))
 
     @engine.wrapped()
     def failures(self, collection: str | None = None) -> list[Failure]:
@@ -458,7 +412,7 @@ class Database(AbstractContextManager["Database"]):
         """
         left_out = kinds.LeftOut()
         found = walk([Path(folder)], recursive=True, left_out=left_out)
-        files = [Path(file.path) for file in found]
+        files = [Path(path) for path in found]
         if told := kinds.told(left_out):
             say(f"left out: {told}")
         network = self.extractor(extractor, weights, device, precision, **recipe)
@@ -473,48 +427,6 @@ class Database(AbstractContextManager["Database"]):
     def extractors(self) -> list[ExtractorSummary]:
         """List the extractors that the database knows."""
         return collections.extractor_summaries(self.connection)
-
-    def _stage_metadata(self, file: Path, roots: list[Path], progress: Progress, say: Say) -> None:
-        read = RowsRead()
-
-        def rows() -> Iterator[tuple[str, dict[str, Any]]]:
-            for row in read_metadata(file, roots, read):
-                progress.doing = f"reading the metadata: {counted(read.n_rows, 'row')}"
-                yield row
-
-        images.stage_metadata(self.connection, rows())
-        rest = ""
-        if read.n_missing:
-            n, example = f"{read.n_missing:,}", read.example
-            rest = f", {n} of them for a file that is not there, such as {example}"
-        say(f"metadata: {counted(read.n_rows, 'row')} read{rest}")
-
-    def _apply_metadata(self, target: Collection, say: Say) -> None:
-        n_changed, n_unmatched, example = images.apply_metadata(self.connection, target)
-        say(f"metadata: {counted(n_changed, 'image')} changed")
-        if n_unmatched:
-            rows = counted(n_unmatched, "row")
-            say(f"metadata: {rows} without an image, such as {example}")
-
-    def _may_be_gone(
-        self,
-        target: Collection | None,
-        roots: list[Path],
-        choice: Choice,
-        prune: bool,
-        prune_gone: bool,
-    ) -> list[Path]:
-        """Return the roots that are gone and may be; raise ConfigError if one may not."""
-        if target is None or not prune:
-            return []
-        gone = files_of.gone_roots(self.connection, target, roots, choice)
-        if not prune_gone:
-            files_of.refuse_gone(gone)
-        return [Path(root.path) for root in gone if not root.is_there]
-
-    def _create(self, name: str, recipe: Recipe, device: str, precision: "Precision") -> Collection:
-        self.session.prove(recipe, device, precision)
-        return collections.create(self.connection, name, recipe, channels(recipe))
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:

@@ -11,7 +11,7 @@ from spocdb.db.collections import Collection
 from spocdb.errors import ConfigError
 from spocdb.filters import Filter, to_json
 from spocdb.progress import Say, logged
-from spocdb.sources.files import printable
+from spocdb.sources.names import printable
 
 
 class Images:

@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spocdb.api.session import Session
-from spocdb.backfill import Read
 from spocdb.db import attachments, collections, engine, images, queue
-from spocdb.db.attachments import Attachment, Coverage, Source
+from spocdb.db.attachments import Attached, Attachment, Coverage
 from spocdb.db.collections import Collection
-from spocdb.errors import ConfigError, ImageVanished
+from spocdb.db.engine import Connection
+from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import remember
 from spocdb.progress import Progress, Say, silent
-from spocdb.records import SourceFile
-from spocdb.rows import read_row
-from spocdb.sources.files import read
+from spocdb.settings import Limits
+from spocdb.sources.files import FilesSource
+from spocdb.sources.rows import ROWS_PART_OF_MEMORY, RowsSource
+from spocdb.sources.source import Source
 from spocdb.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Tables:
         attachments.detach(self._session.connection, collection)
 
     @engine.wrapped()
-    def list(self) -> list[Source]:
+    def list(self) -> list[Attached]:
         """List the attached tables."""
         return attachments.attached(self._session.connection)
 
@@ -138,28 +139,13 @@ class Tables:
         name = collections.get(self._session.connection, collection).name
         return "key" if attachments.attached(self._session.connection, name) else "path"
 
-    def refuse_attached(self, collection: Collection) -> None:
-        """Raise ConfigError for a collection that a table fills."""
-        for source in attachments.attached(self._session.connection, collection.name):
-            raise ConfigError(
-                f"{collection.name} is of the rows of {source.relation}: `db.tables.work()` fills "
-                "it, `db.tables.retry()` tries failed rows again; for files use another "
-                "`collection=...`"
-            )
 
-    def reader(self, collection: Collection) -> Read:
-        """Return what reads the images of a collection: its files, or what its rows say."""
-        attached = attachments.attached(self._session.connection, collection.name)
-        if not attached:
-            return read
-        (source,) = attached
-
-        def read_key(file: SourceFile, max_bytes: int) -> bytes:
-            found = attachments.rows_in_parts(
-                *(self._session.connection, collection, [file.path], max_bytes), most_at_once=0
-            )
-            if (row := next(found, None)) is None:
-                raise ImageVanished("the row is gone")
-            return read_row(source, row, max_bytes)
-
-        return read_key
+def source_of(connection: Connection, collection: Collection, limits: Limits) -> Source:
+    """Return where the images of a collection are: files, or the rows of its table."""
+    for table in attachments.attached(connection, collection.name):
+        return RowsSource(
+            *(connection, collection, table, limits.max_bytes),
+            bytes_at_once=limits.memory // ROWS_PART_OF_MEMORY,
+            rows_at_once=limits.threads,
+        )
+    return FilesSource()

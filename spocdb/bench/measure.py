@@ -20,11 +20,13 @@ from spocdb.bench.pictures import write_photographs
 from spocdb.bench.speed import Machine, Speed, Stage
 from spocdb.db import engine, scratch, server
 from spocdb.errors import ConfigError
-from spocdb.ingest import IngestOptions, ingest
-from spocdb.pipeline.prefetch import N_THREADS
-from spocdb.progress import Say, silent
-from spocdb.records import Decoded, SourceFile
-from spocdb.sources.files import walk
+from spocdb.pipeline.extraction import OnDemand
+from spocdb.pipeline.run import Options as RunOptions
+from spocdb.progress import Progress, Say, silent
+from spocdb.records import Decoded
+from spocdb.sources.files import FilesSource
+from spocdb.sources.walking import walk
+from spocdb.storing import StoringOptions, store
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Precision
@@ -68,7 +70,7 @@ def measure(db: Database, paths: Sequence[Path], options: Options, say: Say = si
 
 
 def _measure(
-    db: Database, given: Sequence[SourceFile], folder: Path, extractor: "Extractor", seconds: float
+    db: Database, given: Sequence[str], folder: Path, extractor: "Extractor", seconds: float
 ) -> Speed:
     recipe, limit = extractor.recipe, db.settings.max_pixels
     read, held = stages.reading(
@@ -83,13 +85,13 @@ def _measure(
     ):
         write = stages.writes(writer, collection, size, seconds)
         n = max(LEAST_BATCHES * size, round(seconds * min(read, decode, network, write)))
-        progress = ingest(
-            db.connection,
-            db.session.connect,
-            collection,
-            given[:n] or _made(folder, min(n, MOST_MADE)),
-            lambda: extractor,
-            IngestOptions(db.settings.limits),
+        source = FilesSource(given[:n] or _made(folder, min(n, MOST_MADE)))
+        progress = Progress()
+        store(
+            *(db.connection, db.session.connect, collection, source, source.refs()),
+            OnDemand(collection.recipe, lambda: extractor),
+            StoringOptions(RunOptions(db.settings.limits)),
+            progress,
         )
     return Speed(
         _machine(db, extractor, held, decoded),
@@ -118,7 +120,7 @@ def _machine(
         device=str(extractor.device),
         precision=extractor.precision,
         has_bfloat16=fastest_dtype(extractor.device) == torch.bfloat16,
-        n_cores=N_THREADS,
+        n_cores=stages.N_THREADS,
         extractor=extractor.recipe.name,
         backbone=extractor.recipe.backbone,
         size=extractor.recipe.size,
@@ -129,5 +131,5 @@ def _machine(
     )
 
 
-def _made(folder: Path, n: int) -> list[SourceFile]:
+def _made(folder: Path, n: int) -> list[str]:
     return list(walk(write_photographs(folder, n), recursive=False))

@@ -13,13 +13,15 @@ import numpy as np
 from spocdb.db import writing
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.db.writing import Batch, NewDescriptor
+from spocdb.db.writing import Batch
 from spocdb.errors import ConfigError, ImageError
 from spocdb.images.decode import decode
-from spocdb.pipeline.extraction import projecting
-from spocdb.pipeline.intake import read_file
-from spocdb.pipeline.prefetch import N_THREADS, ahead
-from spocdb.records import Decoded, Recipe, SourceFile, UInt8Array
+from spocdb.machine import n_cores
+from spocdb.pipeline.prefetch import prefetch
+from spocdb.pipeline.work import Work, work_of
+from spocdb.records import Decoded, ImageRef, NewDescriptor, Recipe, UInt8Array
+from spocdb.sinks import projecting
+from spocdb.sources import files
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -28,17 +30,19 @@ if TYPE_CHECKING:
 N_HELD = 64
 N_ROUND_TRIPS = 20
 
+N_THREADS = n_cores()
 
-def reading(
-    files: Sequence[SourceFile], seconds: float, max_bytes: int
-) -> tuple[float, list[bytes]]:
+
+def reading(paths: Sequence[str], seconds: float, max_bytes: int) -> tuple[float, list[bytes]]:
     """Read files and hash them; return images/s and the first ones' bytes. Raises ConfigError."""
     held: list[bytes] = []
     errors: list[ImageError] = []
 
     def read(pool: ThreadPoolExecutor) -> Iterator[int]:
-        read_one = partial(read_file, max_bytes=max_bytes)
-        for work in ahead(pool, read_one, files, 2 * N_THREADS):
+        def read_one(path: str) -> Work[ImageRef]:
+            return work_of(ImageRef(path), partial(files.read, path), max_bytes)
+
+        for work in prefetch(pool, read_one, paths, 2 * N_THREADS):
             if work.error:
                 errors.append(work.error)
             elif len(held) < N_HELD:
@@ -69,7 +73,7 @@ def decoding(
         decoded = [image for image in pool.map(decode_one, held) if image]
         if not decoded:
             raise ConfigError(f"none of these images can be decoded: {errors[0]}")
-        again = ahead(pool, decode_one, cycle(held), 2 * N_THREADS)
+        again = prefetch(pool, decode_one, cycle(held), 2 * N_THREADS)
         rate = _rate((1 for _ in again), seconds)
         again.close()
     return rate, decoded
@@ -87,7 +91,7 @@ def computing(extractor: "Extractor", pixels: Sequence[UInt8Array], seconds: flo
 
 def writes(connection: Connection, collection: Collection, size: int, seconds: float) -> float:
     """Project and write made-up descriptors, `size` a transaction; return images/s."""
-    writing.prepare(connection)
+    writing.make_staging(connection)
     projected = projecting(connection)
 
     def write() -> Iterator[int]:
@@ -117,7 +121,7 @@ def _made_up(collection: Collection, size: int) -> Iterator[Batch]:
         raw /= np.linalg.norm(raw, axis=1, keepdims=True)
         keys = [(number * size + i).to_bytes(32, "big") for i in range(size)]
         yield Batch(
-            [(SourceFile(key.hex(), 0, 0), key) for key in keys],
+            [(ImageRef(key.hex()), key) for key in keys],
             {key: NewDescriptor(1, 1, row) for key, row in zip(keys, raw, strict=True)},
         )
 

@@ -1,4 +1,4 @@
-"""Attached tables: attach and detach them, read their rows, count how far they are."""
+"""Attached tables: attach and detach them, list them, count how far they are."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,33 +12,18 @@ from psycopg.rows import TupleRow, class_row
 
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
-from spocdb.db.items import is_refusal
-from spocdb.errors import DatabaseRefused, SourceBroken
+from spocdb.errors import ConfigError, SourceBroken
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """An attached table: `kind` bytes, path (below `root`) or url; see spocdb.sources."""
+class Attached:
+    """An attached table: its image column has `kind` bytes, path (below `root`) or url."""
 
     collection: str
     relation: str
     kind: str
     root: str | None
     allow_private: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """A row that belongs to its collection: its image's `content`, or the `location` of that.
-
-    `size` is the content's in bytes, also where it was too large to be asked for.
-    """
-
-    key: str
-    location: str | None
-    content: bytes | None
-    metadata: dict[str, Any]
-    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +82,6 @@ ORDER BY 1
 
 # Together about half a minute.
 TRIES, SECONDS_BETWEEN_TRIES = 25, 0.5
-
-ROWS = "SELECT *, coalesce(octet_length(content), 0) AS size FROM spocdb.source_rows(%s, %s)"
-
-# PostgreSQL knows a value's size without reading it.
-SIZES = "SELECT key, octet_length(content) FROM spocdb.source_rows(%s, %s) ORDER BY key"
-
-FITTING = "SELECT count(*) FROM spocdb.lock_rows(%s, %s)"
 
 COVERAGE = """
 SELECT * FROM spocdb.coverage
@@ -169,85 +147,20 @@ def relation_name(connection: Connection, relation: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def attached(connection: Connection, collection: str | None = None) -> list[Source]:
+def attached(connection: Connection, collection: str | None = None) -> list[Attached]:
     """List the attached tables, of one collection or of all."""
-    with connection.cursor(row_factory=class_row(Source)) as cursor:
+    with connection.cursor(row_factory=class_row(Attached)) as cursor:
         return cursor.execute(LIST, {"collection": collection}).fetchall()
 
 
-def rows(connection: Connection, collection: Collection, keys: Sequence[str]) -> list[SourceRow]:
-    """Return those rows that belong to the collection. Raises SourceBroken."""
-    with readable(collection), connection.cursor(row_factory=class_row(SourceRow)) as cursor:
-        return cursor.execute(ROWS, [collection.id, list(keys)]).fetchall()
-
-
-def rows_in_parts(
-    connection: Connection,
-    collection: Collection,
-    keys: Sequence[str],
-    max_bytes: int,
-    most_at_once: int,
-) -> Iterator[SourceRow]:
-    """Yield those rows that belong to the collection, fetching at most so many bytes at once.
-
-    Contents of more than `max_bytes` are not fetched. Raises SourceBroken.
-    """
-    part: list[str] = []
-    n_bytes = 0
-    with readable(collection):
-        sizes = connection.execute(SIZES, [collection.id, list(keys)]).fetchall()
-    for key, size in sizes:
-        if (size or 0) > max_bytes:
-            yield SourceRow(key, None, None, {}, size)
-            continue
-        if part and n_bytes + (size or 0) > most_at_once:
-            yield from rows(connection, collection, part)
-            part, n_bytes = [], 0
-        part.append(key)
-        n_bytes += size or 0
-    if part:
-        yield from rows(connection, collection, part)
-
-
-def rows_each(
-    connection: Connection,
-    collection: Collection,
-    keys: Sequence[str],
-    max_bytes: int,
-    most_at_once: int,
-) -> Iterator[tuple[str, SourceRow | DatabaseRefused]]:
-    """Yield `rows_in_parts` by key, or why a row cannot be read: its values stop no other.
-
-    A condition or a column may fail for some values only. Raises SourceBroken.
-    """
-    left = dict.fromkeys(keys)
-    try:
-        for row in rows_in_parts(connection, collection, keys, max_bytes, most_at_once):
-            left.pop(row.key, None)
-            yield row.key, row
-        return
-    except (SourceBroken, psycopg.Error) as exc:
-        if not is_refusal(_driver_error(exc)):
-            raise
-    with readable(collection):
-        # Keys that are none of the column's type now are no fault of a row.
-        connection.execute(FITTING, [collection.id, list(left)])
-    for key in left:
-        try:
-            found = list(rows_in_parts(connection, collection, [key], max_bytes, most_at_once))
-        except (SourceBroken, psycopg.Error) as exc:
-            error = _driver_error(exc)
-            if not is_refusal(error):
-                raise
-            yield key, DatabaseRefused(f"the row cannot be read: {error.diag.message_primary}")
-        else:
-            yield from ((row.key, row) for row in found)
-
-
-def _driver_error(exc: SourceBroken | psycopg.Error) -> psycopg.Error:
-    cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
-    assert isinstance(cause, psycopg.Error), "the cause is the driver's error"
-    return cause
+def refuse(connection: Connection, collection: Collection) -> None:
+    """Raise ConfigError for a collection that a table fills."""
+    for table in attached(connection, collection.name):
+        raise ConfigError(
+            f"{collection.name} is of the rows of {table.relation}: `db.tables.work()` fills "
+            "it, `db.tables.retry()` tries failed rows again; for files use another "
+            "`collection=...`"
+        )
 
 
 def coverage(connection: Connection, collection: str | None = None) -> list[Coverage]:

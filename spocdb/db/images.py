@@ -8,8 +8,9 @@ from typing import Any
 
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
+from spocdb.db.writing import stamp
 from spocdb.errors import ImageNotFound
-from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, SourceFile
+from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, ImageRef
 
 # A file is unchanged if its size and time are those of its image, or of its last failure; where
 # EXIF is asked for, an image without it is not.
@@ -39,8 +40,8 @@ WHERE i.collection_id = %(collection)s AND i.id > %(last)s
 ORDER BY i.id LIMIT 4096
 """
 
-FILES_OF = """
-SELECT sha256, path, size, mtime_ns FROM spocdb.images
+IMAGES_OF = """
+SELECT sha256, path, size FROM spocdb.images
 WHERE collection_id = %s AND sha256 = ANY(%s) ORDER BY path
 """
 
@@ -117,20 +118,19 @@ JOIN matched_metadata x USING (path) WHERE x.id IS NULL
 def unchanged(
     connection: Connection,
     collection: Collection,
-    files: Sequence[SourceFile],
+    refs: Sequence[ImageRef],
     *,
     exif: bool = False,
 ) -> tuple[set[str], set[str]]:
-    """Return the paths that are stored as they are, and those that failed as they are.
+    """Return the names that are stored as they are, and those that failed as they are.
 
-    With `exif` a path counts as stored only if its image has the metadata from EXIF.
+    With `exif` a name counts as stored only if its image has the metadata from EXIF.
     """
     rows = connection.execute(
         UNCHANGED,
         [
-            [f.path for f in files],
-            [f.size for f in files],
-            [f.mtime_ns for f in files],
+            [ref.name for ref in refs],
+            *map(list, zip(*map(stamp, refs), strict=True)),
             collection.id,
             *(2 * [list(EXIF_ALWAYS) if exif else None]),
             collection.id,
@@ -151,21 +151,19 @@ def known(connection: Connection, extractor_id: int, hashes: Iterable[bytes]) ->
     return {bytes(row[0]) for row in rows}
 
 
-def undescribed(
-    connection: Connection, collection: Collection
-) -> Iterator[tuple[bytes, list[SourceFile]]]:
-    """Yield the sha256 that have no raw descriptor by the collection's extractor, with their files.
+def undescribed(connection: Connection, collection: Collection) -> Iterator[list[ImageRef]]:
+    """Yield the contents without a raw descriptor by the collection's extractor: their images.
 
     Some thousand rows at a time: it may take hours, and a snapshot is not to be held so long.
     """
     values = {"collection": collection.id, "extractor": collection.extractor_id, "last": 0}
     while rows := connection.execute(UNDESCRIBED, values).fetchall():
         values["last"] = rows[-1][0]
-        files: dict[bytes, list[SourceFile]] = defaultdict(list)
+        copies: dict[bytes, list[ImageRef]] = defaultdict(list)
         hashes = [row[1] for row in rows]
-        for sha256, *file in connection.execute(FILES_OF, [collection.id, hashes]):
-            files[bytes(sha256)].append(SourceFile(*file))
-        yield from files.items()
+        for sha256, name, size in connection.execute(IMAGES_OF, [collection.id, hashes]):
+            copies[bytes(sha256)].append(ImageRef(name, size=size, sha256=bytes(sha256)))
+        yield from copies.values()
 
 
 def count_described(connection: Connection, collection: Collection) -> int:

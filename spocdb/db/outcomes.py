@@ -11,10 +11,11 @@ from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.images import forget_failures
 from spocdb.db.items import write_each
-from spocdb.db.queue import LeasedRow, shortly
+from spocdb.db.queue import LeasedRef, shortly
 from spocdb.db.waiting import Stopped
-from spocdb.db.writing import Batch, NewDescriptor, Project
+from spocdb.db.writing import Batch, Project
 from spocdb.errors import ImageError
+from spocdb.records import NewDescriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Retry:
     `rejected` is the sha256 of bytes that came and were no image.
     """
 
-    row: LeasedRow
+    row: LeasedRef
     seconds: float
     rejected: bytes | None = None
 
@@ -38,15 +39,15 @@ class Outcome:
     collection any more, `retried` ones are put back.
     """
 
-    images: Sequence[tuple[LeasedRow, bytes]] = ()
+    images: Sequence[tuple[LeasedRef, bytes]] = ()
     descriptors: Mapping[bytes, NewDescriptor] = field(default_factory=dict)
-    failures: Sequence[tuple[LeasedRow, ImageError]] = ()
-    no_images: Sequence[tuple[LeasedRow, ImageError]] = ()
-    gone: Sequence[LeasedRow] = ()
+    failures: Sequence[tuple[LeasedRef, ImageError]] = ()
+    no_images: Sequence[tuple[LeasedRef, ImageError]] = ()
+    gone: Sequence[LeasedRef] = ()
     retried: Sequence[Retry] = ()
 
     @property
-    def rows(self) -> list[LeasedRow]:
+    def rows(self) -> list[LeasedRef]:
         """Return all rows that it is about."""
         paired = [row for row, _ in (*self.images, *self.failures, *self.no_images)]
         return [*paired, *(retry.row for retry in self.retried), *self.gone]
@@ -133,26 +134,26 @@ def _write(
     images = [(row, sha256) for row, sha256 in outcome.images if row in held]
     failures = [(r, error) for r, error in (*outcome.failures, *outcome.no_images) if r in held]
     there = _lock_rows(connection, collection, [row for row, _ in (*images, *failures)])
-    images = [(row, sha256) for row, sha256 in images if row.path in there]
-    failures = [(row, error) for row, error in failures if row.path in there]
-    gone = [row.path for row in outcome.gone if row in held]
-    no_images = {row.path for row, _ in outcome.no_images}
-    without = [*gone, *(row.path for row, _ in failures if row.path in no_images)]
+    images = [(row, sha256) for row, sha256 in images if row.name in there]
+    failures = [(row, error) for row, error in failures if row.name in there]
+    gone = [row.name for row in outcome.gone if row in held]
+    no_images = {row.name for row, _ in outcome.no_images}
+    without = [*gone, *(row.name for row, _ in failures if row.name in no_images)]
     connection.execute(FORGET, [collection.id, without])
     forget_failures(connection, collection, without)
     batch = Batch(images, outcome.descriptors, failures)
     writing.write_whole(connection, collection, batch, project)
     _set_metadata(connection, collection, [row for row, _ in images])
-    done = {*gone, *(row.path for row, _ in (*images, *failures))}
+    done = {*gone, *(row.name for row, _ in (*images, *failures))}
     connection.execute(FINISH, [collection.id, sorted(done)])
-    _put_back(connection, collection, outcome, {row.path for row in held} - done)
+    _put_back(connection, collection, outcome, {row.name for row in held} - done)
 
 
 def _put_back(
     connection: Connection, collection: Collection, outcome: Outcome, keys: set[str]
 ) -> None:
     """Put back rows that are retried, and those that the application holds in this moment."""
-    retried = {retry.row.path: retry for retry in outcome.retried}
+    retried = {retry.row.name: retry for retry in outcome.retried}
     ordered = sorted(keys)
     found = [retried.get(key) for key in ordered]
     values = [
@@ -165,25 +166,25 @@ def _put_back(
 
 
 def _held(
-    connection: Connection, collection: Collection, rows: Sequence[LeasedRow]
-) -> set[LeasedRow]:
+    connection: Connection, collection: Collection, rows: Sequence[LeasedRef]
+) -> set[LeasedRef]:
     """Lock the rows whose lease still holds."""
-    values = [[row.path for row in rows], [row.lease for row in rows], collection.id]
+    values = [[row.name for row in rows], [row.lease for row in rows], collection.id]
     held = set(connection.execute(HELD, values).fetchall())
-    return {row for row in rows if (row.path, row.lease) in held}
+    return {row for row in rows if (row.name, row.lease) in held}
 
 
 def _lock_rows(
-    connection: Connection, collection: Collection, rows: Sequence[LeasedRow]
+    connection: Connection, collection: Collection, rows: Sequence[LeasedRef]
 ) -> set[str]:
     with readable(collection):
-        values = [collection.id, [row.path for row in rows]]
+        values = [collection.id, [row.name for row in rows]]
         return {key for (key,) in connection.execute("SELECT spocdb.lock_rows(%s, %s)", values)}
 
 
 def _set_metadata(
-    connection: Connection, collection: Collection, rows: Sequence[LeasedRow]
+    connection: Connection, collection: Collection, rows: Sequence[LeasedRef]
 ) -> None:
-    metadata = [Jsonb(row.metadata) for row in rows]
-    values = [[row.path for row in rows], metadata, collection.id]
+    metadata = [Jsonb(dict(row.metadata)) for row in rows]
+    values = [[row.name for row in rows], metadata, collection.id]
     connection.execute(SET_METADATA, values)

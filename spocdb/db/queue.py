@@ -8,17 +8,16 @@ became of leased rows is written by spocdb/db/outcomes.py.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
 
 from spocdb.db.attachments import readable
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.waiting import Stopped
-from spocdb.records import SourceFile
+from spocdb.records import ImageRef
 
 # Changes that workers are told of; who missed one sees the row when polling.
 CHANNEL = "spocdb"
@@ -43,21 +42,13 @@ class Tries:
     rejected_for: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class LeasedRow(SourceFile):
-    """A row of an attached table on its way: `path` is its key."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedRef(ImageRef):
+    """A row of an attached table, by its key, that a worker has for a while."""
 
     lease: UUID
-    # Compared by its lease; a dict could not be hashed.
+    # Compared by its lease.
     tries: Tries = field(compare=False)
-    metadata: dict[str, Any] = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Leased(Tries):
-    """A row just leased, as the database gives it."""
-
-    key: str = ""
 
 
 # Every worker takes its locks in the order of the keys. A lease that ran out lost its worker.
@@ -138,12 +129,12 @@ def lease(
     seconds: float,
     *,
     alone: bool = False,
-) -> list[Leased]:
+) -> list[LeasedRef]:
     """Lease up to n rows that are due, for so many seconds: suspect ones if `alone`, or others."""
     values = {"collection": collection.id, "lease": lease, "n": n, "seconds": seconds}
     values |= {"alone": alone, "suspect": LOST_UNTIL_ALONE}
-    with connection.cursor(row_factory=class_row(Leased)) as cursor:
-        return cursor.execute(LEASE, values).fetchall()
+    rows = connection.execute(LEASE, values).fetchall()
+    return [LeasedRef(key, lease=lease, tries=Tries(*tries)) for key, *tries in rows]
 
 
 def is_due(connection: Connection, collection: Collection, *, alone: bool = False) -> bool:

@@ -10,7 +10,6 @@ from psycopg.types.json import Jsonb
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
 from spocdb.errors import ProcessLost
-from spocdb.records import SourceFile
 
 Status = Literal["finished", "interrupted", "failed"]
 
@@ -50,9 +49,7 @@ WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
 ORDER BY c.name, f.path
 """
 
-FAILED_FILES = """
-SELECT path, size, mtime_ns FROM spocdb.failures WHERE collection_id = %s ORDER BY path
-"""
+FAILED = "SELECT path FROM spocdb.failures WHERE collection_id = %s ORDER BY path"
 
 LOST = "SELECT path FROM spocdb.failures WHERE collection_id = %s AND reason = %s"
 
@@ -80,11 +77,10 @@ def failures(connection: Connection, collection: str | None = None) -> list[Fail
 
 
 def lost(connection: Connection, collection: Collection) -> set[str]:
-    """Return the paths of the files whose decoding ended a process."""
+    """Return the names of the images whose decoding ended a process."""
     return {row[0] for row in connection.execute(LOST, [collection.id, ProcessLost.__name__])}
 
 
-def failed_files(connection: Connection, collection: Collection) -> list[SourceFile]:
-    """List the files of a collection that failed, as they were when they did."""
-    rows = connection.execute(FAILED_FILES, [collection.id]).fetchall()
-    return [SourceFile(*row) for row in rows]
+def failed(connection: Connection, collection: Collection) -> list[str]:
+    """List the names of the images of a collection that failed."""
+    return [name for (name,) in connection.execute(FAILED, [collection.id])]

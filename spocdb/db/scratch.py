@@ -15,9 +15,9 @@ from spocdb.db import collections, images, indexes, writing
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.leftovers import TRY_LOCK, UNLOCK
-from spocdb.db.writing import Batch, NewDescriptor, Project
+from spocdb.db.writing import Batch, Project
 from spocdb.errors import ConfigError
-from spocdb.records import Float32Array, Recipe, SourceFile
+from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
 
 BATCH_ROWS = 1024
 # The search's own limit for reading off the index.
@@ -153,13 +153,13 @@ def fill(
     project: Project,
 ) -> None:
     """Write raw descriptors (n, C) as images 0 to n - 1 with labels, and build the index."""
-    writing.prepare(connection)
+    writing.make_staging(connection)
     for start in range(0, len(labels), BATCH_ROWS):
         rows = range(start, min(start + BATCH_ROWS, len(labels)))
         keys = {i: i.to_bytes(32, "big") for i in rows}
         new = {keys[i]: NewDescriptor(1, 1, descriptors[i]) for i in rows}
-        files = [(SourceFile(str(i), 0, 0), keys[i]) for i in rows]
-        writing.write(connection, collection, Batch(files, new), project)
+        refs = [(ImageRef(str(i)), keys[i]) for i in rows]
+        writing.write(connection, collection, Batch(refs, new), project)
     images.stage_metadata(connection, ((str(i), {"label": x}) for i, x in enumerate(labels)))
     images.apply_metadata(connection, collection)
     indexes.build(connection, collection, collection.active_projection_id)

@@ -21,7 +21,7 @@ from spocdb.db.engine import Connection, one_row
 from spocdb.db.items import write_each
 from spocdb.db.moves import Moves
 from spocdb.errors import CollectionNotFound, DatabaseError, ExtractorChanged, ImageError
-from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, Float32Array, SourceFile
+from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, Float32Array, ImageRef, NewDescriptor
 from spocdb.text import shortened
 
 Value = TypeVar("Value")
@@ -29,29 +29,20 @@ Project = Callable[[int, Float32Array], Float32Array]
 
 
 @dataclass(frozen=True, slots=True)
-class NewDescriptor:
-    """A raw descriptor (C,) just computed, and the upright size of its image in pixels."""
-
-    width: int
-    height: int
-    descriptor: Float32Array
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
     """What is written in one transaction.
 
-    `images` are files with the sha256 of their bytes; a sha256 that is not in `descriptors` has a
-    row in the database already. `exif` is what is said in the files, by the same sha256.
+    `images` have the sha256 of their bytes; a sha256 that is not in `descriptors` has a row in the
+    database already. `exif` is what is said in the files, by the same sha256.
     """
 
-    images: Sequence[tuple[SourceFile, bytes]] = ()
+    images: Sequence[tuple[ImageRef, bytes]] = ()
     descriptors: Mapping[bytes, NewDescriptor] = field(default_factory=dict)
-    failures: Sequence[tuple[SourceFile, ImageError]] = ()
+    failures: Sequence[tuple[ImageRef, ImageError]] = ()
     exif: Mapping[bytes, dict[str, Any]] = field(default_factory=dict)
 
     def items(self) -> list["Batch"]:
-        """Return batches of one file each."""
+        """Return batches of one image each."""
         return [
             *(
                 Batch([image], _only(self.descriptors, image[1]), exif=_only(self.exif, image[1]))
@@ -61,9 +52,9 @@ class Batch:
         ]
 
     def failed(self, error: ImageError) -> "Batch":
-        """Return a batch in which each file has failed, under a path that can be stored."""
-        files = [file for file, _ in (*self.images, *self.failures)]
-        return Batch(failures=[(replace(f, path=shortened(f.path)), error) for f in files])
+        """Return a batch in which each image has failed, under a name that can be stored."""
+        refs = [ref for ref, _ in (*self.images, *self.failures)]
+        return Batch(failures=[(replace(ref, name=shortened(ref.name)), error) for ref in refs])
 
 
 def _only(known: Mapping[bytes, Value], sha256: bytes) -> dict[bytes, Value]:
@@ -156,7 +147,13 @@ SET size = excluded.size, mtime_ns = excluded.mtime_ns, reason = excluded.reason
 """
 
 
-def prepare(connection: Connection) -> None:
+def stamp(ref: ImageRef) -> tuple[int, int]:
+    """Return the size and time that a version is stored as."""
+    time, _, size = ref.version.partition(" ")
+    return int(size or ref.size or 0), int(time or 0) % 2**63
+
+
+def make_staging(connection: Connection) -> None:
     """Make the connection's staging tables; once, before the first batch."""
     connection.execute(STAGE)
 
@@ -258,11 +255,11 @@ def _write_images(
         cursor.copy("COPY incoming_images FROM STDIN (FORMAT binary)") as copy,
     ):
         copy.set_types(["text", "bytea", "int8", "int8", "int4", "int4", "jsonb"])
-        for file, sha256 in batch.images:
+        for ref, sha256 in batch.images:
             new = batch.descriptors.get(sha256)
             pixels = (new.width, new.height) if new else (None, None)
-            said = Jsonb(batch.exif.get(sha256, {}))
-            copy.write_row((file.path, sha256, file.size, file.mtime_ns, *pixels, said))
+            said = Jsonb({**batch.exif.get(sha256, {}), **ref.metadata})
+            copy.write_row((ref.name, sha256, *stamp(ref), *pixels, said))
     # Bytes that are new to the database are no moved image's.
     known = list({sha256 for _, sha256 in batch.images if sha256 not in batch.descriptors})
     moved = moves.follow(connection, collection.id, known) if moves else set()
@@ -287,7 +284,7 @@ def _write_images(
         if extractor_id == collection.extractor_id:
             fields = {"image_id": "bigint", "embedding": column}
             columns = {"image_id": ids, "embedding": project(projection_id, raw)}
-            copy_in(connection, _fill(table), pieces(fields, columns))
+            copy_in(connection, _copy_into(table), pieces(fields, columns))
     return len(moved)
 
 
@@ -325,7 +322,7 @@ def _forget(table: str) -> Composed:
     return SQL("DELETE FROM spocdb.{} WHERE image_id = ANY(%s)").format(Identifier(table))
 
 
-def _fill(table: str) -> Composed:
+def _copy_into(table: str) -> Composed:
     return SQL("COPY spocdb.{} (image_id, embedding) FROM STDIN (FORMAT binary)").format(
         Identifier(table)
     )
@@ -339,7 +336,7 @@ def _write_failures(connection: Connection, collection: Collection, batch: Batch
             cursor.executemany(
                 ADD_FAILURE,
                 [
-                    (collection.id, f.path, f.size, f.mtime_ns, type(exc).__name__, str(exc))
-                    for f, exc in batch.failures
+                    (collection.id, ref.name, *stamp(ref), type(exc).__name__, str(exc))
+                    for ref, exc in batch.failures
                 ],
             )

@@ -11,7 +11,7 @@ from typing import Any
 
 from spocdb.errors import ConfigError
 from spocdb.records import Crop
-from spocdb.sources.files import walk
+from spocdb.sources.walking import walk
 from spocdb.wording import counted
 
 # So many missing names are told one by one.
@@ -76,7 +76,7 @@ def find_images(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise ConfigError(f"no such folder: {folder}")
     found: dict[str, Path] = {}
-    for path in (Path(file.path) for file in walk([folder], recursive=True)):
+    for path in map(Path, walk([folder], recursive=True)):
         if found.setdefault(path.stem, path) != path:
             raise ConfigError(
                 f"two images have one name, {found[path.stem]} and {path}: "

@@ -25,7 +25,7 @@ from spocdb.evaluation.results import Result
 from spocdb.progress import Say, silent
 from spocdb.recipe_options import OF_THE_MAP
 from spocdb.sources import kinds
-from spocdb.sources.files import walk
+from spocdb.sources.walking import walk
 from spocdb.wording import counted
 
 
@@ -73,7 +73,7 @@ def train_images(db: Database, given: str, say: Say = silent) -> list[Path]:
     names = [c.name for c in db.collections()]
     if os.path.isdir(given):
         walked = walk([Path(given)], recursive=True, left_out=left_out)
-        found = [Path(file.path) for file in walked]
+        found = [Path(path) for path in walked]
     elif given in names:
         stored = images.paths(db.connection, given).values()
         found = [Path(path) for path in sorted(stored) if os.path.isfile(path)]

@@ -13,7 +13,7 @@ from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query
 from spocdb.sources import kinds
 from spocdb.sources.csv_files import csv_rows
-from spocdb.sources.files import walk
+from spocdb.sources.walking import walk
 
 COLUMNS = ("query", "match")
 
@@ -31,7 +31,7 @@ def read(file: Path, gallery: Path | None = None) -> Benchmark:
     named = matches.keys() | {name for names in matches.values() for name in names}
     left_out = kinds.LeftOut()
     walked = walk([gallery], recursive=True, left_out=left_out) if gallery else ()
-    beside = [found.path for found in walked]
+    beside = list(walked)
     queries = [
         Query(query, frozenset(names - {query}), frozenset({query}))
         for query, names in sorted(matches.items())

@@ -5,28 +5,30 @@ come in a fixed order and stored ones are skipped, so it is among the first of t
 it ends only the process apart, is listed as ProcessLost, and is left out like any other failure.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from threading import Lock
 
 from spocdb.images.apart import Apart
-from spocdb.pipeline.prefetch import Work
 from spocdb.recipe_options import Fit
-from spocdb.records import Canvas, Decoded
+from spocdb.records import Canvas, Decoded, ImageRef
 
 
 class Caution(AbstractContextManager["Caution"]):
-    """Decodes apart the first `n` works, and always those of `paths`, which were lost before."""
+    """Decodes apart the first `n` images, and always those of `names`, which were lost before."""
 
-    def __init__(self, n: int = 0, paths: Collection[str] = ()) -> None:
-        self._n_left, self._paths = n, frozenset(paths)
+    def __init__(self, n: int = 0, names: Collection[str] = ()) -> None:
+        self._n_left, self._names = n, frozenset(names)
         self._apart, self._lock = Apart(), Lock()
 
-    def covers(self, work: Work) -> bool:
-        """Tell whether a work is to be decoded apart; each is asked about once, by any thread."""
+    def covers(self, refs: Iterable[ImageRef]) -> bool:
+        """Tell whether an image of these names is to be decoded apart.
+
+        Each image is asked about once, by any thread.
+        """
         with self._lock:
             self._n_left -= 1
-            return self._n_left >= 0 or any(file.path in self._paths for file in work.files)
+            return self._n_left >= 0 or any(ref.name in self._names for ref in refs)
 
     def decode(self, data: bytes, size: int, fit: Fit, max_pixels: int, canvas: Canvas) -> Decoded:
         """Decode in the process apart. Raises ProcessLost, and ImageError as `decode` does."""

@@ -1,47 +1,37 @@
-"""Extraction: decoded images through the network, and what comes of them to a writer, timed.
+"""Extraction: decoded images through the network, timed.
 
-Each of the network's lanes has a thread of its own, writing one more; each stage is at most a batch
-ahead of the next, so that memory does not grow with the number of files.
+Each of the network's lanes has a thread of its own, and is a batch ahead of who takes its results:
+memory does not grow with the number of images.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import Future
 from dataclasses import replace
-from functools import cache, partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
-from spocdb.db import projections
-from spocdb.db.engine import Connection
-from spocdb.db.writing import NewDescriptor, Project
-from spocdb.features.projection import project
 from spocdb.pipeline.intake import decode_work
-from spocdb.pipeline.prefetch import Work, threads
-from spocdb.progress import Progress, Stage
-from spocdb.records import Decoded, Jpeg
+from spocdb.pipeline.prefetch import threads
+from spocdb.pipeline.work import Work
+from spocdb.progress import Progress, waiting
+from spocdb.records import Decoded, Jpeg, NewDescriptor, Recipe
+from spocdb.sources.source import Ref
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Pixels
     from spocdb.features.lanes import Lane
 
-Item = TypeVar("Item")
-
 # Two a device, of as many as a machine has.
 MOST_LANES = 32
 # Images whose descriptors are stored need no network: they share larger transactions.
 MOST_WORKS = 256
-# One batch is being written while another waits.
-WRITES_AHEAD = 2
-# How long an interrupted run goes on with what is being written, and waits for its cancellation.
-SECONDS_TO_FINISH, SECONDS_TO_CANCEL = 2.0, 1.0
 
 
 class OnDemand:
-    """An extractor that is loaded when it is first called for; by one thread."""
+    """The extractor of a recipe, loaded when it is first called for; by one thread."""
 
-    def __init__(self, load: "Callable[[], Extractor]") -> None:
+    def __init__(self, recipe: Recipe, load: "Callable[[], Extractor]") -> None:
+        self.recipe = recipe
         self._load, self._loaded = load, list["Extractor"]()
 
     def __call__(self) -> "Extractor":
@@ -55,18 +45,18 @@ class OnDemand:
 
 
 def extract(
-    works: Iterator[Work],
+    works: Iterator[Work[Ref]],
     extractor: OnDemand,
     batch_size: int | None,
     progress: Progress,
-) -> Iterator[tuple[list[Work], dict[bytes, NewDescriptor]]]:
+) -> Iterator[tuple[list[Work[Ref]], dict[bytes, NewDescriptor]]]:
     """Yield batches of works, with the raw descriptors of those that have a picture.
 
     The network is loaded when the first image needs it; `batch_size` None is the device's. While
     its lanes compute a batch each, the next one is gathered.
     """
     n_lanes = 1
-    in_work: deque[tuple[list[Work], int, Future[dict[bytes, NewDescriptor]]]] = deque()
+    in_work: deque[tuple[list[Work[Ref]], int, Future[dict[bytes, NewDescriptor]]]] = deque()
     with threads(MOST_LANES, "extract") as network:
         for batch in _batches(_timed(progress, works), extractor, batch_size):
             n_decoded = sum(work.picture is not None for work in batch)
@@ -83,100 +73,21 @@ def extract(
 
 
 def _finished(
-    batch: list[Work],
+    batch: list[Work[Ref]],
     n_decoded: int,
     descriptors: "Future[dict[bytes, NewDescriptor]]",
     progress: Progress,
-) -> tuple[list[Work], dict[bytes, NewDescriptor]]:
+) -> tuple[list[Work[Ref]], dict[bytes, NewDescriptor]]:
     with waiting(progress, "network"):
         found = descriptors.result()
     progress.arrived(n_decoded, len(found))
     return batch, found
 
 
-def projecting(connection: Connection) -> Project:
-    """Return what projects raw descriptors by a projection's number; each is read once."""
-    # Immutable versions: what was read once stays true.
-    load = cache(partial(projections.load, connection))
-    return lambda id_, raw: project(raw, load(id_))
-
-
-def count(progress: Progress, works: Iterable[Work]) -> None:
-    """Take note of what became of the works."""
-    for work in works:
-        if work.error:
-            progress.n_failed += len(work.files)
-        else:
-            progress.n_new += work.picture is not None
-            progress.n_reused += len(work.files) - (work.picture is not None)
-    progress.seconds = time.monotonic() - progress.began
-
-
-@contextmanager
-def waiting(progress: Progress, stage: Stage) -> Iterator[None]:
-    """Count the time until the end of the block to a stage."""
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        progress.waited[stage] += time.monotonic() - began
-
-
-class Writer(AbstractContextManager["Writer[Item]"], Generic[Item]):
-    """A thread that writes, at most a few batches behind; `write` is only called in it.
-
-    `cancel` ends the statement that it is in.
-    """
-
-    def __init__(
-        self, write: Callable[[Item], None], progress: Progress, cancel: Callable[[], None]
-    ) -> None:
-        self._write, self._progress, self._cancel = write, progress, cancel
-        self._thread = ThreadPoolExecutor(1, "write")
-        self._pending: deque[tuple[Future[None], Callable[[], None]]] = deque()
-
-    def submit(self, batch: Item, on_written: Callable[[], None] = lambda: None) -> None:
-        """Write a batch in the background; wait while there are enough of them."""
-        with waiting(self._progress, "write"):
-            self._pending.append((self._thread.submit(self._write_timed, batch), on_written))
-            while len(self._pending) > WRITES_AHEAD or self._is_first_done():
-                self._wait_for_first()
-
-    def finish(self) -> None:
-        """Wait until all is written."""
-        with waiting(self._progress, "write"):
-            while self._pending:
-                self._wait_for_first()
-
-    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
-        # What was handed over is written even if the run is interrupted now, unless that takes
-        # long: the writer may wait for somebody else's lock. Its transaction is rolled back then.
-        handed_over = [future for future, _ in self._pending]
-        if kind and wait(handed_over, SECONDS_TO_FINISH).not_done:
-            for future in handed_over:
-                future.cancel()
-            self._cancel()
-            wait(handed_over, SECONDS_TO_CANCEL)
-        self._thread.shutdown(wait=not kind)
-
-    def _is_first_done(self) -> bool:
-        return bool(self._pending) and self._pending[0][0].done()
-
-    def _wait_for_first(self) -> None:
-        future, on_written = self._pending[0]
-        future.result()
-        # Not before: whoever is interrupted while waiting waits for it again, shortly.
-        self._pending.popleft()
-        on_written()
-
-    def _write_timed(self, batch: Item) -> None:
-        began = time.monotonic()
-        self._write(batch)
-        self._progress.writing += time.monotonic() - began
-
-
-def _batches(works: Iterable[Work], extractor: OnDemand, size: int | None) -> Iterator[list[Work]]:
-    batch: list[Work] = []
+def _batches(
+    works: Iterable[Work[Ref]], extractor: OnDemand, size: int | None
+) -> Iterator[list[Work[Ref]]]:
+    batch: list[Work[Ref]] = []
     n_decoded = 0
     for work in works:
         batch.append(work)
@@ -191,7 +102,7 @@ def _batches(works: Iterable[Work], extractor: OnDemand, size: int | None) -> It
 
 
 def _extract(
-    works: list[Work], extractor: "Extractor", on_done: Callable[[int], None]
+    works: list[Work[Ref]], extractor: "Extractor", on_done: Callable[[int], None]
 ) -> dict[bytes, NewDescriptor]:
     """Compute the raw descriptors of works with pictures, each content once."""
     shown = {w.sha256: w for w in works if w.picture}
@@ -205,7 +116,7 @@ def _extract(
     }
 
 
-def _pixels(works: list[Work], extractor: "Extractor", lane: "Lane") -> "dict[bytes, Pixels]":
+def _pixels(works: list[Work[Ref]], extractor: "Extractor", lane: "Lane") -> "dict[bytes, Pixels]":
     """Return the pixels of each content, JPEGs decoded on the lane's device if it can.
 
     The CPU decodes those that it cannot; what that cannot either has an error now.
@@ -224,7 +135,7 @@ def _pixels(works: list[Work], extractor: "Extractor", lane: "Lane") -> "dict[by
     return decoded | {w.sha256: w.picture.pixels for w in works if isinstance(w.picture, Decoded)}
 
 
-def _timed(progress: Progress, works: Iterator[Work]) -> Iterator[Work]:
+def _timed(progress: Progress, works: Iterator[Work[Ref]]) -> Iterator[Work[Ref]]:
     while True:
         with waiting(progress, "decode"):
             work = next(works, None)

@@ -4,126 +4,98 @@ The number of images ahead is bounded, and so are their bytes. Before a file is 
 taken from the budget; before it is decoded, what its decoder needs; afterwards only what is left.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from spocdb.errors import ImageError, ImageTooLarge, ProcessLost
-from spocdb.machine import n_cores
+from spocdb.errors import ImageTooLarge
 from spocdb.pipeline.budget import Account, of_process
-from spocdb.records import Decoded, Jpeg, SourceFile
+from spocdb.pipeline.work import Work
+from spocdb.records import Decoded, Jpeg
 from spocdb.settings import Limits
+from spocdb.sources.source import Get, Ref
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Threads that read and decode, and images ahead of them.
-N_THREADS = n_cores()
-AHEAD = 8 * N_THREADS
 # Undecoded files never fill the budget: decoders, which free memory, could not go on.
 PART_FOR_FILES = 0.5
-
-
-@dataclass(slots=True)
-class Work:
-    """One content on its way to the database, under one or more file names.
-
-    Ends with an `error`, or a `picture`, or neither: then its descriptor is stored already. `held`
-    are the bytes that it holds of the budget, `needs` those that decoding it takes beside them;
-    `is_apart` has it decoded in a process of its own.
-    """
-
-    files: list[SourceFile]
-    sha256: bytes = b""
-    data: bytes = b""
-    is_known: bool = False
-    picture: Decoded | Jpeg | None = None
-    error: ImageError | None = None
-    # What is said in the file, if it is asked for.
-    exif: dict[str, Any] = field(default_factory=dict)
-    held: int = 0
-    needs: int = 0
-    is_apart: bool = False
 
 
 # Seconds that an image behind a slow one waits for it.
 PATIENCE = 1.0
 
-# Reads an item of at most so many bytes into a work.
-ReadOne = Callable[[Item, int], Work]
-
 
 @dataclass(frozen=True, slots=True)
-class Prefetch:
+class Prefetcher:
     """Threads, and the part of the budget that one run holds; used by one thread."""
 
     pool: Executor
     account: Account
     limits: Limits
-    n_ahead: int = AHEAD
 
     def read(
         self,
-        read_one: ReadOne[Item],
-        items: Iterable[Item],
-        size_of: Callable[[Item], int],
-        needs_of: Callable[[Work], int],
-    ) -> Iterator[Work]:
-        """Read the items in order; `needs_of` tells what decoding a work takes.
+        images: Iterable[tuple[Ref, Get]],
+        work_of: Callable[[Ref, Get, int], Work[Ref]],
+        needs_of: Callable[[Work[Ref]], int],
+    ) -> Iterator[Work[Ref]]:
+        """Read images in order; `needs_of` tells what decoding a work takes.
 
-        `size_of` is a guess: a file may have grown, and the size of what is fetched is not known
+        A ref's size is a guess: a file may have grown, and the size of what is fetched is not known
         before. What turns out larger is read again when it is its turn.
         """
 
-        def allowed(item: Item) -> int:
-            return min(max(size_of(item), self._share), self.limits.max_bytes)
+        def allowed(ref: Ref) -> int:
+            return min(max(ref.size or 0, self._share), self.limits.max_bytes)
 
-        def reserve(item: Item, must: bool) -> bool:
-            return self.account.take(allowed(item), part=PART_FOR_FILES, must=must)
+        def reserve(image: tuple[Ref, Get], must: bool) -> bool:
+            return self.account.take(allowed(image[0]), part=PART_FOR_FILES, must=must)
 
-        def read(item: Item, most: int) -> Work:
-            work = read_one(item, most)
+        def read(ref: Ref, get: Get, most: int) -> Work[Ref]:
+            work = work_of(ref, get, most)
             work.held, work.needs = len(work.data), needs_of(work) if work.data else 0
             self.account.give(most - work.held)
             return work
 
-        def read_ahead(item: Item) -> tuple[Item, Work, bool]:
-            most = allowed(item)
-            work = read(item, most)
+        def read_early(image: tuple[Ref, Get]) -> tuple[tuple[Ref, Get], Work[Ref], bool]:
+            most = allowed(image[0])
+            work = read(*image, most)
             is_cut = isinstance(work.error, ImageTooLarge) and most < self.limits.max_bytes
-            return item, work, is_cut
+            return image, work, is_cut
 
-        for item, work, is_cut in ahead(
-            self.pool, read_ahead, items, self.n_ahead, reserve, PATIENCE
+        for image, work, is_cut in prefetch(
+            self.pool, read_early, images, self.limits.ahead, reserve, PATIENCE
         ):
             if is_cut:
                 self.account.take(self.limits.max_bytes, must=True)
-                yield self.pool.submit(read, item, self.limits.max_bytes).result()
+                yield self.pool.submit(read, *image, self.limits.max_bytes).result()
             else:
                 yield work
 
-    def decode(self, works: Iterable[Work], decode_one: Callable[[Work], Work]) -> Iterator[Work]:
+    def decode(
+        self, works: Iterable[Work[Ref]], decode_one: Callable[[Work[Ref]], None]
+    ) -> Iterator[Work[Ref]]:
         """Decode the works in order; `decode_one` leaves none of their bytes."""
 
-        def reserve(work: Work, must: bool) -> bool:
+        def reserve(work: Work[Ref], must: bool) -> bool:
             return self.account.take(work.needs, must=must)
 
-        def decode(work: Work) -> Work:
+        def decode(work: Work[Ref]) -> Work[Ref]:
             held = work.held + work.needs
-            work = decode_one(work)
+            decode_one(work)
             work.held, work.needs = _size(work.picture), 0
             self.account.give(held - work.held)
             return work
 
         judged = map(self._judged, works)
-        return ahead(self.pool, decode, judged, self.n_ahead, reserve, PATIENCE)
+        return prefetch(self.pool, decode, judged, self.limits.ahead, reserve, PATIENCE)
 
-    def release(self, works: Iterable[Work]) -> None:
+    def release(self, works: Iterable[Work[Ref]]) -> None:
         """Give back what works held that nobody needs any more."""
         for work in works:
             self.account.give(work.held)
@@ -132,9 +104,9 @@ class Prefetch:
     @property
     def _share(self) -> int:
         """Return what each file read ahead may have without asking: all of them half their part."""
-        return int(PART_FOR_FILES * self.limits.memory) // (2 * self.n_ahead)
+        return int(PART_FOR_FILES * self.limits.memory) // (2 * self.limits.ahead)
 
-    def _judged(self, work: Work) -> Work:
+    def _judged(self, work: Work[Ref]) -> Work[Ref]:
         """Refuse what would not fit even alone; what is not decoded needs nothing."""
         n_bytes = work.held + work.needs
         if not work.error and not work.is_known and n_bytes > self.limits.memory:
@@ -150,13 +122,13 @@ class Prefetch:
 
 
 @contextmanager
-def prefetching(limits: Limits, n_ahead: int = AHEAD) -> Iterator[Prefetch]:
+def prefetching(limits: Limits) -> Iterator[Prefetcher]:
     """Open the threads of one run."""
     with (
         Account(of_process(limits.memory)) as account,
-        threads(N_THREADS, "decode") as pool,
+        threads(limits.threads, "decode") as pool,
     ):
-        yield Prefetch(pool, account, limits, n_ahead)
+        yield Prefetcher(pool, account, limits)
 
 
 @contextmanager
@@ -174,18 +146,7 @@ def threads(n: int, name: str) -> Iterator[ThreadPoolExecutor]:
     pool.shutdown()
 
 
-def read_work(file: SourceFile, read: Callable[[], bytes]) -> Work:
-    """Return a work of what `read` returns, or of the ImageError that it raises."""
-    try:
-        data = read()
-    except ImageError as exc:
-        return Work([file], error=exc)
-    except MemoryError:
-        return Work([file], error=ProcessLost("there was no memory to read it: try it again later"))
-    return Work([file], hashlib.sha256(data).digest(), data)
-
-
-def ahead(
+def prefetch(
     pool: Executor,
     function: Callable[[Item], Result],
     items: Iterable[Item],

@@ -1,189 +1,139 @@
-"""Find image files under the given paths, and read them."""
+"""Image files under given paths, as a source."""
 
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from spocdb.errors import ConfigError, ImageVanished
+from spocdb.errors import ConfigError, ImageVanished, UnreadableImage
 from spocdb.images.regular import read_bytes
-from spocdb.records import SourceFile
-from spocdb.sources import kinds
+from spocdb.records import ImageRef
+from spocdb.sources import kinds, names
 from spocdb.sources.kinds import LeftOut
-from spocdb.sources.names import is_there, on_disk, printable, storable, storable_time
-
-__all__ = ["is_there", "on_disk", "printable", "read", "storable", "walk"]
-
-
-def walk(
-    paths: Sequence[Path],
-    recursive: bool,
-    *,
-    all_files: bool = False,
-    follow_links: bool = False,
-    left_out: LeftOut | None = None,
-) -> Iterator[SourceFile]:
-    """Find the images under `paths`, in a fixed order, each one once.
-
-    Folders give the regular files with an image's suffix, without hidden names; a file named
-    explicitly is always given. `all_files` also gives files whose name says nothing and that begin
-    as an image does. `follow_links` also goes into linked folders, after all others, and into none
-    twice. `left_out` counts what is not given, by kind. Paths are absolute, links in them stay. A
-    file that vanishes meanwhile is given too: `read` tells why it cannot be read.
-
-    Raises ConfigError at once for a path that does not exist, and later for a folder that cannot
-    be listed.
-    """
-    given = [os.path.abspath(path) for path in paths]
-    for path in given:
-        if not os.path.exists(path):
-            raise ConfigError(f"no such file or folder: {printable(path)}")
-    counted = LeftOut() if left_out is None else left_out
-    return _Walk(recursive, all_files, follow_links, counted).files(given)
+from spocdb.sources.source import Got, Reader, Ref
+from spocdb.sources.walking import walk
 
 
-def read(file: SourceFile, max_bytes: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which files of the given paths are meant; see `walk`."""
+
+    recursive: bool = True
+    all_files: bool = False
+    follow_links: bool = False
+
+
+EVERYTHING = Choice()
+
+
+class FilesSource:
+    """The image files under some paths; without paths, any file by its name."""
+
+    def __init__(self, paths: Sequence[str | Path] = (), choice: Choice = EVERYTHING) -> None:
+        self.roots = [os.path.abspath(path) for path in paths]
+        self.choice = choice
+        # Numbers of the files that the listing leaves out, by kind.
+        self.left_out = LeftOut()
+        named = [names.printable(root) for root in self.roots]
+        self._inside, self._exact = tuple(os.path.join(n, "") for n in named), frozenset(named)
+
+    def refs(self) -> Iterator[ImageRef]:
+        """List the files. Raises ConfigError for a path that does not exist, or later a folder."""
+        return map(_ref, self._paths(self.roots, self.left_out))
+
+    def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
+        """Give the reader these files."""
+        return reader.read((ref, partial(read, ref.name)) for ref in refs)
+
+    def covers(self, name: str) -> bool:
+        """Tell whether a name is one of the paths, or below one."""
+        return name.startswith(self._inside) or name in self._exact
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a file, or a link to nothing, of this name."""
+        return names.is_there(name)
+
+    def named(self, stored: Iterable[str]) -> Iterator[ImageRef]:
+        """List files by their stored names, as they are now."""
+        for name in stored:
+            if names.is_shortened(name):
+                continue  # it failed for its length, and cannot be found by its beginning
+            yield _ref(name if os.path.lexists(name) else names.on_disk(name))
+
+    def empty_roots(self) -> Iterator[tuple[str, bool]]:
+        """Yield the paths that are gone or hold no image, and whether they are there."""
+        for root in self.roots:
+            is_there = os.path.exists(root)
+            if not is_there or (os.path.isdir(root) and not self._has_any(root)):
+                yield root, is_there
+
+    def without(self, roots: Iterable[str]) -> "FilesSource":
+        """Return the same source without some of its paths."""
+        left_out = set(roots)
+        return FilesSource([root for root in self.roots if root not in left_out], self.choice)
+
+    def check_any(self) -> None:
+        """Raise ConfigError if none of the files can be an image."""
+        passed = LeftOut()
+        for path in self._paths(self.roots, passed):
+            if kinds.is_image(path) or kinds.is_image_inside(path):
+                return
+            # Only files that were named explicitly come so far.
+            passed[kinds.kind(path)] += 1
+        rest = f": left out {told}" if (told := kinds.told(passed)) else ""
+        where = ", ".join(map(names.printable, self.roots))
+        raise ConfigError(f"there are no images under {where}{rest}")
+
+    def _has_any(self, root: str) -> bool:
+        return any(True for _ in self._paths([root], LeftOut()))
+
+    def _paths(self, roots: Sequence[str], left_out: LeftOut) -> Iterator[str]:
+        return walk(
+            [Path(root) for root in roots],
+            self.choice.recursive,
+            all_files=self.choice.all_files,
+            follow_links=self.choice.follow_links,
+            left_out=left_out,
+        )
+
+
+def read(path: str, max_bytes: int) -> bytes:
     """Read a file's bytes.
 
-    Raises ImageVanished if it is gone, may not be read or is no regular file.
-    Raises ImageTooLarge if there are too many.
+    Raises:
+        ImageVanished: It is gone, may not be read or is no regular file.
+        ImageTooLarge: It has more bytes.
     """
     try:
-        return read_bytes(file.path, max_bytes)
+        return read_bytes(path, max_bytes)
     except OSError as error:
         raise ImageVanished(f"cannot read the file: {error.strerror or error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    """One walk: what it takes, what it counts, and the links to folders that are still to follow.
-
-    `entered` are device and inode of the given folders and of those that links led to. They are
-    few: a set of all folders would grow with the tree.
-    """
-
-    recursive: bool
-    all_files: bool
-    follow_links: bool
-    left_out: LeftOut
-    links: deque[str] = field(default_factory=deque)
-    entered: set[tuple[int, int]] = field(default_factory=set)
-
-    def files(self, given: list[str]) -> Iterator[SourceFile]:
-        roots = self._without_nested(given)
-        self.entered.update(filter(None, map(_identity, roots)))
-        for root in roots:
-            paths = self._images_below(root) if os.path.isdir(root) else [root]
-            yield from map(_describe, paths)
-        while self.links:
-            link = self.links.popleft()
-            target = os.path.realpath(link)
-            if not self._comes_by(target):
-                self.entered.update(filter(None, [_identity(target)]))
-                yield from map(_describe, self._images_below(link, is_linked=True))
-
-    def _images_below(self, root: str, *, is_linked: bool = False) -> Iterator[str]:
-        # A stack, not recursion: folders can be nested deeper than Python's stack.
-        folders = [root]
-        while folders:
-            folder = folders.pop()
-            files, subfolders = self._list(folder)
-            yield from (os.path.join(folder, name) for name in files)
-            if not self.recursive:
-                self._leave_out(kinds.SUBFOLDER, len(subfolders))
-                continue
-            below = [os.path.join(folder, name) for name in reversed(subfolders)]
-            # A link may lead above a folder that was entered before.
-            folders.extend(b for b in below if not is_linked or _identity(b) not in self.entered)
-
-    def _list(self, folder: str) -> tuple[list[str], list[str]]:
-        files, folders, links = [], [], []
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if _is_hidden(entry.name):
-                        self._leave_out(kinds.HIDDEN)
-                    elif entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.name)
-                    elif entry.is_symlink() and os.path.isdir(entry.path):
-                        links.append(entry.path)
-                    elif _is_special(entry):
-                        self._leave_out(kinds.SPECIAL)
-                    elif self._takes(entry.path):
-                        files.append(entry.name)
-                    else:
-                        self._leave_out(kinds.kind(entry.name))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot list {printable(folder)} ({error.strerror}): "
-                "make the folder readable, or give the paths beside it"
-            ) from error
-        if self.follow_links and self.recursive:
-            self.links.extend(sorted(links))
-        else:
-            self._leave_out(kinds.LINKED, len(links))
-        return sorted(files), sorted(folders)
-
-    def _takes(self, path: str) -> bool:
-        return kinds.is_image(path) or (self.all_files and kinds.is_nameless_image(path))
-
-    def _leave_out(self, kind: str, n: int = 1) -> None:
-        if n:
-            self.left_out[kind] += n
-
-    def _comes_by(self, target: str) -> bool:
-        """Tell whether a walk from a folder that was entered comes by this one, without links."""
-        while True:
-            if _identity(target) in self.entered:
-                return True
-            if _is_hidden(os.path.basename(target)) or target == os.path.dirname(target):
-                return False
-            target = os.path.dirname(target)
-
-    def _without_nested(self, given: list[str]) -> list[str]:
-        # Overlaps are found among the given paths: a set of all files would not fit in memory.
-        folders = {path for path in given if os.path.isdir(path)}
-        return [path for path in sorted(set(given)) if not self._is_reached(path, folders)]
-
-    def _is_reached(self, path: str, folders: set[str]) -> bool:
-        """Tell whether a walk from one of the folders comes by the path."""
-        is_folder = os.path.isdir(path)
-        below, reached = path, False
-        while not reached and below != os.path.dirname(below):
-            is_link = os.path.islink(below) and os.path.isdir(below)
-            if _is_hidden(os.path.basename(below)) or is_link:
-                return False
-            depth_allows = self.recursive or (below == path and not is_folder)
-            below = os.path.dirname(below)
-            reached = depth_allows and below in folders
-        return reached and (is_folder or self._takes(path))
-
-
-def _identity(folder: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(folder)
-    except OSError:
+def modified(version: str) -> datetime | None:
+    """Return the time of a file's last change, in local time, as its version tells; else None."""
+    mtime_ns, _, size = version.partition(" ")
+    if not size:
         return None
-    return found.st_dev, found.st_ino
+    try:
+        return datetime.fromtimestamp(int(mtime_ns) // 10**9, UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
-def _describe(path: str) -> SourceFile:
+def _ref(path: str) -> ImageRef:
+    if why_not := names.problem(path):
+        version, size = _version(path)
+        return ImageRef(names.listed(path), version, size, problem=UnreadableImage(why_not))
+    return ImageRef(path, *_version(path))
+
+
+def _version(path: str) -> tuple[str, int | None]:
+    """Return a file's version, from its time and size, and its size; nothing if it is gone."""
     try:
         found = os.stat(path)
     except OSError:
-        return SourceFile(path, size=0, mtime_ns=0)
-    return SourceFile(path, found.st_size, storable_time(found.st_mtime_ns))
-
-
-def _is_special(entry: os.DirEntry[str]) -> bool:
-    # Reading a pipe or a device would block or never end; a link to nothing is a failure to list.
-    if entry.is_file(follow_symlinks=False):
-        return False
-    # Not entry.is_file(): of a link to itself that raises an error.
-    return os.path.exists(entry.path) and not os.path.isfile(entry.path)
-
-
-def _is_hidden(name: str) -> bool:
-    # Also the "._name.jpg" that macOS leaves on foreign disks, which is no image.
-    return name.startswith(".")
+        return "", None
+    return f"{found.st_mtime_ns} {found.st_size}", found.st_size

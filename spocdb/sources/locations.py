@@ -3,7 +3,6 @@
 import os
 
 from spocdb.errors import ImageVanished, UnreadableImage
-from spocdb.records import SourceFile
 from spocdb.sources.files import read
 
 
@@ -11,7 +10,7 @@ def read_below(root: str, path: str, max_bytes: int) -> bytes:
     """Read the file at a path below a folder.
 
     Raises UnreadableImage for a path that leads out of it: rows may be written by anybody.
-    Raises ImageVanished and ImageTooLarge as `sources.read` does.
+    Raises ImageVanished and ImageTooLarge as `files.read` does.
     """
     folder = os.path.realpath(root)
     file = os.path.realpath(os.path.join(folder, path))
@@ -20,4 +19,4 @@ def read_below(root: str, path: str, max_bytes: int) -> bytes:
     if not os.path.isfile(file):
         # Opening a pipe would wait for ever.
         raise ImageVanished(f"there is no file {file}")
-    return read(SourceFile(file, 0, 0), max_bytes)
+    return read(file, max_bytes)

@@ -6,8 +6,6 @@ import re
 from spocdb.text import LONGEST_KEY, shortened
 
 _SHORTENED = re.compile(r"(.{200})\.\.\. [0-9a-f]{32}", re.DOTALL)
-# The numbers of PostgreSQL's bigint: nanoseconds of the years 1677 to 2262.
-_BIGINTS = 2**63
 
 
 def problem(path: str) -> str | None:
@@ -21,7 +19,11 @@ def problem(path: str) -> str | None:
 
 def storable(path: str) -> bool:
     """Tell whether a path is valid UTF-8, as text in PostgreSQL must be; else rename the file."""
-    return not any("\ud800" <= character <= "\udfff" for character in path)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def listed(path: str) -> str:
@@ -52,12 +54,6 @@ def is_there(path: str) -> bool:
     if shortened := _SHORTENED.fullmatch(path):
         path = os.path.dirname(shortened[1])
     return _exists(path) or _exists(on_disk(path))
-
-
-def storable_time(mtime_ns: int) -> int:
-    """Return a file's time as PostgreSQL's bigint can hold it; only compared, never shown."""
-    # The remainder, not the limit: a file of the year 30000 that changes is noticed too.
-    return mtime_ns if -_BIGINTS <= mtime_ns < _BIGINTS else mtime_ns % _BIGINTS
 
 
 def _exists(path: str) -> bool:

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from spocdb.machine import n_cores
-from spocdb.pipeline.prefetch import ahead, threads
+from spocdb.pipeline.prefetch import prefetch, threads
 from spocdb.progress import Say
 
 Item = TypeVar("Item")
@@ -25,7 +25,7 @@ def feed(groups: Iterable[Sequence[Item]], make: Callable[[Item], Made]) -> Iter
     n_ahead = AHEAD * max(map(len, groups), default=1)
     with (
         threads(n_cores(), "views") as pool,
-        closing(ahead(pool, make, items, n_ahead)) as made,
+        closing(prefetch(pool, make, items, n_ahead)) as made,
     ):
         for group in groups:
             yield list(islice(made, len(group)))

@@ -16,11 +16,12 @@ from spocdb.errors import ConfigError, ImageError, InvalidValue
 from spocdb.evaluation import pairs
 from spocdb.pipeline.prefetch import chunks
 from spocdb.progress import Say
-from spocdb.records import SourceFile
 from spocdb.settings import Limits
 from spocdb.sources import kinds
-from spocdb.sources.files import on_disk, read, walk
+from spocdb.sources.files import read
 from spocdb.sources.metadata_files import read_metadata
+from spocdb.sources.names import on_disk
+from spocdb.sources.walking import walk
 from spocdb.training.feeding import feed
 from spocdb.training.views import decoded
 from spocdb.wording import counted
@@ -81,7 +82,7 @@ def by_folder(paths: Sequence[Path], limits: Limits, say: Say) -> list[Sample]:
 def _below(paths: Sequence[Path], say: Say) -> list[str]:
     """Return the images under `paths`; say what is left out."""
     left_out = kinds.LeftOut()
-    found = [file.path for file in walk(paths, recursive=True, left_out=left_out)]
+    found = list(walk(paths, recursive=True, left_out=left_out))
     if told := kinds.told(left_out):
         say(f"left out: {told}")
     return found
@@ -177,7 +178,7 @@ def _read(files: Mapping[str, str], limits: Limits, say: Say) -> list[Sample]:
     def look(item: tuple[str, str]) -> Sample | str:
         path, label = item
         try:
-            data = read(SourceFile(path, 0, 0), limits.max_bytes)
+            data = read(path, limits.max_bytes)
             with decoded(data, limits):
                 pass  # it can be
         except ImageError as error:

@@ -21,7 +21,7 @@ from spocdb.images.decode import upright
 from spocdb.images.footprint import footprint
 from spocdb.pipeline.budget import of_process
 from spocdb.recipe_options import Background
-from spocdb.records import SourceFile, UInt8Array
+from spocdb.records import UInt8Array
 from spocdb.settings import Limits
 from spocdb.sources.files import read
 
@@ -44,7 +44,7 @@ class Augmentation:
 @contextmanager
 def opened(path: Path, limits: Limits, background: Background = "white") -> Iterator[Image.Image]:
     """Read and decode a file, upright and RGB, for the block. Raises ImageError."""
-    data = read(SourceFile(str(path), 0, 0), limits.max_bytes)
+    data = read(str(path), limits.max_bytes)
     with decoded(data, limits, background) as image:
         yield image
 

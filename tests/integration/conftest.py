@@ -17,7 +17,7 @@ from spocdb.db import collections, engine, indexes, projections, writing
 from spocdb.db.collections import Collection
 from spocdb.features.projection import project
 from spocdb.features.recipes import make_recipe
-from spocdb.records import Float32Array, Recipe, SourceFile
+from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
 from spocdb.settings import from_environment
 
 Clustered = Callable[..., Float32Array]
@@ -67,15 +67,14 @@ def add_images(made_up: Recipe) -> AddImages:
         hashes = [hashlib.sha256(row.tobytes()).digest() for row in raw]
         batch = writing.Batch(
             images=[
-                (SourceFile(f"/{name}/{first + i:06d}.jpg", 1, 1), sha256)
+                (ImageRef(f"/{name}/{first + i:06d}.jpg", "1 1"), sha256)
                 for i, sha256 in enumerate(hashes)
             ],
             descriptors={
-                sha256: writing.NewDescriptor(4, 3, row)
-                for sha256, row in zip(hashes, raw, strict=True)
+                sha256: NewDescriptor(4, 3, row) for sha256, row in zip(hashes, raw, strict=True)
             },
         )
-        writing.prepare(connection)
+        writing.make_staging(connection)
         writing.write(connection, target, batch, lambda id_, rows: project(rows, load(id_)))
         return target
 

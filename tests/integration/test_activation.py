@@ -16,7 +16,7 @@ from spocdb.api import Database
 from spocdb.db import collections, embeddings, engine, writing
 from spocdb.db.collections import Collection
 from spocdb.errors import DatabaseError, ProjectionNotFound, UnreadableImage
-from spocdb.records import Float32Array, Recipe, SourceFile
+from spocdb.records import Float32Array, ImageRef, Recipe
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
@@ -192,8 +192,8 @@ def test_a_batch_of_the_extractor_before_is_refused(
 ) -> None:
     target, number = of_another
     db.pca.activate(number, "photos")
-    writing.prepare(db.connection)
-    failed = writing.Batch(failures=[(SourceFile("/a.jpg", 1, 1), UnreadableImage("it is none"))])
+    writing.make_staging(db.connection)
+    failed = writing.Batch(failures=[(ImageRef("/a.jpg", "1 1"), UnreadableImage("it is none"))])
     with pytest.raises(DatabaseError, match="changed its extractor meanwhile: run the same com"):
         writing.write(db.connection, target, failed, lambda _, raw: raw)
     assert db.failures() == []

@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 from spocdb.db import attachments, collections, engine, projections, writing
 from spocdb.db.attachments import Attachment
 from spocdb.features.projection import project
-from spocdb.records import Float32Array, Recipe, SourceFile
+from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
 
 # One table is attached and indexed.
 pytestmark = pytest.mark.xdist_group("attached-search")
@@ -52,14 +52,13 @@ def shop_template(
             target = collections.get(connection, "products")
             hashes = [n.to_bytes(32) for n in range(N_ROWS)]
             batch = writing.Batch(
-                images=[(SourceFile(str(n + 1), 1, 0), h) for n, h in enumerate(hashes)],
+                images=[(ImageRef(str(n + 1)), h) for n, h in enumerate(hashes)],
                 descriptors={
-                    h: writing.NewDescriptor(4, 3, row)
-                    for h, row in zip(hashes, descriptors, strict=True)
+                    h: NewDescriptor(4, 3, row) for h, row in zip(hashes, descriptors, strict=True)
                 },
             )
             raw = projections.load(connection, target.active_projection_id)
-            writing.prepare(connection)
+            writing.make_staging(connection)
             writing.write(connection, target, batch, lambda _, rows: project(rows, raw))
             # Images of files beside it, whose paths are no integers.
             connection.execute(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spocdb.db.attachments import Attachment
-from spocdb.rows import MOST_ATTEMPTS, SAME_BYTES
+from spocdb.verdicts import MOST_ATTEMPTS, SAME_BYTES
 from spocdb.worker import WorkerOptions
 
 NUMBER = itertools.count()

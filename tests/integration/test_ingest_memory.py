@@ -4,6 +4,8 @@ import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,15 @@ import pytest
 from PIL import Image
 
 from spocdb.api import Database
-from spocdb.db import collections
-from spocdb.pipeline.intake import CONTENTS_ASKED, FILES_ASKED, Intake, file_works
-from spocdb.pipeline.prefetch import Work, prefetching
+from spocdb.db import collections, images
+from spocdb.pipeline.caution import Caution
+from spocdb.pipeline.intake import CONTENTS_ASKED, Intake
+from spocdb.pipeline.prefetch import prefetching
+from spocdb.pipeline.work import Work
 from spocdb.progress import Progress
-from spocdb.records import SourceFile
+from spocdb.records import ImageRef
+from spocdb.sources.files import FilesSource
+from spocdb.storing import REFS_ASKED, changed
 
 AHEAD = 4
 
@@ -29,30 +35,44 @@ def count_held() -> tuple[int, int]:
 
 
 @pytest.fixture
-def endless(tmp_path: Path) -> Iterator[SourceFile]:
+def endless(tmp_path: Path) -> Iterator[ImageRef]:
     """Make different images one by one, as many as are asked for."""
 
-    def make() -> Iterator[SourceFile]:
+    def make() -> Iterator[ImageRef]:
         for i in count():
             file = tmp_path / f"{i}.png"
             Image.new("RGB", (8, 8), (i % 256, i // 256, 0)).save(file)
-            yield SourceFile(str(file), file.stat().st_size, i)
+            yield ImageRef(str(file), str(i), file.stat().st_size)
 
     return make()
+
+
+@contextmanager
+def intake_of(
+    db: Database, refs: Iterator[ImageRef], progress: Progress, ahead: int
+) -> Iterator[tuple[Intake[ImageRef], Iterator[Work[ImageRef]]]]:
+    """Open an intake of what changed among the images, so many of them ahead."""
+    collection = collections.get(db.connection, "photos")
+
+    def known(hashes: set[bytes]) -> set[bytes]:
+        return images.known(db.connection, collection.extractor_id, hashes)
+
+    wanted = changed(db.connection, collection, refs, progress, retry_failed=False)
+    with prefetching(replace(db.settings.limits, ahead=ahead)) as prefetcher:
+        intake: Intake[ImageRef] = Intake(collection.recipe, known, prefetcher, Caution())
+        with closing(intake.take(FilesSource(), wanted)) as works:  # type: ignore[type-var]
+            yield intake, works
 
 
 def test_an_endless_folder_is_taken_in_with_bounded_memory(
     db: Database, recipe: dict[str, Any], make_photos: Callable[..., Path], endless: Any
 ) -> None:
     db.ingest(make_photos(1), **recipe)
-    collection = collections.get(db.connection, "photos")
     progress = Progress()
     # What other tests left to the collector.
     gc.collect()
     before = count_held()
-    with prefetching(db.settings.limits, AHEAD) as prefetch:
-        intake = Intake(db.connection, collection, prefetch)
-        works = file_works(intake, endless, progress, retry_failed=False)
+    with intake_of(db, endless, progress, AHEAD) as (intake, works):
         for n_taken in range(1, 200):
             work = next(works)
             assert work.picture is not None
@@ -63,8 +83,7 @@ def test_an_endless_folder_is_taken_in_with_bounded_memory(
                 assert n_decoded <= AHEAD + CONTENTS_ASKED + 1
                 assert n_read <= 2 * AHEAD + CONTENTS_ASKED
             intake.hand_over([work])
-            assert progress.n_seen <= n_taken + FILES_ASKED + 2 * AHEAD + CONTENTS_ASKED
-        works.close()  # type: ignore[attr-defined]
+            assert progress.n_seen <= n_taken + REFS_ASKED + 2 * AHEAD + CONTENTS_ASKED
 
 
 def make_bitmaps(folder: Path, n: int) -> Path:
@@ -131,10 +150,6 @@ def test_files_are_listed_as_they_are_needed(
     db: Database, recipe: dict[str, Any], make_photos: Callable[..., Path], endless: Any
 ) -> None:
     db.ingest(make_photos(1), **recipe)
-    collection = collections.get(db.connection, "photos")
-    with prefetching(db.settings.limits, 1) as prefetch:
-        intake = Intake(db.connection, collection, prefetch)
-        works = file_works(intake, endless, Progress(), retry_failed=False)
-        assert next(works).files[0].path.endswith("/0.png")
-        works.close()  # type: ignore[attr-defined]
-    assert next(endless).path.endswith(f"/{FILES_ASKED}.png")
+    with intake_of(db, endless, Progress(), 1) as (_, works):
+        assert next(works).refs[0].name.endswith("/0.png")
+    assert next(endless).name.endswith(f"/{REFS_ASKED}.png")

@@ -13,9 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from spocdb.api import Database
-from spocdb.api.files import prune
 from spocdb.db import collections
 from spocdb.errors import ConfigError
+from spocdb.pruning import prune
+from spocdb.sources.files import FilesSource
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]
@@ -192,7 +193,7 @@ def test_pruning_the_root_of_all_files_finds_what_is_gone(
 ) -> None:
     (roots[0] / "0000.jpg").unlink()
     target = collections.get(db.connection, "photos")
-    assert prune(db.connection, target, [Path("/")], dry_run=True) == 1
+    assert prune(db.connection, target, FilesSource(["/"]), dry_run=True) == 1
 
 
 def test_a_dry_run_counts_and_changes_nothing(

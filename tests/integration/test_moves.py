@@ -149,7 +149,7 @@ def test_a_path_that_another_program_takes_meanwhile_is_left_to_it(
         "SELECT sha256 FROM spocdb.images WHERE id = %s", [id_]
     ).fetchone() or [b""]
     with engine.connect(db.url) as other, engine.connect(db.url) as ours:
-        writing.prepare(ours)
+        writing.make_staging(ours)
 
         def look_away(path: str) -> bool:
             # Between the question and the move.

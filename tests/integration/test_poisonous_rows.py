@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from spocdb.db import collections, queue
-from spocdb.rows import MOST_LOST
+from spocdb.verdicts import MOST_LOST
 
 POISON = b"BM poison"
 KILLED = 86
@@ -105,11 +105,11 @@ def test_a_lost_worker_is_no_try_of_the_image(shop: Any) -> None:
     taken: list[tuple[int, int]] = []
     for _ in range(3):
         (found,) = _lease(shop, alone=len(taken) == 2)
-        taken.append((found.attempts, found.lost))
+        taken.append((found.tries.attempts, found.tries.lost))
     assert taken == [(1, 0), (1, 1), (1, 2)]
 
 
-def _lease(shop: Any, alone: bool) -> list[queue.Leased]:
+def _lease(shop: Any, alone: bool) -> list[queue.LeasedRef]:
     target = collections.get(shop.db.connection, "products")
     return queue.lease(shop.db.connection, target, uuid4(), 10, 0.0, alone=alone)
 

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from spocdb import projections as fitting
 from spocdb.api import Database
-from spocdb.api.files import name_beside
 from spocdb.db import projections
 from spocdb.db.collections import Collection
 from spocdb.errors import (
@@ -28,6 +27,7 @@ from spocdb.errors import (
 )
 from spocdb.features.projection import Moments, fit, project
 from spocdb.features.recipes import make_recipe
+from spocdb.projections import name_beside
 from spocdb.records import Float32Array, Projection, Recipe
 
 AddImages = Callable[..., Collection]

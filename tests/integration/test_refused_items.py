@@ -12,10 +12,10 @@ import pytest
 from spocdb.api import Database
 from spocdb.db import collections, writing
 from spocdb.db.collections import Collection
-from spocdb.db.writing import Batch, NewDescriptor
+from spocdb.db.writing import Batch
 from spocdb.errors import ImageVanished
 from spocdb.features.recipes import make_recipe
-from spocdb.records import SourceFile
+from spocdb.records import ImageRef, NewDescriptor
 
 # Random: PostgreSQL compresses a key before it measures it.
 TOO_LONG = "/photos/" + os.urandom(1700).hex()
@@ -24,17 +24,17 @@ TOO_LONG = "/photos/" + os.urandom(1700).hex()
 @pytest.fixture
 def photos(db: Database) -> Collection:
     recipe = make_recipe("squeezenet1_1", hashlib.sha256(b"made up").hexdigest())
-    writing.prepare(db.connection)
+    writing.make_staging(db.connection)
     return collections.create(db.connection, "photos", recipe, 4)
 
 
 def batch_of(paths: list[str], failed: list[str]) -> Batch:
-    files = [(SourceFile(path, 1, 1), hashlib.sha256(path.encode()).digest()) for path in paths]
+    files = [(ImageRef(path, "1 1"), hashlib.sha256(path.encode()).digest()) for path in paths]
     raw = np.full(4, 0.5, np.float32)
     return Batch(
         images=files,
         descriptors={sha256: NewDescriptor(4, 3, raw) for _, sha256 in files},
-        failures=[(SourceFile(path, 1, 1), ImageVanished("gone")) for path in failed],
+        failures=[(ImageRef(path, "1 1"), ImageVanished("gone")) for path in failed],
     )
 
 

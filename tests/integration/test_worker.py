@@ -22,8 +22,8 @@ from spocdb.api import Database
 from spocdb.db import embedded, schema
 from spocdb.db.attachments import Attachment, Coverage
 from spocdb.errors import CollectionNotFound, ConfigError, SourceBroken
-from spocdb.rows import MOST_LOST
 from spocdb.settings import from_environment
+from spocdb.verdicts import MOST_LOST
 from spocdb.worker import WorkerOptions
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import WaitUntil

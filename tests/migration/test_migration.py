@@ -16,7 +16,7 @@ from spocdb.api import Database
 from spocdb.db import collections, engine, schema, writing
 from spocdb.errors import DatabaseError, SchemaOutOfDate
 from spocdb.features.recipes import make_recipe
-from spocdb.records import SourceFile
+from spocdb.records import ImageRef, NewDescriptor
 from spocdb.settings import from_environment
 
 Dump = Callable[..., str]
@@ -60,12 +60,12 @@ def use(url: str, environment: dict[str, str]) -> None:
         target = collections.create(db.connection, "photos", recipe, 512)
         hashes = [bytes([i] * 32) for i in range(len(raw))]
         batch = writing.Batch(
-            images=[(SourceFile(f"/{i}.jpg", 1, 1), sha) for i, sha in enumerate(hashes)],
+            images=[(ImageRef(f"/{i}.jpg", "1 1"), sha) for i, sha in enumerate(hashes)],
             descriptors={
-                sha: writing.NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)
+                sha: NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)
             },
         )
-        writing.prepare(db.connection)
+        writing.make_staging(db.connection)
         writing.write(db.connection, target, batch, lambda _, rows: rows)
         assert db.index.build("photos") == 1
         db.pca.activate(db.pca.fit("photos", dim=8), "photos")

@@ -17,8 +17,7 @@ from spocdb.errors import ImageTooLarge, ProcessLost, UnreadableImage
 from spocdb.images.apart import Apart
 from spocdb.images.decode import decode
 from spocdb.pipeline.caution import Caution
-from spocdb.pipeline.prefetch import Work
-from spocdb.records import SourceFile
+from spocdb.records import ImageRef
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +78,11 @@ def test_an_image_that_kills_it_is_lost_and_the_next_is_decoded(apart: Apart) ->
 
 
 def test_caution_covers_the_first_and_those_that_were_lost_before() -> None:
-    def work(name: str) -> Work:
-        return Work([SourceFile(name, 0, 0)])
+    def covered_by(caution: Caution, name: str) -> bool:
+        return caution.covers([ImageRef(name)])
 
     with Caution(2, ["/lost"]) as caution:
-        covered = [name for name in ("/a", "/b", "/c", "/lost", "/d") if caution.covers(work(name))]
+        covered = [name for name in ("/a", "/b", "/c", "/lost", "/d") if covered_by(caution, name)]
         assert covered == ["/a", "/b", "/lost"]
     with Caution() as caution:
-        assert not caution.covers(work("/a"))
+        assert not covered_by(caution, "/a")

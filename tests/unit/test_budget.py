@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from spocdb.errors import ImageTooLarge
 from spocdb.pipeline.budget import Account, Budget, of_process
 from spocdb.pipeline.intake import decode_work
-from spocdb.pipeline.prefetch import Prefetch, Work, prefetching, read_work, threads
-from spocdb.records import Decoded, Recipe, SourceFile
+from spocdb.pipeline.prefetch import Prefetcher, prefetching, threads
+from spocdb.pipeline.work import Work, work_of
+from spocdb.records import Decoded, ImageRef, Recipe
 from spocdb.settings import Limits
 
 TOTAL, LARGEST = 1000, 400
@@ -81,39 +83,40 @@ def test_whatever_comes_is_done_in_order_within_the_total_and_one_image(
             really += by
             most = max(most, really)
 
-    def read_one(photo: Photo, max_bytes: int) -> Work:
+    def get(photo: Photo, max_bytes: int) -> bytes:
         if photo.size > max_bytes:
-            return Work([SourceFile(str(photo), 0, 0)], error=ImageTooLarge("too large"))
+            raise ImageTooLarge("too large")
         change(photo.size)
-        return Work([SourceFile(str(photo), 0, 0)], data=bytes(photo.size))
+        return bytes(photo.size)
 
-    def needs_of(work: Work) -> int:
-        return next(p.needs for p in photos if str(p) == work.files[0].path)
+    def needs_of(work: Work[ImageRef]) -> int:
+        return next(p.needs for p in photos if str(p) == work.refs[0].name)
 
-    def decode_one(work: Work) -> Work:
+    def decode_one(work: Work[ImageRef]) -> None:
         if not work.error:
             change(work.needs)
             work.picture = Decoded(np.zeros((1, 1, 3), np.uint8), 1, 1)
             change(3 - work.needs - len(work.data))
         work.data = b""
-        return work
 
-    done: list[Work] = []
+    images = ((ImageRef(str(p), size=p.said), partial(get, p)) for p in photos)
+    done: list[Work[ImageRef]] = []
     with ThreadPoolExecutor(n_threads) as pool, Account(budget) as account:
-        prefetch = Prefetch(pool, account, Limits(1, LARGEST, TOTAL), n_ahead)
-        read = prefetch.read(read_one, photos, lambda photo: photo.said, needs_of)
-        held: list[Work] = []
-        for work in prefetch.decode(read, decode_one):
+        limits = Limits(1, LARGEST, TOTAL, n_threads, n_ahead)
+        prefetcher = Prefetcher(pool, account, limits)
+        read = prefetcher.read(images, work_of, needs_of)
+        held: list[Work[ImageRef]] = []
+        for work in prefetcher.decode(read, decode_one):
             held.append(work)
             if len(held) == batch:
-                prefetch.release(held)
+                prefetcher.release(held)
                 change(-3 * len(held))
                 done, held = done + held, []
-        prefetch.release(held)
+        prefetcher.release(held)
         done += held
         assert account.held == 0
     assert budget.held == 0
-    assert [work.files[0].path for work in done] == [str(photo) for photo in photos]
+    assert [work.refs[0].name for work in done] == [str(photo) for photo in photos]
     assert all(work.picture for work in done)
     # The image that goes on whatever others hold may have been read already.
     assert most <= TOTAL + LARGEST
@@ -122,15 +125,10 @@ def test_whatever_comes_is_done_in_order_within_the_total_and_one_image(
 def test_an_image_that_would_not_fit_alone_is_refused_before_it_is_decoded() -> None:
     limits = Limits(10**9, 10**9, 300 * 2**20)
     recipe = Recipe("mini", "", "", True, 64, "warp", True, "sum", None, None, "bilinear", "white")
-    file = SourceFile("/large.tif", 100, 0)
-    with prefetching(limits) as prefetch:
-        read = prefetch.read(
-            lambda file, most: read_work(file, lambda: b"never decoded"),
-            [file],
-            lambda file: file.size,
-            lambda work: 400 * 2**20,
-        )
-        (work,) = prefetch.decode(read, lambda work: decode_work(work, recipe, 10**9))
+    image = ImageRef("/large.tif", size=100), lambda most: b"never decoded"
+    with prefetching(limits) as prefetcher:
+        read = prefetcher.read([image], work_of, lambda work: 400 * 2**20)
+        (work,) = prefetcher.decode(read, lambda work: decode_work(work, recipe, 10**9))
     assert isinstance(work.error, ImageTooLarge)
     assert str(work.error) == (
         "decoding it takes 400 MB, and all images together may take 300 MB: "
@@ -139,10 +137,10 @@ def test_an_image_that_would_not_fit_alone_is_refused_before_it_is_decoded() -> 
 
 
 def test_no_memory_is_one_failed_image() -> None:
-    def fail() -> bytes:
+    def fail(max_bytes: int) -> bytes:
         raise MemoryError
 
-    work = read_work(SourceFile("/a.png", 1, 1), fail)
+    work = work_of(ImageRef("/a.png"), fail, 100)
     assert type(work.error).__name__ == "ProcessLost"
 
 

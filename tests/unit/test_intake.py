@@ -7,7 +7,7 @@ from itertools import count, islice
 
 import pytest
 
-from spocdb.pipeline.prefetch import ahead, chunks
+from spocdb.pipeline.prefetch import chunks, prefetch
 
 
 @pytest.fixture
@@ -26,20 +26,20 @@ def test_results_come_in_order_whatever_is_ready_first(pool: ThreadPoolExecutor)
             second_is_done.set()
         return n
 
-    assert list(ahead(pool, first_waits_for_the_second, range(20), 4)) == list(range(20))
+    assert list(prefetch(pool, first_waits_for_the_second, range(20), 4)) == list(range(20))
 
 
 @pytest.mark.parametrize("n", [1, 3, 8])
-def test_no_more_than_n_items_are_taken_ahead(pool: ThreadPoolExecutor, n: int) -> None:
+def test_no_more_than_n_items_are_taken_prefetch(pool: ThreadPoolExecutor, n: int) -> None:
     taken = count()
-    results = ahead(pool, lambda item: item, taken, n)
+    results = prefetch(pool, lambda item: item, taken, n)
     for n_asked in range(1, 30):
         assert next(results) == n_asked - 1
     assert next(taken) == 29 + n - 1
 
 
 def test_fewer_items_than_n_are_all_given(pool: ThreadPoolExecutor) -> None:
-    assert list(ahead(pool, str, [1, 2], 8)) == ["1", "2"]
+    assert list(prefetch(pool, str, [1, 2], 8)) == ["1", "2"]
 
 
 def test_what_takes_long_is_overtaken_and_comes_in_the_end(pool: ThreadPoolExecutor) -> None:
@@ -50,14 +50,14 @@ def test_what_takes_long_is_overtaken_and_comes_in_the_end(pool: ThreadPoolExecu
             assert others_came.wait(60)
         return item
 
-    results = ahead(pool, work, range(6), 3, patience=0.01)
+    results = prefetch(pool, work, range(6), 3, patience=0.01)
     assert [next(results) for _ in range(5)] == [1, 2, 3, 4, 5]
     others_came.set()
     assert list(results) == [0]
 
 
 def test_an_error_comes_where_its_result_would(pool: ThreadPoolExecutor) -> None:
-    results = ahead(pool, lambda n: 1 // (n - 2), range(9), 4)
+    results = prefetch(pool, lambda n: 1 // (n - 2), range(9), 4)
     assert list(islice(results, 2)) == [-1, -1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -72,7 +72,7 @@ def test_who_stops_asking_stops_the_work() -> None:
         return n
 
     with ThreadPoolExecutor(1) as pool:
-        results = ahead(pool, work, range(9), 6)
+        results = prefetch(pool, work, range(9), 6)
         next(results)
         results.close()
         go_on.set()

@@ -22,10 +22,10 @@ from spocdb.features.recipes import make_recipe
 from spocdb.images.decode import decode, plain_jpeg
 from spocdb.pipeline.extraction import OnDemand, extract
 from spocdb.pipeline.intake import decode_work
-from spocdb.pipeline.prefetch import Work
+from spocdb.pipeline.work import Work
 from spocdb.progress import Progress
 from spocdb.recipe_options import Fit
-from spocdb.records import Jpeg, SourceFile
+from spocdb.records import ImageRef, Jpeg
 
 RECIPE = make_recipe("mini", "ab12", size=64)
 CPU = torch.device("cpu")
@@ -125,10 +125,11 @@ def extractor() -> Iterator[Extractor]:
     yield extractor
 
 
-def works(*contents: bytes) -> Iterator[Work]:
+def works(*contents: bytes) -> Iterator[Work[ImageRef]]:
     for i, data in enumerate(contents):
-        work = Work([SourceFile(f"/{i}.jpg", 0, 0)], bytes([i]) * 32, data)
-        yield decode_work(work, RECIPE, 10**6, defer=True)
+        work = Work([ImageRef(f"/{i}.jpg")], bytes([i]) * 32, data)
+        decode_work(work, RECIPE, 10**6, defer=True)
+        yield work
 
 
 def test_a_batch_of_both_kinds_and_a_broken_one(extractor: Extractor, tmp_path: Path) -> None:
@@ -138,7 +139,8 @@ def test_a_batch_of_both_kinds_and_a_broken_one(extractor: Extractor, tmp_path: 
     png = io.BytesIO()
     Image.open(io.BytesIO(photograph(seed=1))).save(png, "PNG")
     contents = (photograph(seed=0), png.getvalue(), bytes(broken), photograph(seed=2))
-    ((batch, descriptors),) = extract(works(*contents), OnDemand(lambda: extractor), 8, Progress())
+    loaded = OnDemand(RECIPE, lambda: extractor)
+    ((batch, descriptors),) = extract(works(*contents), loaded, 8, Progress())
     pixels = [decode(contents[i], 64, "warp", 10**6).pixels for i in (0, 1, 3)]
     expected = load_extractor(RECIPE, MINI, "cpu", "float32").extract(pixels)
     raw = np.stack([descriptors[bytes([i]) * 32].descriptor for i in (0, 1, 3)])

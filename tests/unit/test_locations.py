@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, UnreadableImage
+from spocdb.sources.fetching import fetch, parse
 from spocdb.sources.hosts import is_public
 from spocdb.sources.locations import read_below
-from spocdb.sources.urls import fetch, parse
 
 LIMIT = 1000
 

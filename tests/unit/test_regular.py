@@ -12,8 +12,9 @@ from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
 from spocdb.evaluation import pairs
 from spocdb.features import codebook_files, projection_files, weights
 from spocdb.images.regular import read_bytes
-from spocdb.sources.files import read, walk
+from spocdb.sources.files import read
 from spocdb.sources.metadata_files import read_metadata
+from spocdb.sources.walking import walk
 from spocdb.training import checkpoints
 
 

@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from spocdb.errors import ConfigError, ImageVanished
-from spocdb.records import SourceFile
+from spocdb.records import ImageRef
 from spocdb.sources import kinds, names
-from spocdb.sources.files import is_there, printable, read, storable, walk
+from spocdb.sources.files import Choice, FilesSource, modified, read
 from spocdb.sources.kinds import LeftOut
+from spocdb.sources.names import is_there, printable, storable
+from spocdb.sources.source import read_one
+from spocdb.sources.urls import UrlsSource
+from spocdb.sources.walking import walk
 from spocdb.text import LONGEST_KEY
 
 
@@ -22,8 +26,8 @@ def make(root: Path, *names: str) -> Path:
 
 
 def found(root: Path, *given: str, recursive: bool = True, **options: Any) -> list[str]:
-    files = walk([root / name for name in given], recursive, **options)
-    return [os.path.relpath(file.path, root) for file in files]
+    paths = walk([root / name for name in given], recursive, **options)
+    return [os.path.relpath(path, root) for path in paths]
 
 
 def test_a_folder_gives_its_images_in_a_fixed_order(tmp_path: Path) -> None:
@@ -103,35 +107,93 @@ def test_a_folder_that_cannot_be_listed_says_what_to_do(
 def test_pipes_are_skipped_and_links_to_nothing_are_given(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nothing")
-    (file,) = walk([tmp_path], recursive=True)
-    assert (file.path, file.size) == (str(tmp_path / "gone.jpg"), 0)
+    (ref,) = FilesSource([tmp_path]).refs()
+    assert ref == ImageRef(str(tmp_path / "gone.jpg"))
     with pytest.raises(ImageVanished, match="No such file"):
-        read(file, 1000)
+        read(ref.name, 1000)
 
 
-def test_a_source_carries_size_time_and_bytes(tmp_path: Path) -> None:
+def test_a_files_version_is_its_time_and_size(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg")
     os.utime(tmp_path / "a.jpg", ns=(1, 1_234_567_891))
-    (file,) = walk([tmp_path], recursive=True)
-    assert file == SourceFile(str(tmp_path / "a.jpg"), size=5, mtime_ns=1_234_567_891)
-    assert read(file, 1000) == b"a.jpg"
+    source = FilesSource([tmp_path])
+    (ref,) = source.refs()
+    assert ref == ImageRef(str(tmp_path / "a.jpg"), "1234567891 5", size=5)
+    assert read_one(source, ref.name, 1000) == b"a.jpg"
+    when = modified(ref.version)
+    assert when is not None and when.timestamp() == 1
+    assert modified("") is None
+    # Of the year 30000; a file system may have one.
+    late = 10**9 * 884_541_351_600
+    assert modified(f"{late} 5") is None
+
+
+def test_a_source_covers_what_is_below_its_paths_and_asks_the_disk(tmp_path: Path) -> None:
+    make(tmp_path, "in/a.jpg", "inside.jpg")
+    source = FilesSource([tmp_path / "in", tmp_path / "inside.jpg"])
+    covered = ("in/a.jpg", "in/gone.jpg", "inside.jpg", "inside.jpg/x", "inside.png")
+    assert [source.covers(str(tmp_path / name)) for name in covered] == [True] * 4 + [False]
+    assert source.exists(str(tmp_path / "in/a.jpg"))
+    assert not source.exists(str(tmp_path / "in/gone.jpg"))
+
+
+def test_paths_that_are_gone_or_hold_no_image_are_told_and_can_be_left_out(tmp_path: Path) -> None:
+    make(tmp_path, "full/a.jpg", "empty/a.txt", "deep/below/a.jpg")
+    names_of = [tmp_path / name for name in ("full", "empty", "gone", "deep")]
+    source = FilesSource(names_of)
+    assert list(source.empty_roots()) == [
+        (str(tmp_path / "empty"), True),
+        (str(tmp_path / "gone"), False),
+    ]
+    left = source.without([str(tmp_path / "gone")])
+    assert [os.path.basename(ref.name) for ref in left.refs()] == ["a.jpg", "a.jpg"]
+    flat = FilesSource([tmp_path / "deep"], Choice(recursive=False))
+    assert [root for root, _ in flat.empty_roots()] == [str(tmp_path / "deep")]
+
+
+def test_a_source_without_images_is_refused_with_what_is_there_instead(tmp_path: Path) -> None:
+    make(tmp_path, "a.heics", "b/c.txt", "b/d.mp4")
+    with pytest.raises(ConfigError, match=r"no images under .*: left out 1 video, 1 other file$"):
+        FilesSource([tmp_path / "b"]).check_any()
+    make(tmp_path, "b/e.jpg")
+    FilesSource([tmp_path / "b"]).check_any()
+
+
+def test_failed_files_are_found_again_by_their_stored_names(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg")
+    raw = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    with open(raw, "wb"):
+        pass
+    stored = [str(tmp_path / "a.jpg"), printable(os.fsdecode(raw)), str(tmp_path / "gone.jpg")]
+    found = list(FilesSource().named([*stored, names.listed("/" + "x" * 9000)]))
+    assert [ref.name for ref in found] == stored
+    assert [ref.problem is None for ref in found] == [True, False, True]
+    assert [bool(ref.version) for ref in found] == [True, True, False]
+
+
+def test_urls_have_no_version_and_only_listed_ones_exist() -> None:
+    source = UrlsSource(["http://a.org/1.jpg"])
+    assert list(source.refs()) == [ImageRef("http://a.org/1.jpg")]
+    assert source.covers("https://b.org/2.jpg") and not source.covers("/photos/a.jpg")
+    assert source.exists("http://a.org/1.jpg") and not source.exists("https://b.org/2.jpg")
 
 
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "a.jpg")
     monkeypatch.chdir(tmp_path)
-    assert [file.path for file in walk([Path("a.jpg")], recursive=True)] == [
-        str(tmp_path / "a.jpg")
-    ]
+    assert list(walk([Path("a.jpg")], recursive=True)) == [str(tmp_path / "a.jpg")]
 
 
 def test_a_name_that_is_not_utf8_is_given_and_can_be_printed(tmp_path: Path) -> None:
     with open(os.fsencode(tmp_path) + b"/caf\xe9.jpg", "wb"):
         pass
-    (file,) = walk([tmp_path], recursive=True)
-    assert not storable(file.path)
-    assert printable(file.path) == f"{tmp_path}/caf\\udce9.jpg"
-    assert read(file, 1000) == b""
+    (path,) = walk([tmp_path], recursive=True)
+    assert not storable(path)
+    assert printable(path) == f"{tmp_path}/caf\\udce9.jpg"
+    assert read(path, 1000) == b""
+    (ref,) = FilesSource([tmp_path]).refs()
+    assert ref.name == printable(path)
+    assert str(ref.problem) == "the file's name is not UTF-8: rename it"
 
 
 def test_other_names_are_storable_and_printed_as_they_are() -> None:
@@ -236,18 +298,6 @@ def test_linked_folders_are_followed_on_demand_each_folder_once(tmp_path: Path) 
     assert left_out(inside, follow_links=True) == {kinds.HIDDEN: 1}
     assert left_out(inside)[kinds.LINKED] == 5
     assert found(inside, ".", recursive=False, follow_links=True) == ["a.jpg"]
-
-
-@pytest.mark.parametrize("mtime_ns", [2**63 - 1, -(2**63), 0, -1])
-def test_a_time_that_the_database_holds_is_kept(mtime_ns: int) -> None:
-    assert names.storable_time(mtime_ns) == mtime_ns
-
-
-def test_a_time_beyond_the_database_still_tells_a_change() -> None:
-    # Of the year 30000; a file system may have one.
-    late = 10**9 * 884_541_351_600
-    assert 0 <= names.storable_time(late) < 2**63
-    assert names.storable_time(late) != names.storable_time(late + 1)
 
 
 def test_a_path_that_no_index_holds_is_listed_by_its_beginning_and_a_hash(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rows of attached tables: from what they say to an image's bytes, and what becomes of them.
+"""What becomes of leased rows: stored, tried again, given up, or forgotten.
 
 What a row had is forgotten only when the row is known to hold no image now:
 
@@ -11,18 +11,21 @@ Everything else (not there, cut off, an error page, a lost worker) is tried agai
 given up the embedding of the image before stays.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
-from spocdb.db.attachments import Source, SourceRow
 from spocdb.db.outcomes import Outcome, Retry
-from spocdb.db.queue import LeasedRow
-from spocdb.db.writing import NewDescriptor
-from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, ProcessLost, UnreadableImage
-from spocdb.pipeline.prefetch import Work, read_work
-from spocdb.sources.locations import read_below
-from spocdb.sources.urls import fetch
+from spocdb.db.queue import LeasedRef
+from spocdb.errors import (
+    ImageError,
+    ImageTooLarge,
+    ImageVanished,
+    ProcessLost,
+    RowGone,
+    UnreadableImage,
+)
+from spocdb.pipeline.work import Work
+from spocdb.records import NewDescriptor
 
 # Tries of an image that may come yet, each twice as long after the one before, an hour at most:
 # together two hours and a half.
@@ -46,59 +49,30 @@ class Rules:
     believed_after: float
 
 
-def read_row(source: Source, row: SourceRow, max_bytes: int) -> bytes:
-    """Return the bytes of a row's image. Raises ImageError."""
-    if row.size > max_bytes:
-        raise ImageTooLarge(
-            f"{row.size} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES",
-            field="max_bytes",
-            bound=max_bytes,
-        )
-    if row.content is not None:
-        return row.content
-    if row.location is None:
-        # The row changed after it was chosen, or a type of the application's casts to NULL.
-        raise ImageVanished("the row has no image any more")
-    if source.root is not None:
-        return read_below(source.root, row.location, max_bytes)
-    return fetch(row.location, max_bytes, allow_private=source.allow_private)
-
-
-def read_leased(
-    source: Source, leased: tuple[LeasedRow, SourceRow | ImageError], max_bytes: int
-) -> Work:
-    """Read the image of a leased row into a work, or the reason why not."""
-    row, found = leased
-    if isinstance(found, ImageError):
-        return Work([row], error=found)
-    work = read_work(row, lambda: read_row(source, found, max_bytes))
-    work.files = [replace(row, size=len(work.data))]
-    return work
-
-
-def size_of(leased: tuple[LeasedRow, SourceRow | ImageError]) -> int:
-    """Return the bytes that the image of a leased row has in its table; 0 where it is elsewhere."""
-    return leased[1].size if isinstance(leased[1], SourceRow) else 0
-
-
-def lost(row: LeasedRow) -> ProcessLost | None:
-    """Return why a row is given up unread: too many workers were lost while they had it."""
+def judged(row: LeasedRef) -> LeasedRef:
+    """Return a leased row, with a problem if too many workers were lost while they had it."""
     if row.tries.lost < MOST_LOST:
-        return None
-    return ProcessLost(
+        return row
+    problem = ProcessLost(
         f"{row.tries.lost} workers were lost while they had it: out of memory, a crash of the "
         "decoder, or longer than `visibility=...`"
     )
+    return replace(row, problem=problem)
 
 
 def outcome_of(
-    works: Sequence[Work], descriptors: Mapping[bytes, NewDescriptor], rules: Rules
+    works: Sequence[Work[LeasedRef]], descriptors: Mapping[bytes, NewDescriptor], rules: Rules
 ) -> Outcome:
     """Return what becomes of the works, by the rules."""
-    failures: list[tuple[LeasedRow, ImageError]] = []
-    no_images: list[tuple[LeasedRow, ImageError]] = []
+    failures: list[tuple[LeasedRef, ImageError]] = []
+    no_images: list[tuple[LeasedRef, ImageError]] = []
+    gone: list[LeasedRef] = []
     retried: list[Retry] = []
-    for row, work, error in _bad(works):
+    bad = ((row, w, w.error) for w in works if w.error for row in w.refs)
+    for row, work, error in bad:
+        if isinstance(error, RowGone):
+            gone.append(row)
+            continue
         rejected = work.sha256 if rules.from_network and work.sha256 else None
         if rejected and not _is_believed(row, rejected, rules):
             error = ImageVanished(f"no whole image came: {error}")
@@ -109,22 +83,16 @@ def outcome_of(
         else:
             failures.append((row, error))
     return Outcome(
-        images=[(cast(LeasedRow, f), w.sha256) for w in works if not w.error for f in w.files],
+        images=[(row, w.sha256) for w in works if not w.error for row in w.refs],
         descriptors=descriptors,
         failures=failures,
         no_images=no_images,
+        gone=gone,
         retried=retried,
     )
 
 
-def _bad(works: Sequence[Work]) -> Iterator[tuple[LeasedRow, Work, ImageError]]:
-    for work in works:
-        if work.error:
-            for file in work.files:
-                yield cast(LeasedRow, file), work, work.error
-
-
-def _is_believed(row: LeasedRow, sha256: bytes, rules: Rules) -> bool:
+def _is_believed(row: LeasedRef, sha256: bytes, rules: Rules) -> bool:
     """Tell whether the same bytes came often enough, and long enough after the first time."""
     tries = row.tries
     return (
@@ -134,7 +102,7 @@ def _is_believed(row: LeasedRow, sha256: bytes, rules: Rules) -> bool:
     )
 
 
-def _is_no_image(error: ImageError, work: Work, rules: Rules) -> bool:
+def _is_no_image(error: ImageError, work: Work[LeasedRef], rules: Rules) -> bool:
     """Tell whether what the row says now is known to be no image."""
     if isinstance(error, ImageTooLarge):
         # An answer that was cut off at the limit was never seen whole.
@@ -142,5 +110,5 @@ def _is_no_image(error: ImageError, work: Work, rules: Rules) -> bool:
     return isinstance(error, UnreadableImage)
 
 
-def _pause(row: LeasedRow, rules: Rules) -> float:
+def _pause(row: LeasedRef, rules: Rules) -> float:
     return float(min(rules.backoff * 2 ** (row.tries.attempts - 1), LONGEST_BACKOFF))

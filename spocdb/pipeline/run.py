@@ -1,0 +1,125 @@
+"""The one way to run: images of a source, through an extractor, into a sink.
+
+    source -> intake -> network -> sink
+
+Reading and decoding run ahead in threads, each lane of the network has one more, and so has
+writing. An interruption undoes nothing: each batch is one transaction.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from spocdb.pipeline.caution import Caution
+from spocdb.pipeline.extraction import MOST_WORKS, OnDemand, extract
+from spocdb.pipeline.intake import CONTENTS_ASKED, Intake
+from spocdb.pipeline.prefetch import prefetching
+from spocdb.pipeline.work import Work
+from spocdb.pipeline.writing import Write, Writer
+from spocdb.progress import Progress
+from spocdb.records import NewDescriptor
+from spocdb.settings import Limits
+from spocdb.sources.source import Ref, Source
+
+OnProgress = Callable[[Progress], None]
+
+# Those that can be on their way when a run is killed: gathered, in the network, waiting to be
+# written.
+MOST_BATCHES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run: within which limits, with how many images a batch (None: the device's).
+
+    `exif` reads what the files say of themselves; `strict` stops at the first bad image.
+    """
+
+    limits: Limits
+    batch_size: int | None = None
+    exif: bool = False
+    strict: bool = False
+
+    @property
+    def most_in_flight(self) -> int:
+        """Return how many images can be on their way at once."""
+        most_a_batch = max(MOST_WORKS, self.batch_size or 0)
+        return 2 * self.limits.ahead + CONTENTS_ASKED + MOST_BATCHES * most_a_batch
+
+
+class Sink(Protocol[Ref]):
+    """Where images and their descriptors go."""
+
+    def known(self, hashes: set[bytes]) -> set[bytes]:
+        """Return those of the given sha256 whose descriptor is stored already."""
+        ...
+
+    def batch(
+        self, works: Sequence[Work[Ref]], descriptors: Mapping[bytes, NewDescriptor]
+    ) -> Write:
+        """Return what writes these images, in one transaction; it is called in another thread.
+
+        Each work has an error, or its descriptor is among these or is stored.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """End the statement that writes now; called by another thread."""
+        ...
+
+
+def run(
+    source: Source,
+    refs: Iterable[Ref],
+    extractor: OnDemand,
+    sink: Sink[Ref],
+    options: Options,
+    progress: Progress,
+    on_progress: OnProgress = lambda progress: None,
+    caution: Caution | None = None,
+) -> None:
+    """Bring these images of a source to the sink; count what becomes of them.
+
+    The network is loaded when the first image needs it. What was written stays, however it ends.
+
+    Raises:
+        ImageError: The first bad image's, if `options.strict`.
+    """
+    with (
+        caution or Caution() as caution,
+        prefetching(options.limits) as prefetcher,
+        Writer(progress, sink.cancel) as writer,
+    ):
+        intake: Intake[Ref] = Intake(
+            *(extractor.recipe, sink.known, prefetcher, caution),
+            defer=extractor.decodes_jpegs,
+            exif=options.exif,
+        )
+        works = intake.take(source, refs)
+        for batch, descriptors in extract(works, extractor, options.batch_size, progress):
+            hashes = intake.hand_over(batch)
+            _count(progress, batch)
+            writer.submit(sink.batch(batch, descriptors), partial(intake.written, hashes))
+            on_progress(progress)
+            if options.strict:
+                _raise_first(batch)
+        writer.finish()
+        on_progress(progress)
+
+
+def _count(progress: Progress, works: Iterable[Work[Ref]]) -> None:
+    for work in works:
+        if work.error:
+            progress.n_failed += len(work.refs)
+        else:
+            progress.n_new += work.picture is not None
+            progress.n_reused += len(work.refs) - (work.picture is not None)
+    progress.seconds = time.monotonic() - progress.began
+
+
+def _raise_first(works: Iterable[Work[Ref]]) -> None:
+    for work in works:
+        if work.error:
+            raise type(work.error)(f"{work.refs[0].name}: {work.error}")

@@ -1,0 +1,50 @@
+"""A work: one content on its way from a source to a sink."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic
+
+from spocdb.errors import ImageChanged, ImageError, ProcessLost
+from spocdb.images.exif import exif_metadata
+from spocdb.records import Decoded, Jpeg
+from spocdb.sources.source import Get, Ref
+
+
+@dataclass(slots=True)
+class Work(Generic[Ref]):
+    """One content on its way to the database, under one or more names.
+
+    Ends with an `error`, or a `picture`, or neither: then its descriptor is stored already. `held`
+    are the bytes that it holds of the budget, `needs` those that decoding it takes beside them;
+    `is_apart` has it decoded in a process of its own.
+    """
+
+    refs: list[Ref]
+    sha256: bytes = b""
+    data: bytes = b""
+    is_known: bool = False
+    picture: Decoded | Jpeg | None = None
+    error: ImageError | None = None
+    # What is said in the file, if it is asked for.
+    exif: dict[str, Any] = field(default_factory=dict)
+    held: int = 0
+    needs: int = 0
+    is_apart: bool = False
+
+
+def work_of(ref: Ref, get: Get, max_bytes: int, *, exif: bool = False) -> Work[Ref]:
+    """Get an image's bytes into a work, or the reason why that cannot be done."""
+    if ref.problem:
+        return Work([ref], error=ref.problem)
+    try:
+        data = get(max_bytes)
+    except ImageError as exc:
+        return Work([ref], error=exc)
+    except MemoryError:
+        return Work([ref], error=ProcessLost("there was no memory to read it: try it again later"))
+    sha256 = hashlib.sha256(data).digest()
+    if ref.sha256 not in (None, sha256):
+        error = ImageChanged("it has other bytes than when it was ingested")
+        return Work([ref], error=error)
+    found = exif_metadata(data) if exif else {}
+    return Work([replace(ref, size=len(data))], sha256, data, exif=found)

@@ -1,0 +1,66 @@
+"""Writing in a thread of its own, at most a few batches behind the network."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+
+from spocdb.progress import Progress, waiting
+
+# One batch is being written while another waits.
+WRITES_AHEAD = 2
+# How long an interrupted run goes on with what is being written, and waits for its cancellation.
+SECONDS_TO_FINISH, SECONDS_TO_CANCEL = 2.0, 1.0
+
+
+# Writes one batch.
+Write = Callable[[], None]
+
+
+class Writer(AbstractContextManager["Writer"]):
+    """A thread that writes batches one after the other; `cancel` ends the statement it is in."""
+
+    def __init__(self, progress: Progress, cancel: Callable[[], None]) -> None:
+        self._progress, self._cancel = progress, cancel
+        self._thread = ThreadPoolExecutor(1, "write")
+        self._pending: deque[tuple[Future[None], Callable[[], None]]] = deque()
+
+    def submit(self, write: Write, on_written: Callable[[], None] = lambda: None) -> None:
+        """Write a batch in the background; wait while there are enough of them."""
+        with waiting(self._progress, "write"):
+            self._pending.append((self._thread.submit(self._timed, write), on_written))
+            while len(self._pending) > WRITES_AHEAD or self._is_first_done():
+                self._wait_for_first()
+
+    def finish(self) -> None:
+        """Wait until all is written."""
+        with waiting(self._progress, "write"):
+            while self._pending:
+                self._wait_for_first()
+
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        # What was handed over is written even if the run is interrupted now, unless that takes
+        # long: the writer may wait for somebody else's lock. Its transaction is rolled back then.
+        handed_over = [future for future, _ in self._pending]
+        if kind and wait(handed_over, SECONDS_TO_FINISH).not_done:
+            for future in handed_over:
+                future.cancel()
+            self._cancel()
+            wait(handed_over, SECONDS_TO_CANCEL)
+        self._thread.shutdown(wait=not kind)
+
+    def _is_first_done(self) -> bool:
+        return bool(self._pending) and self._pending[0][0].done()
+
+    def _wait_for_first(self) -> None:
+        future, on_written = self._pending[0]
+        future.result()
+        # Not before: whoever is interrupted while waiting waits for it again, shortly.
+        self._pending.popleft()
+        on_written()
+
+    def _timed(self, write: Write) -> None:
+        began = time.monotonic()
+        write()
+        self._progress.writing += time.monotonic() - began

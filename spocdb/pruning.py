@@ -1,0 +1,59 @@
+"""Forgetting images that their source has no more, and what is refused unless it is meant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spocdb.db import images
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.errors import ConfigError
+from spocdb.sources.files import FilesSource
+from spocdb.sources.names import printable
+from spocdb.sources.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class GoneRoot:
+    """A given path that is gone, or holds no image any more, and how many images were below it."""
+
+    path: str
+    n_images: int
+    is_there: bool
+
+    def __str__(self) -> str:
+        what = "holds no image any more" if self.is_there else "is gone"
+        return f"{printable(self.path)} {what}"
+
+
+def gone_roots(
+    connection: Connection, collection: Collection, source: FilesSource
+) -> list[GoneRoot]:
+    """Return the paths of a source of which nothing is left, but images in the collection.
+
+    A disk that is not mounted looks like that.
+    """
+    gone = []
+    for root, is_there in source.empty_roots():
+        if n_images := images.count_below(connection, collection, printable(root)):
+            gone.append(GoneRoot(root, n_images, is_there))
+    return gone
+
+
+def refuse_gone(gone: Sequence[GoneRoot]) -> None:
+    """Raise ConfigError if there is a path whose images may not be forgotten unasked."""
+    for root in gone:
+        raise ConfigError(
+            f"nothing pruned: {root}: bring it back, or forget its {root.n_images:,} images "
+            "by `prune=True, prune_gone=True`"
+        )
+
+
+def prune(
+    connection: Connection, collection: Collection, source: Source, *, dry_run: bool = False
+) -> int:
+    """Delete the images that were of a source and that it has no more; return how many."""
+
+    def is_gone(name: str) -> bool:
+        return source.covers(name) and not source.exists(name)
+
+    return images.prune(connection, collection, is_gone, dry_run=dry_run)

@@ -1,0 +1,185 @@
+"""The sinks of a run: images of a collection, leased rows of a table, or descriptors alone.
+
+Each asks on one connection what is stored, and writes on another, in the thread that writes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+
+from spocdb.db import engine, images, outcomes, projections, writing
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.db.moves import Moves
+from spocdb.db.outcomes import Outcome
+from spocdb.db.queue import LeasedRef
+from spocdb.db.waiting import Stopped
+from spocdb.db.writing import Batch, Project
+from spocdb.errors import ImageError, RowGone
+from spocdb.features.projection import project
+from spocdb.pipeline.work import Work
+from spocdb.pipeline.writing import Write
+from spocdb.progress import Progress
+from spocdb.records import ImageRef, NewDescriptor
+from spocdb.verdicts import Rules, outcome_of
+
+Descriptors = Mapping[bytes, NewDescriptor]
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The images of one content, and which of them is to be read next."""
+
+    refs: Sequence[ImageRef]
+    at: int = 0
+
+    @property
+    def next(self) -> ImageRef:
+        """Return the image to read."""
+        return self.refs[self.at]
+
+
+class _CollectionSink:
+    """What every sink asks of the collection that it writes to."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        write_connection: Connection,
+        collection: Collection,
+        progress: Progress,
+    ) -> None:
+        self._connection, self._write_connection = connection, write_connection
+        self._collection, self._progress = collection, progress
+        writing.make_staging(write_connection)
+        self._project = projecting(write_connection)
+
+    def known(self, hashes: set[bytes]) -> set[bytes]:
+        """Return those of the given sha256 that have a raw descriptor by its extractor."""
+        return images.known(self._connection, self._collection.extractor_id, hashes)
+
+    def cancel(self) -> None:
+        """Cancel the statement of the connection that writes."""
+        engine.cancel(self._write_connection)
+
+
+class ImagesSink(_CollectionSink):
+    """Stores images, and the failures of bad ones."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        write_connection: Connection,
+        collection: Collection,
+        progress: Progress,
+        moves: Moves | None = None,
+    ) -> None:
+        """With `moves`, an image whose file was moved is found again."""
+        super().__init__(connection, write_connection, collection, progress)
+        self._moves = moves
+        self.n_refused = 0
+
+    def batch(self, works: Sequence[Work[ImageRef]], descriptors: Descriptors) -> Write:
+        """Return what writes the images of a batch; those that the database refuses are counted."""
+        batch = Batch(
+            images=[(ref, w.sha256) for w in works if not w.error for ref in w.refs],
+            descriptors=descriptors,
+            failures=[(ref, w.error) for w in works if w.error for ref in w.refs],
+            exif={w.sha256: w.exif for w in works if w.exif},
+        )
+        return partial(self._write, batch)
+
+    def _write(self, batch: Batch) -> None:
+        refused = writing.write(
+            self._write_connection, self._collection, batch, self._project, self._moves
+        )
+        self.n_refused += len(refused)
+        self._progress.n_moved = self._moves.n_moved if self._moves else 0
+
+
+class RowsSink(_CollectionSink):
+    """Stores what becomes of leased rows, in the transaction that ends their leases."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        write_connection: Connection,
+        collection: Collection,
+        progress: Progress,
+        rules: Rules,
+        is_stopped: Stopped,
+    ) -> None:
+        """By the rules a bad row is tried again, or given up."""
+        super().__init__(connection, write_connection, collection, progress)
+        self._rules, self._is_stopped = rules, is_stopped
+        self.n_refused = 0
+        self.first_error: ImageError | None = None
+
+    def batch(self, works: Sequence[Work[LeasedRef]], descriptors: Descriptors) -> Write:
+        """Return what writes the rows of a batch; those that are tried again are no failures."""
+        outcome = outcome_of(works, descriptors, self._rules)
+        self._progress.n_failed -= len(outcome.retried) + len(outcome.gone)
+        self._progress.n_pruned += len(outcome.gone)
+        errors = (w.error for w in works if w.error and not isinstance(w.error, RowGone))
+        self.first_error = self.first_error or next(errors, None)
+        return partial(self._write, outcome)
+
+    def _write(self, outcome: Outcome) -> None:
+        refused = outcomes.write(
+            *(self._write_connection, self._collection, outcome, self._project, self._is_stopped)
+        )
+        self.n_refused += len(refused)
+
+
+class DescriptorsSink(_CollectionSink):
+    """Stores raw descriptors alone, of contents that the database has under one or more names.
+
+    A content is read under its first name; if that fails, under the next one, in a further run.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        write_connection: Connection,
+        collection: Collection,
+        progress: Progress,
+    ) -> None:
+        super().__init__(connection, write_connection, collection, progress)
+        # What is to be read under another name, in the next run.
+        self.again: list[Copies] = []
+        self.first_bad: tuple[ImageRef, ImageError] | None = None
+        self._open: dict[bytes | None, Copies] = {}
+
+    def refs(self, contents: Iterable[Copies]) -> Iterator[ImageRef]:
+        """Yield a name of each content."""
+        for copies in contents:
+            self._open[copies.next.sha256] = copies
+            yield copies.next
+
+    def batch(self, works: Sequence[Work[ImageRef]], descriptors: Descriptors) -> Write:
+        """Return what writes the descriptors of a batch."""
+        for work in works:
+            for ref in work.refs:
+                self._count(self._open.pop(ref.sha256), ref, work.error)
+        return partial(
+            writing.write_descriptors, self._write_connection, self._collection, descriptors
+        )
+
+    def _count(self, copies: Copies, ref: ImageRef, error: ImageError | None) -> None:
+        """Count the content under all its names; the run counts the one that was read."""
+        others = len(copies.refs) - 1
+        if error is None:
+            self._progress.n_reused += others
+        elif copies.at < others:
+            self._progress.n_failed -= 1
+            self.again.append(Copies(copies.refs, copies.at + 1))
+        else:
+            self._progress.n_failed += others
+            self.first_bad = self.first_bad or (ref, error)
+
+
+def projecting(connection: Connection) -> Project:
+    """Return what projects raw descriptors by a projection's number; each is loaded once."""
+    # Immutable versions: what was loaded once stays true.
+    load = cache(partial(projections.load, connection))
+    return lambda id_, raw: project(raw, load(id_))

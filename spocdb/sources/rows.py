@@ -1,0 +1,96 @@
+"""The rows of an attached table: their bytes are in the row, or where it says they are."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+
+from spocdb.db import rows
+from spocdb.db.attachments import Attached
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.db.rows import AttachedRow
+from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, RowGone
+from spocdb.records import ImageRef
+from spocdb.sources.fetching import fetch
+from spocdb.sources.locations import read_below
+from spocdb.sources.source import Get, Got, Reader, Ref
+
+# The driver holds what the server sends more than once before it counts as read.
+ROWS_PART_OF_MEMORY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RowsSource:
+    """The images of an attached table, by the keys of its rows.
+
+    Asks the database about `rows_at_once` rows, for at most `bytes_at_once` of their contents, and
+    for none of more than `max_bytes`. Used by one thread, which waits for that.
+    """
+
+    connection: Connection
+    collection: Collection
+    attached: Attached
+    max_bytes: int
+    bytes_at_once: int = 0
+    rows_at_once: int = 1
+
+    def refs(self) -> Iterator[ImageRef]:
+        """List the keys of the rows that belong to the collection. Raises SourceBroken."""
+        return map(ImageRef, rows.keys(self.connection, self.collection))
+
+    def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
+        """Give the reader the images of these rows. Raises SourceBroken.
+
+        A row that does not belong to the collection any more raises RowGone when it is read.
+        """
+        return reader.read(self._found(refs))
+
+    def covers(self, name: str) -> bool:
+        """Tell that every image of the collection is that of a row."""
+        return True
+
+    def exists(self, name: str) -> bool:
+        """Tell whether a row of this key belongs to the collection. Raises SourceBroken."""
+        return bool(rows.find(self.connection, self.collection, [name]))
+
+    def _found(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
+        refs = iter(refs)
+        while chunk := list(islice(refs, self.rows_at_once)):
+            yield from ((ref, _gone) for ref in chunk if ref.problem)
+            left = {ref.name: ref for ref in chunk if not ref.problem}
+            for key, row in rows.each(
+                *(self.connection, self.collection, list(left), self.max_bytes),
+                most_at_once=self.bytes_at_once,
+            ):
+                # A condition that is no plain one may let in others than were asked for.
+                if ref := left.pop(key, None):
+                    yield self._told(ref, row)
+            yield from ((ref, _gone) for ref in left.values())
+
+    def _told(self, ref: Ref, row: AttachedRow | ImageError) -> tuple[Ref, Get]:
+        if isinstance(row, ImageError):
+            return replace(ref, problem=row), _gone
+        ref = replace(ref, size=row.size, metadata=row.metadata)
+        return ref, partial(_read, self.attached, row)
+
+
+def _read(attached: Attached, row: AttachedRow, max_bytes: int) -> bytes:
+    if row.size > max_bytes:
+        raise ImageTooLarge(
+            f"{row.size} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES",
+            field="max_bytes",
+            bound=max_bytes,
+        )
+    if row.content is not None:
+        return row.content
+    if row.location is None:
+        # The row changed after it was chosen, or a type of the application's casts to NULL.
+        raise ImageVanished("the row has no image any more")
+    if attached.root is not None:
+        return read_below(attached.root, row.location, max_bytes)
+    return fetch(row.location, max_bytes, allow_private=attached.allow_private)
+
+
+def _gone(max_bytes: int) -> bytes:
+    raise RowGone("the row is gone")

@@ -1,0 +1,112 @@
+"""Storing: the images of a source into a collection, but for those that it has as they are.
+
+An interruption undoes nothing: each batch is one transaction, and the next run skips what is
+stored.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from spocdb.db import images, runs
+from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.db.moves import Moves
+from spocdb.pipeline.caution import Caution
+from spocdb.pipeline.extraction import OnDemand
+from spocdb.pipeline.prefetch import chunks
+from spocdb.pipeline.run import OnProgress, Options, run
+from spocdb.progress import Progress, Say, silent
+from spocdb.records import ImageRef
+from spocdb.sinks import ImagesSink
+from spocdb.sources.source import Source
+
+# The database is asked which of so many images it has as they are.
+REFS_ASKED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class StoringOptions:
+    """How to store: how the pipeline runs, and which images it gets.
+
+    `retry_failed` tries images again that failed as they are. `moves` finds images again whose file
+    was moved.
+    """
+
+    run: Options
+    retry_failed: bool = False
+    moves: bool = True
+
+
+def store(
+    connection: Connection,
+    connect: Callable[[], Connection],
+    collection: Collection,
+    source: Source,
+    refs: Iterable[ImageRef],
+    extractor: OnDemand,
+    options: StoringOptions,
+    progress: Progress,
+    on_progress: OnProgress = lambda progress: None,
+    say: Say = silent,
+) -> None:
+    """Bring images of a source into a collection, but for those that it has as they are.
+
+    The run and how it ended is recorded. Raises as `Ingest`.
+    """
+    progress.began, progress.doing = time.monotonic(), ""
+    on_progress(progress)
+    caution = _caution(connection, collection, options.run, say)
+    run_id = runs.begin(connection, collection)
+    status: runs.Status = "failed"
+    retry_failed = options.retry_failed or options.run.strict
+    wanted = changed(
+        *(connection, collection, refs, progress), retry_failed=retry_failed, exif=options.run.exif
+    )
+    try:
+        with connect() as write_connection:
+            moves = Moves(source.exists) if options.moves else None
+            sink = ImagesSink(connection, write_connection, collection, progress, moves)
+            run(source, wanted, extractor, sink, options.run, progress, on_progress, caution)
+        progress.refuse(sink.n_refused)
+        status = "finished"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        progress.seconds = time.monotonic() - progress.began
+        runs.end(connection, run_id, status, progress.as_dict())
+
+
+def changed(
+    connection: Connection,
+    collection: Collection,
+    refs: Iterable[ImageRef],
+    progress: Progress,
+    *,
+    retry_failed: bool,
+    exif: bool = False,
+    dry_run: bool = False,
+) -> Iterator[ImageRef]:
+    """Yield the images that are neither stored as they are, nor failed as they are.
+
+    With `exif` also those that are stored without it.
+    """
+    for chunk in chunks(refs, REFS_ASKED):
+        stored, failed = images.unchanged(connection, collection, chunk, exif=exif)
+        if not dry_run:
+            images.forget_failures(connection, collection, stored)
+        skipped = stored if retry_failed else stored | failed
+        progress.n_seen += len(chunk)
+        progress.n_unchanged += len(stored)
+        progress.n_failed += len(skipped - stored)
+        yield from (ref for ref in chunk if ref.name not in skipped)
+
+
+def _caution(connection: Connection, collection: Collection, options: Options, say: Say) -> Caution:
+    """Return the caution that is needed: none but after a run that was killed."""
+    n_images = 0
+    if runs.mark_killed(connection, collection):
+        say("an earlier run was killed: images are decoded in a process of their own at first")
+        n_images = options.most_in_flight
+    return Caution(n_images, runs.lost(connection, collection))
