@@ -33,7 +33,10 @@ def test_an_argument_comes_before_the_environment() -> None:
 
 
 def test_an_empty_value_is_none() -> None:
-    names = ("DATABASE_URL", "DATA_DIR", "CACHE_DIR", "MAX_PIXELS", "MAX_BYTES", "MEMORY")
+    names = (
+        *("DATABASE_URL", "DATA_DIR", "CACHE_DIR"),
+        *("MAX_PIXELS", "MAX_BYTES", "MEMORY", "THREADS", "AHEAD"),
+    )
     empty = {f"SPOCDB_{name}": "" for name in names}
     assert from_environment("", empty) == from_environment(environ={})
 
@@ -46,14 +49,20 @@ def test_folders_are_absolute_and_know_the_home(monkeypatch: pytest.MonkeyPatch)
     assert settings.cache_dir == Path.cwd() / "cache"
 
 
-@pytest.mark.parametrize("name", ["max_pixels", "max_bytes", "memory"])
+@pytest.mark.parametrize("name", ["max_pixels", "max_bytes", "memory", "threads", "ahead"])
 def test_a_limit_is_a_number(name: str) -> None:
     settings = from_environment(environ={f"SPOCDB_{name.upper()}": "1000"})
     assert getattr(settings, name) == getattr(settings.limits, name) == 1000
 
 
+def test_eight_images_a_thread_are_ahead_and_the_threads_are_the_cores() -> None:
+    limits = from_environment(environ={}).limits
+    assert (limits.threads, limits.ahead) == (machine.n_cores(), 8 * machine.n_cores())
+    assert from_environment(environ={"SPOCDB_THREADS": "3"}).limits.ahead == 24
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "1e6", " 7", "²"])
-@pytest.mark.parametrize("name", ["MAX_PIXELS", "MAX_BYTES", "MEMORY"])
+@pytest.mark.parametrize("name", ["MAX_PIXELS", "MAX_BYTES", "MEMORY", "THREADS", "AHEAD"])
 def test_a_limit_that_is_no_positive_number_is_refused(name: str, text: str) -> None:
     with pytest.raises(ConfigError, match=f"SPOCDB_{name} must be a positive whole number"):
         from_environment(environ={f"SPOCDB_{name}": text})
