@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from spocdb.api.session import Session
 from spocdb.db import attachments, catalogue, collections, engine
@@ -11,6 +12,7 @@ from spocdb.db.collections import Collection
 from spocdb.errors import ConfigError
 from spocdb.filters import Filter, to_json
 from spocdb.progress import Say, logged
+from spocdb.sources.files import modified
 from spocdb.sources.names import printable
 
 
@@ -53,7 +55,8 @@ class Images:
     @engine.wrapped()
     def show(self, id: int) -> ImageDetails:
         """Return all that is known about an image. Raises ImageNotFound."""
-        return catalogue.details(self._session.connection, id)
+        found = catalogue.details(self._session.connection, id)
+        return found if found.table else replace(found, modified=modified(found.version))
 
     @engine.wrapped()
     def delete(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from psycopg.rows import class_row
@@ -36,7 +36,8 @@ class StoredImage:
 class ImageDetails:
     """All that is known about an image.
 
-    `modified` is None for a row of a table. `descriptors` names the extractors that described its
+    `version` is the source's own text; `modified` is when the file changed last, None for a row of
+    a table. `descriptors` names the extractors that described its
     bytes, `projections` the numbers of those by which it is embedded. `copies` are paths of images
     with the same bytes in the same collection. `failure` says why newer bytes did not make it.
     """
@@ -46,7 +47,7 @@ class ImageDetails:
     path: str
     table: str | None
     size: int
-    modified: datetime | None
+    version: str
     width: int
     height: int
     sha256: str
@@ -57,6 +58,7 @@ class ImageDetails:
     active: int
     copies: list[str]
     failure: str | None
+    modified: datetime | None = None
 
 
 LIST = """
@@ -71,7 +73,7 @@ ORDER BY i.path LIMIT %(page)s
 COUNT = "SELECT count(*) FROM spocdb.images i WHERE i.collection_id = %(collection)s AND {matches}"
 
 SHOW = """
-SELECT i.id, c.name AS collection, i.path, s.relation::text AS "table", i.size, i.mtime_ns,
+SELECT i.id, c.name AS collection, i.path, s.relation::text AS "table", i.size, i.version,
        i.width, i.height, encode(i.sha256, 'hex') AS sha256, i.metadata, i.ingested_at,
        ARRAY(SELECT e.name FROM spocdb.descriptors d JOIN spocdb.extractors e
              ON e.id = d.extractor_id WHERE d.sha256 = i.sha256 ORDER BY 1) AS descriptors,
@@ -154,10 +156,6 @@ def details(connection: Connection, id: int) -> ImageDetails:
     if row is None:
         raise ImageNotFound(f"there is no image {id}: see `db.images.list()`")
     found = dict(zip(names, row, strict=True))
-    written = found.pop("mtime_ns")
-    found["modified"] = (
-        None if found["table"] else datetime.fromtimestamp(written // 10**9, UTC).astimezone()
-    )
     found["projections"] = [
         number for number in found["projections"] if _is_embedded(connection, id, number)
     ]

@@ -8,21 +8,20 @@ from typing import Any
 
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
-from spocdb.db.writing import stamp
 from spocdb.errors import ImageNotFound
 from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, ImageRef
 
-# A file is unchanged if its size and time are those of its image, or of its last failure; where
-# EXIF is asked for, an image without it is not.
+# An image is unchanged if its version is the stored one, or that of its last failure; where EXIF is
+# asked for, one without it is not.
 UNCHANGED = """
 SELECT f.path, x.failed
-FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f (path, size, mtime_ns)
+FROM unnest(%s::text[], %s::text[]) AS f (path, version)
 JOIN (
-    SELECT path, size, mtime_ns, false AS failed FROM spocdb.images
+    SELECT path, version, false AS failed FROM spocdb.images
     WHERE collection_id = %s AND (%s::text[] IS NULL OR metadata ?& %s::text[])
     UNION ALL
-    SELECT path, size, mtime_ns, true FROM spocdb.failures WHERE collection_id = %s
-) x USING (path, size, mtime_ns)
+    SELECT path, version, true FROM spocdb.failures WHERE collection_id = %s
+) x USING (path, version)
 """
 
 KNOWN = "SELECT sha256 FROM spocdb.descriptors WHERE extractor_id = %s AND sha256 = ANY(%s)"
@@ -130,7 +129,7 @@ def unchanged(
         UNCHANGED,
         [
             [ref.name for ref in refs],
-            *map(list, zip(*map(stamp, refs), strict=True)),
+            [ref.version for ref in refs],
             collection.id,
             *(2 * [list(EXIF_ALWAYS) if exif else None]),
             collection.id,

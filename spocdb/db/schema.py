@@ -12,7 +12,7 @@ from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
 # The revisions in order, a release by its number. Kept here so that a command need not load Alembic
 # to compare; a test holds them against migrations/versions.
-REVISIONS = ("0.1.0",)
+REVISIONS = ("0.1.0", "0002_versions")
 HEAD = REVISIONS[-1]
 
 # Those of checkouts before the first release.

@@ -66,7 +66,7 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_descriptors (
     extractor_id bigint, sha256 bytea, width integer, height integer, descriptor halfvec
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS incoming_images (
-    path text, sha256 bytea, size bigint, mtime_ns bigint, width integer, height integer,
+    path text, sha256 bytea, version text, size bigint, width integer, height integer,
     metadata jsonb
 ) ON COMMIT DELETE ROWS;
 """
@@ -103,8 +103,8 @@ SELECT coalesce(
 
 INSERT_IMAGES = """
 INSERT INTO spocdb.images AS i
-    (collection_id, path, sha256, size, mtime_ns, width, height, metadata)
-SELECT %(collection)s, n.path, n.sha256, n.size, n.mtime_ns, n.width, n.height, n.metadata
+    (collection_id, path, sha256, version, size, width, height, metadata)
+SELECT %(collection)s, n.path, n.sha256, n.version, n.size, n.width, n.height, n.metadata
 FROM incoming_images n ORDER BY n.path
 RETURNING i.id, i.sha256, false AS replaced
 """
@@ -112,13 +112,13 @@ RETURNING i.id, i.sha256, false AS replaced
 # What was said of an image stays, but for the EXIF of the bytes before.
 MERGE_IMAGES = """
 INSERT INTO spocdb.images AS i
-    (collection_id, path, sha256, size, mtime_ns, width, height, metadata)
-SELECT %(collection)s, n.path, n.sha256, n.size, n.mtime_ns, d.width, d.height, n.metadata
+    (collection_id, path, sha256, version, size, width, height, metadata)
+SELECT %(collection)s, n.path, n.sha256, n.version, n.size, d.width, d.height, n.metadata
 FROM incoming_images n
 JOIN spocdb.descriptors d ON d.extractor_id = %(extractor)s AND d.sha256 = n.sha256
 ORDER BY n.path
 ON CONFLICT (collection_id, path) DO UPDATE
-SET sha256 = excluded.sha256, size = excluded.size, mtime_ns = excluded.mtime_ns,
+SET sha256 = excluded.sha256, version = excluded.version, size = excluded.size,
     width = excluded.width, height = excluded.height, ingested_at = now(),
     metadata = CASE
         WHEN i.sha256 <> excluded.sha256 AND i.metadata ?& %(always)s
@@ -139,18 +139,12 @@ WHERE f.collection_id = %s AND f.path = n.path
 """
 
 ADD_FAILURE = """
-INSERT INTO spocdb.failures (collection_id, path, size, mtime_ns, reason, message)
-VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO spocdb.failures (collection_id, path, version, reason, message)
+VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (collection_id, path) DO UPDATE
-SET size = excluded.size, mtime_ns = excluded.mtime_ns, reason = excluded.reason,
-    message = excluded.message, failed_at = now()
+SET version = excluded.version, reason = excluded.reason, message = excluded.message,
+    failed_at = now()
 """
-
-
-def stamp(ref: ImageRef) -> tuple[int, int]:
-    """Return the size and time that a version is stored as."""
-    time, _, size = ref.version.partition(" ")
-    return int(size or ref.size or 0), int(time or 0) % 2**63
 
 
 def make_staging(connection: Connection) -> None:
@@ -254,12 +248,12 @@ def _write_images(
         connection.cursor() as cursor,
         cursor.copy("COPY incoming_images FROM STDIN (FORMAT binary)") as copy,
     ):
-        copy.set_types(["text", "bytea", "int8", "int8", "int4", "int4", "jsonb"])
+        copy.set_types(["text", "bytea", "text", "int8", "int4", "int4", "jsonb"])
         for ref, sha256 in batch.images:
             new = batch.descriptors.get(sha256)
             pixels = (new.width, new.height) if new else (None, None)
             said = Jsonb({**batch.exif.get(sha256, {}), **ref.metadata})
-            copy.write_row((ref.name, sha256, *stamp(ref), *pixels, said))
+            copy.write_row((ref.name, sha256, ref.version, ref.size or 0, *pixels, said))
     # Bytes that are new to the database are no moved image's.
     known = list({sha256 for _, sha256 in batch.images if sha256 not in batch.descriptors})
     moved = moves.follow(connection, collection.id, known) if moves else set()
@@ -336,7 +330,7 @@ def _write_failures(connection: Connection, collection: Collection, batch: Batch
             cursor.executemany(
                 ADD_FAILURE,
                 [
-                    (collection.id, ref.name, *stamp(ref), type(exc).__name__, str(exc))
+                    (collection.id, ref.name, ref.version, type(exc).__name__, str(exc))
                     for ref, exc in batch.failures
                 ],
             )

@@ -67,7 +67,7 @@ def add_images(made_up: Recipe) -> AddImages:
         hashes = [hashlib.sha256(row.tobytes()).digest() for row in raw]
         batch = writing.Batch(
             images=[
-                (ImageRef(f"/{name}/{first + i:06d}.jpg", "1 1"), sha256)
+                (ImageRef(f"/{name}/{first + i:06d}.jpg", "1 1", size=1), sha256)
                 for i, sha256 in enumerate(hashes)
             ],
             descriptors={

@@ -66,8 +66,8 @@ def shop_template(
             )
             connection.execute(
                 "INSERT INTO spocdb.images "
-                "(collection_id, path, sha256, size, mtime_ns, width, height) "
-                "SELECT c.id, '/photos/' || n || '.jpg', sha256(n::text::bytea), 1, 1, 4, 3 "
+                "(collection_id, path, sha256, size, version, width, height) "
+                "SELECT c.id, '/photos/' || n || '.jpg', sha256(n::text::bytea), 1, '1 1', 4, 3 "
                 "FROM spocdb.collections c, generate_series(1, 2000) n WHERE c.name = 'photos'"
             )
             connection.execute("VACUUM ANALYZE")

@@ -127,7 +127,7 @@ def test_an_image_is_shown(
 ) -> None:
     add_images(photos.connection, clustered(10)[:1], first=10)
     photos.connection.execute(
-        "INSERT INTO spocdb.failures SELECT collection_id, path, 9, 9, 'UnreadableImage', 'bad' "
+        "INSERT INTO spocdb.failures SELECT collection_id, path, '9 9', 'UnreadableImage', 'bad' "
         "FROM spocdb.images WHERE id = 1"
     )
     shown = photos.images.show(1)

@@ -154,8 +154,8 @@ def test_a_path_that_another_program_takes_meanwhile_is_left_to_it(
         def look_away(path: str) -> bool:
             # Between the question and the move.
             other.execute(
-                "INSERT INTO spocdb.images (collection_id, path, sha256, size, mtime_ns, width, "
-                "height) SELECT collection_id, '/new.jpg', sha256, 1, 1, 1, 1 "
+                "INSERT INTO spocdb.images (collection_id, path, sha256, size, version, width, "
+                "height) SELECT collection_id, '/new.jpg', sha256, 1, '', 1, 1 "
                 "FROM spocdb.images WHERE id = %s ON CONFLICT DO NOTHING",
                 [id_],
             )

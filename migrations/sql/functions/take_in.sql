@@ -30,8 +30,8 @@ BEGIN
         SELECT k.key, min(k.changed_at) AS changed_at
         FROM (SELECT * FROM named UNION ALL SELECT * FROM known) k GROUP BY k.key
     ), too_long AS (
-        INSERT INTO failures (collection_id, path, size, mtime_ns, reason, message)
-        SELECT collection, left(w.key, 200) || '... ' || md5(w.key), 0, 0, 'UnreadableImage',
+        INSERT INTO failures (collection_id, path, version, reason, message)
+        SELECT collection, left(w.key, 200) || '... ' || md5(w.key), '', 'UnreadableImage',
                'a key may have 2,000 bytes at most'
         FROM waiting w WHERE octet_length(w.key) > longest
         -- Its time is that of this transaction: so a worker counts what it recorded.
