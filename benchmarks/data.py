@@ -8,9 +8,9 @@ import numpy as np
 
 from spocdb.bench.pictures import photograph
 from spocdb.db import collections
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.db.writing import Batch
 from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, ImageRef, NewDescriptor
 

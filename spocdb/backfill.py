@@ -7,7 +7,7 @@ They are stored by content and extractor, whatever the collection: nothing that 
 
 from collections.abc import Callable, Iterable, Iterator
 
-from spocdb.db import images
+from spocdb.db import descriptors
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError, ImageError
@@ -55,7 +55,7 @@ def complete(
 def _undescribed(
     connection: Connection, collection: Collection, progress: Progress
 ) -> Iterator[Copies]:
-    for refs in images.undescribed(connection, collection):
+    for refs in descriptors.undescribed(connection, collection):
         progress.n_seen += len(refs)
         yield Copies(refs)
 

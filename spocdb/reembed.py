@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from spocdb import backfill
 from spocdb import projections as fitting
-from spocdb.db import collections, embeddings, images, projections
+from spocdb.db import collections, descriptors, embeddings, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import NotEnoughSamples
@@ -55,7 +55,7 @@ def reembed(
     if dim is not None:
         check_options(collection.channels, dim)
     progress = Progress()
-    progress.n_seen = progress.n_unchanged = images.count_described(connection, collection)
+    progress.n_seen = progress.n_unchanged = descriptors.count_described(connection, collection)
     on_progress(progress)
     describe = partial(
         backfill.complete,

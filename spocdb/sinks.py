@@ -7,14 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from spocdb.db import engine, images, outcomes, projections, writing
+from spocdb.db import engine, outcomes, projections, writing
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
+from spocdb.db.descriptors import known
+from spocdb.db.descriptors import write as write_descriptors
 from spocdb.db.engine import Connection
 from spocdb.db.moves import Moves
 from spocdb.db.outcomes import Outcome
 from spocdb.db.queue import LeasedRef
 from spocdb.db.waiting import Stopped
-from spocdb.db.writing import Batch, Project
+from spocdb.db.writing import Project
 from spocdb.errors import ImageError, RowGone
 from spocdb.features.projection import project
 from spocdb.pipeline.work import Work
@@ -56,7 +59,7 @@ class _CollectionSink:
 
     def known(self, hashes: set[bytes]) -> set[bytes]:
         """Return those of the given sha256 that have a raw descriptor by its extractor."""
-        return images.known(self._connection, self._collection.extractor_id, hashes)
+        return known(self._connection, self._collection.extractor_id, hashes)
 
     def cancel(self) -> None:
         """Cancel the statement of the connection that writes."""
@@ -161,9 +164,7 @@ class DescriptorsSink(_CollectionSink):
         for work in works:
             for ref in work.refs:
                 self._count(self._open.pop(ref.sha256), ref, work.error)
-        return partial(
-            writing.write_descriptors, self._write_connection, self._collection, descriptors
-        )
+        return partial(write_descriptors, self._write_connection, self._collection, descriptors)
 
     def _count(self, copies: Copies, ref: ImageRef, error: ImageError | None) -> None:
         """Count the content under all its names; the run counts the one that was read."""

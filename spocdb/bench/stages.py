@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spocdb.db import writing
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
-from spocdb.db.writing import Batch
 from spocdb.errors import ConfigError, ImageError
 from spocdb.images.decode import decode
 from spocdb.machine import n_cores

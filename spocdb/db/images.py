@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from spocdb.db.collections import Collection
@@ -22,32 +21,6 @@ JOIN (
     UNION ALL
     SELECT path, version, true FROM spocdb.failures WHERE collection_id = %s
 ) x USING (path, version)
-"""
-
-KNOWN = "SELECT sha256 FROM spocdb.descriptors WHERE extractor_id = %s AND sha256 = ANY(%s)"
-
-# Of images with the same bytes the first one.
-UNDESCRIBED = """
-SELECT i.id, i.sha256 FROM spocdb.images i
-WHERE i.collection_id = %(collection)s AND i.id > %(last)s
-  AND NOT EXISTS (
-    SELECT FROM spocdb.descriptors d
-    WHERE d.extractor_id = %(extractor)s AND d.sha256 = i.sha256)
-  AND NOT EXISTS (
-    SELECT FROM spocdb.images s
-    WHERE s.collection_id = i.collection_id AND s.sha256 = i.sha256 AND s.id < i.id)
-ORDER BY i.id LIMIT 4096
-"""
-
-IMAGES_OF = """
-SELECT sha256, path, size FROM spocdb.images
-WHERE collection_id = %s AND sha256 = ANY(%s) ORDER BY path
-"""
-
-COUNT_DESCRIBED = """
-SELECT count(*) FROM spocdb.images i
-JOIN spocdb.descriptors d ON d.extractor_id = %s AND d.sha256 = i.sha256
-WHERE i.collection_id = %s
 """
 
 COUNT_CONTENTS = "SELECT count(DISTINCT sha256) FROM spocdb.images WHERE collection_id = %s"
@@ -142,33 +115,6 @@ def unchanged(
 def forget_failures(connection: Connection, collection: Collection, paths: Iterable[str]) -> None:
     """Delete the failures of files that are all right again."""
     connection.execute(FORGET_FAILURES, [collection.id, list(paths)])
-
-
-def known(connection: Connection, extractor_id: int, hashes: Iterable[bytes]) -> set[bytes]:
-    """Return those of the given sha256 that have a raw descriptor already."""
-    rows = connection.execute(KNOWN, [extractor_id, list(hashes)])
-    return {bytes(row[0]) for row in rows}
-
-
-def undescribed(connection: Connection, collection: Collection) -> Iterator[list[ImageRef]]:
-    """Yield the contents without a raw descriptor by the collection's extractor: their images.
-
-    Some thousand rows at a time: it may take hours, and a snapshot is not to be held so long.
-    """
-    values = {"collection": collection.id, "extractor": collection.extractor_id, "last": 0}
-    while rows := connection.execute(UNDESCRIBED, values).fetchall():
-        values["last"] = rows[-1][0]
-        copies: dict[bytes, list[ImageRef]] = defaultdict(list)
-        hashes = [row[1] for row in rows]
-        for sha256, name, size in connection.execute(IMAGES_OF, [collection.id, hashes]):
-            copies[bytes(sha256)].append(ImageRef(name, size=size, sha256=bytes(sha256)))
-        yield from copies.values()
-
-
-def count_described(connection: Connection, collection: Collection) -> int:
-    """Count the images that have a raw descriptor by the collection's extractor."""
-    values = [collection.extractor_id, collection.id]
-    return int(one_row(connection, COUNT_DESCRIBED, values)[0])
 
 
 def count_contents(connection: Connection, collection: Collection) -> int:

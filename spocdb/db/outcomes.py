@@ -7,13 +7,14 @@ from psycopg.types.json import Jsonb
 
 from spocdb.db import writing
 from spocdb.db.attachments import readable
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.db.images import forget_failures
 from spocdb.db.items import write_each
 from spocdb.db.queue import LeasedRef, shortly
 from spocdb.db.waiting import Stopped
-from spocdb.db.writing import Batch, Project
+from spocdb.db.writing import Project
 from spocdb.errors import ImageError
 from spocdb.records import NewDescriptor
 

@@ -12,10 +12,11 @@ from dataclasses import replace
 from psycopg.sql import SQL, Identifier
 
 from spocdb.db import collections, images, indexes, writing
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.leftovers import TRY_LOCK, UNLOCK
-from spocdb.db.writing import Batch, Project
+from spocdb.db.writing import Project
 from spocdb.errors import ConfigError
 from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
 

@@ -5,9 +5,7 @@ projection that is being built, and one that is kept for rollback, miss nothing.
 other extractors lack is filled in from stored descriptors.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 import numpy as np
 import psycopg
@@ -15,50 +13,17 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 from psycopg.types.json import Jsonb
 
+from spocdb.db import descriptors
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.copy import copy_in, pieces
 from spocdb.db.engine import Connection, one_row
 from spocdb.db.items import write_each
 from spocdb.db.moves import Moves
-from spocdb.errors import CollectionNotFound, DatabaseError, ExtractorChanged, ImageError
-from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, Float32Array, ImageRef, NewDescriptor
-from spocdb.text import shortened
+from spocdb.errors import CollectionNotFound, DatabaseError, ExtractorChanged
+from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, Float32Array
 
-Value = TypeVar("Value")
 Project = Callable[[int, Float32Array], Float32Array]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What is written in one transaction.
-
-    `images` have the sha256 of their bytes; a sha256 that is not in `descriptors` has a row in the
-    database already. `exif` is what is said in the files, by the same sha256.
-    """
-
-    images: Sequence[tuple[ImageRef, bytes]] = ()
-    descriptors: Mapping[bytes, NewDescriptor] = field(default_factory=dict)
-    failures: Sequence[tuple[ImageRef, ImageError]] = ()
-    exif: Mapping[bytes, dict[str, Any]] = field(default_factory=dict)
-
-    def items(self) -> list["Batch"]:
-        """Return batches of one image each."""
-        return [
-            *(
-                Batch([image], _only(self.descriptors, image[1]), exif=_only(self.exif, image[1]))
-                for image in self.images
-            ),
-            *(Batch(failures=[failure]) for failure in self.failures),
-        ]
-
-    def failed(self, error: ImageError) -> "Batch":
-        """Return a batch in which each image has failed, under a name that can be stored."""
-        refs = [ref for ref, _ in (*self.images, *self.failures)]
-        return Batch(failures=[(replace(ref, name=shortened(ref.name)), error) for ref in refs])
-
-
-def _only(known: Mapping[bytes, Value], sha256: bytes) -> dict[bytes, Value]:
-    return {sha256: known[sha256]} if sha256 in known else {}
 
 
 STAGE = """
@@ -79,17 +44,6 @@ SELECT t.projection_id, spocdb.embedding_table(t.collection_id, t.projection_id)
        format('%%s(%%s)', t.column_type, p.dim), p.extractor_id
 FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_id
 WHERE t.collection_id = %s ORDER BY 1
-"""
-
-COPY_DESCRIPTORS = (
-    "COPY {} (extractor_id, sha256, width, height, descriptor) FROM STDIN (FORMAT binary)"
-)
-
-MERGE_DESCRIPTORS = """
-INSERT INTO spocdb.descriptors (extractor_id, sha256, width, height, descriptor)
-SELECT extractor_id, sha256, width, height, descriptor FROM incoming_descriptors
-ORDER BY sha256
-ON CONFLICT DO NOTHING
 """
 
 # One look into the index: batches come in the order of their paths, and so mostly into a gap.
@@ -125,11 +79,6 @@ SET sha256 = excluded.sha256, version = excluded.version, size = excluded.size,
         THEN (i.metadata - %(keys)s::text[]) || excluded.metadata
         ELSE excluded.metadata || i.metadata END
 RETURNING i.id, i.sha256, i.xmax <> 0 AS replaced
-"""
-
-STORED = """
-SELECT sha256, descriptor::real[] FROM spocdb.descriptors
-WHERE extractor_id = %s AND sha256 = ANY(%s)
 """
 
 # There are few: they are looked up among the images, not the images among them.
@@ -179,7 +128,7 @@ def write_whole(
     """Write one batch in one transaction, all or nothing; raises as `write`, and driver errors."""
     with connection.transaction():
         lock(connection, collection)
-        write_descriptors(connection, collection, batch.descriptors)
+        descriptors.write(connection, collection, batch.descriptors)
         n_moved = _write_images(connection, collection, batch, project, moves)
         _write_failures(connection, collection, batch)
     if moves:
@@ -196,43 +145,6 @@ def lock(connection: Connection, collection: Collection) -> None:
             f"collection {collection.name} changed its extractor meanwhile: "
             "run the same command again"
         )
-
-
-def write_descriptors(
-    connection: Connection, collection: Collection, new: Mapping[bytes, NewDescriptor]
-) -> None:
-    """Write raw descriptors by the collection's extractor, for whatever images, in a transaction.
-
-    What is stored already stays as it is.
-    """
-    if not new:
-        return
-    fields = {
-        "extractor_id": "bigint",
-        "sha256": "sha256",
-        "width": "integer",
-        "height": "integer",
-        "descriptor": f"halfvec({collection.channels})",
-    }
-    # In order, as are the images: two ingests of one folder cannot deadlock.
-    hashes = sorted(new)
-    columns = {
-        "extractor_id": np.full(len(new), collection.extractor_id),
-        "sha256": np.array(hashes, "V32"),
-        "width": [new[h].width for h in hashes],
-        "height": [new[h].height for h in hashes],
-        "descriptor": np.stack([new[h].descriptor for h in hashes]),
-    }
-    with connection.transaction():
-        try:
-            with connection.transaction():
-                statement = COPY_DESCRIPTORS.format("spocdb.descriptors")
-                copy_in(connection, statement, pieces(fields, columns))
-        except psycopg.errors.UniqueViolation:
-            # Another program brought one of them in this moment.
-            statement = COPY_DESCRIPTORS.format("incoming_descriptors")
-            copy_in(connection, statement, pieces(fields, columns))
-            connection.execute(MERGE_DESCRIPTORS)
 
 
 def _write_images(
@@ -269,7 +181,7 @@ def _write_images(
         return len(moved)
     ids = np.array([row[0] for row in rows], np.int64)
     replaced = [row[0] for row in rows if row[2]]
-    raw = _raw_of(connection, collection, batch, [row[1] for row in rows])
+    raw = descriptors.raw_of(connection, collection, batch.descriptors, [row[1] for row in rows])
     tables = connection.execute(EMBEDDING_TABLES, [collection.id])
     for projection_id, table, column, extractor_id in tables:
         # In every table: what it holds was made of the bytes before.
@@ -300,16 +212,6 @@ def _merge(connection: Connection, collection: Collection, batch: Batch) -> list
             # Another program brought one of them in this moment.
             pass
     return connection.execute(MERGE_IMAGES, values).fetchall()
-
-
-def _raw_of(
-    connection: Connection, collection: Collection, batch: Batch, hashes: Sequence[bytes]
-) -> Float32Array:
-    found = {sha256: new.descriptor for sha256, new in batch.descriptors.items()}
-    if elsewhere := list({h for h in hashes if h not in found}):
-        rows = connection.execute(STORED, [collection.extractor_id, elsewhere])
-        found.update((row[0], np.array(row[1], np.float32)) for row in rows)
-    return np.stack([found[h] for h in hashes])
 
 
 def _forget(table: str) -> Composed:

@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Identifier
 from spocdb import projections as fitting
 from spocdb.api import Database
 from spocdb.db import collections, engine, indexes, projections, writing
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.features.projection import project
 from spocdb.features.recipes import make_recipe
@@ -65,7 +66,7 @@ def add_images(made_up: Recipe) -> AddImages:
         target = found or collections.create(connection, name, recipe, raw.shape[1])
         load = cache(partial(projections.load, connection))
         hashes = [hashlib.sha256(row.tobytes()).digest() for row in raw]
-        batch = writing.Batch(
+        batch = Batch(
             images=[
                 (ImageRef(f"/{name}/{first + i:06d}.jpg", "1 1", size=1), sha256)
                 for i, sha256 in enumerate(hashes)

@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
 from spocdb.db import collections, embeddings, engine, writing
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.errors import DatabaseError, ProjectionNotFound, UnreadableImage
 from spocdb.records import Float32Array, ImageRef, Recipe
@@ -193,7 +194,7 @@ def test_a_batch_of_the_extractor_before_is_refused(
     target, number = of_another
     db.pca.activate(number, "photos")
     writing.make_staging(db.connection)
-    failed = writing.Batch(failures=[(ImageRef("/a.jpg", "1 1"), UnreadableImage("it is none"))])
+    failed = Batch(failures=[(ImageRef("/a.jpg", "1 1"), UnreadableImage("it is none"))])
     with pytest.raises(DatabaseError, match="changed its extractor meanwhile: run the same com"):
         writing.write(db.connection, target, failed, lambda _, raw: raw)
     assert db.failures() == []

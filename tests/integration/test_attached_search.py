@@ -10,6 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from spocdb.db import attachments, collections, engine, projections, writing
 from spocdb.db.attachments import Attachment
+from spocdb.db.batch import Batch
 from spocdb.features.projection import project
 from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
 
@@ -51,7 +52,7 @@ def shop_template(
             attachments.attach(connection, attachment, None, made_up.name)
             target = collections.get(connection, "products")
             hashes = [n.to_bytes(32) for n in range(N_ROWS)]
-            batch = writing.Batch(
+            batch = Batch(
                 images=[(ImageRef(str(n + 1)), h) for n, h in enumerate(hashes)],
                 descriptors={
                     h: NewDescriptor(4, 3, row) for h, row in zip(hashes, descriptors, strict=True)

@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
 from spocdb.db import collections, embeddings, engine, runs
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound, ConfigError, DatabaseError
 from spocdb.features.recipes import make_recipe
@@ -250,7 +251,7 @@ def test_a_dropped_collection_stops_its_writer(
     target = add_images(db.connection, clustered(60))
     db.drop("photos")
     with pytest.raises(CollectionNotFound, match="collection photos was dropped meanwhile"):
-        writing.write(db.connection, target, writing.Batch(), lambda _, raw: raw)
+        writing.write(db.connection, target, Batch(), lambda _, raw: raw)
 
 
 def test_a_run_that_was_killed_is_told_from_one_of_another_database(

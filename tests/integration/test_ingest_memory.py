@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from spocdb.api import Database
-from spocdb.db import collections, images
+from spocdb.db import collections, descriptors
 from spocdb.pipeline.caution import Caution
 from spocdb.pipeline.intake import CONTENTS_ASKED, Intake
 from spocdb.pipeline.prefetch import prefetching
@@ -55,7 +55,7 @@ def intake_of(
     collection = collections.get(db.connection, "photos")
 
     def known(hashes: set[bytes]) -> set[bytes]:
-        return images.known(db.connection, collection.extractor_id, hashes)
+        return descriptors.known(db.connection, collection.extractor_id, hashes)
 
     wanted = changed(db.connection, collection, refs, progress, retry_failed=False)
     with prefetching(replace(db.settings.limits, ahead=ahead)) as prefetcher:

@@ -11,8 +11,8 @@ import pytest
 
 from spocdb.api import Database
 from spocdb.db import collections, writing
+from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
-from spocdb.db.writing import Batch
 from spocdb.errors import ImageVanished
 from spocdb.features.recipes import make_recipe
 from spocdb.records import ImageRef, NewDescriptor

@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.api import Database
 from spocdb.db import collections, engine, schema, writing
+from spocdb.db.batch import Batch
 from spocdb.errors import DatabaseError, SchemaOutOfDate
 from spocdb.features.recipes import make_recipe
 from spocdb.records import ImageRef, NewDescriptor
@@ -59,7 +60,7 @@ def use(url: str, environment: dict[str, str]) -> None:
         recipe = make_recipe("squeezenet1_1", "0" * 64)
         target = collections.create(db.connection, "photos", recipe, 512)
         hashes = [bytes([i] * 32) for i in range(len(raw))]
-        batch = writing.Batch(
+        batch = Batch(
             images=[(ImageRef(f"/{i}.jpg", "1 1"), sha) for i, sha in enumerate(hashes)],
             descriptors={
                 sha: NewDescriptor(4, 3, row) for sha, row in zip(hashes, raw, strict=True)

@@ -1,0 +1,44 @@
+"""A batch: images, descriptors and failures that are written in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from spocdb.errors import ImageError
+from spocdb.records import ImageRef, NewDescriptor
+from spocdb.text import shortened
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is written in one transaction.
+
+    `images` have the sha256 of their bytes; a sha256 that is not in `descriptors` has a row in the
+    database already. `exif` is what is said in the files, by the same sha256.
+    """
+
+    images: Sequence[tuple[ImageRef, bytes]] = ()
+    descriptors: Mapping[bytes, NewDescriptor] = field(default_factory=dict)
+    failures: Sequence[tuple[ImageRef, ImageError]] = ()
+    exif: Mapping[bytes, dict[str, Any]] = field(default_factory=dict)
+
+    def items(self) -> list["Batch"]:
+        """Return batches of one image each."""
+        return [
+            *(
+                Batch([image], _only(self.descriptors, image[1]), exif=_only(self.exif, image[1]))
+                for image in self.images
+            ),
+            *(Batch(failures=[failure]) for failure in self.failures),
+        ]
+
+    def failed(self, error: ImageError) -> "Batch":
+        """Return a batch in which each image has failed, under a name that can be stored."""
+        refs = [ref for ref, _ in (*self.images, *self.failures)]
+        return Batch(failures=[(replace(ref, name=shortened(ref.name)), error) for ref in refs])
+
+
+def _only(known: Mapping[bytes, Value], sha256: bytes) -> dict[bytes, Value]:
+    return {sha256: known[sha256]} if sha256 in known else {}

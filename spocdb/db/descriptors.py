@@ -1,0 +1,132 @@
+"""Raw descriptors: which are stored, which images lack one, and how new ones are written."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import psycopg
+
+from spocdb.db.collections import Collection
+from spocdb.db.copy import copy_in, pieces
+from spocdb.db.engine import Connection, one_row
+from spocdb.records import Float32Array, ImageRef, NewDescriptor
+
+KNOWN = "SELECT sha256 FROM spocdb.descriptors WHERE extractor_id = %s AND sha256 = ANY(%s)"
+
+# Of images with the same bytes the first one.
+UNDESCRIBED = """
+SELECT i.id, i.sha256 FROM spocdb.images i
+WHERE i.collection_id = %(collection)s AND i.id > %(last)s
+  AND NOT EXISTS (
+    SELECT FROM spocdb.descriptors d
+    WHERE d.extractor_id = %(extractor)s AND d.sha256 = i.sha256)
+  AND NOT EXISTS (
+    SELECT FROM spocdb.images s
+    WHERE s.collection_id = i.collection_id AND s.sha256 = i.sha256 AND s.id < i.id)
+ORDER BY i.id LIMIT 4096
+"""
+
+IMAGES_OF = """
+SELECT sha256, path, size FROM spocdb.images
+WHERE collection_id = %s AND sha256 = ANY(%s) ORDER BY path
+"""
+
+COUNT_DESCRIBED = """
+SELECT count(*) FROM spocdb.images i
+JOIN spocdb.descriptors d ON d.extractor_id = %s AND d.sha256 = i.sha256
+WHERE i.collection_id = %s
+"""
+
+COPY_DESCRIPTORS = (
+    "COPY {} (extractor_id, sha256, width, height, descriptor) FROM STDIN (FORMAT binary)"
+)
+
+MERGE_DESCRIPTORS = """
+INSERT INTO spocdb.descriptors (extractor_id, sha256, width, height, descriptor)
+SELECT extractor_id, sha256, width, height, descriptor FROM incoming_descriptors
+ORDER BY sha256
+ON CONFLICT DO NOTHING
+"""
+
+STORED = """
+SELECT sha256, descriptor::real[] FROM spocdb.descriptors
+WHERE extractor_id = %s AND sha256 = ANY(%s)
+"""
+
+
+def known(connection: Connection, extractor_id: int, hashes: Iterable[bytes]) -> set[bytes]:
+    """Return those of the given sha256 that have a raw descriptor already."""
+    rows = connection.execute(KNOWN, [extractor_id, list(hashes)])
+    return {bytes(row[0]) for row in rows}
+
+
+def undescribed(connection: Connection, collection: Collection) -> Iterator[list[ImageRef]]:
+    """Yield the contents without a raw descriptor by the collection's extractor: their images.
+
+    Some thousand rows at a time: it may take hours, and a snapshot is not to be held so long.
+    """
+    values = {"collection": collection.id, "extractor": collection.extractor_id, "last": 0}
+    while rows := connection.execute(UNDESCRIBED, values).fetchall():
+        values["last"] = rows[-1][0]
+        copies: dict[bytes, list[ImageRef]] = defaultdict(list)
+        hashes = [row[1] for row in rows]
+        for sha256, name, size in connection.execute(IMAGES_OF, [collection.id, hashes]):
+            copies[bytes(sha256)].append(ImageRef(name, size=size, sha256=bytes(sha256)))
+        yield from copies.values()
+
+
+def count_described(connection: Connection, collection: Collection) -> int:
+    """Count the images that have a raw descriptor by the collection's extractor."""
+    values = [collection.extractor_id, collection.id]
+    return int(one_row(connection, COUNT_DESCRIBED, values)[0])
+
+
+def write(
+    connection: Connection, collection: Collection, new: Mapping[bytes, NewDescriptor]
+) -> None:
+    """Write raw descriptors by the collection's extractor, for whatever images, in a transaction.
+
+    What is stored already stays as it is.
+    """
+    if not new:
+        return
+    fields = {
+        "extractor_id": "bigint",
+        "sha256": "sha256",
+        "width": "integer",
+        "height": "integer",
+        "descriptor": f"halfvec({collection.channels})",
+    }
+    # In order, as are the images: two ingests of one folder cannot deadlock.
+    hashes = sorted(new)
+    columns = {
+        "extractor_id": np.full(len(new), collection.extractor_id),
+        "sha256": np.array(hashes, "V32"),
+        "width": [new[h].width for h in hashes],
+        "height": [new[h].height for h in hashes],
+        "descriptor": np.stack([new[h].descriptor for h in hashes]),
+    }
+    with connection.transaction():
+        try:
+            with connection.transaction():
+                statement = COPY_DESCRIPTORS.format("spocdb.descriptors")
+                copy_in(connection, statement, pieces(fields, columns))
+        except psycopg.errors.UniqueViolation:
+            # Another program brought one of them in this moment.
+            statement = COPY_DESCRIPTORS.format("incoming_descriptors")
+            copy_in(connection, statement, pieces(fields, columns))
+            connection.execute(MERGE_DESCRIPTORS)
+
+
+def raw_of(
+    connection: Connection,
+    collection: Collection,
+    new: Mapping[bytes, NewDescriptor],
+    hashes: Sequence[bytes],
+) -> Float32Array:
+    """Return the raw descriptors (n, C) of contents that are among the new ones, or stored."""
+    found = {sha256: one.descriptor for sha256, one in new.items()}
+    if elsewhere := list({h for h in hashes if h not in found}):
+        rows = connection.execute(STORED, [collection.extractor_id, elsewhere])
+        found.update((row[0], np.array(row[1], np.float32)) for row in rows)
+    return np.stack([found[h] for h in hashes])
