@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 
 from spocdb.db import rows
 from spocdb.db.attachments import Attached
@@ -55,10 +54,9 @@ class RowsSource:
         return bool(rows.find(self.connection, self.collection, [name]))
 
     def _found(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
-        refs = iter(refs)
-        while chunk := list(islice(refs, self.rows_at_once)):
-            yield from ((ref, _gone) for ref in chunk if ref.problem)
-            left = {ref.name: ref for ref in chunk if not ref.problem}
+        for chunk in self._chunks(refs):
+            left = {name: ref for name, ref in chunk.items() if not ref.problem}
+            yield from ((ref, _gone) for ref in chunk.values() if ref.problem)
             for key, row in rows.each(
                 *(self.connection, self.collection, list(left), self.max_bytes),
                 most_at_once=self.bytes_at_once,
@@ -67,6 +65,20 @@ class RowsSource:
                 if ref := left.pop(key, None):
                     yield self._told(ref, row)
             yield from ((ref, _gone) for ref in left.values())
+
+    def _chunks(self, refs: Iterable[Ref]) -> Iterator[dict[str, Ref]]:
+        chunk: dict[str, Ref] = {}
+        for ref in refs:
+            # A row that changed since it was leased may be leased again.
+            if ref.name in chunk:
+                yield chunk
+                chunk = {}
+            chunk[ref.name] = ref
+            if len(chunk) == self.rows_at_once:
+                yield chunk
+                chunk = {}
+        if chunk:
+            yield chunk
 
     def _told(self, ref: Ref, row: AttachedRow | ImageError) -> tuple[Ref, Get]:
         if isinstance(row, ImageError):
