@@ -2,6 +2,7 @@
 
 import gc
 import os
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -24,6 +25,8 @@ from spocdb.progress import Progress
 from spocdb.records import ImageRef
 from spocdb.sources.files import FilesSource
 from spocdb.storing import REFS_ASKED, changed
+
+Make = Callable[..., Path]
 
 AHEAD = 4
 
@@ -65,7 +68,7 @@ def intake_of(
 
 
 def test_an_endless_folder_is_taken_in_with_bounded_memory(
-    db: Database, recipe: dict[str, Any], make_photos: Callable[..., Path], endless: Any
+    db: Database, recipe: dict[str, Any], make_photos: Make, endless: Any
 ) -> None:
     db.ingest(make_photos(1), **recipe)
     progress = Progress()
@@ -129,7 +132,7 @@ def test_large_pictures_stay_within_the_memory_that_they_may_take(
     environment: dict[str, str],
     program: Path,
     recipe: dict[str, Any],
-    make_photos: Callable[..., Path],
+    make_photos: Make,
     tmp_path: Path,
 ) -> None:
     # Decoding each takes 280 MB: two at a time, as two threads would have them, are too many.
@@ -146,8 +149,42 @@ def test_large_pictures_stay_within_the_memory_that_they_may_take(
     assert peak - base < 320
 
 
+def write_sparse_bitmaps(folder: Path, n: int, width: int, height: int) -> Path:
+    """Write black pictures that differ in their first pixels, and take no space on the disk."""
+    folder.mkdir()
+    n_bytes = 3 * width * height
+    header = struct.pack("<2sIHHI", b"BM", 54 + n_bytes, 0, 0, 54)
+    header += struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, n_bytes, 0, 0, 0, 0)
+    for i in range(n):
+        with open(folder / f"{i:02}.bmp", "wb") as file:
+            file.write(header + bytes([i] * 300))
+            file.truncate(54 + n_bytes)
+    return folder
+
+
+@pytest.mark.slow
+def test_twenty_four_pictures_of_80_megapixels_beside_each_other_stay_within_the_budget(
+    url: str,
+    environment: dict[str, str],
+    program: Path,
+    recipe: dict[str, Any],
+    make_photos: Make,
+    tmp_path: Path,
+) -> None:
+    # Each is 240 MB as a file, and needs as much again and more to be decoded.
+    folder = write_sparse_bitmaps(tmp_path / "large", 24, 10_000, 8_000)
+    options = ["--extractor", recipe["extractor"], "--size", 32, "--auto-pca", 0]
+    env = environment | {"SPOCDB_DATABASE_URL": url}
+    env |= {"SPOCDB_MEMORY": str(2**30), "SPOCDB_THREADS": "8"}
+    base, peak = (
+        peak_megabytes(program, "ingest", given, *options, env=env)
+        for given in (make_photos(6), folder)
+    )
+    assert peak - base < 1024
+
+
 def test_files_are_listed_as_they_are_needed(
-    db: Database, recipe: dict[str, Any], make_photos: Callable[..., Path], endless: Any
+    db: Database, recipe: dict[str, Any], make_photos: Make, endless: Any
 ) -> None:
     db.ingest(make_photos(1), **recipe)
     with intake_of(db, endless, Progress(), 1) as (_, works):
