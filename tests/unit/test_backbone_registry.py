@@ -23,9 +23,9 @@ from spocdb.features.weights import own
 from spocdb.images.apart import Apart
 from spocdb.images.decode import decode
 from spocdb.pipeline.intake import decode_work
-from spocdb.pipeline.prefetch import Work
+from spocdb.pipeline.work import Work
 from spocdb.recipe_options import Background, Interpolation
-from spocdb.records import Crop, Decoded, Recipe, UInt8Array
+from spocdb.records import Crop, Decoded, ImageRef, Recipe, UInt8Array
 from spocdb.search import describe
 
 FAMILY = """
@@ -192,7 +192,8 @@ def test_every_way_to_the_network_resizes_and_flattens_as_the_recipe_says(
     )
     with closing(Apart()) as apart:
         for how in (None, apart.decode):
-            work = decode_work(Work([], data=picture()), recipe, 10**6, apart=how)
+            work: Work[ImageRef] = Work([], data=picture())
+            decode_work(work, recipe, 10**6, apart=how)
             assert isinstance(work.picture, Decoded)
             np.testing.assert_array_equal(work.picture.pixels, drawn(recipe))
 

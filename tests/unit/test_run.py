@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from spocdb.errors import ImageChanged, ImageError, ImageTooLarge, UnreadableImage
+from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import Extractor, load_extractor
 from spocdb.features.recipes import make_recipe
-from spocdb.features.weights import PACKED
 from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.run import Options, run
 from spocdb.pipeline.work import Work
@@ -113,7 +113,7 @@ def tar(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded() -> Extractor:
-    return load_extractor(make_recipe("mini", "", size=32), PACKED, "cpu", "float32")
+    return load_extractor(make_recipe("mini", "", size=32), MINI, "cpu", "float32")
 
 
 @pytest.fixture
