@@ -364,7 +364,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(
     workers = [start(db.url) for _ in range(2)]
     for _ in range(3):
         n_before = coverage(db).embedded
-        wait_until(lambda n=n_before: coverage(db).embedded > n)  # type: ignore[misc]
+        wait_until(lambda n=n_before: coverage(db).embedded > n)
         time.sleep(chance.uniform(0, 0.2))
         killed = workers.pop(chance.randrange(len(workers)))
         os.kill(killed.pid, signal.SIGKILL)
