@@ -19,7 +19,7 @@ from benchmarks import database, ingesting, layouts, limits, memory, numerics, r
 from benchmarks.database import gallery
 from benchmarks.database.gallery import Step
 from benchmarks.record import Figure
-from spocdb.api import Database
+from spocdb.api import Database, connect
 from spocdb.db import embedded
 from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.settings import Settings
@@ -52,7 +52,11 @@ class Run:
 
 
 def _database(step: Step) -> Callable[[Run], list[Figure]]:
-    return lambda r: step(gallery.open(r.db, "growing", r.sizes.n_rows))
+    def run(given: Run) -> list[Figure]:
+        with given.db.engine.connection() as connection:
+            return step(gallery.open(given.db, connection, "growing", given.sizes.n_rows))
+
+    return run
 
 
 PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
@@ -84,7 +88,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as name:
         folder = Path(name)
         try:
-            with Database(Settings(None, folder, folder / "cache")) as db:
+            with connect(settings=Settings(None, folder, folder / "cache")) as db:
                 sizes = QUICK if arguments.quick else FULL
                 given = (arguments.images, arguments.weights)
                 parts = arguments.parts or [*PARTS]

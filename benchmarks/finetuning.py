@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record
-from spocdb.api import Database
+from spocdb.api import Database, connect
 from spocdb.db import embedded
 from spocdb.evaluation.benchmark import Benchmark, Query
 from spocdb.evaluation.evaluate import evaluate
@@ -47,7 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spocdb-finetuning-") as name:
         folder = Path(name)
         try:
-            with Database(Settings(None, folder, folder / "cache")) as db:
+            with connect(settings=Settings(None, folder, folder / "cache")) as db:
                 run(db, folder, arguments)
         finally:
             embedded.stop(folder)

@@ -23,7 +23,7 @@ from torchvision import models
 from benchmarks import record
 from benchmarks.arithmetic import work_of
 from benchmarks.record import Figure
-from spocdb.api import Database
+from spocdb.api import Database, connect
 from spocdb.bench.pictures import write_photographs
 from spocdb.db import embedded
 from spocdb.errors import ConfigError
@@ -65,7 +65,7 @@ def main() -> None:
         folder = Path(name)
         limits = (arguments.images, arguments.seconds)
         try:
-            with Database(Settings(None, folder, folder / "cache")) as db:
+            with connect(settings=Settings(None, folder, folder / "cache")) as db:
                 _show(_parts(db, device, folder, arguments.presets, *limits), arguments.record)
         finally:
             embedded.stop(folder)

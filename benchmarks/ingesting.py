@@ -66,7 +66,8 @@ def _ingest(
     recipe = make_recipe(preset, "")
     name = f"ingest, {preset} at {recipe.size}, CPU{what}"
     trunk = build_trunk(recipe, load_state_dict(weights))
-    script = _straightforward(db.connection, files[:n_peer], recipe, trunk)
+    with db.engine.connection() as connection:
+        script = _straightforward(connection, files[:n_peer], recipe, trunk)
     one_by_one = _one_at_a_time(files[:n_peer], recipe, trunk)
     return [
         Figure(name, rate, "images/s", script, "straightforward script"),

@@ -44,7 +44,8 @@ def _shares(db: Database, preset: str, speed: Speed, here: Ceilings) -> list[Fig
     fixed = {limit.name: limit for limit in limits(preset, here)}
     network = fixed.pop(f"network, {speed.machine.precision}")
     decode = here.by_cores(here.decode + here.resize[find(preset).size])
-    copied, row_bytes = ceilings.copy_rows(db.connection, channels(make_recipe(preset, "")))
+    with db.engine.connection() as connection:
+        copied, row_bytes = ceilings.copy_rows(connection, channels(make_recipe(preset, "")))
     # Their times add up, as they share the cores.
     together = 1 / sum(1 / rates[stage] for stage in ("network", "decode", "write"))
     figures = [

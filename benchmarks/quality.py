@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import record
-from spocdb.api import Database
+from spocdb.api import Database, connect
 from spocdb.db import embedded
 from spocdb.evaluation import holidays
 from spocdb.evaluation.evaluate import evaluate, train_images
@@ -47,7 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spocdb-quality-") as name:
         folder = arguments.folder or Path(name)
         try:
-            with Database(Settings(None, folder, folder / "cache")) as db:
+            with connect(settings=Settings(None, folder, folder / "cache")) as db:
                 results = measure(db, arguments)
         finally:
             embedded.stop(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import record
 from benchmarks.record import Figure
-from spocdb.api import Database
+from spocdb.api import Database, connect
 from spocdb.db import embedded
 from spocdb.db.attachments import Attachment
 from spocdb.db.engine import Connection
@@ -66,8 +66,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as name:
         folder = Path(name)
         try:
-            with Database(Settings(None, folder, folder / "cache")) as db:
-                figures = run(db)
+            with connect(settings=Settings(None, folder, folder / "cache")) as db:
+                _prepare(db)
+                with db.engine.connection() as connection:
+                    figures = run(connection)
         finally:
             embedded.stop(folder)
     record.show(figures)
@@ -76,53 +78,54 @@ def main() -> None:
         print(f"\nrecorded in {record.write(kept, '-triggers')}")
 
 
-def run(db: Database) -> list[Figure]:
+def run(connection: Connection) -> list[Figure]:
     """Measure each kind of write in turn on the three tables; the least disturbed round counts."""
-    _prepare(db)
     return [
-        _share(db, "COPY of 100,000 rows", _copy),
-        _share(db, "COPY, a table of a key and a path", _copy_bare),
-        _added(db, "INSERT of a row", _insert),
-        _added(db, "UPDATE of its image", _update_image),
-        _added(db, "UPDATE of its price", _update_price),
-        _added(db, "DELETE of a row", _delete),
+        _share(connection, "COPY of 100,000 rows", _copy),
+        _share(connection, "COPY, a table of a key and a path", _copy_bare),
+        _added(connection, "INSERT of a row", _insert),
+        _added(connection, "UPDATE of its image", _update_image),
+        _added(connection, "UPDATE of its price", _update_price),
+        _added(connection, "DELETE of a row", _delete),
     ]
 
 
 def _prepare(db: Database) -> None:
     tables, others = TABLES.split("CREATE TABLE {name}")
-    db.connection.execute(tables)
-    for name in NAMES:
-        db.connection.execute(f"CREATE TABLE {name} {others}")
-        db.connection.execute(BARE.format(name=name))
+    with db.engine.connection() as connection:
+        connection.execute(tables)
+        for name in NAMES:
+            connection.execute(f"CREATE TABLE {name} {others}")
+            connection.execute(BARE.format(name=name))
     for table in ("attached", "bare_attached"):
         db.tables.attach(Attachment(table, "id", "photo", root="/photos"), extractor="mini")
-    db.connection.execute(BY_HAND)
+    with db.engine.connection() as connection:
+        connection.execute(BY_HAND)
 
 
-def _least(db: Database, measure: Measure) -> dict[str, float]:
+def _least(connection: Connection, measure: Measure) -> dict[str, float]:
     taken: dict[str, list[float]] = {name: [] for name in NAMES}
     for _ in range(ROUNDS):
         for name in NAMES:
-            db.connection.execute(
+            connection.execute(
                 "TRUNCATE plain, attached, by_hand, bare_plain, bare_attached, bare_by_hand, "
                 "by_hand_queue, spocdb.source_changes"
             )
-            taken[name].append(measure(db.connection, name))
+            taken[name].append(measure(connection, name))
     return {name: min(times) for name, times in taken.items()}
 
 
-def _share(db: Database, what: str, measure: Measure) -> Figure:
+def _share(connection: Connection, what: str, measure: Measure) -> Figure:
     """Return how much longer it takes, in percent."""
-    times = _least(db, measure)
+    times = _least(connection, measure)
     ours, peer = (100 * (times[name] / times["plain"] - 1) for name in ("attached", "by_hand"))
     note = f"without triggers {times['plain'] * 1000:.0f} ms"
     return Figure(what, ours, "% longer", peer, "row trigger", note)
 
 
-def _added(db: Database, what: str, measure: Measure) -> Figure:
+def _added(connection: Connection, what: str, measure: Measure) -> Figure:
     """Return how many microseconds a row takes longer."""
-    times = _least(db, measure)
+    times = _least(connection, measure)
     ours, peer = (1e6 * (times[name] - times["plain"]) for name in ("attached", "by_hand"))
     note = f"without triggers {times['plain'] * 1e6:.0f} us"
     return Figure(what, ours, "us more", peer, "row trigger", note)

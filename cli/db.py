@@ -56,7 +56,7 @@ def current(db: options.Db = None) -> None:
     """Print the revision that the schema is at, and the one that this program needs."""
     from spocdb.db import engine, schema
 
-    with engine.wrapped(), engine.connect(_url(db)) as connection:
+    with engine.opened(_url(db)) as connection:
         print(f"{schema.current(connection) or 'none'} (newest: {schema.HEAD})")
 
 
@@ -97,7 +97,7 @@ def doctor(
     from spocdb.db import doctor as examination
     from spocdb.db import engine
 
-    with engine.wrapped(), engine.connect(_url(db)) as connection:
+    with engine.opened(_url(db)) as connection:
         for line in examination.fix(connection) if fix else ():
             print(f"{'fixed':8} {line}")
         findings = examination.examine(connection)

@@ -92,7 +92,7 @@ def _measure(
         else:
             _print(results)
         if save:
-            store(database.connection, results)
+            store(database, results)
         if plot:
             draw_quality(results, plot)
             talk(f"drew {plot}")

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,7 +27,7 @@ from .output import (
 from .running import interruptible
 
 if TYPE_CHECKING:
-    from spocdb.db.catalogue import StoredImage
+    from spocdb.db.listing import StoredImage
 
 app = typer.Typer(
     help="Images: list, show, delete, move.", no_args_is_help=True, rich_markup_mode=None
@@ -52,7 +52,9 @@ def list_(
     wanted = options.parse_filter(filter or [])
     options.one_format(json, as_csv)
     with options.open_database(db) as database:
-        found = database.images.list(wanted, collection=collection, limit=limit, say=talk)
+        found = database.images(
+            wanted, collection=collection, limit=limit, embeddings=False, say=talk
+        )
         if json:
             _print_json(found)
         elif as_csv:
@@ -69,7 +71,7 @@ def show(
 ) -> None:
     """Show all that is known about an image."""
     with options.open_database(db) as database:
-        found = database.images.show(id)
+        found = database.image(id)
     if json:
         print_json(found)
         return
@@ -111,7 +113,7 @@ def delete(
     if bool(ids) == bool(wanted):
         raise typer.BadParameter("give either ids or a --filter", param_hint="ID")
     with options.open_database(db) as database:
-        run = partial(database.images.delete, ids or (), filter=wanted, collection=collection)
+        run = partial(database.delete, *(ids or ()), filter=wanted, collection=collection)
         n_images, name = run(dry_run=True, say=talk), database.collection(collection)
         if dry_run or not n_images:
             print(f"{counted(n_images, 'image')} would be deleted" if n_images else "nothing to do")
@@ -131,7 +133,7 @@ def move(
 ) -> None:
     """Tell that a file, or all in a folder, lies elsewhere now. Moves no file; ids stay."""
     with options.open_database(db) as database:
-        n_moved = database.images.move(old, new, collection=collection, dry_run=dry_run)
+        n_moved = database.move(old, new, collection=collection, dry_run=dry_run)
     print(f"{counted(n_moved, 'image')} {'would be moved' if dry_run else 'moved'}")
     if not new.exists():
         talk(f"there is nothing at {new} yet: move the files too")
@@ -141,16 +143,23 @@ def _print_json(found: "Iterator[StoredImage]") -> None:
     """Print a list of which only one element is in memory."""
     separator = "["
     for image in found:
-        print(separator, json_text(image, indent=None), sep="\n", end="")
+        print(separator, json_text(_fields(image), indent=None), sep="\n", end="")
         separator = ","
     print("[]" if separator == "[" else "\n]")
+
+
+def _fields(image: "StoredImage") -> dict[str, Any]:
+    """Return what is printed of an image: all but its embedding."""
+    fields = asdict(image)
+    del fields["embedding"]
+    return fields
 
 
 def _print_csv(found: "Iterator[StoredImage]", path: str) -> None:
     writer = csv.writer(sys.stdout)
     writer.writerow(["id", path, "width", "height", "size", "sha256", "metadata", "ingested_at"])
     for image in found:
-        fields = asdict(image) | {"metadata": dumps(image.metadata, ensure_ascii=False)}
+        fields = _fields(image) | {"metadata": dumps(image.metadata, ensure_ascii=False)}
         writer.writerow(fields.values())
 
 

@@ -90,13 +90,11 @@ Number = TypeVar("Number", int, float)
 def open_database(url: str | None) -> "Iterator[Database]":
     """Open the database that --db, the environment or the default means.
 
-    Inside, what the driver raises is a DatabaseError, also where a command reaches past the API.
     Who holds a lock that is waited for is said, and a server that does not answer is left.
     """
-    from spocdb import connect
-    from spocdb.db import engine
+    from spocdb.api import connect
 
-    with engine.wrapped(), connect(url) as database, database.looked_after(talk):
+    with connect(url) as database, database.engine.looked_after(talk):
         yield database
 
 

@@ -1,21 +1,157 @@
-"""Visual similarity search inside your own PostgreSQL."""
+"""Visual similarity search inside your own PostgreSQL.
 
-from typing import TYPE_CHECKING
+    import spocdb
+
+    with spocdb.connect("postgresql://me@host/shop") as db:
+        db.ingest("photos/", collection="photos")
+        for hit in db.search("query.jpg", k=10):
+            print(hit.path, hit.distance)
+
+Names are loaded when they are first used: `import spocdb` alone costs a few milliseconds.
+"""
+
+from importlib import import_module
+
+# Type checkers know the name; importing it from typing would take longer than all the rest.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from spocdb.api import Database
+    from spocdb.api import (
+        Attached,
+        Attachment,
+        Choice,
+        CollectionDetails,
+        CollectionSummary,
+        Coverage,
+        Crop,
+        Database,
+        Engine,
+        ExtractorSummary,
+        Failure,
+        GoneRoot,
+        Hit,
+        ImageDetails,
+        Index,
+        IndexStatus,
+        Limits,
+        Pca,
+        Progress,
+        Projection,
+        ProjectionSummary,
+        Recipe,
+        Refinement,
+        Settings,
+        StoredEvaluation,
+        StoredImage,
+        Tables,
+        WorkerOptions,
+        connect,
+    )
+    from spocdb.errors import (
+        AddressRefused,
+        CollectionNotFound,
+        ConfigError,
+        DatabaseBusy,
+        DatabaseError,
+        DatabaseLost,
+        DatabaseRefused,
+        DescriptorError,
+        DimensionMismatch,
+        EmptyCrop,
+        ExtractorChanged,
+        ImageChanged,
+        ImageError,
+        ImageNotFound,
+        ImageTooLarge,
+        ImageVanished,
+        InvalidValue,
+        NotEnoughSamples,
+        ProcessLost,
+        ProjectionNotFound,
+        SchemaOutOfDate,
+        SourceBroken,
+        SpocdbError,
+        UnknownChoice,
+        UnreadableImage,
+        WeightsNotFound,
+    )
 
 __version__ = "0.2.0.dev0"
 
+__all__ = [
+    "AddressRefused",
+    "Attached",
+    "Attachment",
+    "Choice",
+    "CollectionDetails",
+    "CollectionNotFound",
+    "CollectionSummary",
+    "ConfigError",
+    "Coverage",
+    "Crop",
+    "Database",
+    "DatabaseBusy",
+    "DatabaseError",
+    "DatabaseLost",
+    "DatabaseRefused",
+    "DescriptorError",
+    "DimensionMismatch",
+    "EmptyCrop",
+    "Engine",
+    "ExtractorChanged",
+    "ExtractorSummary",
+    "Failure",
+    "GoneRoot",
+    "Hit",
+    "ImageChanged",
+    "ImageDetails",
+    "ImageError",
+    "ImageNotFound",
+    "ImageTooLarge",
+    "ImageVanished",
+    "Index",
+    "IndexStatus",
+    "InvalidValue",
+    "Limits",
+    "NotEnoughSamples",
+    "Pca",
+    "ProcessLost",
+    "Progress",
+    "Projection",
+    "ProjectionNotFound",
+    "ProjectionSummary",
+    "Recipe",
+    "Refinement",
+    "SchemaOutOfDate",
+    "Settings",
+    "SourceBroken",
+    "SpocdbError",
+    "StoredEvaluation",
+    "StoredImage",
+    "Tables",
+    "UnknownChoice",
+    "UnreadableImage",
+    "WeightsNotFound",
+    "WorkerOptions",
+    "__version__",
+    "connect",
+]
 
-def connect(url: str | None = None) -> "Database":
-    """Open a database: `url`, or `SPOCDB_DATABASE_URL`, or the embedded server.
 
-    Raises DatabaseError if it cannot be reached and SchemaOutOfDate if it needs a migration; the
-    embedded database is migrated by itself.
-    """
-    # Imported here so that `import spocdb` costs nothing.
-    from spocdb.api import Database
-    from spocdb.settings import from_environment
+# Hidden from type checkers, to which a module with this function has every attribute.
+if not TYPE_CHECKING:
 
-    return Database(from_environment(url))
+    def __getattr__(name: str) -> object:
+        """Load a public name when it is used first; errors cost less than the rest of the API."""
+        if name in __all__:
+            for module in ("spocdb.errors", "spocdb.api"):
+                if hasattr(found := import_module(module), name):
+                    # The next time it is found without a call.
+                    globals()[name] = getattr(found, name)
+                    return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

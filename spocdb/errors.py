@@ -21,6 +21,7 @@ SpocdbError
 └─ DatabaseError              the driver's error is the __cause__
    ├─ SchemaOutOfDate         the schema is missing, older or newer than this program
    ├─ DatabaseLost            the connection broke, or could not be made
+   ├─ DatabaseBusy            all connections of the engine are in use
    ├─ SourceBroken            an attached table is not what it was when it was attached
    ├─ ExtractorChanged        the collection got another extractor meanwhile
    ├─ CollectionNotFound
@@ -193,6 +194,12 @@ class DatabaseLost(DatabaseError):
     """The connection broke, or could not be made: the same may work later."""
 
     code = "database-lost"
+
+
+class DatabaseBusy(DatabaseError):
+    """All connections of the engine were in use by other threads for too long."""
+
+    code = "database-busy"
 
 
 class SourceBroken(DatabaseError):

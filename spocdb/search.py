@@ -1,6 +1,7 @@
 """Search: a query image takes the same way as the gallery's, then SQL, refined if asked."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,19 +14,23 @@ from spocdb.errors import InvalidValue
 from spocdb.features.reranking import rerank
 from spocdb.filters import Json
 from spocdb.images.decode import decode
+from spocdb.images.memory import InMemory, fit_held
 from spocdb.records import Crop, Float32Array, Recipe, Refinement
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
+
+# Gives a connection for a block.
+Connections = Callable[[], AbstractContextManager[Connection]]
 
 # What a re-ranking compares is the square of this.
 LONGEST_SHORT_LIST = 2000
 
 
 def search(
-    connection: Connection,
+    connections: Connections,
     collection: Collection,
-    data: bytes,
+    image: bytes | InMemory,
     load_extractor: "Callable[[Recipe], Extractor]",
     k: int,
     *,
@@ -35,14 +40,15 @@ def search(
     refinement: Refinement,
     max_pixels: int,
 ) -> list[Hit]:
-    """Return the k images of the collection that look most like the image file in `data`.
+    """Return the k images of the collection that look most like an image file's bytes, or an image.
 
-    Raises ImageError for a bad image or crop.
+    No connection is held while the network computes. Raises ImageError for a bad image or crop.
     """
     while True:
         load = partial(load_extractor, collection.recipe)
-        raw = describe(data, collection.recipe, load, max_pixels, crop)
+        raw = describe(image, collection.recipe, load, max_pixels, crop)
         with (
+            connections() as connection,
             projections.blamed(connection, collection.active_projection_id),
             db_search.snapshot(connection),
         ):
@@ -54,17 +60,20 @@ def search(
 
 
 def describe(
-    data: bytes,
+    image: bytes | InMemory,
     recipe: Recipe,
     load_extractor: "Callable[[], Extractor]",
     max_pixels: int,
     crop: Crop | None = None,
 ) -> Float32Array:
-    """Return the raw descriptor (C,) of an image file's bytes, or of a crop. Raises ImageError.
+    """Return the raw descriptor (C,) of an image file's bytes or of an image, or of a crop.
 
-    The network is loaded once the image is known to be one.
+    The network is loaded once the image is known to be one. Raises ImageError.
     """
-    decoded = decode(data, recipe.size, recipe.fit, max_pixels, recipe.canvas, crop)
+    if isinstance(image, bytes):
+        decoded = decode(image, recipe.size, recipe.fit, max_pixels, recipe.canvas, crop)
+    else:
+        decoded = fit_held(image, recipe.size, recipe.fit, max_pixels, recipe.canvas, crop)
     raw: Float32Array
     (raw,) = load_extractor().extract([decoded.pixels])
     return raw

@@ -23,11 +23,11 @@ from PIL import Image
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.api import Database
 from spocdb.db import embedded, schema
 from spocdb.db.attachments import Attachment
 from spocdb.progress import Progress
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 pytest_plugins = ["tests.fixtures.program", "tests.fixtures.waiting"]
 

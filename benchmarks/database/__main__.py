@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import record
 from benchmarks.database import N_ROWS, STEPS, gallery
-from spocdb.api import Database
+from spocdb.api import connect
 from spocdb.db import embedded
 from spocdb.settings import Settings
 
@@ -46,12 +46,11 @@ def _new_folder() -> Path:
 
 
 def _measure(folder: Path, n_rows: int, steps: list[str], kept: Path | None) -> None:
-    with Database(Settings(None, folder, folder / "cache")):
-        pass  # the schema is migrated, as the role that owns it
+    embedded.upgraded(folder)  # as the role that owns the schema
     # One step makes a database of its own, with the extension.
     settings = Settings(embedded.admin_url(folder), folder, folder / "cache")
-    with Database(settings) as db:
-        target = gallery.open(db, "growing", n_rows)
+    with connect(settings=settings) as db, db.engine.connection() as connection:
+        target = gallery.open(db, connection, "growing", n_rows)
         for step in steps:
             record.report(f"database-{step}", STEPS[step](target), kept)
 

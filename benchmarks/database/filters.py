@@ -25,14 +25,14 @@ SEARCH = "SELECT id, method FROM spocdb.search(%s, %s, filter => %s)"
 
 def run(target: Gallery) -> list[Figure]:
     """Measure recall and latency at 1 %, 10 % and 50 % of the rows, chosen by chance."""
-    target.db.connection.execute(MARK, [target.collection.id])
-    target.db.connection.execute("VACUUM (ANALYZE) spocdb.images")
+    target.connection.execute(MARK, [target.collection.id])
+    target.connection.execute("VACUUM (ANALYZE) spocdb.images")
     return [figure for every in (100, 10, 2) for figure in _at(target, every)]
 
 
 def _at(target: Gallery, every: int) -> Iterator[Figure]:
     queries = target.queries[:N_QUERIES]
-    with target.db.session.connect() as connection:
+    with target.db.engine.connect() as connection:
         ask = partial(_search, connection, target.collection.name, every)
         ways = {"search": timing.Way(connection, ask)}
         taken = timing.take_turns(ways, [Vector(query) for query in queries])["search"]

@@ -15,7 +15,7 @@ from spocdb.api import Database
 from spocdb.db import collections, embeddings, projections
 from spocdb.db.collections import Collection
 from spocdb.db.copy import copy_out
-from spocdb.db.engine import one_row
+from spocdb.db.engine import Connection, one_row
 from spocdb.features.projection import Moments, fit, project
 from spocdb.records import Float32Array, Projection
 
@@ -30,6 +30,7 @@ class Gallery:
     """A collection that is embedded by one fitted projection, and has `n_rows` in the end."""
 
     db: Database
+    connection: Connection
     collection: Collection
     fitted: Projection
     n_rows: int
@@ -52,7 +53,7 @@ class Gallery:
     def count(self) -> int:
         """Count the rows that it has by now."""
         return embeddings.count(
-            self.db.connection, self.collection, self.collection.active_projection_id
+            self.connection, self.collection, self.collection.active_projection_id
         )
 
     @cached_property
@@ -67,25 +68,24 @@ class Gallery:
 Step = Callable[[Gallery], list[Figure]]
 
 
-def open(db: Database, name: str, n_rows: int) -> Gallery:
-    """Return the gallery of this name, empty if it is new."""
-    made = data.make_collection(db.connection, name)
-    if not len(projections.load(db.connection, made.active_projection_id).components):
-        _embed_by_pca(db, made, n_rows)
-    now = collections.get(db.connection, name)
-    return Gallery(db, now, projections.load(db.connection, now.active_projection_id), n_rows)
+def open(db: Database, connection: Connection, name: str, n_rows: int) -> Gallery:
+    """Return the gallery of this name, empty if it is new; statements run on `connection`."""
+    made = data.make_collection(connection, name)
+    if not len(projections.load(connection, made.active_projection_id).components):
+        _embed_by_pca(connection, made, n_rows)
+    now = collections.get(connection, name)
+    fitted = projections.load(connection, now.active_projection_id)
+    return Gallery(db, connection, now, fitted, n_rows)
 
 
-def _embed_by_pca(db: Database, made: Collection, n_rows: int) -> None:
+def _embed_by_pca(connection: Connection, made: Collection, n_rows: int) -> None:
     stretch = min(data.STRETCH, n_rows)
     some = range(min(N_FITTED, n_rows) // stretch)
     descriptors = np.concatenate([data.make_stretch(number, stretch)[0] for number in some])
-    number = projections.store(
-        db.connection, made.extractor_id, fit(Moments.of(descriptors), DIM), {}
-    )
-    embeddings.add(db.connection, made, number)
-    embeddings.activate(db.connection, made, number)
-    embeddings.drop(db.connection, made, made.active_projection_id)
+    number = projections.store(connection, made.extractor_id, fit(Moments.of(descriptors), DIM), {})
+    embeddings.add(connection, made, number)
+    embeddings.activate(connection, made, number)
+    embeddings.drop(connection, made, made.active_projection_id)
 
 
 def truth(gallery: Gallery, queries: Float32Array, k: int = K, every: int = 1) -> Int64Array:
@@ -110,7 +110,7 @@ def stream(gallery: Gallery, n_rows: int = 20_000) -> Iterator[tuple[Int64Array,
         "COPY (SELECT image_id, embedding FROM spocdb.{}) TO STDOUT (FORMAT binary)"
     ).format(Identifier(gallery.table))
     layout = {"id": "bigint", "embedding": f"vector({DIM})"}
-    for rows in copy_out(gallery.db.connection, statement, layout, n_rows):
+    for rows in copy_out(gallery.connection, statement, layout, n_rows):
         yield rows["id"].astype(np.int64), rows["embedding"].astype(np.float32)
 
 
@@ -123,4 +123,4 @@ def recall(found: Sequence[Sequence[tuple[Any, ...]]], wanted: Int64Array) -> fl
 
 def bytes_of(gallery: Gallery, relation: str) -> int:
     """Return the bytes of a table without its indexes, or of an index."""
-    return int(one_row(gallery.db.connection, "SELECT pg_relation_size(%s)", [relation])[0])
+    return int(one_row(gallery.connection, "SELECT pg_relation_size(%s)", [relation])[0])

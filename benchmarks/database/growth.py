@@ -37,7 +37,7 @@ def sizes(target: Gallery) -> list[int]:
 
 def _at(target: Gallery, size: int) -> Iterator[Figure]:
     name = f"growth to {size:,}"
-    connection = target.db.connection
+    connection = target.connection
     rate = _load(target, size)
     if rate:
         yield Figure(f"{name}, write", 1e6 / rate, "us/image")
@@ -60,19 +60,17 @@ def _load(target: Gallery, size: int) -> float:
     if first < last:
         # The index is built after the load.
         index = Identifier(f"{target.table}_hnsw")
-        target.db.connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(index))
-    with target.db.session.connect() as connection:
+        target.connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(index))
+    with target.db.engine.connect() as connection:
         writing.make_staging(connection)
         seconds = sum(loading.write(target, connection, n) for n in range(first, last))
-    embeddings.analyze(
-        target.db.connection, target.collection, target.collection.active_projection_id
-    )
+    embeddings.analyze(target.connection, target.collection, target.collection.active_projection_id)
     return (last - first) * target.stretch / seconds if seconds else 0
 
 
 def _search(target: Gallery, name: str) -> Iterator[Figure]:
     queries = target.queries[:N_QUERIES]
-    with target.db.session.connect() as connection:
+    with target.db.engine.connect() as connection:
         statement = f"SELECT id FROM spocdb.search('{target.collection.name}', %s)"
         ways = {"search": timing.way(connection, statement)}
         taken = timing.take_turns(ways, [Vector(query) for query in queries])["search"]

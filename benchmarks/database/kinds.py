@@ -58,7 +58,7 @@ def run(target: Gallery) -> list[Figure]:
 
 
 def _builds(target: Gallery) -> Iterator[Figure]:
-    connection = target.db.connection
+    connection = target.connection
     # Enough for the graph of vectors is enough for all.
     memory = indexes.build_memory(connection, target.table, DIM)
     with sessions.raised(connection, maintenance_work_mem=memory):
@@ -66,7 +66,7 @@ def _builds(target: Gallery) -> Iterator[Figure]:
 
 
 def _timed_builds(target: Gallery) -> Iterator[Figure]:
-    connection = target.db.connection
+    connection = target.connection
     for kind, expression in EXPRESSIONS.items():
         name = f"{target.table}_{kind}"
         connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(name)))
@@ -92,7 +92,7 @@ def _searches(target: Gallery) -> Iterator[Figure]:
     with ExitStack() as stack:
         ways = {
             f"{kind}, ef_search {ef}": _ask(
-                stack.enter_context(target.db.session.connect()), target.table, kind, ef
+                stack.enter_context(target.db.engine.connect()), target.table, kind, ef
             )
             for kind, values in EF_SEARCH.items()
             for ef in values

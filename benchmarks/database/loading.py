@@ -14,7 +14,7 @@ from benchmarks import data
 from benchmarks.database import gallery
 from benchmarks.database.gallery import DIM, Gallery
 from benchmarks.record import Figure
-from spocdb.api import Database
+from spocdb.api import Database, connect
 from spocdb.db import schema, writing
 from spocdb.db.copy import copy_in, pieces
 from spocdb.db.engine import Connection
@@ -32,8 +32,8 @@ CREATE TABLE peer (
 
 def run(target: Gallery) -> list[Figure]:
     """Measure rows/s into a database of its own, beside a plain COPY and an INSERT per row."""
-    with _database(target.db) as db, db.session.connect() as connection:
-        loaded = gallery.open(db, "loading", target.n_rows)
+    with _database(target) as db, db.engine.connection() as connection:
+        loaded = gallery.open(db, connection, "loading", target.n_rows)
         connection.execute(PEER)
         writing.make_staging(connection)
         ours, copied = 0.0, 0.0
@@ -63,15 +63,15 @@ def write(target: Gallery, connection: Connection, number: int) -> float:
 
 
 @contextmanager
-def _database(db: Database) -> Iterator[Database]:
-    url = make_conninfo(db.url, dbname="spocdb_loading")
-    db.connection.execute("CREATE DATABASE spocdb_loading")
+def _database(target: Gallery) -> Iterator[Database]:
+    url = make_conninfo(target.db.url, dbname="spocdb_loading")
+    target.connection.execute("CREATE DATABASE spocdb_loading")
     try:
         schema.upgrade(url)
-        with Database(replace(db.session.settings, database_url=url)) as other:
+        with connect(settings=replace(target.db.settings, database_url=url)) as other:
             yield other
     finally:
-        db.connection.execute("DROP DATABASE spocdb_loading WITH (FORCE)")
+        target.connection.execute("DROP DATABASE spocdb_loading WITH (FORCE)")
 
 
 def _copy(connection: Connection, number: int, n_rows: int) -> float:

@@ -12,6 +12,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from benchmarks.database import timing
 from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.record import Figure
+from spocdb.db.engine import Connection
 
 BY_HAND = """
 SELECT i.id, i.path, 1 + (e.embedding <#> %s), i.metadata
@@ -46,7 +47,7 @@ def run(target: Gallery) -> list[Figure]:
     with ExitStack() as stack:
 
         def ask(statement: str, n_times: int = 1) -> timing.Way:
-            connection = stack.enter_context(target.db.session.connect())
+            connection = stack.enter_context(target.db.engine.connect())
             # What our own functions search with.
             connection.execute("SET hnsw.ef_search = 100")
             return timing.way(connection, SQL(statement).format(**names), n_times)
@@ -59,7 +60,7 @@ def run(target: Gallery) -> list[Figure]:
         by_id = {
             "hand-written SQL by id": ask(BY_HAND_BY_ID),
             "similar()": ask(SIMILAR),
-            "similar in Python": timing.Way(target.db.connection, partial(_similar, target)),
+            "similar in Python": timing.Way(_pooled(target), partial(_similar, target)),
         }
         queries = [Vector(query) for query in target.queries]
         size = f"{target.n_rows:,} x {DIM}"
@@ -80,8 +81,14 @@ def _similar(target: Gallery, id_: int) -> timing.Rows:
     return [(hit.id,) for hit in target.db.similar(id_, K, collection=target.collection.name)]
 
 
+def _pooled(target: Gallery) -> Connection:
+    """Return the connection of the pool that `similar` will use: the only one that is idle."""
+    with target.db.engine.connection() as connection:
+        return connection
+
+
 def _ids(target: Gallery) -> list[int]:
-    rows = target.db.connection.execute(
+    rows = target.connection.execute(
         "SELECT id FROM spocdb.images WHERE collection_id = %s ORDER BY sha256 LIMIT 1000",
         [target.collection.id],
     )

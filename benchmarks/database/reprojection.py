@@ -29,7 +29,7 @@ FROM (SELECT descriptor FROM spocdb.descriptors WHERE extractor_id = %s LIMIT %s
 
 def run(target: Gallery) -> list[Figure]:
     """Measure the time and memory of filling an embedding table, and what a search takes then."""
-    connection = target.db.connection
+    connection = target.connection
     other = replace(target.fitted, scale=np.ones_like(target.fitted.scale), settings={"other": 1})
     number = projections.store(connection, target.collection.extractor_id, other, {})
     embeddings.add(connection, target.collection, number)
@@ -82,11 +82,11 @@ def _process() -> Iterator[tuple[ProcessPoolExecutor, SyncManager]]:
 
 
 def _fill(target: Gallery, number: int) -> Iterator[float]:
-    fitted = projections.load(target.db.connection, number)
-    with target.db.session.connect() as reader:
+    fitted = projections.load(target.connection, number)
+    with target.db.engine.connect() as reader:
         for _ in embeddings.fill(
             reader,
-            target.db.connection,
+            target.connection,
             target.collection,
             number,
             lambda raw: project(raw, fitted),
@@ -98,7 +98,7 @@ def _in_sql(target: Gallery, number: int) -> float:
     """Return the rows a second that the SQL function projects, without writing them."""
     n_rows = min(N_SQL_ROWS, target.n_rows)
     began = time.perf_counter()
-    target.db.connection.execute(IN_SQL, [number, target.collection.extractor_id, n_rows])
+    target.connection.execute(IN_SQL, [number, target.collection.extractor_id, n_rows])
     return n_rows / (time.perf_counter() - began)
 
 

@@ -1,7 +1,56 @@
 """The Python API, with the command line's nouns: `spocdb.connect()` returns a Database."""
 
+from spocdb.api.connecting import connect
 from spocdb.api.database import Database
-from spocdb.db.attachments import Attachment
+from spocdb.api.engine import Engine
+from spocdb.api.index import Index
+from spocdb.api.pca import Pca
+from spocdb.api.tables import Tables
+from spocdb.db.attachments import Attached, Attachment, Coverage
+from spocdb.db.catalogue import ImageDetails
+from spocdb.db.collections import CollectionSummary, ExtractorSummary
+from spocdb.db.details import CollectionDetails
+from spocdb.db.evaluations import StoredEvaluation
+from spocdb.db.indexes import IndexStatus
+from spocdb.db.listing import StoredImage
+from spocdb.db.projections import ProjectionSummary
+from spocdb.db.runs import Failure
+from spocdb.db.search import Hit
+from spocdb.progress import Progress
+from spocdb.pruning import GoneRoot
+from spocdb.records import Crop, Projection, Recipe, Refinement
+from spocdb.settings import Limits, Settings
+from spocdb.sources.files import Choice
 from spocdb.worker import WorkerOptions
 
-__all__ = ["Attachment", "Database", "WorkerOptions"]
+__all__ = [
+    "Attached",
+    "Attachment",
+    "Choice",
+    "CollectionDetails",
+    "CollectionSummary",
+    "Coverage",
+    "Crop",
+    "Database",
+    "Engine",
+    "ExtractorSummary",
+    "Failure",
+    "GoneRoot",
+    "Hit",
+    "ImageDetails",
+    "Index",
+    "IndexStatus",
+    "Limits",
+    "Pca",
+    "Progress",
+    "Projection",
+    "ProjectionSummary",
+    "Recipe",
+    "Refinement",
+    "Settings",
+    "StoredEvaluation",
+    "StoredImage",
+    "Tables",
+    "WorkerOptions",
+    "connect",
+]

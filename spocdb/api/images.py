@@ -1,92 +1,200 @@
-"""The images of collections in the API: `db.images`."""
+"""The images of collections in the API: iterate over them, show, delete and move them."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from spocdb.api.session import Session
-from spocdb.db import attachments, catalogue, collections, engine
+import numpy as np
+from numpy.typing import NDArray
+
+from spocdb.api.part import Part
+from spocdb.api.tables import source_of
+from spocdb.db import attachments, catalogue, collections, images, listing
 from spocdb.db import metadata as about
-from spocdb.db.catalogue import ImageDetails, StoredImage
+from spocdb.db.catalogue import ImageDetails
 from spocdb.db.collections import Collection
+from spocdb.db.engine import Connection
+from spocdb.db.listing import StoredImage
 from spocdb.errors import ConfigError
 from spocdb.filters import Filter, to_json
 from spocdb.progress import Say, logged
+from spocdb.records import Float32Array
 from spocdb.sources.files import modified
 from spocdb.sources.names import printable
+from spocdb.sources.source import read_one
 
 
-class Images:
-    """The images that collections hold, by their ids, paths and metadata; `db.images`."""
+class Images(Part):
+    """Methods of Database about the images that collections hold."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def list(
+    def images(
         self,
         filter: Filter | None = None,
         *,
         collection: str | None = None,
         limit: int | None = None,
+        embeddings: bool = True,
         say: Say = logged,
     ) -> Iterator[StoredImage]:
-        """Yield the images of a collection by their path, at most `limit`, a page in memory.
+        """Iterate over the images of a collection, by their path.
 
-        `say` is told why a filter finds nothing.
+        A thousand at a time are in memory, and no connection is held between two pages: any other
+        call may be made meanwhile. Images that come or go meanwhile are in it or not, no image is
+        in it twice.
+
+        Args:
+            filter: which images are meant, see docs/FILTERS.md.
+            collection: its name; None is the only one.
+            limit: at most so many.
+            embeddings: also fetch each image's embedding (N,), by the projection that is active
+                when its page is read.
+            say: is told why a filter finds nothing.
+
+        Yields:
+            The images, with id, path, metadata and embedding.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigError: the filter makes no sense.
         """
-        with engine.wrapped():
-            target, wanted = self._target(collection), to_json(filter)
-            n_found = 0
-            for image in catalogue.listed(self._session.connection, target, wanted, limit):
-                n_found += 1
-                yield image
-            about.explain(self._session.connection, target, wanted, n_found, say)
+        wanted = to_json(filter)
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+        last: str | None = None
+        n_found = 0
+        while limit is None or n_found < limit:
+            n = listing.PAGE if limit is None else min(listing.PAGE, limit - n_found)
+            with self._engine.connection() as connection:
+                page = listing.page(connection, target, wanted, last, n, embeddings=embeddings)
+            yield from page
+            n_found += len(page)
+            if len(page) < n:
+                break
+            last = page[-1].path
+        if wanted:
+            with self._engine.connection() as connection:
+                about.explain(connection, target, wanted, n_found, say)
 
-    @engine.wrapped()
+    def embeddings(self, collection: str | None = None) -> tuple[NDArray[np.int64], Float32Array]:
+        """Return the embeddings of a whole collection as one array, for computing with them.
+
+        Args:
+            collection: its name; None is the only one.
+
+        Returns:
+            The images' ids (n,) int64, ascending, and their embeddings (n, N) float32 in the same
+            order: by the active projection, each of length one, so that inner products are cosine
+            similarities. They take 4 n N bytes.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            return listing.embeddings(connection, collections.get(connection, collection))
+
+    def image(self, id: int) -> ImageDetails:
+        """Return all that is known about an image.
+
+        Raises:
+            ImageNotFound: there is no image with this id.
+        """
+        with self._engine.connection() as connection:
+            found = catalogue.details(connection, id)
+        return found if found.table else replace(found, modified=modified(found.version))
+
     def count(
         self, filter: Filter | None = None, *, collection: str | None = None, say: Say = logged
     ) -> int:
-        """Count the images of a collection that match a filter."""
-        target, wanted = self._target(collection), to_json(filter)
-        n_found = catalogue.count(self._session.connection, target, wanted)
-        about.explain(self._session.connection, target, wanted, n_found, say)
+        """Count the images of a collection that match a filter.
+
+        Args:
+            filter: which images are meant, see docs/FILTERS.md.
+            collection: its name; None is the only one.
+            say: is told why a filter finds nothing.
+
+        Returns:
+            Their number.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigError: the filter makes no sense.
+        """
+        wanted = to_json(filter)
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            n_found = catalogue.count(connection, target, wanted)
+            about.explain(connection, target, wanted, n_found, say)
         return n_found
 
-    @engine.wrapped()
-    def show(self, id: int) -> ImageDetails:
-        """Return all that is known about an image. Raises ImageNotFound."""
-        found = catalogue.details(self._session.connection, id)
-        return found if found.table else replace(found, modified=modified(found.version))
+    def path(self, id: int, *, collection: str | None = None) -> str:
+        """Return the path, or key, of one of the collection's images.
 
-    @engine.wrapped()
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ImageNotFound: it has no image with this id.
+        """
+        with self._engine.connection() as connection:
+            return images.path(connection, collections.get(connection, collection), id)
+
+    def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
+        """Return what reads the collection's images by path, or key; it raises ImageError.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+        limits = self._engine.settings.limits
+
+        def read(path: str) -> bytes:
+            with self._engine.connection() as connection:
+                source = source_of(connection, target, limits)
+                return read_one(source, path, max_bytes=limits.max_bytes)
+
+        return read
+
     def delete(
         self,
-        ids: Sequence[int] = (),
-        *,
+        *chosen: int | str | os.PathLike[str],
         filter: Filter | None = None,
         collection: str | None = None,
         dry_run: bool = False,
         say: Say = logged,
     ) -> int:
-        """Delete images by their ids, or by a filter; return how many. Files stay.
+        """Delete images by their ids or paths, or by a filter. Files and raw descriptors stay.
 
-        A thousand are one transaction. Nothing is deleted if one of the ids is not there.
-        Raises ConfigError for a collection that a table fills, and for a filter that is empty.
+        A thousand are one transaction. Nothing is deleted if one of them is not there.
+
+        Args:
+            *chosen: ids or paths of images, or both.
+            filter: instead of those, which images are meant; see docs/FILTERS.md.
+            collection: its name; None is the only one.
+            dry_run: change nothing.
+            say: is told why a filter finds nothing.
+
+        Returns:
+            How many images were deleted, or would be.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ImageNotFound: one of them is no image of the collection.
+            ConfigError: a table fills the collection; or neither images nor a filter are given, or
+                both, or the filter makes no sense.
         """
-        target, wanted = self._target(collection), to_json(filter)
-        self._refuse_attached(target, "delete the rows, or attach it again with another condition")
-        if bool(ids) == bool(wanted):
-            raise ConfigError("give either ids or a filter: which images are to be deleted")
-        connection = self._session.connection
-        if ids:
-            catalogue.check_ids(connection, target, ids)
-            chosen = [*dict.fromkeys(ids)]
-        else:
-            chosen = [image.id for image in catalogue.listed(connection, target, wanted)]
-            about.explain(self._session.connection, target, wanted, len(chosen), say)
-        return len(chosen) if dry_run else catalogue.delete(connection, target, chosen)
+        wanted = to_json(filter)
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            advice = "delete the rows, or attach it again with another condition"
+            _refuse_attached(connection, target, advice)
+            if bool(chosen) == bool(wanted):
+                raise ConfigError("give either images or a filter: which are to be deleted")
+            if chosen:
+                ids = _ids(connection, target, chosen)
+            else:
+                ids = [image.id for image in listing.listed(connection, target, wanted)]
+                about.explain(connection, target, wanted, len(ids), say)
+            return len(ids) if dry_run else catalogue.delete(connection, target, ids)
 
-    @engine.wrapped()
     def move(
         self,
         old: str | os.PathLike[str],
@@ -95,29 +203,52 @@ class Images:
         collection: str | None = None,
         dry_run: bool = False,
     ) -> int:
-        """Tell that a file, or all below a folder, lies elsewhere now; return how many images.
+        """Tell that a file, or all below a folder, lies elsewhere now. No file is touched.
 
-        Ids, metadata and embeddings stay. No file is touched. Raises ConfigError if nothing is
-        known at `old`, or another image is at the new path of one.
+        Ids, metadata and embeddings stay.
+
+        Args:
+            old: where it was.
+            new: where it is now.
+            collection: its name; None is the only one.
+            dry_run: change nothing.
+
+        Returns:
+            How many images were moved, or would be.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigError: nothing is known at `old`, or another image is at the new path of one.
         """
-        target = self._target(collection)
-        self._refuse_attached(target, "change its image column")
         here, there = (printable(os.path.abspath(path)) for path in (old, new))
-        if os.path.commonpath([here, there]) in (here, there):
-            raise ConfigError(
-                f"{here} and {there} lie within each other: move by way of a third path"
-            )
-        n_moved = catalogue.move(self._session.connection, target, here, there, dry_run=dry_run)
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            _refuse_attached(connection, target, "change its image column")
+            if os.path.commonpath([here, there]) in (here, there):
+                raise ConfigError(
+                    f"{here} and {there} lie within each other: move by way of a third path"
+                )
+            n_moved = catalogue.move(connection, target, here, there, dry_run=dry_run)
         if not n_moved:
-            raise ConfigError(f"{target.name} has no image at {here}: see `db.images.list()`")
+            raise ConfigError(f"{target.name} has no image at {here}: see `db.images()`")
         return n_moved
 
-    def _target(self, collection: str | None) -> Collection:
-        return collections.get(self._session.connection, collection)
 
-    def _refuse_attached(self, target: Collection, advice: str) -> None:
-        for source in attachments.attached(self._session.connection, target.name):
-            raise ConfigError(
-                f"{target.name} is of the rows of {source.relation}, which decides what belongs to "
-                f"it: {advice}"
-            )
+def _ids(
+    connection: Connection, target: Collection, chosen: Sequence[int | str | os.PathLike[str]]
+) -> list[int]:
+    """Return the ids of images given by id or path, each once. Raises ImageNotFound."""
+    paths = [one for one in chosen if isinstance(one, str | os.PathLike)]
+    ids = [int(one) for one in chosen if not isinstance(one, str | os.PathLike)]
+    catalogue.check_ids(connection, target, ids)
+    stored = [printable(os.path.abspath(path)) for path in paths]
+    at_paths = catalogue.ids_of(connection, target, stored)
+    return list(dict.fromkeys([*ids, *at_paths]))
+
+
+def _refuse_attached(connection: Connection, target: Collection, advice: str) -> None:
+    for source in attachments.attached(connection, target.name):
+        raise ConfigError(
+            f"{target.name} is of the rows of {source.relation}, which decides what belongs to "
+            f"it: {advice}"
+        )

@@ -1,31 +1,41 @@
 """Indexes in the API: `db.index`."""
 
-from spocdb.api.session import Session
-from spocdb.db import collections, engine, indexes
+from spocdb.api.part import Part
+from spocdb.db import collections, indexes
 from spocdb.db.indexes import IndexStatus, IndexType
 
 
-class Index:
+class Index(Part):
     """The HNSW indexes of a database; `db.index`."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @engine.wrapped()
     def build(
         self, collection: str | None = None, index_type: IndexType | None = None
     ) -> float | None:
-        """Build the active index of a collection anew; return its measured recall@10.
+        """Build the active index of a collection again; searches go on meanwhile.
 
-        None for a collection without two images. `index_type` "halfvec" halves its size.
+        Args:
+            collection: its name; None is the only one.
+            index_type: vector or halfvec, which halves its size; None is as before.
+
+        Returns:
+            The measured recall@10, 0 to 1; None for a collection without two images.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            DatabaseError: the server has no room for the index, or this role may not build it.
         """
-        target = collections.get(self._session.connection, collection)
-        indexes.build(self._session.connection, target, target.active_projection_id, index_type)
-        return indexes.measure_recall(self._session.connection, target)
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            indexes.build(connection, target, target.active_projection_id, index_type)
+            return indexes.measure_recall(connection, target)
 
-    @engine.wrapped()
     def status(self, collection: str | None = None) -> list[IndexStatus]:
-        """List the embedding tables and their indexes, of one collection or of all."""
-        if collection is not None:
-            collections.get(self._session.connection, collection)
-        return indexes.status(self._session.connection, collection)
+        """List the embedding tables and their indexes, of one collection or of all.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            if collection is not None:
+                collections.get(connection, collection)
+            return indexes.status(connection, collection)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from spocdb import augmentation
 from spocdb import projections as fitting
-from spocdb.api.session import Session
-from spocdb.db import collections, embeddings, engine, projections
+from spocdb.api.part import Part
+from spocdb.db import collections, embeddings, projections
+from spocdb.db.engine import Connection
 from spocdb.db.projections import ProjectionSummary
 from spocdb.errors import ConfigError
 from spocdb.features import projection_files
@@ -15,13 +16,9 @@ from spocdb.progress import Say, silent
 from spocdb.records import Projection
 
 
-class Pca:
-    """The projections of a database; `db.pca`."""
+class Pca(Part):
+    """The projections of a database: PCA and whitening, versioned; `db.pca`."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @engine.wrapped()
     def fit(
         self,
         *names: str,
@@ -31,41 +28,67 @@ class Pca:
         regularisation: float = 0.0,
         say: Say = silent,
     ) -> int:
-        """Fit a PCA on the images of one or more collections; return its number.
+        """Fit a PCA on stored raw descriptors; it changes no search until it is activated.
 
-        Without a name: the only collection. It changes no search until it is activated. `say` gets
-        a line where dimensions or images are too few for good results.
+        Args:
+            *names: collections whose images it is fitted on; none is the only collection.
+            dim: dimensions of the embeddings, N.
+            whiten: divide by the singular values.
+            centre: subtract the mean.
+            regularisation: part of the mean variance that is added to each one.
+            say: is told where dimensions or images are too few for good results.
+
+        Returns:
+            The number of the projection; the same images and settings give the same one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            NotEnoughSamples: there are fewer images than a PCA of `dim` dimensions needs.
+            ConfigError: the collections have several extractors, or an option is out of range.
         """
-        connection = self._session.connection
-        targets = [collections.get(connection, name) for name in names or (None,)]
-        return fitting.fit(
-            connection,
-            targets,
-            dim,
-            whiten=whiten,
-            centre=centre,
-            regularisation=regularisation,
-            say=say,
-        )
+        with self._engine.connection() as connection:
+            targets = [collections.get(connection, name) for name in names or (None,)]
+            return fitting.fit(
+                connection,
+                targets,
+                dim,
+                whiten=whiten,
+                centre=centre,
+                regularisation=regularisation,
+                say=say,
+            )
 
-    @engine.wrapped()
     def list(self) -> list[ProjectionSummary]:
         """List the projections, oldest first."""
-        return projections.summaries(self._session.connection)
+        with self._engine.connection() as connection:
+            return projections.summaries(connection)
 
-    @engine.wrapped()
     def show(self, number: int) -> tuple[ProjectionSummary, Projection]:
-        """Return what is known about a projection, and its numbers. Raises ProjectionNotFound."""
-        connection = self._session.connection
-        return projections.get(connection, number), projections.load(connection, number)
+        """Return what is known about a projection, and its numbers.
 
-    @engine.wrapped()
+        Raises:
+            ProjectionNotFound: there is no such projection.
+        """
+        with self._engine.connection() as connection:
+            return projections.get(connection, number), projections.load(connection, number)
+
     def activate(self, number: int, collection: str | None = None, say: Say = silent) -> None:
-        """Let a collection answer by a projection; its embeddings are built first if need be."""
-        target = collections.get(self._session.connection, collection)
-        fitting.activate(self._session.connection, self._session.connect, target, number, say)
+        """Let a collection answer by a projection; its embeddings are built first if need be.
 
-    @engine.wrapped()
+        Args:
+            number: the projection; one of another extractor brings that along.
+            collection: its name; None is the only one.
+            say: is told how far it is.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ProjectionNotFound: there is no such projection.
+            DatabaseError: some of the images were never described by its extractor.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            fitting.activate(connection, self._engine.connect, target, number, say)
+
     def augment(
         self,
         collection: str | None = None,
@@ -76,20 +99,43 @@ class Pca:
     ) -> int:
         """Add to every embedding its nearest neighbours, and let the collection answer by that.
 
-        Database-side augmentation; returns the number of the new projection. `rollback` undoes it.
+        Database-side augmentation; `rollback` undoes it.
+
+        Args:
+            collection: its name; None is the only one.
+            neighbours: how many nearest ones, 1 to 1000.
+            alpha: they weigh their similarity to the power of this, 0 to 100.
+            say: is told how far it is.
+
+        Returns:
+            The number of the new projection.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigError: its projection is no fitted one, or a number is out of range.
         """
-        target = collections.get(self._session.connection, collection)
-        return augmentation.augment(self._session.connection, target, neighbours, alpha, say)
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            return augmentation.augment(connection, target, neighbours, alpha, say)
 
-    @engine.wrapped()
     def rollback(self, collection: str | None = None, say: Say = silent) -> int:
-        """Let the projection before answer again; return its number."""
-        target = collections.get(self._session.connection, collection)
-        return fitting.rollback(self._session.connection, self._session.connect, target, say)
+        """Let the projection before answer again; return its number. Twice is back again.
 
-    @engine.wrapped()
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ProjectionNotFound: there is none before, or its embeddings were dropped.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            return fitting.rollback(connection, self._engine.connect, target, say)
+
     def export(self, number: int, file: str | os.PathLike[str]) -> None:
-        """Write a projection to a .safetensors or .npz file."""
+        """Write a projection to a .safetensors or .npz file.
+
+        Raises:
+            ProjectionNotFound: there is no such projection.
+            ConfigError: it is the raw one or an augmentation, or the file cannot be written.
+        """
         summary, projection = self.show(number)
         if summary.kind == "raw":
             raise ConfigError(f"projection {number} is the raw one: there is nothing to export")
@@ -97,38 +143,48 @@ class Pca:
             raise ConfigError(
                 f"projection {number} is an augmentation: export {augmented['base']}, its base"
             )
-        extractors = collections.extractor_summaries(self._session.connection)
+        with self._engine.connection() as connection:
+            extractors = collections.extractor_summaries(connection)
         recipe = next(e.recipe for e in extractors if e.name == summary.extractor)
         projection_files.save(Path(file), projection, recipe, summary.fitted_on)
 
-    @engine.wrapped()
     def import_(self, file: str | os.PathLike[str], say: Say = silent) -> int:
         """Store an exported projection, and its extractor if that is new; return its number.
 
-        Raises ConfigError for numbers that cannot be used; what is only unusual is said.
+        `say` is told what is unusual about its numbers.
+
+        Raises:
+            ConfigError: the file cannot be read, or its numbers cannot be used.
         """
         projection, recipe, fitted_on = projection_files.load(Path(file), say)
-        connection = self._session.connection
-        extractor = collections.add_extractor(connection, recipe, channels(recipe))
-        return projections.store(connection, extractor, projection, fitted_on)
+        with self._engine.connection() as connection:
+            extractor = collections.add_extractor(connection, recipe, channels(recipe))
+            return projections.store(connection, extractor, projection, fitted_on)
 
-    @engine.wrapped()
     def drop(self, number: int, collection: str | None = None, *, dry_run: bool = False) -> None:
         """Drop a projection, or only its embeddings of one collection; never an active one.
 
         `dry_run` raises what dropping would raise, and changes nothing.
-        """
-        with self._session.connection.transaction(force_rollback=dry_run):
-            self._drop(number, collection)
 
-    def _drop(self, number: int, collection: str | None) -> None:
-        connection = self._session.connection
-        if collection is None:
-            projections.drop(connection, number)
-            return
-        target = collections.get(connection, collection)
-        if target.active_projection_id == number:
-            raise ConfigError(
-                f"projection {number} is the active one of {target.name}: activate another first"
-            )
-        embeddings.drop(connection, target, number)
+        Raises:
+            ProjectionNotFound: there is no such projection.
+            CollectionNotFound: there is no such collection.
+            ConfigError: it is active.
+        """
+        with (
+            self._engine.connection() as connection,
+            connection.transaction(force_rollback=dry_run),
+        ):
+            _drop(connection, number, collection)
+
+
+def _drop(connection: Connection, number: int, collection: str | None) -> None:
+    if collection is None:
+        projections.drop(connection, number)
+        return
+    target = collections.get(connection, collection)
+    if target.active_projection_id == number:
+        raise ConfigError(
+            f"projection {number} is the active one of {target.name}: activate another first"
+        )
+    embeddings.drop(connection, target, number)

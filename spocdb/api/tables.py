@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spocdb.api.session import Session
+from spocdb.api.extractors import choose, path_of, prove
+from spocdb.api.part import Part
 from spocdb.db import attachments, collections, engine, images, queue
 from spocdb.db.attachments import Attached, Attachment, Coverage
 from spocdb.db.collections import Collection
@@ -25,13 +27,9 @@ if TYPE_CHECKING:
     from spocdb.features.extractor import Precision
 
 
-class Tables:
+class Tables(Part):
     """The tables of an application that are attached; `db.tables`."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @engine.wrapped()
     def attach(
         self,
         attachment: Attachment,
@@ -43,36 +41,55 @@ class Tables:
         precision: "Precision" = "auto",
         **recipe: Any,
     ) -> str:
-        """Make a collection of a table's rows; return its name, the table's unless one is given.
+        """Make a collection of a table's rows; workers embed them, and every later change.
 
-        Triggers note every change from now on, and every row there is; workers do the rest. The
-        extractor is chosen as by `Database.ingest`. Attached again, the table is looked at anew, by
-        what is said now. Raises ConfigError for a table that cannot be attached like that.
+        Triggers note every change from now on, and every row there is. Attached again, all rows are
+        looked at again, by what is said now.
+
+        Args:
+            attachment: the table, and which columns name a row and hold its image.
+            collection: its name; None is the table's.
+            extractor: as of `Database.ingest`, and so are the options after it.
+            weights: a state dict of the network; by default the preset's own.
+            device: where the network is tried: auto, cpu, cuda, cuda:1 or mps.
+            precision: auto, float32 or bfloat16.
+            **recipe: options on top of the preset.
+
+        Returns:
+            The name of the collection.
+
+        Raises:
+            ConfigError: the table cannot be attached like that, or an option makes no sense.
+            WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
-        connection = self._session.connection
-        name = collection or attachments.relation_name(connection, attachment.relation)
-        if name is None:
-            raise ConfigError(f"there is no table {attachment.relation}: name it as SCHEMA.TABLE")
-        attachments.judge(connection, attachment)  # before weights are downloaded for it
-        found = collections.find(connection, name)
-        wanted = Wanted(extractor, None if weights is None else Path(weights), recipe)
-        chosen = self._session.choose(wanted, found)
-        self._session.prove(chosen, device, precision)
-        with connection.transaction():
-            collections.add_extractor(connection, chosen, channels(chosen))
-            return attachments.attach(connection, attachment, name, chosen.name)
+        wanted = Wanted(extractor, path_of(weights), recipe)
+        with self._engine.connection() as connection:
+            name = collection or attachments.relation_name(connection, attachment.relation)
+            if name is None:
+                table = attachment.relation
+                raise ConfigError(f"there is no table {table}: name it as SCHEMA.TABLE")
+            attachments.judge(connection, attachment)  # before weights are downloaded for it
+            chosen = choose(self._engine, connection, wanted, collections.find(connection, name))
+            prove(self._engine, connection, chosen, device, precision)
+            with connection.transaction():
+                collections.add_extractor(connection, chosen, channels(chosen))
+                return attachments.attach(connection, attachment, name, chosen.name)
 
-    @engine.wrapped()
     def detach(self, collection: str) -> None:
-        """Undo `attach`: the collection goes, the table stays as it was before."""
-        attachments.detach(self._session.connection, collection)
+        """Undo `attach`: the collection goes, the table stays as it was before.
 
-    @engine.wrapped()
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigError: it is of files, not of a table.
+        """
+        with self._engine.connection() as connection:
+            attachments.detach(connection, collection)
+
     def list(self) -> list[Attached]:
         """List the attached tables."""
-        return attachments.attached(self._session.connection)
+        with self._engine.connection() as connection:
+            return attachments.attached(connection)
 
-    @engine.wrapped()
     def work(
         self,
         *names: str,
@@ -84,24 +101,41 @@ class Tables:
         is_stopped: Callable[[], bool] = lambda: False,
         say: Say = silent,
     ) -> Progress:
-        """Embed what changed in the attached tables, all or those named, until it is stopped.
+        """Embed what changed in the attached tables, until it is stopped.
 
-        `once` ends when nothing is due any more. Any number of workers share the work. A database
-        that goes away is waited for, unless `once`: then DatabaseLost is raised. `weights` are
-        files that this machine has not seen yet. Raises WeightsNotFound for one that is needed.
+        Any number of workers share the work. A database that goes away is waited for, unless
+        `once`. It opens connections of its own, none of the pool's.
+
+        Args:
+            *names: collections; none is all that are attached.
+            once: end when nothing is due any more.
+            weights: files that this machine has not seen yet.
+            device: auto, cpu, cuda, cuda:1 or mps.
+            precision: auto, float32 or bfloat16.
+            options: leases, pauses and limits; times in seconds.
+            is_stopped: asked again and again; once it says True, what was begun is finished.
+            say: is told what was done.
+
+        Returns:
+            What was done in all.
+
+        Raises:
+            CollectionNotFound: a name is of no attached collection.
+            WeightsNotFound: weights that are needed are not on this machine.
+            SourceBroken: with `once`, a table could not be read.
+            DatabaseLost: with `once`, the database went away.
         """
         for file in weights:
-            remember(Path(file), self._session.settings.cache_dir)
+            remember(Path(file), self._engine.settings.cache_dir)
         worker = Worker(
-            self._session.connect_alone,  # a worker looks after its own
-            lambda recipe: self._session.extractor(recipe, device, precision),
-            options or WorkerOptions(self._session.settings.limits),
+            partial(engine.connect, self._engine.url),  # a worker looks after its own
+            lambda recipe: self._engine.extractor(recipe, device, precision),
+            options or WorkerOptions(self._engine.settings.limits),
             is_stopped,
             say,
         )
         return worker.run(names, once=once)
 
-    @engine.wrapped()
     def retry(
         self,
         collection: str | None = None,
@@ -111,33 +145,50 @@ class Tables:
     ) -> int:
         """Let workers try failed rows and those in back-off at once, all or those named.
 
-        Returns how many wait now; of those named the ones that are due already count too. `say`
-        is told which keys are of no such row.
+        `say` is told which keys are of no such row.
+
+        Returns:
+            How many rows wait now; of those named the ones that are due already count too.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
         """
-        connection = self._session.connection
-        target = collections.get(connection, collection)
-        for key in queue.neither_failed_nor_waiting(connection, target, keys or ()):
-            say(f"no failed or waiting row has the key {key}")
-        return queue.retry(connection, target.name, keys)
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            for key in queue.neither_failed_nor_waiting(connection, target, keys or ()):
+                say(f"no failed or waiting row has the key {key}")
+            return queue.retry(connection, target.name, keys)
 
-    @engine.wrapped()
     def coverage(self, collection: str | None = None) -> Sequence[Coverage]:
-        """Count how far each collection is, attached or not, by each of its projections."""
-        if collection is not None:
-            collections.get(self._session.connection, collection)
-        return attachments.coverage(self._session.connection, collection)
+        """Count how far each collection is, attached or not, by each of its projections.
 
-    @engine.wrapped()
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            if collection is not None:
+                collections.get(connection, collection)
+            return attachments.coverage(connection, collection)
+
     def image_id(self, key: str, collection: str | None = None) -> int:
-        """Return the id of the image of a row, for `Database.similar`. Raises ImageNotFound."""
-        target = collections.get(self._session.connection, collection)
-        return images.find(self._session.connection, target, key)
+        """Return the id of the image of a row, for `Database.similar`.
 
-    @engine.wrapped()
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ImageNotFound: no row with this key has an image yet.
+        """
+        with self._engine.connection() as connection:
+            return images.find(connection, collections.get(connection, collection), key)
+
     def names_by(self, collection: str | None = None) -> str:
-        """Return what names an image of a collection: "key" if it is attached, else "path"."""
-        name = collections.get(self._session.connection, collection).name
-        return "key" if attachments.attached(self._session.connection, name) else "path"
+        """Return what names an image of a collection: "key" if it is attached, else "path".
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            name = collections.get(connection, collection).name
+            return "key" if attachments.attached(connection, name) else "path"
 
 
 def source_of(connection: Connection, collection: Collection, limits: Limits) -> Source:

@@ -18,7 +18,7 @@ from spocdb.api import Database
 from spocdb.bench import stages
 from spocdb.bench.pictures import write_photographs
 from spocdb.bench.speed import Machine, Speed, Stage
-from spocdb.db import engine, scratch, server
+from spocdb.db import scratch, server
 from spocdb.errors import ConfigError
 from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.run import Options as RunOptions
@@ -50,7 +50,6 @@ class Options:
     seconds: float = 4.0
 
 
-@engine.wrapped()
 def measure(db: Database, paths: Sequence[Path], options: Options, say: Say = silent) -> Speed:
     """Measure with the images under `paths`, or with made-up photographs if there are none.
 
@@ -80,15 +79,16 @@ def _measure(
     network = stages.computing(extractor, [image.pixels for image in decoded], seconds)
     size = extractor.batch_size
     with (
-        scratch.opened(db.connection, COLLECTION, recipe, extractor.dim) as collection,
-        db.session.connect() as writer,
+        db.engine.connection() as connection,
+        scratch.opened(connection, COLLECTION, recipe, extractor.dim) as collection,
+        db.engine.connect() as writer,
     ):
         write = stages.writes(writer, collection, size, seconds)
         n = max(LEAST_BATCHES * size, round(seconds * min(read, decode, network, write)))
         source = FilesSource(given[:n] or _made(folder, min(n, MOST_MADE)))
         progress = Progress()
         store(
-            *(db.connection, db.session.connect, collection, source, source.refs()),
+            *(connection, db.engine.connect, collection, source, source.refs()),
             OnDemand(collection.recipe, lambda: extractor),
             StoringOptions(RunOptions(db.settings.limits)),
             progress,
@@ -116,6 +116,8 @@ def _machine(
 
     from spocdb.features.devices import fastest_dtype
 
+    with db.engine.connection() as connection:
+        round_trip, commits_wait = stages.round_trip(connection), server.commits_wait(connection)
     return Machine(
         device=str(extractor.device),
         precision=extractor.precision,
@@ -126,8 +128,8 @@ def _machine(
         size=extractor.recipe.size,
         megapixels=mean(image.width * image.height for image in decoded) / 1e6,
         megabytes=mean(map(len, held)) / 1e6,
-        round_trip=stages.round_trip(db.connection),
-        synchronous_commit=server.commits_wait(db.connection),
+        round_trip=round_trip,
+        synchronous_commit=commits_wait,
     )
 
 

@@ -1,11 +1,10 @@
-"""Images as they are stored: list, show, delete and move them."""
+"""Images as they are stored: count, show, delete and move them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
 from spocdb.db.collections import Collection, hold
@@ -14,22 +13,8 @@ from spocdb.db.metadata import matches
 from spocdb.errors import ConfigError, ImageNotFound
 from spocdb.filters import Json
 
-# A page is one statement; a server's cursor would hold a snapshot while the reader takes its time.
-PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class StoredImage:
-    """An image of a collection; `path` is the key of its row where a table is attached."""
-
-    id: int
-    path: str
-    width: int
-    height: int
-    size: int
-    sha256: str
-    metadata: dict[str, Any]
-    ingested_at: datetime
+# So many are deleted in a transaction.
+BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +46,7 @@ class ImageDetails:
     modified: datetime | None = None
 
 
-LIST = """
-SELECT i.id, i.path, i.width, i.height, i.size, encode(i.sha256, 'hex') AS sha256, i.metadata,
-       i.ingested_at
-FROM spocdb.images i
-WHERE i.collection_id = %(collection)s AND (%(last)s::text IS NULL OR i.path > %(last)s)
-  AND {matches}
-ORDER BY i.path LIMIT %(page)s
-"""
+IDS = "SELECT path, id FROM spocdb.images WHERE collection_id = %s AND path = ANY(%s)"
 
 COUNT = "SELECT count(*) FROM spocdb.images i WHERE i.collection_id = %(collection)s AND {matches}"
 
@@ -122,23 +100,12 @@ WHERE f.collection_id = %(collection)s AND f.path = m.new
 """
 
 
-def listed(
-    connection: Connection, collection: Collection, filter: Json, limit: int | None = None
-) -> Iterator[StoredImage]:
-    """Yield the images that match a filter by their path, at most `limit`; a page in memory."""
-    condition, values = matches(connection, filter)
-    statement = SQL(LIST).format(matches=condition)
-    values |= {"collection": collection.id, "last": None}
-    left = limit
-    with connection.cursor(row_factory=class_row(StoredImage)) as cursor:
-        while left is None or left > 0:
-            values["page"] = PAGE if left is None else min(PAGE, left)
-            page = cursor.execute(statement, values).fetchall()
-            yield from page
-            if len(page) < values["page"]:
-                return
-            values["last"] = page[-1].path
-            left = None if left is None else left - len(page)
+def ids_of(connection: Connection, collection: Collection, paths: Sequence[str]) -> list[int]:
+    """Return the ids of the images at some paths. Raises ImageNotFound."""
+    found: dict[str, int] = dict(connection.execute(IDS, [collection.id, list(paths)]).fetchall())
+    if missing := [path for path in paths if path not in found]:
+        raise _none_of(collection, missing)
+    return [found[path] for path in paths]
 
 
 def count(connection: Connection, collection: Collection, filter: Json) -> int:
@@ -154,7 +121,7 @@ def details(connection: Connection, id: int) -> ImageDetails:
         row = cursor.execute(SHOW, [id]).fetchone()
         names = [column.name for column in cursor.description or ()]
     if row is None:
-        raise ImageNotFound(f"there is no image {id}: see `db.images.list()`")
+        raise ImageNotFound(f"there is no image {id}: see `db.images()`")
     found = dict(zip(names, row, strict=True))
     found["projections"] = [
         number for number in found["projections"] if _is_embedded(connection, id, number)
@@ -176,17 +143,21 @@ def check_ids(connection: Connection, collection: Collection, ids: Sequence[int]
     """Raise ImageNotFound unless all are images of the collection."""
     unknown = [str(row[0]) for row in connection.execute(UNKNOWN, [list(ids), collection.id])]
     if unknown:
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        raise ImageNotFound(
-            f"collection {collection.name} has no image {', '.join(unknown[:5])}{more}: "
-            "see `db.images.list()`"
-        )
+        raise _none_of(collection, unknown)
+
+
+def _none_of(collection: Collection, unknown: Sequence[str]) -> ImageNotFound:
+    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+    return ImageNotFound(
+        f"collection {collection.name} has no image {', '.join(unknown[:5])}{more}: "
+        "see `db.images()`"
+    )
 
 
 def delete(connection: Connection, collection: Collection, ids: Sequence[int]) -> int:
     """Delete images, a page in one transaction; return how many there were."""
     statement = "SELECT spocdb.delete_images(%s, %s)"
-    pages = (list(ids[at : at + PAGE]) for at in range(0, len(ids), PAGE))
+    pages = (list(ids[at : at + BATCH]) for at in range(0, len(ids), BATCH))
     return sum(one_row(connection, statement, [collection.name, page])[0] for page in pages)
 
 
@@ -204,7 +175,7 @@ def move(
         if n_taken:
             raise ConfigError(
                 f"nothing moved: {n_taken} of {n_images} images would take the place of others, "
-                f"such as {taken}: delete those first, with `db.images.delete(...)`"
+                f"such as {taken}: delete those first, with `db.delete(...)`"
             )
         if n_images and not dry_run:
             _moved(connection, "images", MOVE, values)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, LiteralString
 from psycopg.sql import SQL, Identifier
 
 from spocdb import machine
-from spocdb.db import ownership
-from spocdb.db.engine import Connection, connect, wrapped
+from spocdb.db import ownership, schema
+from spocdb.db.engine import Connection, connect, opened
 from spocdb.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:
@@ -44,6 +44,22 @@ def start(data_dir: Path) -> str:
     return _url(_started(data_dir), ROLE, DATABASE)
 
 
+def upgraded(data_dir: Path) -> str:
+    """Start the server, bring its schema spocdb up to date, and return its URL.
+
+    The server is spocdb's own, so nobody else decides when its schema changes. `spocdb.connect` and
+    the commands that use the API open it so; those of `spocdb db` show and change it step by step.
+
+    Raises DatabaseError.
+    """
+    url = start(data_dir)
+    with opened(url) as connection:
+        is_upgradable = schema.is_upgradable(connection)
+    if is_upgradable:
+        schema.upgrade(url)
+    return url
+
+
 def admin_url(data_dir: Path) -> str:
     """Start the server as `start` does; return the URL of its superuser."""
     return _url(_started(data_dir), SUPERUSER, DATABASE)
@@ -55,7 +71,7 @@ def _started(data_dir: Path) -> "PostgresServer":
     except (OSError, RuntimeError, ValueError) as exc:
         raise _no_start(data_dir, exc) from exc
     try:
-        with wrapped(), connect(_url(server, SUPERUSER, SUPERUSER)) as connection:
+        with opened(_url(server, SUPERUSER, SUPERUSER)) as connection:
             if not _exists(connection, IS_PREPARED, DATABASE, ROLE):
                 with _alone(data_dir):
                     _prepare(connection, _url(server, SUPERUSER, DATABASE))

@@ -102,6 +102,13 @@ def cancel(connection: Connection) -> None:
 
 
 @contextmanager
+def opened(url: str) -> Iterator[Connection]:
+    """Open a connection for the block; the driver's errors leave it as spocdb's own."""
+    with wrapped(), connect(url) as connection:
+        yield connection
+
+
+@contextmanager
 def wrapped() -> Iterator[None]:
     """Turn the driver's errors into DatabaseError with one line. The edge of everything in db."""
     try:

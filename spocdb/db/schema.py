@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from spocdb.db import ownership, server, sql_files
-from spocdb.db.engine import Connection, connect, one_row, wrapped
+from spocdb.db.engine import Connection, connect, one_row, opened
 from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
 # The revisions in order, a release by its number. Kept here so that a command need not load Alembic
@@ -165,7 +165,7 @@ def _alembic(url: str, verb: str, revision: str, functions: str | None) -> None:
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import DBAPIError
 
-    with wrapped(), connect(url) as connection:
+    with opened(url) as connection:
         server.refuse_old(connection)
         found = current(connection)
         if found is not None:
@@ -177,7 +177,7 @@ def _alembic(url: str, verb: str, revision: str, functions: str | None) -> None:
             config.attributes.update(connection=alchemy, functions=functions)
             getattr(command, verb)(config, revision)
         # An upgrade run by a superuser must leave no function that runs with a superuser's rights.
-        with wrapped(), connect(url) as connection:
+        with opened(url) as connection:
             ownership.keep_owner(connection)
     except DBAPIError as exc:
         raise _explain(exc.orig) from exc

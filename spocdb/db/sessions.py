@@ -66,11 +66,35 @@ FROM (
 """
 
 
+RESET = """
+RESET ALL;
+DISCARD TEMP;
+UNLISTEN *;
+SELECT pg_catalog.pg_advisory_unlock_all()
+"""
+
+
 def prepare(connection: psycopg.Connection[TupleRow]) -> bool:
     """Set what spocdb relies on; tell whether the extension vector is in the database."""
     values = RELIED_ON | dict.fromkeys(TIMEOUTS, "0")
     row = connection.execute(PREPARE, [Jsonb(values)]).fetchone()
     return row is not None and bool(row[2])
+
+
+def restore(connection: psycopg.Connection[TupleRow]) -> None:
+    """Reset what a step that failed may have left on a connection; close it if that fails.
+
+    Settings, advisory locks, notifications listened to, and temporary tables.
+    """
+    try:
+        connection.rollback()
+        connection.execute(RESET)
+        prepare(connection)
+    except psycopg.Error:
+        connection.close()
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextmanager

@@ -120,9 +120,11 @@ class Watch:
             yield connection
 
     def add(self, connection: Connection) -> None:
-        """Look after a connection, in no transaction now, until it is closed."""
+        """Look after a connection, in no transaction now, until it is closed; once is enough."""
         watched = _Watched(connection, connection.info.backend_pid)
         with self._lock:
+            if any(other.connection is connection for other in self._watched):
+                return
             self._watched.append(watched)
         (watched.pid,) = one_row(connection, "SELECT pg_backend_pid()")
         watched.is_direct = watched.pid == connection.info.backend_pid

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from spocdb import codebooks
 from spocdb.api import Database
-from spocdb.db import engine, evaluations, images, scratch
+from spocdb.db import evaluations, images, scratch
 from spocdb.errors import ConfigError, DescriptorError
 from spocdb.evaluation.benchmark import Benchmark, restricted
 from spocdb.evaluation.gallery import Gallery, say_notes
@@ -29,7 +29,6 @@ from spocdb.sources.walking import walk
 from spocdb.wording import counted
 
 
-@engine.wrapped()
 def evaluate(
     db: Database,
     benchmark: Benchmark,
@@ -43,7 +42,9 @@ def evaluate(
     measured is said and passed over. Raises ConfigError if none can be, and DatabaseError.
     """
     say = _once(say)
-    for name in scratch.drop_left(db.connection):
+    with db.engine.connection() as connection:
+        left = scratch.drop_left(connection)
+    for name in left:
         say(f"dropped {name}, which an interrupted command had left")
     benchmark = restricted(benchmark, benchmark.images)
     say_notes(benchmark, say)
@@ -63,7 +64,6 @@ def evaluate(
     return results
 
 
-@engine.wrapped()
 def train_images(db: Database, given: str, say: Say = silent) -> list[Path]:
     """Return the images of a folder, or a collection's that are there. Raises ConfigError.
 
@@ -75,7 +75,8 @@ def train_images(db: Database, given: str, say: Say = silent) -> list[Path]:
         walked = walk([Path(given)], recursive=True, left_out=left_out)
         found = [Path(path) for path in walked]
     elif given in names:
-        stored = images.paths(db.connection, given).values()
+        with db.engine.connection() as connection:
+            stored = images.paths(connection, given).values()
         found = [Path(path) for path in sorted(stored) if os.path.isfile(path)]
     else:
         known = f"; there are the collections {', '.join(names)}" if names else ""
@@ -108,7 +109,12 @@ def _prepared(
     mark = f"eval-{uuid4().hex[:8]}"
     names = {role: f"{mark}-{role}" for role in ("gallery", "train")}
     recipe, codebook = _recipe(db, benchmark, method, options, say)
-    with scratch.marked(db.connection, mark), _dropped(db, names.values()):
+    with (
+        # It holds the mark's lock until the end.
+        db.engine.connection() as connection,
+        scratch.marked(connection, mark),
+        _dropped(db, names.values()),
+    ):
         for role, files in (("gallery", benchmark.images.values()), ("train", options.train)):
             if files is None:
                 continue
@@ -136,9 +142,10 @@ def _prepared(
 
 def _say_overlap(db: Database, gallery: str, train: str, say: Say) -> None:
     """Say how many images are in the gallery and in `train`: whitening overfits those."""
-    contents, others = (
-        {*evaluations.contents(db.connection, name).values()} for name in (gallery, train)
-    )
+    with db.engine.connection() as connection:
+        contents, others = (
+            {*evaluations.contents(connection, name).values()} for name in (gallery, train)
+        )
     if n_shared := len(contents & others):
         say(
             f"{n_shared} of the gallery's {len(contents)} images are in `train=...` too, byte for "

@@ -60,18 +60,19 @@ class Gallery:
     ) -> None:
         self.db, self.method, self.name, self.train = db, method, gallery, train
         by_path = {str(path): name for name, path in benchmark.images.items()}
-        stored = images.paths(db.connection, gallery)
+        with db.engine.connection() as connection:
+            stored = images.paths(connection, gallery)
+            contents = evaluations.contents(connection, gallery)
         self.names = {id_: by_path[path] for id_, path in stored.items()}
         self.ids = {name: id_ for id_, name in self.names.items()}
         self.recipe: Recipe = next(e.recipe for e in db.extractors() if gallery in e.collections)
         # A short list longer than the gallery would send every search past the index.
         listed = min(method.refinement.rerank, len(self.ids))
         self.refinement = replace(method.refinement, rerank=listed)
-        self.extractor = db.session.extractor(self.recipe, options.device, options.precision)
+        self.extractor = db.engine.extractor(self.recipe, options.device, options.precision)
         self.benchmark = restricted(benchmark, self.ids)
         self._raw = dict(self._described(say))
         self.benchmark = _without(self.benchmark, self._raw)
-        contents = evaluations.contents(db.connection, gallery)
         named = {self.names[id_]: sha256 for id_, sha256 in contents.items()}
         self.benchmark = without_copies(self.benchmark, named)
         say_notes(self.benchmark, say)
@@ -162,12 +163,12 @@ class Gallery:
         return [self.names[hit.id] for hit in hits], bool(hits) and hits[0].method == "hnsw"
 
     def _search(self, query: Query, k: int, *, exact: bool) -> list[db_search.Hit]:
-        connection = self.db.connection
-        if query.is_stored:
-            embedding = db_search.embedding(connection, self.name, self.ids[query.name])
-        else:
-            embedding = db_search.embed(connection, self.name, self._raw[_view(query)])
-        return searching.nearest(connection, self.name, embedding, k, {}, exact, self.refinement)
+        with self.db.engine.connection() as connection:
+            if query.is_stored:
+                vector = db_search.embedding(connection, self.name, self.ids[query.name])
+            else:
+                vector = db_search.embed(connection, self.name, self._raw[_view(query)])
+            return searching.nearest(connection, self.name, vector, k, {}, exact, self.refinement)
 
     def _described(self, say: Say) -> Iterator[tuple[View, Float32Array]]:
         """Yield the raw descriptors of the queries that are no images of the gallery."""

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import spocdb
-from spocdb.db import engine, evaluations
-from spocdb.db.engine import Connection
+from spocdb.api import Database
+from spocdb.db import evaluations
 
 Embedding = Literal["raw", "pca", "whitened"]
 FittedOn = Literal["", "train", "gallery"]
@@ -54,10 +54,9 @@ class Result:
         return numbers
 
 
-@engine.wrapped()
-def save(connection: Connection, results: Iterable[Result]) -> None:
+def save(db: Database, results: Iterable[Result]) -> None:
     """Store results in the database, all or none."""
-    with connection.transaction():
+    with db.engine.connection() as connection, connection.transaction():
         for result in results:
             evaluations.add(
                 connection,

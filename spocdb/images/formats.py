@@ -41,7 +41,7 @@ def reading(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     try:
         image = opener(data, max_pixels)
         for size in _sizes(image):
-            _check_size(size, max_pixels)
+            check_size(size, max_pixels)
         yield image
     except (ImageError, MemoryError):
         raise
@@ -115,7 +115,7 @@ def _open_boxes(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
             "save the image smaller",
             bound=LARGEST_AVIF,
         )
-    _check_size((width, height), max_pixels)
+    check_size((width, height), max_pixels)
     return AvifFile(data, found) if is_avif else open_heif(data)
 
 
@@ -132,7 +132,8 @@ def _sizes(image: Image.Image) -> Iterator[tuple[int, int]]:
         yield image.tile_size
 
 
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+def check_size(size: tuple[int, int], max_pixels: int) -> None:
+    """Raise ImageTooLarge for a width and height with more pixels than are allowed."""
     width, height = size
     if width * height > max_pixels:
         raise ImageTooLarge(

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from spocdb.api import Database
-from spocdb.db import engine
 from spocdb.features.network import Network
 from spocdb.features.recipes import channels, make_recipe
 from spocdb.features.selection import Wanted
@@ -36,7 +35,6 @@ class Student:
     recipe: RecipeOptions = field(default_factory=RecipeOptions)
 
 
-@engine.wrapped()
 def distill(
     db: Database,
     paths: Sequence[Path],
@@ -62,7 +60,7 @@ def distill(
     recipe = make_recipe(student.preset, "", **student.recipe)
     start.check_trainable(recipe)
     taught_by = [db.recipe(t.name, t.weights, **t.options) for t in teachers]
-    extractors = [db.session.extractor(r, schedule.device, schedule.precision) for r in taught_by]
+    extractors = [db.engine.extractor(r, schedule.device, schedule.precision) for r in taught_by]
     begin_with = start.find(student.preset, student.start, db.settings.cache_dir)
     network = Network(recipe, start.build(recipe, begin_with, schedule.seed))
     found = samples.find(paths, db.settings.limits, say)

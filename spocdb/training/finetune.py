@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from spocdb.api import Database
-from spocdb.db import engine
 from spocdb.features.network import Network
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import locate
@@ -25,7 +24,6 @@ DEFAULT_GROUPING = Grouping()
 DEFAULT_LOSS = "multi-similarity"
 
 
-@engine.wrapped()
 def finetune(
     db: Database,
     labelled: Callable[[Limits, Say], Sequence[Sample]],

@@ -108,8 +108,11 @@ class MetricLearning:
         labels = [sample.label for sample in self._split.train]
         dim = channels(self._recipe)
         whole = raw_projection(dim)
-        connection = self._db.connection
-        with scratch.opened(connection, f"training-{self._name}", self._recipe, dim) as collection:
+        name = f"training-{self._name}"
+        with (
+            self._db.engine.connection() as connection,
+            scratch.opened(connection, name, self._recipe, dim) as collection,
+        ):
             scratch.fill(
                 connection, collection, descriptors, labels, lambda _, raw: project(raw, whole)
             )

@@ -112,8 +112,9 @@ def keep(
     _write(network, job.out, parentage)
     recipe: Recipe = replace(network.recipe, weights=remember(job.out, db.settings.cache_dir))
     # Proof that it can be loaded, before the checkpoint goes.
-    db.session.extractor(recipe, "cpu", "float32")
-    collections.add_extractor(db.connection, recipe, channels(recipe), parentage)
+    db.engine.extractor(recipe, "cpu", "float32")
+    with db.engine.connection() as connection:
+        collections.add_extractor(connection, recipe, channels(recipe), parentage)
     job.clear()
     return Trained(recipe.name, job.out, tuple(history), parentage)
 

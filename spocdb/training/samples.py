@@ -102,8 +102,9 @@ def by_metadata(
     db: Database, collection: str | None, key: str, limits: Limits, say: Say
 ) -> list[Sample]:
     """Return a collection's images, labelled by a key of their metadata."""
-    target = collections.get(db.connection, collection)
-    labels = images.labels(db.connection, target, key)
+    with db.engine.connection() as connection:
+        target = collections.get(connection, collection)
+        labels = images.labels(connection, target, key)
     files = {on_disk(path): label for path, label in labels.items()}
     found = _read(files, limits, say)
     return _labelled(found, f"the metadata {key!r} of {target.name}", say)

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from spocdb.api import Database
 from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import Extractor, load_extractor
 from spocdb.features.fusion import FusedConv
 from spocdb.features.graphs import Graphs
 from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, UInt8Array
+from tests.fixtures.opened import Database
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),

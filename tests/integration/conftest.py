@@ -12,7 +12,6 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from spocdb import projections as fitting
-from spocdb.api import Database
 from spocdb.db import collections, engine, indexes, projections, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
@@ -20,6 +19,7 @@ from spocdb.features.projection import project
 from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Clustered = Callable[..., Float32Array]
 AddImages = Callable[..., Collection]

@@ -12,12 +12,12 @@ import pytest
 from pgvector import Vector
 from psycopg.sql import SQL, Identifier
 
-from spocdb.api import Database
 from spocdb.db import collections, embeddings, engine, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.errors import DatabaseError, ProjectionNotFound, UnreadableImage
 from spocdb.records import Float32Array, ImageRef, Recipe
+from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
@@ -355,7 +355,7 @@ def test_a_view_on_the_view_blocks_another_dimension_and_all_stays_as_it_was(
 
 def test_reading_ahead_ends_with_whoever_writes(db: Database) -> None:
     asleep = "SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(100)'"
-    with db.session.connect() as reader:
+    with db.engine.connect() as reader:
 
         def chunks() -> Iterator[Any]:
             yield "the first"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spocdb.api import Database
 from spocdb.bench.measure import COLLECTION, Options, measure
 from spocdb.errors import ConfigError
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 Run = Callable[..., Any]

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from spocdb.api import Database
+from spocdb.api import connect
 from spocdb.db import embedded
 from spocdb.errors import SchemaOutOfDate
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]
@@ -228,9 +229,9 @@ def test_an_embedded_database_of_a_newer_program_says_so(
     with tempfile.TemporaryDirectory(prefix="spocdb-newer-") as folder:
         settings = from_environment(None, environment | {"SPOCDB_DATA_DIR": folder})
         try:
-            with Database(settings) as database:
-                database.connection.execute("UPDATE spocdb.alembic_version SET version_num = '9'")
+            with connect(settings=settings) as db, db.engine.connection() as connection:
+                connection.execute("UPDATE spocdb.alembic_version SET version_num = '9'")
             with pytest.raises(SchemaOutOfDate, match="newer than this program"):
-                Database(settings)
+                connect(settings=settings)
         finally:
             embedded.stop(Path(folder))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from spocdb.api import Database
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]

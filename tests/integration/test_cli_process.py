@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from spocdb.api import Database
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 PROGRAM = Path(sys.executable).with_name("spocdb")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from spocdb.api import Database
 from spocdb.errors import WeightsNotFound
+from tests.fixtures.opened import Database
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Make = Callable[..., Path]

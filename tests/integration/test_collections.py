@@ -13,13 +13,13 @@ import pytest
 from psycopg.errors import ReservedName
 from psycopg.sql import SQL, Identifier
 
-from spocdb.api import Database
 from spocdb.db import collections, embeddings, engine, runs
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound, ConfigError, DatabaseError
 from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, Recipe
+from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
@@ -340,6 +340,8 @@ def test_making_or_dropping_embeddings_does_not_wait_for_readers_of_the_images(
     number = db.pca.fit(dim=8)
     with engine.connect(db.url) as reader, reader.transaction():
         reader.execute("SELECT count(*) FROM spocdb.images")
-        db.connection.execute("SET lock_timeout = '5s'")
+        with db.engine.connection() as connection:
+            # It is the pool's only one, so that the calls find it like that.
+            connection.execute("SET lock_timeout = '5s'")
         db.pca.activate(number)
         db.pca.drop(1, "photos")

@@ -1,6 +1,8 @@
 """Projections whose rows somebody changed, and embeddings that somebody wrote: no door opens."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,14 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from spocdb.api import Database
-from spocdb.db import doctor, projections
+from spocdb import search as searching
+from spocdb.db import collections, doctor, projections, rights
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.errors import ConfigError, DatabaseError, DescriptorError
 from spocdb.features.projection_files import ARRAYS
-from spocdb.records import Float32Array
+from spocdb.records import Float32Array, Refinement
+from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
@@ -176,12 +179,26 @@ def test_a_search_by_a_damaged_projection_names_it(
     folder = make_photos(12)
     db.ingest(folder, extractor="mini", size=64)
     db.pca.activate(db.pca.fit(dim=8))
-    assert len(db.search(folder / "0003.jpg", 3)) == 3
+    # In the transaction that damages, which is rolled back.
+    search = partial(
+        searching.search,
+        lambda: nullcontext(db.connection),
+        collections.get(db.connection, "photos"),
+        (folder / "0003.jpg").read_bytes(),
+        lambda recipe: db.engine.extractor(recipe, "cpu", "float32"),
+        3,
+        crop=None,
+        filter={},
+        exact=False,
+        refinement=Refinement(),
+        max_pixels=10**6,
+    )
+    assert len(search()) == 3
     for statement, what in NOTICED.items():
         with db.connection.transaction(force_rollback=True):
             damage(db, statement)
             with pytest.raises(DatabaseError, match=r"^projection 2 cannot be used: ") as caught:
-                db.search(folder / "0003.jpg", 3)
+                search()
             assert what in str(caught.value)
 
 
@@ -192,7 +209,8 @@ def test_a_reader_is_told_what_the_database_says_of_a_damaged_projection(
     damage(fitted, "UPDATE spocdb.projection_components SET scale = 'NaN' WHERE position = 3")
     with fitted.connection.transaction(force_rollback=True):
         fitted.connection.execute("CREATE ROLE spocdb_test_blind")
-        fitted.grant_reader("spocdb_test_blind", "photos")
+        target = collections.get(fitted.connection, "photos")
+        rights.grant_reader(fitted.connection, "spocdb_test_blind", target)
         fitted.connection.execute("REVOKE ALL ON spocdb.projections FROM spocdb_test_blind")
         fitted.connection.execute("SET LOCAL ROLE spocdb_test_blind")
         with (

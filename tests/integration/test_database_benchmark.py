@@ -6,11 +6,11 @@ import pytest
 
 from benchmarks import database
 from benchmarks.database import gallery, plots, tables
-from spocdb.api import Database
+from tests.fixtures.opened import Database
 
 
 def test_a_small_gallery_goes_through_every_step(db: Database, tmp_path: Path) -> None:
-    target = gallery.open(db, "growing", 2000)
+    target = gallery.open(db, db.connection, "growing", 2000)
     measured = (figure for step in database.STEPS.values() for figure in step(target))
     figures = {figure.name: figure for figure in measured}
     for kind in ("vector, ef_search 100", "halfvec, ef_search 100", "bit, ef_search 1000"):

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from spocdb.api import Database
 from spocdb.db.attachments import Attachment
+from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import WaitForLock, WaitUntil
 

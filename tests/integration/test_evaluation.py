@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spocdb.api import Database
 from spocdb.errors import ConfigError, NotEnoughSamples
 from spocdb.evaluation import holidays, pairs, revisited
 from spocdb.evaluation.evaluate import evaluate, train_images
 from spocdb.evaluation.methods import METHODS, find_methods
 from spocdb.evaluation.options import Options
+from tests.fixtures.opened import Database
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Draw = Callable[..., Path]

@@ -22,9 +22,9 @@ from PIL import Image
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Engine, MetaData, create_engine, text
 
-from spocdb.api import Database
 from spocdb.db.attachments import Attachment
 from spocdb.integrations.alembic import AttachImages, include_name, include_object
+from tests.fixtures.opened import Database
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SQLALCHEMY, DJANGO = EXAMPLES / "sqlalchemy_shop", EXAMPLES / "django_shop"

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from spocdb.api import Database
 from spocdb.images.exif import exif_metadata
 from spocdb.records import EXIF_ALWAYS, EXIF_KEYS
+from tests.fixtures.opened import Database
 
 Recipe = dict[str, Any]
 SIZE = {"width": 96, "height": 72, "orientation": 1}

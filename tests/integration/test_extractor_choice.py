@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from spocdb.api import Database
 from spocdb.errors import ConfigError, WeightsNotFound
+from tests.fixtures.opened import Database
 
 Recipe = dict[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from spocdb.api import Database
 from spocdb.errors import CollectionNotFound, UnreadableImage
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pgvector import Vector
 from psycopg.types.json import Jsonb
 
-from spocdb.api import Database
 from spocdb.db import engine
 from spocdb.db.collections import Collection
 from spocdb.errors import ConfigError
 from spocdb.filters import OPERATORS, Json, parse
 from spocdb.records import Float32Array
+from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
 
@@ -222,8 +222,8 @@ def test_why_a_filter_finds_nothing_is_said(gallery: Database, filter: str, line
     said: list[str] = []
     assert gallery.similar(1, filter=filter, say=said.append) == []
     assert said == [line]
-    assert list(gallery.images.list(filter, say=said.append)) == []
-    assert gallery.images.count(filter, say=said.append) == 0
+    assert list(gallery.images(filter, say=said.append)) == []
+    assert gallery.count(filter, say=said.append) == 0
     assert said == [line] * 3
 
 
@@ -252,13 +252,13 @@ def test_the_keys_that_are_named_are_bounded_and_spelled(
     add_images(db.connection, clustered(3))
     said: list[str] = []
     # Once, whatever else is asked for.
-    assert db.images.count("kind=shoe and year=1", say=said.append) == 0
+    assert db.count("kind=shoe and year=1", say=said.append) == 0
     db.connection.execute(
         "UPDATE spocdb.images SET metadata = (SELECT jsonb_object_agg('key ' || n, 1) "
         'FROM generate_series(100, 129) n) || \'{"a.b": {"c": 1}}\''
     )
-    assert db.images.count("kind=shoe", say=said.append) == 0
-    assert db.images.count('"a.b".d=1', say=said.append) == 0
+    assert db.count("kind=shoe", say=said.append) == 0
+    assert db.count('"a.b".d=1', say=said.append) == 0
     assert said[0] == "no image has any metadata"
     assert said[1].startswith('no image has the key kind; there are "a.b", "key 100", "key 101", ')
     assert said[1].endswith('"key 118" and 11 more')

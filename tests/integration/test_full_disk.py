@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier, Literal
 
-from spocdb.api import Database
 from spocdb.db import embedded
 from spocdb.db.collections import Collection
 from spocdb.errors import DatabaseError
 from spocdb.records import Float32Array
+from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
@@ -62,7 +62,9 @@ def test_a_full_disk_leaves_no_index_behind(
 ) -> None:
     add_images(db.connection, clustered(1500))
     db.index.build()
-    db.connection.execute(SQL("SET default_tablespace = {}").format(Identifier(small_tablespace)))
+    with db.engine.connection() as connection:
+        # It is the pool's only one, so that the next call finds it like that.
+        connection.execute(SQL("SET default_tablespace = {}").format(Identifier(small_tablespace)))
     with pytest.raises(DatabaseError, match="No space left on device") as caught:
         db.index.build()
     assert "\n" not in str(caught.value)

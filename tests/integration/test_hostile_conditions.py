@@ -152,7 +152,9 @@ TWO_WAYS = r"name <> '\' OR name = ' AND lo_create(4711) > 0 --'"
 
 @pytest.mark.parametrize("first", ["on", "off"])
 def test_no_setting_of_a_session_gives_a_condition_another_meaning(shop: Any, first: str) -> None:
-    shop.execute(f"SET standard_conforming_strings = {first}")
+    with shop.db.engine.connection() as connection:
+        # It is the pool's only one, so that the next call finds it like that.
+        connection.execute(f"SET standard_conforming_strings = {first}")
     shop.attach(condition=TWO_WAYS)
     for setting in ("on", "off"):
         shop.execute(f"SET standard_conforming_strings = {setting}")

@@ -172,7 +172,9 @@ def test_keys_that_are_not_text(shop: Any, kind: str) -> None:
 def test_what_is_no_table_with_a_key_is_refused(
     shop: Any, made: str, relation: str, message: str
 ) -> None:
-    shop.execute(made)
+    with shop.db.engine.connection() as connection:
+        # It is the pool's only one, so that the next call finds its temporary table.
+        connection.execute(made)
     with pytest.raises(ConfigError, match=message) as raised:
         shop.attach(relation)
     assert "\n" not in str(raised.value)

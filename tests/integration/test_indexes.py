@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from psycopg.sql import SQL
 
-from spocdb.api import Database
 from spocdb.db import collections, engine, indexes
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound
 from spocdb.records import Float32Array
+from tests.fixtures.opened import Database
 from tests.fixtures.waiting import WaitForLock, WaitUntil
 
 AddImages = Callable[..., Collection]

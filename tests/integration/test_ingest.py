@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from spocdb.api import Database
 from spocdb.errors import CollectionNotFound, ConfigError, UnreadableImage
 from spocdb.features.trunks import Trunk
 from spocdb.images.decode import decode
 from spocdb.progress import Progress
 from spocdb.records import Float32Array
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spocdb.api import Database
 from spocdb.db import collections, descriptors
 from spocdb.pipeline.caution import Caution
 from spocdb.pipeline.intake import CONTENTS_ASKED, Intake
@@ -25,6 +24,7 @@ from spocdb.progress import Progress
 from spocdb.records import ImageRef
 from spocdb.sources.files import FilesSource
 from spocdb.storing import REFS_ASKED, changed
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 

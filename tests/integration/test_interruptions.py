@@ -15,10 +15,10 @@ import numpy as np
 import psycopg
 import pytest
 
-from spocdb.api import Database
 from spocdb.db import embedded, schema
 from spocdb.features.backbones import find
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import WaitUntil
 

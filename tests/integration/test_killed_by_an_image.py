@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from spocdb.api import Database
+from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 
 pytestmark = pytest.mark.slow

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from spocdb.api import Database
 from spocdb.db import collections
 from spocdb.errors import ConfigError
 from spocdb.pruning import prune
 from spocdb.sources.files import FilesSource
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]

@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from spocdb import projections as fitting
-from spocdb.api import Database
 from spocdb.db import collections, doctor, embeddings, engine, indexes, scratch
 from spocdb.db.collections import Collection
 from spocdb.db.leftovers import drop_left_indexes
@@ -20,6 +19,7 @@ from spocdb.evaluation.evaluate import evaluate
 from spocdb.evaluation.methods import PLAIN
 from spocdb.evaluation.options import Options
 from spocdb.records import Float32Array, Recipe
+from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
@@ -93,7 +93,7 @@ def drop_by_rollback(db: Database) -> None:
 def drop_by_ingest(db: Database) -> None:
     target = collections.get(db.connection, "photos")
     said: list[str] = []
-    fitting.settle(db.connection, db.session.connect, target, say=said.append)
+    fitting.settle(db.connection, db.engine.connect, target, say=said.append)
     assert said == ["dropped embeddings_1_1_hnsw_new, which an interrupted build had left"]
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from spocdb.api import Database
 from spocdb.errors import ConfigError
 from spocdb.settings import from_environment
 from spocdb.text import LONGEST_KEY
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spocdb.api import Database
 from spocdb.db import collections, images
 from spocdb.errors import ConfigError
+from tests.fixtures.opened import Database
 
 Recipe = dict[str, Any]
 

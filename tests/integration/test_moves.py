@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from spocdb.api import Database
 from spocdb.db import engine, writing
 from spocdb.db.moves import Moves
 from spocdb.errors import DatabaseError
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]

@@ -24,7 +24,7 @@ import pytest
 import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from spocdb.api import Database
+from tests.fixtures.opened import Database
 from tests.fixtures.program import Finished, Run
 
 CLI = importlib.import_module("spocdb.cli")

@@ -12,10 +12,10 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.api import Database
 from spocdb.db import doctor, embedded, engine, schema
 from spocdb.errors import ConfigError
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Psql = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -21,7 +21,7 @@ import os, sys
 import psycopg
 from spocdb.pipeline import intake
 import spocdb.features.extractor
-from spocdb.api import Database
+from tests.fixtures.opened import Database
 from spocdb.settings import from_environment
 
 decode = intake.decode

@@ -15,7 +15,6 @@ from pgvector import Vector
 from typer.testing import CliRunner
 
 from spocdb import projections as fitting
-from spocdb.api import Database
 from spocdb.db import projections
 from spocdb.db.collections import Collection
 from spocdb.errors import (
@@ -29,6 +28,7 @@ from spocdb.features.projection import Moments, fit, project
 from spocdb.features.recipes import make_recipe
 from spocdb.projections import name_beside
 from spocdb.records import Float32Array, Projection, Recipe
+from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
@@ -481,7 +481,7 @@ def test_an_ingest_leaves_what_was_activated_meanwhile(
     before = add_images(db.connection, clustered(300))
     number = db.pca.fit(dim=8)
     db.pca.activate(number)
-    fitting.settle(db.connection, db.session.connect, before, auto_pca=10)
+    fitting.settle(db.connection, db.engine.connect, before, auto_pca=10)
     assert [p.id for p in db.pca.list() if p.active] == [number]
 
 
@@ -494,6 +494,6 @@ def test_an_ingest_whose_first_pca_fails_still_gets_its_index(
     rows[:, 2] = np.linspace(0, 0.5, 40)
     target = add_images(db.connection, rows)
     said: list[str] = []
-    fitting.settle(db.connection, db.session.connect, target, auto_pca=10, say=said.append)
+    fitting.settle(db.connection, db.engine.connect, target, auto_pca=10, say=said.append)
     assert said[0].startswith("no first PCA yet: ")
     assert said[1] == "building the index"

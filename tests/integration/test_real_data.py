@@ -17,12 +17,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from spocdb.api import Database
 from spocdb.evaluation import holidays
 from spocdb.evaluation.evaluate import evaluate, train_images
 from spocdb.evaluation.methods import find_methods
 from spocdb.evaluation.options import Options
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
 
 RAW_MAP, WHITENED_MAP = 0.6947, 0.7779

@@ -13,12 +13,12 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from spocdb import search as searching
-from spocdb.api import Database
 from spocdb.db import collections, engine, projections
 from spocdb.errors import ConfigError, DatabaseError
 from spocdb.features.projection import project
 from spocdb.records import Recipe as StoredRecipe
 from spocdb.records import Refinement
+from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import Meanwhile, WaitUntil
 
@@ -478,10 +478,10 @@ def test_a_query_that_the_switch_overtakes_is_described_anew(
 
     def load(recipe: StoredRecipe) -> Any:
         overtake()
-        return db.session.extractor(recipe, "cpu", "float32")
+        return db.engine.extractor(recipe, "cpu", "float32")
 
     hits = searching.search(
-        db.connection,
+        db.engine.connection,
         collections.get(db.connection, "photos"),
         (photos / "0007.jpg").read_bytes(),
         load,

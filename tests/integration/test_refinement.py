@@ -9,13 +9,13 @@ import psycopg
 import pytest
 from pgvector import Vector
 
-from spocdb.api import Database
 from spocdb.db import engine
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound, ConfigError, DatabaseError, ImageNotFound
 from spocdb.features.reranking import rerank
 from spocdb.records import Float32Array, Refinement
+from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]

@@ -9,13 +9,13 @@ import numpy as np
 import psycopg
 import pytest
 
-from spocdb.api import Database
 from spocdb.db import collections, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.errors import ImageVanished
 from spocdb.features.recipes import make_recipe
 from spocdb.records import ImageRef, NewDescriptor
+from tests.fixtures.opened import Database
 
 # Random: PostgreSQL compresses a key before it measures it.
 TOO_LONG = "/photos/" + os.urandom(1700).hex()

@@ -8,10 +8,10 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.api import Database
 from spocdb.db import engine
 from spocdb.errors import DatabaseError
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 DENIED = psycopg.errors.InsufficientPrivilege
 # That something is a sequence, or a view of a join, is said before rights are looked at.

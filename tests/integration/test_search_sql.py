@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ import psycopg
 import pytest
 from pgvector import Vector
 
-from spocdb.api import Database
+from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound, DatabaseError, ImageNotFound
 from spocdb.records import Float32Array
+from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
@@ -111,7 +113,7 @@ def test_what_the_index_finds_is_what_an_exact_scan_finds(
 @pytest.mark.parametrize("exact", [False, True])
 def test_the_method_that_is_said_is_the_one_that_was_used(gallery: Database, exact: bool) -> None:
     gallery.connection.autocommit = False
-    hits = gallery.similar(1, exact=exact)
+    hits = db_search.similar(gallery.connection, "photos", 1, 10, {}, exact=exact)
     assert {hit.method for hit in hits} == {"exact" if exact else "hnsw"}
     row = gallery.connection.execute(
         "SELECT pg_stat_get_xact_numscans('spocdb.embeddings_1_2_hnsw'::regclass)"
@@ -224,11 +226,12 @@ def test_the_sessions_settings_are_as_they_were(
     gallery: Database, filter: dict[str, Any], transaction: bool
 ) -> None:
     connection = gallery.connection
-    assert gallery.similar(1)  # loads the library
+    ask = partial(db_search.similar, connection, "photos", 1, 10, exact=False)
+    assert ask({})  # loads the library
     assert connection.execute(SETTINGS).fetchone() == ("40", "off")
     connection.execute("SET hnsw.ef_search = 77; SET hnsw.iterative_scan = relaxed_order")
     connection.autocommit = not transaction
-    assert gallery.similar(1, 10, filter=filter)
+    assert ask(filter)
     assert connection.execute(SETTINGS).fetchone() == ("77", "relaxed_order")
     assert connection.execute("SHOW enable_seqscan").fetchone() == ("on",)
     connection.rollback()

@@ -1,16 +1,18 @@
-"""What spocdb raises on a connection for one step is taken back, also after an error."""
+"""What spocdb raises on a pooled connection for one step is reset, also after an error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from spocdb.api import Database
-from spocdb.db import collections, engine, indexes, scratch, sessions
-from spocdb.errors import DatabaseError
+from spocdb.db import collections, scratch, sessions
+from spocdb.errors import DatabaseError, DatabaseLost
 from spocdb.records import Float32Array, Recipe, Refinement
+from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 AddImages = Callable[..., collections.Collection]
@@ -34,15 +36,21 @@ HAS_ROOM_NOW = "current_setting('maintenance_work_mem') <> '64MB'"
 
 
 def settings(db: Database) -> dict[str, str]:
-    return dict(db.connection.execute(SETTINGS).fetchall())
+    """Return the settings of the pool's only connection, and which one that is."""
+    with db.engine.connection() as connection:
+        found = dict(connection.execute(SETTINGS).fetchall())
+        return found | {"process": str(connection.info.backend_pid)}
 
 
 @pytest.fixture
-def made(db: Database, add_images: AddImages, clustered: Clustered) -> Database:
-    """Return a database with a few made-up images, on a connection with little memory."""
-    add_images(db.connection, clustered(60))
-    db.connection.execute("SET maintenance_work_mem = '64MB'")
-    return db
+def made(
+    url: str, environment: dict[str, str], add_images: AddImages, clustered: Clustered
+) -> Iterator[Database]:
+    """Return a database with a few made-up images, whose connections have little memory."""
+    little = make_conninfo(url, options="-c maintenance_work_mem=64MB")
+    with Database(from_environment(little, environment)) as db:
+        add_images(db.connection, clustered(60))
+        yield db
 
 
 STEPS: dict[str, Callable[[Database], object]] = {
@@ -87,8 +95,11 @@ def test_a_working_collection_leaves_no_setting_behind(
 ) -> None:
     before = settings(made)
     rows = clustered(20)
-    with scratch.opened(made.connection, "for-a-moment", made_up, 32) as collection:
-        scratch.fill(made.connection, collection, rows, ["a"] * 20, lambda id_, raw: raw)
+    with (
+        made.engine.connection() as connection,
+        scratch.opened(connection, "for-a-moment", made_up, 32) as collection,
+    ):
+        scratch.fill(connection, collection, rows, ["a"] * 20, lambda id_, raw: raw)
     assert settings(made) == before
 
 
@@ -126,18 +137,34 @@ def test_a_lost_connection_says_so_and_not_that_a_setting_could_not_be_taken_bac
 
 
 def test_settings_in_a_transaction_that_fails_are_taken_back(db: Database) -> None:
-    before = settings(db)
+    before = db.connection.execute(SETTINGS).fetchall()
     with (
         pytest.raises(psycopg.errors.DivisionByZero),
         db.connection.transaction(),
         sessions.raised(db.connection, work_mem="64MB"),
     ):
         db.connection.execute("SELECT 1 / 0")
-    assert settings(db) == before
+    assert db.connection.execute(SETTINGS).fetchall() == before
+
+
+def test_settings_that_could_not_be_taken_back_do_not_go_back_to_the_pool(made: Database) -> None:
+    before = settings(made)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        made.engine.connection() as connection,
+        sessions.raised(connection, work_mem="64MB"),
+    ):
+        # As a step would that is interrupted before it resets what it raised.
+        connection.execute("BEGIN; SET maintenance_work_mem = '1GB'; COMMIT")
+        raise KeyboardInterrupt
+    assert settings(made) == before
 
 
 def test_an_index_build_that_loses_its_connection_says_so(made: Database) -> None:
     made.connection.execute(NO_ROOM.format(condition="pg_terminate_backend(pg_backend_pid())"))
-    target = collections.get(made.connection, "photos")
-    with pytest.raises(DatabaseError, match="lost the database"), engine.wrapped():
-        indexes.build(made.connection, target, target.active_projection_id)
+    before = settings(made)
+    with pytest.raises(DatabaseLost, match="lost the database"):
+        made.index.build()
+    after = settings(made)
+    assert after.pop("process") != before.pop("process")
+    assert after == before

@@ -14,11 +14,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from spocdb.api import Database
 from spocdb.db import watching
 from spocdb.progress import Progress
 from spocdb.settings import from_environment
 from spocdb.worker import WorkerOptions
+from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import WaitUntil
 
@@ -197,7 +197,7 @@ def test_who_holds_up_an_ingest_is_said(
     with (
         psycopg.connect(db.url, application_name="a report") as other,
         ThreadPoolExecutor(1) as pool,
-        db.looked_after(said.append),
+        db.engine.looked_after(said.append),
     ):
         other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         other.execute("SELECT FROM spocdb.collections FOR UPDATE")

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from spocdb.api import Database
 from spocdb.db import scratch, search
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import make_recipe
 from spocdb.features.weights import sha256_of
+from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,12 +9,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
-from spocdb.api import Database
 from spocdb.db import doctor, engine, schema
 from spocdb.db.attachments import Attachment
 from spocdb.db.sessions import RELIED_ON, TIMEOUTS
 from spocdb.errors import DatabaseError
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
 

@@ -18,13 +18,13 @@ import psycopg
 import pytest
 from PIL import Image
 
-from spocdb.api import Database
 from spocdb.db import embedded, schema
 from spocdb.db.attachments import Attachment, Coverage
 from spocdb.errors import CollectionNotFound, ConfigError, SourceBroken
 from spocdb.settings import from_environment
 from spocdb.verdicts import MOST_LOST
 from spocdb.worker import WorkerOptions
+from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import WaitUntil
 

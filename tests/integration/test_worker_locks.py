@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from spocdb.api import Database
 from spocdb.db.attachments import Attachment
 from spocdb.errors import DatabaseError
 from spocdb.progress import Progress
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 from tests.fixtures.waiting import WaitForLock
 
 Recipe = dict[str, Any]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from spocdb.api import Database
 from spocdb.db import engine
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Dump = Callable[..., str]
 Psql = Callable[..., "subprocess.CompletedProcess[str]"]

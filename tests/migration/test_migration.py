@@ -12,13 +12,13 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.api import Database
 from spocdb.db import collections, engine, schema, writing
 from spocdb.db.batch import Batch
 from spocdb.errors import DatabaseError, SchemaOutOfDate
 from spocdb.features.recipes import make_recipe
 from spocdb.records import ImageRef, NewDescriptor
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Dump = Callable[..., str]
 Psql = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from spocdb.api import Database
 from spocdb.db import embedded, engine, schema
 from spocdb.errors import SchemaOutOfDate
 from spocdb.settings import Settings, from_environment
+from tests.fixtures.opened import Database
 
 Dump = Callable[..., str]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

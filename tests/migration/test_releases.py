@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from spocdb.api import Database
 from spocdb.db import engine, schema, sql_files
 from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Dump = Callable[..., str]
 Psql = Callable[..., "subprocess.CompletedProcess[str]"]

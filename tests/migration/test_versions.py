@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psycopg
 
-from spocdb.api import Database
 from spocdb.db import schema
 from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
 
 Psql = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -39,7 +39,7 @@ def test_unchanged_files_are_not_read_again_after_the_upgrade(
         done = db.ingest(tmp_path / "photos", collection="photos")
         assert (done.n_unchanged, done.n_failed, done.n_new) == (8, 1, 0)
         assert [failure.reason for failure in db.failures("photos")] == ["UnreadableImage"]
-        shown = db.images.show(1)
+        shown = db.image(1)
         assert shown.modified is not None
         assert shown.modified.timestamp() == os.stat(shown.path).st_mtime_ns // 10**9
         os.utime(tmp_path / "photos" / "0.jpg")

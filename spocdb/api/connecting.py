@@ -1,0 +1,36 @@
+"""Opening a database for a program: engine and Database in one step."""
+
+from dataclasses import replace
+
+from spocdb.api.database import Database
+from spocdb.api.engine import POOL_SIZE, Engine
+from spocdb.db import embedded
+from spocdb.settings import Settings, from_environment
+
+
+def connect(
+    url: str | None = None, *, settings: Settings | None = None, pool_size: int = POOL_SIZE
+) -> Database:
+    """Open a database: `url`, or `SPOCDB_DATABASE_URL`, or the embedded server.
+
+    The embedded server is started if it does not run, and its schema is brought up to date: it is
+    spocdb's own. Any other database is left as it is. Closing the Database closes its connections;
+    use it in a `with` block, or keep it as long as the process lives. Threads may share it.
+
+    Args:
+        url: a URL such as postgresql://USER@HOST/DATABASE, or anything libpq takes.
+        settings: all settings, instead of `url` and the environment.
+        pool_size: how many connections are opened at most.
+
+    Returns:
+        The database; `.engine` is its engine.
+
+    Raises:
+        ConfigError: the address, or a setting in the environment, makes no sense.
+        DatabaseLost: the database cannot be reached.
+        SchemaOutOfDate: it has no schema spocdb, an older or a newer one.
+    """
+    found = settings or from_environment(url)
+    if found.database_url is None:
+        found = replace(found, database_url=embedded.upgraded(found.data_dir))
+    return Database(Engine(found, pool_size=pool_size), closes_engine=True)

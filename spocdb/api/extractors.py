@@ -1,0 +1,141 @@
+"""Extractors in the API: which recipe is meant, its network, codebooks."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spocdb import codebooks
+from spocdb.api.engine import Engine
+from spocdb.api.part import Part
+from spocdb.db import collections
+from spocdb.db.collections import Collection, ExtractorSummary
+from spocdb.db.engine import Connection
+from spocdb.features.selection import Wanted
+from spocdb.features.selection import choose as choose_among
+from spocdb.progress import Say, silent
+from spocdb.records import Recipe
+from spocdb.sources import kinds
+from spocdb.sources.walking import walk
+
+if TYPE_CHECKING:
+    from spocdb.features.codebooks import Kind
+    from spocdb.features.extractor import Extractor, Precision
+
+
+class Extractors(Part):
+    """Methods of Database about extractors."""
+
+    def extractors(self) -> list[ExtractorSummary]:
+        """List the extractors that the database knows, by name."""
+        with self._engine.connection() as connection:
+            return collections.extractor_summaries(connection)
+
+    def recipe(
+        self,
+        extractor: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        **recipe: Any,
+    ) -> Recipe:
+        """Return the recipe that an ingest with these options would make a collection with.
+
+        Args:
+            extractor: a preset, or the name of an extractor that the database knows.
+            weights: a state dict of the network; by default the preset's own.
+            **recipe: options on top of the preset, see `ingest`.
+
+        Raises:
+            ConfigError: an option is unknown, out of range, or contradicts the extractor.
+            WeightsNotFound: the weights are not on this machine and cannot be downloaded.
+        """
+        with self._engine.connection() as connection:
+            return choose(self._engine, connection, Wanted(extractor, path_of(weights), recipe))
+
+    def extractor(
+        self,
+        extractor: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        precision: "Precision" = "auto",
+        **recipe: Any,
+    ) -> "Extractor":
+        """Load the network that an ingest with these options would use; at most once an engine.
+
+        Args:
+            extractor: a preset, or the name of an extractor that the database knows.
+            weights: a state dict of the network; by default the preset's own.
+            device: auto, cpu, cuda, cuda:1 or mps.
+            precision: auto, float32 or bfloat16.
+            **recipe: options on top of the preset, see `ingest`.
+
+        Raises:
+            ConfigError: an option is unknown or out of range, or there is no such device.
+            WeightsNotFound: the weights are not on this machine and cannot be downloaded.
+        """
+        found = self.recipe(extractor, weights, **recipe)
+        return self._engine.extractor(found, device, precision)
+
+    def learn_codebook(
+        self,
+        folder: str | os.PathLike[str],
+        file: str | os.PathLike[str],
+        kind: "Kind" = "fisher",
+        k: int = 16,
+        *,
+        extractor: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        precision: "Precision" = "auto",
+        say: Say = silent,
+        **recipe: Any,
+    ) -> int:
+        """Learn a codebook from the images of a folder into a file.
+
+        Args:
+            folder: where the images are, also in folders below it.
+            file: the .safetensors file to write.
+            kind: fisher or triangulation.
+            k: how many centres.
+            extractor: a preset, or the name of an extractor that the database knows.
+            weights: a state dict of the network; by default the preset's own.
+            device: auto, cpu, cuda, cuda:1 or mps.
+            precision: auto, float32 or bfloat16.
+            say: is told what is left out: files that are no images, images that cannot be read.
+            **recipe: options on top of the preset, see `ingest`.
+
+        Returns:
+            The number of images that it was learned from.
+
+        Raises:
+            ConfigError: there are no images, or the file cannot be written.
+            WeightsNotFound: the weights are not on this machine and cannot be downloaded.
+        """
+        left_out = kinds.LeftOut()
+        found = walk([Path(folder)], recursive=True, left_out=left_out)
+        files = [Path(file) for file in found]
+        if told := kinds.told(left_out):
+            say(f"left out: {told}")
+        network = self.extractor(extractor, weights, device, precision, **recipe)
+        return codebooks.learn_into(Path(file), network, kind, k, files, self._engine.settings, say)
+
+
+def choose(
+    engine: Engine, connection: Connection, wanted: Wanted, found: Collection | None = None
+) -> Recipe:
+    """Return the recipe that is meant. Raises ConfigError and WeightsNotFound."""
+    known = [e.recipe for e in collections.extractor_summaries(connection)]
+    cache_dir = engine.settings.cache_dir
+    return choose_among(wanted, found.recipe if found else None, known, cache_dir)
+
+
+def prove(
+    engine: Engine, connection: Connection, recipe: Recipe, device: str, precision: "Precision"
+) -> None:
+    """Load a new recipe's network: weights that do not fit must not become an extractor."""
+    known = collections.extractor_summaries(connection)
+    if all(recipe != e.recipe for e in known):
+        engine.extractor(recipe, device, precision)
+
+
+def path_of(given: str | os.PathLike[str] | None) -> Path | None:
+    """Return an optional file as a Path."""
+    return None if given is None else Path(given)

@@ -1,0 +1,40 @@
+"""Rights in the API: what roles of the server may do."""
+
+from spocdb.api.part import Part
+from spocdb.db import collections, ownership, rights
+
+
+class Rights(Part):
+    """Methods of Database about roles."""
+
+    def grant_reader(self, role: str, collection: str | None = None) -> None:
+        """Let a role read and search one collection, and nothing else.
+
+        Args:
+            role: a role of the server.
+            collection: its name; None is the only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            DatabaseError: there is no such role, or this one may not grant rights.
+        """
+        with self._engine.connection() as connection:
+            rights.grant_reader(connection, role, collections.get(connection, collection))
+
+    def grant_worker(self, role: str) -> None:
+        """Let a role do what `tables.work` does, and nothing else.
+
+        Raises:
+            DatabaseError: there is no such role, or this one may not grant rights.
+        """
+        with self._engine.connection() as connection:
+            rights.grant_worker(connection, role)
+
+    def grant_owner(self, role: str) -> None:
+        """Make a role that is no superuser the owner of spocdb; to be run by a superuser.
+
+        Raises:
+            DatabaseError: there is no such role, or this one is no superuser.
+        """
+        with self._engine.connection() as connection:
+            ownership.hand_over(connection, role)

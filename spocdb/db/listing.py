@@ -1,0 +1,120 @@
+"""What a collection holds, read as a whole: its images a page at a time, its embeddings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg.sql import SQL, Composable, Identifier
+
+from spocdb.db.collections import Collection
+from spocdb.db.copy import copy_out
+from spocdb.db.engine import Connection, floats, one_row
+from spocdb.db.metadata import matches
+from spocdb.db.search import snapshot
+from spocdb.filters import Json
+from spocdb.records import Float32Array
+
+# A page is one statement; a server's cursor would hold a snapshot while the reader takes its time.
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image of a collection; `path` is the key of its row where a table is attached.
+
+    `width` and `height` are pixels of the upright image, `size` the bytes of its file. `embedding`
+    is (N,) float32 by the projection that is active, of length one; None if it was not asked for,
+    or the image has none yet.
+    """
+
+    id: int
+    path: str
+    width: int
+    height: int
+    size: int
+    sha256: str
+    metadata: dict[str, Any]
+    ingested_at: datetime
+    embedding: Float32Array | None = field(default=None, compare=False, repr=False)
+
+
+LIST = """
+SELECT i.id, i.path, i.width, i.height, i.size, encode(i.sha256, 'hex') AS sha256, i.metadata,
+       i.ingested_at, {embedding}
+FROM spocdb.images i {join}
+WHERE i.collection_id = %(collection)s AND (%(last)s::text IS NULL OR i.path > %(last)s)
+  AND {matches}
+ORDER BY i.path LIMIT %(page)s
+"""
+
+EMBEDDED = "LEFT JOIN spocdb.{table} e ON e.image_id = i.id"
+
+ACTIVE = """
+SELECT spocdb.embedding_table(c.id, p.id), p.dim
+FROM spocdb.collections c JOIN spocdb.projections p ON p.id = c.active_projection_id
+WHERE c.id = %s
+"""
+
+COUNT_EMBEDDED = "SELECT count(*) FROM spocdb.{table}"
+
+COPY_EMBEDDINGS = """
+COPY (SELECT image_id, embedding::vector FROM spocdb.{table} ORDER BY image_id)
+TO STDOUT (FORMAT binary)
+"""
+
+
+def page(
+    connection: Connection,
+    collection: Collection,
+    filter: Json,
+    last: str | None,
+    n: int,
+    *,
+    embeddings: bool = False,
+) -> list[StoredImage]:
+    """Return the next n images that match a filter, by their path, after the path `last`."""
+    condition, values = matches(connection, filter)
+    embedding: Composable = SQL("NULL")
+    join: Composable = SQL("")
+    with snapshot(connection):
+        if embeddings:
+            # Asked for each page: another projection may have been activated since.
+            (table, _) = one_row(connection, ACTIVE, [collection.id])
+            embedding = SQL("e.embedding::vector")
+            join = SQL(EMBEDDED).format(table=Identifier(table))
+        statement = SQL(LIST).format(matches=condition, embedding=embedding, join=join)
+        values |= {"collection": collection.id, "last": last, "page": n}
+        rows = connection.execute(statement, values).fetchall()
+    return [StoredImage(*row[:-1], *map(_embedding, row[-1:])) for row in rows]
+
+
+def _embedding(found: Any) -> Float32Array | None:
+    return None if found is None else floats(found)
+
+
+def listed(connection: Connection, collection: Collection, filter: Json) -> Iterator[StoredImage]:
+    """Yield the images that match a filter by their path; a page in memory."""
+    last: str | None = None
+    while found := page(connection, collection, filter, last, PAGE):
+        yield from found
+        last = found[-1].path
+
+
+def embeddings(
+    connection: Connection, collection: Collection
+) -> tuple[NDArray[np.int64], Float32Array]:
+    """Return the ids (n,) of all embedded images, ascending, and their embeddings (n, N)."""
+    with snapshot(connection):
+        table, dim = one_row(connection, ACTIVE, [collection.id])
+        name = Identifier(table)
+        (n_rows,) = one_row(connection, SQL(COUNT_EMBEDDED).format(table=name))
+        ids, found = np.empty(n_rows, np.int64), np.empty((n_rows, dim), np.float32)
+        statement = SQL(COPY_EMBEDDINGS).format(table=name)
+        n, fields = 0, {"id": "bigint", "embedding": f"vector({dim})"}
+        for rows in copy_out(connection, statement, fields, PAGE):
+            ids[n : n + len(rows)], found[n : n + len(rows)] = rows["id"], rows["embedding"]
+            n += len(rows)
+    return ids, found

@@ -1,0 +1,164 @@
+"""A query is a path, a file's bytes, a PIL image or an array: the same picture, the same hits."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from spocdb import Crop, EmptyCrop, ImageTooLarge, SpocdbError, UnreadableImage
+from spocdb.errors import ConfigError
+from spocdb.settings import from_environment
+from tests.fixtures.opened import Database
+
+Make = Callable[..., Path]
+ORIENTATION = 0x0112
+
+
+@pytest.fixture
+def photos(db: Database, make_photos: Make, recipe: dict[str, Any]) -> Path:
+    """Return a folder of eight photos that are ingested."""
+    folder = make_photos(8)
+    db.ingest(folder, **recipe)
+    return folder
+
+
+def lying(file: Path, folder: Path) -> Path:
+    """Return a photo that lies on its side, and whose EXIF says so."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    made = folder / "lying.jpg"
+    with Image.open(file) as photo:
+        photo.transpose(Image.Transpose.ROTATE_90).save(made, quality=95, exif=exif)
+    return made
+
+
+def profiled(file: Path, folder: Path) -> Path:
+    """Return a photo whose profile has red and blue exchanged: it looks like the others by that."""
+    from PIL import ImageCms
+
+    made = folder / "profiled.png"
+    srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, blue = srgb.index(b"rXYZ"), srgb.index(b"bXYZ")
+    srgb[red : red + 4], srgb[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    with Image.open(file) as photo:
+        photo.save(made, icc_profile=bytes(srgb))
+    return made
+
+
+def transparent(file: Path, folder: Path) -> Path:
+    """Return a photo of which a corner is transparent."""
+    made = folder / "transparent.png"
+    with Image.open(file) as photo:
+        cut = photo.convert("RGBA")
+        cut.paste((0, 0, 0, 0), (0, 0, 40, 40))
+        cut.save(made)
+    return made
+
+
+def grey(file: Path, folder: Path) -> Path:
+    """Return a photo in sixteen bits of grey."""
+    made = folder / "grey.png"
+    with Image.open(file) as photo:
+        levels = np.asarray(photo.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(levels).save(made)
+    return made
+
+
+def as_it_is(file: Path, folder: Path) -> Path:
+    return file
+
+
+@pytest.mark.parametrize("change", [as_it_is, lying, profiled, transparent, grey])
+def test_a_pil_image_finds_what_its_file_finds(
+    db: Database, photos: Path, tmp_path: Path, change: Callable[[Path, Path], Path]
+) -> None:
+    file = change(photos / "0003.jpg", tmp_path)
+    wanted = db.search(file, 8)
+    assert db.search(file.read_bytes(), 8) == wanted
+    with Image.open(file) as lazy:
+        assert db.search(lazy, 8) == wanted
+    with Image.open(io.BytesIO(file.read_bytes())) as loaded:
+        loaded.load()
+        assert db.search(loaded, 8) == wanted
+    crop = Crop(10, 10, 40, 30)
+    with Image.open(file) as lazy:
+        assert db.search(lazy, 8, crop=crop) == db.search(file, 8, crop=crop)
+
+
+def test_a_turned_pil_image_is_not_turned_again(db: Database, photos: Path, tmp_path: Path) -> None:
+    file = lying(photos / "0003.jpg", tmp_path)
+    with Image.open(file) as photo:
+        assert db.search(ImageOps.exif_transpose(photo), 8) == db.search(file, 8)
+
+
+def test_an_array_finds_what_its_picture_finds(db: Database, photos: Path, tmp_path: Path) -> None:
+    with Image.open(photos / "0005.jpg") as photo:
+        colours, levels = np.asarray(photo), np.asarray(photo.convert("L"))
+    assert db.search(colours, 8) == db.search(photos / "0005.jpg", 8)
+    for name, array in (("colours", colours), ("levels", levels)):
+        Image.fromarray(array).save(tmp_path / f"{name}.png")
+        wanted = db.search(tmp_path / f"{name}.png", 8)
+        # What is no copy of its own, such as a picture turned by NumPy, is one like any.
+        for same in (array, array.copy(order="F"), array[::-1][::-1]):
+            assert db.search(same, 8) == wanted
+    assert db.search(colours, 1)[0].path.endswith("0005.jpg")
+
+
+def test_a_query_in_memory_is_not_changed(db: Database, photos: Path) -> None:
+    with Image.open(photos / "0001.jpg") as photo:
+        array = np.array(photo)
+        before = array.copy()
+        db.search(array, 1)
+        array.setflags(write=False)
+        db.search(array, 1)
+        assert (array == before).all()
+        held = photo.copy()
+        db.search(held, 1)
+        assert (held.size, held.mode) == ((96, 72), "RGB") and (np.asarray(held) == before).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((8, 8, 3), np.float32), "an array of float32 (8, 8, 3) is no image"),
+        (np.zeros((8, 8, 4), np.uint8), "an array of uint8 (8, 8, 4) is no image"),
+        (np.zeros((3, 8, 8), np.uint8), "an array of uint8 (3, 8, 8) is no image"),
+        (np.zeros((1, 8, 8, 3), np.uint8), "an array of uint8 (1, 8, 8, 3) is no image"),
+        (np.zeros(8, np.uint8), "an array of uint8 (8,) is no image"),
+        (np.zeros((8, 0, 3), np.uint8), "an image of 0 x 8 pixels has nothing to search by"),
+        (np.zeros((8, 8), bool), "an array of bool (8, 8) is no image"),
+    ],
+)
+def test_other_arrays_are_refused(db: Database, photos: Path, array: Any, said: str) -> None:
+    with pytest.raises(UnreadableImage) as caught:
+        db.search(array)
+    assert str(caught.value).startswith(said) and len(str(caught.value).splitlines()) == 1
+
+
+def test_what_is_no_image_at_all_is_refused(db: Database, photos: Path) -> None:
+    for nothing in (7, None, [1, 2], bytearray(b"x")):
+        with pytest.raises(ConfigError, match="is no image: give a path, a file's bytes"):
+            db.search(nothing)  # type: ignore[arg-type]
+    with Image.open(photos / "0000.jpg") as photo:
+        data = (photos / "0000.jpg").read_bytes()[:-400]
+        with pytest.raises(EmptyCrop):
+            db.search(photo, crop=Crop(900, 900, 5, 5))
+    with Image.open(io.BytesIO(data)) as damaged, pytest.raises(UnreadableImage) as caught:
+        db.search(damaged)
+    assert str(caught.value).startswith("Pillow cannot load this image: ")
+
+
+def test_what_is_in_memory_has_the_same_limit(
+    url: str, environment: dict[str, str], db: Database, photos: Path
+) -> None:
+    with Image.open(photos / "0000.jpg") as photo:
+        small = environment | {"SPOCDB_MAX_PIXELS": "100"}
+        with Database(from_environment(url, small)) as strict:
+            for query in (photo, np.asarray(photo)):
+                with pytest.raises(ImageTooLarge, match="96 x 72 pixels are over the limit of 100"):
+                    strict.search(query)
+    assert issubclass(ImageTooLarge, SpocdbError)
