@@ -125,6 +125,8 @@ class ImageVanished(ImageError):
 class RowGone(ImageVanished):
     """The row of an attached table was deleted, or does not belong to the collection any more."""
 
+    code = "row-gone"
+
 
 class ImageChanged(ImageError):
     """The file has other bytes than when it was ingested."""

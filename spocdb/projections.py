@@ -99,11 +99,11 @@ def activate(
     _refuse_undescribed(connection, collection, projection_id)
     if "augmented" in projection.settings:
         _refuse_incomplete(connection, collection, projection_id)
-    prepare(connection, connect, collection, projection_id, say)
+    build(connection, connect, collection, projection_id, say)
     embeddings.activate(connection, collection, projection_id)
 
 
-def prepare(
+def build(
     connection: Connection,
     connect: Callable[[], Connection],
     collection: Collection,

@@ -70,9 +70,9 @@ def reembed(
     )
     describe()
     number = _projection(connection, collection, dim, say)
-    prepare = partial(fitting.prepare, connection, connect, collection, number, say)
-    prepare()
-    while _seconds(describe, prepare) > MOST_SECONDS_HELD:
+    build = partial(fitting.build, connection, connect, collection, number, say)
+    build()
+    while _seconds(describe, build) > MOST_SECONDS_HELD:
         say("more images came meanwhile")
     with connection.transaction():
         collections.hold(connection, collection)

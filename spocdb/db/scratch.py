@@ -146,7 +146,7 @@ def _forget(connection: Connection, collection: Collection) -> None:
             connection.execute(statement, [collection.extractor_id])
 
 
-def fill(
+def store(
     connection: Connection,
     collection: Collection,
     descriptors: Float32Array,

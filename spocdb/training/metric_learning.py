@@ -113,7 +113,7 @@ class MetricLearning:
             self._db.engine.connection() as connection,
             scratch.opened(connection, name, self._recipe, dim) as collection,
         ):
-            scratch.fill(
+            scratch.store(
                 connection, collection, descriptors, labels, lambda _, raw: project(raw, whole)
             )
             self._hard = scratch.hard_negatives(

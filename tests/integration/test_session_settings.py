@@ -99,7 +99,7 @@ def test_a_working_collection_leaves_no_setting_behind(
         made.engine.connection() as connection,
         scratch.opened(connection, "for-a-moment", made_up, 32) as collection,
     ):
-        scratch.fill(connection, collection, rows, ["a"] * 20, lambda id_, raw: raw)
+        scratch.store(connection, collection, rows, ["a"] * 20, lambda id_, raw: raw)
     assert settings(made) == before
 
 

@@ -118,7 +118,7 @@ def test_hard_negatives_are_the_nearest_of_other_classes(db: Database) -> None:
     labels = [str(i % 7) for i in range(200)]
     whole = raw_projection(16)
     with scratch.opened(db.connection, "now", make_recipe("mini", ""), 16) as collection:
-        scratch.fill(db.connection, collection, rows, labels, lambda _, raw: project(raw, whole))
+        scratch.store(db.connection, collection, rows, labels, lambda _, raw: project(raw, whole))
         hits = search.nearest(db.connection, collection.name, rows[0], 3, {}, exact=False)
         assert hits[0].method == "hnsw"
         found = scratch.hard_negatives(db.connection, collection, 3, largest_class=29)
