@@ -1,7 +1,7 @@
 """Generate the reference of SQL: a hook of MkDocs.
 
 `<!-- functions: search similar -->` on a page becomes these functions' signatures and COMMENTs,
-`<!-- functions: others -->` those of all functions that no other marker of the page names, and
+`<!-- functions: others -->` a table of all functions that no other marker of the page names, and
 `<!-- relations -->` the tables and views. All are read from a database that is migrated for this,
 on the embedded server.
 """
@@ -62,10 +62,7 @@ def _functions(names: list[str], named: set[str]) -> str:
     functions, _ = catalogue()
     if names == [OTHERS]:
         rest = [row for row in functions if row[0] not in named and row[2] != "trigger"]
-        rows = (
-            f"| `{name}({arguments})` | {_text(comment)} |"
-            for name, arguments, _, _, comment in rest
-        )
+        rows = dict.fromkeys(f"| `{name}` | {_text(comment)} |" for name, *_, comment in rest)
         return "\n".join(["| function | what it does |", "|---|---|", *rows])
     if unknown := set(names) - {row[0] for row in functions}:
         raise PluginError(f"no function {', '.join(sorted(unknown))} in schema spocdb")
@@ -76,11 +73,20 @@ def _described(overloads: list[Row]) -> str:
     """Return a function, and its variants for other types, as Markdown."""
     name, _, _, volatility, comment = overloads[0]
     signatures = "\n".join(
-        f"spocdb.{name}({arguments})\n    RETURNS {result}"
+        f"spocdb.{name}({_listed(arguments)}) RETURNS {_result(result)}"
         for _, arguments, result, _, _ in overloads
     )
     says = f"{_text(comment)}. *{VOLATILITY[volatility].capitalize()}.*"
     return f"### spocdb.{name}\n\n```sql\n{signatures}\n```\n\n{says}\n"
+
+
+def _listed(parts: str) -> str:
+    """Return arguments or columns, one a line if there are several."""
+    return "\n    " + parts.replace(", ", ",\n    ") + "\n" if ", " in parts else parts
+
+
+def _result(type_: str) -> str:
+    return re.sub(r"TABLE\((.*)\)", lambda table: f"TABLE({_listed(table[1])})", type_)
 
 
 def _relations() -> str:

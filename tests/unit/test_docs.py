@@ -79,10 +79,10 @@ def test_what_a_role_may_call_has_a_section_of_its_own() -> None:
     assert {"search", "similar", "similar_rows"} <= set(named.split())
     described = SQL.on_page_markdown("<!-- functions: similar_rows -->\n<!-- functions: others -->")
     assert described.count("### spocdb.similar_rows\n") == 1
-    assert described.count("RETURNS TABLE(key text") == 3
+    assert described.count("RETURNS TABLE(\n    key text,\n") == 3
     # All are somewhere; triggers are nothing that is called.
-    assert "`search(collection text, query vector" in described
-    assert "`similar_rows(" not in described and "refuse_update" not in described
+    assert "| `search` | The k images" in described
+    assert "| `similar_rows`" not in described and "refuse_update" not in described
     assert "embeddings\\_&lt;collection>" in SQL.on_page_markdown("<!-- relations -->")
     with pytest.raises(PluginError, match="no function gone"):
         SQL.on_page_markdown("<!-- functions: gone -->")
