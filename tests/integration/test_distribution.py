@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import spocdb
 from demo.gallery import make_gallery
 
 # One wheel is built.
@@ -88,7 +89,7 @@ def installed_spocdb(installed: Path, url: str, environment: dict[str, str], tmp
 
 
 def test_a_source_distribution_holds_the_whole_repository(distribution: Path, source: Path) -> None:
-    (archive,) = distribution.glob("*.tar.gz")
+    archive = distribution / f"spocdb-{spocdb.__version__}.tar.gz"
     with tarfile.open(archive) as held:
         files = {name.partition("/")[2] for name in held.getnames()}
     of_building = {source / "dist", source / "spocdb.egg-info", source / "build"}
