@@ -3,7 +3,8 @@
 Pages link to other files of the repository as GitHub wants it, relative to themselves. Some
 documents that lie elsewhere are pages of the site as well. A link to any other file becomes its
 path in code letters, since the site holds no sources. A link to a file that does not exist, and an
-address that is none, is a warning, which ends `make docs`. Other sites are not asked.
+address that is none, is a warning, which ends `make docs`. Other sites are not asked, and no page
+loads anything from them.
 """
 
 import logging
@@ -32,6 +33,9 @@ LINK = re.compile(
     re.DOTALL,
 )
 
+# What a browser would load with a page.
+LOADED = re.compile(r'<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)="(https?:[^"]+)"')
+
 log = logging.getLogger("mkdocs.hooks.links")
 
 
@@ -47,6 +51,13 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     uri = page.file.src_uri
     source = next((name for name, at in ELSEWHERE.items() if at == uri), f"docs/{uri}")
     return rewritten(markdown, source, uri)
+
+
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Warn of a page that loads something from another site."""
+    for address in LOADED.findall(output):
+        log.warning("%s: loads %s", page.file.src_uri, address)
+    return output
 
 
 def rewritten(markdown: str, source: str, uri: str) -> str:

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import re
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from mkdocs.exceptions import PluginError
@@ -117,6 +117,17 @@ def test_links_of_documents_in_the_root_lead_to_pages() -> None:
 @pytest.mark.parametrize("target", ["../../gone.py", "http://example.org", "https:///x", "ftp://x"])
 def test_a_link_to_nowhere_is_a_warning(target: str, caplog: pytest.LogCaptureFixture) -> None:
     LINKS.rewritten(f"[a]({target})", "docs/how-to/page.md", "how-to/page.md")
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_page_that_loads_something_from_elsewhere_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="page.md"))
+    plain = '<a href="https://example.org">a</a> <script src="assets/a.js"></script>'
+    assert LINKS.on_post_page(plain, page=page) == plain
+    assert caplog.records == []
+    LINKS.on_post_page('<script defer src="https://example.org/a.js"></script>', page=page)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
