@@ -6,6 +6,7 @@
 import importlib.util
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -56,6 +57,28 @@ def test_every_network_is_in_the_reference_with_its_licence() -> None:
     assert rows["mini"].startswith("conv10`, before the ReLU | 256 values | 256 x 256 | 1/2 | MIT")
     assert rows["vgg19"].startswith("conv5_4`, after the ReLU | 512 values | 586 x 586 | 1/3 | BSD")
     assert "`--weights`" in rows["mobilenet_v1"]
+
+
+def shown_commands() -> Iterator[tuple[str, str]]:
+    """Yield (command, the words behind it) of what pages and README show in code letters."""
+    text = "\n".join([*PAGES.values(), (ROOT / "README.md").read_text()])
+    fenced = re.findall(r"```(?:console|sh)\n(.*?)```", text, re.DOTALL)
+    lines = "\n".join(fenced).replace("\\\n", " ").splitlines()
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    names = sorted(COMMANDS.commands(), key=len, reverse=True)
+    for code in (*lines, *spans):
+        shown = code.removeprefix("$ ")
+        if name := next((n for n in names if f"{shown} ".startswith(f"{n} ")), None):
+            yield name, shown.removeprefix(name)
+
+
+def test_commands_are_shown_with_options_that_they_have() -> None:
+    shown = list(shown_commands())
+    assert len(shown) > 100
+    for name, words in shown:
+        command = COMMANDS.commands()[name]
+        has = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+        assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", words)) <= has, f"{name}{words}"
 
 
 def test_a_page_about_a_command_that_is_gone_is_no_page() -> None:
