@@ -43,7 +43,7 @@ class Images(Part):
         in it twice.
 
         Args:
-            filter: which images are meant, see docs/FILTERS.md.
+            filter: which images are meant, see docs/reference/filters.md.
             collection: its name; None is the only one.
             limit: at most so many.
             embeddings: also fetch each image's embedding (N,), by the projection that is active
@@ -108,7 +108,7 @@ class Images(Part):
         """Count the images of a collection that match a filter.
 
         Args:
-            filter: which images are meant, see docs/FILTERS.md.
+            filter: which images are meant, see docs/reference/filters.md.
             collection: its name; None is the only one.
             say: is told why a filter finds nothing.
 
@@ -167,7 +167,7 @@ class Images(Part):
 
         Args:
             *chosen: ids or paths of images, or both.
-            filter: instead of those, which images are meant; see docs/FILTERS.md.
+            filter: instead of those, which images are meant; see docs/reference/filters.md.
             collection: its name; None is the only one.
             dry_run: change nothing.
             say: is told why a filter finds nothing.

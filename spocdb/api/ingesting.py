@@ -69,7 +69,7 @@ class Ingesting(Part):
             codebook: the file that pooling by Fisher vectors or triangulation needs.
             recursive: go into folders below the given ones.
             metadata: a .csv or .jsonl with a column `path`; what it says wins over EXIF.
-            exif: store what photographs say of themselves, see docs/IMAGES.md.
+            exif: store what photographs say of themselves, see docs/reference/images.md.
             all_files: take files of any name that begin as an image.
             follow_links: take what linked folders hold.
             moves: a file whose bytes are stored under a path that is gone takes over that image,

@@ -58,7 +58,7 @@ class Searching(Part):
             k: how many results.
             collection: its name; None is the only one.
             crop: the part of the upright image that is meant, in pixels.
-            filter: which images of the collection are meant, see docs/FILTERS.md.
+            filter: which images of the collection are meant, see docs/reference/filters.md.
             exact: compare all, without the index.
             refinement: query expansion and re-ranking; by default neither.
             weights: needed only where the collection's file was never seen on this machine.
@@ -117,7 +117,7 @@ class Searching(Part):
             id: the image.
             k: how many results.
             collection: its name; None is the only one.
-            filter: which images of the collection are meant, see docs/FILTERS.md.
+            filter: which images of the collection are meant, see docs/reference/filters.md.
             exact: compare all, without the index.
             refinement: query expansion and re-ranking; by default neither.
             say: is told why a filter finds nothing.

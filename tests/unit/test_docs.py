@@ -6,6 +6,7 @@
 import importlib.util
 import logging
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,6 +14,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from mkdocs.exceptions import PluginError
 
+import spocdb
 from spocdb.features import backbones
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +32,7 @@ def hook(name: str) -> ModuleType:
 
 
 COMMANDS, LINKS, SQL = hook("commands"), hook("links"), hook("sql_objects")
-NETWORKS = hook("backbones")
+NETWORKS, NAMES = hook("backbones"), hook("public_names")
 
 
 def test_each_command_is_described_on_one_page_under_its_name() -> None:
@@ -79,6 +81,15 @@ def test_commands_are_shown_with_options_that_they_have() -> None:
         command = COMMANDS.commands()[name]
         has = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
         assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", words)) <= has, f"{name}{words}"
+
+
+def test_a_public_name_that_no_page_describes_is_missed() -> None:
+    header = b"# Sphinx inventory version 2\n# Project: x\n# Version: 0\n# zlib\n"
+    names = [f"spocdb.{name}" for name in spocdb.__all__ if name not in ("Hit", "__version__")]
+    lines = "".join(f"{name} py:class 1 page.html#$ -\n" for name in names)
+    found = NAMES.described(header + zlib.compress(lines.encode()))
+    assert NAMES.missing(found) == ["Hit"]
+    assert NAMES.missing(found | {"spocdb.Hit"}) == []
 
 
 def test_a_page_about_a_command_that_is_gone_is_no_page() -> None:
