@@ -48,8 +48,9 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 # Links between pages are followed, those to other sites are not: no network is needed.
+# Not --quiet: what is not logged is not counted as a warning either.
 docs: $(INSTALLED)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # The wheel is built from the source distribution. An old list of files would be shipped again.
 dist: $(INSTALLED)

@@ -175,6 +175,12 @@ def test_the_figures_of_the_readme_are_measured_ones() -> None:
     assert re.search(r"search in the view, 1,000,000 x 256 \| (6\.[5-9]|7\.[0-4])\d* ms", speed)
 
 
+def test_warnings_end_the_build() -> None:
+    """MkDocs counts only warnings that it logs, and with --quiet it logs none."""
+    commands = re.findall(r"-m mkdocs (.*)", (ROOT / "Makefile").read_text())
+    assert commands == ["build --strict"]
+
+
 def test_the_pictures_are_used() -> None:
     text = "\n".join([*PAGES.values(), (ROOT / "README.md").read_text()])
     for picture in (DOCS / "pictures").iterdir():
