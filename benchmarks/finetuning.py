@@ -57,11 +57,11 @@ def run(db: Database, folder: Path, arguments: argparse.Namespace) -> None:
     """Train and measure in a database that goes afterwards."""
     read = partial(samples.by_column, arguments.labels, arguments.column)
     schedule = finetune.DEFAULT_SCHEDULE
-    split = samples.split(read(db.settings.limits, print), HELD_OUT, schedule.seed)
+    split = samples.split(read(db.settings.limits), HELD_OUT, schedule.seed)
     parent = Wanted(arguments.extractor, arguments.weights)
     before = measure(db, split, parent)
     out = folder / "tuned.safetensors"
-    trained = finetune.finetune(db, read, out, parent, held_out=HELD_OUT, say=print)
+    trained = finetune.finetune(db, read, out, parent, held_out=HELD_OUT)
     after = measure(db, split, Wanted(trained.extractor))
     draw(trained.history, f"{arguments.extractor}, finetuned", arguments.plot)
     for one, other in zip(before, after, strict=True):
@@ -85,7 +85,7 @@ def measure(db: Database, split: Split, extractor: Wanted) -> list[Result]:
         extractor.weights,
         precision="float32",
     )
-    return evaluate(db, _benchmark(split.held_out), [PLAIN], options, print)
+    return evaluate(db, _benchmark(split.held_out), [PLAIN], options)
 
 
 def _benchmark(held_out: Sequence[Sample]) -> Benchmark:

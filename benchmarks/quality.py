@@ -68,7 +68,7 @@ def measure(db: Database, arguments: argparse.Namespace) -> list[Result]:
         arguments.weights,
         precision="float32",
     )
-    return evaluate(db, holidays.read(arguments.holidays), [*PAPER, *BEYOND], options, print)
+    return evaluate(db, holidays.read(arguments.holidays), [*PAPER, *BEYOND], options)
 
 
 def _row(method: Method, results: Sequence[Result]) -> str:

@@ -39,7 +39,10 @@ def bench(
     """
     from spocdb.bench.measure import Options, measure
 
+    from .logs import only
+
     with (
+        only("spocdb.bench", "spocdb.db.watching"),
         options.open_database(db) as database,
         quiet_libraries(),
         interruptible("nothing of it stays"),
@@ -55,7 +58,6 @@ def bench(
                 precision,  # type: ignore[arg-type]  # the library checks it
                 seconds,
             ),
-            talk,
         )
     if json:
         print_json(speed.as_dict())

@@ -45,7 +45,6 @@ def fit(
             weights=weights,
             device=device,
             precision=precision,  # type: ignore[arg-type]
-            say=talk,
             **recipe,
         )
     talk(f"wrote {file}, learned from {counted(n_used, 'image')}")

@@ -70,12 +70,16 @@ def _measure(
     from spocdb.evaluation.plots import check_name, draw_quality, draw_worst
     from spocdb.evaluation.results import save as store
 
+    from .logs import only
+
     methods = find_methods(method.split(","))
     dims = options.parse_numbers(dim, "--dim", int)
     for file in filter(None, (plot, worst)):
         check_name(file)  # before hours of work, not after them
-    with options.open_database(db) as database, quiet_libraries():
-        images = None if train is None else train_images(database, train, talk)
+    # Each method ingests, fits and activates; of that only what concerns the measurement is told.
+    told = only("spocdb.evaluation", "spocdb.codebooks", "spocdb.drawing", "spocdb.db.watching")
+    with told, options.open_database(db) as database, quiet_libraries():
+        images = None if train is None else train_images(database, train)
         given = Options(
             images,
             dims,
@@ -86,7 +90,7 @@ def _measure(
             device,
             precision,  # type: ignore[arg-type]  # the library checks it
         )
-        results = evaluate(database, benchmark, methods, given, talk)
+        results = evaluate(database, benchmark, methods, given)
         if json:
             print_json([result.as_dict() for result in results])
         else:
@@ -97,7 +101,7 @@ def _measure(
             draw_quality(results, plot)
             talk(f"drew {plot}")
         if worst:
-            draw_worst(results, benchmark, worst, database.settings.max_pixels, say=talk)
+            draw_worst(results, benchmark, worst, database.settings.max_pixels)
             talk(f"drew {worst}")
 
 

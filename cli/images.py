@@ -52,9 +52,7 @@ def list_(
     wanted = options.parse_filter(filter or [])
     options.one_format(json, as_csv)
     with options.open_database(db) as database:
-        found = database.images(
-            wanted, collection=collection, limit=limit, embeddings=False, say=talk
-        )
+        found = database.images(wanted, collection=collection, limit=limit, embeddings=False)
         if json:
             _print_json(found)
         elif as_csv:
@@ -107,20 +105,25 @@ def delete(
     db: options.Db = None,
 ) -> None:
     """Delete images with their embeddings, by id or by a filter. Files and descriptors stay."""
-    from spocdb.progress import silent
+    from .logs import only
 
     wanted = options.parse_filter(filter or [])
     if bool(ids) == bool(wanted):
         raise typer.BadParameter("give either ids or a --filter", param_hint="ID")
     with options.open_database(db) as database:
         run = partial(database.delete, *(ids or ()), filter=wanted, collection=collection)
-        n_images, name = run(dry_run=True, say=talk), database.collection(collection)
+        n_images, name = run(dry_run=True), database.collection(collection)
         if dry_run or not n_images:
             print(f"{counted(n_images, 'image')} would be deleted" if n_images else "nothing to do")
             return
         confirm(f"Delete {counted(n_images, 'image')} of {name}? Files stay.", yes)
-        with interruptible("those that are deleted stay so, and the same command goes on"):
-            print(f"deleted {counted(run(say=silent), 'image')}")
+        # What there is to say of the filter was said already.
+        with (
+            only(),
+            interruptible("those that are deleted stay so, and the same command goes on"),
+        ):
+            n_deleted = run()
+        print(f"deleted {counted(n_deleted, 'image')}")
 
 
 @app.command()

@@ -144,7 +144,6 @@ def ingest(
             device=device,
             precision=precision,  # type: ignore[arg-type]  # the library checks it
             on_progress=shown.update,
-            say=shown.say,
             **recipe,
         )
         shown.close()

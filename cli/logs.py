@@ -19,6 +19,7 @@ STATEMENTS = logging.getLogger("spocdb.db.statements")
 Voice = Callable[[str], None]
 
 _voices: list[Voice] = [talk]
+_chosen: list[tuple[str, ...]] = [(f"{LIBRARY.name}.",)]
 
 
 class Lines(logging.Handler):
@@ -30,7 +31,7 @@ class Lines(logging.Handler):
         """Show one record by the voice that is in use now."""
         if record.levelno < logging.INFO:
             complain(redact(self._detailed.format(record)))
-        elif not is_quiet():
+        elif not is_quiet() and f"{record.name}.".startswith(_chosen[-1]):
             _voices[-1](redact(self.format(record)))
 
 
@@ -52,6 +53,16 @@ def shown(verbose: int) -> Iterator[None]:
         LIBRARY.removeHandler(handler)
         for logger, level in before.items():
             logger.setLevel(level)
+
+
+@contextmanager
+def only(*loggers: str) -> Iterator[None]:
+    """Show in the block only what these loggers, and those below them, tell a person."""
+    _chosen.append(tuple(f"{name}." for name in loggers))
+    try:
+        yield
+    finally:
+        _chosen.pop()
 
 
 @contextmanager

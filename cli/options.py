@@ -12,8 +12,6 @@ import typer
 from spocdb.features.backbones import DEFAULT, find, names
 from spocdb.recipe_options import OPTIONS, Option
 
-from .output import talk
-
 if TYPE_CHECKING:
     from spocdb.api import Database
 
@@ -94,7 +92,7 @@ def open_database(url: str | None) -> "Iterator[Database]":
     """
     from spocdb.api import connect
 
-    with connect(url) as database, database.engine.looked_after(talk):
+    with connect(url) as database, database.engine.looked_after():
         yield database
 
 

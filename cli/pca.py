@@ -54,14 +54,13 @@ def fit(
         names = list(collections or [])
         if folder is not None:
             with quiet_libraries():
-                names.append(database.ingest_beside(folder, target, say=talk))
+                names.append(database.ingest_beside(folder, target))
         number = database.pca.fit(
             *(names or [target]),
             dim=dim,
             whiten=whiten,
             centre=centre,
             regularisation=regularisation,
-            say=talk,
         )
         summary, _ = database.pca.show(number)
         print(
@@ -69,7 +68,7 @@ def fit(
             f"fitted on {counted(summary.n_samples, 'image')} of {', '.join(names or [target])}"
         )
         if activate:
-            database.pca.activate(number, target, say=talk)
+            database.pca.activate(number, target)
             print(f"{target}: projection {number} is active")
         else:
             talk(f"next: spocdb pca activate {number} --collection {target}")
@@ -134,7 +133,7 @@ def activate(number: Number, collection: options.Collection = None, db: options.
     """Let a collection answer by a projection; searches go on meanwhile."""
     with options.open_database(db) as database:
         name = database.collection(collection)
-        database.pca.activate(number, name, say=talk)
+        database.pca.activate(number, name)
     print(f"{name}: projection {number} is active")
 
 
@@ -156,7 +155,7 @@ def augment(
     """
     with options.open_database(db) as database:
         name = database.collection(collection)
-        number = database.pca.augment(name, neighbours=neighbours, alpha=alpha, say=talk)
+        number = database.pca.augment(name, neighbours=neighbours, alpha=alpha)
     print(f"{name}: projection {number} is active")
 
 
@@ -165,7 +164,7 @@ def rollback(collection: options.Collection = None, db: options.Db = None) -> No
     """Let the projection before answer again; a second time is back again."""
     with options.open_database(db) as database:
         name = database.collection(collection)
-        number = database.pca.rollback(name, say=talk)
+        number = database.pca.rollback(name)
     print(f"{name}: projection {number} is active")
 
 
@@ -188,7 +187,7 @@ def import_(
 ) -> None:
     """Store a projection from a file."""
     with options.open_database(db) as database:
-        number = database.pca.import_(file, say=talk)
+        number = database.pca.import_(file)
     print(f"projection {number}")
 
 

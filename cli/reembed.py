@@ -50,7 +50,6 @@ def reembed(
                 device=device,
                 precision=precision,  # type: ignore[arg-type]  # the library checks it
                 on_progress=shown.update,
-                say=shown.say,
                 **recipe,
             )
     print(f"{name}: projection {number} is active")

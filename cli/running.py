@@ -18,11 +18,15 @@ INTERRUPTED = 130
 @contextmanager
 def display(count: Callable[[], int], doing: str = "starting") -> "Iterator[Display]":
     """Show the progress of a run over images; interrupted, it says so and exits."""
+    from .logs import voice
     from .progress import Display
 
     shown = Display(count, doing)
     try:
-        with interruptible("what was written stays, and the same command goes on", shown.close):
+        with (
+            voice(shown.say),
+            interruptible("what was written stays, and the same command goes on", shown.close),
+        ):
             yield shown
     finally:
         shown.close()

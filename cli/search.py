@@ -98,7 +98,6 @@ def search(
                 weights=weights,
                 codebook=codebook,
                 device=device,
-                say=talk,
             )
         else:
             own = id if id is not None else database.tables.image_id(str(key), collection)
@@ -109,7 +108,6 @@ def search(
                 filter=wanted,
                 exact=exact,
                 refinement=refinement,
-                say=talk,
             )
         _print(hits, json, as_csv, refinement, database.tables.names_by(collection))
         if sheet:
@@ -124,7 +122,6 @@ def search(
                 database.settings.max_pixels,
                 read=stored,
                 read_query=read_file if image else stored,
-                say=talk,
             )
             talk(f"drew {sheet}")
 

@@ -16,7 +16,6 @@ from .running import interruptible
 
 if TYPE_CHECKING:
     from spocdb.features.selection import Wanted
-    from spocdb.progress import Say
     from spocdb.settings import Limits
     from spocdb.training.outcome import Trained
     from spocdb.training.samples import Sample
@@ -134,7 +133,6 @@ def distill(
             schedule,
             n_views=views,
             held_out=held_out,
-            say=talk,
         )
         _tell(trained, plot, json)
 
@@ -211,7 +209,7 @@ def finetune(
         precision=precision,  # type: ignore[arg-type]  # the library checks it
     )
     with options.open_database(db) as database, quiet_libraries(), interruptible(GO_ON):
-        labelled: Callable[[Limits, Say], list[Sample]]
+        labelled: Callable[[Limits], list[Sample]]
         if labels:
             labelled = partial(samples.by_column, labels, column)
         elif pairs:
@@ -229,7 +227,6 @@ def finetune(
             loss=loss,
             grouping=Grouping(per_class, hard_negatives),
             held_out=held_out,
-            say=talk,
         )
         _tell(trained, plot, json)
 

@@ -52,7 +52,14 @@ def worker(
     """
     from spocdb.worker import WorkerOptions
 
-    with options.open_database(db) as database, quiet_libraries(), _stoppable() as is_stopped:
+    from .logs import voice
+
+    with (
+        options.open_database(db) as database,
+        quiet_libraries(),
+        voice(_timed),
+        _stoppable() as is_stopped,
+    ):
         done = database.tables.work(
             *(collections or []),
             once=once,
@@ -63,7 +70,6 @@ def worker(
                 database.settings.limits, visibility, poll, batch_size=batch_size
             ),
             is_stopped=is_stopped,
-            say=_log,
         )
         has_nothing = once and not database.tables.list()
     if has_nothing:
@@ -113,11 +119,11 @@ def retry(
 ) -> None:
     """Let workers try rows again at once: failed ones and those in back-off, or those named."""
     with options.open_database(db) as database:
-        n_rows = database.tables.retry(collection, keys or None, say=talk)
+        n_rows = database.tables.retry(collection, keys or None)
     print(f"{counted(n_rows, 'row')} {'waits' if n_rows == 1 else 'wait'} again")
 
 
-def _log(line: str) -> None:
+def _timed(line: str) -> None:
     talk(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}")
 
 

@@ -1,13 +1,15 @@
 """Database-side augmentation: embeddings that their own nearest neighbours are added to."""
 
+import logging
 from dataclasses import replace
 
 from spocdb.db import collections, embeddings, indexes, projections
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection
 from spocdb.errors import ConfigError, DatabaseError, InvalidValue
-from spocdb.progress import Say, silent
 from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 # Each neighbour is a search of its own.
 MOST_NEIGHBOURS, MOST_ALPHA = 1000, 100
@@ -18,7 +20,6 @@ def augment(
     collection: Collection,
     neighbours: int,
     alpha: float,
-    say: Say = silent,
 ) -> int:
     """Let a collection answer by embeddings that their own nearest neighbours were added to.
 
@@ -53,7 +54,7 @@ def augment(
     n_rows = 0
     for n in embeddings.augment(connection, collection, number, neighbours, alpha):
         n_rows += n
-        say(f"projection {number}: {counted(n_rows, 'image')} augmented")
+        log.info("projection %s: %s augmented", number, counted(n_rows, "image"))
     now = collections.get(connection, collection.name)
     if now.active_projection_id != collection.active_projection_id:
         raise DatabaseError(

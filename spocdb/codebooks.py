@@ -1,6 +1,7 @@
 """Learn a codebook from images: the use case behind `spocdb codebook fit` and evaluations."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,13 +12,14 @@ from spocdb.features.codebook_files import save
 from spocdb.features.codebooks import Kind, fit
 from spocdb.images.decode import decode
 from spocdb.images.regular import read_bytes
-from spocdb.progress import Say, silent
 from spocdb.records import Float32Array
 from spocdb.settings import Settings
 from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
+
+log = logging.getLogger(__name__)
 
 # More images add hardly anything to a mixture of local features, each has a thousand.
 MOST_IMAGES = 1000
@@ -29,7 +31,6 @@ def learn(
     k: int,
     files: Sequence[Path],
     settings: Settings,
-    say: Say = silent,
 ) -> Path:
     """Return the codebook of these images in the cache, learned unless it is there already.
 
@@ -41,8 +42,8 @@ def learn(
     name = hashlib.sha256(known_by.encode()).hexdigest()
     file = settings.cache_dir / "codebooks" / f"{name}.safetensors"
     if not file.is_file():
-        say(f"learning a codebook: {kind}, {k}, from {counted(len(used), 'image')}")
-        learn_into(file, extractor, kind, k, used, settings, say)
+        log.info("learning a codebook: %s, %s, from %s", kind, k, counted(len(used), "image"))
+        learn_into(file, extractor, kind, k, used, settings)
     return file
 
 
@@ -53,7 +54,6 @@ def learn_into(
     k: int,
     files: Sequence[Path],
     settings: Settings,
-    say: Say = silent,
 ) -> int:
     """Learn a codebook into a file, written whole or not at all; return the number of images.
 
@@ -78,15 +78,15 @@ def learn_into(
     finally:
         fresh.unlink(missing_ok=True)
         # Also where too few are left to learn from: this is why.
-        _say_unreadable(unreadable, say)
+        _say_unreadable(unreadable)
     return len(read)
 
 
-def _say_unreadable(unreadable: Mapping[Path, str], say: Say) -> None:
+def _say_unreadable(unreadable: Mapping[Path, str]) -> None:
     if unreadable:
         file, reason = next(iter(unreadable.items()))
         n_files = counted(len(unreadable), "unreadable file")
-        say(f"left out: {n_files}, such as {file}: {reason}")
+        log.warning("left out: %s, such as %s: %s", n_files, file, reason)
 
 
 def _spread(files: Sequence[Path]) -> list[Path]:

@@ -20,7 +20,7 @@ from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted, choose
 from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.run import OnProgress
-from spocdb.progress import Progress, Say
+from spocdb.progress import Progress
 from spocdb.records import Recipe
 from spocdb.sources.files import FilesSource
 from spocdb.storing import StoringOptions, changed, store
@@ -62,7 +62,6 @@ class Ingest:
     cache_dir: Path
     options: IngestOptions
     on_progress: OnProgress
-    say: Say
 
     def __call__(self) -> Progress:
         """Bring the files into their collection; return what became of them.
@@ -92,7 +91,7 @@ class Ingest:
         recipe = self._choose(found)
         if self.options.metadata:
             described = self.options.metadata, self.source.roots
-            metadata.stage(self.connection, *described, progress, self.say)
+            metadata.stage(self.connection, *described, progress)
         progress.doing = "loading the network"
         collection = found or self._create(recipe)
         if self.options.storing.retry_failed and not self.source.roots:
@@ -100,7 +99,7 @@ class Ingest:
         extractor = OnDemand(collection.recipe, partial(self.load, collection.recipe))
         store(
             *(self.connection, self.connect, collection, source, refs, extractor),
-            *(self.options.storing, progress, self.on_progress, self.say),
+            *(self.options.storing, progress, self.on_progress),
         )
         self._finish(collection, source, progress)
         return progress
@@ -137,11 +136,9 @@ class Ingest:
             progress.n_pruned = pruning.prune(self.connection, collection, self.source)
         if self.options.metadata:
             progress.doing = "writing the metadata"
-            metadata.apply(self.connection, collection, self.say)
+            metadata.apply(self.connection, collection)
         progress.doing = "fitting the first PCA"
-        projections.settle(
-            *(self.connection, self.connect, collection, self.options.auto_pca, self.say)
-        )
+        projections.settle(self.connection, self.connect, collection, self.options.auto_pca)
 
 
 def preview(

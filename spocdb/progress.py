@@ -1,28 +1,16 @@
 """How far an ingest is, and what it waits for."""
 
-import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-# Takes a line about what is going on, for a person.
-Say = Callable[[str], None]
 Stage = Literal["decode", "network", "write"]
 
 _counting = threading.Lock()
-
-
-def silent(line: str) -> None:
-    """Say nothing."""
-
-
-def logged(line: str) -> None:
-    """Log a line as a warning; where logging is not set up, Python prints it to stderr."""
-    logging.getLogger("spocdb").warning("%s", line)
 
 
 @dataclass(slots=True)

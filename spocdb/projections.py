@@ -4,6 +4,7 @@ Nothing here reads an image or needs a GPU: all of it streams what the database 
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -23,10 +24,11 @@ from spocdb.errors import (
 )
 from spocdb.features.projection import Moments, advice, merge, project
 from spocdb.features.projection import fit as fit_moments
-from spocdb.progress import Say, silent
 from spocdb.soundness import fault
 from spocdb.sources.names import printable
 from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 DEFAULT_DIM = 256
 # Fitted on fewer, whitening amplifies noise: at 256 dimensions that is four images for each.
@@ -47,12 +49,11 @@ def fit(
     whiten: bool = True,
     centre: bool = True,
     regularisation: float = 0.0,
-    say: Say = silent,
 ) -> int:
     """Fit a PCA on the distinct images of the collections; return the stored projection's number.
 
     One streaming pass, exact. The same images and settings give the same projection, which is
-    stored once. `say` gets a line where dimensions or images are too few for good results. Raises
+    stored once. A warning is logged where dimensions or images are too few for good results. Raises
     NotEnoughSamples, ConfigError for collections of several extractors, and DescriptorError for
     descriptors that are not of length one.
     """
@@ -72,7 +73,7 @@ def fit(
     if found := fault(fitted, first.channels):
         raise DescriptorError(f"a PCA of these images cannot be used: {found}")
     for line in advice(moments, fitted):
-        say(line)
+        log.warning("%s", line)
     about: dict[str, Any] = {
         "collections": sorted(c.name for c in fitted_on),
         "n_images": moments.count,
@@ -87,7 +88,6 @@ def activate(
     connect: Callable[[], Connection],
     collection: Collection,
     projection_id: int,
-    say: Say = silent,
 ) -> None:
     """Embed a collection by a projection and let it answer by it.
 
@@ -99,7 +99,7 @@ def activate(
     _refuse_undescribed(connection, collection, projection_id)
     if "augmented" in projection.settings:
         _refuse_incomplete(connection, collection, projection_id)
-    build(connection, connect, collection, projection_id, say)
+    build(connection, connect, collection, projection_id)
     embeddings.activate(connection, collection, projection_id)
 
 
@@ -108,14 +108,13 @@ def build(
     connect: Callable[[], Connection],
     collection: Collection,
     projection_id: int,
-    say: Say = silent,
 ) -> None:
     """Embed a collection by a projection, with an index: all of activating but the switch."""
-    _drop_left(connection, say)
+    _drop_left(connection)
     embeddings.add(connection, collection, projection_id)
-    fill(connection, connect, collection, projection_id, say)
+    fill(connection, connect, collection, projection_id)
     if not indexes.exists(connection, collection, projection_id):
-        say(f"projection {projection_id}: building the index")
+        log.info("projection %s: building the index", projection_id)
         indexes.build(connection, collection, projection_id)
 
 
@@ -124,7 +123,6 @@ def fill(
     connect: Callable[[], Connection],
     collection: Collection,
     projection_id: int,
-    say: Say = silent,
 ) -> None:
     """Embed the images that the projection's table lacks and that have a raw descriptor."""
     projection = projections.load(connection, projection_id)
@@ -134,7 +132,7 @@ def fill(
             reader, connection, collection, projection_id, lambda raw: project(raw, projection)
         ):
             n_rows += n
-            say(f"projection {projection_id}: {counted(n_rows, 'image')} embedded")
+            log.info("projection %s: %s embedded", projection_id, counted(n_rows, "image"))
 
 
 def _refuse_incomplete(connection: Connection, collection: Collection, projection_id: int) -> None:
@@ -164,7 +162,6 @@ def rollback(
     connection: Connection,
     connect: Callable[[], Connection],
     collection: Collection,
-    say: Say = silent,
 ) -> int:
     """Let the projection before answer again, at once; return its number. Twice is back again.
 
@@ -175,7 +172,7 @@ def rollback(
         raise ProjectionNotFound(
             f"collection {collection.name} has no projection to go back to: see `db.pca.list()`"
         )
-    activate(connection, connect, collection, previous, say)
+    activate(connection, connect, collection, previous)
     return previous
 
 
@@ -184,14 +181,13 @@ def settle(
     connect: Callable[[], Connection],
     collection: Collection,
     auto_pca: int = AUTO_PCA_IMAGES,
-    say: Say = silent,
 ) -> None:
     """Put a collection in order after an ingest: its first PCA, and an index.
 
     The PCA comes once there are `auto_pca` images (0: never), of raw descriptors that are longer
     than its embeddings would be.
     """
-    _drop_left(connection, say)
+    _drop_left(connection)
     # Somebody may have activated another projection during the ingest.
     collection = collections.get(connection, collection.name)
     active = projections.get(connection, collection.active_projection_id)
@@ -201,23 +197,23 @@ def settle(
         n_images = images.count_contents(connection, collection)
         if n_images >= max(auto_pca, DEFAULT_DIM + 1):
             try:
-                projection_id = fit(connection, [collection], DEFAULT_DIM, say=say)
+                projection_id = fit(connection, [collection], DEFAULT_DIM)
             except NotEnoughSamples as exc:
-                say(f"no first PCA yet: {exc}")
+                log.warning("no first PCA yet: %s", exc)
             else:
-                say(f"fitted projection {projection_id} on {counted(n_images, 'image')}")
-                activate(connection, connect, collection, projection_id, say)
+                log.info("fitted projection %s on %s", projection_id, counted(n_images, "image"))
+                activate(connection, connect, collection, projection_id)
                 return
     if not indexes.exists(connection, collection, active.id) and images.count_contents(
         connection, collection
     ):
-        say("building the index")
+        log.info("building the index")
         indexes.build(connection, collection, active.id)
 
 
-def _drop_left(connection: Connection, say: Say) -> None:
+def _drop_left(connection: Connection) -> None:
     for name in drop_left_indexes(connection):
-        say(f"dropped {name}, which an interrupted build had left")
+        log.warning("dropped %s, which an interrupted build had left", name)
 
 
 def name_beside(folder: str, extractor: str) -> str:

@@ -5,6 +5,7 @@
 Only the switch changes what answers, in one transaction; `projections.rollback` undoes it.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,12 +19,14 @@ from spocdb.db.engine import Connection
 from spocdb.errors import NotEnoughSamples
 from spocdb.features.projection import check_options
 from spocdb.pipeline.extraction import OnDemand
-from spocdb.progress import Progress, Say, silent
+from spocdb.progress import Progress
 from spocdb.settings import Limits
 from spocdb.sources.source import Source
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
+
+log = logging.getLogger(__name__)
 
 # So long, at most, ingests wait for the last images to be embedded.
 MOST_SECONDS_HELD = 10.0
@@ -41,7 +44,6 @@ def reembed(
     limits: Limits,
     dim: int | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    say: Say = silent,
 ) -> int:
     """Embed a collection by another extractor and let it answer by that; return the projection.
 
@@ -69,35 +71,37 @@ def reembed(
         on_progress,
     )
     describe()
-    number = _projection(connection, collection, dim, say)
-    build = partial(fitting.build, connection, connect, collection, number, say)
+    number = _projection(connection, collection, dim)
+    build = partial(fitting.build, connection, connect, collection, number)
     build()
     while _seconds(describe, build) > MOST_SECONDS_HELD:
-        say("more images came meanwhile")
+        log.info("more images came meanwhile")
     with connection.transaction():
         collections.hold(connection, collection)
         describe()
-        fitting.fill(connection, connect, collection, number, say)
+        fitting.fill(connection, connect, collection, number)
         embeddings.activate(connection, collection, number)
     return number
 
 
-def _projection(connection: Connection, collection: Collection, dim: int | None, say: Say) -> int:
+def _projection(connection: Connection, collection: Collection, dim: int | None) -> int:
     """Return a projection of the new extractor that is as the active one."""
     active = projections.get(connection, collection.active_projection_id)
     raw = projections.raw(connection, collection.extractor_id)
     wanted = dim or active.settings.get("dim")
     if wanted is None:
-        say(f"projection {raw}, the raw one, as before")
+        log.info("projection %s, the raw one, as before", raw)
         return raw
     dim = min(wanted, collection.channels)
     kept = {name: active.settings[name] for name in KEPT_SETTINGS if name in active.settings}
     try:
-        number = fitting.fit(connection, [collection], dim, **kept, say=say)
+        number = fitting.fit(connection, [collection], dim, **kept)
     except NotEnoughSamples as exc:
-        say(f"projection {raw}, the raw one: {exc}")
+        log.warning("projection %s, the raw one: %s", raw, exc)
         return raw
-    say(f"fitted projection {number}: {dim} dimensions, on the images of {collection.name}")
+    log.info(
+        "fitted projection %s: %s dimensions, on the images of %s", number, dim, collection.name
+    )
     return number
 
 

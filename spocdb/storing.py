@@ -4,6 +4,7 @@ An interruption undoes nothing: each batch is one transaction, and the next run 
 stored.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from spocdb.pipeline.caution import Caution
 from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.prefetch import chunks
 from spocdb.pipeline.run import OnProgress, Options, run
-from spocdb.progress import Progress, Say, silent
+from spocdb.progress import Progress
 from spocdb.records import ImageRef
 from spocdb.sinks import ImagesSink
 from spocdb.sources.source import Source
+
+log = logging.getLogger(__name__)
 
 # The database is asked which of so many images it has as they are.
 REFS_ASKED = 512
@@ -48,7 +51,6 @@ def store(
     options: StoringOptions,
     progress: Progress,
     on_progress: OnProgress = lambda progress: None,
-    say: Say = silent,
 ) -> None:
     """Bring images of a source into a collection, but for those that it has as they are.
 
@@ -56,7 +58,7 @@ def store(
     """
     progress.began, progress.doing = time.monotonic(), ""
     on_progress(progress)
-    caution = _caution(connection, collection, options.run, say)
+    caution = _caution(connection, collection, options.run)
     run_id = runs.begin(connection, collection)
     status: runs.Status = "failed"
     retry_failed = options.retry_failed or options.run.strict
@@ -103,10 +105,12 @@ def changed(
         yield from (ref for ref in chunk if ref.name not in skipped)
 
 
-def _caution(connection: Connection, collection: Collection, options: Options, say: Say) -> Caution:
+def _caution(connection: Connection, collection: Collection, options: Options) -> Caution:
     """Return the caution that is needed: none but after a run that was killed."""
     n_images = 0
     if runs.mark_killed(connection, collection):
-        say("an earlier run was killed: images are decoded in a process of their own at first")
+        log.warning(
+            "an earlier run was killed: images are decoded in a process of their own at first"
+        )
         n_images = options.most_in_flight
     return Caution(n_images, runs.lost(connection, collection))

@@ -6,6 +6,7 @@ Extraction runs outside any transaction. Killed at whatever moment, a worker lea
 out; stopped, it finishes what it has, but waits for no server that does not answer.
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,12 +29,14 @@ from spocdb.errors import (
     SourceBroken,
     SpocdbError,
 )
-from spocdb.progress import Progress, Say, silent
+from spocdb.progress import Progress
 from spocdb.records import Recipe
 from spocdb.turns import Turn, WorkerOptions, take_in
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Worker", "WorkerOptions"]
 
@@ -51,7 +54,6 @@ class Worker:
     load_extractor: "Callable[[Recipe], Extractor]"
     options: WorkerOptions
     is_stopped: Callable[[], bool] = lambda: False
-    say: Say = silent
     # What was said about tables that cannot be read: once is enough.
     _problems: dict[str, SpocdbError] = field(default_factory=dict)
     # What it said that it works on.
@@ -67,7 +69,7 @@ class Worker:
         CollectionNotFound for a name that is not attached.
         """
         total, pause = Progress(), SHORTEST_PAUSE
-        with Watch(self.connect, self.say, self.is_stopped) as watch:
+        with Watch(self.connect, self.is_stopped) as watch:
             while not self.is_stopped():
                 try:
                     with engine.wrapped(), watch.open() as connection:
@@ -81,7 +83,9 @@ class Worker:
                         raise
                     if self.is_stopped():
                         break
-                    self.say(f"lost the database ({exc.__cause__}); trying again in {pause:.0f} s")
+                    log.warning(
+                        "lost the database (%s); trying again in %.0f s", exc.__cause__, pause
+                    )
                     self._sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
         if once and self._problems:
@@ -115,9 +119,9 @@ class Worker:
         """Say what it works on, at the start and whenever a table was attached or detached."""
         if chosen and chosen != self._introduced:
             tables = ", ".join(f"{s.collection} (table {s.relation})" for s in chosen)
-            self.say(f"working on {tables}")
+            log.info("working on %s", tables)
         elif not chosen and (self._introduced or not once):
-            self.say("no table is attached: waiting for `db.tables.attach(...)`")
+            log.info("no table is attached: waiting for `db.tables.attach(...)`")
         self._introduced[:] = chosen
 
     def _pass(
@@ -141,14 +145,14 @@ class Worker:
             except DatabaseLost:
                 raise
             except (ExtractorChanged, CollectionNotFound) as exc:
-                self.say(f"{exc}: going on")
+                log.warning("%s: going on", exc)
             except SpocdbError as exc:
                 if self.is_stopped():
                     break  # what lasted too long was cancelled
                 # Of one collection: the others have nothing to do with it.
                 if not once and str(self._problems.get(attached.collection)) != str(exc):
                     told = "" if isinstance(exc, SourceBroken) else f"{attached.collection}: "
-                    self.say(f"{told}{exc}")
+                    log.warning("%s%s", told, exc)
                 self._problems[attached.collection] = exc
 
     def _drain(
@@ -178,7 +182,7 @@ class Worker:
                 self.is_stopped,
                 leases,
             )
-            turn.take(done, lambda part, bad: self.say(_told(collection, part, bad)))
+            turn.take(done, lambda part, bad: log.info("%s", _told(collection, part, bad)))
         self._settle(connection, collection)
 
     @contextmanager
@@ -205,7 +209,7 @@ class Worker:
         if not self.is_stopped() and rights.is_owner(connection):
             with collections.try_exclusive(connection, collection) as is_exclusive:
                 if is_exclusive:
-                    fitting.settle(connection, self.connect, collection, say=self.say)
+                    fitting.settle(connection, self.connect, collection)
 
     def _wait(self, connection: Connection) -> None:
         """Wait for a notification, or until it is time to look."""

@@ -1,5 +1,7 @@
 """The Python API, with the command line's nouns: `spocdb.connect()` returns a Database."""
 
+import logging
+
 from spocdb.api.connecting import connect
 from spocdb.api.database import Database
 from spocdb.api.engine import Engine
@@ -22,6 +24,9 @@ from spocdb.records import Crop, Projection, Recipe, Refinement
 from spocdb.settings import Limits, Settings
 from spocdb.sources.files import Choice
 from spocdb.worker import WorkerOptions
+
+# An application decides what is shown; until then nothing is, not even warnings on stderr.
+logging.getLogger("spocdb").addHandler(logging.NullHandler())
 
 __all__ = [
     "Attached",

@@ -22,7 +22,7 @@ class Database(Ingesting, Searching, Images, Collections, Extractors, Rights):
     it needs it. `spocdb.connect` opens one; `db.engine.database()` gives another on the same
     engine. Every method raises SpocdbError, and only that, for what is outside the program. Lists
     and results are frozen records. Where a parameter `collection` is None the only collection is
-    meant; where there is one called `say`, it gets lines about what is going on.
+    meant. What is going on is logged by the loggers `spocdb.*`, see docs/how-to/logging.md.
 
     Attributes:
         engine: the connections and networks that it uses.

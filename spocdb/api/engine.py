@@ -12,7 +12,6 @@ from spocdb.db.pool import Pool
 from spocdb.db.watching import Watch
 from spocdb.errors import ConfigError, InvalidValue
 from spocdb.features.weights import locate, locate_codebook
-from spocdb.progress import Say
 from spocdb.records import Recipe
 from spocdb.settings import Settings
 
@@ -105,15 +104,13 @@ class Engine:
         return connection
 
     @contextmanager
-    def looked_after(
-        self, say: Say, is_stopped: Callable[[], bool] = lambda: False
-    ) -> Iterator[None]:
+    def looked_after(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
         """Say who holds a lock that is waited for, and leave a server that does not answer.
 
         While the block lasts, for all connections that are used in it. Once `is_stopped`, a
         statement that lasts seconds is cancelled.
         """
-        with Watch(lambda: engine.connect(self.url), say, is_stopped) as watch:
+        with Watch(lambda: engine.connect(self.url), is_stopped) as watch:
             self._watch = watch
             try:
                 yield

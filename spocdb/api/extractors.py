@@ -1,5 +1,6 @@
 """Extractors in the API: which recipe is meant, its network, codebooks."""
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from spocdb.db.collections import Collection, ExtractorSummary
 from spocdb.db.engine import Connection
 from spocdb.features.selection import Wanted
 from spocdb.features.selection import choose as choose_among
-from spocdb.progress import Say, silent
 from spocdb.records import Recipe
 from spocdb.sources import kinds
 from spocdb.sources.walking import walk
@@ -20,6 +20,8 @@ from spocdb.sources.walking import walk
 if TYPE_CHECKING:
     from spocdb.features.codebooks import Kind
     from spocdb.features.extractor import Extractor, Precision
+
+log = logging.getLogger(__name__)
 
 
 class Extractors(Part):
@@ -85,7 +87,6 @@ class Extractors(Part):
         weights: str | os.PathLike[str] | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
-        say: Say = silent,
         **recipe: Any,
     ) -> int:
         """Learn a codebook from the images of a folder into a file.
@@ -99,7 +100,6 @@ class Extractors(Part):
             weights: a state dict of the network; by default the preset's own.
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
-            say: is told what is left out: files that are no images, images that cannot be read.
             **recipe: options on top of the preset, see `ingest`.
 
         Returns:
@@ -113,9 +113,9 @@ class Extractors(Part):
         found = walk([Path(folder)], recursive=True, left_out=left_out)
         files = [Path(file) for file in found]
         if told := kinds.told(left_out):
-            say(f"left out: {told}")
+            log.warning("left out: %s", told)
         network = self.extractor(extractor, weights, device, precision, **recipe)
-        return codebooks.learn_into(Path(file), network, kind, k, files, self._engine.settings, say)
+        return codebooks.learn_into(Path(file), network, kind, k, files, self._engine.settings)
 
 
 def choose(

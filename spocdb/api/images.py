@@ -17,7 +17,6 @@ from spocdb.db.engine import Connection
 from spocdb.db.listing import StoredImage
 from spocdb.errors import ConfigError
 from spocdb.filters import Filter, to_json
-from spocdb.progress import Say, logged
 from spocdb.records import Float32Array
 from spocdb.sources.files import modified
 from spocdb.sources.names import printable
@@ -34,7 +33,6 @@ class Images(Part):
         collection: str | None = None,
         limit: int | None = None,
         embeddings: bool = True,
-        say: Say = logged,
     ) -> Iterator[StoredImage]:
         """Iterate over the images of a collection, by their path.
 
@@ -43,12 +41,12 @@ class Images(Part):
         in it twice.
 
         Args:
-            filter: which images are meant, see docs/reference/filters.md.
+            filter: which images are meant, see docs/reference/filters.md. A warning says why it
+                finds none.
             collection: its name; None is the only one.
             limit: at most so many.
             embeddings: also fetch each image's embedding (N,), by the projection that is active
                 when its page is read.
-            say: is told why a filter finds nothing.
 
         Yields:
             The images, with id, path, metadata and embedding.
@@ -73,7 +71,7 @@ class Images(Part):
             last = page[-1].path
         if wanted:
             with self._engine.connection() as connection:
-                about.explain(connection, target, wanted, n_found, say)
+                about.explain(connection, target, wanted, n_found)
 
     def embeddings(self, collection: str | None = None) -> tuple[NDArray[np.int64], Float32Array]:
         """Return the embeddings of a whole collection as one array, for computing with them.
@@ -102,15 +100,12 @@ class Images(Part):
             found = catalogue.details(connection, id)
         return found if found.table else replace(found, modified=modified(found.version))
 
-    def count(
-        self, filter: Filter | None = None, *, collection: str | None = None, say: Say = logged
-    ) -> int:
+    def count(self, filter: Filter | None = None, *, collection: str | None = None) -> int:
         """Count the images of a collection that match a filter.
 
         Args:
             filter: which images are meant, see docs/reference/filters.md.
             collection: its name; None is the only one.
-            say: is told why a filter finds nothing.
 
         Returns:
             Their number.
@@ -123,7 +118,7 @@ class Images(Part):
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             n_found = catalogue.count(connection, target, wanted)
-            about.explain(connection, target, wanted, n_found, say)
+            about.explain(connection, target, wanted, n_found)
         return n_found
 
     def path(self, id: int, *, collection: str | None = None) -> str:
@@ -159,7 +154,6 @@ class Images(Part):
         filter: Filter | None = None,
         collection: str | None = None,
         dry_run: bool = False,
-        say: Say = logged,
     ) -> int:
         """Delete images by their ids or paths, or by a filter. Files and raw descriptors stay.
 
@@ -170,7 +164,6 @@ class Images(Part):
             filter: instead of those, which images are meant; see docs/reference/filters.md.
             collection: its name; None is the only one.
             dry_run: change nothing.
-            say: is told why a filter finds nothing.
 
         Returns:
             How many images were deleted, or would be.
@@ -192,7 +185,7 @@ class Images(Part):
                 ids = _ids(connection, target, chosen)
             else:
                 ids = [image.id for image in listing.listed(connection, target, wanted)]
-                about.explain(connection, target, wanted, len(ids), say)
+                about.explain(connection, target, wanted, len(ids))
             return len(ids) if dry_run else catalogue.delete(connection, target, ids)
 
     def move(

@@ -1,5 +1,6 @@
 """Ingesting in the API: files into collections, and collections to other extractors."""
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from spocdb.db import collections
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.pipeline.run import Options
-from spocdb.progress import Progress, Say, silent
+from spocdb.progress import Progress
 from spocdb.pruning import GoneRoot
 from spocdb.settings import DEFAULT_COLLECTION
 from spocdb.sources import kinds
@@ -26,6 +27,8 @@ from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Precision
+
+log = logging.getLogger(__name__)
 
 
 class Ingesting(Part):
@@ -53,7 +56,6 @@ class Ingesting(Part):
         device: str = "auto",
         precision: "Precision" = "auto",
         on_progress: Callable[[Progress], None] = lambda progress: None,
-        say: Say = silent,
         **recipe: Any,
     ) -> Progress:
         """Bring the images under `paths` into a collection, which is made if it is new.
@@ -83,7 +85,6 @@ class Ingesting(Part):
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
             on_progress: is told how far it is, after every batch.
-            say: is told what is unusual.
             **recipe: options on top of the preset: those of `features.recipes.make_recipe`, such as
                 size, fit, relu, pooling, centering, sigma, gem_p, scales, flip, attention.
 
@@ -120,7 +121,6 @@ class Ingesting(Part):
                 engine.settings.cache_dir,
                 options,
                 on_progress,
-                say,
             )()
 
     def gone(
@@ -168,9 +168,7 @@ class Ingesting(Part):
         with self._engine.connection() as connection:
             return ingesting.preview(connection, collection, source, prune=prune, exif=exif)
 
-    def ingest_beside(
-        self, folder: str | os.PathLike[str], collection: str | None = None, say: Say = silent
-    ) -> str:
+    def ingest_beside(self, folder: str | os.PathLike[str], collection: str | None = None) -> str:
         """Ingest other images by a collection's extractor, for its PCA; return their collection.
 
         That is a collection of its own, never a gallery. Its name begins with the folder's and ends
@@ -186,13 +184,11 @@ class Ingesting(Part):
         name = fitting.name_beside(real, recipe.name)
         # What is no folder of images is no reason to forget those that were there.
         FilesSource([real]).check_any()
-        done = self.ingest(
-            real, collection=name, extractor=recipe.name, auto_pca=0, prune=True, say=say
-        )
+        done = self.ingest(real, collection=name, extractor=recipe.name, auto_pca=0, prune=True)
         images_, failed = counted(done.n_seen, "image"), f"{done.n_failed} failed"
-        say(f"{images_}, {failed}: kept as collection {name}")
+        log.info("%s, %s: kept as collection %s", images_, failed, name)
         if left_out := kinds.told(done.left_out):
-            say(f"left out: {left_out}")
+            log.warning("left out: %s", left_out)
         return name
 
     def reembed(
@@ -206,7 +202,6 @@ class Ingesting(Part):
         device: str = "auto",
         precision: "Precision" = "auto",
         on_progress: Callable[[Progress], None] = lambda progress: None,
-        say: Say = silent,
         **recipe: Any,
     ) -> int:
         """Take a collection to another extractor, its images read again.
@@ -223,7 +218,6 @@ class Ingesting(Part):
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
             on_progress: is told how far it is, after every batch.
-            say: is told what is done.
             **recipe: options on top of the preset.
 
         Returns:
@@ -240,12 +234,12 @@ class Ingesting(Part):
             target = collections.get(connection, collection)
             chosen = choose(engine, connection, wanted)
             if chosen == target.recipe:
-                say(f"{target.name} has the extractor {chosen.name} already: nothing to do")
+                log.info("%s has the extractor %s already: nothing to do", target.name, chosen.name)
                 return target.active_projection_id
             prove(engine, connection, chosen, device, precision)
             n_channels = channels(chosen)
             extractor_id = collections.add_extractor(connection, chosen, n_channels)
-            say(f"{target.name}: from {target.recipe.name} to {chosen.name}")
+            log.info("%s: from %s to %s", target.name, target.recipe.name, chosen.name)
             return reembedding.reembed(
                 connection,
                 engine.connect,
@@ -256,5 +250,4 @@ class Ingesting(Part):
                 engine.settings.limits,
                 dim,
                 on_progress,
-                say,
             )

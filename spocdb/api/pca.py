@@ -12,7 +12,6 @@ from spocdb.db.projections import ProjectionSummary
 from spocdb.errors import ConfigError
 from spocdb.features import projection_files
 from spocdb.features.recipes import channels
-from spocdb.progress import Say, silent
 from spocdb.records import Projection
 
 
@@ -26,9 +25,10 @@ class Pca(Part):
         whiten: bool = True,
         centre: bool = True,
         regularisation: float = 0.0,
-        say: Say = silent,
     ) -> int:
         """Fit a PCA on stored raw descriptors; it changes no search until it is activated.
+
+        A warning is logged where dimensions or images are too few for good results.
 
         Args:
             *names: collections whose images it is fitted on; none is the only collection.
@@ -36,7 +36,6 @@ class Pca(Part):
             whiten: divide by the singular values.
             centre: subtract the mean.
             regularisation: part of the mean variance that is added to each one.
-            say: is told where dimensions or images are too few for good results.
 
         Returns:
             The number of the projection; the same images and settings give the same one.
@@ -55,7 +54,6 @@ class Pca(Part):
                 whiten=whiten,
                 centre=centre,
                 regularisation=regularisation,
-                say=say,
             )
 
     def list(self) -> list[ProjectionSummary]:
@@ -72,13 +70,12 @@ class Pca(Part):
         with self._engine.connection() as connection:
             return projections.get(connection, number), projections.load(connection, number)
 
-    def activate(self, number: int, collection: str | None = None, say: Say = silent) -> None:
+    def activate(self, number: int, collection: str | None = None) -> None:
         """Let a collection answer by a projection; its embeddings are built first if need be.
 
         Args:
             number: the projection; one of another extractor brings that along.
             collection: its name; None is the only one.
-            say: is told how far it is.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -87,7 +84,7 @@ class Pca(Part):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            fitting.activate(connection, self._engine.connect, target, number, say)
+            fitting.activate(connection, self._engine.connect, target, number)
 
     def augment(
         self,
@@ -95,7 +92,6 @@ class Pca(Part):
         *,
         neighbours: int = 5,
         alpha: float = 3.0,
-        say: Say = silent,
     ) -> int:
         """Add to every embedding its nearest neighbours, and let the collection answer by that.
 
@@ -105,7 +101,6 @@ class Pca(Part):
             collection: its name; None is the only one.
             neighbours: how many nearest ones, 1 to 1000.
             alpha: they weigh their similarity to the power of this, 0 to 100.
-            say: is told how far it is.
 
         Returns:
             The number of the new projection.
@@ -116,9 +111,9 @@ class Pca(Part):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            return augmentation.augment(connection, target, neighbours, alpha, say)
+            return augmentation.augment(connection, target, neighbours, alpha)
 
-    def rollback(self, collection: str | None = None, say: Say = silent) -> int:
+    def rollback(self, collection: str | None = None) -> int:
         """Let the projection before answer again; return its number. Twice is back again.
 
         Raises:
@@ -127,7 +122,7 @@ class Pca(Part):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            return fitting.rollback(connection, self._engine.connect, target, say)
+            return fitting.rollback(connection, self._engine.connect, target)
 
     def export(self, number: int, file: str | os.PathLike[str]) -> None:
         """Write a projection to a .safetensors or .npz file.
@@ -148,15 +143,15 @@ class Pca(Part):
         recipe = next(e.recipe for e in extractors if e.name == summary.extractor)
         projection_files.save(Path(file), projection, recipe, summary.fitted_on)
 
-    def import_(self, file: str | os.PathLike[str], say: Say = silent) -> int:
+    def import_(self, file: str | os.PathLike[str]) -> int:
         """Store an exported projection, and its extractor if that is new; return its number.
 
-        `say` is told what is unusual about its numbers.
+        A warning is logged if its numbers are unusual.
 
         Raises:
             ConfigError: the file cannot be read, or its numbers cannot be used.
         """
-        projection, recipe, fitted_on = projection_files.load(Path(file), say)
+        projection, recipe, fitted_on = projection_files.load(Path(file))
         with self._engine.connection() as connection:
             extractor = collections.add_extractor(connection, recipe, channels(recipe))
             return projections.store(connection, extractor, projection, fitted_on)

@@ -17,7 +17,6 @@ from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, Json, to_json
 from spocdb.images.memory import InMemory
 from spocdb.images.regular import read_bytes
-from spocdb.progress import Say, logged
 from spocdb.records import Crop, Refinement
 
 # A file, its bytes, or an image that the program holds.
@@ -42,7 +41,6 @@ class Searching(Part):
         weights: str | os.PathLike[str] | None = None,
         codebook: str | os.PathLike[str] | None = None,
         device: str = "auto",
-        say: Say = logged,
     ) -> list[Hit]:
         """Return the k images that look most like an image.
 
@@ -64,7 +62,6 @@ class Searching(Part):
             weights: needed only where the collection's file was never seen on this machine.
             codebook: needed only where the collection's file was never seen on this machine.
             device: auto, cpu, cuda, cuda:1 or mps.
-            say: is told why a filter finds nothing.
 
         Returns:
             The hits, nearest first; fewer than k where there are fewer.
@@ -97,7 +94,7 @@ class Searching(Part):
                 refinement=refinement,
                 max_pixels=engine.settings.max_pixels,
             )
-        self._explain(target, wanted, len(hits), say)
+        self._explain(target, wanted, len(hits))
         return hits
 
     def similar(
@@ -109,7 +106,6 @@ class Searching(Part):
         filter: Filter | None = None,
         exact: bool = False,
         refinement: Refinement = NOTHING_MORE,
-        say: Say = logged,
     ) -> list[Hit]:
         """Return the k images that look most like one of the collection's own, without it.
 
@@ -120,7 +116,6 @@ class Searching(Part):
             filter: which images of the collection are meant, see docs/reference/filters.md.
             exact: compare all, without the index.
             refinement: query expansion and re-ranking; by default neither.
-            say: is told why a filter finds nothing.
 
         Returns:
             The hits, nearest first; fewer than k where there are fewer.
@@ -136,13 +131,13 @@ class Searching(Part):
             hits = searching.similar(
                 connection, target, id, k, filter=wanted, exact=exact, refinement=refinement
             )
-        self._explain(target, wanted, len(hits), say)
+        self._explain(target, wanted, len(hits))
         return hits
 
-    def _explain(self, target: Collection, filter: Json, n_found: int, say: Say) -> None:
+    def _explain(self, target: Collection, filter: Json, n_found: int) -> None:
         if filter:
             with self._engine.connection() as connection:
-                about.explain(connection, target, filter, n_found, say)
+                about.explain(connection, target, filter, n_found)
 
 
 def _held(image: Query, max_bytes: int) -> bytes | InMemory:

@@ -1,5 +1,6 @@
 """Attached tables in the API: `db.tables`."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,7 +17,7 @@ from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import remember
-from spocdb.progress import Progress, Say, silent
+from spocdb.progress import Progress
 from spocdb.settings import Limits
 from spocdb.sources.files import FilesSource
 from spocdb.sources.rows import ROWS_PART_OF_MEMORY, RowsSource
@@ -25,6 +26,8 @@ from spocdb.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Precision
+
+log = logging.getLogger(__name__)
 
 
 class Tables(Part):
@@ -99,7 +102,6 @@ class Tables(Part):
         precision: "Precision" = "auto",
         options: WorkerOptions | None = None,
         is_stopped: Callable[[], bool] = lambda: False,
-        say: Say = silent,
     ) -> Progress:
         """Embed what changed in the attached tables, until it is stopped.
 
@@ -114,7 +116,6 @@ class Tables(Part):
             precision: auto, float32 or bfloat16.
             options: leases, pauses and limits; times in seconds.
             is_stopped: asked again and again; once it says True, what was begun is finished.
-            say: is told what was done.
 
         Returns:
             What was done in all.
@@ -132,7 +133,6 @@ class Tables(Part):
             lambda recipe: self._engine.extractor(recipe, device, precision),
             options or WorkerOptions(self._engine.settings.limits),
             is_stopped,
-            say,
         )
         return worker.run(names, once=once)
 
@@ -140,12 +140,10 @@ class Tables(Part):
         self,
         collection: str | None = None,
         keys: Sequence[str] | None = None,
-        *,
-        say: Say = silent,
     ) -> int:
         """Let workers try failed rows and those in back-off at once, all or those named.
 
-        `say` is told which keys are of no such row.
+        A warning is logged for each key that is of no such row.
 
         Returns:
             How many rows wait now; of those named the ones that are due already count too.
@@ -156,7 +154,7 @@ class Tables(Part):
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             for key in queue.neither_failed_nor_waiting(connection, target, keys or ()):
-                say(f"no failed or waiting row has the key {key}")
+                log.warning("no failed or waiting row has the key %s", key)
             return queue.retry(connection, target.name, keys)
 
     def coverage(self, collection: str | None = None) -> Sequence[Coverage]:

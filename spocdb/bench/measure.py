@@ -6,6 +6,7 @@ The ingest is the real one, into a working collection with an extractor of its o
 database knows already cannot make it quick, and nothing of it stays.
 """
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from spocdb.db import scratch, server
 from spocdb.errors import ConfigError
 from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.run import Options as RunOptions
-from spocdb.progress import Progress, Say, silent
+from spocdb.progress import Progress
 from spocdb.records import Decoded
 from spocdb.sources.files import FilesSource
 from spocdb.sources.walking import walk
@@ -30,6 +31,8 @@ from spocdb.storing import StoringOptions, store
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Precision
+
+log = logging.getLogger(__name__)
 
 COLLECTION = "spocdb-bench"
 # Made-up photographs take space, given ones none.
@@ -50,7 +53,7 @@ class Options:
     seconds: float = 4.0
 
 
-def measure(db: Database, paths: Sequence[Path], options: Options, say: Say = silent) -> Speed:
+def measure(db: Database, paths: Sequence[Path], options: Options) -> Speed:
     """Measure with the images under `paths`, or with made-up photographs if there are none.
 
     Each stage takes `options.seconds`, and at least a batch. Raises ConfigError if no image can be
@@ -64,7 +67,7 @@ def measure(db: Database, paths: Sequence[Path], options: Options, say: Say = si
     )
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as folder:
         if not given:
-            say(f"no images given: measuring with up to {MOST_MADE} made-up photographs")
+            log.info("no images given: measuring with up to %s made-up photographs", MOST_MADE)
         return _measure(db, given, Path(folder), extractor, options.seconds)
 
 

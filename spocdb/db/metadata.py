@@ -1,5 +1,6 @@
 """Metadata of images: filters as SQL, which keys there are, why a filter finds nothing."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ from psycopg.types.json import Jsonb
 from spocdb.db.collections import Collection
 from spocdb.db.engine import Connection, one_row
 from spocdb.filters import Json, keys, spelled
-from spocdb.progress import Say
+
+log = logging.getLogger(__name__)
 
 # As many keys are named in a message.
 MOST_NAMED = 20
@@ -78,10 +80,8 @@ def counts(
     return [KeyCount(*row) for row in connection.execute(KEYS, [list(key), collection.id])]
 
 
-def explain(
-    connection: Connection, collection: Collection, filter: Json, n_found: int, say: Say
-) -> None:
-    """Say why a filter finds nothing: a key that no image has, values of another kind.
+def explain(connection: Connection, collection: Collection, filter: Json, n_found: int) -> None:
+    """Log why a filter finds nothing: a key that no image has, values of another kind.
 
     Where something was found, only keys of which the filter says that they are not there are
     looked for: nothing else can be wrong unnoticed.
@@ -97,7 +97,7 @@ def explain(
             line = _other_kind(connection, collection, key, value)
         if line and line not in said:
             said.add(line)
-            say(line)
+            log.warning("%s", line)
 
 
 def _first_unknown(

@@ -5,10 +5,11 @@ forwarding, a machine that lost its power) keeps its client waiting for ever: th
 sees nothing wrong. So a second connection asks the server what it does for the first.
 """
 
+import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,8 @@ from psycopg.pq import TransactionStatus
 from spocdb.db.engine import Connection, one_row, wrapped
 from spocdb.db.waiting import Connect, Stopped, connect_unless, in_time
 from spocdb.errors import SpocdbError
+
+log = logging.getLogger(__name__)
 
 # A connection is looked at so often, and asked about when a statement has lasted so long.
 SECONDS_BETWEEN_LOOKS, SECONDS_UNTIL_ASKED = 0.2, 2.0
@@ -93,7 +96,6 @@ class Watch:
     """
 
     connect: Connect
-    say: Callable[[str], None]
     is_stopped: Stopped = lambda: False
     _watched: list[_Watched] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
@@ -178,7 +180,7 @@ class Watch:
             self._tell({answer.holder for answer in answers if answer.holder})
         watched.look(time.monotonic())
         if watched.waits_since and watched.n_silent >= MOST_SILENCES:
-            self.say("the database does not answer: leaving the connection")
+            log.warning("the database does not answer: leaving the connection")
             cut(watched.connection)
 
     def _is_ending(self) -> bool:
@@ -187,7 +189,7 @@ class Watch:
     def _tell(self, holders: set[str]) -> None:
         for holder in holders - self._said:
             self._said.add(holder)
-            self.say(f"waiting for a lock that {holder} holds")
+            log.warning("waiting for a lock that %s holds", holder)
 
 
 def ask(connect: Connect, pid: int) -> list[Answer]:

@@ -1,5 +1,6 @@
 """The contact sheet of a search: the query, and the results in their order."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from spocdb.drawing.look import ACCENT, GREY, INK, MAT, PAPER, check_name, save
 from spocdb.errors import ConfigError, ImageError
 from spocdb.images.decode import decode
 from spocdb.images.regular import read_bytes
-from spocdb.progress import Say, silent
 from spocdb.records import Crop
 from spocdb.settings import DEFAULT_MAX_PIXELS
+
+log = logging.getLogger(__name__)
 
 MARGIN, GAP, COLUMNS = 56, 28, 5
 TILE, QUERY, BELOW = 240, 520, 66
@@ -52,14 +54,13 @@ def draw_sheet(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     read: Read = read_file,
     read_query: Read = read_file,
-    say: Say = silent,
     lettering: Lettering | None = None,
 ) -> None:
     """Draw the query, with its crop, and the results in their order into the file `out`.
 
     `read` and `read_query` get the bytes of what is drawn. A picture that cannot be read becomes a
-    grey tile that says why. Each tile has as much of its path as tells it from the others. `say`
-    gets a line if no font of this machine has some of the characters.
+    grey tile that says why. Each tile has as much of its path as tells it from the others. A
+    warning is logged if no font of this machine has some of the characters.
     """
     check_sheet(out)
     letters = lettering or Lettering()
@@ -83,7 +84,7 @@ def draw_sheet(
         draw_tile(sheet, corner, picture, Label(str(rank + 1), name, tile.caption, number), letters)
     save(out, sheet.save)
     if line := letters.complaint():
-        say(line)
+        log.warning("%s", line)
 
 
 def apart(paths: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ It works in collections of its own, which go at the end; raw descriptors stay, s
 is quick.
 """
 
+import logging
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,15 +19,16 @@ from spocdb.api import Database
 from spocdb.db import evaluations, images, scratch
 from spocdb.errors import ConfigError, DescriptorError
 from spocdb.evaluation.benchmark import Benchmark, restricted
-from spocdb.evaluation.gallery import Gallery, say_notes
+from spocdb.evaluation.gallery import Gallery, Notes
 from spocdb.evaluation.methods import PLAIN, Method
 from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Result
-from spocdb.progress import Say, silent
 from spocdb.recipe_options import OF_THE_MAP
 from spocdb.sources import kinds
 from spocdb.sources.walking import walk
 from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -34,40 +36,39 @@ def evaluate(
     benchmark: Benchmark,
     methods: Sequence[Method],
     options: Options,
-    say: Say = silent,
 ) -> list[Result]:
     """Measure the methods on a benchmark; each raw, by PCA and by whitened PCA of each dimension.
 
-    `say` gets lines about what is missing and what is going on, each once. A method that cannot be
-    measured is said and passed over. Raises ConfigError if none can be, and DatabaseError.
+    What is missing is logged, once for all methods. A method that cannot be measured is passed over
+    with a warning. Raises ConfigError if none can be, and DatabaseError.
     """
-    say = _once(say)
+    notes = Notes()
     with db.engine.connection() as connection:
         left = scratch.drop_left(connection)
     for name in left:
-        say(f"dropped {name}, which an interrupted command had left")
+        log.warning("dropped %s, which an interrupted command had left", name)
     benchmark = restricted(benchmark, benchmark.images)
-    say_notes(benchmark, say)
+    notes.missing(benchmark)
     if options.train is None:
-        say("no `train=...`: PCA is fitted on the gallery itself, which overfits")
+        log.warning("no `train=...`: PCA is fitted on the gallery itself, which overfits")
     results: list[Result] = []
     for method in methods:
         try:
-            with _prepared(db, benchmark, method, options, say) as gallery:
-                results += gallery.measure(options, say)
+            with _prepared(db, benchmark, method, options, notes) as gallery:
+                results += gallery.measure(options)
         except (ConfigError, DescriptorError) as error:
             if len(methods) == 1:
                 raise
-            say(f"{method.name}: not measured: {error}")
+            log.warning("%s: not measured: %s", method.name, error)
     if not results:
         raise ConfigError(f"{benchmark.name}: nothing could be measured: see the lines above")
     return results
 
 
-def train_images(db: Database, given: str, say: Say = silent) -> list[Path]:
+def train_images(db: Database, given: str) -> list[Path]:
     """Return the images of a folder, or a collection's that are there. Raises ConfigError.
 
-    `say` gets what of the folder is left out.
+    What of the folder is left out is logged.
     """
     left_out = kinds.LeftOut()
     names = [c.name for c in db.collections()]
@@ -86,29 +87,18 @@ def train_images(db: Database, given: str, say: Say = silent) -> list[Path]:
     if not found:
         raise ConfigError(f"train {given} has no images (any more)", field="train")
     if told := kinds.told(left_out):
-        say(f"left out of `train=...` {given}: {told}")
+        log.warning("left out of `train=...` %s: %s", given, told)
     return found
-
-
-def _once(say: Say) -> Say:
-    said: set[str] = set()
-
-    def tell(line: str) -> None:
-        if line not in said:
-            said.add(line)
-            say(line)
-
-    return tell
 
 
 @contextmanager
 def _prepared(
-    db: Database, benchmark: Benchmark, method: Method, options: Options, say: Say
+    db: Database, benchmark: Benchmark, method: Method, options: Options, notes: Notes
 ) -> Iterator[Gallery]:
     """Ingest a method's gallery and training images; drop their collections in the end."""
     mark = f"eval-{uuid4().hex[:8]}"
     names = {role: f"{mark}-{role}" for role in ("gallery", "train")}
-    recipe, codebook = _recipe(db, benchmark, method, options, say)
+    recipe, codebook = _recipe(db, benchmark, method, options)
     with (
         # It holds the mark's lock until the end.
         db.engine.connection() as connection,
@@ -129,25 +119,29 @@ def _prepared(
                 precision=options.precision,
                 **recipe,
             )
-            say(
-                f"{method.name}: {counted(done.n_seen, f'{role} image')}, "
-                f"{done.n_new} through the network"
+            log.info(
+                "%s: %s, %s through the network",
+                method.name,
+                counted(done.n_seen, f"{role} image"),
+                done.n_new,
             )
             if done.n_failed:
-                say(f"{method.name}: {counted(done.n_failed, f'{role} image')} could not be read")
+                log.warning(
+                    "%s: %s could not be read", method.name, counted(done.n_failed, f"{role} image")
+                )
         if options.train is not None:
-            _say_overlap(db, names["gallery"], names["train"], say)
-        yield Gallery(db, benchmark, method, names["gallery"], names["train"], options, say)
+            _note_overlap(db, names["gallery"], names["train"], notes)
+        yield Gallery(db, benchmark, method, names["gallery"], names["train"], options, notes)
 
 
-def _say_overlap(db: Database, gallery: str, train: str, say: Say) -> None:
-    """Say how many images are in the gallery and in `train`: whitening overfits those."""
+def _note_overlap(db: Database, gallery: str, train: str, notes: Notes) -> None:
+    """Warn of images that are in the gallery and in `train`: whitening overfits those."""
     with db.engine.connection() as connection:
         contents, others = (
             {*evaluations.contents(connection, name).values()} for name in (gallery, train)
         )
     if n_shared := len(contents & others):
-        say(
+        notes.warn(
             f"{n_shared} of the gallery's {len(contents)} images are in `train=...` too, byte for "
             "byte: a PCA of the gallery itself overfits"
         )
@@ -170,7 +164,7 @@ def _dropped(db: Database, names: Collection[str]) -> Iterator[None]:
 
 
 def _recipe(
-    db: Database, benchmark: Benchmark, method: Method, options: Options, say: Say
+    db: Database, benchmark: Benchmark, method: Method, options: Options
 ) -> tuple[dict[str, Any], Path | None]:
     """Return a method's recipe options, and its codebook, learned unless it was before."""
     given = {name: value for name, value in options.recipe.items() if value is not None}
@@ -195,6 +189,5 @@ def _recipe(
         k,
         files,
         db.settings,
-        say,
     )
     return local | {"pooling": kind}, codebook

@@ -1,5 +1,6 @@
 """A benchmark's gallery, ingested by one method: embedded in several ways, searched, measured."""
 
+import logging
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,8 +22,9 @@ from spocdb.evaluation.methods import Method
 from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Answer, Embedding, FittedOn, Result
 from spocdb.images.regular import read_bytes
-from spocdb.progress import Say
 from spocdb.records import Crop, Float32Array, Recipe
+
+log = logging.getLogger(__name__)
 
 # The index is asked for so many at most: pgvector's largest ef_search.
 INDEX_DEPTH = 1000
@@ -45,6 +47,25 @@ class Setting:
     projection: int
 
 
+class Notes:
+    """Warnings that are logged once, though each method meets the same gaps of a benchmark."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def warn(self, line: str) -> None:
+        """Log a line, unless it was logged before."""
+        if line not in self._said:
+            self._said.add(line)
+            log.warning("%s", line)
+
+    def missing(self, benchmark: Benchmark) -> None:
+        """Log what is missing of a benchmark."""
+        for note in (*benchmark.notes, completeness(benchmark)):
+            if note:
+                self.warn(f"{benchmark.name}: {note}")
+
+
 class Gallery:
     """A benchmark's gallery, ingested by a method; its queries' descriptors are kept."""
 
@@ -56,7 +77,7 @@ class Gallery:
         gallery: str,
         train: str,
         options: Options,
-        say: Say,
+        notes: Notes,
     ) -> None:
         self.db, self.method, self.name, self.train = db, method, gallery, train
         by_path = {str(path): name for name, path in benchmark.images.items()}
@@ -71,16 +92,16 @@ class Gallery:
         self.refinement = replace(method.refinement, rerank=listed)
         self.extractor = db.engine.extractor(self.recipe, options.device, options.precision)
         self.benchmark = restricted(benchmark, self.ids)
-        self._raw = dict(self._described(say))
+        self._raw = dict(self._described(notes))
         self.benchmark = _without(self.benchmark, self._raw)
         named = {self.names[id_]: sha256 for id_, sha256 in contents.items()}
         self.benchmark = without_copies(self.benchmark, named)
-        say_notes(self.benchmark, say)
+        notes.missing(self.benchmark)
 
-    def measure(self, options: Options, say: Say) -> Iterator[Result]:
+    def measure(self, options: Options) -> Iterator[Result]:
         """Yield the results of every setting."""
         per_image = self._milliseconds_an_image()
-        for setting in self._settings(options, say):
+        for setting in self._settings(options):
             self.db.pca.activate(setting.projection, self.name)
             if self.method.augmentation:
                 if setting.embedding == "raw":
@@ -91,7 +112,7 @@ class Gallery:
                 if queries:
                     yield from self._results(setting, variant, queries, costs)
 
-    def _settings(self, options: Options, say: Say) -> Iterator[Setting]:
+    def _settings(self, options: Options) -> Iterator[Setting]:
         raw = next(c for c in self.db.collections() if c.name == self.name)
         yield Setting("raw", raw.dim, "", raw.projection)
         fits: list[tuple[Embedding, FittedOn, str]] = [("whitened", "gallery", self.name)]
@@ -109,7 +130,14 @@ class Gallery:
                         regularisation=self.method.regularisation,
                     )
                 except (NotEnoughSamples, ConfigError) as error:
-                    say(f"{self.method.name}: {embedding} {dim} on the {fitted_on}: {error}")
+                    log.warning(
+                        "%s: %s %s on the %s: %s",
+                        self.method.name,
+                        embedding,
+                        dim,
+                        fitted_on,
+                        error,
+                    )
                     continue
                 yield Setting(embedding, dim, fitted_on, number)
 
@@ -170,7 +198,7 @@ class Gallery:
                 vector = db_search.embed(connection, self.name, self._raw[_view(query)])
             return searching.nearest(connection, self.name, vector, k, {}, exact, self.refinement)
 
-    def _described(self, say: Say) -> Iterator[tuple[View, Float32Array]]:
+    def _described(self, notes: Notes) -> Iterator[tuple[View, Float32Array]]:
         """Yield the raw descriptors of the queries that are no images of the gallery."""
         queries = (q for queries in self.benchmark.variants.values() for q in queries)
         for view in dict.fromkeys(_view(q) for q in queries if not q.is_stored):
@@ -178,7 +206,7 @@ class Gallery:
             try:
                 yield view, self._extract(path or self.benchmark.images[name], crop)
             except (OSError, ImageError) as error:
-                say(f"{self.benchmark.name}: query {name} is left out: {error}")
+                notes.warn(f"{self.benchmark.name}: query {name} is left out: {error}")
 
     def _extract(self, path: Path, crop: Crop | None = None) -> Float32Array:
         limit = self.db.settings.max_pixels
@@ -240,10 +268,3 @@ def _mean_curve(ranks: Sequence[Sequence[int]], queries: Sequence[Query]) -> tup
 def _answer(query: Query, value: float, ranking: Sequence[str]) -> Answer:
     shown = [name for name in ranking if name not in query.ignored][:N_SHOWN]
     return Answer(query.name, value, tuple((name, name in query.relevant) for name in shown))
-
-
-def say_notes(benchmark: Benchmark, say: Say) -> None:
-    """Say what is missing of a benchmark."""
-    for note in (*benchmark.notes, completeness(benchmark)):
-        if note:
-            say(f"{benchmark.name}: {note}")

@@ -1,5 +1,6 @@
 """Pictures of an evaluation: quality by dimension, precision-recall, the worst queries."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query
 from spocdb.evaluation.measures import RECALL_LEVELS
 from spocdb.evaluation.results import Answer, Result, headline
-from spocdb.progress import Say, silent
 from spocdb.settings import DEFAULT_MAX_PIXELS
+
+log = logging.getLogger(__name__)
 
 # One colour a method, in this order; more methods begin anew with another line.
 COLOURS = ("#d6402b", "#1f6f8b", "#e0a030", "#4b8b3b", "#7a4fa0", "#8c6d4f", "#30a0a0", "#b03070")
@@ -75,7 +77,6 @@ def draw_worst(
     benchmark: Benchmark,
     out: Path,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    say: Say = silent,
 ) -> None:
     """Draw the worst queries of the best result, each with its first answers, right ones framed."""
     best = headline(results)
@@ -101,7 +102,7 @@ def draw_worst(
         _draw_answer(sheet, y, queries[answer.query], answer, benchmark, max_pixels, letters)
     look.save(out, sheet.save)
     if line := letters.complaint():
-        say(line)
+        log.warning("%s", line)
 
 
 def _draw_answer(

@@ -1,6 +1,7 @@
 """A projection as a file: safetensors or NumPy's npz, with the recipe that it belongs to."""
 
 import json
+import logging
 import os
 import uuid
 import zipfile
@@ -15,9 +16,10 @@ import numpy as np
 from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels, check_recipe
 from spocdb.images.regular import regular
-from spocdb.progress import Say, silent
 from spocdb.records import Projection, Recipe
 from spocdb.soundness import MOST_DIMS, ORTHOGONAL_TOLERANCE, fault, skew
+
+log = logging.getLogger(__name__)
 
 ARRAYS = {
     "mean": np.float32,
@@ -69,7 +71,7 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
         fresh.unlink(missing_ok=True)
 
 
-def load(file: Path, say: Say = silent) -> tuple[Projection, Recipe, dict[str, Any]]:
+def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
     """Read a projection, its recipe and what it was fitted on.
 
     Every number is checked; components that are not orthogonal are only said.
@@ -97,9 +99,11 @@ def load(file: Path, say: Say = silent) -> tuple[Projection, Recipe, dict[str, A
     if projection.fingerprint != fingerprint:
         raise ConfigError(f"{file} was changed since it was exported: export it again")
     if (cosine := skew(projection)) > ORTHOGONAL_TOLERANCE:
-        say(
-            f"warning: the components of {file} are not orthogonal (cosines up to {cosine:.2g}): "
-            "distances are not those of a PCA"
+        log.warning(
+            "warning: the components of %s are not orthogonal (cosines up to "
+            "%.2g): distances are not those of a PCA",
+            file,
+            cosine,
         )
     return projection, recipe, fitted_on
 

@@ -1,5 +1,6 @@
 """The use case behind `spocdb train distill`."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,7 +10,6 @@ from spocdb.features.network import Network
 from spocdb.features.recipes import channels, make_recipe
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import sha256_of
-from spocdb.progress import Say, silent
 from spocdb.recipe_options import RecipeOptions
 from spocdb.training import loop, outcome, samples, start
 from spocdb.training.distillation import Distillation
@@ -18,6 +18,8 @@ from spocdb.training.outcome import Job, Trained
 from spocdb.training.teaching import Teacher, Teachers
 from spocdb.training.views import Augmentation
 from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 DEFAULT_SCHEDULE = Schedule(epochs=20, batch_size=32, learning_rate=1e-3)
 DEFAULT_AUGMENTATION = Augmentation()
@@ -46,7 +48,6 @@ def distill(
     augmentation: Augmentation = DEFAULT_AUGMENTATION,
     n_views: int = 4,
     held_out: float = 0.1,
-    say: Say = silent,
 ) -> Trained:
     """Let a student learn its teachers' descriptors on the images under `paths`, without labels.
 
@@ -63,9 +64,9 @@ def distill(
     extractors = [db.engine.extractor(r, schedule.device, schedule.precision) for r in taught_by]
     begin_with = start.find(student.preset, student.start, db.settings.cache_dir)
     network = Network(recipe, start.build(recipe, begin_with, schedule.seed))
-    found = samples.find(paths, db.settings.limits, say)
+    found = samples.find(paths, db.settings.limits)
     split = samples.split(found, held_out, schedule.seed)
-    say(f"{counted(len(split.train), 'image')} to train on, {len(split.held_out)} held out")
+    log.info("%s to train on, %s held out", counted(len(split.train), "image"), len(split.held_out))
     job = Job(
         out,
         {
@@ -94,7 +95,7 @@ def distill(
         seed=schedule.seed,
         limits=db.settings.limits,
     )
-    ceiling = task.prepare(channels(recipe), say)
-    say(f"the teachers' own held-out mAP is {ceiling:.4f}")
-    history = loop.train(network, task, schedule, job.checkpoint, job.fingerprint, say)
+    ceiling = task.prepare(channels(recipe))
+    log.info("the teachers' own held-out mAP is %.4f", ceiling)
+    history = loop.train(network, task, schedule, job.checkpoint, job.fingerprint)
     return outcome.keep(db, network, job, history, teachers_mAP=ceiling)

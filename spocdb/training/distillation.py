@@ -5,6 +5,7 @@ alike, as it does in a search. The loss is the cosine distance, which is the reg
 Avrithis, "Asymmetric metric learning for knowledge transfer" (CVPR 2021).
 """
 
+import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from torch import Tensor
 from spocdb.features.network import Network
 from spocdb.images.geometry import fitted
 from spocdb.pipeline.prefetch import chunks
-from spocdb.progress import Say
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.settings import Limits
 from spocdb.training.feeding import feed, paced
@@ -26,6 +26,8 @@ from spocdb.training.teaching import MOST_FOR_PCA, Teachers, Where
 from spocdb.training.validation import describe, mean_average_precision
 from spocdb.training.views import Augmentation, framed, lit, opened
 from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 # The views that held-out images are found again by: parts that may have little in common.
 HARD = Augmentation(area=0.15, colour=0.3, blur=0.3)
@@ -68,7 +70,7 @@ class Distillation:
         self._augmentation, self._n_views = augmentation, n_views
         self._batch_size, self._seed, self._limits = batch_size, seed, limits
 
-    def prepare(self, dim: int, say: Say) -> float:
+    def prepare(self, dim: int) -> float:
         """Let the teachers see the first frames and fit the targets; return their own mAP.
 
         That is by the measure of `validate`: what a student can hope for. Raises ConfigError if the
@@ -78,13 +80,13 @@ class Distillation:
         where = [(i, 0) for i in range(len(self._split.train))][:MOST_FOR_PCA]
         unseen = [image for image, view in where if not self._teachers.know((image, view))]
         names = ", ".join(teacher.recipe.name for teacher in self._teachers.each)
-        say(f"the teachers ({names}) look at {counted(len(unseen), 'image')}")
-        tell, n_seen = paced(say), 0
+        log.info("the teachers (%s) look at %s", names, counted(len(unseen), "image"))
+        tell, n_seen = paced(), 0
         for lessons in feed(chunks(unseen, LOOK_BATCH), lambda i: self._lesson(i, 0, 0)):
             self._see(lessons)
             n_seen += len(lessons)
             tell(f"the teachers: {n_seen} of {counted(len(unseen), 'image')}")
-        self._teachers.fit(where, dim, say)
+        self._teachers.fit(where, dim)
         seen = [self._held_out_views(t.recipe, t.extractor.extract) for t in self._teachers.each]
         targets = self._teachers.target([descriptors for descriptors, _ in seen])
         return mean_average_precision(targets, seen[0][1])

@@ -1,5 +1,6 @@
 """Feeding: a network's next batches are made in threads, a few ahead; and saying how far it is."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -8,7 +9,8 @@ from typing import TypeVar
 
 from spocdb.machine import n_cores
 from spocdb.pipeline.prefetch import prefetch, threads
-from spocdb.progress import Say
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -31,14 +33,14 @@ def feed(groups: Iterable[Sequence[Item]], make: Callable[[Item], Made]) -> Iter
             yield list(islice(made, len(group)))
 
 
-def paced(say: Say) -> Say:
-    """Return a `say` that says a line at most every half minute."""
+def paced() -> Callable[[str], None]:
+    """Return a function that logs how far it is, at most every half minute."""
     said = time.monotonic()
 
     def tell(line: str) -> None:
         nonlocal said
         if time.monotonic() - said > SECONDS_BETWEEN_LINES:
             said = time.monotonic()
-            say(line)
+            log.info("%s", line)
 
     return tell

@@ -1,5 +1,6 @@
 """The use case behind `spocdb train finetune`."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,7 +9,6 @@ from spocdb.api import Database
 from spocdb.features.network import Network
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import locate
-from spocdb.progress import Say, silent
 from spocdb.settings import Limits
 from spocdb.training import loop, outcome, samples, start
 from spocdb.training.loop import Schedule
@@ -18,6 +18,8 @@ from spocdb.training.samples import Sample
 from spocdb.training.views import Augmentation
 from spocdb.wording import counted
 
+log = logging.getLogger(__name__)
+
 DEFAULT_SCHEDULE = Schedule(epochs=10, batch_size=64, learning_rate=1e-4)
 DEFAULT_AUGMENTATION = Augmentation(area=0.4, perspective=0.3)
 DEFAULT_GROUPING = Grouping()
@@ -26,7 +28,7 @@ DEFAULT_LOSS = "multi-similarity"
 
 def finetune(
     db: Database,
-    labelled: Callable[[Limits, Say], Sequence[Sample]],
+    labelled: Callable[[Limits], Sequence[Sample]],
     out: Path,
     parent: Wanted,
     schedule: Schedule = DEFAULT_SCHEDULE,
@@ -35,7 +37,6 @@ def finetune(
     grouping: Grouping = DEFAULT_GROUPING,
     augmentation: Augmentation = DEFAULT_AUGMENTATION,
     held_out: float = 0.2,
-    say: Say = silent,
 ) -> Trained:
     """Adapt an extractor's network to a domain by images with labels.
 
@@ -54,12 +55,13 @@ def finetune(
     recipe = replace(parent_recipe, weights="")
     weights = locate(parent_recipe, db.settings.cache_dir)
     network = Network(recipe, start.build(recipe, weights, schedule.seed))
-    split = samples.split(labelled(db.settings.limits, say), held_out, schedule.seed)
-    say(
-        f"{counted(len(split.train), 'image')} of "
-        f"{counted(split.n_classes(split.train), 'class', 'classes')} to train on, "
-        f"{len(split.held_out)} of "
-        f"{counted(split.n_classes(split.held_out), 'other class', 'other classes')} held out"
+    split = samples.split(labelled(db.settings.limits), held_out, schedule.seed)
+    log.info(
+        "%s of %s to train on, %s of %s held out",
+        counted(len(split.train), "image"),
+        counted(split.n_classes(split.train), "class", "classes"),
+        len(split.held_out),
+        counted(split.n_classes(split.held_out), "other class", "other classes"),
     )
     job = Job(
         out,
@@ -87,5 +89,5 @@ def finetune(
         batch_size=schedule.batch_size,
         seed=schedule.seed,
     )
-    history = loop.train(network, task, schedule, job.checkpoint, job.fingerprint, say)
+    history = loop.train(network, task, schedule, job.checkpoint, job.fingerprint)
     return outcome.keep(db, network, job, history)

@@ -6,6 +6,7 @@ All randomness comes from the seed, the epoch and the image, so that a run which
 and goes on from its checkpoint ends with the same weights as one that was not.
 """
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -21,10 +22,11 @@ from spocdb.errors import ConfigError, InvalidValue
 from spocdb.features.devices import fastest_dtype, find_devices, is_out_of_memory
 from spocdb.features.extractor import DTYPES, Precision, check_precision
 from spocdb.features.network import Network
-from spocdb.progress import Say
 from spocdb.training import checkpoints
 from spocdb.training.checkpoints import Epoch, Run
 from spocdb.training.feeding import paced
+
+log = logging.getLogger(__name__)
 
 Batch = TypeVar("Batch")
 
@@ -87,7 +89,6 @@ def train(
     schedule: Schedule,
     checkpoint: Path,
     fingerprint: str,
-    say: Say,
 ) -> list[Epoch]:
     """Train a network in place; go on from the checkpoint if there is one of this fingerprint.
 
@@ -103,23 +104,21 @@ def train(
     run = Run(network, optimiser)
     with _deterministic(), _enough_memory(device):
         if checkpoints.load(checkpoint, fingerprint, run):
-            say(f"going on after epoch {run.history[-1].number}, from {checkpoint}")
+            log.info("going on after epoch %s, from %s", run.history[-1].number, checkpoint)
         else:
-            run.history.append(_validated(run, task, 0, None, time.monotonic(), dtype, say))
+            run.history.append(_validated(run, task, 0, None, time.monotonic(), dtype))
             checkpoints.save(checkpoint, fingerprint, run)
         for number in range(run.history[-1].number + 1, schedule.epochs + 1):
             began = time.monotonic()
-            loss = _epoch(run, task, schedule, number, dtype, say)
-            run.history.append(_validated(run, task, number, loss, began, dtype, say))
+            loss = _epoch(run, task, schedule, number, dtype)
+            run.history.append(_validated(run, task, number, loss, began, dtype))
             checkpoints.save(checkpoint, fingerprint, run)
     return run.history
 
 
-def _epoch(
-    run: Run, task: Task[Any], schedule: Schedule, number: int, dtype: torch.dtype, say: Say
-) -> float:
+def _epoch(run: Run, task: Task[Any], schedule: Schedule, number: int, dtype: torch.dtype) -> float:
     task.begin(run.network, number)
-    total, tell = 0.0, paced(say)
+    total, tell = 0.0, paced()
     n_before, n_all = (number - 1) * task.n_batches, schedule.epochs * task.n_batches
     n_done = 0
     for batch in task.batches(number):
@@ -158,13 +157,12 @@ def _validated(
     loss: float | None,
     began: float,
     dtype: torch.dtype,
-    say: Say,
 ) -> Epoch:
     with torch.inference_mode():
         quality = task.validate(run.network, dtype)
     epoch = Epoch(number, loss, quality, time.monotonic() - began)
     told = "before" if loss is None else f"epoch {number}: loss {loss:.4f}"
-    say(f"{told}, held-out mAP {quality:.4f}, {epoch.seconds:.0f} s")
+    log.info("%s, held-out mAP %.4f, %.0f s", told, quality, epoch.seconds)
     return epoch
 
 

@@ -5,6 +5,7 @@ another name is not trained on either.
 """
 
 import hashlib
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,6 @@ from spocdb.db import collections, images
 from spocdb.errors import ConfigError, ImageError, InvalidValue
 from spocdb.evaluation import pairs
 from spocdb.pipeline.prefetch import chunks
-from spocdb.progress import Say
 from spocdb.settings import Limits
 from spocdb.sources import kinds
 from spocdb.sources.files import read
@@ -25,6 +25,8 @@ from spocdb.sources.walking import walk
 from spocdb.training.feeding import feed
 from spocdb.training.views import decoded
 from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 LOOK_BATCH = 64
 # Fewer classes or images say nothing about those that were never seen.
@@ -64,53 +66,51 @@ class Split:
         }
 
 
-def find(paths: Sequence[Path], limits: Limits, say: Say) -> list[Sample]:
+def find(paths: Sequence[Path], limits: Limits) -> list[Sample]:
     """Return the images under `paths`, each content once, without labels. Raises ConfigError."""
-    files = dict.fromkeys(_below(paths, say), "")
-    found = _read(files, limits, say)
+    files = dict.fromkeys(_below(paths), "")
+    found = _read(files, limits)
     if not found:
         raise ConfigError(f"there are no images under {', '.join(map(str, paths))}")
     return found
 
 
-def by_folder(paths: Sequence[Path], limits: Limits, say: Say) -> list[Sample]:
+def by_folder(paths: Sequence[Path], limits: Limits) -> list[Sample]:
     """Return the images under `paths`, labelled by the name of the folder that each lies in."""
-    files = {path: Path(path).parent.name for path in _below(paths, say)}
-    return _labelled(_read(files, limits, say), "the folders", say)
+    files = {path: Path(path).parent.name for path in _below(paths)}
+    return _labelled(_read(files, limits), "the folders")
 
 
-def _below(paths: Sequence[Path], say: Say) -> list[str]:
-    """Return the images under `paths`; say what is left out."""
+def _below(paths: Sequence[Path]) -> list[str]:
+    """Return the images under `paths`; log what is left out."""
     left_out = kinds.LeftOut()
     found = list(walk(paths, recursive=True, left_out=left_out))
     if told := kinds.told(left_out):
-        say(f"left out: {told}")
+        log.warning("left out: %s", told)
     return found
 
 
-def by_column(file: Path, column: str, limits: Limits, say: Say) -> list[Sample]:
+def by_column(file: Path, column: str, limits: Limits) -> list[Sample]:
     """Return the images that a CSV or JSON-lines file names in `path`, labelled by a column.
 
     Rows without that column are left out. Raises ConfigError.
     """
     said = ((path, row.get(column)) for path, row in read_metadata(file))
     files = {path: str(label) for path, label in said if label not in (None, "")}
-    return _labelled(_read(files, limits, say), f"the column {column!r} of {file}", say)
+    return _labelled(_read(files, limits), f"the column {column!r} of {file}")
 
 
-def by_metadata(
-    db: Database, collection: str | None, key: str, limits: Limits, say: Say
-) -> list[Sample]:
+def by_metadata(db: Database, collection: str | None, key: str, limits: Limits) -> list[Sample]:
     """Return a collection's images, labelled by a key of their metadata."""
     with db.engine.connection() as connection:
         target = collections.get(connection, collection)
         labels = images.labels(connection, target, key)
     files = {on_disk(path): label for path, label in labels.items()}
-    found = _read(files, limits, say)
-    return _labelled(found, f"the metadata {key!r} of {target.name}", say)
+    found = _read(files, limits)
+    return _labelled(found, f"the metadata {key!r} of {target.name}")
 
 
-def by_pairs(file: Path, limits: Limits, say: Say) -> list[Sample]:
+def by_pairs(file: Path, limits: Limits) -> list[Sample]:
     """Return the images of a CSV file with the columns `query` and `match`.
 
     What hangs together by pairs is one class, named by the least sha256 in it: wherever they lie.
@@ -119,12 +119,12 @@ def by_pairs(file: Path, limits: Limits, say: Say) -> list[Sample]:
     for query in pairs.read(file).variants[""]:
         for match in query.relevant:
             group[_root(group, query.name)] = _root(group, match)
-    found = _read({path: _root(group, path) for path in group}, limits, say)
+    found = _read({path: _root(group, path) for path in group}, limits)
     names: dict[str, str] = {}
     for sample in found:
         names[sample.label] = min(sample.sha256, names.get(sample.label, sample.sha256))
     renamed = [replace(sample, label=names[sample.label]) for sample in found]
-    return _labelled(renamed, f"the pairs of {file}", say)
+    return _labelled(renamed, f"the pairs of {file}")
 
 
 def split(samples: Sequence[Sample], part: float, seed: int) -> Split:
@@ -147,18 +147,18 @@ def split(samples: Sequence[Sample], part: float, seed: int) -> Split:
     return Split(train, held_out)
 
 
-def _labelled(samples: Sequence[Sample], what: str, say: Say) -> list[Sample]:
+def _labelled(samples: Sequence[Sample], what: str) -> list[Sample]:
     labels: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         labels[sample.sha256].add(sample.label)
     clear = [s for s in samples if len(labels[s.sha256]) == 1]
     if len(clear) < len(samples):
-        say(f"left out: {counted(len(samples) - len(clear), 'image')} in several classes")
+        log.warning("left out: %s in several classes", counted(len(samples) - len(clear), "image"))
     sizes = Counter(s.label for s in clear)
     # One alone has nothing to be near to.
     usable = [s for s in clear if sizes[s.label] > 1]
     if len(usable) < len(clear):
-        say(f"left out: {counted(len(clear) - len(usable), 'image')} alone in a class")
+        log.warning("left out: %s alone in a class", counted(len(clear) - len(usable), "image"))
     n_classes = len({s.label for s in usable})
     if n_classes < 2 * FEWEST_HELD_OUT:
         raise ConfigError(
@@ -168,8 +168,8 @@ def _labelled(samples: Sequence[Sample], what: str, say: Say) -> list[Sample]:
     return usable
 
 
-def _read(files: Mapping[str, str], limits: Limits, say: Say) -> list[Sample]:
-    """Hash every file, of copies under one label the first; say which cannot be read.
+def _read(files: Mapping[str, str], limits: Limits) -> list[Sample]:
+    """Hash every file, of copies under one label the first; log which cannot be read.
 
     They are decoded too, once: what is counted, split and recorded is what will be trained on.
     """
@@ -193,7 +193,9 @@ def _read(files: Mapping[str, str], limits: Limits, say: Say) -> list[Sample]:
             else:
                 found.setdefault((looked.sha256, looked.label), looked)
     if unreadable:
-        say(f"left out: {counted(len(unreadable), 'unreadable file')}, such as {unreadable[0]}")
+        log.warning(
+            "left out: %s, such as %s", counted(len(unreadable), "unreadable file"), unreadable[0]
+        )
     return list(found.values())
 
 

@@ -1,5 +1,6 @@
 """The teachers of a distillation: their descriptors of views, computed once and kept in files."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 from spocdb.errors import ConfigError, NotEnoughSamples
 from spocdb.features.extractor import Extractor
 from spocdb.features.projection import Moments, fit, project
-from spocdb.progress import Say
 from spocdb.recipe_options import Background
 from spocdb.records import Float32Array, Projection, UInt8Array
 from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 # More images do not make a teacher's PCA better.
 MOST_FOR_PCA = 10_000
@@ -90,14 +92,14 @@ class Teachers:
         """Tell whether all of them saw a view before."""
         return all(teacher.knows(where) for teacher in self.each)
 
-    def fit(self, where: Sequence[Where], dim: int, say: Say) -> None:
+    def fit(self, where: Sequence[Where], dim: int) -> None:
         """Fit the projections to `dim` on views that were seen. Raises NotEnoughSamples."""
         raw = [teacher.raw(where) for teacher in self.each]
         self._own = [
             _whitening(r, min(dim, t.extractor.dim)) for r, t in zip(raw, self.each, strict=True)
         ]
         self._common = _whitening(self._joined(raw), dim)
-        say(f"targets: {dim} dimensions, whitened on {len(where)} images")
+        log.info("targets: %s dimensions, whitened on %s images", dim, len(where))
 
     def targets(self, where: Sequence[Where]) -> Float32Array:
         """Return the targets (n, dim) of views that were seen."""

@@ -224,7 +224,7 @@ def test_images_that_are_deleted_while_a_table_is_filled_stay_deleted(
 
 
 def test_an_activation_that_was_interrupted_goes_on(
-    db: Database, add_images: AddImages, clustered: Clustered
+    db: Database, add_images: AddImages, clustered: Clustered, said: list[str]
 ) -> None:
     target = add_images(db.connection, clustered(100))
     number = db.pca.fit(dim=8)
@@ -244,15 +244,15 @@ def test_an_activation_that_was_interrupted_goes_on(
             lambda raw: np.eye(8, dtype=np.float32)[np.zeros(len(raw), int)],
         ):
             raise KeyboardInterrupt
-    said: list[str] = []
+    said.clear()
     db.connection.execute(f"DELETE FROM spocdb.embeddings_1_{number} WHERE image_id <= 30")
-    db.pca.activate(number, say=said.append)
+    db.pca.activate(number)
     assert said[0] == f"projection {number}: 30 images embedded"
     assert count(db, "photos") == 100
 
 
 def test_rollback_is_the_same_backwards_and_instant(
-    db: Database, add_images: AddImages, clustered: Clustered
+    db: Database, add_images: AddImages, clustered: Clustered, said: list[str]
 ) -> None:
     add_images(db.connection, clustered(100))
     with pytest.raises(ProjectionNotFound, match="photos has no projection to go back to"):
@@ -265,8 +265,8 @@ def test_rollback_is_the_same_backwards_and_instant(
     add_images(db.connection, clustered(10, seed=1), first=100)
     assert answers[1] != answers[number]
     for expected in (1, number, 1):
-        said: list[str] = []
-        assert db.pca.rollback(say=said.append) == expected
+        said.clear()
+        assert db.pca.rollback() == expected
         assert said == [], "nothing is built again"
         assert count(db, "photos") == 110
         assert {h.id for h in answers[expected]} & {h.id for h in db.similar(1, 20)}

@@ -51,16 +51,16 @@ def test_a_codebook_is_learned_used_and_remembered(
 
 
 def test_what_a_codebook_is_not_learned_from_is_said(
-    db: Database, make_photos: Make, random_weights: Path, tmp_path: Path
+    db: Database, make_photos: Make, random_weights: Path, tmp_path: Path, said: list[str]
 ) -> None:
     folder, file = make_photos(20), tmp_path / "codebook.safetensors"
     (folder / "0000.jpg").write_bytes(b"no image")
     (folder / "0007.jpg").write_bytes(b"")
     (folder / "notes.txt").write_text("notes")
-    said: list[str] = []
+    said.clear()
     network: dict[str, Any] = {"extractor": "squeezenet1_1", "weights": random_weights, "size": 96}
     # Its vector is long, so that the images are read twice: each is counted once.
-    n_used = db.learn_codebook(folder, file, "triangulation", 4, say=said.append, **network)
+    n_used = db.learn_codebook(folder, file, "triangulation", 4, **network)
     assert n_used == 18
     assert said[0] == "left out: 1 other file"
     assert said[1].startswith(

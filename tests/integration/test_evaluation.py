@@ -159,7 +159,7 @@ def test_pairs(
 
 
 def test_copies_in_the_gallery_are_said_and_left_out(
-    db: Database, draw: Draw, tmp_path: Path, options: dict[str, Any]
+    db: Database, draw: Draw, tmp_path: Path, options: dict[str, Any], said: list[str]
 ) -> None:
     folder = draw("mine", query=0, right=0.3, wrong=0.1)
     for name in ("query", "right"):
@@ -167,11 +167,11 @@ def test_copies_in_the_gallery_are_said_and_left_out(
             (folder / f"{name}-copy{n}.png").write_bytes((folder / f"{name}.png").read_bytes())
     file = tmp_path / "pairs.csv"
     file.write_text("query,match\nmine/query.png,mine/right.png\n")
-    said: list[str] = []
+    said.clear()
     train = [folder / "wrong.png", folder / "right-copy0.png"]
     plain = find_methods(["recipe"])
     given = Options(train, **options | {"dims": (1,)})
-    found = evaluate(db, pairs.read(file, folder), plain, given, said.append)
+    found = evaluate(db, pairs.read(file, folder), plain, given)
     # Only what differs is ranked: wrong, then right.
     assert (found[0].measure, found[0].exact, found[0].by_index) == ("mAP", 0.25, 0.25)
     assert any(
@@ -231,20 +231,18 @@ def options(random_weights: Path) -> dict[str, Any]:
 
 
 def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
-    db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any]
+    db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any], said: list[str]
 ) -> None:
-    folder, said = make_photos(30), list[str]()
+    folder = make_photos(30)
     (folder / "notes.txt").write_text("notes")
-    train = train_images(db, str(folder), said.append)
+    train = train_images(db, str(folder))
     assert said == [f"left out of `train=...` {folder}: 1 other file"]
     said.clear()
     methods = find_methods(["all", "beyond", "recipe"])
     assert {m.name for m in methods} == METHODS.keys()
     # Of small maps there are too few features for 256 Gaussians.
     few = [m for m in methods if m.name != "fisher-256"]
-    found = evaluate(
-        db, holidays.read(holidays_folder), few, Options(train, **options), said.append
-    )
+    found = evaluate(db, holidays.read(holidays_folder), few, Options(train, **options))
     whitened = [r for r in found if (r.embedding, r.fitted_on) == ("whitened", "train")]
     assert {r.method for r in whitened} == {m.name for m in few}
     assert all(0 < r.exact <= 1 for r in whitened)
@@ -270,9 +268,7 @@ def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
     # So the next run has nothing left to extract.
     said.clear()
     spoc = find_methods(["spoc"])
-    again = evaluate(
-        db, holidays.read(holidays_folder), spoc, Options(train, **options), said.append
-    )
+    again = evaluate(db, holidays.read(holidays_folder), spoc, Options(train, **options))
     assert "spoc: 4 gallery images, 0 through the network" in said
     assert [r.exact for r in again] == [r.exact for r in found if r.method == "spoc"]
 
@@ -301,12 +297,12 @@ def _ingest(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_an_image_that_cannot_be_read_is_said_and_left_out(
-    db: Database, holidays_folder: Path, options: dict[str, Any]
+    db: Database, holidays_folder: Path, options: dict[str, Any], said: list[str]
 ) -> None:
     (holidays_folder / "100101.png").write_bytes(b"broken")
-    said: list[str] = []
+    said.clear()
     plain = find_methods(["recipe"])
-    found = evaluate(db, holidays.read(holidays_folder), plain, Options(**options), said.append)
+    found = evaluate(db, holidays.read(holidays_folder), plain, Options(**options))
     # Only 100000 has a partner left, the second of two.
     assert found[0].exact == pytest.approx(1 / 4)
     assert "holidays: 1 image not readable: 100101" in said
@@ -348,11 +344,10 @@ def test_what_cannot_be_measured_is_one_line(
 
 
 def test_a_method_that_cannot_be_measured_costs_the_others_nothing(
-    db: Database, holidays_folder: Path, options: dict[str, Any]
+    db: Database, holidays_folder: Path, options: dict[str, Any], said: list[str]
 ) -> None:
-    said: list[str] = []
     methods = find_methods(["spoc", "fisher-256"])
-    found = evaluate(db, holidays.read(holidays_folder), methods, Options(**options), said.append)
+    found = evaluate(db, holidays.read(holidays_folder), methods, Options(**options))
     assert {r.method for r in found} == {"spoc"}
     assert any(
         line.startswith("fisher-256: not measured: ") and "too few for 256 centres" in line
@@ -368,7 +363,7 @@ def test_a_method_that_cannot_be_measured_costs_the_others_nothing(
 
 
 def test_what_others_fit_during_an_evaluation_stays(
-    db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any]
+    db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any], hear: Any
 ) -> None:
     db.ingest(make_photos(12), collection="mine", auto_pca=0, **_ingest(options))
     numbers: list[int] = []
@@ -378,12 +373,13 @@ def test_what_others_fit_during_an_evaluation_stays(
             numbers.append(db.pca.fit("mine", dim=3))
 
     plain = find_methods(["recipe"])
-    evaluate(db, holidays.read(holidays_folder), plain, Options(**options), fit)
+    hear(fit)
+    evaluate(db, holidays.read(holidays_folder), plain, Options(**options))
     assert {p.id for p in db.pca.list() if p.kind == "pca"} == set(numbers) != set()
 
 
 def test_a_query_that_cannot_be_read_is_said_and_left_out(
-    db: Database, draw: Draw, tmp_path: Path, options: dict[str, Any]
+    db: Database, draw: Draw, tmp_path: Path, options: dict[str, Any], said: list[str]
 ) -> None:
     folder = draw("revisited", a=0.05, b=0.15, q=0, r=0)
     (folder / "r.png").write_bytes(b"broken")
@@ -391,13 +387,12 @@ def test_a_query_that_cannot_be_read_is_said_and_left_out(
     truth = {"imlist": ["a", "b"], "qimlist": ["q", "r"], "gnd": [entry, entry]}
     file = tmp_path / "gnd_roxford5k.pkl"
     file.write_bytes(pickle.dumps(truth))
-    said: list[str] = []
+    said.clear()
     found = evaluate(
         db,
         revisited.read(folder, file),
         find_methods(["recipe"]),
         Options(**options | {"dims": (1,)}),
-        said.append,
     )
     assert found[0].exact == 1.0
     assert found[0].dataset["queries"] == {"easy": 1, "medium": 1, "hard": 0}
@@ -405,15 +400,16 @@ def test_a_query_that_cannot_be_read_is_said_and_left_out(
 
 
 def test_an_interrupted_evaluation_drops_its_collections(
-    db: Database, holidays_folder: Path, options: dict[str, Any]
+    db: Database, holidays_folder: Path, options: dict[str, Any], hear: Any
 ) -> None:
     def interrupt(line: str) -> None:
         if "through the network" in line:
             raise KeyboardInterrupt
 
     plain = find_methods(["recipe"])
+    hear(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(db, holidays.read(holidays_folder), plain, Options(**options), interrupt)
+        evaluate(db, holidays.read(holidays_folder), plain, Options(**options))
     assert db.collections() == []
     with pytest.raises(ConfigError, match="nothing is neither a folder nor a collection"):
         train_images(db, "nothing")

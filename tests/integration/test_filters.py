@@ -218,47 +218,53 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("filter", "line"), MISSING)
-def test_why_a_filter_finds_nothing_is_said(gallery: Database, filter: str, line: str) -> None:
-    said: list[str] = []
-    assert gallery.similar(1, filter=filter, say=said.append) == []
+def test_why_a_filter_finds_nothing_is_said(
+    gallery: Database, filter: str, line: str, said: list[str]
+) -> None:
+    assert gallery.similar(1, filter=filter) == []
     assert said == [line]
-    assert list(gallery.images(filter, say=said.append)) == []
-    assert gallery.count(filter, say=said.append) == 0
+    assert list(gallery.images(filter)) == []
+    assert gallery.count(filter) == 0
     assert said == [line] * 3
 
 
-def test_a_filter_that_could_find_something_is_not_talked_about(gallery: Database) -> None:
-    said: list[str] = []
-    assert gallery.similar(1, filter="n>6000", say=said.append) == []
-    assert gallery.similar(1, filter={"shop": "none"}, say=said.append) == []
+def test_a_filter_that_could_find_something_is_not_talked_about(
+    gallery: Database, said: list[str]
+) -> None:
+    assert gallery.similar(1, filter="n>6000") == []
+    assert gallery.similar(1, filter={"shop": "none"}) == []
     assert said == []
     # What is looked for is not there, which finds all: perhaps it is misspelled.
-    assert len(gallery.similar(1, 3, filter="nn exists false", say=said.append)) == 3
+    assert len(gallery.similar(1, 3, filter="nn exists false")) == 3
     assert said == ["no image has the key nn; there are even, n, shop"]
 
 
-def test_python_logs_why_unless_it_is_told_whom_to_tell(
+def test_why_is_a_warning_of_the_module_that_knows_it(
     gallery: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert gallery.similar(1, filter={"kinds": "shoe"}) == []
     assert caplog.record_tuples == [
-        ("spocdb", logging.WARNING, "no image has the key kinds; there are even, n, shop")
+        (
+            "spocdb.db.metadata",
+            logging.WARNING,
+            "no image has the key kinds; there are even, n, shop",
+        )
     ]
 
 
 def test_the_keys_that_are_named_are_bounded_and_spelled(
-    db: Database, add_images: AddImages, clustered: Callable[..., Float32Array]
+    db: Database, add_images: AddImages, clustered: Callable[..., Float32Array], said: list[str]
 ) -> None:
     add_images(db.connection, clustered(3))
-    said: list[str] = []
+    said.clear()
     # Once, whatever else is asked for.
-    assert db.count("kind=shoe and year=1", say=said.append) == 0
+    assert db.count("kind=shoe and year=1") == 0
     db.connection.execute(
         "UPDATE spocdb.images SET metadata = (SELECT jsonb_object_agg('key ' || n, 1) "
         'FROM generate_series(100, 129) n) || \'{"a.b": {"c": 1}}\''
     )
-    assert db.count("kind=shoe", say=said.append) == 0
-    assert db.count('"a.b".d=1', say=said.append) == 0
+    assert db.count("kind=shoe") == 0
+    assert db.count('"a.b".d=1') == 0
     assert said[0] == "no image has any metadata"
     assert said[1].startswith('no image has the key kind; there are "a.b", "key 100", "key 101", ')
     assert said[1].endswith('"key 118" and 11 more')

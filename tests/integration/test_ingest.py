@@ -447,13 +447,12 @@ def test_a_collection_that_is_dropped_meanwhile_is_a_clear_error(
 
 
 def test_enough_images_get_a_first_pca(
-    db: Database, random_recipe: Recipe, make_photos: Make
+    db: Database, random_recipe: Recipe, make_photos: Make, said: list[str]
 ) -> None:
-    said: list[str] = []
     options = random_recipe | {"size": 32}
-    db.ingest(make_photos(256), auto_pca=256, say=said.append, **options)
+    db.ingest(make_photos(256), auto_pca=256, **options)
     assert db.collections()[0].dim == 512  # 256 dimensions need 257 images
-    db.ingest(make_photos(1, "more", seed=1), auto_pca=256, say=said.append)
+    db.ingest(make_photos(1, "more", seed=1), auto_pca=256)
     assert db.collections()[0].dim == 256
     assert "fitted projection 2 on 257 images" in said
     assert len(rows(db)["0000.jpg"][2]) == 256

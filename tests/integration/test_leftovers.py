@@ -76,28 +76,27 @@ VALID = ("embeddings_1_1_hnsw", True)
 LEFT = ("embeddings_1_1_hnsw_new", False)
 
 
-def drop_by_build(db: Database) -> None:
+def drop_by_build(db: Database, said: list[str]) -> None:
     db.index.build()
 
 
-def drop_by_activation(db: Database) -> None:
-    said: list[str] = []
-    db.pca.activate(2, say=said.append)
+def drop_by_activation(db: Database, said: list[str]) -> None:
+    db.pca.activate(2)
     assert said[0] == "dropped embeddings_1_1_hnsw_new, which an interrupted build had left"
 
 
-def drop_by_rollback(db: Database) -> None:
+def drop_by_rollback(db: Database, said: list[str]) -> None:
     db.pca.activate(1)
 
 
-def drop_by_ingest(db: Database) -> None:
+def drop_by_ingest(db: Database, said: list[str]) -> None:
     target = collections.get(db.connection, "photos")
-    said: list[str] = []
-    fitting.settle(db.connection, db.engine.connect, target, say=said.append)
+    said.clear()
+    fitting.settle(db.connection, db.engine.connect, target)
     assert said == ["dropped embeddings_1_1_hnsw_new, which an interrupted build had left"]
 
 
-def drop_by_doctor(db: Database) -> None:
+def drop_by_doctor(db: Database, said: list[str]) -> None:
     assert doctor.fix(db.connection) == ["dropped the index embeddings_1_1_hnsw_new"]
 
 
@@ -106,12 +105,16 @@ def drop_by_doctor(db: Database) -> None:
     [drop_by_build, drop_by_activation, drop_by_rollback, drop_by_ingest, drop_by_doctor],
 )
 def test_what_a_killed_build_left_goes_with_the_next_command(
-    built: Database, drop: Callable[[Database], None], wait_for_lock: WaitForLock
+    built: Database,
+    drop: Callable[[Database, list[str]], None],
+    wait_for_lock: WaitForLock,
+    said: list[str],
 ) -> None:
     kill_a_build(built, wait_for_lock)
     assert found(built) == [VALID, LEFT]
     assert warnings(built) == ["an interrupted build left the index embeddings_1_1_hnsw_new"]
-    drop(built)
+    said.clear()
+    drop(built, said)
     assert LEFT not in found(built)
     assert VALID in found(built)
     assert all(valid for _, valid in found(built))
@@ -176,7 +179,7 @@ def test_a_collection_that_a_killed_training_left_is_found_and_dropped(
 
 
 def test_what_a_killed_evaluation_left_goes_with_the_next_one(
-    db: Database, add_images: AddImages, clustered: Clustered
+    db: Database, add_images: AddImages, clustered: Clustered, said: list[str]
 ) -> None:
     add_images(db.connection, clustered(60), "eval-0123abcd-gallery")
     add_images(db.connection, clustered(60, seed=1), "eval-0123abcd-train")
@@ -188,10 +191,10 @@ def test_what_a_killed_evaluation_left_goes_with_the_next_one(
     with engine.connect(db.url) as other, scratch.marked(other, "eval-0123abcd"):
         assert warnings(db) == [], "it is at work"
 
-    said: list[str] = []
+    said.clear()
     nothing = Benchmark("nothing", {}, {"": []}, ("mAP",))
     with pytest.raises(ConfigError, match="no query is left"):
-        evaluate(db, nothing, [PLAIN], Options(), said.append)
+        evaluate(db, nothing, [PLAIN], Options())
     assert said == [
         f"dropped eval-0123abcd-{role}, which an interrupted command had left"
         for role in ("gallery", "train")

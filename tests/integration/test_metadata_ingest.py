@@ -81,12 +81,12 @@ def test_metadata_belongs_to_one_collection(
 
 
 def test_rows_without_an_image_are_told(
-    db: Database, recipe: Recipe, folder: Path, tmp_path: Path
+    db: Database, recipe: Recipe, folder: Path, tmp_path: Path, said: list[str]
 ) -> None:
     (tmp_path / "about.csv").write_text("path,year\n0000.jpg,1\nnowhere.jpg,2\n")
     nowhere = tmp_path / "nowhere.jpg"
-    said: list[str] = []
-    db.ingest(folder, metadata=tmp_path / "about.csv", say=said.append, **recipe)
+    said.clear()
+    db.ingest(folder, metadata=tmp_path / "about.csv", **recipe)
     assert said[:3] == [
         # Before the first image is read: a file with other paths is noticed soon.
         f"metadata: 2 rows read, 1 of them for a file that is not there, such as {nowhere}",

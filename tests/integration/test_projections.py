@@ -285,12 +285,11 @@ def test_a_new_fit_reaches_the_embeddings_without_any_image(
 
 
 def test_the_first_projection_comes_by_itself(
-    db: Database, add_images: AddImages, clustered: Clustered, tmp_path: Path
+    db: Database, add_images: AddImages, clustered: Clustered, tmp_path: Path, said: list[str]
 ) -> None:
-    said: list[str] = []
 
     def ingest_nothing(**options: Any) -> str:
-        db.ingest(tmp_path, **options, say=said.append)
+        db.ingest(tmp_path, **options)
         (active,) = [p.kind for p in db.pca.list() if p.active]
         return active
 
@@ -452,14 +451,14 @@ def test_the_name_of_a_folder_beside_fits_whatever_the_folder_is_called() -> Non
 
 
 def test_too_few_dimensions_and_images_are_said_at_once(
-    db: Database, add_images: AddImages, clustered: Clustered, app: Any
+    db: Database, add_images: AddImages, clustered: Clustered, app: Any, said: list[str]
 ) -> None:
     add_images(db.connection, clustered(60))
     ran = CliRunner().invoke(app, ["pca", "fit", "--dim", "4", "--db", db.url])
     assert ran.exit_code == 0
     assert re.match(r"warning: 4 dimensions keep \d+% of the variance", ran.stderr)
-    said: list[str] = []
-    db.pca.fit(dim=30, say=said.append)
+    said.clear()
+    db.pca.fit(dim=30)
     assert said == [
         "warning: 60 images are few for whitening 30 dimensions, 90 or more are better: "
         "fit on more, or with `whiten=False`"
@@ -486,14 +485,18 @@ def test_an_ingest_leaves_what_was_activated_meanwhile(
 
 
 def test_an_ingest_whose_first_pca_fails_still_gets_its_index(
-    db: Database, add_images: AddImages, clustered: Clustered, monkeypatch: pytest.MonkeyPatch
+    db: Database,
+    add_images: AddImages,
+    clustered: Clustered,
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[str],
 ) -> None:
     monkeypatch.setattr("spocdb.projections.DEFAULT_DIM", 8)
     rows = np.zeros((40, 32), np.float32)
     rows[np.arange(40), np.arange(40) % 2] = 1
     rows[:, 2] = np.linspace(0, 0.5, 40)
     target = add_images(db.connection, rows)
-    said: list[str] = []
-    fitting.settle(db.connection, db.engine.connect, target, auto_pca=10, say=said.append)
+    said.clear()
+    fitting.settle(db.connection, db.engine.connect, target, auto_pca=10)
     assert said[0].startswith("no first PCA yet: ")
     assert said[1] == "building the index"

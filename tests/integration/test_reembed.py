@@ -109,16 +109,16 @@ def check(db: Database, n_images: int) -> None:
 
 
 def test_a_collection_answers_by_another_extractor_and_is_otherwise_as_it_was(
-    db: Database, photos: Path, better: Options, tmp_path: Path, role: str
+    db: Database, photos: Path, better: Options, tmp_path: Path, role: str, said: list[str]
 ) -> None:
     (tmp_path / "about.csv").write_text(f"path,kind\n{photos / '0003.jpg'},shoe\n")
     db.ingest(photos, metadata=tmp_path / "about.csv")
     grantee = Identifier(role)
     db.connection.execute(SQL("GRANT SELECT ON spocdb.photos TO {}").format(grantee))
     before, active = db.connection.execute(IMAGES).fetchall(), db.pca.list()[-1]
-    said: list[str] = []
+    said.clear()
     told: list[int] = []
-    number = db.reembed(**better, say=said.append, on_progress=lambda p: told.append(p.n_done))
+    number = db.reembed(**better, on_progress=lambda p: told.append(p.n_done))
     assert db.connection.execute(IMAGES).fetchall() == before
     old, new = active.extractor, db.recipe(**better).name
     assert old != new
@@ -172,15 +172,15 @@ def test_searches_go_on_and_always_find_k(
 
 
 def test_rollback_undoes_it_and_a_second_one_is_back_again(
-    db: Database, photos: Path, better: Options
+    db: Database, photos: Path, better: Options, said: list[str]
 ) -> None:
     old, answers = extractor_of(db), db.similar(1)
     db.reembed(**better)
     new, others = extractor_of(db), db.similar(1)
     assert others != answers
     for name, expected in ((old, answers), (new, others), (old, answers)):
-        said: list[str] = []
-        db.pca.rollback(say=said.append)
+        said.clear()
+        db.pca.rollback()
         assert said == [], "nothing is built again"
         assert (extractor_of(db), db.similar(1)) == (name, expected)
         check(db, N_PHOTOS)
@@ -203,11 +203,11 @@ def test_images_that_come_later_bar_the_way_back_until_they_are_described(
 
 
 def test_a_raw_projection_stays_raw_unless_dimensions_are_asked_for(
-    db: Database, recipe: Options, better: Options, make_photos: Make
+    db: Database, recipe: Options, better: Options, make_photos: Make, said: list[str]
 ) -> None:
     db.ingest(make_photos(10), **recipe)
-    said: list[str] = []
-    number = db.reembed(**better, say=said.append)
+    said.clear()
+    number = db.reembed(**better)
     assert db.pca.show(number)[0].kind == "raw"
     assert said[1] == f"projection {number}, the raw one, as before"
     check(db, 10)
@@ -216,13 +216,13 @@ def test_a_raw_projection_stays_raw_unless_dimensions_are_asked_for(
 
 
 def test_too_few_images_for_the_projection_leave_the_raw_one(
-    db: Database, recipe: Options, better: Options, make_photos: Make
+    db: Database, recipe: Options, better: Options, make_photos: Make, said: list[str]
 ) -> None:
     db.ingest(make_photos(30, "others"), collection="others", **recipe)
     db.ingest(make_photos(5), **recipe)
     db.pca.activate(db.pca.fit("others", dim=8), "photos")
-    said: list[str] = []
-    number = db.reembed(**better, collection="photos", say=said.append)
+    said.clear()
+    number = db.reembed(**better, collection="photos")
     assert db.pca.show(number)[0].kind == "raw"
     assert "the raw one: 5 images are too few for 8 dimensions" in said[1]
     assert extractor_of(db, "others") != extractor_of(db) == db.recipe(**better).name
@@ -258,12 +258,14 @@ def test_another_number_of_channels_changes_the_column(
     check(db, 6)
 
 
-def test_the_same_extractor_again_is_nothing_to_do(db: Database, photos: Path) -> None:
+def test_the_same_extractor_again_is_nothing_to_do(
+    db: Database, photos: Path, said: list[str]
+) -> None:
     name = extractor_of(db)
     before = db.connection.execute("SELECT * FROM spocdb.collections").fetchall()
-    said: list[str] = []
+    said.clear()
     active = db.collections()[0].projection
-    assert db.reembed(name, say=said.append) == active
+    assert db.reembed(name) == active
     assert said == [f"photos has the extractor {name} already: nothing to do"]
     assert db.connection.execute("SELECT * FROM spocdb.collections").fetchall() == before
 
@@ -328,9 +330,10 @@ def test_images_that_come_while_the_others_are_described_are_there_in_the_end(
 
 
 def test_images_that_come_while_the_index_is_built_are_there_in_the_end(
-    db: Database, photos: Path, better: Options, come: Callable[..., None]
+    db: Database, photos: Path, better: Options, come: Callable[..., None], hear: Any
 ) -> None:
-    db.reembed(**better, say=lambda line: come() if "building the index" in line else None)
+    hear(lambda line: come() if "building the index" in line else None)
+    db.reembed(**better)
     assert extractor_of(db) == db.recipe(**better).name
     check(db, N_PHOTOS + 5)
 

@@ -153,10 +153,10 @@ def test_the_command_line_refines_too(gallery_url: str, spocdb: Run) -> None:
     assert ran.stderr.endswith("the query expanded by 5, 50 re-ranked\n")
 
 
-def test_augmentation_adds_neighbours_to_every_embedding(small: Database) -> None:
+def test_augmentation_adds_neighbours_to_every_embedding(small: Database, said: list[str]) -> None:
     plain = vectors(small)
-    said: list[str] = []
-    number = small.pca.augment(neighbours=4, alpha=2.0, say=said.append)
+    said.clear()
+    number = small.pca.augment(neighbours=4, alpha=2.0)
     assert number == 3
     assert said[-1] == "projection 3: 300 images augmented"
     augmented = vectors(small)
@@ -223,7 +223,7 @@ def test_an_interrupted_augmentation_is_not_activated_half_done(small: Database)
     assert len(vectors(small)) == 300
 
 
-def test_a_projection_activated_meanwhile_stops_an_augmentation(small: Database) -> None:
+def test_a_projection_activated_meanwhile_stops_an_augmentation(small: Database, hear: Any) -> None:
     other = small.pca.fit("photos", dim=16, whiten=False)
 
     def interfere(line: str) -> None:
@@ -236,8 +236,9 @@ def test_a_projection_activated_meanwhile_stops_an_augmentation(small: Database)
                 )
                 connection.execute("SELECT spocdb.activate(1, %s)", [other])
 
+    hear(interfere)
     with pytest.raises(DatabaseError, match="another projection of photos was activated"):
-        small.pca.augment(neighbours=1, say=interfere)
+        small.pca.augment(neighbours=1)
     assert small.collections()[0].projection == other
 
 

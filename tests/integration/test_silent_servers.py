@@ -101,11 +101,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 class Working:
     """A worker in a thread, on a database beyond the proxy."""
 
-    def __init__(self, url: str, environment: dict[str, str], wait_until: WaitUntil) -> None:
+    def __init__(
+        self, url: str, environment: dict[str, str], wait_until: WaitUntil, said: list[str]
+    ) -> None:
         self._wait_until = wait_until
         self._is_stopped = False
         self._pool = ThreadPoolExecutor(1)
-        self.said: list[str] = []
+        self.said = said
         self._done = self._pool.submit(self._work, url, environment)
 
     def _work(self, url: str, environment: dict[str, str]) -> Progress:
@@ -113,7 +115,6 @@ class Working:
             return db.tables.work(
                 options=WorkerOptions(db.settings.limits, poll=0.1),
                 is_stopped=lambda: self._is_stopped,
-                say=self.said.append,
             )
 
     def stop(self) -> Progress:
@@ -127,10 +128,15 @@ class Working:
 
 @pytest.fixture
 def working(
-    stocked: Any, far_url: str, environment: dict[str, str], wait_until: WaitUntil, hasty: None
+    stocked: Any,
+    far_url: str,
+    environment: dict[str, str],
+    wait_until: WaitUntil,
+    hasty: None,
+    said: list[str],
 ) -> Iterator[Working]:
     """Return a worker that has done its first row."""
-    worker = Working(far_url, environment, wait_until)
+    worker = Working(far_url, environment, wait_until, said)
     stocked.execute("INSERT INTO products VALUES (7, '0000.jpg')")
     worker.wait_until(lambda: "products: 1 known" in worker.said)
     yield worker
@@ -191,13 +197,15 @@ def test_who_holds_up_an_ingest_is_said(
     recipe: dict[str, Any],
     wait_until: WaitUntil,
     hasty: None,
+    said: list[str],
 ) -> None:
-    photos, said = make_photos(3), list[str]()
+    photos = make_photos(3)
     db.ingest(photos / "0000.jpg", **recipe)
+    said.clear()
     with (
         psycopg.connect(db.url, application_name="a report") as other,
         ThreadPoolExecutor(1) as pool,
-        db.engine.looked_after(said.append),
+        db.engine.looked_after(),
     ):
         other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         other.execute("SELECT FROM spocdb.collections FOR UPDATE")

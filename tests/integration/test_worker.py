@@ -237,7 +237,7 @@ def test_names_that_are_not_attached(db: Database, shop: Path, make_photos: Make
 
 
 def test_a_table_that_was_altered_is_one_line_and_the_others_go_on(
-    db: Database, shop: Path, recipe: Recipe
+    db: Database, shop: Path, recipe: Recipe, said: list[str]
 ) -> None:
     db.connection.execute("CREATE TABLE shoes (id uuid PRIMARY KEY, image bytea)")
     photo = (shop / "0003.jpg").read_bytes()
@@ -245,11 +245,11 @@ def test_a_table_that_was_altered_is_one_line_and_the_others_go_on(
     db.tables.attach(Attachment("shoes", "id", "image"), **recipe)
     db.connection.execute("ALTER TABLE products RENAME photo TO picture")
     db.connection.execute("INSERT INTO products (picture) VALUES ('0000.jpg')")
-    said: list[str] = []
+    said.clear()
     with pytest.raises(
         SourceBroken, match=r"run `db.tables.attach.* again with what it is"
     ) as told:
-        db.tables.work(once=True, say=said.append)
+        db.tables.work(once=True)
     assert str(told.value).startswith(
         "the table of products is not as it was attached (public.products has no column photo): "
     )

@@ -124,11 +124,11 @@ def test_retry_says_which_keys_are_of_no_row_that_failed_or_waits(cli: Cli, stoc
     assert (again.stdout, again.stderr) == ("1 row waits again\n", "")
 
 
-def test_a_worker_without_tables_says_so(cli: Cli, shop: Any) -> None:
+def test_a_worker_without_tables_says_so(cli: Cli, shop: Any, said: list[str]) -> None:
     ran = cli("worker", "--once")
     assert (ran.exit_code, ran.stderr) == (0, "no table is attached: run `spocdb attach` first\n")
-    said: list[str] = []
-    shop.db.tables.work(is_stopped=lambda: bool(said), say=said.append)
+    said.clear()
+    shop.db.tables.work(is_stopped=lambda: bool(said))
     assert said == ["no table is attached: waiting for `db.tables.attach(...)`"]
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from spocdb.errors import ConfigError
 from spocdb.evaluation import holidays, oxford, pairs, revisited, ukbench
 from spocdb.evaluation.benchmark import completeness, restricted
-from spocdb.evaluation.gallery import say_notes
+from spocdb.evaluation.gallery import Notes
 from spocdb.records import Crop
 
 Fill = Callable[..., Path]
@@ -191,7 +191,9 @@ def test_pairs_are_grouped_by_query(fill: Fill, tmp_path: Path) -> None:
     assert len(pairs.read(file, folder).images) == 4
 
 
-def test_what_is_left_out_of_the_gallery_of_pairs_is_noted(fill: Fill, tmp_path: Path) -> None:
+def test_what_is_left_out_of_the_gallery_of_pairs_is_noted(
+    fill: Fill, tmp_path: Path, said: list[str]
+) -> None:
     folder = fill("a", "b")
     file = tmp_path / "pairs.csv"
     file.write_text("query,match\nimages/a.jpg,images/b.jpg\n")
@@ -200,8 +202,7 @@ def test_what_is_left_out_of_the_gallery_of_pairs_is_noted(fill: Fill, tmp_path:
     (folder / ".hidden.jpg").write_bytes(b"")
     benchmark = pairs.read(file, folder)
     assert benchmark.notes == (f"left out of {folder}: 1 hidden, 1 other file",)
-    said: list[str] = []
-    say_notes(benchmark, said.append)
+    Notes().missing(benchmark)
     assert said == [f"pairs: {benchmark.notes[0]}"]
 
 

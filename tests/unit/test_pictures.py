@@ -190,10 +190,10 @@ def test_a_tile_has_its_id(tmp_path: Path) -> None:
     assert columns.min() > 56 + 10 and columns.max() < 56 + 200
 
 
-def test_a_sheet_says_once_what_no_font_has(tmp_path: Path) -> None:
+def test_a_sheet_says_once_what_no_font_has(tmp_path: Path, said: list[str]) -> None:
     tiles = [Tile(str(make(tmp_path / f"{n}画像.png", RED)), "0.1") for n in range(3)]
-    said: list[str] = []
-    draw_sheet(None, tiles, tmp_path / "sheet.png", say=said.append, lettering=Lettering([]))
+    said.clear()
+    draw_sheet(None, tiles, tmp_path / "sheet.png", lettering=Lettering([]))
     (line,) = said
     assert "no font of this machine has CJK" in line and "apt install fonts-noto-cjk" in line
 

@@ -155,12 +155,12 @@ def test_a_long_codebook_does_not_make_a_long_projection(suffix: str, tmp_path: 
 
 
 @pytest.mark.parametrize("suffix", KINDS)
-def test_skew_components_are_said_and_taken(suffix: str, tmp_path: Path) -> None:
+def test_skew_components_are_said_and_taken(suffix: str, tmp_path: Path, said: list[str]) -> None:
     components = FITTED.components.copy()
     components[1] = (components[0] + components[1]) / np.sqrt(2)
-    projection, said = forged(components=components), list[str]()
+    projection = forged(components=components)
     file = write(tmp_path / f"pca{suffix}", arrays(projection), about(projection))
-    loaded, *_ = load(file, said.append)
+    loaded, *_ = load(file)
     assert loaded.fingerprint == projection.fingerprint
     assert said == [
         f"warning: the components of {file} are not orthogonal (cosines up to 0.71): "
@@ -169,10 +169,12 @@ def test_skew_components_are_said_and_taken(suffix: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("suffix", KINDS)
-def test_what_was_exported_comes_back_without_a_word(suffix: str, tmp_path: Path) -> None:
+def test_what_was_exported_comes_back_without_a_word(
+    suffix: str, tmp_path: Path, said: list[str]
+) -> None:
     save(file := tmp_path / f"pca{suffix}", FITTED, RECIPE, FITTED_ON)
-    said: list[str] = []
-    loaded, recipe, fitted_on = load(file, said.append)
+    said.clear()
+    loaded, recipe, fitted_on = load(file)
     assert (loaded.fingerprint, recipe, fitted_on) == (FITTED.fingerprint, RECIPE, FITTED_ON)
     assert said == []
 

@@ -37,10 +37,6 @@ LIMITS = Limits(10**6, 10**7, 10**8)
 STILL = Augmentation(area=1.0, flip=0.0, colour=0.0, blur=0.0)
 
 
-def quiet(line: str) -> None:
-    pass
-
-
 def numbered(n: int, n_classes: int = 0) -> list[Sample]:
     return [
         Sample(Path(f"{i}.jpg"), f"{i:064x}", f"class {i % n_classes}" if n_classes else "")
@@ -97,7 +93,7 @@ def classes(make_photos: Make, tmp_path: Path) -> Path:
 
 
 def test_folders_are_classes(classes: Path) -> None:
-    found = samples.by_folder([classes], LIMITS, quiet)
+    found = samples.by_folder([classes], LIMITS)
     assert {s.label for s in found} == {"c0", "c1", "c2", "c3", "c4"}
     assert all(s.path.parent.name == s.label for s in found)
 
@@ -109,11 +105,11 @@ def test_a_column_names_the_classes(classes: Path) -> None:
         rows.writerow(("path", "kind"))
         for number, photo in enumerate(sorted(classes.rglob("*.jpg"))):
             rows.writerow((photo.relative_to(classes), ("", 1, 2, 3, 4)[number % 5]))
-    found = samples.by_column(file, "kind", LIMITS, quiet)
+    found = samples.by_column(file, "kind", LIMITS)
     assert sorted({s.label for s in found}) == ["1", "2", "3", "4"]
     assert len(found) == 12
     with pytest.raises(ConfigError, match=r"the column 'sort' .* give 0 classes"):
-        samples.by_column(file, "sort", LIMITS, quiet)
+        samples.by_column(file, "sort", LIMITS)
 
 
 def test_what_hangs_together_by_pairs_is_a_class(classes: Path) -> None:
@@ -123,22 +119,23 @@ def test_what_hangs_together_by_pairs_is_a_class(classes: Path) -> None:
         a, b, c = (photo.relative_to(classes) for photo in sorted(folder.iterdir()))
         rows += [f"{a},{b}", f"{b},{c}"]
     file.write_text("\n".join(rows))
-    found = samples.by_pairs(file, LIMITS, quiet)
+    found = samples.by_pairs(file, LIMITS)
     by_label: dict[str, set[str]] = {}
     for sample in found:
         by_label.setdefault(sample.label, set()).add(sample.path.parent.name)
     assert len(by_label) == 5 and all(len(folders) == 1 for folders in by_label.values())
 
 
-def test_copies_and_loners_and_what_cannot_be_read_are_left_out(classes: Path) -> None:
-    said: list[str] = []
+def test_copies_and_loners_and_what_cannot_be_read_are_left_out(
+    classes: Path, said: list[str]
+) -> None:
     photo = next(iter(sorted((classes / "c0").iterdir())))
     shutil.copy(photo, photo.with_name("copy.jpg"))
     (classes / "alone").mkdir()
     next(iter(sorted((classes / "c2").iterdir()))).rename(classes / "alone" / "a.jpg")
     (classes / "c1" / "gone.jpg").symlink_to("nowhere.jpg")
     (classes / "c1" / "a.nef").touch()
-    found = samples.by_folder([classes], LIMITS, said.append)
+    found = samples.by_folder([classes], LIMITS)
     assert len(found) == 14 and "alone" not in {s.label for s in found}
     assert said.pop(0) == "left out: 1 raw"
     assert "left out: 1 unreadable file, such as " in said[0] and "gone.jpg" in said[0]
@@ -222,19 +219,19 @@ def test_mean_average_precision_by_hand() -> None:
     assert mean_average_precision(rows[[0, 0, 3, 3]], ["a", "a", "b", "b"]) == 1.0
 
 
-def test_what_cannot_be_decoded_is_neither_trained_on_nor_counted(classes: Path) -> None:
-    said: list[str] = []
+def test_what_cannot_be_decoded_is_neither_trained_on_nor_counted(
+    classes: Path, said: list[str]
+) -> None:
     (classes / "c0" / "broken.jpg").write_bytes(b"\xff\xd8\xffno picture")
-    found = samples.by_folder([classes], LIMITS, said.append)
+    found = samples.by_folder([classes], LIMITS)
     assert len(found) == 15
     assert "left out: 1 unreadable file, such as " in said[0] and "broken.jpg" in said[0]
 
 
-def test_an_image_in_two_classes_is_left_out(classes: Path) -> None:
-    said: list[str] = []
+def test_an_image_in_two_classes_is_left_out(classes: Path, said: list[str]) -> None:
     photo = min((classes / "c0").iterdir())
     shutil.copy(photo, classes / "c1" / "other.jpg")
-    assert len(samples.by_folder([classes], LIMITS, said.append)) == 14
+    assert len(samples.by_folder([classes], LIMITS)) == 14
     assert said == ["left out: 2 images in several classes"]
 
 
@@ -369,7 +366,7 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoiled(tmp_path:
     network = Network(recipe, start.build(recipe, None, 0))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(ConfigError, match="or its gradient is no number any more"):
-        loop.train(network, Broken(), Schedule(1, 1, 1e-3), tmp_path / "x", "", quiet)
+        loop.train(network, Broken(), Schedule(1, 1, 1e-3), tmp_path / "x", "")
     assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
 
 
