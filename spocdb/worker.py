@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -152,7 +153,8 @@ class Worker:
                 # Of one collection: the others have nothing to do with it.
                 if not once and str(self._problems.get(attached.collection)) != str(exc):
                     told = "" if isinstance(exc, SourceBroken) else f"{attached.collection}: "
-                    log.warning("%s%s", told, exc)
+                    about = {"collection": attached.collection, "code": exc.code}
+                    log.warning("%s%s", told, exc, extra=about)
                 self._problems[attached.collection] = exc
 
     def _drain(
@@ -182,7 +184,7 @@ class Worker:
                 self.is_stopped,
                 leases,
             )
-            turn.take(done, lambda part, bad: log.info("%s", _told(collection, part, bad)))
+            turn.take(done, partial(_log, collection))
         self._settle(connection, collection)
 
     @contextmanager
@@ -235,6 +237,11 @@ def _chosen(attached: Sequence[Attached], names: Sequence[str]) -> list[Attached
             f"no table is attached as {', '.join(missing)}; there are: {', '.join(known) or 'none'}"
         )
     return [table for table in attached if not names or table.collection in names]
+
+
+def _log(collection: Collection, done: Progress, error: ImageError | None) -> None:
+    about = {"collection": collection.name, "n_new": done.n_new, "n_failed": done.n_failed}
+    log.info("%s", _told(collection, done, error), extra=about)
 
 
 def _told(collection: Collection, progress: Progress, bad: ImageError | None) -> str:

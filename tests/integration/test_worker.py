@@ -237,7 +237,11 @@ def test_names_that_are_not_attached(db: Database, shop: Path, make_photos: Make
 
 
 def test_a_table_that_was_altered_is_one_line_and_the_others_go_on(
-    db: Database, shop: Path, recipe: Recipe, said: list[str]
+    db: Database,
+    shop: Path,
+    recipe: Recipe,
+    said: list[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     db.connection.execute("CREATE TABLE shoes (id uuid PRIMARY KEY, image bytea)")
     photo = (shop / "0003.jpg").read_bytes()
@@ -254,6 +258,8 @@ def test_a_table_that_was_altered_is_one_line_and_the_others_go_on(
         "the table of products is not as it was attached (public.products has no column photo): "
     )
     assert said == ["working on products (table products), shoes (table shoes)", "shoes: 1 new"]
+    (done,) = [record for record in caplog.records if hasattr(record, "n_new")]
+    assert vars(done).items() >= {"collection": "shoes", "n_new": 1, "n_failed": 0}.items()
     problem = "public.products has no column photo"
     assert (coverage(db).rows, coverage(db).problem) == (None, problem)
     db.tables.attach(Attachment("products", "id", "picture", root=str(shop)), **recipe)
