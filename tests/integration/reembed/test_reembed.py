@@ -1,111 +1,30 @@
 """A collection is taken to another extractor while it answers, and back."""
 
 import json
-import signal
 import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from spocdb import search as searching
-from spocdb.db import collections, engine, projections
+from spocdb.db import collections
 from spocdb.errors import ConfigError, DatabaseError
-from spocdb.features.projection import project
-from spocdb.records import Recipe as StoredRecipe
-from spocdb.records import Refinement
 from tests.fixtures.opened import Database
-from tests.fixtures.program import Start
-from tests.fixtures.waiting import Meanwhile, WaitUntil
+from tests.integration.reembed.checks import (
+    IMAGES,
+    N_PHOTOS,
+    check,
+    command,
+    extractor_of,
+    save_random,
+)
 
 Options = dict[str, Any]
 Make = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-N_PHOTOS = 24
-
-IMAGES = "SELECT id, path, sha256, metadata, ingested_at FROM spocdb.images ORDER BY id"
-
-
-def save_random(model: Callable[..., Any], seed: int, file: Path) -> Path:
-    import torch
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        torch.save(model(weights=None).state_dict(), file)
-    return file
-
-
-@pytest.fixture(scope="session")
-def recipe(random_recipe: Options) -> Options:
-    """Return the options of the first extractor, whose weights are a file of the user's."""
-    return random_recipe
-
-
-@pytest.fixture(scope="session")
-def better(tmp_path_factory: pytest.TempPathFactory) -> Options:
-    """Return the options of a second extractor: the same network, trained otherwise."""
-    from torchvision.models import squeezenet1_1
-
-    file = tmp_path_factory.mktemp("better") / "better.pth"
-    weights = save_random(squeezenet1_1, 1, file)
-    return {"extractor": "squeezenet1_1", "weights": weights, "size": 64}
-
-
-@pytest.fixture
-def photos(db: Database, recipe: Options, make_photos: Make) -> Path:
-    """Return a folder that is ingested, with an index by a whitened PCA of 8 dimensions."""
-    folder = make_photos(N_PHOTOS)
-    db.ingest(folder, **recipe)
-    db.pca.activate(db.pca.fit(dim=8, regularisation=0.1))
-    return folder
-
-
-@pytest.fixture
-def start(start_process: Start, program: Path, url: str) -> Start:
-    """Return a function that starts the program."""
-    return partial(start_process, program, SPOCDB_DATABASE_URL=url)
-
-
-def command(options: Options) -> list[object]:
-    """Return what the command line takes for a recipe's options."""
-    return [f"--{name}={value}" for name, value in options.items() if name != "extractor"]
-
-
-def once(function: Callable[[], object]) -> Callable[..., None]:
-    """Return a callback that does something the first time that it is called."""
-    left = [function]
-
-    def call(*_: object) -> None:
-        if left:
-            left.pop()()
-
-    return call
-
-
-def extractor_of(db: Database, collection: str = "photos") -> str:
-    return next(c.extractor for c in db.collections() if c.name == collection)
-
-
-def check(db: Database, n_images: int) -> None:
-    """Hold every active embedding against what its extractor and projection make of its image."""
-    target = collections.get(db.connection, "photos")
-    rows = db.connection.execute(
-        "SELECT v.embedding::real[], d.descriptor::real[] FROM spocdb.photos v "
-        "JOIN spocdb.descriptors d ON d.sha256 = v.sha256 AND d.extractor_id = %s",
-        [target.extractor_id],
-    ).fetchall()
-    assert len(rows) == n_images
-    ((n_stored,),) = db.connection.execute("SELECT count(*) FROM spocdb.images")
-    assert n_stored == n_images
-    projection = projections.load(db.connection, target.active_projection_id)
-    expected = project(np.array([row[1] for row in rows], np.float32), projection)
-    assert np.abs(np.array([row[0] for row in rows]) - expected).max() < 1e-3
-    assert next(s.index for s in db.index.status("photos") if s.active)
 
 
 def test_a_collection_answers_by_another_extractor_and_is_otherwise_as_it_was(
@@ -144,31 +63,6 @@ def test_a_collection_answers_by_another_extractor_and_is_otherwise_as_it_was(
     assert db.ingest(photos).n_unchanged == N_PHOTOS
     with pytest.raises(ConfigError, match="asked for 65"):
         db.ingest(photos, size=65)
-
-
-def test_searches_go_on_and_always_find_k(
-    db: Database, photos: Path, better: Options, meanwhile: Meanwhile
-) -> None:
-    connections = [engine.connect(db.url) for _ in range(2)]
-
-    def search_by_id() -> None:
-        found = connections[0].execute("SELECT id FROM spocdb.similar('photos', 1, 5)").fetchall()
-        assert len(found) == 5
-
-    def search_by_view() -> None:
-        found = connections[1].execute(
-            "SELECT v.id FROM spocdb.photos v "
-            "ORDER BY v.embedding <#> spocdb.embedding('photos', 2) LIMIT 5"
-        )
-        assert len(found.fetchall()) == 5
-
-    with meanwhile(search_by_id, search_by_view):
-        db.reembed(**better, dim=12)
-        db.pca.rollback()
-        db.pca.rollback()
-    for connection in connections:
-        connection.close()
-    check(db, N_PHOTOS)
 
 
 def test_rollback_undoes_it_and_a_second_one_is_back_again(
@@ -306,124 +200,6 @@ def check_is_complete(db: Database, number: int) -> None:
     assert n == N_PHOTOS
 
 
-@pytest.fixture
-def come(db: Database, photos: Path, make_photos: Make) -> Callable[..., None]:
-    """Return a callback that brings, once, a changed image and five more by the old extractor."""
-    more, old = make_photos(6, "more", seed=1), extractor_of(db)
-
-    def ingest() -> None:
-        (more / "0000.jpg").replace(photos / "0000.jpg")
-        with Database(db.settings) as other:
-            assert other.ingest(photos, more).n_new == 6
-            assert extractor_of(other) == old
-
-    return once(ingest)
-
-
-def test_images_that_come_while_the_others_are_described_are_there_in_the_end(
-    db: Database, photos: Path, better: Options, come: Callable[..., None]
-) -> None:
-    # Before the first is read: the changed one is not read as what it was.
-    db.reembed(**better, on_progress=come)
-    assert extractor_of(db) == db.recipe(**better).name
-    check(db, N_PHOTOS + 5)
-
-
-def test_images_that_come_while_the_index_is_built_are_there_in_the_end(
-    db: Database, photos: Path, better: Options, come: Callable[..., None], hear: Any
-) -> None:
-    hear(lambda line: come() if "building the index" in line else None)
-    db.reembed(**better)
-    assert extractor_of(db) == db.recipe(**better).name
-    check(db, N_PHOTOS + 5)
-
-
-def test_an_ingest_that_began_before_the_switch_fails_after_it_and_then_goes_on(
-    db: Database, photos: Path, better: Options, make_photos: Make
-) -> None:
-    more = make_photos(20, "more", seed=1)
-
-    def reembed() -> None:
-        with Database(db.settings) as other:
-            other.reembed(**better)
-
-    message = "^collection photos changed its extractor meanwhile: run the same command again$"
-    with pytest.raises(DatabaseError, match=message):
-        switch = once(reembed)
-        db.ingest(more, batch_size=1, on_progress=lambda p: switch(p) if p.n_done else None)
-    assert extractor_of(db) == db.recipe(**better).name
-    ((n_images,),) = db.connection.execute("SELECT count(*) FROM spocdb.images")
-    check(db, n_images)
-    assert db.ingest(more).n_unchanged == n_images - N_PHOTOS
-    check(db, N_PHOTOS + 20)
-
-
-@pytest.mark.slow
-def test_an_ingest_in_another_process_goes_on_meanwhile(
-    db: Database,
-    photos: Path,
-    better: Options,
-    make_photos: Make,
-    start: Start,
-    wait_until: WaitUntil,
-) -> None:
-    more = make_photos(150, "more", seed=1)
-    process = start("ingest", more, "--batch-size=1")
-    wait_until(lambda: db.connection.execute(IMAGES).rowcount > N_PHOTOS, process)
-    db.reembed(**better)
-    _, said = process.communicate(timeout=120)
-    if process.returncode:
-        assert process.returncode == 1, said
-        assert "changed its extractor meanwhile: run the same command again" in said
-    again = start("ingest", more)
-    _, said = again.communicate(timeout=120)
-    assert again.returncode == 0, said
-    check(db, N_PHOTOS + 150)
-
-
-# Several batches.
-N_MANY = 500
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)]
-)
-def test_stopped_in_the_middle_it_goes_on_where_it_was(
-    db: Database,
-    recipe: Options,
-    better: Options,
-    make_photos: Make,
-    start: Start,
-    wait_until: WaitUntil,
-    number: signal.Signals,
-    code: int,
-) -> None:
-    db.ingest(make_photos(N_MANY), **recipe)
-    old = extractor_of(db)
-    arguments = ["reembed", better["extractor"], *command(better), "--dim=8"]
-    process = start(*arguments)
-
-    def n_described() -> int:
-        ((n,),) = db.connection.execute(f"SELECT count(*) - {N_MANY} FROM spocdb.descriptors")
-        return int(n)
-
-    wait_until(n_described, process)
-    process.send_signal(number)
-    process.communicate(timeout=60)
-    assert process.returncode == code
-    n_before = n_described()
-    assert 0 < n_before < N_MANY
-    assert extractor_of(db) == old
-    check(db, N_MANY)
-    process = start(*arguments)
-    out, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert out == f"photos: projection {db.collections()[0].projection} is active\n"
-    assert f"{N_MANY} images: {N_MANY - n_before} new, {n_before} unchanged" in said
-    check(db, N_MANY)
-
-
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [(Path.unlink, "cannot read the file"), (None, "has other bytes")],
@@ -468,35 +244,6 @@ def test_one_copy_of_a_picture_is_enough(
     db.reembed(**better)
     assert sorted(e.n_descriptors for e in db.extractors()) == [4, 4]
     check(db, 6)
-
-
-def test_a_query_that_the_switch_overtakes_is_described_anew(
-    db: Database, photos: Path, better: Options
-) -> None:
-    def reembed() -> None:
-        with Database(db.settings) as other:
-            other.reembed(**better)
-
-    overtake = once(reembed)
-
-    def load(recipe: StoredRecipe) -> Any:
-        overtake()
-        return db.engine.extractor(recipe, "cpu", "float32")
-
-    hits = searching.search(
-        db.engine.connection,
-        collections.get(db.connection, "photos"),
-        (photos / "0007.jpg").read_bytes(),
-        load,
-        3,
-        crop=None,
-        filter={},
-        exact=False,
-        refinement=Refinement(),
-        max_pixels=10**6,
-    )
-    assert [hits[0].path, len(hits)] == [str(photos / "0007.jpg"), 3]
-    assert hits[0].distance < 1e-2
 
 
 def test_what_an_extractor_was_made_from_is_told(

@@ -1,0 +1,36 @@
+"""Every command, run within the test's process."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.opened import Database
+from tests.fixtures.program import Finished, Run
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def call(spocdb: Run, environment: dict[str, str], url: str) -> Run:
+    """Return a function that runs a command line on the test's database, or on `db`."""
+
+    def call(*arguments: object, db: str = url, **options: Any) -> Finished:
+        return spocdb(*arguments, env=environment | {"SPOCDB_DATABASE_URL": db}, **options)
+
+    return call
+
+
+@pytest.fixture
+def photos(db: Database, make_photos: Make, recipe: dict[str, Any]) -> Path:
+    folder = make_photos(4)
+    db.ingest(folder, **recipe)
+    return folder
+
+
+@pytest.fixture
+def workplace(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of ingested photographs; the process works in a folder of its own."""
+    monkeypatch.chdir(photos.parent)
+    return photos

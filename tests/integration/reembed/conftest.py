@@ -1,0 +1,46 @@
+"""A collection that is taken to another extractor."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.opened import Database
+from tests.fixtures.program import Start
+from tests.integration.reembed.checks import N_PHOTOS, save_random
+
+Options = dict[str, Any]
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def recipe(random_recipe: Options) -> Options:
+    """Return the options of the first extractor, whose weights are a file of the user's."""
+    return random_recipe
+
+
+@pytest.fixture(scope="session")
+def better(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    """Return the options of a second extractor: the same network, trained otherwise."""
+    from torchvision.models import squeezenet1_1
+
+    file = tmp_path_factory.mktemp("better") / "better.pth"
+    weights = save_random(squeezenet1_1, 1, file)
+    return {"extractor": "squeezenet1_1", "weights": weights, "size": 64}
+
+
+@pytest.fixture
+def photos(db: Database, recipe: Options, make_photos: Make) -> Path:
+    """Return a folder that is ingested, with an index by a whitened PCA of 8 dimensions."""
+    folder = make_photos(N_PHOTOS)
+    db.ingest(folder, **recipe)
+    db.pca.activate(db.pca.fit(dim=8, regularisation=0.1))
+    return folder
+
+
+@pytest.fixture
+def start(start_process: Start, program: Path, url: str) -> Start:
+    """Return a function that starts the program."""
+    return partial(start_process, program, SPOCDB_DATABASE_URL=url)
