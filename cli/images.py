@@ -25,6 +25,7 @@ from .output import (
     talk,
 )
 from .running import interruptible
+from .translation import in_commands
 
 if TYPE_CHECKING:
     from spocdb.db.listing import StoredImage
@@ -89,7 +90,7 @@ def show(
             "described by": ", ".join(found.descriptors),
             "embedded by": ", ".join(projections),
             "copies": found.copies,
-            "failure": found.failure,
+            "failure": found.failure and in_commands(found.failure),
             **{f"metadata {key}": value for key, value in fields["metadata"].items()},
         }
     )

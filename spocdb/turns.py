@@ -66,18 +66,18 @@ class Turn:
     is_stopped: Callable[[], bool]
     leases: list[UUID]
 
-    def take(self, total: Progress, say: Callable[[Progress, ImageError | None], None]) -> None:
-        """Bring the rows that are due to where they belong; what was done is given to `say`."""
-        self._bring(total, say, [False])
-        self._bring(total, say, self._while_suspect())
+    def take(self, total: Progress, on_done: Callable[[Progress, ImageError | None], None]) -> None:
+        """Bring the rows that are due to where they belong; `on_done` gets what was done."""
+        self._bring(total, on_done, [False])
+        self._bring(total, on_done, self._while_suspect())
 
     def _bring(
         self,
         total: Progress,
-        say: Callable[[Progress, ImageError | None], None],
+        on_done: Callable[[Progress, ImageError | None], None],
         rounds: Iterable[bool],
     ) -> None:
-        """Bring rows, in rounds that tell whether it is a suspect alone; say what was done."""
+        """Bring rows, in rounds that tell whether it is a suspect alone."""
         done, bad = Progress(), list[ImageError]()
         try:
             for is_alone in rounds:
@@ -88,7 +88,7 @@ class Turn:
         finally:
             total.add(done)
         if done.n_seen:
-            say(done, bad[0] if bad else None)
+            on_done(done, bad[0] if bad else None)
 
     def _while_suspect(self) -> Iterator[bool]:
         until = time.monotonic() + SECONDS_A_TURN

@@ -98,7 +98,8 @@ def _answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         canvas = Canvas(**asked["canvas"])
         done = decode(data, asked["size"], asked["fit"], asked["max_pixels"], canvas)
     except ImageError as exc:
-        return {"error": type(exc).__name__, "message": str(exc)}, b""
+        about = {"field": exc.field, "bound": exc.bound}
+        return {"error": type(exc).__name__, "message": str(exc), **about}, b""
     except MemoryError:
         message = "there was no memory to decode it: try it again later"
         return {"error": ProcessLost.__name__, "message": message}, b""
@@ -141,7 +142,10 @@ def _end(process: "subprocess.Popen[bytes]") -> str:
 def _decoded(header: dict[str, Any], body: bytes) -> Decoded:
     if "error" in header:
         kinds: dict[str, type[ImageError]] = {kind.__name__: kind for kind in RAISED}
-        raise kinds[header["error"]](str(header["message"]))
+        about = {name: header.get(name) for name in ("field", "bound")}
+        if not all(isinstance(value, str | int | None) for value in about.values()):
+            raise TypeError("an error is described by numbers and text alone")
+        raise kinds[header["error"]](str(header["message"]), **about)
     pixels = np.frombuffer(body, np.uint8).reshape(header["shape"])
     return Decoded(pixels, int(header["width"]), int(header["height"]))
 

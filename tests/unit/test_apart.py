@@ -37,8 +37,9 @@ def test_pixels_and_errors_are_those_of_decoding_here(apart: Apart) -> None:
     here, there = decode(data, 64, "aspect", 10**6), apart.decode(data, 64, "aspect", 10**6)
     np.testing.assert_array_equal(here.pixels, there.pixels)
     assert (here.width, here.height) == (there.width, there.height) == (90, 60)
-    with pytest.raises(ImageTooLarge, match="90 x 60 pixels are over the limit of 100"):
+    with pytest.raises(ImageTooLarge, match="90 x 60 pixels are over the limit of 100") as large:
         apart.decode(data, 64, "aspect", 100)
+    assert (large.value.field, large.value.bound) == ("max_pixels", 100)
     with pytest.raises(UnreadableImage, match="empty file"):
         apart.decode(b"", 64, "aspect", 100)
 

@@ -1,6 +1,7 @@
 """How far an ingest is, as numbers and as a person sees it."""
 
 import json
+import logging
 import os
 import pty
 import re
@@ -105,19 +106,20 @@ def terminal() -> Iterator[tuple[TextIO, Callable[[], str]]]:
     os.close(ours)
 
 
-def test_on_a_terminal_there_is_a_bar_and_lines_above_it(
+def test_on_a_terminal_there_is_a_bar_and_what_is_logged_above_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
+    logs, running = (import_module(f"spocdb.cli.{name}") for name in ("logs", "running"))
     with terminal() as (stream, close):
         monkeypatch.setattr(sys, "stderr", stream)
-        display = Display(lambda: 9)
-        display.update(progress(seconds=1.0))
-        display.say("something beside")
-        display.close()
+        with logs.shown(0), running.display(lambda: 9) as display:
+            display.update(progress(seconds=1.0))
+            logging.getLogger("spocdb.storing").warning("something beside")
         shown = close()
-    assert "something beside" in shown
+    # The bar is wiped, the line ends, and the bar is drawn again below it.
+    assert "\x1b[2Ksomething beside\r\n" in shown
     assert "6.0 images/s" in shown
     assert "7/9 " in shown and "1 failed, " in shown and "slowest step: reading images" in shown
     assert "9 images: 4 new" in shown.splitlines()[-1]
