@@ -19,7 +19,7 @@ class Database(Ingesting, Searching, Images, Collections, Extractors, Rights):
     """One database and what can be done with it.
 
     It is cheap, and threads may share one: each call takes a connection of the engine's pool while
-    it needs it. `spocdb.connect` opens one; `db.engine.database()` gives another on the same
+    it needs it. `spocdb.connect` opens one; `Database(db.engine)` is another on the same
     engine. Every method raises SpocdbError, and only that, for what is outside the program. Lists
     and results are frozen records. Where a parameter `collection` is None the only collection is
     meant. What is going on is logged by the loggers `spocdb.*`, see docs/how-to/logging.md.

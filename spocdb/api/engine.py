@@ -16,7 +16,6 @@ from spocdb.records import Recipe
 from spocdb.settings import Settings
 
 if TYPE_CHECKING:
-    from spocdb.api.database import Database
     from spocdb.features.extractor import Extractor, Precision
 
 # Connections of one process. Calls that wait for the network of an extractor hold none.
@@ -28,7 +27,7 @@ log = logging.getLogger(__name__)
 class Engine:
     """A database's connections and the networks loaded so far: one for each process.
 
-    Threads share it. `database()` gives each thread or request a Database, which costs nothing.
+    Threads share it. `Database(engine)` costs nothing: make one for each thread or request.
     Nothing in the database is changed by opening it: a schema that is missing or older raises
     SchemaOutOfDate, and `spocdb db init` or `spocdb db upgrade` mends that.
 
@@ -69,12 +68,6 @@ class Engine:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-    def database(self) -> "Database":
-        """Return a Database on this engine; nothing is opened, and it need not be closed."""
-        from spocdb.api.database import Database
-
-        return Database(self)
 
     @contextmanager
     def connection(self) -> Iterator[engine.Connection]:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from spocdb import api
 from spocdb.api import Engine, connect
 from spocdb.db import pool, schema, sessions
 from spocdb.db.collections import Collection
@@ -129,7 +130,7 @@ def test_more_threads_than_connections_take_turns(
     add_images(db.connection, clustered(60))
     wanted = db.similar(1, 5)
     with Engine(settings, pool_size=2) as engine, ThreadPoolExecutor(12) as threads:
-        databases = [engine.database() for _ in range(60)]
+        databases = [api.Database(engine) for _ in range(60)]
         found = list(threads.map(lambda database: database.similar(1, 5), databases))
     assert found == 60 * [wanted]
 
@@ -139,7 +140,8 @@ def test_a_network_is_loaded_once_for_all_threads(db: Database, recipe: dict[str
     with ThreadPoolExecutor(8) as threads:
         loaded = list(threads.map(lambda _: db.engine.extractor(mini, "cpu", "float32"), range(8)))
     assert len({id(extractor) for extractor in loaded}) == 1
-    assert db.engine.database().extractor(**recipe, device="cpu", precision="float32") is loaded[0]
+    beside = api.Database(db.engine)
+    assert beside.extractor(**recipe, device="cpu", precision="float32") is loaded[0]
 
 
 def test_threads_search_by_images_beside_an_ingest(
@@ -158,11 +160,11 @@ def test_threads_search_by_images_beside_an_ingest(
 def test_a_pool_that_is_used_up_says_so(narrow: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "SECONDS_UNTIL_BUSY", 0.0)
     with narrow.connection(), pytest.raises(DatabaseBusy) as caught:
-        narrow.database().collections()
+        api.Database(narrow).collections()
     assert str(caught.value) == (
         "all 1 connections of this engine are in use: use fewer threads, or a larger pool_size"
     )
-    assert narrow.database().collections() == []
+    assert api.Database(narrow).collections() == []
 
 
 def test_a_thread_waits_for_a_connection_that_another_uses(narrow: Engine) -> None:
@@ -170,7 +172,7 @@ def test_a_thread_waits_for_a_connection_that_another_uses(narrow: Engine) -> No
 
     def ask() -> object:
         taken.set()
-        return narrow.database().collections()
+        return api.Database(narrow).collections()
 
     with ThreadPoolExecutor(1) as threads:
         with narrow.connection():
@@ -202,7 +204,7 @@ def test_what_spocdb_relies_on_is_set_again_after_an_error(
         )
     with Engine(from_environment(url, environment), pool_size=1) as engine:
         with pytest.raises(CollectionNotFound):
-            engine.database().describe("nothing")
+            api.Database(engine).describe("nothing")
         relied_on = sessions.RELIED_ON | dict.fromkeys(sessions.TIMEOUTS, "0")
         shown = dict(rows(engine, "SELECT name, setting FROM pg_settings"))
     assert {name: shown[name] for name in relied_on if name in shown} == {
@@ -233,7 +235,7 @@ def test_a_connection_that_breaks_in_a_call_is_said_to_be_lost(narrow: Engine) -
         narrow.connection() as connection,
     ):
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-    assert narrow.database().collections() == []
+    assert api.Database(narrow).collections() == []
 
 
 def test_a_server_that_is_not_there_ends_the_wait(
@@ -256,7 +258,7 @@ def test_an_address_that_makes_no_sense_is_refused(settings: Settings) -> None:
 
 def test_a_closed_database_says_so(settings: Settings) -> None:
     with connect(settings=settings) as db:
-        beside = db.engine.database()
+        beside = api.Database(db.engine)
         beside.close()
         assert db.collections() == beside.collections() == []
     for closed in (db, beside):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spocdb import api
 from spocdb.api import Engine
 from spocdb.db import listing
 from spocdb.db.collections import Collection
@@ -73,7 +74,7 @@ def test_a_search_goes_on_while_images_are_iterated_over(
     settings = from_environment(url, environment)
     # One connection is enough: none is held between two pages.
     with Engine(settings, pool_size=1) as engine:
-        db = engine.database()
+        db = api.Database(engine)
         for image in db.images(collection="photos"):
             (hit,) = db.similar(image.id, 1, collection="photos")
             assert hit.id != image.id
