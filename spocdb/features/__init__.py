@@ -1,1 +1,1 @@
-"""The numerics: from RGB to a raw descriptor, from raw descriptors to embeddings. No database."""
+"""Numerics: RGB -> raw descriptor -> embedding. No database."""

@@ -1,4 +1,4 @@
-"""A codebook as a file: safetensors, every number checked when it is read."""
+"""Codebook files (safetensors). Every number is checked on reading."""
 
 import json
 import os
@@ -10,12 +10,16 @@ from spocdb.errors import ConfigError
 from spocdb.features.codebooks import LONGEST, Codebook
 from spocdb.images.regular import regular
 
-# The largest that is learned, fisher-256 with its reduction, has 35 MB.
+# The largest codebook that can be learned, fisher-256 with its reduction, has 35 MB.
 MOST_BYTES = 512 * 1024**2
 
 
 def save(codebook: Codebook, file: Path) -> None:
-    """Write a codebook to a .safetensors file. Raises ConfigError."""
+    """Write a codebook to a .safetensors file.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -27,14 +31,18 @@ def save(codebook: Codebook, file: Path) -> None:
 
 
 def load(file: Path) -> Codebook:
-    """Read a codebook, and check its numbers. Raises ConfigError for a file that is none."""
+    """Read a codebook and check its numbers.
+
+    Raises:
+        ConfigError: The file cannot be read, is no codebook, or holds unusable numbers.
+    """
     from safetensors import safe_open
 
     try:
         _check_file(file)
         with safe_open(file, framework="numpy") as data:
             kind = json.loads(data.metadata()["about"])["kind"]
-            # Not a mapping: it only looks like one.
+            # safe_open returns no mapping, so keys() is needed to iterate.
             arrays = {name: data.get_tensor(name) for name in data.keys()}  # noqa: SIM118
         codebook = Codebook(kind, arrays)
         found = fault(codebook)
@@ -43,7 +51,7 @@ def load(file: Path) -> Codebook:
     except OSError as error:
         reason = error.strerror or error
         raise ConfigError(f"cannot read the codebook {file}: {reason}") from error
-    # Whatever the parser raises on a file that is something else.
+    # The parser can raise any exception on a file of another format.
     except Exception as error:
         raise ConfigError(
             f"{file} is no codebook: make one with `db.learn_codebook(...)`"
@@ -56,7 +64,12 @@ def load(file: Path) -> Codebook:
 
 
 def fault(codebook: Codebook) -> str | None:
-    """Say what is wrong with a codebook, or None. What has other arrays raises KeyError."""
+    """Return what is wrong with a codebook, or None.
+
+    Raises:
+        KeyError: The arrays that determine the shapes are missing.
+        ValueError: The kind is unknown.
+    """
     arrays = codebook.arrays
     shapes = _shapes(codebook)
     if arrays.keys() != shapes.keys():
@@ -67,7 +80,7 @@ def fault(codebook: Codebook) -> str | None:
             return f"its {name} are {array.dtype} {array.shape}, not float32 {shape}"
         if not np.isfinite(array).all():
             return f"its {name} are not all finite numbers"
-    # Fisher vectors divide by both.
+    # The Fisher vector divides by the weights and by the covariances.
     for name in ("weights", "covariances"):
         if name in arrays and not (arrays[name] > 0).all():
             return f"its {name} are not all above zero"
@@ -77,7 +90,7 @@ def fault(codebook: Codebook) -> str | None:
 
 
 def _check_file(file: Path) -> None:
-    """Refuse what is no regular file, such as a pipe, and what is too large to read into memory."""
+    """Refuse pipes, devices and files that are too large to read into memory."""
     with open(file, "rb", opener=regular) as stream:
         size = os.fstat(stream.fileno()).st_size
     if size > MOST_BYTES:
@@ -85,7 +98,7 @@ def _check_file(file: Path) -> None:
 
 
 def _shapes(codebook: Codebook) -> dict[str, tuple[int, ...]]:
-    """Return each array's name and shape, by what the components and the centres have."""
+    """Return each array's expected shape, derived from the components and the centres."""
     arrays = codebook.arrays
     d, channels = arrays["components"].shape
     k = len(arrays["centroids" if codebook.kind == "triangulation" else "weights"])

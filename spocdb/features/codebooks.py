@@ -1,8 +1,8 @@
-"""Aggregation by a codebook: Fisher vectors and triangulation embedding of local deep features.
+"""Aggregation with a codebook: Fisher vectors and triangulation embedding of local deep features.
 
-The SPoC paper compares itself with both (section 4). Local features are the positions of a feature
-map: (P, C) -> L2 -> PCA to d -> encoded (D) -> power of 1/2 -> L2. A codebook is learned from other
-images than the gallery and kept as a file of its own, known by its sha256 as weights are.
+The SPoC paper compares SPoC with both (section 4). Local features are the positions of a feature
+map: (P, C) -> L2 -> PCA to d -> encoded (D) -> power of 1/2 -> L2. A codebook is learned from
+images outside the gallery and kept in a separate file, identified by its sha256 as weights are.
 """
 
 import warnings
@@ -18,11 +18,11 @@ from spocdb.records import Float32Array
 
 Kind = Literal["fisher", "triangulation"]
 
-# The local features' dimension, which the papers leave open. For Fisher vectors of deep features 32
-# is usual. Triangulation (Jegou & Zisserman, CVPR 2014) gives as many for each centroid: with a
-# single one only all 512 leave enough for an embedding of 256.
+# The dimension d of local features, which the papers leave open. 32 is usual for Fisher vectors of
+# deep features. Triangulation (Jegou & Zisserman, CVPR 2014) gives d values per centroid: with one
+# centroid an embedding of 256 dimensions needs all 512.
 FISHER_DIM, TRIANGULATION_DIM, LEAST_TRIANGULATION_DIM = 32, 512, 64
-# pgvector indexes a vector of 2,000 at most: what is longer is reduced here, by PCA.
+# pgvector indexes vectors of at most 2,000 dimensions; PCA reduces longer descriptors.
 LONGEST, REDUCED = 2000, 512
 MOST_SAMPLES, MOST_ITERATIONS = 50_000, 60
 POWER = 0.5
@@ -33,12 +33,12 @@ NEEDS = "it needs scikit-image and scikit-learn: run `pip install 'spocdb[eval]'
 
 @dataclass(frozen=True, slots=True)
 class Codebook:
-    """What was learned: `arrays` by name, float32.
+    """A learned codebook: float32 `arrays` by name.
 
-    Of both kinds `mean` (C,) and `components` (d, C) of the local PCA; of fisher a mixture of
-    Gaussians, `weights` (k,), `means` and `covariances` (k, d); of triangulation `centroids`
-    (k, d), `origin` (kd,) and `whitening` (kd, kd). `reduced_mean` (D,) and `reduced_components`
-    (M, D) where the result is too long for the database.
+    Both kinds have `mean` (C,) and `components` (d, C), the local PCA. fisher has a mixture of
+    Gaussians: `weights` (k,), `means` and `covariances` (k, d). triangulation has `centroids`
+    (k, d), `origin` (kd,) and `whitening` (kd, kd). A codebook whose result would be too long for
+    the database also has `reduced_mean` (D,) and `reduced_components` (M, D).
     """
 
     kind: Kind
@@ -46,12 +46,12 @@ class Codebook:
 
     @property
     def channels(self) -> int:
-        """Return the dimension C of the local features that it was learned from."""
+        """Return the dimension C of the local features that the codebook was learned from."""
         return len(self.arrays["mean"])
 
     @property
     def dim(self) -> int:
-        """Return the dimension of what `encode` gives."""
+        """Return the dimension of the descriptor that `encode` returns."""
         if "reduced_components" in self.arrays:
             return len(self.arrays["reduced_components"])
         if self.kind == "fisher":
@@ -74,8 +74,11 @@ def fit(
 ) -> Codebook:
     """Learn a codebook of `k` Gaussians or centroids from images' local features (P, C).
 
-    `maps` yields them anew at each call. The same maps give the same codebook. Raises ConfigError,
-    also where the libraries are missing, and NotEnoughSamples.
+    Each call of `maps` iterates over all images. The same maps give the same codebook.
+
+    Raises:
+        ConfigError: The kind is unknown, or scikit-image and scikit-learn are not installed.
+        NotEnoughSamples: The images have too few local features for `k`.
     """
     if kind not in get_args(Kind):
         raise ConfigError(
@@ -83,7 +86,7 @@ def fit(
             field="kind",
             bound=get_args(Kind),
         )
-    with _library():  # asked before the work, not after it
+    with _library():  # fail before the extraction if the library is missing
         import sklearn.mixture  # noqa: F401
     samples = _sample(maps(), per_image)
     arrays = _local_pca(samples, _local_dim(kind, k))
@@ -110,7 +113,7 @@ def _encode(features: Float32Array, codebook: Codebook) -> Float32Array:
 
 def _local(features: Float32Array, kind: Kind, arrays: Mapping[str, Float32Array]) -> Float32Array:
     local: Any = (_normalised(features) - arrays["mean"]) @ arrays["components"].T
-    # Triangulation looks at directions only.
+    # Triangulation uses directions only, so lengths are normalised.
     return _normalised(local) if kind == "triangulation" else local
 
 
@@ -174,7 +177,10 @@ def _local_pca(samples: Float32Array, dim: int) -> dict[str, Float32Array]:
 
 
 def _pca(rows: Float32Array, dim: int) -> tuple[Float32Array, Float32Array]:
-    """Return the mean and at most `dim` principal directions; by the smaller of both scatters."""
+    """Return the mean and at most `dim` principal directions.
+
+    Fewer rows than columns: SVD of the rows. Otherwise: eigenvectors of the scatter.
+    """
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = rows - mean
     if len(rows) < rows.shape[1]:
@@ -193,7 +199,7 @@ def _mixture(local: Float32Array, k: int) -> dict[str, Float32Array]:
         k, covariance_type="diag", max_iter=MOST_ITERATIONS, tol=1e-3, random_state=0
     )
     with warnings.catch_warnings():
-        # A mixture that could still become a little better is as good for this.
+        # Ignore the convergence warning: a nearly converged mixture suffices.
         warnings.simplefilter("ignore")
         mixture.fit(local)
     return {
@@ -204,10 +210,10 @@ def _mixture(local: Float32Array, k: int) -> dict[str, Float32Array]:
 
 
 def _triangles(local: Float32Array, k: int) -> dict[str, Float32Array]:
-    """Learn centroids, and the whitening of the directions from them.
+    """Learn the centroids and the whitening of the directions from them to the features.
 
-    Of a single centroid all d directions stay; the authors leave out the d strongest, which would
-    be all. So that both are alike, none is left out of several either.
+    The authors drop the d strongest directions. With one centroid that would drop all, so none are
+    dropped here, whatever the number of centroids.
     """
     with _library():
         from sklearn.cluster import KMeans
@@ -216,7 +222,8 @@ def _triangles(local: Float32Array, k: int) -> dict[str, Float32Array]:
     origin = anchored.mean(axis=0)
     centred = (anchored - origin).astype(np.float64)
     variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
-    # Directions from centroids are redundant: what has next to no variance is noise.
+    # The directions from several centroids are redundant. Components of almost no variance are
+    # noise.
     kept = variances > 1e-4 * variances[-1]
     scale = np.where(kept, 1 / np.sqrt(np.maximum(variances, TINY)), 0)
     whitening = (directions * scale).T[::-1]

@@ -1,6 +1,6 @@
-"""How networks are built and cut, where several families do it alike.
+"""Building and cutting networks: the parts that several families share.
 
-No torch is imported before a network is built.
+torch is imported only when a network is built.
 """
 
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-# Of several versions of a network's weights the families take IMAGENET1K_V1: later ones were tuned
-# for classification accuracy, and retrieval results in the literature are with this one.
+# All families use the IMAGENET1K_V1 weights. The retrieval literature reports results with these;
+# later versions were tuned for classification accuracy.
 BY_TORCHVISION = "BSD-3-Clause, as torchvision distributes them; trained on ImageNet"
 
 
 def torchvision_network(name: str) -> "nn.Module":
     """Build one of torchvision's networks, with random values."""
-    # It takes longer to import than torch itself on a slow machine.
+    # Imported here: torchvision can take longer to import than torch.
     from torchvision.models import get_model
 
     network: nn.Module = get_model(name, weights=None)
@@ -26,7 +26,7 @@ def torchvision_network(name: str) -> "nn.Module":
 def cut_sequence(
     ends: Mapping[str, int], network: "nn.Module", layer: str, relu: bool
 ) -> "dict[str, nn.Module]":
-    """Cut a network whose `features` follow each other; `ends` has the index of each layer."""
+    """Cut a network whose `features` are a sequence; `ends` maps a layer to its index there."""
     from torch import nn
 
     features = network.get_submodule("features")

@@ -1,4 +1,4 @@
-"""Which devices there are, and what they are fast in."""
+"""The machine's devices, and their fastest precision."""
 
 import torch
 
@@ -9,8 +9,11 @@ from spocdb.machine import n_cores
 def find_devices(name: str) -> list[torch.device]:
     """Return devices by name: "cpu", "mps", "cuda:1", "cuda" for all of them, "auto" the best.
 
-    From then on torch computes with no more threads than this process has cores; by itself it
-    counts the machine's, whatever the CPU quota of a container is. Raises ConfigError.
+    Also limits torch's threads to the cores of this process. torch's default counts the cores of
+    the machine and ignores the CPU quota of a container.
+
+    Raises:
+        ConfigError: The machine has no such device.
     """
     if torch.get_num_threads() > n_cores():
         torch.set_num_threads(n_cores())
@@ -19,11 +22,11 @@ def find_devices(name: str) -> list[torch.device]:
     try:
         devices = [torch.device(name)]
         if name == "cuda":
-            # By number each, also a single one: not all of torchvision knows a "current" device.
+            # Number each device, even a single one: parts of torchvision need an index.
             indices = range(max(1, torch.cuda.device_count()))
             devices = [torch.device("cuda", index) for index in indices]
         for device in devices:
-            # Only using it shows that a device is there.
+            # torch reports a missing device only when it is used.
             torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
@@ -33,15 +36,15 @@ def find_devices(name: str) -> list[torch.device]:
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:
-    """Return bfloat16 where a device is fast in it, else float32."""
+    """Return bfloat16 if the device computes it in hardware, else float32."""
     fast = {"cpu": _cpu_has_bfloat16, "cuda": _cuda_has_bfloat16}.get(device.type)
     return torch.bfloat16 if fast and fast() else torch.float32
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether a device's memory did not suffice."""
-    # CUDA has a class of its own for it, MPS only these words; cuDNN tries one way after the other,
-    # and says in the end that there is none.
+    """Return whether an error says that a device's memory did not suffice."""
+    # CUDA raises OutOfMemoryError. MPS has only the message. cuDNN tries its algorithms in turn and
+    # then reports that it found none.
     said = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in said)
 
@@ -53,7 +56,7 @@ def _best_kind() -> str:
 
 
 def _cpu_has_bfloat16() -> bool:
-    # Private, so perhaps gone in some version of torch: float32 is always right.
+    # Private functions, which a version of torch may lack; float32 is then the safe answer.
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, bool)() for name in names)
 

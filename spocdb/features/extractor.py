@@ -1,4 +1,4 @@
-"""RGB pixels -> raw descriptors, by the network of a recipe."""
+"""RGB pixels -> raw descriptors, using the network of a recipe."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -29,13 +29,15 @@ Precision = Literal["auto", "float32", "bfloat16"]
 # (H, W, 3), on the CPU or already on the device.
 Pixels = UInt8Array | Tensor
 
-# Cosine to float32's descriptor; on 421 photographs bfloat16 reaches 0.9997 or more.
+# Least cosine of bfloat16's descriptor to float32's; measured on 421 photographs: 0.9997 or more.
 LEAST_AGREEMENT = 0.9995
-# Cosine of what a device decodes to what Pillow does: it halves and restores colour otherwise.
+# Least cosine of the descriptors of a JPEG decoded on the device and with Pillow. They differ
+# because the decoders upsample the colour channels differently.
 LEAST_AGREEMENT_OF_JPEGS = 0.999
 
-# Images of a batch at VGG-19's size: of a GPU, and for each core of a CPU, where a batch is what a
-# transaction writes and a kill costs. Small images make larger ones, while anything is gained.
+# Images per batch at VGG-19's size: for a GPU, and for each core of a CPU. A transaction writes one
+# batch, and a killed process loses one, so a CPU's batches are small. Smaller images allow more per
+# batch, up to the limits below.
 GPU_BATCH, CORE_BATCH, FULL_SIZE = 64, 8, 586
 LARGEST_GPU_BATCH, LARGEST_CPU_BATCH = 256, 64
 
@@ -43,10 +45,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Extractor:
-    """A recipe's network on one or more devices of a kind. Threads share it.
+    """A recipe's network on one or more devices of one kind; thread-safe.
 
-    Each of its lanes takes a batch at a time: a CPU has one, which computes an image on each core;
-    a GPU has two.
+    Each lane computes one batch at a time. A CPU has one lane, which spreads the images over the
+    cores; a GPU has two.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Extractor:
         self._trunk, self._codebook = trunk, codebook
         self._dtype = DTYPES.get(precision) or fastest_dtype(self.device)
         self._unproven = precision == "auto" and self._dtype == torch.bfloat16
-        # torchvision has one decoder for all devices: it makes it anew whenever another is meant.
+        # torchvision keeps one decoder and rebuilds it when the device changes: one device only.
         self._jpegs_unproven = self.decodes_jpegs = self.device.type == "cuda" and len(devices) == 1
         self._proving = RLock()
         steady = recipe.fit != "aspect"
@@ -80,7 +82,7 @@ class Extractor:
 
     @property
     def batch_size(self) -> int:
-        """Return how many images make a good batch."""
+        """Return the recommended number of images per batch."""
         if self.device.type == "cpu":
             at_full_size, largest = CORE_BATCH * torch.get_num_threads(), LARGEST_CPU_BATCH
         else:
@@ -90,23 +92,24 @@ class Extractor:
 
     @property
     def n_lanes(self) -> int:
-        """Return how many batches can be on their way through the network at a time."""
+        """Return the number of lanes, the batches that can be computed concurrently."""
         return len(self._lanes)
 
     def extract(self, pixels: Sequence[UInt8Array]) -> Float32Array:
         """Compute the raw descriptors (N, C) of N images (H, W, 3), whose sizes may differ.
 
-        They have length one and half precision: each value is one of float16, which is what the
-        database keeps, so that a projection gives the same embedding here and in SQL.
+        They have length one. Values are rounded to float16, as the database stores them, so that a
+        projection gives the same embedding here and in SQL.
 
-        Raises DescriptorError if the network gives numbers that are not finite.
+        Raises:
+            DescriptorError: The network gives numbers that are not finite.
         """
         with self.lane() as lane:
             return self.extract_in(lane, pixels)
 
     @contextmanager
     def lane(self) -> Iterator[Lane]:
-        """Have a lane for oneself; waits for one."""
+        """Lend a lane for exclusive use; waits until one is free."""
         lane = self._free.get()
         try:
             yield lane
@@ -116,7 +119,7 @@ class Extractor:
     def extract_in(
         self, lane: Lane, pixels: Sequence[Pixels], on_done: OnDone = uncounted
     ) -> Float32Array:
-        """Do what `extract` does in a lane, where pixels may lie on its device."""
+        """Do what `extract` does, in a given lane; pixels may already be on its device."""
         raw = np.empty((len(pixels), self.dim), np.float32)
         for indices in _same_shape(pixels):
             with lane.working():
@@ -131,7 +134,7 @@ class Extractor:
         return raw
 
     def decode_in(self, lane: Lane, jpegs: Sequence[Jpeg]) -> list[Tensor | None]:
-        """Decode JPEGs on a lane's device, fitted (H, W, 3); None for what the CPU has to do."""
+        """Decode JPEGs on a lane's device, fitted (H, W, 3); None for those left to the CPU."""
         self._prove_jpegs(lane, jpegs)
         if not self.decodes_jpegs:
             return [None] * len(jpegs)
@@ -139,7 +142,7 @@ class Extractor:
             return decode_on(lane.device, jpegs, self.recipe)
 
     def local_features(self, pixels: UInt8Array) -> Float32Array:
-        """Compute the local features (P, C) of an image (H, W, 3): its feature map's positions."""
+        """Compute an image's local features: (H, W, 3) -> (P, C), P positions of its map."""
         with self.lane() as lane, lane.working():
             batch = _stacked([pixels])
             self._prove(lane, batch)
@@ -147,7 +150,7 @@ class Extractor:
         return features
 
     def _load(self) -> None:
-        """Bring the network to every lane, in the precision that is asked for by now."""
+        """Load the network into every lane, in the current precision."""
         for device in {lane.device for lane in self._lanes}:
             network = self._network(device, self._dtype)
             for lane in self._lanes:
@@ -159,7 +162,10 @@ class Extractor:
         return Network(self.recipe, trunk, self._codebook).to(device)
 
     def _prove(self, lane: Lane, image: Tensor) -> None:
-        """Go on in float32 if bfloat16 is too coarse for this network; asked of one image."""
+        """Compare bfloat16 with float32 on the first image; use float32 if bfloat16 is too coarse.
+
+        Runs once, under a lock, so that no other lane starts before the precision is decided.
+        """
         with self._proving:
             if not self._unproven:
                 return
@@ -172,7 +178,7 @@ class Extractor:
             self._unproven = False
 
     def _prove_jpegs(self, lane: Lane, jpegs: Sequence[Jpeg]) -> None:
-        """Leave JPEGs to the CPU if the device cannot decode any, or otherwise than Pillow does."""
+        """Leave JPEGs to the CPU if the device decodes none, or unlike Pillow. Runs once."""
         with self._proving:
             if self._jpegs_unproven and jpegs:
                 cosines = (self._agreement(lane, jpeg) for jpeg in jpegs)
@@ -181,7 +187,10 @@ class Extractor:
                 self._jpegs_unproven = False
 
     def _agreement(self, lane: Lane, jpeg: Jpeg) -> float | None:
-        """Return the cosine of what the device decodes to what Pillow does, None if one cannot."""
+        """Return the cosine of a JPEG's descriptors, decoded on the device and with Pillow.
+
+        None if either decoder fails.
+        """
         recipe = self.recipe
         with lane.working():
             (theirs,) = decode_on(lane.device, [jpeg], recipe)
@@ -203,15 +212,15 @@ def load_extractor(
     precision: Precision = "auto",
     codebook: Path | None = None,
 ) -> Extractor:
-    """Load a recipe's network, and its codebook where it has one.
+    """Load a recipe's network, and its codebook if it has one.
 
     `device` is "auto", "cpu", "cuda" (all of them), "cuda:1" or "mps". `precision` "auto" is
-    bfloat16 where the hardware is fast in it and the first image shows that it is exact enough,
-    float32 elsewhere.
+    bfloat16 if the hardware supports it and its descriptor of the first image is close enough to
+    float32's, else float32.
 
     Raises:
-        ConfigError: The device is not here, the weights do not fit, or the recipe is of a newer
-            version of spocdb.
+        ConfigError: The machine has no such device, the weights do not fit the network, or the
+            recipe comes from a newer version of spocdb.
     """
     check_precision(precision)
     devices = find_devices(device)
@@ -222,13 +231,17 @@ def load_extractor(
 
 
 def check_precision(name: str) -> None:
-    """Raise ConfigError for an unknown precision."""
+    """Check the name of a precision.
+
+    Raises:
+        ConfigError: The precision is unknown.
+    """
     if name != "auto" and name not in DTYPES:
         raise UnknownChoice("precision", name, ["auto", *DTYPES])
 
 
 def _agree(fast: Tensor, exact: Tensor, least: float) -> bool:
-    # A cosine that is not a number does not agree either.
+    # NaN compares false, which counts as disagreement.
     return functional.cosine_similarity(fast, exact).item() >= least
 
 
@@ -240,7 +253,7 @@ def _same_shape(pixels: Sequence[Pixels]) -> list[list[int]]:
 
 
 def _stacked(pixels: Sequence[Pixels]) -> Tensor:
-    """Return images of one shape as a batch, on the device if one of them lies there."""
+    """Stack images of one shape into a batch, on the device if one of them is there."""
     device = next((p.device for p in pixels if isinstance(p, Tensor)), None)
     if device is None:
         return torch.from_numpy(np.stack([np.asarray(p) for p in pixels]))

@@ -1,6 +1,6 @@
-"""CUDA graphs: what a network did for a shape of batch, replayed without Python between its layers.
+"""CUDA graphs: record a network's kernels for a batch shape, then replay them without Python.
 
-A small network is done with a layer before Python has launched the next.
+Without a graph, a GPU finishes a small network's layer before Python has launched the next.
 """
 
 from collections import Counter
@@ -11,17 +11,17 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-# A graph keeps its memory: full batches are worth one, what is left at the end is not.
+# A graph holds its memory, so only shapes seen more than twice get one: full batches, not the last.
 MOST_GRAPHS, SEEN_BEFORE = 2, 2
 N_WARM_UPS = 3
 
 Compute = Callable[[Tensor], Tensor]
-# No other thread may wait for a whole device while one is recorded.
+# Held while a graph is recorded: another thread's device-wide synchronisation would break it.
 recording = Lock()
 
 
 class Graphs:
-    """A function of batches on a CUDA device, in one stream; shapes met often are replayed."""
+    """A function of batches in one CUDA stream; frequent shapes are recorded and replayed."""
 
     def __init__(self, compute: Compute) -> None:
         self._compute = compute
@@ -41,26 +41,26 @@ class Graphs:
     def _try_to_record(self, batch: Tensor) -> None:
         try:
             self._graphs[batch.shape] = _record(self._compute, batch)
-        # The memory may not suffice, or a library may do what cannot be recorded: it works without.
+        # Memory ran out, or an operation cannot be recorded: compute without graphs.
         except RuntimeError:
             self._can_record = False
 
 
 def _record(compute: Compute, batch: Tensor) -> Compute:
-    # Recording notes addresses: of its input, of its output, and of all between.
+    # A graph stores the addresses of its tensors, so each batch is copied into this one.
     static = batch.clone()
     stream = torch.cuda.current_stream(batch.device)
     for _ in range(N_WARM_UPS):
         compute(static)
     stream.synchronize()
     graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
-    # Other threads go on with streams of their own meanwhile.
+    # Other threads may use their own streams during the recording.
     mode = "thread_local"
     try:
         with recording, torch.cuda.graph(graph, pool, stream, capture_error_mode=mode):
             output = compute(static)
     except RuntimeError:
-        # Else the allocator believes for good that it is being recorded.
+        # Without this the allocator would stay in recording mode.
         with suppress(Exception):
             torch._C._cuda_endAllocateToPool(batch.device.index, pool)
         raise

@@ -1,7 +1,7 @@
-"""JPEGs -> a network's input, on the device that computes: nvJPEG's batches on CUDA.
+"""JPEGs -> a network's input, decoded on the device: nvJPEG's batches on CUDA.
 
-What a device cannot decode is left to the CPU. Pixels differ from Pillow's by rounding, and by how
-the halved colour channels are brought to size again; the extractor asks whether that matters.
+JPEGs that the device cannot decode are left to the CPU. Pixels differ from Pillow's in rounding and
+in the upsampling of the colour channels; the extractor checks that descriptors agree.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from torch.nn import functional
 from spocdb.images.geometry import fitted_size
 from spocdb.records import Jpeg, Recipe
 
-# Whole photographs in the device's memory at a time.
+# Decoded photographs in the device's memory at a time.
 DECODED_AT_ONCE = 32
 
-# EXIF's orientation: whether height and width change places, and what is mirrored then.
+# EXIF orientation -> whether height and width are swapped, and the axes that are mirrored then.
 _TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
     2: (False, (2,)),
     3: (False, (1, 2)),
@@ -30,7 +30,7 @@ _TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
 
 
 def decode_on(device: torch.device, jpegs: Sequence[Jpeg], recipe: Recipe) -> list[Tensor | None]:
-    """Decode and fit JPEGs: uint8 (H, W, 3) on the device each, None for what it cannot do."""
+    """Decode and fit JPEGs to uint8 (H, W, 3) on the device; None for those it cannot decode."""
     fitted = []
     for begin in range(0, len(jpegs), DECODED_AT_ONCE):
         some = jpegs[begin : begin + DECODED_AT_ONCE]
@@ -41,19 +41,19 @@ def decode_on(device: torch.device, jpegs: Sequence[Jpeg], recipe: Recipe) -> li
 
 
 def _decoded(encoded: list[Tensor], device: torch.device) -> list[Tensor | None]:
-    """Decode (3, H, W) each; a batch with a bad one is halved until that is alone."""
-    # Not at the top: it takes a second, and only a GPU decodes.
+    """Decode to (3, H, W) each; a batch that fails is halved until the bad image is alone."""
+    # Imported here: the import takes a second, and only a GPU decodes.
     from torchvision import io
 
     if not encoded:
         return []
     if device.type == "cuda":
-        # nvJPEG has a stream of its own, which does not wait for what this one still does with the
-        # memory that it is given.
+        # nvJPEG's own stream does not wait for this one, which may still use the memory that
+        # nvJPEG gets.
         torch.cuda.current_stream(device).synchronize()
     try:
         return list(io.decode_jpeg(encoded, io.ImageReadMode.RGB, device))
-    # AttributeError: torchvision will have given its decoders to torchcodec some day.
+    # AttributeError: torchvision plans to move its decoders to torchcodec.
     except (RuntimeError, AttributeError):
         if len(encoded) == 1:
             return [None]
@@ -74,8 +74,7 @@ def _fitted(image: Tensor | None, jpeg: Jpeg, recipe: Recipe) -> Tensor | None:
             upright[None].float(), (height, width), mode=recipe.interpolation, antialias=True
         )
     except RuntimeError:
-        # The device's filter has no room for a photograph that becomes very much smaller, or the
-        # device none for so large a one.
+        # The image shrinks by more than the device's filter supports, or does not fit its memory.
         return None
     pixels = resized[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
     return _padded(pixels, recipe) if recipe.fit == "pad" else pixels

@@ -1,6 +1,6 @@
-"""Lanes: what takes one batch after the other through a network, on a CPU or another device.
+"""Lanes: each computes one batch at a time on a CPU or another device.
 
-A CUDA device has two, so that one copies and decodes while the other computes.
+A CUDA device has two lanes, so that one copies and decodes while the other computes.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,16 +17,16 @@ from spocdb.features.graphs import Graphs, recording
 from spocdb.features.network import Network
 
 LARGEST_BATCH = 1024
-# On a CPU: the feature maps of each take memory.
+# On a CPU; limits the memory of feature maps.
 MOST_IMAGES_AT_ONCE = 8
-# A core computes small images some at a time: layers begin less often, and the maps of so few still
-# fit into its cache.
+# A core computes up to four small images together. That saves layer calls, and their feature maps
+# still fit into the core's cache.
 MOST_A_CORE, PIXELS_A_CORE = 4, 4 * 256 * 256
 LANES_OF_A_GPU = 2
 
 # uint8 (N, H, W, 3) -> float32 (N, C) of length one.
 Compute = Callable[[Tensor], Tensor]
-# Takes the number of images that are computed since it was called last; in any thread.
+# Receives the number of images computed since its last call; called in any thread.
 OnDone = Callable[[int], None]
 
 
@@ -41,19 +41,21 @@ class Lane:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        # The largest batch that its memory is not known to be too small for.
+        # The largest batch that has not yet run out of memory.
         self._fits = LARGEST_BATCH
 
     def use(self, network: Network) -> None:
-        """Let this network, which lies on the device, compute from now on."""
+        """Compute with this network from now on; it must be on the lane's device."""
         self.network = network
         self._compute = self._prepared(network)
 
     def extract(self, batch: Tensor, on_done: OnDone = uncounted) -> Tensor:
         """uint8 (N, H, W, 3) -> float32 (N, C) of length one, on the CPU.
 
-        A batch that the memory does not suffice for is halved, and so are those after it. Raises
-        ConfigError if it does not suffice for one image.
+        When memory runs out, this batch and later ones are halved.
+
+        Raises:
+            ConfigError: The device has no memory for one image.
         """
         parts, n_done = [], 0
         while n_done < len(batch):
@@ -74,7 +76,7 @@ class Lane:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Let the block's work on the device be this lane's."""
+        """Run the block's work in this lane: in inference mode, and in its stream if it has one."""
         with torch.inference_mode():
             yield
 
@@ -82,7 +84,10 @@ class Lane:
         return network
 
     def _tried(self, batch: Tensor) -> Tensor | None:
-        """Return None if there is no memory for it; outside of the handler it is free again."""
+        """Compute a batch, or return None if memory runs out.
+
+        The caller retries after the handler has ended, because the exception keeps memory alive.
+        """
         try:
             return self._run(batch)
         except RuntimeError as error:
@@ -96,13 +101,13 @@ class Lane:
 
 
 class CpuLane(Lane):
-    """All cores of a CPU, each with images of its own: cores that share one wait for each other."""
+    """All cores of a CPU, each with its own images: cores that share an image wait."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
         n_cores = torch.get_num_threads()
         n = min(n_cores, MOST_IMAGES_AT_ONCE)
-        # The number of threads is each thread's own.
+        # torch's number of threads is set per thread.
         self._pool = ThreadPoolExecutor(n, "network", torch.set_num_threads, (n_cores // n,))
 
     def extract(self, batch: Tensor, on_done: OnDone = uncounted) -> Tensor:
@@ -110,7 +115,7 @@ class CpuLane(Lane):
             return super().extract(batch, on_done)  # by all cores
         height, width = batch.shape[1:3]
         n_at_once = max(1, min(PIXELS_A_CORE // (height * width), MOST_A_CORE))
-        # Evenly, so that no core is done long before the others.
+        # Split evenly, so that all cores finish at about the same time.
         n_at_once = min(n_at_once, -(-len(batch) // MOST_IMAGES_AT_ONCE))
         extract = partial(super().extract, on_done=on_done)
         return torch.cat(list(self._pool.map(extract, torch.split(batch, n_at_once))))
@@ -129,15 +134,15 @@ class CudaLane(Lane):
             yield
 
     def _prepared(self, network: Network) -> Compute:
-        # What copied the weights is another stream.
+        # Another stream copied the weights: wait until it has finished.
         with recording:
             torch.cuda.synchronize(self.device)
-        # A codebook's encoding goes through the CPU, which cannot be recorded.
+        # A codebook encodes on the CPU, which a CUDA graph cannot record.
         return network if network.codebook else Graphs(network)
 
     def _run(self, batch: Tensor) -> Tensor:
         with self.working():
-            # From pinned memory the copy runs beside what the other lane computes.
+            # A copy from pinned memory overlaps with the other lane's computation.
             there = (
                 batch if batch.is_cuda else batch.pin_memory().to(self.device, non_blocking=True)
             )
@@ -145,12 +150,12 @@ class CudaLane(Lane):
 
 
 def open_lanes(device: torch.device, *, steady: bool) -> list[Lane]:
-    """Return the lanes of a device; none has a network yet. `steady` images are of one size."""
+    """Return a device's lanes, without a network. `steady`: all images have the same size."""
     if device.type == "cpu":
         return [CpuLane(device)]
     if device.type != "cuda":
         return [Lane(device)]
     if steady:
-        # Trying which convolution is fastest for the shape of a batch is soon made up for.
+        # cuDNN's search for the fastest convolution pays off when batch shapes repeat.
         torch.backends.cudnn.benchmark = True
     return [CudaLane(device) for _ in range(LANES_OF_A_GPU)]

@@ -18,7 +18,7 @@ from spocdb.records import Float32Array, Recipe
 
 
 class Network(nn.Module):
-    """A recipe's trunk, and what comes before and behind it."""
+    """Normalisation, a recipe's trunk, and pooling."""
 
     mean: Tensor
     std: Tensor
@@ -26,10 +26,10 @@ class Network(nn.Module):
     def __init__(self, recipe: Recipe, trunk: nn.Module, codebook: Codebook | None = None) -> None:
         super().__init__()
         self.recipe = recipe
-        # Channels last: a quarter faster on CPUs, and what tensor cores want.
+        # Channels last: a quarter faster on CPUs, and the layout of tensor cores.
         self.trunk = trunk.to(memory_format=torch.channels_last)
         self.codebook = codebook
-        # Constants, not weights: a state dict has none of them.
+        # Not persistent: constants do not belong in the state dict.
         self.register_buffer("mean", torch.tensor(recipe.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(recipe.std).view(1, 3, 1, 1), persistent=False)
 
@@ -71,10 +71,10 @@ def _views(images: Tensor, recipe: Recipe) -> Iterator[Tensor]:
     for scale in recipe.scales:
         view = images
         if scale != 1:
-            # As thin as `decode` lets an image be, and no thinner.
+            # The same smallest side as in `decode`.
             size = [max(SMALLEST_SIDE, round(side * scale)) for side in images.shape[2:]]
             view = functional.interpolate(images, size, mode=recipe.interpolation, antialias=True)
-            # What interpolation gives lies in memory as it pleases.
+            # interpolate does not guarantee a memory format.
             view = view.contiguous(memory_format=torch.channels_last)
         yield view
         if recipe.flip:
@@ -82,5 +82,5 @@ def _views(images: Tensor, recipe: Recipe) -> Iterator[Tensor]:
 
 
 def _running_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
-    # Not autocast(enabled=False): on some devices that warns of float32.
+    # autocast(enabled=False) would warn about float32 on some devices.
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)

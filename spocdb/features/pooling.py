@@ -11,9 +11,10 @@ from torch.nn import functional
 from spocdb.errors import ConfigError
 from spocdb.records import Recipe
 
-# Keeps GeM's root and its gradient finite where a channel is zero everywhere.
+# Keeps GeM's root and its gradient finite if a channel is zero everywhere.
 GEM_EPS = 1e-6
-# R-MAC's regions: levels of ever smaller squares, which overlap by about this part.
+# R-MAC's regions: levels of smaller and smaller squares, their overlap as a fraction, and the most
+# extra squares along the longer border.
 REGION_LEVELS, REGION_OVERLAP, MOST_MORE_REGIONS = 3, 0.4, 6
 TINY = 1e-12
 
@@ -34,7 +35,7 @@ def centering_prior(
 
 
 def sum_pool(feature_map: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Sum over the positions, each by its weight where weights are given."""
+    """Sum over the positions, multiplied by `weights` if given."""
     values = feature_map.float()
     return (values if weights is None else values * weights).sum(dim=(2, 3))
 
@@ -47,7 +48,7 @@ def max_pool(feature_map: Tensor) -> Tensor:
 def gem_pool(feature_map: Tensor, p: float, weights: Tensor | None = None) -> Tensor:
     """Take the generalised mean over the positions (Radenovic et al. 2018).
 
-    The p-th root of the (weighted) mean of the p-th powers; values below `GEM_EPS` count as that.
+    The p-th root of the (weighted) mean of the p-th powers; values are clamped to `GEM_EPS`.
     """
     powers = feature_map.float().clamp(min=GEM_EPS).pow(p)
     if weights is None:
@@ -58,7 +59,7 @@ def gem_pool(feature_map: Tensor, p: float, weights: Tensor | None = None) -> Te
 def regional_max_pool(feature_map: Tensor) -> Tensor:
     """Sum the normalised maxima of overlapping squares: R-MAC (Tolias, Sicre & Jegou, ICLR 2016).
 
-    Without the PCA of each region that the paper has before the sum.
+    Omits the paper's PCA of each region before the sum.
     """
     values = feature_map.float()
     maxima = [
@@ -71,11 +72,11 @@ def regional_max_pool(feature_map: Tensor) -> Tensor:
 def regions(height: int, width: int, levels: int = REGION_LEVELS) -> list[tuple[int, int, int]]:
     """Return R-MAC's squares (y, x, side) of a map.
 
-    At level l their side is 2 / (l + 1) of the shorter border; l of them lie along the shorter
-    border, and along the longer one as many more as bring the overlap nearest to `REGION_OVERLAP`.
+    At level l the side is 2 / (l + 1) of the shorter border. l squares lie along the shorter border
+    and l + m along the longer one, with the m that brings the overlap nearest to `REGION_OVERLAP`.
     """
     shorter, longer = sorted((height, width))
-    # How many more lie along the longer border: the overlap of the first level decides.
+    # Extra squares along the longer border, chosen for the first level and used for all.
     n_more = min(
         range(1, MOST_MORE_REGIONS + 1),
         key=lambda n: abs(1 - (longer - shorter) / (n * shorter) - REGION_OVERLAP),
@@ -110,7 +111,7 @@ def crow_attention(feature_map: Tensor) -> Tensor:
 
 
 def crow_channels(feature_map: Tensor) -> Tensor:
-    """Return CroW's weights (N, C) of the channels (section 3.3): rarely active ones count more."""
+    """Return CroW's weights (N, C) of the channels (section 3.3), highest for rarely active."""
     active = (feature_map > 0).float().mean(dim=(2, 3))
     weights = torch.log(active.sum(dim=1, keepdim=True) / active.clamp(min=TINY))
     return torch.where(active > 0, weights, torch.zeros_like(weights))
@@ -122,7 +123,7 @@ def l2_normalise(vectors: Tensor) -> Tensor:
 
 
 def pool(feature_map: Tensor, recipe: Recipe) -> Tensor:
-    """Pool a feature map as the recipe says, without normalising."""
+    """Pool a feature map with the recipe's pooling, without normalising."""
     if recipe.pooling == "max":
         return max_pool(feature_map)
     if recipe.pooling == "rmac":

@@ -1,6 +1,6 @@
 """Raw descriptors -> embeddings: centring, PCA, whitening, L2 (section 3.2 of the SPoC paper).
 
-NumPy in float64 throughout; the cost is far below the network's.
+Fitting uses NumPy in float64; its cost is far below the network's.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from spocdb.errors import (
 )
 from spocdb.records import Float32Array, Float64Array, Projection
 
-# An eigenvalue below this part of the largest one is rounding, not variance.
+# Eigenvalues below this fraction of the largest are rounding errors.
 RANK_TOLERANCE = 1e-10
 TINY = np.finfo(np.float32).tiny
 # For `advice`. Measured with `mini` on Holidays; see
 # docs/explanation/evaluation.md, "How many dimensions".
 ENOUGH_EXPLAINED, ENOUGH_IMAGES_EACH = 0.8, 3
-# More would leave no whitening at all, and in the end factors that float32 has no numbers for.
+# Above this, whitening has no effect and the scale can leave float32's range.
 MOST_REGULARISATION = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Count, mean (C,) and scatter (C, C) of raw descriptors: all that a PCA needs of them.
+    """Count, mean (C,) and scatter (C, C) of raw descriptors, which suffice for a PCA.
 
     The scatter is the sum of the outer products of the deviations from the mean.
     """
@@ -38,7 +38,7 @@ class Moments:
 
     @classmethod
     def of(cls, chunk: Float32Array) -> "Moments":
-        """Sum up a chunk (n, C), which may be empty."""
+        """Compute the moments of a chunk (n, C), which may be empty."""
         values = np.asarray(chunk, np.float64)
         mean = values.sum(axis=0) / max(len(values), 1)
         centred = values - mean
@@ -48,7 +48,8 @@ class Moments:
 def merge(a: Moments, b: Moments) -> Moments:
     """Combine the moments of two disjoint sets (Chan, Golub & LeVeque 1979).
 
-    Raises DimensionMismatch.
+    Raises:
+        DimensionMismatch: The sets have descriptors of different dimensions.
     """
     if len(a.mean) != len(b.mean):
         raise DimensionMismatch(len(a.mean), len(b.mean))
@@ -69,15 +70,17 @@ def fit(
     centre: bool = True,
     regularisation: float = 0.0,
 ) -> Projection:
-    """Fit a PCA to `dim` components, those of most variance, strongest first.
+    """Fit a PCA with the `dim` components of most variance, strongest first.
 
-    Whitening divides by the standard deviations, which is the paper's division by the singular
-    values up to a factor that the last L2 takes out. `regularisation` adds that part of the mean
-    variance to each one before. Without `centre` the moments are about the origin. Each component's
-    largest entry is positive, so that the same moments give the same projection.
+    Whitening divides by the standard deviations. This equals the paper's division by the singular
+    values up to a factor, which the final L2 normalisation removes. `regularisation` first adds
+    this fraction of the mean variance to each variance. Without `centre` the moments are about the
+    origin. Each component's largest entry is positive, so that the same moments give the same
+    projection.
 
-    Raises ConfigError for options out of range, NotEnoughSamples if the samples span less than
-    `dim` dimensions.
+    Raises:
+        ConfigError: An option is out of range.
+        NotEnoughSamples: The samples span less than `dim` dimensions.
     """
     check_options(len(moments.mean), dim, regularisation)
     _check_count(moments.count, dim)
@@ -100,7 +103,7 @@ def fit(
 
 
 def advice(moments: Moments, projection: Projection) -> list[str]:
-    """Say what is likely to cost a fitted projection recall: too few dimensions, too few images."""
+    """Return warnings that cost recall: too few dimensions, or too few images for whitening."""
     lines = []
     dim, kept = projection.dim, float(projection.explained.sum())
     if kept < ENOUGH_EXPLAINED:
@@ -123,9 +126,9 @@ def advice(moments: Moments, projection: Projection) -> list[str]:
 
 
 def _is_enough(count: int, dim: int, projection: Projection) -> bool:
-    """Tell whether `count` images suffice to fit `dim` dimensions with a projection's settings.
+    """Return whether `count` images suffice to fit `dim` dimensions with a projection's settings.
 
-    Without whitening, and with regularisation, the weakest components do no harm.
+    Only whitening without regularisation amplifies the weakest components and needs more images.
     """
     is_whitened = projection.settings["whiten"] and not projection.settings["regularisation"]
     return not is_whitened or count >= ENOUGH_IMAGES_EACH * dim
@@ -148,7 +151,7 @@ def _scatter(moments: Moments, *, centre: bool) -> Float64Array:
 
 
 def raw_projection(channels: int) -> Projection:
-    """Return the projection that only normalises: the embedding is the raw descriptor."""
+    """Return the projection without components: the embedding is the normalised raw descriptor."""
     none = np.empty(0, np.float64)
     return Projection(
         mean=np.zeros(channels, np.float32),
@@ -164,18 +167,18 @@ def raw_projection(channels: int) -> Projection:
 def project(raw: Float32Array, projection: Projection) -> Float32Array:
     """Project raw descriptors (n, C) to embeddings (n, N) of length one.
 
-    A row that falls on the mean has no direction and gives zeros; of several rows one must not.
+    A row equal to the mean has no direction and gives zeros.
 
     Raises:
-        DimensionMismatch: the descriptors are not those of the projection's extractor.
-        DescriptorError: the embeddings are not finite, or all zero. They must not come into a
-            database.
+        DimensionMismatch: The descriptors are not those of the projection's extractor.
+        DescriptorError: The embeddings are not finite, or those of several rows are all zero. Such
+            embeddings must not be stored.
     """
     if raw.shape[1] != len(projection.mean):
         raise DimensionMismatch(len(projection.mean), raw.shape[1])
     values = raw - projection.mean
     if len(projection.components):
-        # What is centred is small: float32 is within a millionth, and twice as fast as float64.
+        # float32 is exact enough for centred values (error below 1e-6) and twice as fast.
         values = values @ projection.components.T
         values *= projection.scale.astype(np.float32)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
@@ -199,7 +202,11 @@ def _with_fixed_signs(components: Float64Array) -> Float64Array:
 
 
 def check_options(channels: int, dim: int, regularisation: float = 0.0) -> None:
-    """Raise ConfigError for options that no samples could be fitted with."""
+    """Check the options of a fit before any samples are read.
+
+    Raises:
+        ConfigError: An option is out of range.
+    """
     if not 1 <= dim <= channels:
         raise InvalidValue("dim", dim, f"1 to {channels}, the raw descriptor's")
     if not 0 <= regularisation <= MOST_REGULARISATION:

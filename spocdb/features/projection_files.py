@@ -1,4 +1,4 @@
-"""A projection as a file: safetensors or NumPy's npz, with the recipe that it belongs to."""
+"""Projection files: safetensors or NumPy's npz, with the recipe that the projection belongs to."""
 
 import json
 import logging
@@ -28,9 +28,9 @@ ARRAYS = {
     "singular_values": np.float64,
     "explained": np.float64,
 }
-# The largest projection that there can be, its components above all, and room for what is about it.
+# The components of the largest projection, and room for the other arrays and the JSON.
 MOST_BYTES = 4 * MOST_DIMS * MOST_DIMS + 4 * 1024**2
-# The settings that `fit` writes, with what they may be.
+# The settings that `fit` writes, with a check of each value.
 SETTINGS: Mapping[str, Callable[[Any], bool]] = {
     "dim": lambda value: type(value) is int,
     "whiten": lambda value: type(value) is bool,
@@ -40,7 +40,11 @@ SETTINGS: Mapping[str, Callable[[Any], bool]] = {
 
 
 def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str, Any]) -> None:
-    """Write a projection to a .safetensors or .npz file. Raises ConfigError."""
+    """Write a projection to a .safetensors or .npz file.
+
+    Raises:
+        ConfigError: The name has another suffix, or the file cannot be written.
+    """
     arrays = {name: np.ascontiguousarray(getattr(projection, name)) for name in ARRAYS}
     about = json.dumps(
         {
@@ -53,18 +57,18 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
     )
     from safetensors import SafetensorError
 
-    # Under another name first: a full disk must leave neither half a file nor less than there was.
+    # Write a temporary file and rename it, so that a full disk leaves the old file intact.
     fresh = file.with_name(f"{file.stem}.{uuid.uuid4().hex}{file.suffix}")
     try:
         if _is_npz(file):
-            # Not allow_pickle=False: older NumPys would write it as an array.
+            # No allow_pickle=False here: older NumPy versions would store it as an array.
             np.savez(fresh, about=np.array(about), **arrays)  # type: ignore[arg-type]
         else:
             from safetensors.numpy import save_file
 
             save_file(arrays, fresh, metadata={"about": about})
         fresh.replace(file)
-    # safetensors has an error of its own for a folder that is not there.
+    # safetensors raises SafetensorError for a missing folder.
     except (OSError, SafetensorError) as exc:
         raise ConfigError(f"cannot write {file}: {getattr(exc, 'strerror', exc) or exc}") from exc
     finally:
@@ -74,10 +78,10 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
 def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
     """Read a projection, its recipe and what it was fitted on.
 
-    Every number is checked; components that are not orthogonal are only said.
+    Every number is checked. Components that are not orthogonal are logged as a warning.
 
     Raises:
-        ConfigError: the file is no projection, was changed, or holds numbers that cannot be used.
+        ConfigError: The file is no projection, was changed, or holds numbers that cannot be used.
     """
     read = _read_npz if _is_npz(file) else _read_safetensors
     try:
@@ -88,7 +92,7 @@ def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
         raise ConfigError(f"cannot read {file}: {exc.strerror or exc}") from exc
     except ConfigError:
         raise
-    # Whatever the two formats' parsers raise on a file that is something else.
+    # The two parsers can raise any exception on a file of another format.
     except Exception as exc:
         raise ConfigError(f"{file} is no projection: export one with `db.pca.export(...)`") from exc
     if not len(projection.components):
@@ -111,7 +115,7 @@ def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
 def _assembled(
     arrays: Mapping[str, Any], text: str
 ) -> tuple[Projection, Recipe, dict[str, Any], str]:
-    """Build the records; what a file of another shape makes of it is raised as it comes."""
+    """Build the records. A file of another structure raises KeyError, TypeError or ValueError."""
     about = json.loads(text, parse_constant=_refuse)
     for name, kind in ARRAYS.items():
         if arrays[name].dtype != kind:
@@ -134,7 +138,7 @@ def _assembled(
 
 
 def _check_settings(projection: Projection) -> None:
-    # An augmentation's settings name rows of the database that it is in: it is never exported.
+    # An augmentation is never exported: its settings refer to rows of its database.
     settings = projection.settings
     if settings.keys() != SETTINGS.keys():
         raise ValueError(f"settings {sorted(settings)}")
@@ -152,7 +156,7 @@ def _refuse(constant: str) -> None:
 
 
 def _check_file(file: Path) -> None:
-    """Refuse what is no file, such as a pipe, and what is too large to be read into memory."""
+    """Refuse pipes, devices and files that are too large to read into memory."""
     with open(file, "rb", opener=regular) as stream:
         size = os.fstat(stream.fileno()).st_size
     if size > MOST_BYTES:
@@ -166,7 +170,7 @@ def _is_npz(file: Path) -> bool:
 
 
 def _read_npz(file: Path) -> tuple[dict[str, Any], str]:
-    # Not np.load(file): a few kilobytes of zip can unpack to any size.
+    # np.load(file) has no limit on the unpacked size, so check the zip's directory first.
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if sorted(m.filename for m in members) != sorted(f"{n}.npy" for n in (*ARRAYS, "about")):

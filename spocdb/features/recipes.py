@@ -1,6 +1,6 @@
-"""Recipes: a backbone's own, with options on top.
+"""Recipes: a backbone's defaults, overridden by options.
 
-Nothing here imports torch, so that a command can check its arguments at once.
+Does not import torch, so that a command can check its arguments quickly.
 """
 
 import math
@@ -15,7 +15,7 @@ from spocdb.records import Recipe
 
 # The usual start of GeM's exponent (Radenovic et al. 2018).
 USUAL_GEM_P = 3.0
-# The poolings that a centering prior can weigh.
+# The poolings that support a centering prior.
 WEIGHED = ("sum", "gem")
 WITH_CODEBOOK = ("fisher", "triangulation")
 MOST_SCALES = 8
@@ -33,7 +33,11 @@ def channels(recipe: Recipe) -> int:
 
 
 def map_channels(recipe: Recipe) -> int:
-    """Return the channels of the feature map that a recipe pools. Raises as `channels` does."""
+    """Return the channels of the feature map that a recipe pools.
+
+    Raises:
+        ConfigError: As for `channels`.
+    """
     return find(recipe.backbone).channels(recipe.layer)
 
 
@@ -44,11 +48,11 @@ def make_recipe(
     codebook: tuple[str, int] | None = None,
     **options: Unpack[RecipeOptions],
 ) -> Recipe:
-    """Build a backbone's recipe with options on top; what is None stays as the backbone has it.
+    """Build a backbone's recipe, overridden by the options that are not None.
 
-    `weights` is the sha256 of the weights file, `codebook` a codebook file's sha256 and the
-    dimension that it gives. The same meaning gives the same recipe: max pooling has no prior, and
-    only GeM has an exponent.
+    `weights` is the sha256 of the weights file; `codebook` is the sha256 of a codebook file and the
+    dimension of its descriptors. Options of equal meaning give equal recipes: max pooling never
+    has a prior, and only GeM has an exponent.
 
     Raises:
         ConfigError: An option is unknown, out of range, or contradicts another one.
@@ -86,9 +90,9 @@ def make_recipe(
 
 
 def options_of(recipe: Recipe, changed: Sequence[str] = ()) -> RecipeOptions:
-    """Return the options that make a recipe of its backbone, without its codebook.
+    """Return the options that reproduce a recipe from its backbone, without its codebook.
 
-    Those whose meaning depends on one of `changed` are left out: a new pooling has its own prior.
+    Options that depend on one of `changed` are left out: a new pooling has its own prior.
     """
     kept = {
         name: getattr(recipe, name)
@@ -99,23 +103,23 @@ def options_of(recipe: Recipe, changed: Sequence[str] = ()) -> RecipeOptions:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse a recipe, read from a file, that no options give.
+    """Check that options can produce a recipe that was read from a file.
 
     Raises:
-        ConfigError: It makes no sense, or comes from another version of spocdb.
+        ConfigError: The recipe is invalid, or comes from another version of spocdb.
     """
     known_by = [recipe.weights, *([recipe.codebook] if recipe.codebook else [])]
     codebook = (recipe.codebook, recipe.codebook_dim or 0) if recipe.codebook else None
     try:
         are_hashes = all(re.fullmatch(r"[0-9a-f]{64}", sha256) for sha256 in known_by)
-        # A file may hold 256.0 or "256" for 256.
+        # A file may hold 256.0 or "256" instead of 256.
         options: RecipeOptions = {
             **options_of(recipe),
             "size": int(recipe.size),
             "relu": bool(recipe.relu),
         }
         made = make_recipe(recipe.backbone, recipe.weights, codebook=codebook, **options)
-        # Text, not values: True is 1, and has another fingerprint.
+        # Compare the texts: True == 1, but their fingerprints differ.
         is_known = are_hashes and repr(made) == repr(recipe) and isinstance(channels(made), int)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"this extractor's recipe makes no sense: {error}") from error
@@ -211,7 +215,7 @@ def _size(base: Backbone, asked: int | None) -> int:
 
 
 def _refuse_other_sizes(base: Backbone, fit: Fit, scales: Sequence[float]) -> None:
-    """Refuse inputs of sizes that nobody asked for where the network does not take any size."""
+    """Refuse "aspect" and several scales for a network that takes certain sizes only."""
     if base.sizes != ANY_SIZE and (fit == "aspect" or len(scales) > 1):
         raise ConfigError(
             f"{base.name} takes squares of some sizes alone: fit by warp or pad, at one scale"

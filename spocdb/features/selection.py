@@ -1,4 +1,4 @@
-"""Which recipe a command means: what was asked for, on top of what the collection has."""
+"""Selects a command's recipe: the user's options override those of the collection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,10 +15,10 @@ from spocdb.records import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked of an extractor.
+    """A user's request for an extractor.
 
-    `name` is a backbone or an extractor that the database knows; `options` are the values of
-    `RecipeOptions`, None where nothing was said.
+    `name` is a backbone or an extractor in the database; `options` are values of `RecipeOptions`,
+    None where the user gave no value.
     """
 
     name: str | None = None
@@ -30,13 +30,13 @@ class Wanted:
 def choose(
     wanted: Wanted, stored: Recipe | None, known: Sequence[Recipe], cache_dir: Path
 ) -> Recipe:
-    """Return the recipe that is meant.
+    """Return the recipe that a request selects.
 
-    `stored` is the collection's own, if there is a collection; `known` are the database's.
+    `stored` is the recipe of the collection, if it exists; `known` are all recipes of the database.
 
     Raises:
-        ConfigError: Something else is asked of a collection than it has.
-        WeightsNotFound: A new one needs weights that are neither given nor to be downloaded.
+        ConfigError: The request contradicts the collection's recipe.
+        WeightsNotFound: A new recipe needs weights that are neither given nor can be downloaded.
     """
     _refuse_unknown(wanted.name, [*known, *filter(None, [stored])])
     options = {name: value for name, value in wanted.options.items() if value is not None}
@@ -66,7 +66,7 @@ def _refuse_unknown(name: str | None, known: Sequence[Recipe]) -> None:
 
 
 def _codebook(file: Path, wanted: Wanted, base: Recipe | None, cache_dir: Path) -> tuple[str, int]:
-    """Return a codebook's sha256 and dimension. Raises ConfigError if it is another network's."""
+    """Return a codebook's sha256 and dimension; refuse one learned with another network."""
     codebook = load_codebook(file)
     base = base or make_recipe(wanted.name or DEFAULT, "")
     if codebook.channels != (n := map_channels(base)):
@@ -79,7 +79,7 @@ def _codebook(file: Path, wanted: Wanted, base: Recipe | None, cache_dir: Path) 
 
 def _new(wanted: Wanted, options: Mapping[str, Any], cache_dir: Path) -> Recipe:
     name = wanted.name or DEFAULT
-    make_recipe(name, "", **options)  # a wrong option is refused before any download
+    make_recipe(name, "", **options)  # refuse a wrong option before any download
     return make_recipe(name, remember(wanted.weights or own(name, cache_dir), cache_dir), **options)
 
 

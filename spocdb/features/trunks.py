@@ -1,7 +1,7 @@
-"""A recipe's network up to the layer that it names, with its weights.
+"""A recipe's network up to the recipe's layer, with its weights.
 
-Cut by hand: torch.fx could do it, but while it traces it patches every module of the process, also
-those that another thread runs.
+Does not use torch.fx: its tracing patches all modules of the process, even those that another
+thread is running.
 """
 
 from collections import OrderedDict
@@ -24,7 +24,7 @@ class Trunk(nn.Module):
 
     def __init__(self, layers: "OrderedDict[str, nn.Module]") -> None:
         super().__init__()
-        # Under torchvision's names, as the weights files have them.
+        # Keeps torchvision's names, because the weights files use them.
         self.layers = nn.Sequential(layers)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -33,11 +33,11 @@ class Trunk(nn.Module):
 
 
 class BeforeRelu(nn.Module):
-    """A residual block up to its sum, without the ReLU behind it."""
+    """A residual block up to its sum, without the final ReLU."""
 
     def __init__(self, block: "Bottleneck") -> None:
         super().__init__()
-        # Under the block's own names, as the weights files have them.
+        # Keeps the block's names, because the weights files use them.
         for name, module in block.named_children():
             self.add_module(name, module)
 
@@ -51,15 +51,15 @@ class BeforeRelu(nn.Module):
 def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
     """Build a recipe's network with the given weights, for inference only.
 
-    Tensors of layers behind the cut are ignored.
+    Tensors of later layers are ignored.
 
     Raises:
-        ConfigError: One of the other tensors is missing, has another shape or unusable numbers, or
-            the recipe names a backbone or layer that this version of spocdb does not know.
+        ConfigError: A tensor is missing, has another shape or unusable numbers, or this version of
+            spocdb does not know the recipe's backbone or layer.
     """
     backbone = find(recipe.backbone)
-    backbone.channels(recipe.layer)  # or it is refused
-    # Without memory or initial values: VGG's classifier alone would take half a gigabyte.
+    backbone.channels(recipe.layer)  # refuses an unknown layer
+    # On "meta" no memory is allocated: VGG's classifier alone would take half a gigabyte.
     with torch.device("meta"):
         network = backbone.network()
     for module in network.modules():
@@ -72,7 +72,7 @@ def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
 
 def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> None:
     expected = trunk.layers.state_dict()
-    # Batch norm's counters matter to training only, and old files lack them.
+    # Batch norm's counters are for training only, and old files lack them.
     wanted = {key: t.shape for key, t in expected.items() if not key.endswith("batches_tracked")}
     misfits = [
         key for key in wanted if key not in state_dict or state_dict[key].shape != wanted[key]
@@ -82,25 +82,25 @@ def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> No
             f"these are no weights of {backbone}: {misfits[0]} is missing or has another shape "
             f"({len(misfits)} of {len(wanted)} tensors do not fit)"
         )
-    # Copies, so that a file's other tensors can be freed.
+    # Copy, so that the file's other tensors can be freed.
     weights = {key: _float32(key, state_dict[key], backbone) for key in wanted}
     trunk.layers.load_state_dict(weights, assign=True)
 
 
 def _float32(key: str, tensor: Tensor, backbone: str) -> Tensor:
-    """Return a copy in float32; refuse what makes every image NaN, or every image the same."""
+    """Return a copy in float32; refuse tensors that are not finite, or matrices of zeros."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided:
         kind = str(tensor.dtype).removeprefix("torch.")
         raise ConfigError(f"these weights of {backbone} cannot be used: {key} is {kind}")
     copy = tensor.to(torch.float32, copy=True)
-    if copy.is_meta:  # shapes without numbers, to count operations
+    if copy.is_meta:  # shapes only, used to count operations
         return copy
-    # A sum is finite only if all numbers are; a mask would be as large as the tensor.
+    # A sum is finite only if all numbers are. isfinite(copy) would allocate a large mask.
     if not torch.isfinite(copy.sum(dtype=torch.float64)):
         raise ConfigError(
             f"these weights of {backbone} cannot be used: {key} has numbers that are not finite"
         )
-    # Vectors of zeros are usual: biases, or the means of batch norms.
+    # Vectors may be all zero: biases, or the means of batch norms.
     if copy.ndim > 1 and not copy.any():
         raise ConfigError(f"these weights of {backbone} cannot be used: {key} is all zero")
     return copy

@@ -1,4 +1,4 @@
-"""Weights files and codebooks: known by their sha256, remembered by a link, run no code."""
+"""Weights files and codebooks: identified by sha256, found through a link, loaded without code."""
 
 import hashlib
 import os
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 (hex) of a file. Raises ConfigError if it cannot be read."""
-    # A pipe would block in open, and a device never end.
+    """Return the sha256 (hex) of a file.
+
+    Raises:
+        ConfigError: The file cannot be read, or is a pipe or a device.
+    """
+    # Opening a pipe would block; reading a device would never end.
     if path.exists() and not path.is_file():
         raise ConfigError(f"cannot read the weights {path}: it is no file")
     try:
@@ -32,13 +36,16 @@ def sha256_of(path: Path) -> str:
 
 
 def remember(path: Path, cache_dir: Path) -> str:
-    """Note where a weights file lies, so that `locate` finds it; return its sha256.
+    """Link a weights file from the cache, so that `locate` finds it; return its sha256.
 
-    Only a link is kept: the file itself stays where it is.
+    The file itself is not copied.
+
+    Raises:
+        ConfigError: The file cannot be read, or the cache cannot be written to.
     """
     sha256 = sha256_of(path)
     link = _link(sha256, cache_dir)
-    # A link of another name, renamed: whoever looks meanwhile finds the old one or the new one.
+    # Create the link under a temporary name and rename it: readers see the old or the new link.
     fresh = link.with_name(f"{sha256}.{uuid.uuid4().hex}")
     try:
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -50,18 +57,22 @@ def remember(path: Path, cache_dir: Path) -> str:
 
 
 def locate(recipe: Recipe, cache_dir: Path) -> Path:
-    """Return the remembered file of a recipe's weights, hashed anew, as files change under a link.
+    """Return the linked file of a recipe's weights.
 
-    Raises WeightsNotFound if it is gone or its bytes are others.
+    Hashes the file each time, because a file behind a link can change.
+
+    Raises:
+        WeightsNotFound: The file is gone or has other bytes.
     """
     what = f"the weights {recipe.weights[:12]} of {recipe.backbone} are"
     return _locate(recipe.weights, cache_dir, what, "weights")
 
 
 def locate_codebook(recipe: Recipe, cache_dir: Path) -> Path | None:
-    """Return the remembered file of a recipe's codebook; None for a recipe without one.
+    """Return the linked file of a recipe's codebook, or None if the recipe has none.
 
-    Raises WeightsNotFound as `locate` does.
+    Raises:
+        WeightsNotFound: The file is gone or has other bytes.
     """
     if recipe.codebook is None:
         return None
@@ -75,29 +86,29 @@ def _locate(sha256: str, cache_dir: Path, what: str, field: str) -> Path:
         return link.readlink()
     for packed in filter(None, (find(name).packed for name in names())):
         if sha256_of(packed) == sha256:
-            return packed  # as on a worker's machine, where nobody named it
+            return packed  # no link yet, for example on a worker's machine
     raise WeightsNotFound(
         f"{what} not on this machine: give the file with `{field}=FILE`", field=field
     )
 
 
 def own(backbone: str, cache_dir: Path) -> Path:
-    """Return the file of a backbone's own weights: spocdb brings them, or they are downloaded.
+    """Return the file of a backbone's own weights, from the package or downloaded.
 
     Raises:
-        ConfigError: There is no such backbone, or the cache cannot be written to.
-        WeightsNotFound: Nobody offers any, or they would have to be downloaded and cannot be.
+        ConfigError: The backbone is unknown, or the cache cannot be written to.
+        WeightsNotFound: The backbone has no weights of its own, or the download fails.
     """
     found = find(backbone)
     if found.packed:
         return _unpacked(found.packed, cache_dir)
     if found.url:
         return _downloaded(found.url, cache_dir)
-    raise WeightsNotFound(f"nobody offers weights of {backbone}: give a file of your own")
+    raise WeightsNotFound(f"no weights of {backbone} are available: give a file of your own")
 
 
 def _unpacked(packed: Path, cache_dir: Path) -> Path:
-    """Copy a file of the package to the cache, where a newer spocdb with newer ones leaves it."""
+    """Copy a file of the package to the cache, where it survives an upgrade of spocdb."""
     name = f"{packed.stem}-{sha256_of(packed)[:8]}{packed.suffix}"
     file = cache_dir / "downloads" / name
     if not file.is_file():
@@ -108,15 +119,15 @@ def _unpacked(packed: Path, cache_dir: Path) -> Path:
             fresh.replace(file)
         except OSError as error:
             with suppress(OSError):
-                fresh.unlink(missing_ok=True)  # half of it, on a full disk
+                fresh.unlink(missing_ok=True)  # a partial copy, if the disk is full
             raise ConfigError(_unwritable(file.parent, error)) from error
     return file
 
 
 def _downloaded(url: str, cache_dir: Path) -> Path:
-    """Return the file at a URL, downloaded unless it is here already.
+    """Return the file at a URL from torch's cache or `cache_dir`; else download it to `cache_dir`.
 
-    It is looked for in torch's own cache and in `cache_dir`, where a download stays.
+    torch's cache is only read.
     """
     import torch
 
@@ -130,10 +141,10 @@ def _downloaded(url: str, cache_dir: Path) -> Path:
 
 
 def load_state_dict(path: Path) -> "dict[str, Tensor]":
-    """Load a state dict of tensors, on the CPU: torch.save's formats or safetensors.
+    """Load a state dict of tensors to the CPU, from torch.save's formats or safetensors.
 
-    Raises ConfigError for a missing or broken file, for one that holds anything else, and for one
-    that only loads by running the code in it.
+    Raises:
+        ConfigError: The file is missing or broken, holds anything else, or would run code.
     """
     import torch
 
@@ -159,16 +170,16 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ConfigError(f"cannot read the weights {path}: {error.strerror or error}") from error
-    # A broken or hostile file makes the unpickler raise anything at all.
+    # The unpickler can raise any exception on a broken or hostile file.
     except Exception as error:
         raise ConfigError(
-            f"{path} is broken, or unsafe to load: get it anew, "
+            f"{path} is broken, or unsafe to load: get it again, "
             f"or save its tensors alone with torch.save({_EXAMPLE})"
         ) from error
 
 
 def _is_safetensors(path: Path) -> bool:
-    # Eight bytes of length, then JSON; torch's own files begin with a zip's or a pickle's mark.
+    # safetensors: eight bytes of length, then JSON. torch.save's files are zips or pickles.
     with open(path, "rb", opener=regular) as stream:
         return stream.read(9)[8:] == b"{"
 
@@ -188,7 +199,7 @@ def _fetch(url: str, file: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    # An HTTPError says its number itself; any other URLError puts brackets around its reason.
+    # The text of a URLError puts brackets around its reason; an HTTPError's text is readable.
     why = error.reason if type(error) is URLError else error
     return " ".join(str(getattr(why, "strerror", None) or why).split())
 

@@ -1,1 +1,1 @@
-"""Where images come from, and how their bytes become RGB, safely."""
+"""Safe decoding of image files to RGB."""

@@ -1,8 +1,8 @@
-"""Decoding in a process of its own: a decoder that crashes takes that process and nothing else.
+"""Decoding in a separate process, so that a crash of a decoder ends only that process.
 
-A message is a header in JSON and some bytes: an image and how to fit it, then pixels or an error.
-What comes back is taken for numbers and text alone, as an image that took the process over could
-send anything.
+A message is a JSON header and bytes. The request holds an image and how to fit it, the answer
+pixels or an error. An image could take the process over, so the answer is read as numbers and text
+only.
 """
 
 import json
@@ -27,12 +27,12 @@ from spocdb.records import PLAIN, Canvas, Decoded
 LENGTHS = struct.Struct("<QQ")
 RAISED = (ImageTooLarge, UnreadableImage, ProcessLost)
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from spocdb.images.apart import serve; serve()"
-# How long a process takes to die once it has closed its end.
+# Timeout for the process to exit after its pipe has closed; then it is killed.
 SECONDS_TO_DIE = 5.0
 
 
 class Apart:
-    """A process that decodes one image at a time; started when needed, and again when it dies."""
+    """A process that decodes one image at a time; starts on first use, restarts after a crash."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,15 +40,17 @@ class Apart:
 
     @property
     def pid(self) -> int | None:
-        """Return the number of the process, if there is one."""
+        """Return the process's id, or None if it does not run."""
         return self._process.pid if self._process else None
 
     def decode(
         self, data: bytes, size: int, fit: Fit, max_pixels: int, canvas: Canvas = PLAIN
     ) -> Decoded:
-        """Decode as `images.decode.decode` does; raises ImageError as it does.
+        """Decode as `images.decode.decode` does.
 
-        Raises ProcessLost if the image ends the process.
+        Raises:
+            ImageError: As for `images.decode.decode`.
+            ProcessLost: The image ended the process, or `close` was called.
         """
         asked = {"size": size, "fit": fit, "max_pixels": max_pixels, "canvas": asdict(canvas)}
         with self._lock:
@@ -58,7 +60,7 @@ class Apart:
             try:
                 _send(process.stdin, asked, data)
                 return _decoded(*_receive(process.stdout))
-            # It died, or what it says makes no sense.
+            # The process died, or its answer is malformed.
             except (OSError, EOFError, ValueError, KeyError, TypeError):
                 self._process = None
                 raise ProcessLost(
@@ -67,7 +69,7 @@ class Apart:
                 ) from None
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process, even while it decodes."""
         self._is_closed = True
         if process := self._process:
             process.kill()
@@ -78,11 +80,11 @@ class Apart:
 
 
 def serve() -> None:
-    """Decode what comes in until there is no more."""
-    # They are meant for whoever started this process, and closes its stdin.
+    """Decode images from stdin until it closes."""
+    # Ignore signals sent to the process group: the parent handles them and closes stdin.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # Where memory runs out, Linux ends this process first.
+    # If memory runs out, Linux kills this process first.
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
@@ -109,13 +111,13 @@ def _answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
 
 def _start() -> "subprocess.Popen[bytes]":
     process = subprocess.Popen(
-        # Modules are found where this process finds them, and not in the current folder.
+        # Use this process's module path; -P keeps the current folder out of it.
         [sys.executable, "-P", "-c", PROGRAM, *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    # What dies before it has an image does not die of one.
+    # Wait for the ready message: a death before it is not the fault of an image.
     try:
         _receive(process.stdout)
     except EOFError as exc:
@@ -126,7 +128,7 @@ def _start() -> "subprocess.Popen[bytes]":
 
 
 def _end(process: "subprocess.Popen[bytes]") -> str:
-    """Wait for a process that dies; return how it did."""
+    """Wait for a dying process; return its exit code or signal as text."""
     assert process.stdin is not None and process.stdout is not None
     with suppress(OSError):
         process.stdin.close()

@@ -1,4 +1,4 @@
-"""AVIF: cropped and turned as its boxes say, whatever EXIF or XMP say beside them."""
+"""AVIF: its boxes decide the crop and the orientation; EXIF and XMP are ignored for that."""
 
 import io
 from typing import Any
@@ -11,12 +11,12 @@ from spocdb.images.boxes import Picture, exif, without_metadata
 
 
 class AvifFile(AvifImageFile):
-    """An AVIF, opened. `size` is the cropped one, `turn` says how it must be turned (1 to 8)."""
+    """An opened AVIF. `size` is the size after cropping, `turn` the EXIF orientation (1 to 8)."""
 
     def __init__(self, data: bytes, found: Picture) -> None:
         super().__init__(io.BytesIO(without_metadata(data)))
         self._whole = self._size
-        # A sequence has its own size and crop, which the boxes of the still picture do not say.
+        # A sequence has its own size and crop, so the still picture's boxes do not apply to it.
         self._crop_box = found.crop if found.size == self._whole and not self.is_animated else None
         if self._crop_box:
             left, top, right, bottom = self._crop_box
@@ -26,18 +26,18 @@ class AvifFile(AvifImageFile):
             self.info["exif"] = block
 
     def load(self) -> Any:
-        """Decode the pixels, and crop them."""
+        """Decode and crop the pixels."""
         if not self.tile or not self._crop_box:
             return super().load()
         cropped, self._size = self._size, self._whole
         super().load()
-        # Not Image.crop, which checks Pillow's process-wide limit.
+        # Image.crop would check Pillow's process-wide limit.
         self.im = self.im.crop(self._crop_box)
         self._size = cropped
         return super().load()
 
     def _told_turn(self) -> int:
-        # Pillow tells the turn of the boxes as EXIF; the file's own EXIF is hidden from it.
+        # The file's own EXIF is hidden from Pillow: this EXIF holds the orientation of the boxes.
         told = Image.Exif()
         told.load(self.info.pop("exif", b""))
         return int(told.get(Base.Orientation, 1))

@@ -1,11 +1,11 @@
-"""AVIF and HEIC files are boxes: those that say how large the picture is and how it is turned."""
+"""The boxes of AVIF and HEIC files: the picture's size, crop and EXIF."""
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-# Of nested boxes, and of items and properties: no camera comes near.
+# Limit on boxes, items and extents; camera files stay far below it.
 MOST_BOXES = 10_000
 
 
@@ -20,7 +20,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What the boxes say of the main picture.
+    """The main picture's properties, read from the boxes.
 
     `size` is before cropping and turning; `crop` is left, top, right, bottom in it.
     """
@@ -32,7 +32,7 @@ class Picture:
 
 
 def picture(data: bytes) -> Picture:
-    """Read the boxes of an AVIF or HEIC file. What is damaged says nothing."""
+    """Read the boxes of an AVIF or HEIC file. Damaged boxes leave their values empty."""
     brands: frozenset[bytes] = frozenset()
     codec, size, crop = b"", None, None
     try:
@@ -51,9 +51,9 @@ def picture(data: bytes) -> Picture:
 
 
 def without_metadata(data: bytes) -> bytes:
-    """Hide EXIF and XMP from a decoder, which would refuse the picture where they are damaged.
+    """Hide EXIF and XMP from a decoder, which would refuse a picture whose metadata is damaged.
 
-    Names their items "skip", which changes no length: everything stays where it is.
+    Renames their items to "skip", of the same length, so that all offsets stay valid.
     """
     try:
         meta = _inside(data, Box(b"", 0, len(data)), b"meta")
@@ -69,7 +69,7 @@ def without_metadata(data: bytes) -> bytes:
 
 
 def exif(data: bytes) -> bytes | None:
-    """Return the main EXIF block as it begins with its byte order, None where there is none."""
+    """Return the EXIF block from its byte order mark on, or None."""
     try:
         meta = _inside(data, Box(b"", 0, len(data)), b"meta")
         (item,) = (number for number, (kind, _) in _items(data, meta).items() if kind == b"Exif")
@@ -121,7 +121,7 @@ def _main_item(data: bytes, meta: Box) -> int:
 
 
 def _items(data: bytes, meta: Box) -> dict[int, tuple[bytes, int]]:
-    """Return of each item what kind it is, and where in the file that stands."""
+    """Return each item's kind, and the kind's offset in the file."""
     box = _inside(data, meta, b"iinf")
     first = box.begin + (6 if data[box.begin] == 0 else 8)
     items: dict[int, tuple[bytes, int]] = {}
@@ -178,7 +178,7 @@ def _content(data: bytes, meta: Box, item: int) -> bytes:
     for _ in range(min(number(2 if version < 2 else 4), MOST_BOXES)):
         found = number(2 if version < 2 else 4)
         method = number(2) & 15 if version else 0
-        number(2)  # which file: only this one
+        number(2)  # data reference index, ignored
         base, extents = number(base_size), []
         for _ in range(min(number(2), MOST_BOXES)):
             number(index_size)
@@ -190,7 +190,7 @@ def _content(data: bytes, meta: Box, item: int) -> bytes:
 
 
 def _aperture(content: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """Return the rectangle of a clean aperture, None where it is none within the picture."""
+    """Return the rectangle of a clean aperture; None if it is not within the picture."""
     numbers = struct.unpack_from(">IIIIiIiI", content)
     if not all(numbers[1::2]):
         return None

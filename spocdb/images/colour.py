@@ -1,4 +1,4 @@
-"""Any of Pillow's modes -> RGB, 8 bits a channel, in sRGB."""
+"""Any of Pillow's modes -> sRGB, 8 bits a channel."""
 
 from PIL import Image
 
@@ -11,10 +11,10 @@ _WITH_GREY_ALPHA = ("LA", "La")
 def to_rgb(
     image: Image.Image, background: Background = "white"
 ) -> tuple[Image.Image, Transform | None]:
-    """Convert a loaded image to RGB, transparency flattened on a background.
+    """Convert a loaded image to RGB, with transparency flattened on a background.
 
-    Where an embedded profile must be applied still, returns the pixels in their own mode and what
-    makes sRGB of them: that takes longer than decoding, so it is done to the resized image.
+    If an embedded profile has to be applied, returns the pixels in their own mode and the transform
+    to sRGB. A transform takes longer than decoding, so the caller applies it after resizing.
     """
     profile = image.info.get("icc_profile")
     if image.mode == "LAB":
@@ -29,7 +29,7 @@ def to_rgb(
 
 
 def finished(image: Image.Image, transform: Transform | None) -> Image.Image:
-    """Return the RGB image that `to_rgb`'s results stand for."""
+    """Apply the transform that `to_rgb` returned, if any."""
     return transform(image) if transform else image
 
 

@@ -1,4 +1,4 @@
-"""Bytes -> upright RGB pixels of the size that a network takes, safely."""
+"""Safe decoding: bytes -> upright RGB pixels of a network's input size."""
 
 from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -22,14 +22,15 @@ def decode(
 ) -> Decoded:
     """Decode an image file: upright, RGB, cropped, fitted into a network's input.
 
-    docs/reference/images.md has the formats, and says what is done with colours. `fit` "warp"
-    gives `size` x `size` pixels whatever the aspect; "pad" keeps the aspect and centres the image
-    on a square; "aspect" gives the longer side `size` pixels. `canvas` is the recipe's. The
-    record's width and height are of the upright image before the crop.
+    docs/reference/images.md lists the formats and the treatment of colours. `fit` "warp" gives
+    `size` x `size` pixels and ignores the aspect; "pad" keeps the aspect and centres the image on a
+    square; "aspect" gives the longer side `size` pixels. `canvas` is the recipe's. The record's
+    width and height are those of the upright image before the crop.
 
-    Raises UnreadableImage for bytes that are no image, or that take too long.
-    Raises ImageTooLarge before any pixel is decoded.
-    Raises EmptyCrop.
+    Raises:
+        UnreadableImage: The bytes are no image, or decoding takes too long.
+        ImageTooLarge: The image has too many pixels; none is decoded.
+        EmptyCrop: The crop holds no pixel of the image.
     """
     if crop:
         whole = upright(data, max_pixels, canvas.background)
@@ -41,12 +42,13 @@ def decode(
 
 
 def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
-    """Return a JPEG that a GPU can be given, or None; `decode` says what is wrong with it.
+    """Return a JPEG that a GPU can decode, or None; `decode` reports what is wrong with it.
 
-    One that begins and ends as it should, RGB or grey, in sRGB, not progressive: a GPU would not
-    notice where bytes are missing, and knows neither inks nor profiles.
+    It must have a start and an end marker, be RGB or grey in sRGB, and not be progressive. A GPU
+    does not notice missing bytes, and supports neither CMYK nor profiles.
 
-    Raises ImageTooLarge.
+    Raises:
+        ImageTooLarge: The image has too many pixels.
     """
     if not (data.startswith(b"\xff\xd8\xff") and data.endswith(b"\xff\xd9")):
         return None
@@ -55,7 +57,7 @@ def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
             assert isinstance(image, JpegImageFile)
             if image.mode not in ("RGB", "L") or image.info.get("adobe_transform") == 0:
                 return None
-            # A GPU would leave most of that to one thread of the CPU.
+            # nvJPEG decodes most of a progressive JPEG in one CPU thread.
             if image.info.get("progressive"):
                 return None
             if to_srgb(image.info.get("icc_profile"), image.mode):
@@ -66,16 +68,21 @@ def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
 
 
 def upright(data: bytes, max_pixels: int, background: Background = "white") -> Image.Image:
-    """Decode an image file: upright and RGB. Raises UnreadableImage and ImageTooLarge."""
+    """Decode an image file: upright and RGB.
+
+    Raises:
+        UnreadableImage: The bytes are no image, or decoding takes too long.
+        ImageTooLarge: The image has too many pixels; none is decoded.
+    """
     with reading(data, max_pixels) as image:
         return finished(*_upright(image, background))
 
 
 def _shrink(image: Image.Image, size: int, fit: Fit) -> tuple[int, int] | None:
-    """Let a JPEG be scaled while its cosines are summed; return the upright size that it had.
+    """Scale a JPEG during decoding (DCT scaling); return its full upright size, None for others.
 
-    That takes less than half the time where a photograph is far larger than what becomes of it. To
-    twice the size and no less: the last step is always the same resampling.
+    Halves the time or better for photographs that are much larger than the input. Keeps at least
+    twice the target size, so that the final resampling is the same for all images.
     """
     if not isinstance(image, JpegImageFile):
         return None

@@ -2,10 +2,10 @@
 
 import struct
 
-# Of the fifth version of BMP's header; a profile lies behind the pixels.
+# Length of BMP's V5 header, and its mark of an embedded profile, which follows the pixels.
 _BMP_HEADER, _EMBEDDED = 124, b"DEBM"
 _GIF_PROFILE = b"ICCRGBG1012"
-# Before a GIF's first picture, of up to 255 bytes each.
+# Limit on the blocks before a GIF's first picture, of up to 255 bytes each.
 MOST_BLOCKS = 100_000
 
 
@@ -26,7 +26,7 @@ def gif_profile(data: bytes) -> bytes | None:
             if found is None and data[at] != 0x21:
                 return None
             if found is None:
-                # An extension: its kind, and a first block that may name an application.
+                # An extension: skip introducer and kind; the first block may name an application.
                 at += 2
                 found = []
             length = data[at]

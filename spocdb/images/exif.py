@@ -1,4 +1,4 @@
-"""What a photograph says of itself: EXIF as metadata under the keys of docs/reference/images.md."""
+"""EXIF as metadata, with the keys of docs/reference/images.md."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,19 +15,19 @@ from spocdb.images.formats import open_header, orientation, upright_size
 Tags = Mapping[int, Any]
 Number = TypeVar("Number", int, float)
 
-# Longer names of cameras and lenses are damage, or somebody's payload.
+# Longer names of cameras and lenses are damaged or hostile, and are cut.
 LONGEST_TEXT = 200
 
 
 def exif_metadata(data: bytes) -> dict[str, Any]:
-    """Read an image file's EXIF: its values as JSON has them, under the keys below.
+    """Read an image file's EXIF into a dictionary of JSON values.
 
-    width, height (upright, in pixels), orientation (1 to 8, as it was turned), taken_at (ISO 8601),
+    Keys: width, height (upright, in pixels), orientation (EXIF's, 1 to 8), taken_at (ISO 8601),
     camera, lens, iso, f_number, exposure (seconds), focal_length (mm), latitude, longitude
     (degrees, north and east positive), altitude (metres above the sea).
 
-    A value that is missing, damaged or impossible has no key. Never raises: bytes that are no image
-    have no keys at all.
+    Missing, damaged and impossible values are left out. Never raises: bytes that are no image give
+    an empty dictionary.
     """
     try:
         image = open_header(data)
@@ -38,7 +38,7 @@ def exif_metadata(data: bytes) -> dict[str, Any]:
     try:
         exif = image.getexif()
         base = dict(exif)
-    # Pillow raises whatever the damage leads it to.
+    # Pillow can raise any exception on damaged EXIF.
     except Exception:
         return found
     photo, gps = _directory(exif, IFD.Exif), _directory(exif, IFD.GPSInfo)
@@ -69,7 +69,7 @@ def _taken_at(base: Tags, photo: Tags, gps: Tags) -> str | None:
 
 
 def _time(value: Any, offset: Any) -> str | None:
-    # A camera whose clock was never set writes blanks or zeros, which are no date.
+    # A camera whose clock was never set writes blanks or zeros.
     try:
         time = datetime.strptime(_text(value) or "", "%Y:%m:%d %H:%M:%S")
     except ValueError:
@@ -87,7 +87,7 @@ def _lens(base: Tags, photo: Tags, gps: Tags) -> str | None:
 
 
 def _named(maker: str | None, model: str | None) -> str | None:
-    """Join a maker's name and a model's, which often begins with the maker's."""
+    """Join maker and model; the model often begins with the maker's name already."""
     if not maker or not model:
         return model or maker
     begins = model.lower().startswith(maker.split()[0].lower())
@@ -139,13 +139,13 @@ def _rounded(value: Any, digits: int) -> float:
 
 
 def _text(value: Any) -> str | None:
-    """Clean a text: its own encoding, no control characters, one line, not too long."""
+    """Clean a text: decode it, remove control characters, join its lines, cut it to a limit."""
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     if not isinstance(value, str):
         return None
     value = value.split("\0")[0]
-    # EXIF means ASCII, which Pillow reads as Latin-1; cameras and programs write UTF-8.
+    # Pillow reads EXIF's ASCII texts as Latin-1, but cameras and programs write UTF-8.
     with suppress(UnicodeError):
         value = value.encode("latin-1").decode("utf-8")
     printable = "".join(c if c.isprintable() else " " for c in value)

@@ -1,9 +1,8 @@
-"""How much memory decoding an image takes at its peak, from its header alone.
+"""The peak memory that decoding an image takes, estimated from its header alone.
 
-The bytes a pixel were measured as the growth of a fresh process's peak memory while it decoded
-pictures of 12 megapixels, rounded up; a test measures them again. They count everything at once:
-what the library allocates, Pillow's own 4 bytes a pixel, and the copies that conversion to RGB and
-turning upright make.
+The bytes per pixel were measured as the growth of a fresh process's peak memory while it decoded
+pictures of 12 megapixels, and rounded up; a test measures them again. They include the memory of
+the library, Pillow's own 4 bytes a pixel, and the copies for conversion to RGB and orientation.
 """
 
 from PIL import Image, ImageFile
@@ -16,11 +15,11 @@ from spocdb.images.formats import open_header
 from spocdb.images.geometry import fitted_size
 from spocdb.recipe_options import Fit
 
-# What the resized picture, buffers and tables take whatever the image's size.
+# The resized picture, buffers and tables, independent of the image's size.
 FIXED = 8 * 2**20
-# Measured: 5.8 for one channel and palettes; 8 for RGB and CMYK, of which half is what a TIFF of 16
-# bits a sample takes on its way; 14.1 with an alpha channel; 11.5 for one channel of more than 8
-# bits; 15.2 where a colour means transparent.
+# Measured: 5.8 for one channel and palettes; 8 for RGB and CMYK, half of it for a TIFF's samples of
+# 16 bits; 14.1 with an alpha channel; 11.5 for one channel of more than 8 bits; 15.2 with a
+# transparent colour.
 BYTES_A_PIXEL = {
     **dict.fromkeys(("1", "L", "P"), 6.0),
     **dict.fromkeys(("RGB", "YCbCr", "CMYK", "LAB", "HSV"), 9.0),
@@ -28,20 +27,20 @@ BYTES_A_PIXEL = {
 }
 DEEP_BYTES_A_PIXEL = 12.0
 TRANSPARENT_BYTES_A_PIXEL = 15.5
-# Beyond that for its own canvases: measured 16.1 to 21.9 for WebP, 9.5 to 17 for AVIF.
+# Added for the format's own canvases; measured in all: 16.1 to 21.9 for WebP, 9.5 to 17 for AVIF.
 OF_THE_FORMAT = {"WEBP": 9.0, "AVIF": 4.5}
 OF_TURNING = 4.0
 BYTES_A_COEFFICIENT = 2
 
-# Pillow takes memory in blocks of 16 MB, which the C library keeps for the thread that freed them:
-# 330 MB a thread after pictures of 80 megapixels. Blocks of 32 MB and more it gives back.
+# The C library keeps Pillow's default blocks of 16 MB after a thread frees them: 330 MB a thread
+# after pictures of 80 megapixels. It returns blocks of 32 MB and more to the system.
 Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 
 
 def footprint(data: bytes, size: int | None, fit: Fit = "warp") -> int:
-    """Return the bytes that `decode` needs beside the file's own; 0 for what is no image.
+    """Return the bytes that `decode` needs in addition to the file; 0 if the data are no image.
 
-    Without a size, those that `upright` needs.
+    If `size` is None, the bytes that `upright` needs.
     """
     try:
         image = open_header(data)
@@ -65,21 +64,21 @@ def _bytes_a_pixel(image: ImageFile.ImageFile) -> float:
 
 
 def _may_be_turned(image: ImageFile.ImageFile) -> bool:
-    # Parsing EXIF would take as long as all the rest here.
+    # Only the presence of EXIF is checked: parsing it would double the time of `footprint`.
     return "exif" in image.info or (
         isinstance(image, TiffImageFile) and image.tag_v2.get(Base.Orientation, 1) != 1
     )
 
 
 def _coefficients(image: JpegImageFile, data: bytes) -> int:
-    """Return the bytes of the cosines that a JPEG in several scans is collected in, whole.
+    """Return the bytes of the coefficients that a JPEG of several scans holds in memory.
 
-    A plain one is decoded row by row. The scaling while decoding does not shrink them.
+    0 for a JPEG of one scan, which is decoded row by row. DCT scaling does not reduce them.
     """
-    # Pillow stops reading behind the first scan's marker; a length and a count follow.
+    # Pillow's position is after the first scan's marker; a length and a component count follow.
     at = image.fp.tell() if image.fp else 0
     n_in_first_scan = data[at + 2] if at + 2 < len(data) else 0
-    # Hostile ones say 0.
+    # Hostile files have sampling factors of 0.
     layers = [(c, max(h, 1), max(v, 1), q) for c, h, v, q in image.layer]
     if n_in_first_scan >= len(layers) and not image.info.get("progressive"):
         return 0

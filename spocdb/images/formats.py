@@ -1,4 +1,4 @@
-"""Which image format some bytes are, and their header, opened safely."""
+"""Detects the image format of bytes and opens their header safely."""
 
 import re
 import sys
@@ -25,17 +25,18 @@ from spocdb.images.webp import open_webp
 Opener = Callable[[bytes, int], ImageFile.ImageFile]
 
 READ = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
-# libavif's own limit, which it does not say when it refuses a picture.
+# libavif's own pixel limit, which its error does not mention.
 LARGEST_AVIF = 2**28
 _AVIF_BRANDS = {b"avif", b"avis"}
 
 
 @contextmanager
 def reading(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """Open an image file whose size is allowed.
+    """Open an image file of at most `max_pixels` for the block.
 
-    Raises UnreadableImage for whatever goes wrong in the block.
-    Raises ImageTooLarge before any pixel is decoded.
+    Raises:
+        UnreadableImage: The bytes are no image, or the block raised any other error.
+        ImageTooLarge: The image has too many pixels; none is decoded.
     """
     name, opener = _opener(data)
     try:
@@ -46,29 +47,30 @@ def reading(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        # A few loaders (GIF, WebP) ask Pillow's process-wide limit before the size is known here.
+        # Some loaders (GIF, WebP) check Pillow's process-wide limit before the size is known here.
         raise ImageTooLarge(f"over Pillow's own limit: {error}") from error
-    # Hostile bytes make decoders raise anything at all.
+    # Decoders can raise any exception on hostile bytes.
     except Exception as error:
         raise UnreadableImage(f"cannot decode this {name}: {_reason(error)}") from error
 
 
 def open_header(data: bytes) -> ImageFile.ImageFile:
-    """Open an image file for its size, mode and metadata, whatever its size.
+    """Open an image file of any size for its size, mode and metadata.
 
     Reads the header only: no pixel is decoded and no memory for pixels is allocated.
 
-    Raises UnreadableImage for bytes that are no image, or whose header is damaged.
-    Raises ImageTooLarge where a decoder's own limit is exceeded.
+    Raises:
+        UnreadableImage: The bytes are no image, or their header is damaged.
+        ImageTooLarge: The image exceeds a decoder's own limit.
     """
     with reading(data, max_pixels=sys.maxsize) as image:
         return image
 
 
 def orientation(image: Image.Image) -> int:
-    """Return how an opened image must be turned: 1 to 8, as EXIF counts.
+    """Return an opened image's EXIF orientation, 1 to 8.
 
-    AVIF and HEIC are turned by their boxes alone, the latter by the decoder.
+    For AVIF and HEIC only the boxes count. HEIC gives 1, because its decoder applies them.
     """
     if isinstance(image, AvifFile):
         return image.turn
@@ -76,20 +78,20 @@ def orientation(image: Image.Image) -> int:
         return 1
     try:
         return int(image.getexif().get(Base.Orientation, 1))
-    # A broken EXIF block, whatever it raises, is no reason to lose the image.
+    # Pillow can raise any exception on broken EXIF; the image is still usable.
     except Exception:
         return 1
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Return the width and height that an opened image has once it is turned."""
-    # Pillow turns a TIFF by itself, and says the size that it will have.
+    """Return the width and height of an opened image in its upright orientation."""
+    # Pillow turns a TIFF by itself and already reports the upright size.
     turn = 1 if isinstance(image, TiffFile) else orientation(image)
     return turned_size(image.size, turn)
 
 
 def is_recognised(head: bytes) -> bool:
-    """Tell whether a file that begins so is of a format that spocdb reads; 32 bytes are enough."""
+    """Return whether a file's first bytes (32 suffice) are of a format that spocdb reads."""
     return any(signature.match(head) for signature, _, _ in _FORMATS)
 
 
@@ -103,12 +105,12 @@ def _opener(data: bytes) -> tuple[str, Opener]:
 
 
 def _open_boxes(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    """Open an AVIF or HEIC, whose brands and main picture say which of them it is."""
+    """Open an AVIF or HEIC; brands and the main picture's codec tell them apart."""
     found = boxes.picture(data)
     width, height = found.size or (0, 0)
     is_avif = _box_format(found) == "AVIF"
-    # Asked before the decoder, which does not say it when a picture is too large for itself; and
-    # before the limit of the settings, which would not help if it were raised.
+    # Checked before opening, because libavif's error does not mention the size; and before
+    # `max_pixels`, because raising that would not help.
     if is_avif and width * height > LARGEST_AVIF:
         raise ImageTooLarge(
             f"{width} x {height} pixels are over the AVIF decoder's own limit of {LARGEST_AVIF}: "
@@ -126,14 +128,18 @@ def _box_format(found: boxes.Picture) -> str:
 
 
 def _sizes(image: Image.Image) -> Iterator[tuple[int, int]]:
-    """Yield the sizes in pixels of what a decoder will allocate."""
+    """Yield the sizes in pixels that a decoder will allocate: the image, and a TIFF's tile."""
     yield image.size
     if isinstance(image, TiffFile):
         yield image.tile_size
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
-    """Raise ImageTooLarge for a width and height with more pixels than are allowed."""
+    """Check a width and height against the limit of pixels.
+
+    Raises:
+        ImageTooLarge: The image has more than `max_pixels`.
+    """
     width, height = size
     if width * height > max_pixels:
         raise ImageTooLarge(
@@ -170,7 +176,7 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], str, Opener], ...] = (
 
 
 def _reason(error: Exception) -> str:
-    """Say what is wrong in one line; a number or a class alone says nothing to a user."""
+    """Describe a decoder's error in one line that a user can understand."""
     text = re.sub(r"<[^>]* at 0x[0-9a-f]+>", "file", " ".join(str(error).split()))
     text = text.replace("not identified by this driver", "no valid header")
     if re.fullmatch(r"decoder error -?\d+", text):

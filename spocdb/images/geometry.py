@@ -8,7 +8,7 @@ from spocdb.images.profiles import Transform
 from spocdb.recipe_options import Fit
 from spocdb.records import PLAIN, Canvas, Crop, UInt8Array
 
-# A network that halves its input five times needs 32 pixels to say anything.
+# A network that halves its input five times needs at least 32 pixels.
 SMALLEST_SIDE = 32
 
 _TURNS = {
@@ -24,7 +24,7 @@ _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-# Orientations in which height and width change places.
+# Orientations that swap height and width.
 _LYING = (5, 6, 7, 8)
 
 
@@ -37,8 +37,8 @@ def fitted(
 ) -> UInt8Array:
     """Fit an RGB image into a network's input; uint8 (H, W, 3).
 
-    `canvas` says how it is resized, and the colour of padding. `transform` makes RGB of an image in
-    another mode or colour space, once it is resized.
+    `canvas` holds the interpolation and the padding colour. `transform` converts the resized image
+    to RGB from another mode or colour space.
     """
     target = fitted_size(*image.size, size, fit)
     resized = image.resize(target, _RESAMPLING[canvas.interpolation])
@@ -47,7 +47,7 @@ def fitted(
 
 
 def fitted_size(width: int, height: int, size: int, fit: Fit) -> tuple[int, int]:
-    """Return the width and height that an image gets, without padding."""
+    """Return an image's width and height after fitting, without padding."""
     if fit == "warp":
         return size, size
     scale, smallest = size / max(width, height), 1 if fit == "pad" else SMALLEST_SIDE
@@ -55,18 +55,22 @@ def fitted_size(width: int, height: int, size: int, fit: Fit) -> tuple[int, int]
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """Turn an image as EXIF's orientation (1 to 8) says."""
+    """Turn an image upright, given its EXIF orientation (1 to 8)."""
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 
 def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Return the width and height that `turned` gives."""
+    """Return the width and height after `turned`."""
     return (size[1], size[0]) if orientation in _LYING else size
 
 
 def cropped(image: Image.Image, crop: Crop) -> Image.Image:
-    """Cut a rectangle out, clipped to the image. Raises EmptyCrop."""
+    """Cut a rectangle out, clipped to the image.
+
+    Raises:
+        EmptyCrop: The rectangle holds no pixel of the image.
+    """
     left, top = max(crop.x, 0), max(crop.y, 0)
     right = min(crop.x + crop.width, image.width)
     bottom = min(crop.y + crop.height, image.height)
@@ -75,7 +79,7 @@ def cropped(image: Image.Image, crop: Crop) -> Image.Image:
             f"the crop {crop.x},{crop.y},{crop.width},{crop.height} holds no pixel "
             f"of the {image.width} x {image.height} image"
         )
-    # Through NumPy, because Image.crop checks Pillow's process-wide limit.
+    # Use NumPy, because Image.crop checks Pillow's process-wide limit.
     return Image.fromarray(np.asarray(image)[top:bottom, left:right])
 
 

@@ -1,4 +1,4 @@
-"""HEIC and HEIF, by pillow-heif where that is installed."""
+"""HEIC and HEIF, using pillow-heif if it is installed."""
 
 import io
 
@@ -11,9 +11,10 @@ INSTALL = "pip install 'spocdb[heif]'"
 
 
 def open_heif(data: bytes) -> ImageFile.ImageFile:
-    """Open a HEIC or HEIF image. The decoder crops and turns it as its boxes say.
+    """Open a HEIC or HEIF image. The decoder applies the crop and orientation of its boxes.
 
-    Raises UnreadableImage where pillow-heif is not installed.
+    Raises:
+        UnreadableImage: pillow-heif is not installed.
     """
     try:
         from pillow_heif import HeifImageFile

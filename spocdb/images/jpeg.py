@@ -1,4 +1,4 @@
-"""JPEG: only what pixels need is read, scans are counted, and an end may be missing."""
+"""JPEG: reads only the segments that pixels need, limits scans, accepts a missing end marker."""
 
 import re
 import struct
@@ -11,22 +11,23 @@ from spocdb.errors import UnreadableImage
 from spocdb.images.deadline import TimedBytes
 
 END = b"\xff\xd9"
-# A progressive JPEG has about ten. Each takes a pass over the whole picture, however few bytes it
-# has: the limit bounds what a small file can cost.
+# A progressive JPEG has about ten scans. Each is a pass over the whole picture, even if it has few
+# bytes, so the limit bounds the cost of a small hostile file.
 MAX_SCANS = 100
-# Cameras write some twenty, and a profile of a megabyte takes as many.
+# Cameras write about twenty, and a profile of a megabyte needs about twenty more.
 MOST_SEGMENTS = 10_000
-# Bytes given to the decoder at a time: a file of many small scans is asked for its time often.
+# Bytes given to the decoder at a time. Small, so that the deadline is checked often in a file of
+# many small scans.
 BLOCK = 8192
 
 _START_OF_SCAN = 0xDA
-# Without restart markers and others that have no length; 00 is a byte of pixels, FF is padding.
+# Excludes markers without a length, such as restarts. FF 00 is pixel data, FF FF is padding.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-# The SOF markers; and with them the tables: DHT, DAC, DQT, DNL, DRI.
+# The SOF markers; the needed segments are these and the tables DHT, DAC, DQT, DNL, DRI.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NEEDED = _FRAMES | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}
-# Application segments that say something about pixels or how to turn them, and the least length of
-# the content that is whole.
+# Application segments with information on pixels or orientation, and the least length of an
+# undamaged content.
 _TELLING = (
     (0xE0, b"JFIF\0", 14),
     (0xE1, b"Exif\0\0", 6),
@@ -34,7 +35,7 @@ _TELLING = (
     (0xE2, b"ICC_PROFILE\0", 15),
     (0xEE, b"Adobe", 12),
 )
-# No two begin with codes that the usual tables decode alike.
+# The usual Huffman tables decode the beginnings of these fillers differently.
 _FILLERS = (b"", b"\x92\x49\x24" * 256, b"\xb6\xdb\x6d" * 256)
 
 
@@ -55,9 +56,9 @@ class Clean(NamedTuple):
 
 
 class JpegFile(JpegImageFile):
-    """A JPEG, opened: segments that say nothing about its pixels are left out.
+    """An opened JPEG, without the segments that its pixels do not need.
 
-    `is_collected` says that its coefficients are held whole in memory: it comes in several scans.
+    `is_collected` is True for a JPEG of several scans, whose coefficients are all held in memory.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -71,23 +72,27 @@ class JpegFile(JpegImageFile):
             self.decodermaxblock = BLOCK
 
     def load(self) -> Any:
-        """Decode the pixels. Raises OSError where a file without an end lacks pixels too."""
+        """Decode the pixels.
+
+        Raises:
+            OSError: The file is truncated and lacks pixels.
+        """
         if self.tile and self._lacks_end and not _has_all_pixels(self._clean, self._timed):
             raise OSError("the file is truncated: pixels are missing")
         return super().load()
 
 
 def clean(data: bytes) -> Clean:
-    """Leave out of a JPEG's header what its pixels do not need, and what is damaged of that.
+    """Remove from a JPEG's header the segments that its pixels do not need, and damaged ones.
 
-    A header that cannot be followed is left as it is: Pillow says what is wrong.
+    A malformed header is left unchanged, so that Pillow reports the error.
     """
     telling: list[bytes] = []
     needed: list[bytes] = []
     for segment in _segments(data, 2):
         whole = data[segment.begin : segment.end]
         if segment.marker == _START_OF_SCAN:
-            # Profiles come first, because Pillow takes note of none behind the frame.
+            # Profiles come first, because Pillow ignores those behind the frame.
             rest = memoryview(data)[segment.begin :]
             n_in_scan = data[segment.content] if segment.content < segment.end else 0
             return Clean(b"".join((data[:2], *telling, *needed, rest)), n_in_scan)
@@ -99,8 +104,12 @@ def clean(data: bytes) -> Clean:
 
 
 def check_scans(data: bytes) -> None:
-    """Raise UnreadableImage for a JPEG of more scans than MAX_SCANS."""
-    # The marker also occurs in thumbnails and further pictures: only then is it worth a walk.
+    """Check the number of a JPEG's scans.
+
+    Raises:
+        UnreadableImage: The JPEG has more than MAX_SCANS.
+    """
+    # A cheap upper bound first: the marker also occurs in thumbnails and further pictures.
     if data.count(b"\xff\xda") <= MAX_SCANS:
         return
     n_scans = sum(segment.marker == _START_OF_SCAN for segment in _segments(data, 2))
@@ -112,7 +121,7 @@ def check_scans(data: bytes) -> None:
 
 
 def _segments(data: bytes, at: int) -> Iterator[Segment]:
-    """Yield the segments up to the end of the picture, over whatever lies between them."""
+    """Yield the segments up to the end of the picture, skipping any bytes between them."""
     for _ in range(MOST_SEGMENTS):
         if (found := _MARKER.search(data, at)) is None:
             return
@@ -143,12 +152,12 @@ def _has_end(data: bytes) -> bool:
 
 
 def _has_all_pixels(data: bytes, timed: TimedBytes) -> bool:
-    """Tell whether a JPEG that breaks off does so behind its last pixel.
+    """Return whether a JPEG without an end marker still has all of its pixels.
 
-    Decodes it several times, with different bytes in place of what is missing. The decoder skips
-    them where it needs no more, else they become different pixels.
+    Decodes it several times, each time with different bytes appended. If pixels are missing, the
+    decoder turns these bytes into different pixels; else it skips them.
     """
-    # The first byte of a marker, or half of an escaped one.
+    # A final FF is half of a marker or of an escaped byte.
     data = data.removesuffix(b"\xff")
     if not _has_all_scans(data):
         return False
@@ -164,7 +173,7 @@ def _pixels(file: TimedBytes) -> bytes:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Tell whether every coefficient of every component has its last bit in some scan."""
+    """Return whether the scans hold every coefficient of every component down to its last bit."""
     components = 1
     complete: dict[int, set[int]] = {}
     for segment in _segments(data, 2):

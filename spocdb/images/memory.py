@@ -1,4 +1,4 @@
-"""Images that a program holds in memory: PIL images and arrays -> a network's input."""
+"""Images in memory: PIL images and arrays -> a network's input."""
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ from spocdb.records import PLAIN, Canvas, Crop, Decoded, UInt8Array
 
 InMemory = Image.Image | UInt8Array
 
-# Pillow's modes of grey with more than eight bits, and the value of white where it is known.
+# Pillow's modes of grey with more than eight bits, and the value of white, None if unknown.
 WIDE = {"I;16": 65535.0, "I;16L": 65535.0, "I;16B": 65535.0, "I;16N": 65535.0, "I": None, "F": None}
 
 
@@ -28,13 +28,14 @@ def fit_held(
 ) -> Decoded:
     """Fit an image in memory into a network's input, as `decode` does with a file.
 
-    A PIL image is turned as its EXIF says, and its profile applied. An array, uint8 (H, W, 3) RGB
-    or (H, W) grey, is upright sRGB.
+    The EXIF orientation and the profile of a PIL image are applied. An array, uint8 (H, W, 3) RGB
+    or (H, W) grey, is taken as upright sRGB.
 
-    Raises UnreadableImage for an array of another type or shape, or pixels that Pillow cannot load.
-    Raises ImageTooLarge.
-    Raises EmptyCrop.
-    Raises ConfigError for what is neither.
+    Raises:
+        UnreadableImage: The array has another type or shape, or Pillow cannot load the pixels.
+        ImageTooLarge: The image has too many pixels.
+        EmptyCrop: The crop holds no pixel of the image.
+        ConfigError: `image` is neither a PIL image nor an array.
     """
     if isinstance(image, Image.Image):
         whole, transform = _upright(image, max_pixels, canvas.background)
@@ -64,7 +65,7 @@ def _upright(
         return turned(pixels, turn), transform
     except (ImageError, MemoryError):
         raise
-    # An image that is still to be decoded makes Pillow raise anything at all.
+    # The image may not be decoded yet, and Pillow can raise any exception on damaged files.
     except Exception as error:
         raise UnreadableImage(f"Pillow cannot load this image: {error}") from error
 

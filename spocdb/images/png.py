@@ -1,4 +1,4 @@
-"""PNG: only what pixels need is read, and a transparent colour is compared in full depth."""
+"""PNG: reads only the chunks that pixels need, compares a transparent colour in full depth."""
 
 import struct
 import zlib
@@ -18,22 +18,22 @@ from spocdb.images.wide import to_grey
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 END = b"\0\0\0\0IEND\xaeB`\x82"
 GREY, TRUECOLOUR, PALETTE = 0, 2, 3
-# Files of a gigabyte have a tenth of that; each chunk costs time however few bytes it has.
+# Files of a gigabyte have a tenth of that. Each chunk costs time, even if it has few bytes.
 MOST_CHUNKS = 1_000_000
-# Of a text that may hold EXIF; Pillow refuses the whole picture for one that is longer.
+# Limit on a text that may hold EXIF; Pillow would refuse the whole picture for a longer one.
 LONGEST_TEXT = 2**20
-# Chunks beside the pixels that may count, and the keyword of those that are text.
+# Chunks with information on colours or orientation, and the keyword of text chunks.
 _TELLING = {
     **dict.fromkeys((b"iCCP", b"tRNS", b"eXIf"), b""),
     **dict.fromkeys((b"tEXt", b"zTXt"), b"Raw profile type exif"),
     b"iTXt": b"XML:com.adobe.xmp",
 }
-# What Pillow multiplies the grey values of so many bits by.
+# Bits per sample -> the factor by which Pillow multiplies grey values.
 _SPREAD = {2: 85, 4: 17}
 
 
 class Chunk(NamedTuple):
-    """A chunk: its kind, where it begins and ends in the file, and where its content does."""
+    """A chunk: its kind, its begin and end in the file, and the slice of its content."""
 
     kind: bytes
     begin: int
@@ -43,17 +43,17 @@ class Chunk(NamedTuple):
 
 @dataclass(slots=True)
 class Clean:
-    """A PNG of only the chunks that Pillow needs, and what else the picture needs to be right."""
+    """A PNG of only the chunks that Pillow needs, with profile, depth and transparent colour."""
 
     data: bytes
     profile: bytes | None = None
     depth: int = 0
-    # The one colour that is transparent: a level, or three.
+    # The transparent colour: one level for grey, three for RGB, empty without one.
     key: tuple[int, ...] = field(default=())
 
 
 class PngFile(PngImageFile):
-    """A PNG, opened: text, animation and whatever is damaged beside the pixels is left out."""
+    """An opened PNG, without text, animation and damaged metadata."""
 
     def __init__(self, data: bytes) -> None:
         self._clean = clean(data)
@@ -65,7 +65,7 @@ class PngFile(PngImageFile):
             self.info["transparency"] = key[0] if len(key) == 1 else key
 
     def load(self) -> Any:
-        """Decode the pixels. Grey of 16 bits becomes L, a transparent colour an alpha channel."""
+        """Decode the pixels. 16-bit grey becomes L, a transparent colour an alpha channel."""
         if not self.tile:
             return super().load()
         super().load()
@@ -80,7 +80,7 @@ class PngFile(PngImageFile):
         return super().load()
 
     def getexif(self) -> Image.Exif:
-        """Return the EXIF, for which Pillow would decode the pixels: it stands before them here."""
+        """Return the EXIF without decoding the pixels, as `clean` has moved it before them."""
         return ImageFile.ImageFile.getexif(self)
 
     def _become(self, image: Image.Image) -> None:
@@ -88,14 +88,14 @@ class PngFile(PngImageFile):
         self._mode = image.mode
 
     def _differs(self, key: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Tell of each pixel whether it has another colour than the transparent one."""
+        """Return for each pixel whether it differs from the transparent colour."""
         depth = self._clean.depth
         levels = [level & (2**depth - 1) for level in key]
         if len(levels) == 1:
             return _other_than(np.asarray(self), [levels[0] * _SPREAD.get(depth, 1)])
         if depth == 8:
             return _other_than(np.asarray(self), levels)
-        # Pillow keeps the upper byte of sixteen bits; the lower ones are decoded by themselves.
+        # Pillow keeps only the upper byte of sixteen bits; decode the lower bytes separately.
         upper = _other_than(np.asarray(self), [level >> 8 for level in levels])
         return upper | _other_than(self._lower_bytes(), [level & 255 for level in levels])
 
@@ -106,16 +106,16 @@ class PngFile(PngImageFile):
 
 
 def clean(data: bytes) -> Clean:
-    """Leave out of a PNG what its pixels do not need, and what is damaged of the rest.
+    """Remove from a PNG the chunks that its pixels do not need, and damaged metadata.
 
-    What it keeps: header, palette, pixels; EXIF and what may hold it; tables of transparency. A
-    damaged file is left as damaged as it is: Pillow says what is wrong.
+    Keeps header, palette and pixels, EXIF and texts that may hold it, and transparency. Damage in
+    header, palette and pixels stays, so that Pillow reports the error.
     """
     found = Clean(b"")
     front: list[bytes | memoryview] = [SIGNATURE]
     pixels: list[bytes | memoryview] = []
     view, colour_type, end = memoryview(data), -1, 0
-    # Of each kind only the first counts: a file of many is decompressed once, not a million times.
+    # Only the first chunk of each kind counts, so that a hostile file is decompressed only once.
     met: set[bytes] = set()
     for chunk in _chunks(data):
         content = view[chunk.content]
@@ -139,7 +139,7 @@ def clean(data: bytes) -> Clean:
             met.add(chunk.kind)
             if chunk.kind in (b"tRNS", b"eXIf") or _is_readable(chunk.kind, content):
                 front.append(view[chunk.begin : chunk.end])
-    # Behind pixels that break off, an end would be taken for pixels.
+    # After truncated pixels, Pillow would read an end chunk as pixels.
     ending = END if end <= len(data) else b""
     found.data = b"".join((*front, *pixels, ending))
     return found
@@ -155,7 +155,7 @@ def _other_than(values: NDArray[Any], levels: list[int]) -> NDArray[np.bool_]:
 
 
 def _chunks(data: bytes) -> Iterator[Chunk]:
-    """Yield the chunks up to the end of the file, the last one perhaps cut off."""
+    """Yield the chunks up to the end of the file; the last one may be truncated."""
     at = len(SIGNATURE)
     for _ in range(MOST_CHUNKS):
         if at + 8 > len(data):
@@ -183,19 +183,19 @@ def _key(content: memoryview, n_levels: int) -> tuple[int, ...]:
 
 
 def _names_exif(chunk: Chunk, content: memoryview) -> bool:
-    """Tell whether a chunk is one of those in which Pillow looks for EXIF's orientation."""
+    """Return whether Pillow looks for the EXIF orientation in this chunk."""
     keyword = bytes(content[:80]).partition(b"\0")[0]
     return chunk.kind == b"eXIf" or _TELLING[chunk.kind] == keyword
 
 
 def _is_readable(kind: bytes, content: memoryview) -> bool:
-    """Tell whether Pillow can read a text, for whose length it would refuse the picture else."""
+    """Return whether a text is short enough; Pillow would refuse the picture for a longer one."""
     if len(content) > LONGEST_TEXT:
         return False
     text = bytes(content).partition(b"\0")[2]
     if kind == b"zTXt":
         return text[:1] == b"\0" and _fits(text[1:])
-    # Compressed or not, by which method; language, keyword in that language, text.
+    # iTXt: a compression flag and method; language, keyword in that language, text.
     return kind == b"tEXt" or text[:1] == b"\0" or _fits(text[2:].split(b"\0", 2)[-1])
 
 
@@ -209,7 +209,7 @@ def _profile(content: bytes) -> bytes | None:
 
 
 def _inflated(compressed: bytes, limit: int) -> bytes | None:
-    """Decompress, or return None: damaged, or longer than the limit."""
+    """Decompress; return None if the data are damaged or the result exceeds the limit."""
     try:
         decompressor = zlib.decompressobj()
         plain = decompressor.decompress(compressed, limit)

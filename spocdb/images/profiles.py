@@ -1,4 +1,4 @@
-"""Embedded colour profiles (ICC): what converts an image's pixels to sRGB."""
+"""Embedded colour profiles (ICC) -> transforms to sRGB."""
 
 import io
 from collections.abc import Callable
@@ -9,23 +9,23 @@ from PIL import Image, ImageCms
 
 Transform = Callable[[Image.Image], Image.Image]
 
-# Profiles of real inks take up to 3 MB.
+# Real CMYK profiles take up to 3 MB.
 LARGEST_PROFILE = 4 * 2**20
-# Of an element of the fourth version that no camera writes: a small profile could make each colour
-# take any number of steps.
+# The mark of ICC version 4's multiProcessElement, which cameras do not write. A small hostile
+# profile could use it to make each colour take any number of steps.
 ANY_NUMBER_OF_STEPS = b"mpet"
-# Profiles that are sRGB by another maker's rounding come within two of 256 levels of it.
+# Other makers' sRGB profiles differ by rounding, by at most two of 256 levels.
 SAME_COLOUR = 2
-# Input, display, output and colour space profiles: those that say what pixels look like.
+# Input, display, output and colour space profiles, which define the colours of pixels.
 _CLASSES = ("scnr", "mntr", "prtr", "spac")
 _SPACES = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 
 
 def to_srgb(profile: object, mode: str) -> Transform | None:
-    """Return what converts pixels of a mode (RGB, RGBA, L, CMYK) from a profile to sRGB.
+    """Return the transform of a mode (RGB, RGBA, L, CMYK) from a profile to sRGB.
 
-    None where there is nothing to convert: no profile, one that is sRGB itself, one that is broken,
-    of another kind, or for another mode. The result has the mode RGB, for RGBA it is RGBA.
+    None if there is no profile, or if it is sRGB, broken, of another kind or for another mode. The
+    transform's result has the mode RGB, or RGBA for RGBA.
     """
     if not isinstance(profile, bytes) or not 0 < len(profile) <= LARGEST_PROFILE:
         return None
@@ -35,11 +35,11 @@ def to_srgb(profile: object, mode: str) -> Transform | None:
 
 
 def from_lab(image: Image.Image) -> Image.Image:
-    """Convert a LAB image to RGB: it names colours itself and needs no profile."""
+    """Convert a LAB image to RGB. LAB is independent of devices and needs no profile."""
     return _applied(_lab_transform(), image)
 
 
-# Making a transform takes longer than applying it, and cameras of one maker share a profile.
+# Cached: building a transform takes longer than applying it, and many images share a profile.
 @lru_cache(maxsize=16)
 def _to_srgb(profile: bytes, mode: str) -> Transform | None:
     try:
@@ -51,13 +51,13 @@ def _to_srgb(profile: bytes, mode: str) -> Transform | None:
         output = "RGBA" if mode == "RGBA" else "RGB"
         made = ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), mode, output)
         return None if _changes_nothing(made, mode) else lambda image: _applied(made, image)
-    # Whatever a damaged profile leads the library to is no reason to lose the image.
+    # A damaged profile is ignored; the image is still usable.
     except (OSError, ValueError, ImageCms.PyCMSError):
         return None
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Tell by a few colours of each kind whether pixels stay what they are."""
+    """Return whether a transform leaves a grid of sample colours almost unchanged."""
     if mode == "CMYK":
         return False
     levels = np.linspace(0, 255, 256 if mode == "L" else 9).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Open regular files and nothing else: a pipe or a device may block for ever, or never end."""
+"""Opens regular files only: a pipe or a device could block for ever, or never end."""
 
 import errno
 import os
@@ -19,11 +19,12 @@ KINDS = {
 
 
 def regular(path: str, flags: int) -> int:
-    """Open a regular file, or a link to one: an `opener` for `open`.
+    """Open a regular file, or a link to one; an `opener` for `open`.
 
-    Opening does not wait for whoever should write into a pipe.
+    Opens with O_NONBLOCK, so that a pipe without a writer does not block.
 
-    Raises OSError, whose strerror says what else it is.
+    Raises:
+        OSError: The file cannot be opened or is not regular; strerror says what it is.
     """
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
     kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
@@ -37,12 +38,17 @@ def regular(path: str, flags: int) -> int:
 
 
 def read_bytes(path: str | Path, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
-    """Read a regular file. Raises OSError, and ImageTooLarge for more than `max_bytes`."""
+    """Read a regular file.
+
+    Raises:
+        OSError: The file cannot be read, or is not regular.
+        ImageTooLarge: The file has more than `max_bytes`.
+    """
     with open(path, "rb", opener=regular) as stream:
-        # Asked first: read(n) would allocate n bytes for the smallest file.
+        # Get the size first: read(n) allocates n bytes even for a small file.
         size = os.fstat(stream.fileno()).st_size
         data = b"" if size > max_bytes else stream.read(size)
-        # It may grow meanwhile, and files of /proc do not say how large they are.
+        # The file may grow while it is read, and files of /proc report no size.
         while size <= max_bytes and (block := stream.read(BLOCK)):
             data += block
             size = len(data)

@@ -1,25 +1,25 @@
-"""A TIFF's tags: those that no pixel needs and that lead out of the file are taken away."""
+"""Removes a TIFF's broken tags: values outside the file that no pixel needs."""
 
 import struct
 
-# What a tag's type takes; the rest is of a kind that Pillow skips.
+# Bytes per value of each tag type; Pillow skips other types.
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _BYTES |= {16: 8, 17: 8, 18: 8}
-# Sizes, samples, where the pixels lie, colour maps, JPEG's tables, YCbCr's parameters.
+# Sizes, samples, pixel offsets, colour maps, JPEG tables, YCbCr parameters.
 _NEEDED = frozenset(
     (
         *(256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320),
         *(322, 323, 324, 325, 332, 338, 339, 347, *range(512, 522), 529, 530, 531, 532),
     )
 )
-# A tag of one byte that says nothing.
+# The type of a blanked tag: one byte.
 _NOTHING = 1
 
 
 def without_broken_tags(data: bytes) -> bytes:
-    """Blank the first picture's tags whose values lie outside the file, unless pixels need them.
+    """Blank the first picture's tags whose values are outside the file, unless pixels need them.
 
-    Pillow would read no tag behind such a one. Changes no length: everything stays where it is.
+    Pillow would stop reading tags at the first broken one. Lengths and offsets stay the same.
     """
     order = "<" if data[:2] == b"II" else ">"
     is_big = b"+" in data[2:4]

@@ -1,7 +1,7 @@
-"""TIFF: what Pillow reads rightly, what it needs help with, and what is refused.
+"""TIFF: corrects how Pillow reads some files, and refuses those that it would read wrongly.
 
-Compared with tifffile over all combinations of samples, byte order, planes and compression:
-tests/unit/test_tiff.py.
+tests/unit/test_tiff.py compares all combinations of samples, byte order, planes and compression
+with tifffile.
 """
 
 from typing import Any
@@ -36,14 +36,15 @@ _COLOURS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr",
 _SAMPLES = {1: "unsigned", 2: "signed", 3: "floating point"}
 # Modes whose samples libtiff may return in separate planes.
 _PLANAR = ("RGB", "RGBA", "CMYK")
-# libtiff returns samples in the machine's byte order, but Pillow reads these in the file's.
+# libtiff returns samples in the machine's byte order, but Pillow reads these in the file's order.
 _NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 
 
 class TiffFile(TiffImageFile):
-    """A TIFF, opened. Grey of more than eight bits becomes L when it is loaded.
+    """An opened TIFF. Grey of more than eight bits becomes L on loading.
 
-    Raises SyntaxError, or what else Pillow raises, for what would not become the right pixels.
+    Raises:
+        SyntaxError: Pillow cannot read the file, or would read it wrongly.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -59,7 +60,7 @@ class TiffFile(TiffImageFile):
 
     @property
     def tile_size(self) -> tuple[int, int]:
-        """Return the size of a tile, which is allocated whole; (0, 0) where there are none."""
+        """Return the size of a tile, which is allocated as a whole; (0, 0) without tiles."""
         width, length = self.tag_v2.get(TILEWIDTH, 0), self.tag_v2.get(TILELENGTH, 0)
         return (width, length) if isinstance(width, int) and isinstance(length, int) else (0, 0)
 
@@ -67,7 +68,7 @@ class TiffFile(TiffImageFile):
         """Decode the pixels."""
         if not self.tile:
             return super().load()
-        # Where there is no memory yet, Pillow asks its process-wide limit again.
+        # Allocate the image here, because Pillow would check its process-wide limit again.
         self.im = Image.new(self.mode, self._tile_size).im
         super().load()
         if self.mode.startswith(("I", "F")) or (self.mode == "L" and self._is_signed()):
@@ -101,7 +102,7 @@ class TiffFile(TiffImageFile):
         return self._tag(SAMPLESPERPIXEL, 1)
 
     def _refusal(self) -> str | None:
-        """Return why Pillow would make other pixels of the file, or None."""
+        """Return why Pillow would read wrong pixels, or None."""
         bits, colours = self._tag(BITSPERSAMPLE, 1), self._tag(PHOTOMETRIC_INTERPRETATION, 0)
         is_plain = self._tag(COMPRESSION, 1) == UNCOMPRESSED
         if self._is_planar() and (self.mode in ("LA", "La", "PA") or colours in (YCBCR, LAB)):
@@ -122,9 +123,9 @@ class TiffFile(TiffImageFile):
         return sum(self.tag_v2.get(STRIPBYTECOUNTS, (packed,))) != packed
 
     def _set_decoder(self) -> None:
-        """Correct how Pillow would read the samples of some files."""
+        """Correct the sample formats with which Pillow would read some files."""
         if self._is_planar() and not self.use_load_libtiff and self.mode in _PLANAR:
-            # Pillow's own loader takes 16-bit planes for 8-bit ones, libtiff does not.
+            # Use libtiff: Pillow's own loader reads 16-bit planes as 8-bit ones.
             premultiplied = self.tag_v2.get(EXTRASAMPLES) == (PREMULTIPLIED,)
             samples = "RGBa" if premultiplied else self.mode
             samples += ";16N" if self._tag(BITSPERSAMPLE, 1) == 16 else ""
@@ -135,7 +136,7 @@ class TiffFile(TiffImageFile):
             self.tile = [_native(tile) for tile in self.tile]
 
     def _explained(self, error: SyntaxError) -> str:
-        """Say what is wrong in words; Pillow's own text may be no more than a tag's number."""
+        """Return a readable reason; Pillow's own text may be only a tag's number."""
         cause = error.args[0] if error.args else None
         tags = getattr(self, "tag_v2", {})
         if isinstance(cause, KeyError) and cause.args[0] == tags.get(COMPRESSION):

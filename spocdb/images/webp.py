@@ -1,4 +1,4 @@
-"""WebP: only the chunks of the first picture are read, and metadata that is whole."""
+"""WebP: reads only the chunks of the first picture, and undamaged metadata."""
 
 import struct
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from spocdb.images.deadline import TimedBytes
 _FRAME = b"ANMF"
 _PIXELS = (b"VP8X", b"ANIM", _FRAME, b"ALPH", b"VP8 ", b"VP8L")
 _METADATA = (b"ICCP", b"EXIF", b"XMP ")
-# A still picture has one chunk of pixels, or two; metadata comes before and behind.
+# A still picture has one or two chunks of pixels, and a few of metadata.
 MOST_CHUNKS = 1000
 
 
@@ -20,7 +20,7 @@ def open_webp(data: bytes) -> WebPImageFile:
 
 
 def clean(data: bytes) -> bytes:
-    """Leave out what is cut off behind the pixels, what is unknown, and all but the first frame."""
+    """Remove truncated metadata, unknown chunks, and all frames but the first."""
     kept: list[bytes] = []
     n_frames = 0
     for kind, chunk, is_whole in _chunks(data):
@@ -39,7 +39,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
             return
         kind, length = struct.unpack_from("<4sI", data, at)
         end = at + 8 + length + length % 2
-        # The last byte only fills up to an even number; some programs leave it out.
+        # The padding byte after an odd length may be missing: some programs leave it out.
         is_whole = at + 8 + length <= len(data)
         chunk = data[at:end]
         yield kind, chunk + bytes(is_whole * (end - at - len(chunk))), is_whole

@@ -8,7 +8,7 @@ from PIL import Image
 
 from spocdb.records import Float64Array
 
-# Pixels that are computed with at a time, so that a large picture needs no copies of eight bytes.
+# Pixels converted at a time, so that a large picture needs no whole copy in float64.
 BAND = 2**18
 
 
@@ -17,9 +17,9 @@ def to_grey(
 ) -> Image.Image:
     """Scale grey values (H, W) to a picture of mode L.
 
-    `white` is the brightest value of the sample format, None where that says nothing: then the
-    range is the smallest usual one that holds the values, else from the least to the greatest.
-    `inverted` is for formats whose white is zero.
+    `white` is the brightest value of the sample format, or None if the format does not define it.
+    Then the range is the smallest usual one that contains the values, else from the least to the
+    greatest value. `inverted` is for formats whose white is zero.
     """
     black, white = (0, white) if white else _range(values)
     scale = 255 / ((white - black) or 1)
@@ -40,7 +40,7 @@ def _range(values: NDArray[np.generic]) -> tuple[float, float]:
 
 
 def _bands(values: NDArray[np.generic]) -> Iterator[tuple[slice, Float64Array]]:
-    """Yield rows and their values, what is not a number or infinite as zero."""
+    """Yield rows and their values; NaN and infinity become zero."""
     height = max(1, BAND // values.shape[1])
     for top in range(0, values.shape[0], height):
         rows = slice(top, top + height)

@@ -64,7 +64,7 @@ def test_without_images_it_makes_some_and_json_holds_all(spocdb: Run, db: Databa
         (["empty"], "spocdb: there are no images under empty"),
         (["bad"], "spocdb: none of these images can be decoded: "),
         (["--extractor", "x"], "spocdb: unknown extractor 'x'"),
-        (["--extractor", "mobilenet_v1"], "spocdb: nobody offers weights of mobilenet_v1"),
+        (["--extractor", "mobilenet_v1"], "spocdb: no weights of mobilenet_v1 are available"),
         (["--extractor", "mini", "--weights", "no.pth"], "spocdb: cannot read the weights no.pth"),
         (["--extractor", "mini", "--device", "cuda:9"], "spocdb: no device 'cuda:9'"),
         (["--extractor", "mini", "--precision", "x"], "spocdb: unknown precision 'x'"),

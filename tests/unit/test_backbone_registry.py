@@ -178,7 +178,7 @@ def test_another_runtime_stays_within_its_file(tmp_path: Path) -> None:
 
 
 def test_weights_that_nobody_offers_are_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(WeightsNotFound, match="nobody offers weights of toy: give a file"):
+    with pytest.raises(WeightsNotFound, match="no weights of toy are available: give a file"):
         own("toy", tmp_path)
 
 

@@ -1,8 +1,8 @@
-"""The networks that a recipe can name, one file a family.
+"""The networks that a recipe can name, one file per family.
 
-A module of this package declares its networks in `BACKBONES`; nothing else lists them. Declaring
-one imports no torch, so that a command can check its arguments at once: what builds a network
-imports it.
+Each module of this package declares its networks in `BACKBONES`, and they are listed only there.
+Declaring a network does not import torch, so that a command can check its arguments quickly;
+building one does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,23 +35,23 @@ PAPER_SIGMA = 1 / 3
 # A network that halves its input five times needs 32 pixels.
 ANY_SIZE = range(32, 4097)
 
-# A network, the layer to cut it after, and whether a ReLU follows -> the modules up to there, in
-# their order, by the names that weights files give them.
+# A network, the layer to cut it after, and whether a ReLU follows -> the modules up to that layer,
+# in order, by their names in weights files.
 Cut = Callable[["nn.Module", str, bool], Mapping[str, "nn.Module"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backbone:
-    """A network, where it can be cut, what it takes, and the recipe that fits it.
+    """A network, its layers and input sizes, and its default recipe.
 
-    `layers` maps the layers that it can be cut after to the channels of the feature map there; the
-    first is the recipe's. `network` builds it whole, with the values that it begins with, and `cut`
-    gives the modules up to a layer. `sizes` are the input sizes in pixels that it takes. `mean` and
-    `std` normalise the pixels (red, green, blue, in units of 0-255).
+    `layers` maps each layer that the network can be cut after to the channels of its feature map;
+    the first layer is the recipe's. `network` builds the whole network with initial values, and
+    `cut` returns the modules up to a layer. `sizes` are the allowed input sizes in pixels. `mean`
+    and `std` normalise the pixels (red, green, blue, in units of 0-255).
 
-    Its own weights are at `url`, whose file name ends with the first digits of their sha256, or in
-    the file `packed`, which spocdb brings; without both a user has to give some. `licence` is
-    theirs.
+    The network's own weights are at `url`, whose file name ends with the first digits of their
+    sha256, or in the package's file `packed`. Without either, the user must give a file. `licence`
+    is the licence of the weights.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Backbone:
     url: str | None = None
     packed: Path | None = None
     licence: str | None = None
-    # The recipe where nothing more is said.
+    # The default recipe.
     ceil_mode: bool = False
     size: int = 586
     fit: Fit = "warp"
@@ -82,16 +82,16 @@ class Backbone:
         """Return the channels of the feature map at a layer.
 
         Raises:
-            ConfigError: It cannot be cut after that layer.
+            ConfigError: The network cannot be cut after this layer.
         """
         if layer not in self.layers:
             raise ConfigError(f"unknown layer {layer} of {self.name}: upgrade spocdb")
         return self.layers[layer]
 
-    # A family that another runtime computes overrides the following two.
+    # A family that uses another runtime overrides `load` and `engine`.
 
     def load(self, recipe: "Recipe", weights: Path) -> "nn.Module":
-        """Return what turns normalised RGB (N, 3, H, W) into feature maps (N, C, h, w).
+        """Load the trunk: normalised RGB (N, 3, H, W) -> feature maps (N, C, h, w).
 
         Raises:
             ConfigError: The file is broken, or holds no weights of this network.
@@ -104,13 +104,13 @@ class Backbone:
     def engine(
         self, trunk: "nn.Module", dtype: "torch.dtype", device: "torch.device"
     ) -> "nn.Module":
-        """Return a trunk as it computes fastest on a device; the result is not for training."""
+        """Return a trunk optimised for inference on a device; it cannot be trained."""
         from spocdb.features.fusion import fuse_trunk
 
         return fuse_trunk(trunk, dtype, device)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what a person wants to know of it, for JSON."""
+        """Return the backbone's facts for JSON output."""
         return {
             "backbone": self.name,
             "layer": self.layer,
@@ -133,7 +133,7 @@ def find(name: str) -> Backbone:
     """Return a backbone.
 
     Raises:
-        ConfigError: There is none of this name; the message lists them all.
+        ConfigError: No backbone has this name; the message lists them all.
     """
     if name not in _declared():
         raise UnknownChoice("extractor", name, names())

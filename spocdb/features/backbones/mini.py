@@ -1,8 +1,8 @@
-"""The network in the box: a plain stack of convolutions after VGG, small enough for the wheel.
+"""The packaged network: a plain stack of convolutions like VGG, small enough for the wheel.
 
-As in VGG-C there are 1 x 1 convolutions among the 3 x 3 ones; here each squeezes the channels
-before one, as SqueezeNet's do (Iandola et al. 2016). That keeps a 3 x 3 convolution's weights few
-while the map keeps its width.
+Like VGG-C it has 1 x 1 convolutions between the 3 x 3 ones. Each reduces the channels before a
+3 x 3 convolution, as in SqueezeNet (Iandola et al. 2016), which saves weights and keeps the map's
+number of channels.
 """
 
 from collections import OrderedDict
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 STEM = 64
-# Channels of a 1 x 1 convolution and of the 3 x 3 one behind it; None halves the map.
+# Output channels of a 1 x 1 convolution and of the following 3 x 3 one; None is a max pooling.
 LAYERS: tuple[tuple[int, int] | None, ...] = (
     None,
     (16, 128),
@@ -36,10 +36,10 @@ WEIGHTS = Path(__file__).parents[1] / "mini.safetensors"
 
 
 def network() -> "nn.Module":
-    """Build the network: normalised RGB (N, 3, H, W) -> (N, 256, H / 16, W / 16), no ReLU last.
+    """Build the network: normalised RGB (N, 3, H, W) -> (N, 256, H / 16, W / 16), no final ReLU.
 
-    The last layer is linear, as the sum over the positions behind it is: it turns pooled features
-    into a descriptor whose values are centred and of like weight.
+    The last layer is linear and commutes with the sum over the positions: it maps pooled features
+    to a descriptor whose values are centred and of similar variance.
     """
     from torch import nn
 

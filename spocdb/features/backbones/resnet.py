@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def cut(network: "nn.Module", layer: str, relu: bool) -> "dict[str, nn.Module]":
-    """Leave out the average and the classifier."""
+    """Leave out the average pooling and the classifier."""
     from spocdb.features.trunks import BeforeRelu
 
     if not relu:
