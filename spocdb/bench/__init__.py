@@ -1,1 +1,1 @@
-"""How fast this machine is: images/s of each stage and of all together, what limits, what helps."""
+"""Benchmark of this machine: images/s of each stage and of an ingest, the limit, and advice."""

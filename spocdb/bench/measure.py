@@ -1,9 +1,9 @@
-"""Measure the stages of an ingest one by one, then an ingest, on this machine.
+"""Measures each stage of an ingest alone, then a whole ingest, on this machine.
 
     files -> read -> decode -> network -> write,    and all of them at once
 
-The ingest is the real one, into a working collection with an extractor of its own: what the
-database knows already cannot make it quick, and nothing of it stays.
+The ingest runs into a working collection with its own extractor, so that no stored descriptor is
+reused. The collection is deleted afterwards.
 """
 
 import logging
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLLECTION = "spocdb-bench"
-# Made-up photographs take space, given ones none.
+# Synthetic photographs take disk space, the user's take no extra space.
 MOST_MADE, MOST_GIVEN = 512, 10_000
-# Fewer would show how an ingest begins, not how it goes on.
+# With fewer batches, the start of an ingest would dominate its rate.
 LEAST_BATCHES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure: extractor, weights, recipe, device and precision as for an ingest."""
+    """Options of a measurement: as for an ingest, and `seconds` per stage."""
 
     extractor: str | None = None
     weights: Path | None = None
@@ -54,10 +54,14 @@ class Options:
 
 
 def measure(db: Database, paths: Sequence[Path], options: Options) -> Speed:
-    """Measure with the images under `paths`, or with made-up photographs if there are none.
+    """Measure with the images under `paths`, or with synthetic photographs without `paths`.
 
-    Each stage takes `options.seconds`, and at least a batch. Raises ConfigError if no image can be
-    read, WeightsNotFound, DatabaseError.
+    Each stage takes `options.seconds`, and at least a batch.
+
+    Raises:
+        ConfigError: There are no images under `paths`, or none can be read.
+        WeightsNotFound: The extractor's weights are missing.
+        DatabaseError: The database fails.
     """
     given = list(islice(walk(paths, recursive=True), MOST_GIVEN))
     if paths and not given:
@@ -104,7 +108,7 @@ def _measure(
             Stage("network", network),
             Stage("write", write),
         ),
-        # Copies of an image cost next to nothing.
+        # Counts new contents only: copies of an image cost almost nothing.
         progress.n_new / max(progress.seconds, 1e-9),
         {str(stage): seconds for stage, seconds in progress.waited.items()},
         progress.n_new,

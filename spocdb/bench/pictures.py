@@ -1,4 +1,4 @@
-"""Photographs to measure with where nobody gave any: made up, with the detail of real ones."""
+"""Synthetic photographs for the benchmark, with the detail of real ones."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ QUALITY = 90
 
 
 def write_photographs(folder: Path, n: int) -> list[Path]:
-    """Write `n` JPEGs of 1024 x 768 pixels, each of other bytes."""
+    """Write `n` JPEGs of 1024 x 768 pixels, whose bytes all differ."""
     made = [photograph(seed) for seed in range(min(n, N_DIFFERENT))]
     files = [folder / f"{i:05}.jpg" for i in range(n)]
     for i, file in enumerate(files):
@@ -20,7 +20,7 @@ def write_photographs(folder: Path, n: int) -> list[Path]:
 
 
 def photograph(seed: int) -> bytes:
-    """Return a JPEG: smooth colours under grain, which is what takes a decoder its time."""
+    """Return a JPEG of smooth colours and grain; the grain costs decoding time as in real ones."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
@@ -31,5 +31,5 @@ def photograph(seed: int) -> bytes:
 
 
 def _commented(jpeg: bytes, comment: bytes) -> bytes:
-    """Return a JPEG of the same pixels that is a file of its own; a GPU still decodes it."""
+    """Return a JPEG with a comment: the same pixels, other bytes. A GPU can still decode it."""
     return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]

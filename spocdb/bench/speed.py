@@ -1,19 +1,19 @@
-"""What a measurement found, which stage limits, and what would help."""
+"""Results of a measurement, the limiting stage, and advice."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Name = Literal["read", "decode", "network", "write"]
 
-# More than this before a decoded image is mostly work for nothing.
+# If images have more than this many times the input's pixels, most decoding is wasted.
 MANY_TIMES_THE_PIXELS = 8
-# A batch waits for the server a few times: this much each time is felt.
+# A batch needs several round trips; from this latency on they slow an ingest down.
 FAR_MILLISECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage alone, by all threads: images a second."""
+    """One stage measured alone, using all threads, in images/s."""
 
     name: Name
     per_second: float
@@ -21,10 +21,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was measured on, and what.
+    """The measured machine, extractor, images and database connection.
 
-    `megapixels` and `megabytes` are an image's, on average; `round_trip` is the milliseconds to the
-    database and back.
+    `megapixels` and `megabytes` are means per image; `round_trip` to the database is in
+    milliseconds.
     """
 
     device: str
@@ -42,9 +42,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Images/s of each stage alone and of a whole ingest, `seconds` that its loop waited for each.
+    """Images/s of each stage alone and of a whole ingest.
 
-    `n_images` went through the ingest, `n_failed` of them could not be read.
+    `waited` holds the seconds that the ingest's loop waited for each stage. `n_images` were
+    ingested, `n_failed` could not be read.
     """
 
     machine: Machine
@@ -55,7 +56,7 @@ class Speed:
     n_failed: int
 
     def share(self, stage: Stage) -> float:
-        """Return what part of a stage's own speed the ingest reaches."""
+        """Return the ingest's speed as a fraction of a stage's."""
         return self.ingest / stage.per_second
 
     @property
@@ -65,7 +66,7 @@ class Speed:
 
     @property
     def next_limit(self) -> Stage:
-        """Return the stage that limits once the slowest one does not."""
+        """Return the second slowest stage, the limit once the slowest one is faster."""
         return sorted(self.stages, key=lambda stage: stage.per_second)[1]
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,7 +80,7 @@ class Speed:
 
 
 def advice(speed: Speed) -> list[str]:
-    """Return lines that say what limits and what would help, as the figures have it."""
+    """Return lines that name the limiting stages and what would help."""
     what = {
         "read": _for_reading,
         "decode": _for_decoding,

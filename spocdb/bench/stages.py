@@ -1,4 +1,4 @@
-"""Each stage of an ingest alone, by all threads, for a few seconds: images a second."""
+"""Measures each stage of an ingest alone, using all threads, for a few seconds."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ from spocdb.sources import files
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
 
-# So many are held in memory, and decoded and described again and again.
+# Images held in memory, which are decoded and described repeatedly.
 N_HELD = 64
 N_ROUND_TRIPS = 20
 
@@ -34,7 +34,11 @@ N_THREADS = n_cores()
 
 
 def reading(paths: Sequence[str], seconds: float, max_bytes: int) -> tuple[float, list[bytes]]:
-    """Read files and hash them; return images/s and the first ones' bytes. Raises ConfigError."""
+    """Read and hash files; return images/s and the bytes of the first files.
+
+    Raises:
+        ConfigError: No file can be read.
+    """
     held: list[bytes] = []
     errors: list[ImageError] = []
 
@@ -59,7 +63,11 @@ def reading(paths: Sequence[str], seconds: float, max_bytes: int) -> tuple[float
 def decoding(
     held: Sequence[bytes], recipe: Recipe, seconds: float, max_pixels: int
 ) -> tuple[float, list[Decoded]]:
-    """Decode and resize for a recipe; return images/s and the images. Raises ConfigError."""
+    """Decode and resize for a recipe; return images/s and the decoded images.
+
+    Raises:
+        ConfigError: No image can be decoded.
+    """
     errors: list[ImageError] = []
 
     def decode_one(data: bytes) -> Decoded | None:
@@ -82,7 +90,7 @@ def decoding(
 def computing(extractor: "Extractor", pixels: Sequence[UInt8Array], seconds: float) -> float:
     """Compute raw descriptors in batches; return images/s."""
     size = extractor.batch_size
-    # What is done once, such as choosing kernels and the precision, is not the network's speed.
+    # Warm-up: the choice of kernels and precision happens once and is not measured.
     extractor.extract(pixels[: 2 if extractor.device.type == "cpu" else size])
     images = cycle(pixels)
     some = (list(islice(images, size)) for _ in count())
@@ -90,7 +98,7 @@ def computing(extractor: "Extractor", pixels: Sequence[UInt8Array], seconds: flo
 
 
 def writes(connection: Connection, collection: Collection, size: int, seconds: float) -> float:
-    """Project and write made-up descriptors, `size` a transaction; return images/s."""
+    """Project and write synthetic descriptors, `size` per transaction; return images/s."""
     writing.make_staging(connection)
     projected = projecting(connection)
 
@@ -100,12 +108,12 @@ def writes(connection: Connection, collection: Collection, size: int, seconds: f
             yield size
 
     written = write()
-    next(written)  # the tables are made
+    next(written)  # warm-up: the first batch creates the tables
     return _rate(written, seconds)
 
 
 def round_trip(connection: Connection) -> float:
-    """Return the milliseconds to the database and back."""
+    """Return the median round trip to the database in milliseconds."""
     taken = []
     for _ in range(N_ROUND_TRIPS):
         began = time.perf_counter()

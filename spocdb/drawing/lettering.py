@@ -1,8 +1,8 @@
-"""Text on pictures in any script: for each character a font of this machine that has it.
+"""Text on pictures in any script, using a font of this machine for each character.
 
-Pillow's own font knows little more than ASCII. DejaVu Sans, which comes with matplotlib, adds
-Cyrillic, Greek, Hebrew and symbols; for CJK, Indic scripts and colour emoji a system font is looked
-for. What no font has is written as its code point.
+Pillow's own font has little more than ASCII. DejaVu Sans, which comes with matplotlib, adds
+Cyrillic, Greek, Hebrew and symbols. CJK, Indic scripts and colour emoji need a system font.
+Characters that no font has are written as code points.
 """
 
 import unicodedata
@@ -14,16 +14,17 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-# What Pillow's own font has; anything else and the whole text is in DejaVu, which fits together.
+# Characters of Pillow's own font. A text with any other character is drawn in DejaVu as far as
+# possible, so that its letters match.
 PLAIN = frozenset(map(chr, range(0x20, 0x7F))) | {"…"}
-# Fonts without serifs first. Other faces have no more characters than the regular one, and the last
-# resort has a box for everything.
+# Sans-serif fonts come first. Bold and other faces have the same characters as the regular one, and
+# the Last Resort font draws a box for every character.
 LATER = ("serif", "mono")
 NEVER = ("lastresort", "bold", "black", "light", "thin", "cond", "ital", "obliq")
-# Colour emoji are bitmaps of one size, which is scaled: of Noto, of Apple, of others.
+# Colour emoji fonts have bitmaps of one size, which are scaled: Noto's, Apple's, others'.
 BITMAP_SIZES = (109, 160, 136, 128)
 EMOJI, LAST_EMOJI = "\U0001f000", "\U0001faff"
-# More than fits beside any picture; measuring is slow.
+# Longer than fits below any picture. Texts are cut to this first, because measuring is slow.
 LONGEST = 400
 
 PACKAGES = {
@@ -33,9 +34,9 @@ PACKAGES = {
 
 
 class Lettering:
-    """Fonts, and what they lack: one object for a picture.
+    """Fonts, and the characters that they lack; one object per picture.
 
-    `fonts` are the files to look in, in their order; None for those of this machine.
+    `fonts` are the font files in order of preference, None for those of this machine.
     """
 
     def __init__(self, fonts: Sequence[Path] | None = None) -> None:
@@ -44,7 +45,7 @@ class Lettering:
         self._missing: dict[str, None] = {}
 
     def complaint(self) -> str | None:
-        """Say once which characters no font had, and what brings one; None if all were drawn."""
+        """Return a message on the scripts without a font and the packages to install, or None."""
         if not self._missing:
             return None
         scripts = list(dict.fromkeys(map(_script, self._missing)))
@@ -55,7 +56,7 @@ class Lettering:
         )
 
     def width(self, text: str, size: int) -> float:
-        """Return how wide a text is, in pixels."""
+        """Return the width of a text in pixels."""
         return sum(_length(path, run, size) for path, run in self._runs(text))
 
     def draw(
@@ -68,46 +69,46 @@ class Lettering:
         *,
         is_right: bool = False,
     ) -> None:
-        """Draw a line of text from its left upper corner, or with `is_right` from its right one."""
+        """Draw a line of text; `corner` is its upper left one, with `is_right` its upper right."""
         x, y = corner
         if is_right:
             x -= self.width(text, size)
-        # One baseline, whatever the fonts.
+        # All fonts share one baseline.
         baseline = y + _face(None, size)[0].getmetrics()[0]
         for path, run in self._runs(text):
             _paint(sheet, (x, baseline), run, colour, path, size)
             x += _length(path, run, size)
 
     def shortened(self, text: str, width: float, size: int) -> str:
-        """Return a text that fits into a width in pixels, its middle left out."""
+        """Shorten a text to a width in pixels by leaving out its middle."""
         text = one_line(text)
         if len(text) > LONGEST:
             text = text[: LONGEST // 2] + text[-LONGEST // 2 :]
         shown, keep = text, len(text)
-        # The middle goes: names differ at their ends.
+        # Cut the middle, because names differ at their ends.
         while self.width(shown, size) > width and keep > 2:
             keep -= 1
             shown = f"{text[: keep - keep // 2]}…{text[-(keep // 2) :]}"
         return shown
 
     def for_plots(self, text: str) -> tuple[str, list[str]]:
-        """Return a text for matplotlib, and the names by which it knows the fonts that it needs.
+        """Return a text for matplotlib, and matplotlib's names of the fonts that it needs.
 
-        What matplotlib cannot draw, as colour emoji, is written as code points.
+        Characters that matplotlib cannot draw, such as colour emoji, become code points.
         """
         runs = [(_family(path), run) for path, run in self._runs(one_line(text))]
         families = dict.fromkeys(family for family, _ in runs if family)
         return "".join(run if family else _code_points(run) for family, run in runs), [*families]
 
     def _runs(self, text: str) -> list[tuple[Path | None, str]]:
-        """Split a text by the font that draws it; None is Pillow's own."""
+        """Split a text into runs of one font; None is Pillow's own font."""
         if PLAIN.issuperset(text):
             return [(None, text)] if text else []
         found: list[tuple[Path | None, str]] = []
         for char in text:
             path = self._font_of(char)
             if _is_mark(char):
-                # It belongs to the character before, as an emoji's variation does.
+                # A mark uses the font of the character before, such as an emoji's variation.
                 path = found[-1][0] if found else None
                 if path is None:
                     continue
@@ -132,7 +133,7 @@ class Lettering:
 
 
 def one_line(text: str) -> str:
-    """Return a text without line breaks, and with what can be encoded: a file may have any name."""
+    """Return a text without line breaks and unencodable characters, which file names may have."""
     return " ".join(text.encode(errors="replace").decode().split())
 
 
@@ -150,8 +151,8 @@ def _is_mark(char: str) -> bool:
 
 
 def _script(char: str) -> str:
-    """Return what a character belongs to, by the first word of its name; "" for one without."""
-    # Those that are newer than Python's tables included.
+    """Return a character's script, the first word of its Unicode name; "" without a name."""
+    # "Cn" includes emoji that are newer than Python's Unicode tables.
     if EMOJI <= char <= LAST_EMOJI and unicodedata.category(char) in ("So", "Cn"):
         return "emoji"
     name: str = unicodedata.name(char, "")
@@ -177,41 +178,41 @@ def _system_fonts() -> list[Path]:
 
 @cache
 def _family(path: Path | None) -> str | None:
-    """Return the name by which matplotlib knows a font, None if it cannot draw with it."""
+    """Return matplotlib's name of a font, or None if matplotlib cannot draw with it."""
     from matplotlib.font_manager import FontProperties, fontManager
 
     if path is None:
         return "DejaVu Sans"
     try:
         if all(entry.fname != str(path) for entry in fontManager.ttflist):
-            # Installed since matplotlib wrote its list of this machine's fonts.
+            # The font was installed after matplotlib cached its list of fonts.
             fontManager.addfont(path)
         return FontProperties(fname=path).get_name()
-    # Bitmaps; or what is wrong with a font of somebody's machine.
+    # A bitmap font, or a broken one.
     except (OSError, RuntimeError, ValueError, NotImplementedError):
         return None
 
 
 @cache
 def _characters(path: Path) -> frozenset[int]:
-    """Return the code points that a font has; none of a file that is no font."""
+    """Return a font's code points; none if the file is no font."""
     from fontTools.ttLib import TTFont
 
     try:
-        # Opened here: fontTools leaves a file open that is no font.
+        # Opened here, because fontTools would not close a file that is no font.
         with open(path, "rb") as stream, TTFont(stream, fontNumber=0, lazy=True) as font:
             return frozenset(font.getBestCmap() or ())
-    # Whatever the parser raises on a broken font: another one may have the character.
+    # The parser can raise any exception on a broken font; another font may have the character.
     except Exception:
         return frozenset()
 
 
 @cache
 def _face(path: Path | None, size: int) -> tuple[ImageFont.FreeTypeFont, float]:
-    """Return a font in a size, and by how much what it draws is to be scaled."""
+    """Return a font in a size, and the factor by which its drawing must be scaled."""
     if path is not None:
         for bitmap_size in (size, *BITMAP_SIZES):
-            with suppress(OSError):  # bitmaps of another size
+            with suppress(OSError):  # the font has bitmaps of another size
                 return ImageFont.truetype(path, bitmap_size), size / bitmap_size
     default = ImageFont.load_default(size)
     assert isinstance(default, ImageFont.FreeTypeFont), "a size gives an outline font"

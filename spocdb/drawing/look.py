@@ -1,4 +1,4 @@
-"""What all pictures share: colours, titles, axes, and how their file is written."""
+"""The shared look of all pictures: colours, titles, axes; and writing their files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,12 +15,12 @@ def head(figure: Any, title: str) -> None:
     """Write a plot's title, in fonts that have its characters."""
     text, families = Lettering().for_plots(title)
     look = {"color": INK, "fontsize": 14, "fontfamily": families}
-    # A dollar sign is a dollar sign, not the beginning of a formula.
+    # parse_math=False: a dollar sign in the title starts no formula.
     figure.suptitle(text, x=0.015, ha="left", parse_math=False, **look)
 
 
 def style(axes: Any) -> None:
-    """Give a plot's axes the look that all plots have: few lines, plain numbers."""
+    """Apply the shared look to a plot's axes: few lines, plain numbers."""
     from matplotlib.ticker import FuncFormatter
 
     axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
@@ -32,13 +32,21 @@ def style(axes: Any) -> None:
 
 
 def check_name(out: Path, suffixes: Sequence[str]) -> None:
-    """Raise ConfigError for a file name without one of the suffixes."""
+    """Check the suffix of a file name.
+
+    Raises:
+        ConfigError: The name has none of the suffixes.
+    """
     if out.suffix.lower() not in suffixes:
         raise ConfigError(f"cannot write {out}: the name must end in {' or '.join(suffixes)}")
 
 
 def save(out: Path, write: Callable[[Path], None]) -> None:
-    """Write a picture to a file. Raises ConfigError."""
+    """Write a picture to a file.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     try:
         write(out)
     except OSError as error:

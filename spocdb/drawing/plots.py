@@ -12,8 +12,8 @@ BLOCKS = " ▏▎▍▌▋▊▉█"
 
 
 def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
-    """Draw each component's part of the variance and their sum into the file `out`."""
-    # The object interface: pyplot would keep figures, and a window system, for the whole process.
+    """Draw each component's share of the variance and the cumulative sum into the file `out`."""
+    # Not pyplot, which keeps figures and a window system for the whole process.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import FuncFormatter
@@ -27,7 +27,7 @@ def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
     each.bar(numbers, explained, width=0.8 if len(numbers) <= 64 else 1.0, color=ACCENT)
     each.set_title("explained by each component", loc="left", fontsize=10, color=GREY)
     each.set_xlim(0.4, len(numbers) + 0.6)
-    # A line through one point is nothing to be seen.
+    # A marker, because a line through a single point is invisible.
     dot = "o" if len(numbers) == 1 else None
     total.plot(numbers, np.cumsum(explained), color=ACCENT, linewidth=2.2, marker=dot)
     total.set_title(
@@ -42,7 +42,7 @@ def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
 
 
 def variance_bars(explained: Float64Array, width: int = 40) -> str:
-    """Return lines for a terminal: the variance of the first 1, 2, 4, ... and of all components."""
+    """Return terminal lines with the variance of the first 1, 2, 4, ... and of all components."""
     together = np.cumsum(explained)
     return "\n".join(
         f"{n:>6}  {_bar(together[n - 1], width)}  {together[n - 1]:6.1%}"

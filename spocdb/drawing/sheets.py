@@ -1,4 +1,4 @@
-"""The contact sheet of a search: the query, and the results in their order."""
+"""The contact sheet of a search: the query, and the results in order."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 MARGIN, GAP, COLUMNS = 56, 28, 5
 TILE, QUERY, BELOW = 240, 520, 66
 
-# Gets the bytes of a picture by its path, or key; raises OSError or ImageError.
+# Path or key of a picture -> its bytes; raises OSError or ImageError.
 Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One answer of a search: where its picture lies, what to write below it, and its id."""
+    """One answer of a search: the path of its picture, the text below it, and its id."""
 
     path: str
     caption: str
@@ -40,7 +40,11 @@ def read_file(path: str) -> bytes:
 
 
 def check_sheet(out: Path) -> None:
-    """Raise ConfigError if no sheet can be written to `out`."""
+    """Check that a sheet can be written to `out`.
+
+    Raises:
+        ConfigError: The suffix is wrong, or the folder does not exist.
+    """
     check_name(out, (".png", ".jpg", ".jpeg", ".webp"))
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
@@ -56,11 +60,14 @@ def draw_sheet(
     read_query: Read = read_file,
     lettering: Lettering | None = None,
 ) -> None:
-    """Draw the query, with its crop, and the results in their order into the file `out`.
+    """Draw the query, with its crop, and the results in order into the file `out`.
 
-    `read` and `read_query` get the bytes of what is drawn. A picture that cannot be read becomes a
-    grey tile that says why. Each tile has as much of its path as tells it from the others. A
-    warning is logged if no font of this machine has some of the characters.
+    `read` and `read_query` return the bytes of the results and of the query. A picture that cannot
+    be read becomes a grey tile with the reason. Each tile shows the part of its path that
+    distinguishes it from the others. Logs a warning if this machine has no font for a character.
+
+    Raises:
+        ConfigError: The sheet cannot be written.
     """
     check_sheet(out)
     letters = lettering or Lettering()
@@ -88,9 +95,9 @@ def draw_sheet(
 
 
 def apart(paths: Sequence[str]) -> list[str]:
-    """Return for each path its name, with as many folders as tell it from the others.
+    """Return each path's name, with as many folders as distinguish it from the other paths.
 
-    Of equal paths all is alike; what is no path, as a key of a table, stays whole.
+    Equal paths give equal names. A text without a slash, such as a table's key, stays whole.
     """
     parts = [path.replace("\\", "/").split("/") for path in paths]
     shown = []
@@ -105,7 +112,7 @@ def apart(paths: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What stands below a picture: a heading and its number, a caption at the right, a name."""
+    """The text below a picture: a heading and a number, a caption on the right, a name."""
 
     heading: str
     name: str
@@ -133,9 +140,9 @@ def draw_tile(
 
 
 def fitted(path: str, width: float, size: int, letters: Lettering) -> str:
-    """Return a path that fits into a width: its folders and its name, each shortened by itself.
+    """Shorten a path to a width in pixels; each folder and the name are shortened separately.
 
-    So the ends of all of them stay, where names of one folder or series differ.
+    This keeps the ends of all parts, in which the names of a folder or series differ.
     """
     path = one_line(path)
     if letters.width(path, size) <= width:
@@ -143,12 +150,12 @@ def fitted(path: str, width: float, size: int, letters: Lettering) -> str:
     parts = path.split("/")
     room = width - letters.width("/" * (len(parts) - 1), size)
     wide = [letters.width(part, size) for part in parts]
-    # What short ones leave goes to the long ones.
+    # Short parts first, so that the space they leave goes to the long ones.
     for n, place in enumerate(sorted(range(len(parts)), key=wide.__getitem__)):
         share = min(wide[place], room / (len(parts) - n))
         parts[place] = letters.shortened(parts[place], share, size)
         room -= share
-    # So many folders that even their ends are too wide.
+    # With many folders, even the shortened parts may be too wide.
     return letters.shortened("/".join(parts), width, size)
 
 
@@ -160,7 +167,7 @@ def matted(
     read: Read = read_file,
     letters: Lettering | None = None,
 ) -> Image.Image:
-    """Return a grey square with the picture in it, or with why there is none."""
+    """Return a grey square with the picture, or with the reason why it cannot be read."""
     mat = Image.new("RGB", (side, side), MAT)
     try:
         decoded = decode(read(str(path)), side, "aspect", max_pixels)

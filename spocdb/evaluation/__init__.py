@@ -1,1 +1,1 @@
-"""How good retrieval is: benchmarks by their official protocols, methods beside each other."""
+"""Evaluation of retrieval: benchmarks with their official protocols, comparison of methods."""

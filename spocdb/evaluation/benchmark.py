@@ -1,4 +1,4 @@
-"""A benchmark: the images of a gallery, the queries, and what each of them should find."""
+"""A benchmark: a gallery of images, queries, and the relevant images of each query."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from spocdb.records import Crop
 from spocdb.sources.walking import walk
 from spocdb.wording import counted
 
-# So many missing names are told one by one.
+# Missing names listed in a note; the rest is counted.
 MOST_TOLD = 5
 
 Images = Mapping[str, Path]
@@ -22,10 +22,10 @@ Images = Mapping[str, Path]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query: an image of the gallery by its name, or a file of its own at `path`.
+    """One query: the gallery's image `name`, or a separate file at `path`.
 
-    `relevant` are the names that it should find; `ignored` ones are taken out of its ranking before
-    anything is counted.
+    `relevant` are the names that it should find. `ignored` names are removed from its ranking
+    before it is measured.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Query:
 
     @property
     def is_stored(self) -> bool:
-        """Tell whether the query is an image of the gallery as it is: its embedding is stored."""
+        """Return whether the query is a whole image of the gallery, whose embedding is stored."""
         return self.path is None and self.crop is None
 
 
@@ -44,8 +44,8 @@ class Query:
 class Benchmark:
     """A gallery and its queries, in one or more variants; `measures` are names of measures.py.
 
-    `official` are the counts of images and queries of the whole data set, where it has one;
-    `notes` say what of the data is missing and what counts instead.
+    `official` are the numbers of images and queries of the complete data set, if it is a published
+    one. `notes` describe missing data and its treatment.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Benchmark:
 
     @property
     def dataset(self) -> dict[str, Any]:
-        """Return the counts, and a hash that tells whether two have the same ground truth."""
+        """Return the counts, and a hash of the names and the ground truth, to compare data sets."""
         truth = [
             [variant, q.name, str(q.crop), sorted(q.relevant), sorted(q.ignored)]
             for variant, queries in self.variants.items()
@@ -69,9 +69,10 @@ class Benchmark:
 
 
 def find_images(folder: Path) -> dict[str, Path]:
-    """Return the images anywhere below a folder, by their names without the suffix.
+    """Return all images below a folder, at any depth, by their names without the suffix.
 
-    Raises ConfigError if there is no such folder, no image in it, or two of one name.
+    Raises:
+        ConfigError: The folder does not exist, has no images, or has two of the same name.
     """
     if not folder.is_dir():
         raise ConfigError(f"no such folder: {folder}")
@@ -90,7 +91,8 @@ def find_images(folder: Path) -> dict[str, Path]:
 def official_images(folder: Path, pattern: str, data_set: str, names: str) -> dict[str, Path]:
     """Return the images below a folder whose names match a data set's `pattern`.
 
-    Raises ConfigError, which says what the official `names` are, if there is none.
+    Raises:
+        ConfigError: No name matches; the message contains the official `names`.
     """
     files = find_images(folder)
     images = {name: path for name, path in files.items() if re.fullmatch(pattern, name)}
@@ -103,10 +105,13 @@ def official_images(folder: Path, pattern: str, data_set: str, names: str) -> di
 
 
 def restricted(benchmark: Benchmark, present: Iterable[str]) -> Benchmark:
-    """Return the part of a benchmark that the present images allow, with notes on what is missing.
+    """Restrict a benchmark to the present images, with notes on the missing ones.
 
-    A query whose image is missing, or that has nothing left to find, is left out; a relevant image
-    that is missing is taken out of the ground truth. Raises ConfigError if no query is left.
+    Missing relevant images are removed from the ground truth. A query is left out if its image or
+    all of its relevant images are missing.
+
+    Raises:
+        ConfigError: No query is left.
     """
     there = set(present)
     images = {name: path for name, path in benchmark.images.items() if name in there}
@@ -119,7 +124,7 @@ def restricted(benchmark: Benchmark, present: Iterable[str]) -> Benchmark:
     }
     notes = [
         *_missing("missing query image", "left out with the queries", unqueried),
-        *_missing("missing relevant image", "counting for nothing", wanted - there),
+        *_missing("missing relevant image", "removed from the ground truth", wanted - there),
         *_missing("image", "not readable", benchmark.images.keys() - there),
     ]
     if not any(variants.values()):
@@ -131,7 +136,7 @@ def restricted(benchmark: Benchmark, present: Iterable[str]) -> Benchmark:
 
 
 def completeness(benchmark: Benchmark) -> str | None:
-    """Say how much of the official data set there is, if it is not all."""
+    """Return a note on an incomplete official data set; None if it is complete."""
     if benchmark.official is None:
         return None
     n_queries = max(len(queries) for queries in benchmark.variants.values())

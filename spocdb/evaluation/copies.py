@@ -1,9 +1,9 @@
-"""Byte-identical copies in a gallery: where the ground truth does not name them, they are junk.
+"""Byte-identical copies in a gallery are ignored unless the ground truth names them.
 
-A copy lies exactly where its twin lies. A copy of the query would take its first place from what
-should be found, and a copy of a right answer would count as wrong. Neither says anything about the
-method, so both are left out of the ranking, as the query itself is. What the ground truth names
-counts as it says.
+A copy has the same embedding as its twin. A copy of the query would take the first place from a
+relevant image, and a copy of a relevant image would count as wrong. Neither depends on the method,
+so both are removed from the ranking, as the query itself is. Images that the ground truth names
+count as it defines.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ Contents = Mapping[str, bytes]
 
 
 def without_copies(benchmark: Benchmark, contents: Contents) -> Benchmark:
-    """Return a benchmark whose queries ignore copies, with a note on how many there are.
+    """Return a benchmark whose queries ignore copies, with a note on their number.
 
-    `contents` are the sha256 of the gallery's images by their names.
+    `contents` maps the names of the gallery's images to their sha256.
     """
     queries = _hashes(benchmark)
     twins: dict[bytes, set[str]] = defaultdict(set)
@@ -44,7 +44,7 @@ def _without(
 
 
 def _hashes(benchmark: Benchmark) -> dict[str, bytes]:
-    """Return the sha256 of the queries that are files of their own, by name."""
+    """Return the sha256 of the queries with separate files, by name."""
     queries = (q for queries in benchmark.variants.values() for q in queries)
     paths = {q.name: q.path for q in queries if q.path is not None}
     return {name: hashlib.sha256(path.read_bytes()).digest() for name, path in paths.items()}

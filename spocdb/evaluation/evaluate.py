@@ -1,9 +1,9 @@
-"""The loop of an evaluation: every method takes the product's own way, from file to SQL search.
+"""The evaluation loop: every method runs through the product's own ingest and SQL search.
 
     images -> ingest -> PCA of other images -> activate -> SQL search, exact and by index -> measure
 
-It works in collections of its own, which go at the end; raw descriptors stay, so that the next run
-is quick.
+It uses temporary collections, which are dropped at the end. Raw descriptors stay, so that the next
+run is fast.
 """
 
 import logging
@@ -37,10 +37,14 @@ def evaluate(
     methods: Sequence[Method],
     options: Options,
 ) -> list[Result]:
-    """Measure the methods on a benchmark; each raw, by PCA and by whitened PCA of each dimension.
+    """Measure methods on a benchmark: each raw, with PCA and with whitened PCA of each dimension.
 
-    What is missing is logged, once for all methods. A method that cannot be measured is passed over
-    with a warning. Raises ConfigError if none can be, and DatabaseError.
+    Missing images are logged once for all methods. A method that cannot be measured is skipped with
+    a warning.
+
+    Raises:
+        ConfigError: No method can be measured.
+        DatabaseError: The database fails.
     """
     notes = Notes()
     with db.engine.connection() as connection:
@@ -66,9 +70,12 @@ def evaluate(
 
 
 def train_images(db: Database, given: str) -> list[Path]:
-    """Return the images of a folder, or a collection's that are there. Raises ConfigError.
+    """Return the images of a folder, or the existing files of a collection.
 
-    What of the folder is left out is logged.
+    Files of the folder that are left out are logged.
+
+    Raises:
+        ConfigError: `given` is neither a folder nor a collection, or has no images.
     """
     left_out = kinds.LeftOut()
     names = [c.name for c in db.collections()]
@@ -95,12 +102,12 @@ def train_images(db: Database, given: str) -> list[Path]:
 def _prepared(
     db: Database, benchmark: Benchmark, method: Method, options: Options, notes: Notes
 ) -> Iterator[Gallery]:
-    """Ingest a method's gallery and training images; drop their collections in the end."""
+    """Ingest a method's gallery and training images; drop their collections after the block."""
     mark = f"eval-{uuid4().hex[:8]}"
     names = {role: f"{mark}-{role}" for role in ("gallery", "train")}
     recipe, codebook = _recipe(db, benchmark, method, options)
     with (
-        # It holds the mark's lock until the end.
+        # This connection holds the mark's lock until the block ends.
         db.engine.connection() as connection,
         scratch.marked(connection, mark),
         _dropped(db, names.values()),
@@ -135,7 +142,7 @@ def _prepared(
 
 
 def _note_overlap(db: Database, gallery: str, train: str, notes: Notes) -> None:
-    """Warn of images that are in the gallery and in `train`: whitening overfits those."""
+    """Warn of images that are both in the gallery and in `train`: whitening overfits them."""
     with db.engine.connection() as connection:
         contents, others = (
             {*evaluations.contents(connection, name).values()} for name in (gallery, train)
@@ -149,7 +156,7 @@ def _note_overlap(db: Database, gallery: str, train: str, notes: Notes) -> None:
 
 @contextmanager
 def _dropped(db: Database, names: Collection[str]) -> Iterator[None]:
-    """Drop the collections at the end of the block, and what was fitted on them."""
+    """Drop the collections, and the projections fitted on them, after the block."""
     try:
         yield
     finally:
@@ -157,7 +164,7 @@ def _dropped(db: Database, names: Collection[str]) -> Iterator[None]:
             if collection.name in names:
                 db.drop(collection.name)
         for projection in db.pca.list():
-            # One that somebody had fitted before, or uses since, is theirs.
+            # Keep projections fitted on other collections, or used by other collections since.
             is_own = {*projection.fitted_on.get("collections", ())} & {*names}
             if is_own and not projection.embedded:
                 db.pca.drop(projection.id)
@@ -166,16 +173,16 @@ def _dropped(db: Database, names: Collection[str]) -> Iterator[None]:
 def _recipe(
     db: Database, benchmark: Benchmark, method: Method, options: Options
 ) -> tuple[dict[str, Any], Path | None]:
-    """Return a method's recipe options, and its codebook, learned unless it was before."""
+    """Return a method's recipe options, and its codebook, which is learned if necessary."""
     given = {name: value for name, value in options.recipe.items() if value is not None}
     if method is PLAIN:
         return given, options.codebook
-    # How a named method pools is its own matter.
+    # A named method defines its own pooling, so only the options of the feature map apply.
     local = {name: value for name, value in given.items() if name in OF_THE_MAP}
     recipe: dict[str, Any] = {**local, **method.recipe}
     if method.enlarge != 1:
         base = db.recipe(options.extractor, options.weights, **local)
-        # Rounded down: not a pixel more than the square has.
+        # Rounded down, so that the image has no more pixels than the square.
         recipe["size"] = int(base.size * method.enlarge)
     if method.codebook is None:
         return recipe, None

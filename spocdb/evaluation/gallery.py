@@ -1,4 +1,4 @@
-"""A benchmark's gallery, ingested by one method: embedded in several ways, searched, measured."""
+"""A benchmark's gallery, ingested by one method, embedded in several ways and searched."""
 
 import logging
 import time
@@ -26,20 +26,20 @@ from spocdb.records import Crop, Float32Array, Recipe
 
 log = logging.getLogger(__name__)
 
-# The index is asked for so many at most: pgvector's largest ef_search.
+# Most results requested from the index: pgvector's largest ef_search.
 INDEX_DEPTH = 1000
-# Of the costs: so many images and queries are timed.
+# Images and queries timed for the costs, and the results per timed query.
 N_TIMED, K_TIMED = 16, 10
-# Shown of each answer.
+# Names kept of each answer.
 N_SHOWN = 8
 
-# What decides the raw descriptor of a query that is no image of the gallery.
+# Name, path and crop: they determine the raw descriptor of a query that is not stored.
 View = tuple[str, Path | None, Crop | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One embedding of a gallery: its projection's number, and what that is."""
+    """One embedding of a gallery: its kind and the id of its projection."""
 
     embedding: Embedding
     dim: int
@@ -48,7 +48,7 @@ class Setting:
 
 
 class Notes:
-    """Warnings that are logged once, though each method meets the same gaps of a benchmark."""
+    """Logs each warning once, because all methods meet the same gaps of a benchmark."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
@@ -60,7 +60,7 @@ class Notes:
             log.warning("%s", line)
 
     def missing(self, benchmark: Benchmark) -> None:
-        """Log what is missing of a benchmark."""
+        """Log a benchmark's notes on missing data."""
         for note in (*benchmark.notes, completeness(benchmark)):
             if note:
                 self.warn(f"{benchmark.name}: {note}")
@@ -87,7 +87,7 @@ class Gallery:
         self.names = {id_: by_path[path] for id_, path in stored.items()}
         self.ids = {name: id_ for id_, name in self.names.items()}
         self.recipe: Recipe = next(e.recipe for e in db.extractors() if gallery in e.collections)
-        # A short list longer than the gallery would send every search past the index.
+        # Limited to the gallery's size: a longer short list would bypass the index.
         listed = min(method.refinement.rerank, len(self.ids))
         self.refinement = replace(method.refinement, rerank=listed)
         self.extractor = db.engine.extractor(self.recipe, options.device, options.precision)
@@ -185,7 +185,7 @@ class Gallery:
             )
 
     def _ranking(self, query: Query, *, exact: bool) -> tuple[list[str], bool]:
-        """Return the names that a query finds, and whether the index found them."""
+        """Return the names that a query finds, and whether the index was used."""
         k = measures.depth(query, self.benchmark.measures, len(self.ids))
         hits = self._search(query, k if exact else min(k, INDEX_DEPTH), exact=exact)
         return [self.names[hit.id] for hit in hits], bool(hits) and hits[0].method == "hnsw"
@@ -199,7 +199,7 @@ class Gallery:
             return searching.nearest(connection, self.name, vector, k, {}, exact, self.refinement)
 
     def _described(self, notes: Notes) -> Iterator[tuple[View, Float32Array]]:
-        """Yield the raw descriptors of the queries that are no images of the gallery."""
+        """Yield the raw descriptors of the queries that are not stored in the gallery."""
         queries = (q for queries in self.benchmark.variants.values() for q in queries)
         for view in dict.fromkeys(_view(q) for q in queries if not q.is_stored):
             name, path, crop = view
@@ -216,7 +216,7 @@ class Gallery:
 
     def _milliseconds_an_image(self) -> float:
         paths = list(self.benchmark.images.values())[: N_TIMED + 1]
-        # The first one is slower: memory is allocated, kernels are chosen.
+        # One extra for warm-up: the first allocates memory and chooses kernels.
         return _median_milliseconds(self._extract, paths)
 
     def _milliseconds_a_query(self) -> float:

@@ -1,8 +1,8 @@
 """INRIA Holidays (Jegou, Douze & Schmid, ECCV 2008): 1491 photographs in 500 groups.
 
-A file is named by its group and its place in it, 100000.jpg to 149902.jpg; each group's first
-image, xx00, is its query and the others are what it should find. The query is left out of its own
-ranking.
+A file name consists of the group and the number within it, 100000.jpg to 149902.jpg. Each group's
+first image, xx00, is a query and the others are its relevant images. The query is removed from its
+own ranking.
 """
 
 from collections import defaultdict
@@ -14,7 +14,11 @@ OFFICIAL = (1491, 500)
 
 
 def read(folder: Path) -> Benchmark:
-    """Read a folder of Holidays' images. Raises ConfigError if none has an official name."""
+    """Read a folder of Holidays' images.
+
+    Raises:
+        ConfigError: The folder does not exist, or no image has an official name.
+    """
     images = official_images(folder, r"1[0-4]\d{4}", "Holidays", "100000.jpg to 149902.jpg")
     groups: dict[str, set[str]] = defaultdict(set)
     for name in images:

@@ -1,7 +1,7 @@
-"""The methods that are compared: the SPoC paper's own table, and what was proposed since.
+"""The methods to compare: those of the SPoC paper's table, and later ones.
 
-A method is a recipe, how its projection is fitted, and how it is searched: each could be a user's
-own choice of options. It goes on top of the options that an evaluation is given.
+A method consists of options for the recipe, the fit of the projection and the search, all of which
+are available to users. They override the options of an evaluation.
 """
 
 from collections.abc import Iterable, Mapping
@@ -63,7 +63,7 @@ BEYOND = (
         "best",
         "GeM p = 2, wider prior, aspect kept, mirrored, shrunk by 0.3",
         {"pooling": "gem", "gem_p": 2.0, "sigma": 0.5, "fit": "aspect", "flip": True},
-        # A photograph of 4:3 then has as many pixels as when it is warped to a square.
+        # A 4:3 photograph then has as many pixels as one warped to a square.
         enlarge=(4 / 3) ** 0.5,
         regularisation=0.3,
     ),
@@ -80,9 +80,10 @@ METHODS = {method.name: method for method in (PLAIN, *PAPER, *BEYOND)}
 
 
 def find_methods(names: Iterable[str]) -> list[Method]:
-    """Return the methods of these names, or of the groups all and beyond, each once.
+    """Return the methods with these names or in the groups all and beyond, without repetition.
 
-    Raises ConfigError, which lists them, for an unknown name.
+    Raises:
+        ConfigError: A name is unknown; the message lists all names.
     """
     found: dict[str, Method] = {}
     for name in names:

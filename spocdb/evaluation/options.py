@@ -1,4 +1,4 @@
-"""What an evaluation is given."""
+"""Options of an evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an evaluation is given; `extractor`, `weights`, `codebook`, `recipe` as for an ingest.
+    """Options of an evaluation; `extractor`, `weights`, `codebook`, `recipe` as for an ingest.
 
-    `train` are the images that projections and codebooks are fitted on, None for the gallery's own.
+    Projections and codebooks are fitted on the images `train`, or on the gallery if it is None.
     """
 
     train: Sequence[Path] | None = None

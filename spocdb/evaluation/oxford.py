@@ -1,8 +1,8 @@
 """Oxford and Paris buildings (Philbin et al., CVPR 2007 and 2008): 55 queries with a box each.
 
-The ground truth is a folder of text files: NAME_query.txt has the image and the box, NAME_good.txt,
-NAME_ok.txt and NAME_junk.txt list images. Good and ok ones should be found, junk is ignored. The
-box is the query ("crop"), or the whole image is ("full", as the SPoC paper has it as well).
+The ground truth is a folder of text files. NAME_query.txt has the image and the box; NAME_good.txt,
+NAME_ok.txt and NAME_junk.txt list images. Good and ok images are relevant, junk is ignored. The
+query is the box ("crop") or the whole image ("full"); the SPoC paper reports both.
 """
 
 from dataclasses import replace
@@ -13,12 +13,16 @@ from spocdb.evaluation.benchmark import Benchmark, Query, find_images
 from spocdb.images.regular import read_bytes
 from spocdb.records import Crop
 
-# Images and queries by the ground truth's first query.
+# Official numbers of images and queries; the keys are query names that identify the data sets.
 OFFICIAL = {"all_souls_1": (5063, 55), "defense_1": (6392, 55)}
 
 
 def read(folder: Path, ground_truth: Path) -> Benchmark:
-    """Read a folder of images and the folder of their ground truth. Raises ConfigError."""
+    """Read a folder of images and the folder of their ground truth.
+
+    Raises:
+        ConfigError: There are no images, or the ground truth is missing or malformed.
+    """
     names = sorted(f.name.removesuffix("_query.txt") for f in ground_truth.glob("*_query.txt"))
     if not names:
         raise ConfigError(
@@ -43,10 +47,10 @@ def _query(folder: Path, name: str) -> Query:
         image, *box = read_bytes(file).decode().split()
         x1, y1, x2, y2 = (float(number) for number in box)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} is not `IMAGE X1 Y1 X2 Y2`: get it anew") from error
+        raise ConfigError(f"{file} is not `IMAGE X1 Y1 X2 Y2`: get it again") from error
     listed = {kind: _names(folder / f"{name}_{kind}.txt") for kind in ("good", "ok", "junk")}
     return Query(
-        # Oxford's names have a prefix here that the files have not.
+        # Oxford's query files add a prefix to the image names.
         image.removeprefix("oxc1_"),
         listed["good"] | listed["ok"],
         listed["junk"],

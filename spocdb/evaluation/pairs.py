@@ -1,7 +1,7 @@
-"""One's own pairs: a CSV file with the columns `query` and `match`, a row for each right answer.
+"""User-defined pairs: a CSV file with the columns `query` and `match`, one row per right answer.
 
-Paths are absolute, or relative to the file or to the gallery's folder. The gallery are all images
-that the file names, and those of a folder beside them if one is given. A query is left out of its
+Paths are absolute, or relative to the file or to the gallery's folder. The gallery consists of all
+images that the file names, and of those in a folder if one is given. A query is removed from its
 own ranking.
 """
 
@@ -19,9 +19,10 @@ COLUMNS = ("query", "match")
 
 
 def read(file: Path, gallery: Path | None = None) -> Benchmark:
-    """Read a file of pairs; a relative path is looked for beside it, then in the gallery.
+    """Read a file of pairs. Relative paths are resolved beside it, then in the gallery.
 
-    Raises ConfigError, naming the line that makes no sense, or if no query is there.
+    Raises:
+        ConfigError: The file cannot be read, a line is incomplete, or all queries are missing.
     """
     matches: dict[str, set[str]] = defaultdict(set)
     for query, match in _rows(file, gallery):
@@ -41,7 +42,7 @@ def read(file: Path, gallery: Path | None = None) -> Benchmark:
             f"{file}: none of the queries' images is there, such as {min(matches)}: "
             "paths are relative to the CSV or the gallery"
         )
-    # Named by their whole paths: nothing says that the names of one's own files differ.
+    # Use whole paths as names, because file names of different folders may be equal.
     images = {path: Path(path) for path in sorted({*named, *beside}) if os.path.isfile(path)}
     told = kinds.told(left_out)
     notes = (f"left out of {gallery}: {told}",) if told else ()
@@ -65,7 +66,7 @@ def _rows(file: Path, gallery: Path | None) -> list[tuple[str, str]]:
 
 
 def _found(path: str, folders: list[Path]) -> str:
-    """Return the first of the paths that is there, the first of all if none is."""
-    # As an ingest has them: no `..` in between.
+    """Return the first candidate path that exists, or the first one if none exists."""
+    # Normalised without `..`, as an ingest stores paths.
     candidates = [os.path.abspath(folder / path) for folder in folders]
     return next((c for c in candidates if os.path.isfile(c)), candidates[0])

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: quality by dimension, precision-recall, the worst queries."""
+"""Plots of an evaluation: quality by dimension, precision-recall, the worst queries."""
 
 import logging
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from spocdb.settings import DEFAULT_MAX_PIXELS
 
 log = logging.getLogger(__name__)
 
-# One colour a method, in this order; more methods begin anew with another line.
+# One colour per method, in this order; further methods reuse the colours with another line style.
 COLOURS = ("#d6402b", "#1f6f8b", "#e0a030", "#4b8b3b", "#7a4fa0", "#8c6d4f", "#30a0a0", "#b03070")
 LINES = ("-", "--", ":")
 N_WORST, TILE, GAP, TITLE = 8, 150, 14, 54
@@ -26,20 +26,24 @@ RIGHT = "#2f8f4e"
 
 
 def check_name(out: Path) -> None:
-    """Raise ConfigError if no picture can be written to `out`."""
+    """Check that a plot can be written to `out`.
+
+    Raises:
+        ConfigError: The suffix is wrong, or the folder does not exist.
+    """
     look.check_name(out, (".png",))
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
 
 
 def draw_quality(results: Sequence[Result], out: Path) -> None:
-    """Draw the first measure by dimension, and precision over recall, of each method."""
+    """Draw each method's first measure by dimension, and its precision-recall curve."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     first = results[0]
     shown = [r for r in results if (r.variant, r.measure) == (first.variant, first.measure)]
-    # What is compared is whitened, fitted on other images if there were any.
+    # Compare whitened results, fitted on the training images if there are any.
     fitted_on = "train" if any(r.fitted_on == "train" for r in shown) else "gallery"
     whitened = [r for r in shown if r.embedding == "whitened" and r.fitted_on == fitted_on]
     chosen = whitened or shown
@@ -78,7 +82,7 @@ def draw_worst(
     out: Path,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> None:
-    """Draw the worst queries of the best result, each with its first answers, right ones framed."""
+    """Draw the worst queries of the best result with their first answers; right ones are framed."""
     best = headline(results)
     worst = sorted(best.answers, key=lambda answer: (answer.value, answer.query))[:N_WORST]
     queries = {query.name: query for query in benchmark.variants[best.variant]}

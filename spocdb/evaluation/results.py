@@ -1,4 +1,4 @@
-"""What an evaluation measured, as records; and as rows of the database."""
+"""Results of an evaluation, as records, a table and rows of the database."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ FittedOn = Literal["", "train", "gallery"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one query got: a measure's value, and the first names with whether they are right."""
+    """One query's answer: a measure's value, and the first names, each with whether it is right."""
 
     query: str
     value: float
@@ -23,10 +23,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One figure of one method: `exact` by comparing all, `by_index` through HNSW.
+    """One figure of one method: `exact` with an exact scan, `by_index` with the HNSW index.
 
-    `by_index` is None where the index gave too few results and an exact scan stepped in. `recipe`,
-    `projection` and `search` are all that decides it. `costs` are milliseconds an image and a
+    `by_index` is None if the index gave too few results and an exact scan replaced it. `recipe`,
+    `projection` and `search` determine the figure. `costs` are milliseconds per image and per
     query. `curve` is the mean interpolated precision at measures.RECALL_LEVELS.
     """
 
@@ -48,14 +48,14 @@ class Result:
     answers: tuple[Answer, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all but the single answers, for JSON."""
+        """Return all values but `answers`, for JSON."""
         numbers = asdict(self)
         del numbers["answers"]
         return numbers
 
 
 def save(db: Database, results: Iterable[Result]) -> None:
-    """Store results in the database, all or none."""
+    """Store results in the database, in one transaction."""
     with db.engine.connection() as connection, connection.transaction():
         for result in results:
             evaluations.add(
@@ -78,14 +78,14 @@ def save(db: Database, results: Iterable[Result]) -> None:
 
 
 def headline(results: Sequence[Result]) -> Result:
-    """Return the result of the highest exact figure, by the first measure there is."""
+    """Return the result with the highest exact figure of the first measure."""
     return max((r for r in results if r.measure == results[0].measure), key=lambda r: r.exact)
 
 
 def as_table(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
-    """Return a header and rows: a method's embedding a row, a dimension a column.
+    """Return a header and rows: one row per method and embedding, one column per dimension.
 
-    A cell is the exact figure and the one through the index.
+    A cell holds the exact figure and the one with the index.
     """
     dims = sorted({r.dim for r in results if r.embedding != "raw"})
     columns: dict[int | str, str] = {"raw": "raw", **{d: str(d) for d in dims}}

@@ -1,8 +1,8 @@
 """Revisited Oxford and Paris (Radenovic et al., CVPR 2018): new ground truth, three difficulties.
 
 One pickle, gnd_roxford5k.pkl or gnd_rparis6k.pkl, holds the names of the gallery's images and of
-the queries, and for each query its box and which images are easy, hard and junk. Queries are not in
-the gallery, and are always cropped.
+the queries, and each query's box and its easy, hard and junk images. Queries are not in the gallery
+and are always cropped.
 """
 
 import pickle
@@ -15,7 +15,7 @@ from spocdb.evaluation.benchmark import Benchmark, Query, find_images
 from spocdb.images.regular import regular
 from spocdb.records import Crop
 
-# What should be found, and what is ignored, at each difficulty.
+# The relevant and the ignored kinds of images at each difficulty.
 DIFFICULTIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "easy": (("easy",), ("junk", "hard")),
     "medium": (("easy", "hard"), ("junk",)),
@@ -25,7 +25,11 @@ OFFICIAL = {"roxford5k": (4993, 70), "rparis6k": (6322, 70)}
 
 
 def read(folder: Path, ground_truth: Path) -> Benchmark:
-    """Read a folder of images and the pickle of their ground truth. Raises ConfigError."""
+    """Read a folder of images and the pickle of their ground truth.
+
+    Raises:
+        ConfigError: There are no images, or the file is no ground truth.
+    """
     try:
         with open(ground_truth, "rb", opener=regular) as stream:
             truth = _Unpickler(stream).load()
@@ -33,7 +37,7 @@ def read(folder: Path, ground_truth: Path) -> Benchmark:
         files = find_images(folder)
         variants = {
             difficulty: [
-                # A query that is not there keeps its place, and is told as missing later.
+                # A query whose file is missing stays here; `restricted` reports it later.
                 _query(name, entry, gallery, files.get(name, folder / f"{name}.jpg"), *kinds)
                 for name, entry in zip(query_names, entries, strict=True)
             ]
@@ -43,7 +47,7 @@ def read(folder: Path, ground_truth: Path) -> Benchmark:
         raise
     except OSError as error:
         raise ConfigError(f"cannot read {ground_truth}: {error.strerror or error}") from error
-    # Whatever a pickle of something else makes of it.
+    # A pickle of other content can raise any exception.
     except Exception as error:
         raise ConfigError(
             f"{ground_truth} is no ground truth of revisited Oxford or Paris: "
@@ -74,7 +78,7 @@ def _query(
 
 
 class _Unpickler(pickle.Unpickler):
-    """Loads lists, dicts, strings, numbers and NumPy arrays: a pickle could run anything else."""
+    """Loads only lists, dicts, strings, numbers and NumPy arrays, so that a pickle runs no code."""
 
     SAFE = frozenset(
         (f"{core}.multiarray", name)

@@ -1,7 +1,7 @@
-"""UKBench (Nister & Stewenius, CVPR 2006): 2550 objects, four photographs of each in a row.
+"""UKBench (Nister & Stewenius, CVPR 2006): 2550 objects with four consecutive photographs each.
 
-Every image is a query; its score is how many of its object's four, itself included, are among the
-first four results.
+Every image is a query. Its score is the number of its object's photographs, itself included, among
+the first four results.
 """
 
 from pathlib import Path
@@ -13,7 +13,11 @@ GROUP = 4
 
 
 def read(folder: Path) -> Benchmark:
-    """Read a folder of UKBench's images. Raises ConfigError if none has an official name."""
+    """Read a folder of UKBench's images.
+
+    Raises:
+        ConfigError: The folder does not exist, or no image has an official name.
+    """
     names = "ukbench00000.jpg to ukbench10199.jpg"
     images = official_images(folder, r"ukbench\d{5}", "UKBench", names)
     queries = [Query(name, _object(name)) for name in sorted(images)]

@@ -1,1 +1,1 @@
-"""Training: a small network learns from a large one, or a network learns a domain of its own."""
+"""Training: distillation of a small network from a large one, and fine-tuning to a domain."""

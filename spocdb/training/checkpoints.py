@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a training needs to go on as if it had never stopped."""
+"""Checkpoints: the state from which an interrupted training resumes with the same result."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,20 +13,20 @@ from spocdb.images.regular import regular
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What an epoch did: the mean loss, and the held-out images' mAP behind it.
+    """An epoch's results: the mean loss, and the held-out images' mAP after it.
 
-    Number 0 is the network before the first, without a loss.
+    Number 0 is the network before training, without a loss.
     """
 
     number: int
     loss: float | None
-    mAP: float  # as the field writes it
+    mAP: float  # the usual spelling
     seconds: float
 
 
 @dataclass(slots=True)
 class Run:
-    """A training under way."""
+    """The state of a training in progress."""
 
     network: Network
     optimiser: torch.optim.Optimizer
@@ -34,7 +34,11 @@ class Run:
 
 
 def save(file: Path, fingerprint: str, run: Run) -> None:
-    """Write a checkpoint, whole or not at all. Raises ConfigError."""
+    """Write a checkpoint atomically.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     fresh = file.with_name(f"{file.name}.new")
     state = {
         "fingerprint": fingerprint,
@@ -50,12 +54,13 @@ def save(file: Path, fingerprint: str, run: Run) -> None:
 
 
 def read(file: Path, fingerprint: str) -> dict[str, Any] | None:
-    """Return what a checkpoint holds; None if there is none.
+    """Return a checkpoint's content, or None if the file does not exist.
 
-    Raises ConfigError for a broken one and for one of another run.
+    Raises:
+        ConfigError: The checkpoint is broken, or belongs to another run.
     """
     try:
-        # By `regular`: a named pipe would be waited for, a device would never end.
+        # `regular` refuses named pipes, which would block, and devices, which never end.
         with open(file, "rb", opener=regular) as stream:
             state: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
         found = state["fingerprint"]
@@ -63,20 +68,21 @@ def read(file: Path, fingerprint: str) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror or error}") from error
-    except Exception as error:  # a broken file makes the unpickler raise anything at all
+    except Exception as error:  # the unpickler can raise any exception on a broken file
         raise ConfigError(f"{file} is no checkpoint of a training: delete it") from error
     if found != fingerprint:
         raise ConfigError(
             f"{file} is the checkpoint of a training on other images or with other options: "
-            "give those, another `out=...`, or delete it to begin anew"
+            "give those, another `out=...`, or delete it to begin again"
         )
     return state
 
 
 def load(file: Path, fingerprint: str, run: Run) -> bool:
-    """Load a checkpoint into a run; tell whether there was one.
+    """Load a checkpoint into a run; return whether there was one.
 
-    Raises ConfigError for a broken one and for one of another run.
+    Raises:
+        ConfigError: The checkpoint is broken, or belongs to another run.
     """
     state = read(file, fingerprint)
     if state is None:

@@ -27,9 +27,9 @@ DEFAULT_AUGMENTATION = Augmentation()
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """What learns: a preset with a recipe's options on top, and the weights it begins with.
+    """The network to train: a preset, its recipe's options, and its initial weights.
 
-    `start` is a weights file, "random", or None for the preset's own.
+    `start` is a weights file, "random", or None for the preset's own weights.
     """
 
     preset: str = "mini"
@@ -49,12 +49,16 @@ def distill(
     n_views: int = 4,
     held_out: float = 0.1,
 ) -> Trained:
-    """Let a student learn its teachers' descriptors on the images under `paths`, without labels.
+    """Train a student to reproduce its teachers' descriptors of the images under `paths`.
 
-    The result is a weights file `out` and an extractor of the database. What is held out is neither
-    trained on nor used to fit the teachers' PCA. Repeated after an interruption, it goes on.
+    Needs no labels. The result is a weights file `out` and an extractor of the database. Held-out
+    images are neither trained on nor used for the teachers' PCA. The same call after an
+    interruption resumes from the checkpoint.
 
-    Raises ConfigError, WeightsNotFound and NotEnoughSamples.
+    Raises:
+        ConfigError: An option is invalid, there are no images, or `out` cannot be written.
+        WeightsNotFound: The weights of a teacher or of the student are missing.
+        NotEnoughSamples: There are too few images for the student's dimensions.
     """
     outcome.check_out(out)
     schedule.check()

@@ -1,8 +1,8 @@
 """Distillation: a small network learns a large one's descriptors, on images without labels.
 
-It learns the teacher's whitened descriptor of the same view: after whitening every dimension counts
-alike, as it does in a search. The loss is the cosine distance, which is the regression of Budnik &
-Avrithis, "Asymmetric metric learning for knowledge transfer" (CVPR 2021).
+The target is the teacher's whitened descriptor of the same view, so that every dimension has the
+same weight, as in a search. The loss is the cosine distance, the regression of Budnik & Avrithis,
+"Asymmetric metric learning for knowledge transfer" (CVPR 2021).
 """
 
 import logging
@@ -29,10 +29,10 @@ from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
 
-# The views that held-out images are found again by: parts that may have little in common.
+# The views for validation: parts of a held-out image that may have little in common.
 HARD = Augmentation(area=0.15, colour=0.3, blur=0.3)
 N_HELD_OUT_VIEWS = 2
-# Of the passes that only look.
+# Batch size of passes without training.
 LOOK_BATCH = 16
 
 Describe = Callable[[Sequence[UInt8Array]], Float32Array]
@@ -40,7 +40,7 @@ Describe = Callable[[Sequence[UInt8Array]], Float32Array]
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One view of an image: as the student sees it, and as each teacher that does not know it."""
+    """One view of an image: the student's input, and each teacher's, None if already described."""
 
     where: Where
     student: UInt8Array
@@ -48,10 +48,11 @@ class Lesson:
 
 
 class Distillation:
-    """The task: the student's descriptor of a view shall be what its teachers make of it.
+    """The task: the student's descriptor of a view should equal the target from its teachers.
 
-    Each image has `n_views` fixed frames; epoch e takes frame e mod `n_views`, so that a teacher
-    sees each frame once. Only the light changes afterwards, which no teacher is asked about.
+    Each image has `n_views` fixed frames. Epoch e uses frame (e - 1) mod `n_views`, so that a
+    teacher describes each frame only once. The student's view also changes its light in every
+    epoch, with the same target.
     """
 
     def __init__(
@@ -71,10 +72,13 @@ class Distillation:
         self._batch_size, self._seed, self._limits = batch_size, seed, limits
 
     def prepare(self, dim: int) -> float:
-        """Let the teachers see the first frames and fit the targets; return their own mAP.
+        """Describe the first frames with the teachers, fit the targets, return the teachers' mAP.
 
-        That is by the measure of `validate`: what a student can hope for. Raises ConfigError if the
-        teachers are too small, NotEnoughSamples if the images are too few.
+        The mAP is measured as in `validate` and bounds what a student can be expected to reach.
+
+        Raises:
+            ConfigError: The teachers have too few dimensions.
+            NotEnoughSamples: There are too few images.
         """
         self._teachers.check(len(self._split.train), dim, self._recipe.background)
         where = [(i, 0) for i in range(len(self._split.train))][:MOST_FOR_PCA]
@@ -93,14 +97,14 @@ class Distillation:
 
     @property
     def n_batches(self) -> int:
-        """Return the number of an epoch's batches."""
+        """Return the number of batches per epoch."""
         return -(-len(self._split.train) // self._batch_size)
 
     def begin(self, network: Network, epoch: int) -> None:
-        """Do nothing: every epoch is like the others."""
+        """Do nothing: this task needs no preparation."""
 
     def batches(self, epoch: int) -> Iterator[list[Lesson]]:
-        """Yield an epoch's batches, every image once."""
+        """Yield an epoch's batches, with every image once."""
         order = list(range(len(self._split.train)))
         random.Random(f"{self._seed} order {epoch}").shuffle(order)
         view = (epoch - 1) % self._n_views
@@ -115,12 +119,12 @@ class Distillation:
         return 1 - (descriptors * targets.to(descriptors.device)).sum(dim=1).mean()
 
     def validate(self, network: Network, dtype: torch.dtype) -> float:
-        """Return the mAP of finding a held-out image by another, hard view of it."""
+        """Return the mAP of retrieving a held-out image with another, hard view of it."""
         views = self._held_out_views(self._recipe, lambda pixels: describe(network, pixels, dtype))
         return mean_average_precision(*views)
 
     def _held_out_views(self, recipe: Recipe, describe: Describe) -> tuple[Float32Array, list[str]]:
-        """Return the descriptors of hard views of the held-out images, and which image each is."""
+        """Return descriptors of hard views of the held-out images, and each view's image."""
 
         def make(item: tuple[Sample, int]) -> tuple[UInt8Array, str]:
             sample, view = item

@@ -1,4 +1,4 @@
-"""Feeding: a network's next batches are made in threads, a few ahead; and saying how far it is."""
+"""Feeding: threads prefetch a network's batches; and progress lines in the log."""
 
 import logging
 import time
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-# Groups that are made ahead.
+# Groups prefetched.
 AHEAD = 3
 SECONDS_BETWEEN_LINES = 30.0
 
 
 def feed(groups: Iterable[Sequence[Item]], make: Callable[[Item], Made]) -> Iterator[list[Made]]:
-    """Yield what `make` gives for each item of each group, in order."""
+    """Yield each group's items after `make`, in order, prefetched in threads."""
     groups = list(groups)
     items = chain.from_iterable(groups)
     n_ahead = AHEAD * max(map(len, groups), default=1)
@@ -34,7 +34,7 @@ def feed(groups: Iterable[Sequence[Item]], make: Callable[[Item], Made]) -> Iter
 
 
 def paced() -> Callable[[str], None]:
-    """Return a function that logs how far it is, at most every half minute."""
+    """Return a function that logs a progress line, at most every half minute."""
     said = time.monotonic()
 
     def tell(line: str) -> None:

@@ -38,13 +38,16 @@ def finetune(
     augmentation: Augmentation = DEFAULT_AUGMENTATION,
     held_out: float = 0.2,
 ) -> Trained:
-    """Adapt an extractor's network to a domain by images with labels.
+    """Adapt an extractor's network to a domain, using images with labels.
 
-    `labelled` reads those within limits, such as `partial(samples.by_folder, [folder])`.
-    Whole classes are held out. The result is a weights file `out` and an extractor of the database,
-    the parent's recipe with these weights. Repeated after an interruption, it goes on.
+    `labelled` reads the images within limits, for example `partial(samples.by_folder, [folder])`.
+    Whole classes are held out. The result is a weights file `out` and an extractor of the database:
+    the parent's recipe with the new weights. The same call after an interruption resumes from the
+    checkpoint.
 
-    Raises ConfigError and WeightsNotFound.
+    Raises:
+        ConfigError: An option is invalid, there are too few classes, or `out` cannot be written.
+        WeightsNotFound: The parent's weights are missing.
     """
     outcome.check_out(out)
     schedule.check()

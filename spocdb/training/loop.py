@@ -1,9 +1,9 @@
-"""The loop of a training: the same for every task, and the only place that times.
+"""The training loop, shared by all tasks; measures the time of epochs.
 
     begin an epoch -> batches -> loss -> step ... -> validate -> checkpoint -> next epoch
 
-All randomness comes from the seed, the epoch and the image, so that a run which was interrupted
-and goes on from its checkpoint ends with the same weights as one that was not.
+All randomness comes from the seed, the epoch and the image, so that a run resumed from its
+checkpoint ends with the same weights as an uninterrupted one.
 """
 
 import logging
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 Batch = TypeVar("Batch")
 
-# Steps over which the learning rate grows to its full size.
+# Most steps of the learning rate's warm-up.
 WARM_UP = 100
 MOST_GRADIENT = 1.0
 LARGEST_SEED = 2**63
@@ -38,10 +38,10 @@ LARGEST_SEED = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How a training runs.
+    """A training's options.
 
-    `learning_rate` is the largest: reached after warming up, it falls to zero along half a cosine.
-    `weight_decay` is AdamW's (Loshchilov & Hutter 2019).
+    `learning_rate` is the maximum, reached after the warm-up; then it falls to zero along half a
+    cosine. `weight_decay` is AdamW's (Loshchilov & Hutter 2019).
     """
 
     epochs: int
@@ -53,7 +53,11 @@ class Schedule:
     precision: Precision = "auto"
 
     def check(self) -> None:
-        """Raise ConfigError for what cannot be."""
+        """Check all options.
+
+        Raises:
+            ConfigError: An option is out of range, or the machine has no such device.
+        """
         for name in ("epochs", "batch_size", "learning_rate"):
             if not (0 < getattr(self, name) < math.inf):
                 raise InvalidValue(name, getattr(self, name), "positive")
@@ -64,17 +68,17 @@ class Schedule:
 
 
 class Task(Protocol[Batch]):
-    """What is learned: batches, their loss, and how well it generalises."""
+    """A training task: its batches, their loss, and the validation."""
 
     def begin(self, network: Network, epoch: int) -> None:
-        """Get ready for an epoch, the first being 1."""
+        """Prepare an epoch; the first is 1."""
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch; as many as `n_batches` says."""
+        """Yield the `n_batches` batches of an epoch."""
 
     @property
     def n_batches(self) -> int:
-        """Return the number of an epoch's batches."""
+        """Return the number of batches per epoch."""
 
     def loss(self, network: Network, batch: Batch, dtype: torch.dtype) -> Tensor:
         """Return the loss of a batch."""
@@ -90,9 +94,11 @@ def train(
     checkpoint: Path,
     fingerprint: str,
 ) -> list[Epoch]:
-    """Train a network in place; go on from the checkpoint if there is one of this fingerprint.
+    """Train a network in place; resume from the checkpoint if it exists.
 
-    Raises ConfigError for a checkpoint of another run, and for a loss that is no number.
+    Raises:
+        ConfigError: The checkpoint has another fingerprint, the loss is not finite, or the device
+            has not enough memory.
     """
     schedule.check()
     device = find_devices(schedule.device)[0]
@@ -138,14 +144,14 @@ def _step(run: Run, task: Task[Any], batch: Any, dtype: torch.dtype) -> float:
     if not math.isfinite(loss.item() + length.item()):
         raise ConfigError(
             "the loss or its gradient is no number any more: try a lower `learning_rate=...`, "
-            "with another `out=...` to begin anew"
+            "with another `out=...` to begin again"
         )
     run.optimiser.step()
     return loss.item()
 
 
 def rate(step: int, n_steps: int) -> float:
-    """Return the part of the learning rate: up in a line, down along half a cosine."""
+    """Return the learning rate's factor, 0 to 1: linear warm-up, then half a cosine."""
     warm = min(1.0, (step + 1) / min(WARM_UP, max(1, n_steps // 4)))
     return warm * (1 + math.cos(math.pi * step / n_steps)) / 2
 
@@ -181,7 +187,7 @@ def _enough_memory(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _deterministic() -> Iterator[None]:
-    """Let CUDA choose kernels that give the same numbers every time; give back what was set."""
+    """Use deterministic cuDNN kernels for the block; restore the settings afterwards."""
     before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     try:

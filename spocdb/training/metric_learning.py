@@ -1,8 +1,8 @@
-"""Metric learning: images of one class shall be near to each other, and far from all others.
+"""Metric learning: descriptors of one class become near to each other and far from other classes.
 
-Losses and miners are pytorch-metric-learning's. Hard negatives come from the database: at the start
-of an epoch the current descriptors go into a working collection, whose index returns for each
-image the nearest ones of other classes.
+Losses and miners are pytorch-metric-learning's. The database finds the hard negatives: at the start
+of an epoch the current descriptors go into a working collection, whose index returns each image's
+nearest images of other classes.
 """
 
 import random
@@ -33,28 +33,32 @@ from spocdb.training.samples import Sample, Split
 from spocdb.training.validation import describe, mean_average_precision
 from spocdb.training.views import Augmentation, framed, lit, opened
 
-# A loss of descriptors, labels and what the miner found in them; and the miner.
+# A loss of descriptors, labels and mined pairs or triplets; and the miner that finds those.
 Objective = tuple[Callable[..., Tensor], Callable[..., Any]]
 
 LOSSES = ("contrastive", "triplet", "multi-similarity")
-# Of the passes that only look.
+# Batch size of passes without training.
 LOOK_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """How a batch is put together: `per_class` images of a class, and `hard_negatives` of them."""
+    """A batch's groups: `per_class` images of a class, and `hard_negatives` of these images."""
 
     per_class: int = 4
     hard_negatives: int = 4
 
     @property
     def size(self) -> int:
-        """Return how many images belong together: a class's, and their hard negatives."""
+        """Return the number of images in a group: a class's, and their hard negatives."""
         return self.per_class + self.hard_negatives
 
     def check(self, batch_size: int) -> None:
-        """Raise ConfigError if a batch would hold one class alone: nothing to keep apart."""
+        """Check that a batch holds images of more than one class.
+
+        Raises:
+            ConfigError: `batch_size` is too small.
+        """
         least = self.size if self.hard_negatives else 2 * self.per_class
         if batch_size < least:
             bound = f"at least {least}"
@@ -67,7 +71,7 @@ class Grouping:
 
 
 class MetricLearning:
-    """The task: descriptors tell the classes apart, also those that were never seen."""
+    """The task: descriptors distinguish classes, including classes that were not trained on."""
 
     def __init__(
         self,
@@ -95,12 +99,12 @@ class MetricLearning:
 
     @property
     def n_batches(self) -> int:
-        """Return the number of an epoch's batches."""
+        """Return the number of batches per epoch."""
         n_tuples = sum(-(-len(c) // self._grouping.per_class) for c in self._classes.values())
         return -(-n_tuples // self._tuples_a_batch)
 
     def begin(self, network: Network, epoch: int) -> None:
-        """Let the database find the hard negatives of the network as it is now."""
+        """Find the hard negatives of the current network, using the database."""
         if not self._grouping.hard_negatives:
             return
         with torch.inference_mode():
@@ -124,12 +128,12 @@ class MetricLearning:
             )
 
     def batches(self, epoch: int) -> Iterator[list[tuple[UInt8Array, int]]]:
-        """Yield an epoch's batches: every image once, among its class and its hard negatives."""
+        """Yield an epoch's batches: every image with others of its class and hard negatives."""
         rng = random.Random(f"{self._seed} order {epoch}")
         tuples = list(self._tuples(rng))
         rng.shuffle(tuples)
         batches = chunks(tuples, self._tuples_a_batch)
-        # By its place an image that is there twice is seen in two ways.
+        # The place seeds the view, so that an image twice in a batch gets two different views.
         numbered = [list(enumerate(chain.from_iterable(batch))) for batch in batches]
         return feed(numbered, partial(self._seen, epoch))
 
@@ -144,7 +148,7 @@ class MetricLearning:
         return loss
 
     def validate(self, network: Network, dtype: torch.dtype) -> float:
-        """Return the mAP of finding a held-out class's images by each of them."""
+        """Return the mAP of retrieving a held-out class with each of its images as the query."""
         descriptors = self._described(network, self._split.held_out, dtype)
         return mean_average_precision(descriptors, [s.label for s in self._split.held_out])
 
@@ -154,12 +158,12 @@ class MetricLearning:
             order = rng.sample(members, len(members))
             for group in chunks(order, n):
                 others = [m for m in order if m not in group]
-                # The last group may be small; a class smaller than it repeats nobody.
+                # Fill up a small last group with other images of the class, without repetition.
                 full = [*group, *others[: n - len(group)]]
                 yield [*full, *self._hardest(full)]
 
     def _hardest(self, members: Sequence[int]) -> list[int]:
-        """Return hard negatives of the members in turn, each once."""
+        """Return hard negatives, taken from the members in turn, without repetition."""
         n = self._grouping.hard_negatives
         ranked = [self._hard.get(m, []) for m in members]
         in_turn = [r[i] for i in range(n) for r in ranked if i < len(r)]
@@ -191,9 +195,10 @@ class MetricLearning:
 
 
 def find_objective(name: str) -> Objective:
-    """Return a loss and the miner that goes with it, with their authors' settings.
+    """Return a loss and its miner, with their authors' settings.
 
-    Raises ConfigError for an unknown name, or if pytorch-metric-learning is not installed.
+    Raises:
+        ConfigError: The name is unknown, or pytorch-metric-learning is not installed.
     """
     if name not in LOSSES:
         raise UnknownChoice("loss", name, LOSSES)

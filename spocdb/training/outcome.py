@@ -1,7 +1,7 @@
-"""What a training leaves: a weights file, an extractor that the database knows, its parentage.
+"""A training's results: a weights file, an extractor in the database, and its parentage.
 
-The weights file says in its own header what it was made from, so that it can go to another machine
-or another database alone.
+The weights file's header holds the parentage too, so that the file can be moved to another machine
+or database.
 """
 
 import glob
@@ -32,7 +32,7 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A training's result: `extractor` is the name to ingest by, `parentage` all that made it."""
+    """A training's result: `extractor` is a name for ingest, `parentage` the inputs and options."""
 
     extractor: str
     weights: Path
@@ -41,7 +41,11 @@ class Trained:
 
 
 def check_out(out: Path) -> None:
-    """Raise ConfigError if no weights can be written to `out`: before the work, not after it."""
+    """Check before the training that weights can be written to `out`.
+
+    Raises:
+        ConfigError: The suffix is wrong, the folder is missing or read-only, or `out` exists.
+    """
     folder = out.absolute().parent
     if out.suffix != SUFFIX:
         raise ConfigError(
@@ -52,7 +56,7 @@ def check_out(out: Path) -> None:
     if not os.access(folder, os.W_OK):
         raise ConfigError(f"cannot write {out}: the folder {out.parent} may not be written to")
     if os.path.lexists(out):
-        # An extractor may live by it.
+        # An extractor may use this file.
         raise ConfigError(
             f"{out} is there already: give another `out=...`, or move it away", field="out"
         )
@@ -60,36 +64,40 @@ def check_out(out: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training, known by all that decides its result, and where its files lie."""
+    """One training, identified by all inputs that decide its result, and its files."""
 
     out: Path
     about: Mapping[str, Any]
 
     @property
     def fingerprint(self) -> str:
-        """Return the sha256 (hex) of what decides the training: a checkpoint belongs to one."""
+        """Return the sha256 (hex) of the training's inputs, which a checkpoint must match."""
         return hashlib.sha256(json.dumps(self.about, sort_keys=True).encode()).hexdigest()
 
     @property
     def name(self) -> str:
-        """Return a short name, for what the training needs for a while."""
+        """Return a short name for temporary files and collections."""
         return self.fingerprint[:12]
 
     @property
     def checkpoint(self) -> Path:
-        """Return where the checkpoint lies until the training is done."""
+        """Return the path of the checkpoint, which exists until the training is done."""
         return self.out.with_name(f"{self.out.name}.checkpoint")
 
     def targets(self, number: int) -> Path:
-        """Return where a teacher's descriptors lie until the training is done."""
+        """Return the path of a teacher's descriptors, which exist until the training is done."""
         return self.out.with_name(f"{self.out.name}.{self.name}.targets-{number}")
 
     def check(self) -> None:
-        """Raise ConfigError if the checkpoint that is there belongs to another training."""
+        """Check an existing checkpoint.
+
+        Raises:
+            ConfigError: The checkpoint is broken, or belongs to another training.
+        """
         checkpoints.read(self.checkpoint, self.fingerprint)
 
     def clear(self) -> None:
-        """Delete what the training needed for a while, of this run and of earlier attempts."""
+        """Delete the temporary files of this run and of earlier attempts."""
         targets = self.out.parent.glob(f"{glob.escape(self.out.name)}.*.targets-*")
         for left in (self.checkpoint, *targets):
             left.unlink(missing_ok=True)
@@ -98,20 +106,20 @@ class Job:
 def keep(
     db: Database, network: Network, job: Job, history: Sequence[Epoch], **more: Any
 ) -> Trained:
-    """Write the weights and tell the database; nothing else is needed any more.
+    """Write the weights, add the extractor to the database, delete the temporary files.
 
-    `more` goes into the parentage.
+    `more` is added to the parentage.
     """
     parentage = {
         **job.about,
         **more,
         "version": spocdb.__version__,
-        # Without the seconds: the same training gives the same file.
+        # Without the seconds, so that equal trainings give equal files.
         "history": [{"epoch": e.number, "loss": e.loss, "mAP": e.mAP} for e in history],
     }
     _write(network, job.out, parentage)
     recipe: Recipe = replace(network.recipe, weights=remember(job.out, db.settings.cache_dir))
-    # Proof that it can be loaded, before the checkpoint goes.
+    # Check that the weights can be loaded, before the checkpoint is deleted.
     db.engine.extractor(recipe, "cpu", "float32")
     with db.engine.connection() as connection:
         collections.add_extractor(connection, recipe, channels(recipe), parentage)
@@ -122,11 +130,11 @@ def keep(
 def _write(network: Network, out: Path, parentage: Mapping[str, Any]) -> None:
     layers = network.trunk.get_submodule("layers").state_dict()
     state = {name: t.detach().cpu().contiguous() for name, t in layers.items()}
-    # One entry: safetensors writes several in any order, and equal trainings give equal files.
+    # One entry, because safetensors writes several in any order; equal trainings give equal files.
     header = {"spocdb": json.dumps(parentage, sort_keys=True)}
     fresh = out.with_name(f"{out.name}.new")
     try:
-        # Not save_file, which makes a file for its owner alone.
+        # save_file would create a file that only its owner can read.
         fresh.write_bytes(safetensors.torch.save(_halved(network, state), header))
         fresh.replace(out)
     except OSError as error:
@@ -134,8 +142,8 @@ def _write(network: Network, out: Path, parentage: Mapping[str, Any]) -> None:
 
 
 def _halved(network: Network, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights in half precision where that can hold them."""
-    # Batch norm's variances may be smaller than it knows.
+    """Return the weights in half precision if it can represent them."""
+    # Batch norm's variances may be too small for half precision.
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return state
     halved = {name: tensor.half() for name, tensor in state.items()}

@@ -1,4 +1,4 @@
-"""The picture of a training: the loss, and what was held out, by epoch."""
+"""Plot of a training: loss and held-out mAP by epoch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,11 @@ from spocdb.training.checkpoints import Epoch
 
 
 def draw(history: Sequence[Epoch], title: str, out: Path, ceiling: float | None = None) -> None:
-    """Draw the curves; `ceiling` is the teachers' own mAP. Raises ConfigError."""
+    """Draw the curves; `ceiling` is the teachers' own mAP.
+
+    Raises:
+        ConfigError: matplotlib is not installed, or the file cannot be written.
+    """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import MaxNLocator
@@ -19,12 +23,12 @@ def draw(history: Sequence[Epoch], title: str, out: Path, ceiling: float | None 
     look.head(figure, title)
     losses, quality = figure.subplots(1, 2)
     trained = [epoch for epoch in history if epoch.loss is not None]
-    # Markers: a line through the only epoch is nothing to be seen.
+    # Markers, because a line through a single epoch is invisible.
     line: dict[str, Any] = {"color": look.ACCENT, "marker": "o", "markersize": 4}
     losses.plot([e.number for e in trained], [e.loss for e in trained], **line)
     quality.plot([e.number for e in history], [e.mAP for e in history], **line)
     for axes in (losses, quality):
-        # The same epochs below both, the beginning included, and room for an only one.
+        # Both plots have the same epochs, from 0, with room for a single one.
         axes.set_xlim(-0.5, max(e.number for e in history) + 0.5)
     if ceiling is not None:
         quality.axhline(ceiling, color=look.GREY, linestyle="--", linewidth=1)

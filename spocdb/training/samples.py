@@ -1,7 +1,7 @@
-"""What is trained on, and what is held out: images known by their content, with or without labels.
+"""Training and held-out samples: images identified by their content, with or without labels.
 
-The held-out part depends on the content and the seed alone, and a copy of a held-out image under
-another name is not trained on either.
+The held-out part depends only on the content and the seed. Copies of a held-out image under other
+names are not trained on.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from spocdb.wording import counted
 log = logging.getLogger(__name__)
 
 LOOK_BATCH = 64
-# Fewer classes or images say nothing about those that were never seen.
+# Fewer held-out classes or images give no useful mAP.
 FEWEST_HELD_OUT = 2
 
 
@@ -44,18 +44,18 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What is trained on and what is held out."""
+    """The training samples and the held-out ones."""
 
     train: Sequence[Sample]
     held_out: Sequence[Sample]
 
     @staticmethod
     def n_classes(samples: Sequence[Sample]) -> int:
-        """Count the labels there are."""
+        """Count the different labels."""
         return len({sample.label for sample in samples} - {""})
 
     def about(self) -> dict[str, object]:
-        """Return what a trained network's parentage says of its data."""
+        """Return the data's entries in a network's parentage."""
         return {
             "n_train": len(self.train),
             "n_held_out": len(self.held_out),
@@ -67,7 +67,11 @@ class Split:
 
 
 def find(paths: Sequence[Path], limits: Limits) -> list[Sample]:
-    """Return the images under `paths`, each content once, without labels. Raises ConfigError."""
+    """Return the images under `paths`, without copies and without labels.
+
+    Raises:
+        ConfigError: There are no readable images.
+    """
     files = dict.fromkeys(_below(paths), "")
     found = _read(files, limits)
     if not found:
@@ -76,13 +80,17 @@ def find(paths: Sequence[Path], limits: Limits) -> list[Sample]:
 
 
 def by_folder(paths: Sequence[Path], limits: Limits) -> list[Sample]:
-    """Return the images under `paths`, labelled by the name of the folder that each lies in."""
+    """Return the images under `paths`, labelled by the name of each image's folder.
+
+    Raises:
+        ConfigError: There are too few classes of two images or more.
+    """
     files = {path: Path(path).parent.name for path in _below(paths)}
     return _labelled(_read(files, limits), "the folders")
 
 
 def _below(paths: Sequence[Path]) -> list[str]:
-    """Return the images under `paths`; log what is left out."""
+    """Return the image files under `paths`; log what is left out."""
     left_out = kinds.LeftOut()
     found = list(walk(paths, recursive=True, left_out=left_out))
     if told := kinds.told(left_out):
@@ -93,7 +101,10 @@ def _below(paths: Sequence[Path]) -> list[str]:
 def by_column(file: Path, column: str, limits: Limits) -> list[Sample]:
     """Return the images that a CSV or JSON-lines file names in `path`, labelled by a column.
 
-    Rows without that column are left out. Raises ConfigError.
+    Rows without that column are left out.
+
+    Raises:
+        ConfigError: The file cannot be read, or there are too few classes of two images or more.
     """
     said = ((path, row.get(column)) for path, row in read_metadata(file))
     files = {path: str(label) for path, label in said if label not in (None, "")}
@@ -101,7 +112,11 @@ def by_column(file: Path, column: str, limits: Limits) -> list[Sample]:
 
 
 def by_metadata(db: Database, collection: str | None, key: str, limits: Limits) -> list[Sample]:
-    """Return a collection's images, labelled by a key of their metadata."""
+    """Return a collection's images, labelled by a key of their metadata.
+
+    Raises:
+        ConfigError: There are too few classes of two images or more.
+    """
     with db.engine.connection() as connection:
         target = collections.get(connection, collection)
         labels = images.labels(connection, target, key)
@@ -113,7 +128,10 @@ def by_metadata(db: Database, collection: str | None, key: str, limits: Limits) 
 def by_pairs(file: Path, limits: Limits) -> list[Sample]:
     """Return the images of a CSV file with the columns `query` and `match`.
 
-    What hangs together by pairs is one class, named by the least sha256 in it: wherever they lie.
+    Images connected by pairs form one class, named by its least sha256, whatever their paths.
+
+    Raises:
+        ConfigError: The file cannot be read, or there are too few classes of two images or more.
     """
     group: dict[str, str] = {}
     for query in pairs.read(file).variants[""]:
@@ -128,9 +146,10 @@ def by_pairs(file: Path, limits: Limits) -> list[Sample]:
 
 
 def split(samples: Sequence[Sample], part: float, seed: int) -> Split:
-    """Hold out a part of the classes, or of the images where there are no classes.
+    """Hold out a part of the classes, or of the images if they have no labels.
 
-    Raises ConfigError if either side is too small.
+    Raises:
+        ConfigError: `part` is out of range, or either side is too small.
     """
     if not 0 < part < 1:
         raise InvalidValue("held_out", f"{part:g}", "between 0 and 1")
@@ -139,7 +158,7 @@ def split(samples: Sequence[Sample], part: float, seed: int) -> Split:
     held_out = [s for s in samples if _key(s) in held]
     hashes = {s.sha256 for s in held_out}
     train = [s for s in samples if _key(s) not in held and s.sha256 not in hashes]
-    # So that the first ones are any ones.
+    # Shuffled by the seed, so that the first samples are a random choice.
     train.sort(key=lambda s: _rank(s.sha256, seed))
     if len({_key(s) for s in train}) < FEWEST_HELD_OUT:
         what = "classes" if samples and samples[0].label else "images"
@@ -155,7 +174,7 @@ def _labelled(samples: Sequence[Sample], what: str) -> list[Sample]:
     if len(clear) < len(samples):
         log.warning("left out: %s in several classes", counted(len(samples) - len(clear), "image"))
     sizes = Counter(s.label for s in clear)
-    # One alone has nothing to be near to.
+    # An image alone in its class has no positive pair.
     usable = [s for s in clear if sizes[s.label] > 1]
     if len(usable) < len(clear):
         log.warning("left out: %s alone in a class", counted(len(clear) - len(usable), "image"))
@@ -169,9 +188,9 @@ def _labelled(samples: Sequence[Sample], what: str) -> list[Sample]:
 
 
 def _read(files: Mapping[str, str], limits: Limits) -> list[Sample]:
-    """Hash every file, of copies under one label the first; log which cannot be read.
+    """Hash and decode every file; drop copies with the same label; log unreadable files.
 
-    They are decoded too, once: what is counted, split and recorded is what will be trained on.
+    Decoding here leaves unreadable files out of the counts, the split and the parentage.
     """
     found: dict[tuple[str, str], Sample] = {}
     unreadable: list[str] = []
@@ -181,7 +200,7 @@ def _read(files: Mapping[str, str], limits: Limits) -> list[Sample]:
         try:
             data = read(path, limits.max_bytes)
             with decoded(data, limits):
-                pass  # it can be
+                pass  # only checks that it can be decoded
         except ImageError as error:
             return f"{path}: {error}"
         return Sample(Path(path), hashlib.sha256(data).hexdigest(), label)

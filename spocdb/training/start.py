@@ -1,4 +1,4 @@
-"""The weights that training begins with."""
+"""Initial weights of a training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,19 +14,20 @@ from spocdb.features.trunks import Trunk, build_trunk
 from spocdb.features.weights import load_state_dict, own
 from spocdb.records import Recipe
 
-# SqueezeNet 1.1's fire modules, by torchvision's numbers; each fits a pair of mini's convolutions.
+# torchvision's numbers of SqueezeNet 1.1's fire modules; each fits a pair of mini's convolutions.
 FIRES = (3, 4, 6, 7, 9, 10, 11, 12)
 SQUEEZENET = f"features.{FIRES[0]}.squeeze.weight"
-# The name for beginning without any weights.
+# The name for random initial weights.
 RANDOM = "random"
-# Of the random values of a last layer that nothing is known of.
+# Standard deviation of the random values of a new last layer.
 SMALL = 0.02
 
 
 def find(preset: str, given: str | Path | None, cache_dir: Path) -> Path | None:
-    """Return the file to begin with: the given one, or the preset's own; None for "random".
+    """Return the file of initial weights: the given one, or the preset's own; None for "random".
 
-    Raises WeightsNotFound.
+    Raises:
+        WeightsNotFound: The preset has no weights of its own, or they cannot be downloaded.
     """
     if given == RANDOM:
         return None
@@ -34,11 +35,15 @@ def find(preset: str, given: str | Path | None, cache_dir: Path) -> Path | None:
 
 
 def check_trainable(recipe: Recipe) -> None:
-    """Raise ConfigError for a recipe whose descriptor no gradient goes through, or no batch."""
+    """Check that a recipe's descriptor is differentiable and its images can be batched.
+
+    Raises:
+        ConfigError: The recipe cannot be trained.
+    """
     if recipe.pooling in WITH_CODEBOOK:
         raise ConfigError(f"pooling by {recipe.pooling} cannot be trained through: pool by sum")
     if recipe.attention == "crow":
-        # Its root has no slope where nothing is active.
+        # The gradient of CroW's root is infinite where nothing is active.
         raise ConfigError("attention by crow cannot be trained through: leave it out")
     if recipe.fit == "aspect":
         raise ConfigError(
@@ -47,10 +52,12 @@ def check_trainable(recipe: Recipe) -> None:
 
 
 def build(recipe: Recipe, weights: Path | None, seed: int) -> Trunk:
-    """Build a recipe's trunk to be trained, with a file's weights, or random ones without a file.
+    """Build a recipe's trunk for training, with a file's weights, or random ones without a file.
 
-    `mini` also begins with a SqueezeNet's weights. Batch norm keeps the statistics of the weights.
-    Raises ConfigError.
+    `mini` also accepts SqueezeNet's weights. Batch norm keeps the statistics of the weights.
+
+    Raises:
+        ConfigError: The file is broken, or its weights do not fit.
     """
     state = random_state(recipe, seed) if weights is None else load_state_dict(weights)
     if recipe.backbone == "mini" and SQUEEZENET in state:
@@ -71,10 +78,11 @@ def random_state(recipe: Recipe, seed: int) -> dict[str, Tensor]:
 
 
 def mini_from_squeezenet(state: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """Return `mini`'s weights out of SqueezeNet 1.1's: the same function up to the last layers.
+    """Convert SqueezeNet 1.1's weights to `mini`'s: the same function up to the last layers.
 
-    The two expanding convolutions of a fire module are one of 3 x 3, the smaller one in its centre.
-    Where `mini` has fewer channels the last of each are left out; its own last layer is random.
+    A fire module's two expanding convolutions become one of 3 x 3, with the 1 x 1 one in its
+    centre. Where `mini` has fewer channels, the last channels of each are dropped. The last layer
+    of `mini` is random.
     """
     network = find_backbone("mini").network()
     names = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]

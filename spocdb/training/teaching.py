@@ -1,4 +1,4 @@
-"""The teachers of a distillation: their descriptors of views, computed once and kept in files."""
+"""The teachers of a distillation. Their descriptors of views are computed once, kept in files."""
 
 import logging
 import os
@@ -17,20 +17,20 @@ from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
 
-# More images do not make a teacher's PCA better.
+# More images do not improve a teacher's PCA.
 MOST_FOR_PCA = 10_000
-# The weakest directions of a teacher are noise: this part of the mean variance is added to each.
+# This fraction of the mean variance is added to each variance: the weakest directions are noise.
 REGULARISATION = 0.1
 
-# Which image, and which of its views.
+# Index of an image, and of its view.
 Where = tuple[int, int]
 
 
 class Teacher:
     """An extractor, and its raw descriptors (n, V, C) of V views of n images.
 
-    They lie in a file, so that neither memory nor an interruption limits how many there are; one
-    that is not there yet is not a number.
+    The descriptors are in a memory-mapped file, which survives an interruption and may exceed
+    memory. Descriptors that are not computed yet are NaN.
     """
 
     def __init__(self, extractor: Extractor, file: Path, n_images: int, n_views: int) -> None:
@@ -38,24 +38,24 @@ class Teacher:
         self._raw = _open(file, (n_images, n_views, extractor.dim))
 
     def knows(self, where: Where) -> bool:
-        """Tell whether a view was seen before."""
+        """Return whether a view's descriptor is stored."""
         return bool(np.isfinite(self._raw[*where, 0]))
 
     def see(self, pixels: Sequence[UInt8Array], where: Sequence[Where]) -> None:
-        """Compute and keep the descriptors of views."""
+        """Compute and store the descriptors of views."""
         if where:
             self._raw[_indices(where)] = self.extractor.extract(pixels)
 
     def raw(self, where: Sequence[Where]) -> Float32Array:
-        """Return the raw descriptors (n, C) of views that were seen."""
+        """Return the stored raw descriptors (n, C) of views."""
         return np.asarray(self._raw[_indices(where)], np.float32)
 
 
 class Teachers:
     """One or more teachers, and the projections from their raw descriptors to a student's target.
 
-    Each one's descriptor is whitened, they are put behind each other and whitened once more to the
-    student's dimension: what they agree on comes first.
+    Each teacher's descriptor is whitened. Their concatenation is whitened again to the student's
+    dimension, in which directions common to the teachers come first.
     """
 
     def __init__(self, teachers: Sequence[Teacher]) -> None:
@@ -67,9 +67,9 @@ class Teachers:
         """Refuse teachers that cannot teach a student of `dim` dimensions on so many images.
 
         Raises:
-            ConfigError: They have too few dimensions, or another background than the student,
-                although all of them see the same decoded image.
-            NotEnoughSamples: There are too few images for the PCA of their descriptors.
+            ConfigError: The teachers have too few dimensions, or another background than the
+                student, with whom they share the decoded image.
+            NotEnoughSamples: There are too few images for the PCA of the descriptors.
         """
         for teacher in self.each:
             if teacher.recipe.background != background:
@@ -89,11 +89,15 @@ class Teachers:
             )
 
     def know(self, where: Where) -> bool:
-        """Tell whether all of them saw a view before."""
+        """Return whether all teachers have stored a view's descriptor."""
         return all(teacher.knows(where) for teacher in self.each)
 
     def fit(self, where: Sequence[Where], dim: int) -> None:
-        """Fit the projections to `dim` on views that were seen. Raises NotEnoughSamples."""
+        """Fit the projections to `dim` on stored views.
+
+        Raises:
+            NotEnoughSamples: The descriptors span less than `dim` dimensions.
+        """
         raw = [teacher.raw(where) for teacher in self.each]
         self._own = [
             _whitening(r, min(dim, t.extractor.dim)) for r, t in zip(raw, self.each, strict=True)
@@ -102,11 +106,11 @@ class Teachers:
         log.info("targets: %s dimensions, whitened on %s images", dim, len(where))
 
     def targets(self, where: Sequence[Where]) -> Float32Array:
-        """Return the targets (n, dim) of views that were seen."""
+        """Return the targets (n, dim) of stored views."""
         return self.target([teacher.raw(where) for teacher in self.each])
 
     def target(self, raw: Sequence[Float32Array]) -> Float32Array:
-        """Turn each teacher's raw descriptors (n, C) into targets (n, dim)."""
+        """Project each teacher's raw descriptors (n, C) to targets (n, dim)."""
         assert self._common is not None
         return project(self._joined(raw), self._common)
 
@@ -125,7 +129,7 @@ def _indices(where: Sequence[Where]) -> tuple[list[int], list[int]]:
 
 
 def _open(file: Path, shape: tuple[int, int, int]) -> Any:
-    """Open a file of descriptors; made anew it appears under its name once it is whole."""
+    """Open a file of descriptors; create it under a temporary name, then rename it."""
     open_file = np.lib.format.open_memmap
     try:
         if not os.path.exists(file):

@@ -1,4 +1,4 @@
-"""How well a network under training retrieves what was held out."""
+"""Retrieval quality of a network in training, on the held-out images."""
 
 from collections.abc import Sequence
 
@@ -18,10 +18,10 @@ def describe(network: Network, pixels: Sequence[UInt8Array], dtype: torch.dtype)
 
 
 def mean_average_precision(descriptors: Float32Array, labels: Sequence[str]) -> float:
-    """Return the mAP of every image as a query for the others of its label, it left out.
+    """Return the mAP of every image as a query for the other images of its label.
 
-    `descriptors` (n, C) of length one; by comparing all, in the benchmarks' measure. 0 if no label
-    is there twice.
+    `descriptors` (n, C) have length one. Searches exhaustively and uses the benchmarks' measure.
+    0 if no label occurs twice.
     """
     numbers = np.unique(labels, return_inverse=True)[1]
     values = []

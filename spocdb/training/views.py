@@ -1,8 +1,8 @@
-"""Views of an image: a part of it, mirrored, seen from the side, in another light, out of focus.
+"""Views of an image (augmentation): crop, mirroring, perspective, colour, blur.
 
-Every choice comes from a generator that is seeded by what the view is of: the same view is the same
-pixels in every process, in any order. The transforms are torchvision's (v2) where it has them for
-pictures, as functions: its random ones draw from a generator that the whole process shares.
+Each view has its own seeded random generator, so that a view has the same pixels in every process
+and in any order. Uses torchvision's functional transforms (v2): its random transforms share one
+generator per process.
 """
 
 import math
@@ -25,14 +25,17 @@ from spocdb.records import UInt8Array
 from spocdb.settings import Limits
 from spocdb.sources.files import read
 
-# A cut may be this much wider or higher than the image.
+# Limit on the ratio between a crop's aspect and the image's.
 WIDEST = 4 / 3
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How much views differ: `area` is the smallest part of the image, `colour` the largest change
-    of brightness, contrast and saturation; the others are chances."""
+    """Strength of the augmentation.
+
+    `area` is the smallest part of the image, `colour` the largest relative change of brightness,
+    contrast and saturation. The others are probabilities.
+    """
 
     area: float = 0.35
     flip: float = 0.5
@@ -43,7 +46,11 @@ class Augmentation:
 
 @contextmanager
 def opened(path: Path, limits: Limits, background: Background = "white") -> Iterator[Image.Image]:
-    """Read and decode a file, upright and RGB, for the block. Raises ImageError."""
+    """Read and decode a file, upright and RGB, for the block.
+
+    Raises:
+        ImageError: The file cannot be read or decoded.
+    """
     data = read(str(path), limits.max_bytes)
     with decoded(data, limits, background) as image:
         yield image
@@ -51,13 +58,19 @@ def opened(path: Path, limits: Limits, background: Background = "white") -> Iter
 
 @contextmanager
 def decoded(data: bytes, limits: Limits, background: Background = "white") -> Iterator[Image.Image]:
-    """Decode an image for the block; wait while others take the memory. Raises ImageError."""
+    """Decode an image for the block, within the process's memory budget.
+
+    Waits while other threads use the budget.
+
+    Raises:
+        ImageError: The data cannot be decoded.
+    """
     with of_process(limits.memory).lent(footprint(data, None)):
         yield upright(data, limits.max_pixels, background)
 
 
 def framed(image: Image.Image, how: Augmentation, rng: random.Random) -> Image.Image:
-    """Choose the geometry of a view: a cut, perhaps mirrored, perhaps seen from the side."""
+    """Apply a random crop, mirroring and perspective to an image."""
     view = image.crop(_cut(image.width, image.height, how.area, rng))
     if rng.random() < how.flip:
         view = functional.horizontal_flip(view)
@@ -67,7 +80,7 @@ def framed(image: Image.Image, how: Augmentation, rng: random.Random) -> Image.I
 
 
 def lit(pixels: UInt8Array, how: Augmentation, rng: random.Random) -> UInt8Array:
-    """Change the light of a view (H, W, 3), and perhaps its focus; once it has its final size."""
+    """Change the colours of a view (H, W, 3) of final size at random, and perhaps blur it."""
     view = Image.fromarray(pixels)
     for adjust in (
         functional.adjust_brightness,
