@@ -3,7 +3,7 @@
     files -> read -> decode -> network -> write,    and all of them at once
 
 The ingest runs into a working collection with its own extractor, so that no stored descriptor is
-reused. The collection is deleted afterwards.
+reused. Both are deleted afterwards.
 """
 
 import logging
@@ -71,7 +71,7 @@ def measure(db: Database, paths: Sequence[Path], options: Options) -> Speed:
     )
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as folder:
         if not given:
-            log.info("no images given: measuring with up to %s made-up photographs", MOST_MADE)
+            log.info("no images given: measuring with up to %s synthetic photographs", MOST_MADE)
         return _measure(db, given, Path(folder), extractor, options.seconds)
 
 

@@ -35,7 +35,7 @@ class Tile:
 
 
 def read_file(path: str) -> bytes:
-    """Read a file."""
+    """Read a picture's file."""
     return read_bytes(path)
 
 

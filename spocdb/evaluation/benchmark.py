@@ -145,7 +145,7 @@ def completeness(benchmark: Benchmark) -> str | None:
         return None
     return (
         f"{found[0]} of the official {benchmark.official[0]} images and {found[1]} of "
-        f"{benchmark.official[1]} queries: no figure to compare with published ones"
+        f"{benchmark.official[1]} queries: not comparable with published figures"
     )
 
 

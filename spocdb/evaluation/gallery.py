@@ -67,7 +67,7 @@ class Notes:
 
 
 class Gallery:
-    """A benchmark's gallery, ingested by a method; its queries' descriptors are kept."""
+    """A benchmark's gallery, ingested by a method, and the descriptors of its queries."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One line of a comparison. `enlarge` multiplies the input size; `codebook` is kind and k."""
+    """One method of a comparison. `enlarge` multiplies the input size; `codebook` is (kind, k)."""
 
     name: str
     what: str

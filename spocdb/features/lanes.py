@@ -69,7 +69,7 @@ class Lane:
                 self._fits = len(part) // 2
             else:
                 raise ConfigError(
-                    f"{self.device} has no memory for one image: `device='cpu'`, or a smaller "
+                    f"{self.device} has no memory for one image: use `device='cpu'` or a smaller "
                     "`size=...`"
                 )
         return torch.cat(parts)

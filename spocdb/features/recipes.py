@@ -140,7 +140,8 @@ def _sigma(
 ) -> float | None:
     if centering is False and sigma is not None:
         raise ConfigError(
-            "sigma is the centering prior's: leave it out, or keep the prior on", field="sigma"
+            "sigma belongs to the centering prior: leave it out, or keep the prior on",
+            field="sigma",
         )
     if pooling not in WEIGHED:
         if centering or sigma is not None:
@@ -159,7 +160,7 @@ def _gem_p(pooling: Pooling, gem_p: float | None) -> float | None:
         return _positive("gem_p", USUAL_GEM_P if gem_p is None else gem_p)
     if gem_p is not None:
         raise ConfigError(
-            "gem_p is the exponent of gem pooling: leave it out, or pool by gem", field="gem_p"
+            "gem_p is the exponent of gem pooling: leave it out, or use gem pooling", field="gem_p"
         )
     return None
 
@@ -169,7 +170,7 @@ def _scales(size: int, scales: Sequence[float] | None) -> tuple[float, ...]:
     ordered = tuple(sorted({float(scale) for scale in scales}, reverse=True))
     if not ordered or len(ordered) > MOST_SCALES or ordered[0] != 1.0:
         given = ", ".join(f"{scale:g}" for scale in scales)
-        bound = f"1 to {MOST_SCALES} parts of the size, the largest of them 1"
+        bound = f"1 to {MOST_SCALES} fractions of the size, the largest of them 1"
         raise InvalidValue("scales", given, bound)
     if not ordered[-1] * size >= ANY_SIZE.start:
         raise ConfigError(
@@ -186,7 +187,7 @@ def _attention(pooling: Pooling, attention: Attention | None) -> Attention | Non
         return None
     if pooling != "sum":
         raise ConfigError(
-            "attention weighs what is summed: leave it out, or pool by sum", field="attention"
+            "attention needs sum pooling: leave it out, or use sum pooling", field="attention"
         )
     return _one_of("attention", attention)
 
@@ -218,7 +219,7 @@ def _refuse_other_sizes(base: Backbone, fit: Fit, scales: Sequence[float]) -> No
     """Refuse "aspect" and several scales for a network that takes certain sizes only."""
     if base.sizes != ANY_SIZE and (fit == "aspect" or len(scales) > 1):
         raise ConfigError(
-            f"{base.name} takes squares of some sizes alone: fit by warp or pad, at one scale"
+            f"{base.name} takes only squares of certain sizes: use fit warp or pad, at one scale"
         )
 
 

@@ -41,6 +41,6 @@ class TimedBytes(io.BytesIO):
         if time.thread_time() > self._end:
             raise UnreadableImage(
                 f"decoding takes more than {self._seconds:g} s of computing: "
-                "save the image again by another program"
+                "save the image again with another program"
             )
         return super().read(size)

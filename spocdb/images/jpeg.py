@@ -116,7 +116,7 @@ def check_scans(data: bytes) -> None:
     if n_scans > MAX_SCANS:
         raise UnreadableImage(
             f"a JPEG of {n_scans} scans, more than the limit of {MAX_SCANS}: "
-            "save it again by another program"
+            "save it again with another program"
         )
 
 

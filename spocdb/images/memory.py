@@ -85,4 +85,4 @@ def _from_array(array: UInt8Array, max_pixels: int) -> Image.Image:
 
 def _refuse_empty(width: int, height: int) -> None:
     if not (width and height):
-        raise UnreadableImage(f"an image of {width} x {height} pixels has nothing to search by")
+        raise UnreadableImage(f"an image of {width} x {height} pixels is empty")

@@ -112,9 +112,9 @@ class TiffFile(TiffImageFile):
         if colours == YCBCR and is_plain and self.tag_v2.get(YCBCRSUBSAMPLING, (2, 2)) != (1, 1):
             return "subsampled colours without compression are not supported"
         if self.mode == "CMYK" and self._tag(INK_SET, CMYK) != CMYK:
-            return "other inks than CMYK are not supported"
+            return "inks other than CMYK are not supported"
         if bits == 12 and is_plain and self._has_longer_rows(bits):
-            return "samples of 12 bits that take more are not supported"
+            return "samples of 12 bits that are not packed are not supported"
         return None
 
     def _has_longer_rows(self, bits: int) -> bool:

@@ -143,7 +143,7 @@ def _step(run: Run, task: Task[Any], batch: Any, dtype: torch.dtype) -> float:
     length = nn.utils.clip_grad_norm_(run.network.parameters(), MOST_GRADIENT)
     if not math.isfinite(loss.item() + length.item()):
         raise ConfigError(
-            "the loss or its gradient is no number any more: try a lower `learning_rate=...`, "
+            "the loss or its gradient is not finite: try a lower `learning_rate=...`, "
             "with another `out=...` to begin again"
         )
     run.optimiser.step()
@@ -180,8 +180,8 @@ def _enough_memory(device: torch.device) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise ConfigError(
-            f"{device} has not enough memory: a smaller `batch_size=...` or `size=...`, or another "
-            "`device=...`"
+            f"{device} has not enough memory: use a smaller `batch_size=...` or `size=...`, or "
+            "another `device=...`"
         ) from error
 
 

@@ -64,7 +64,7 @@ class Grouping:
             bound = f"at least {least}"
             raise ConfigError(
                 f"batch_size must be {bound}: `per_class={self.per_class}` images of a class, and "
-                "others",
+                "images of other classes",
                 field="batch_size",
                 bound=bound,
             )

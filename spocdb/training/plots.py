@@ -35,7 +35,7 @@ def draw(history: Sequence[Epoch], title: str, out: Path, ceiling: float | None 
         quality.annotate(
             "its teachers", (0, ceiling), (0, -12), textcoords="offset points", color=look.GREY
         )
-    for axes, what in ((losses, "loss of an epoch"), (quality, "mAP of what was held out")):
+    for axes, what in ((losses, "loss of an epoch"), (quality, "mAP of held-out images")):
         axes.set_title(what, loc="left", fontsize=10, color=look.GREY)
         axes.set_xlabel("epoch", color=look.GREY, fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -41,10 +41,10 @@ def check_trainable(recipe: Recipe) -> None:
         ConfigError: The recipe cannot be trained.
     """
     if recipe.pooling in WITH_CODEBOOK:
-        raise ConfigError(f"pooling by {recipe.pooling} cannot be trained through: pool by sum")
+        raise ConfigError(f"{recipe.pooling} pooling cannot be trained: use sum pooling")
     if recipe.attention == "crow":
         # The gradient of CroW's root is infinite where nothing is active.
-        raise ConfigError("attention by crow cannot be trained through: leave it out")
+        raise ConfigError("crow attention cannot be trained: leave it out")
     if recipe.fit == "aspect":
         raise ConfigError(
             "a batch needs images of one shape: train with `fit='warp'` or pad", field="fit"

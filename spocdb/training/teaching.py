@@ -64,7 +64,7 @@ class Teachers:
         self._common: Projection | None = None
 
     def check(self, n_images: int, dim: int, background: Background) -> None:
-        """Refuse teachers that cannot teach a student of `dim` dimensions on so many images.
+        """Refuse teachers that cannot teach a student of `dim` dimensions on `n_images`.
 
         Raises:
             ConfigError: The teachers have too few dimensions, or another background than the

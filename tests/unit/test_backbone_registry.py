@@ -154,7 +154,7 @@ def test_a_network_says_which_sizes_it_takes() -> None:
             make_recipe("toy", "ab12", size=size)
     others: list[dict[str, Any]] = [{"fit": "aspect"}, {"scales": (1, 0.5)}]
     for options in others:
-        with pytest.raises(ConfigError, match="toy takes squares of some sizes alone"):
+        with pytest.raises(ConfigError, match="toy takes only squares of certain sizes"):
             make_recipe("toy", "ab12", **options)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def cut(network: "nn.Module", layer: str, relu: bool) -> "dict[str, nn.Module]":
-    """Leave the classifier out. The last module concatenates two maps after their ReLUs."""
+    """Leave out the classifier. The last module has two ReLUs, before it concatenates two maps."""
     from torch import nn
 
     if not relu:
