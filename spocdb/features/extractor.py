@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spocdb.errors import DescriptorError, ImageError, UnknownChoice
-from spocdb.features.backbones import find
 from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.codebooks import Codebook
 from spocdb.features.devices import fastest_dtype, find_devices
@@ -22,6 +21,7 @@ from spocdb.features.jpegs import decode_on
 from spocdb.features.lanes import Lane, OnDone, open_lanes, uncounted
 from spocdb.features.network import Network, positions
 from spocdb.features.recipes import channels
+from spocdb.features.runtimes import runtime_of
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array, Jpeg, Recipe, UInt8Array
 
@@ -158,7 +158,7 @@ class Extractor:
                     lane.use(network)
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Network:
-        trunk = find(self.recipe.backbone).engine(self._trunk, dtype, device)
+        trunk = runtime_of(self.recipe.backbone).engine(self._trunk, dtype, device)
         return Network(self.recipe, trunk, self._codebook).to(device)
 
     def _prove(self, lane: Lane, image: Tensor) -> None:
@@ -224,7 +224,7 @@ def load_extractor(
     """
     check_precision(precision)
     devices = find_devices(device)
-    trunk = find(recipe.backbone).load(recipe, weights)
+    trunk = runtime_of(recipe.backbone).load(recipe, weights)
     return Extractor(
         recipe, trunk, devices, precision, load_codebook(codebook) if codebook else None
     )

@@ -44,7 +44,7 @@ def network():
     return nn.Sequential(OrderedDict(features=features))
 
 
-class Averages(Backbone):
+class Averages:
     # Stands for another runtime: no state dict, and nothing to fuse.
     def load(self, recipe, weights):
         from torch import nn
@@ -67,7 +67,14 @@ BACKBONES = (
         mean=(127.5, 127.5, 127.5),
         std=(255.0, 255.0, 255.0),
     ),
-    Averages(name="averages", layers={"only": 3}, network=network, cut=None, size=32),
+    Backbone(
+        name="averages",
+        layers={"only": 3},
+        network=network,
+        cut=None,
+        size=32,
+        runtime=Averages(),
+    ),
 )
 """
 

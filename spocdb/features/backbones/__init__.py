@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from spocdb.errors import ConfigError, UnknownChoice
 from spocdb.recipe_options import (
@@ -38,6 +38,24 @@ ANY_SIZE = range(32, 4097)
 # A network, the layer to cut it after, and whether a ReLU follows -> the modules up to that layer,
 # in order, by their names in weights files.
 Cut = Callable[["nn.Module", str, bool], Mapping[str, "nn.Module"]]
+
+
+class Runtime(Protocol):
+    """Loads a network and computes it; everything behind these two methods is its own."""
+
+    def load(self, recipe: "Recipe", weights: Path) -> "nn.Module":
+        """Load the trunk: normalised RGB (N, 3, H, W) -> feature maps (N, C, h, w).
+
+        Raises:
+            ConfigError: The file is broken, or holds no weights of this network.
+        """
+        ...
+
+    def engine(
+        self, trunk: "nn.Module", dtype: "torch.dtype", device: "torch.device"
+    ) -> "nn.Module":
+        """Return a trunk optimised for inference on a device; it cannot be trained."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +90,8 @@ class Backbone:
     mean: RGB = IMAGENET_MEAN
     std: RGB = IMAGENET_STD
     sizes: range = ANY_SIZE
+    # None: torch, see features/runtimes.py.
+    runtime: Runtime | None = None
 
     @property
     def layer(self) -> str:
@@ -87,27 +107,6 @@ class Backbone:
         if layer not in self.layers:
             raise ConfigError(f"unknown layer {layer} of {self.name}: upgrade spocdb")
         return self.layers[layer]
-
-    # A family that uses another runtime overrides `load` and `engine`.
-
-    def load(self, recipe: "Recipe", weights: Path) -> "nn.Module":
-        """Load the trunk: normalised RGB (N, 3, H, W) -> feature maps (N, C, h, w).
-
-        Raises:
-            ConfigError: The file is broken, or holds no weights of this network.
-        """
-        from spocdb.features.trunks import build_trunk
-        from spocdb.features.weights import load_state_dict
-
-        return build_trunk(recipe, load_state_dict(weights))
-
-    def engine(
-        self, trunk: "nn.Module", dtype: "torch.dtype", device: "torch.device"
-    ) -> "nn.Module":
-        """Return a trunk optimised for inference on a device; it cannot be trained."""
-        from spocdb.features.fusion import fuse_trunk
-
-        return fuse_trunk(trunk, dtype, device)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the backbone's facts for JSON output."""
