@@ -1,7 +1,7 @@
-"""A database's address as users give it: checked before libpq sees it, which echoes what it reads.
+"""Check the database address that a user gives, before libpq reads it.
 
-A mistyped address is never shown: what looks like a host, a port or an option in it may be a part
-of the password.
+libpq quotes the address in its error messages. In a mistyped address, what looks like a host, a
+port or an option may be a part of the password, so the errors raised here never quote it.
 """
 
 import re
@@ -19,9 +19,10 @@ ENCODING = (
 
 
 def conninfo(address: str) -> str:
-    """Return an address as libpq takes it; SQLAlchemy's spelling of a driver is accepted too.
+    """Return an address in libpq's form; SQLAlchemy's `postgresql+driver://` is accepted too.
 
-    Raises ConfigError, without a word of the address, for one that libpq could only misread.
+    Raises:
+        ConfigError: the address is malformed; the message does not quote it.
     """
     scheme, separator, rest = address.partition("://")
     if separator:
@@ -30,7 +31,7 @@ def conninfo(address: str) -> str:
     try:
         parts = conninfo_to_dict(address)
     except (psycopg.ProgrammingError, ValueError):
-        # Without the cause: its message quotes the address.
+        # `from None`, because the cause's message quotes the address.
         raise _malformed() from None
     if not re.fullmatch(r"[0-9,]*", str(parts.get("port", ""))):
         raise _malformed()
@@ -47,9 +48,9 @@ def _postgresql(scheme: str) -> str:
 
 
 def _refuse_stray_at(rest: str) -> None:
-    """Raise ConfigError unless the only @ of a URL ends its user and password.
+    """Raise ConfigError for an @ of a URL that does not end its user and password.
 
-    libpq would take the rest of a password with an @ or a / in it for a host or a database.
+    libpq reads what follows an unescaped @ or / in a password as a host or a database.
     """
     authority, _, path = re.split(r"\?", rest, maxsplit=1)[0].partition("/")
     if authority.count("@") > 1 or "@" in path:

@@ -1,4 +1,4 @@
-"""Attached tables: attach and detach them, list them, count how far they are."""
+"""Attached tables: attach and detach them, list them, count their coverage."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from spocdb.errors import ConfigError, SourceBroken
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """An attached table: its image column has `kind` bytes, path (below `root`) or url."""
+    """An attached table; the `kind` of its image column is bytes, path (below `root`) or url."""
 
     collection: str
     relation: str
@@ -28,7 +28,7 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """What `attach` is told; `relation` and `condition` are SQL, the columns plain names."""
+    """The arguments of `attach`; `relation` and `condition` are SQL, the columns plain names."""
 
     relation: str
     key: str
@@ -42,12 +42,13 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How far a collection is by one of its projections; a row of spocdb.coverage.
+    """How far a collection is embedded by one of its projections; a row of spocdb.coverage.
 
-    Each row is counted once: `rows` = `embedded` + `pending` + `leased` + `failed`. `rows` belong
-    to the collection, or did and are still to be taken out (None: the table cannot be read,
-    `problem` says why). `leased` are with a worker, `pending` wait for one, `failed` were given up
-    (the image before may still be found), `embedded` are up to date.
+    Each row is counted once: `rows` = `embedded` + `pending` + `leased` + `failed`. `rows` includes
+    rows that left the collection and are not removed yet; it is None if the table cannot be read,
+    and `problem` says why. `embedded` rows are up to date, `pending` rows wait for a worker,
+    `leased` rows are with a worker, `failed` rows were given up (searches may still find their
+    earlier image).
     """
 
     collection: str
@@ -80,7 +81,7 @@ WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
 ORDER BY 1
 """
 
-# Together about half a minute.
+# With the functions' lock_timeout of 800 ms, about half a minute in all.
 TRIES, SECONDS_BETWEEN_TRIES = 25, 0.5
 
 COVERAGE = """
@@ -88,7 +89,7 @@ SELECT * FROM spocdb.coverage
 WHERE %(collection)s::text IS NULL OR collection = %(collection)s
 """
 
-# What an application does to its own table: columns that went, rights that were taken.
+# Errors after an application altered its table: dropped columns, revoked rights.
 BROKEN = (
     psycopg.errors.UndefinedColumn,
     psycopg.errors.UndefinedTable,
@@ -106,7 +107,8 @@ def attach(
 ) -> str:
     """Attach a table, or change how it is attached; return its collection's name.
 
-    Raises ConfigError for a table that cannot be attached like that.
+    Raises:
+        ConfigError: the table cannot be attached with these settings.
     """
     values = _values(attachment) | {"collection": collection, "extractor": extractor}
     (number,) = _patiently(connection, ATTACH, values)
@@ -115,7 +117,11 @@ def attach(
 
 
 def judge(connection: Connection, attachment: Attachment) -> None:
-    """Raise ConfigError for a table that cannot be attached like that."""
+    """Check whether a table can be attached, and change nothing.
+
+    Raises:
+        ConfigError: the table cannot be attached with these settings.
+    """
     connection.execute(JUDGE, _values(attachment))
 
 
@@ -124,12 +130,16 @@ def _values(attachment: Attachment) -> dict[str, Any]:
 
 
 def detach(connection: Connection, collection: str) -> None:
-    """Undo `attach`. Raises CollectionNotFound."""
+    """Undo `attach`.
+
+    Raises:
+        CollectionNotFound: no table is attached as this collection.
+    """
     _patiently(connection, "SELECT spocdb.detach(%s)", [collection])
 
 
 def _patiently(connection: Connection, statement: str, values: Any) -> TupleRow:
-    """Run a statement that gives way to an application that uses the table, again and again."""
+    """Run a statement; retry it while its lock on the application's table times out."""
     for _ in range(TRIES):
         try:
             with connection.transaction():
@@ -140,7 +150,7 @@ def _patiently(connection: Connection, statement: str, values: Any) -> TupleRow:
 
 
 def relation_name(connection: Connection, relation: str) -> str | None:
-    """Return the name without schema that a relation has, None if there is no such relation."""
+    """Return a relation's name without its schema; None if there is no such relation."""
     row = connection.execute(
         "SELECT relname FROM pg_class WHERE oid = to_regclass(%s)", [relation]
     ).fetchone()
@@ -154,7 +164,11 @@ def attached(connection: Connection, collection: str | None = None) -> list[Atta
 
 
 def refuse(connection: Connection, collection: Collection) -> None:
-    """Raise ConfigError for a collection that a table fills."""
+    """Refuse the collection of an attached table.
+
+    Raises:
+        ConfigError: a table is attached to the collection.
+    """
     for table in attached(connection, collection.name):
         raise ConfigError(
             f"{collection.name} is of the rows of {table.relation}: `db.tables.work()` fills "
@@ -164,14 +178,14 @@ def refuse(connection: Connection, collection: Collection) -> None:
 
 
 def coverage(connection: Connection, collection: str | None = None) -> list[Coverage]:
-    """Count how far each collection is, exactly."""
+    """Count the coverage of one collection, or of all; the counts are exact."""
     with connection.cursor(row_factory=class_row(Coverage)) as cursor:
         return cursor.execute(COVERAGE, {"collection": collection}).fetchall()
 
 
 @contextmanager
 def readable(collection: Collection) -> Iterator[None]:
-    """Turn what an altered table makes of its queries into SourceBroken."""
+    """Turn the errors of queries on an altered table into SourceBroken."""
     try:
         yield
     except BROKEN as exc:

@@ -15,8 +15,8 @@ Value = TypeVar("Value")
 class Batch:
     """What is written in one transaction.
 
-    `images` have the sha256 of their bytes; a sha256 that is not in `descriptors` has a row in the
-    database already. `exif` is what is said in the files, by the same sha256.
+    `images` pairs each image with the sha256 of its bytes. A sha256 that is not in `descriptors`
+    has a stored raw descriptor. `exif` maps a sha256 to the EXIF metadata of its file.
     """
 
     images: Sequence[tuple[ImageRef, bytes]] = ()

@@ -13,7 +13,7 @@ from spocdb.db.metadata import matches
 from spocdb.errors import ConfigError, ImageNotFound
 from spocdb.filters import Json
 
-# So many are deleted in a transaction.
+# Images deleted per transaction.
 BATCH = 1000
 
 
@@ -22,9 +22,9 @@ class ImageDetails:
     """All that is known about an image.
 
     `version` is the source's own text; `modified` is when the file changed last, None for a row of
-    a table. `descriptors` names the extractors that described its
-    bytes, `projections` the numbers of those by which it is embedded. `copies` are paths of images
-    with the same bytes in the same collection. `failure` says why newer bytes did not make it.
+    a table. `descriptors` names the extractors that described its bytes, `projections` the ids of
+    the projections that embed it. `copies` are paths of images with the same bytes in the same
+    collection. `failure` is the error of newer bytes that could not be stored.
     """
 
     id: int
@@ -93,7 +93,7 @@ UPDATE spocdb.{table} i SET path = m.new FROM moved m
 WHERE i.collection_id = %(collection)s AND i.path = m.old
 """
 
-# A failure at the new place is about a file that was there before.
+# A failure stored at the new path is of an earlier file there.
 FORGET = """
 DELETE FROM spocdb.failures f USING moved m
 WHERE f.collection_id = %(collection)s AND f.path = m.new
@@ -101,7 +101,11 @@ WHERE f.collection_id = %(collection)s AND f.path = m.new
 
 
 def ids_of(connection: Connection, collection: Collection, paths: Sequence[str]) -> list[int]:
-    """Return the ids of the images at some paths. Raises ImageNotFound."""
+    """Return the ids of the images at some paths.
+
+    Raises:
+        ImageNotFound: the collection has no image at one of the paths.
+    """
     found: dict[str, int] = dict(connection.execute(IDS, [collection.id, list(paths)]).fetchall())
     if missing := [path for path in paths if path not in found]:
         raise _none_of(collection, missing)
@@ -116,7 +120,11 @@ def count(connection: Connection, collection: Collection, filter: Json) -> int:
 
 
 def details(connection: Connection, id: int) -> ImageDetails:
-    """Return all that is known about an image. Raises ImageNotFound."""
+    """Return all that is known about an image.
+
+    Raises:
+        ImageNotFound: there is no image with this id.
+    """
     with connection.cursor() as cursor:
         row = cursor.execute(SHOW, [id]).fetchone()
         names = [column.name for column in cursor.description or ()]
@@ -140,7 +148,11 @@ def _is_embedded(connection: Connection, id: int, projection: int) -> bool:
 
 
 def check_ids(connection: Connection, collection: Collection, ids: Sequence[int]) -> None:
-    """Raise ImageNotFound unless all are images of the collection."""
+    """Check that all ids are of images of the collection.
+
+    Raises:
+        ImageNotFound: the collection has no image with one of the ids.
+    """
     unknown = [str(row[0]) for row in connection.execute(UNKNOWN, [list(ids), collection.id])]
     if unknown:
         raise _none_of(collection, unknown)
@@ -155,7 +167,7 @@ def _none_of(collection: Collection, unknown: Sequence[str]) -> ImageNotFound:
 
 
 def delete(connection: Connection, collection: Collection, ids: Sequence[int]) -> int:
-    """Delete images, a page in one transaction; return how many there were."""
+    """Delete images, `BATCH` of them per transaction; return how many were deleted."""
     statement = "SELECT spocdb.delete_images(%s, %s)"
     pages = (list(ids[at : at + BATCH]) for at in range(0, len(ids), BATCH))
     return sum(one_row(connection, statement, [collection.name, page])[0] for page in pages)
@@ -164,9 +176,12 @@ def delete(connection: Connection, collection: Collection, ids: Sequence[int]) -
 def move(
     connection: Connection, collection: Collection, old: str, new: str, *, dry_run: bool
 ) -> int:
-    """Give the images at a path, or below it, another one; return how many there are.
+    """Change the path of the images at a path, or below it; return how many there are.
 
-    One transaction, in which no batch is written. Raises ConfigError if an image has such a path.
+    Runs in one transaction that locks the collection row, so that no batch is written meanwhile.
+
+    Raises:
+        ConfigError: an image has one of the new paths already.
     """
     values = {"collection": collection.id, "old": old, "new": new}
     with connection.transaction():

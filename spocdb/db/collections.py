@@ -96,9 +96,10 @@ def find(connection: Connection, name: str) -> Collection | None:
 
 
 def get(connection: Connection, name: str | None) -> Collection:
-    """Return the collection of this name; without a name the only one, or the default one.
+    """Return the collection of this name; without a name the only collection, or the default one.
 
-    Raises CollectionNotFound, naming the collections there are.
+    Raises:
+        CollectionNotFound: there is no such collection; the message names the existing ones.
     """
     if name and (found := find(connection, name)):
         return found
@@ -119,12 +120,13 @@ def get(connection: Connection, name: str | None) -> Collection:
 
 
 def create(connection: Connection, name: str, recipe: Recipe, channels: int) -> Collection:
-    """Make an empty collection, and its extractor if new; one of this name is returned as it is.
+    """Create an empty collection, and its extractor if new; return an existing one unchanged.
 
-    Raises ConfigError for a name that cannot be.
+    Raises:
+        ConfigError: the name is not allowed.
     """
     with connection.transaction():
-        # Also the lock behind which no other process makes the same collection.
+        # Locks spocdb.extractors, so no other process creates the same collection meanwhile.
         extractor = add_extractor(connection, recipe, channels)
         if find(connection, name) is None:
             connection.execute("SELECT spocdb.create_collection(%s, %s)", [name, extractor])
@@ -137,9 +139,9 @@ def add_extractor(
     channels: int,
     parentage: dict[str, Any] | None = None,
 ) -> int:
-    """Store an extractor, with its raw projection, unless it is there; return its id.
+    """Store an extractor with its raw projection unless it exists; return its id.
 
-    `parentage` is what a trained one was made from; of one that is there it stays as it is.
+    `parentage` is what a trained extractor was made from; that of an existing one stays unchanged.
     """
     values = {
         "name": recipe.name,
@@ -152,13 +154,13 @@ def add_extractor(
 
 
 def hold(connection: Connection, collection: Collection) -> None:
-    """Let no batch be written to the collection until the transaction ends; searches go on."""
+    """Lock the collection row FOR UPDATE until the transaction ends. Blocks writers, not searches."""
     connection.execute(LOCK, [collection.id])
 
 
 @contextmanager
 def try_exclusive(connection: Connection, collection: Collection) -> Iterator[bool]:
-    """Tell whether no other program is in such a block for this collection; do not wait."""
+    """Try to hold the collection's advisory lock for the block; yield whether it was free."""
     key = [f"spocdb.collections.{collection.id}"]
     (is_alone,) = one_row(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)
     try:

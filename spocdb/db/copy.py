@@ -1,7 +1,7 @@
 """Binary COPY of fixed-width rows as NumPy structured arrays.
 
-Rows of one width are one array: packing and parsing them costs no Python per row. The layout is
-PostgreSQL's binary COPY format (docs, "COPY", "Binary Format"), all big-endian; a vector is
+Rows of one width form one array, so packing and parsing run no Python per row. The layout is
+PostgreSQL's binary COPY format (docs, "COPY", "Binary Format"), all big-endian. A vector has
 pgvector's send format: int16 dimensions, int16 unused, then the elements.
 """
 
@@ -43,7 +43,7 @@ def pack(fields: Mapping[str, str], columns: Mapping[str, Any]) -> bytes:
 
 
 def pieces(fields: Mapping[str, str], columns: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield what `pack` returns, some rows at a time: the server reads while the next are made."""
+    """Yield what `pack` returns in pieces, so that the server reads one while the next is packed."""
     layout = row_type(fields)
     n_rows = len(next(iter(columns.values())))
     yield SIGNATURE
@@ -61,7 +61,7 @@ def pieces(fields: Mapping[str, str], columns: Mapping[str, Any]) -> Iterator[by
 
 
 def copy_in(connection: Connection, statement: Any, payload: Iterable[bytes]) -> None:
-    """Run a `COPY ... FROM STDIN (FORMAT binary)` with the pieces of what `pack` returns."""
+    """Run a `COPY ... FROM STDIN (FORMAT binary)` with the bytes that `pieces` yields."""
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for piece in payload:
             copy.write(piece)

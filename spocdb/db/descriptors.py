@@ -1,4 +1,4 @@
-"""Raw descriptors: which are stored, which images lack one, and how new ones are written."""
+"""Raw descriptors: find stored ones and images that lack one, write new ones."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from spocdb.records import Float32Array, ImageRef, NewDescriptor
 
 KNOWN = "SELECT sha256 FROM spocdb.descriptors WHERE extractor_id = %s AND sha256 = ANY(%s)"
 
-# Of images with the same bytes the first one.
+# Of images with the same bytes, only the first.
 UNDESCRIBED = """
 SELECT i.id, i.sha256 FROM spocdb.images i
 WHERE i.collection_id = %(collection)s AND i.id > %(last)s
@@ -55,15 +55,15 @@ WHERE extractor_id = %s AND sha256 = ANY(%s)
 
 
 def known(connection: Connection, extractor_id: int, hashes: Iterable[bytes]) -> set[bytes]:
-    """Return those of the given sha256 that have a raw descriptor already."""
+    """Return the given sha256 that have a stored raw descriptor."""
     rows = connection.execute(KNOWN, [extractor_id, list(hashes)])
     return {bytes(row[0]) for row in rows}
 
 
 def undescribed(connection: Connection, collection: Collection) -> Iterator[list[ImageRef]]:
-    """Yield the contents without a raw descriptor by the collection's extractor: their images.
+    """Yield the images of each content that lacks a raw descriptor by the collection's extractor.
 
-    Some thousand rows at a time: it may take hours, and a snapshot is not to be held so long.
+    Reads 4096 rows per query: the caller may take hours, and one query would hold its snapshot.
     """
     values = {"collection": collection.id, "extractor": collection.extractor_id, "last": 0}
     while rows := connection.execute(UNDESCRIBED, values).fetchall():
@@ -84,9 +84,9 @@ def count_described(connection: Connection, collection: Collection) -> int:
 def write(
     connection: Connection, collection: Collection, new: Mapping[bytes, NewDescriptor]
 ) -> None:
-    """Write raw descriptors by the collection's extractor, for whatever images, in a transaction.
+    """Write raw descriptors by the collection's extractor in one transaction.
 
-    What is stored already stays as it is.
+    Stored descriptors stay unchanged.
     """
     if not new:
         return
@@ -97,7 +97,7 @@ def write(
         "height": "integer",
         "descriptor": f"halfvec({collection.channels})",
     }
-    # In order, as are the images: two ingests of one folder cannot deadlock.
+    # Sorted, as the images are, so that two ingests of one folder cannot deadlock.
     hashes = sorted(new)
     columns = {
         "extractor_id": np.full(len(new), collection.extractor_id),
@@ -112,7 +112,7 @@ def write(
                 statement = COPY_DESCRIPTORS.format("spocdb.descriptors")
                 copy_in(connection, statement, pieces(fields, columns))
         except psycopg.errors.UniqueViolation:
-            # Another program brought one of them in this moment.
+            # A concurrent writer inserted one of them.
             statement = COPY_DESCRIPTORS.format("incoming_descriptors")
             copy_in(connection, statement, pieces(fields, columns))
             connection.execute(MERGE_DESCRIPTORS)
@@ -124,7 +124,7 @@ def raw_of(
     new: Mapping[bytes, NewDescriptor],
     hashes: Sequence[bytes],
 ) -> Float32Array:
-    """Return the raw descriptors (n, C) of contents that are among the new ones, or stored."""
+    """Return the raw descriptors (n, C) of contents, from the new ones or from the database."""
     found = {sha256: one.descriptor for sha256, one in new.items()}
     if elsewhere := list({h for h in hashes if h not in found}):
         rows = connection.execute(STORED, [collection.extractor_id, elsewhere])

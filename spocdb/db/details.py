@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class AttachedTable:
-    """The table that a collection is of; see spocdb.sources."""
+    """The table that is attached to a collection; see spocdb.sources."""
 
     relation: str
     key_column: str
@@ -58,7 +58,7 @@ class Projected:
 
 @dataclass(frozen=True, slots=True)
 class CollectionDetails:
-    """A collection: `n_contents` counts different bytes, `keys` those of the metadata."""
+    """A collection; `n_contents` counts distinct bytes, `keys` are the keys of the metadata."""
 
     name: str
     created_at: datetime
@@ -113,7 +113,7 @@ GROUP BY 1 ORDER BY 1
 
 
 def get(connection: Connection, collection: Collection) -> CollectionDetails:
-    """Return all that is known about a collection; counts what it says, exactly."""
+    """Return all that is known about a collection; the counts are exact."""
     created_at, extractor, n_images, n_contents, n_failures = one_row(
         connection, COUNTS, [collection.id]
     )

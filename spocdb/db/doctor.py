@@ -1,4 +1,4 @@
-"""What can be wrong with a server, found before it hurts, each with what to do."""
+"""Find problems of a server and its settings; each finding has advice."""
 
 from spocdb.db import collections, embeddings, ownership, projections, scratch
 from spocdb.db.engine import Connection, one_row
@@ -8,10 +8,10 @@ from spocdb.db.server import Finding, versions
 from spocdb.errors import DatabaseError, SchemaOutOfDate
 
 ENOUGH_MAINTENANCE_MEMORY = 256 * 1024**2
-# What a processor's own tables of memory pages reach no longer, by far.
+# Far more than a CPU's translation buffers (TLB) cover with 4 kB pages.
 LARGE_INDEXES = 512 * 1024**2
 
-# Servers before 17 do not tell.
+# Servers before 17 have no huge_pages_status.
 MEMORY_PAGES = """
 SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint,
        current_setting('huge_pages_status', true),
@@ -20,7 +20,7 @@ FROM pg_class c JOIN pg_am a ON a.oid = c.relam
 WHERE a.amname = 'hnsw' AND c.relnamespace = to_regnamespace('spocdb')
 """
 
-# Roles that own the schema of an attached table, may make another, and are not the owner of spocdb.
+# Roles that own the schema of an attached table and may create schemas, except spocdb's owner.
 RENAMERS = """
 SELECT DISTINCT quote_ident(r.rolname), quote_ident(n.nspname)
 FROM spocdb.sources s
@@ -62,7 +62,7 @@ def examine(connection: Connection) -> list[Finding]:
 
 
 def fix(connection: Connection) -> list[str]:
-    """Drop what killed programs left behind; return a line for each thing that is gone."""
+    """Drop indexes and collections that killed programs left; return a line for each."""
     if not _is_ours(connection):
         return []
     return [
@@ -94,7 +94,7 @@ def _leftovers(connection: Connection) -> list[Finding]:
 
 
 def _is_ours(connection: Connection) -> bool:
-    """Tell whether there is a schema of this version, and it is the role's own."""
+    """Tell whether the schema has this program's version and the role has its owner's rights."""
     return is_current(connection) and bool(
         one_row(
             connection,
@@ -105,7 +105,7 @@ def _is_ours(connection: Connection) -> bool:
 
 
 def _projections(connection: Connection) -> list[Finding]:
-    """Look at the numbers of the projections in use: a search in SQL would not notice."""
+    """Check the numbers of the projections in use, which a search in SQL does not check."""
     if not _is_ours(connection):
         return []
     found = []
@@ -119,10 +119,10 @@ def _projections(connection: Connection) -> list[Finding]:
 
 
 def _unfinished(connection: Connection) -> list[tuple[str, int]]:
-    """Return collection and projection of each activation that began and never ended.
+    """Return the collection and projection of each activation that did not finish.
 
-    Only of the collection's own extractor: what others' tables lack is filled in when they are
-    activated.
+    Only projections of the collection's own extractor: embedding tables of other extractors are
+    completed when their projection is activated.
     """
     found = []
     for name, projection in connection.execute(KEPT).fetchall():
@@ -170,31 +170,31 @@ def _rights(connection: Connection) -> Finding:
 
 
 def _owner(connection: Connection) -> Finding:
-    """Look whether functions that run with their owner's rights run with all there are."""
+    """Check whether SECURITY DEFINER functions run with a superuser's rights."""
     found = ownership.owner(connection)
     (role, is_superuser) = found or one_row(
         connection, "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user"
     )
     if not is_superuser:
         verb = "owns" if found else "would own"
-        return Finding("ok", f"who {verb} spocdb, {role}, is no superuser")
+        return Finding("ok", f"the role that {verb} spocdb, {role}, is no superuser")
     if found is None:
         return Finding(
             "warning",
-            f"who would own spocdb, {role}, is a superuser",
-            "run `spocdb.db.schema.init(...)` as a role that is none, once "
-            "`CREATE EXTENSION vector` is done",
+            f"the role that would own spocdb, {role}, is a superuser",
+            "run `CREATE EXTENSION vector` as that role, then `spocdb.db.schema.init(...)` as "
+            "a role that is no superuser",
         )
     return Finding(
         "warning",
-        f"who owns spocdb, {role}, is a superuser: its functions have all rights",
+        f"the role that owns spocdb, {role}, is a superuser: its functions have all rights",
         "run `CREATE ROLE spocdb_owner LOGIN`, then `db.grant_owner('spocdb_owner')`, "
         "and use spocdb as that role",
     )
 
 
 def _creators(connection: Connection) -> Finding:
-    """Look for schemas that spocdb's sessions find things in, and everybody may create in."""
+    """Look for schemas of the search_path in which every role may create objects."""
     (open_schemas,) = one_row(
         connection,
         "SELECT string_agg(quote_ident(n.nspname), ', ') FROM pg_namespace n "
@@ -208,19 +208,19 @@ def _creators(connection: Connection) -> Finding:
             f"everybody may create functions in schema {open_schemas}, which spocdb uses",
             f"run `REVOKE CREATE ON SCHEMA {open_schemas} FROM PUBLIC`",
         )
-    return Finding("ok", "nobody can put functions in spocdb's way")
+    return Finding("ok", "no schema that spocdb uses lets everybody create functions")
 
 
 def _renamers(connection: Connection) -> list[Finding]:
-    """Look for roles that could exchange an attached table in the moment that it is read."""
+    """Look for roles that could replace an attached table while it is read."""
     if one_row(connection, "SELECT to_regclass('spocdb.sources') IS NULL")[0]:
         return []
     return [
         Finding(
             "warning",
             f"role {role} may rename schema {schema}, which has an attached table, at any moment",
-            "attach tables of roles that you trust; who owns such a schema should not be allowed "
-            "to CREATE in the database",
+            "attach tables of roles that you trust; the owner of such a schema should not have "
+            "the right CREATE on the database",
         )
         for role, schema in connection.execute(RENAMERS).fetchall()
     ]
