@@ -154,7 +154,7 @@ def add_extractor(
 
 
 def hold(connection: Connection, collection: Collection) -> None:
-    """Lock the collection row FOR UPDATE until the transaction ends. Blocks writers, not searches."""
+    """Lock the collection row until the transaction ends. Blocks writers, not searches."""
     connection.execute(LOCK, [collection.id])
 
 

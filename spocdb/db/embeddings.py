@@ -1,4 +1,4 @@
-"""Embedding tables: give a collection one, fill it from the stored descriptors, let it answer."""
+"""Embedding tables: add one to a collection, fill it from stored descriptors, activate it."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from spocdb.db.engine import Connection, one_row
 from spocdb.errors import ProjectionNotFound
 from spocdb.records import Float32Array
 
-# Constant memory: so many rows of 512 half-precision values are 8 MB.
+# Rows per chunk; 8 MB for 512 half-precision values.
 CHUNK_ROWS = 8192
 
 EXTRACTOR = """
@@ -33,9 +33,9 @@ STAGE = """
 CREATE TEMP TABLE {stage} (image_id bigint, sha256 bytea, embedding {type}) ON COMMIT DELETE ROWS
 """
 
-# An image that was added or replaced meanwhile may have been embedded by its own batch: that one
-# stays. One that was replaced or deleted meanwhile is left out; the lock keeps the others as they
-# are until this is in.
+# Concurrent batches may have changed images since they were read. ON CONFLICT keeps an embedding
+# that a batch wrote; the join leaves out replaced and deleted images; FOR SHARE blocks changes of
+# the others until the commit.
 MERGE = """
 INSERT INTO spocdb.{table} (image_id, embedding)
 SELECT s.image_id, s.embedding FROM {stage} s
@@ -47,7 +47,7 @@ ON CONFLICT (image_id) DO NOTHING
 """
 
 
-# Images that no filling of an embedding table can reach.
+# Images without a raw descriptor, which `fill` cannot embed.
 UNDESCRIBED = """
 SELECT e.name, (
     SELECT count(*) FROM spocdb.images i
@@ -63,7 +63,7 @@ SELECT NOT EXISTS (
     AND NOT EXISTS (SELECT FROM spocdb.{} e WHERE e.image_id = i.id))
 """
 
-# Like MERGE; images that come meanwhile have the plain embedding that their batch wrote.
+# Like MERGE; images that a concurrent batch adds keep the plain embedding that it wrote.
 AUGMENT = """
 WITH chunk AS (
     SELECT image_id, embedding FROM spocdb.{source}
@@ -82,7 +82,11 @@ SELECT coalesce(max(image_id), 0), count(*) FROM chunk
 
 
 def table_of(connection: Connection, collection: Collection, projection_id: int) -> tuple[str, str]:
-    """Return the embedding table's name and its column's type. Raises ProjectionNotFound."""
+    """Return the embedding table's name and its column's type.
+
+    Raises:
+        ProjectionNotFound: the collection has no embedding table for the projection.
+    """
     row = connection.execute(
         "SELECT spocdb.embedding_table(t.collection_id, t.projection_id), "
         "       format('%%s(%%s)', t.column_type, p.dim) "
@@ -99,7 +103,7 @@ def table_of(connection: Connection, collection: Collection, projection_id: int)
 
 
 def add(connection: Connection, collection: Collection, projection_id: int) -> None:
-    """Give the collection an embedding table for the projection, unless it has one."""
+    """Add an embedding table for the projection to the collection, unless it has one."""
     connection.execute("SELECT spocdb.add_embedding_table(%s, %s)", [collection.id, projection_id])
 
 
@@ -112,9 +116,9 @@ def fill(
 ) -> Iterator[int]:
     """Embed the images that the table lacks; yield the number of rows of each chunk.
 
-    Reads only stored raw descriptors (n, C) by the projection's extractor, never an image. Two
-    connections, because the next chunk streams out while one is written; each is committed, so that
-    an interrupted fill goes on.
+    Reads stored raw descriptors (n, C) of the projection's extractor, never an image. `reader`
+    prefetches the next chunk while `writer` writes one. Each chunk is committed, so that an
+    interrupted fill continues where it stopped.
     """
     table, column = table_of(writer, collection, projection_id)
     extractor_id, channels = one_row(writer, EXTRACTOR, [projection_id])
@@ -141,7 +145,7 @@ def fill(
 
 
 def _ahead(reader: Connection, chunks: Iterator[Rows]) -> Iterator[Rows]:
-    """Yield each chunk while the next one is being read; once it is interrupted, read no more."""
+    """Yield each chunk while a thread prefetches the next; on an error cancel the prefetch."""
     with ThreadPoolExecutor(1, "read") as pool:
         coming = pool.submit(next, chunks, None)
         try:
@@ -149,7 +153,7 @@ def _ahead(reader: Connection, chunks: Iterator[Rows]) -> Iterator[Rows]:
                 coming = pool.submit(next, chunks, None)
                 yield rows
         except BaseException:
-            # The thread sits in the driver, and is waited for: only the server can end that.
+            # The executor waits for its thread, which the driver blocks until the server answers.
             if not coming.done():
                 reader.cancel()
             raise
@@ -167,7 +171,7 @@ def _embed(
 def undescribed(
     connection: Connection, collection: Collection, projection_id: int
 ) -> tuple[str, int]:
-    """Name a projection's extractor; count the images that have no raw descriptor by it."""
+    """Return a projection's extractor, and the number of images without its raw descriptor."""
     name, n_images = one_row(connection, UNDESCRIBED, [collection.id, projection_id])
     return name, n_images
 
@@ -202,13 +206,17 @@ def augment(
 
 
 def analyze(connection: Connection, collection: Collection, projection_id: int) -> None:
-    """Tell the planner what the table holds; without it a fresh one is taken for empty."""
+    """Run ANALYZE, because without it the planner assumes that a new table is empty."""
     table, _ = table_of(connection, collection, projection_id)
     connection.execute(SQL("ANALYZE spocdb.{}, spocdb.images").format(Identifier(table)))
 
 
 def activate(connection: Connection, collection: Collection, projection_id: int) -> None:
-    """Let the collection answer by the projection, in one transaction. Raises DatabaseError."""
+    """Activate the projection for the collection's searches, in one transaction.
+
+    Raises:
+        DatabaseError: the embeddings are missing, incomplete or not of length one.
+    """
     connection.execute("SELECT spocdb.activate(%s, %s)", [collection.id, projection_id])
 
 

@@ -1,4 +1,4 @@
-"""Connections: how one is opened, and how the driver's errors become spocdb's own."""
+"""Open connections, and turn the driver's errors into spocdb's own."""
 
 import logging
 import re
@@ -29,17 +29,17 @@ Connection = psycopg.Connection[TupleRow]
 
 log = logging.getLogger(__name__)
 
-# What spocdb's SQL functions raise on purpose, by SQLSTATE; their message says it all.
+# Errors that spocdb's SQL functions raise, by SQLSTATE.
 RAISED: dict[str, type[SpocdbError]] = {
     "42704": CollectionNotFound,
     "P0002": ImageNotFound,
     "42602": ConfigError,
-    # PostgreSQL's own word for a regular expression of a filter.
+    # invalid_regular_expression, which PostgreSQL raises for a filter.
     "2201B": ConfigError,
     "42939": ConfigError,
 }
 
-# What the driver's errors mean to a user, by SQLSTATE; said behind the server's own message.
+# Advice for the driver's errors, by SQLSTATE, put behind the server's own message.
 ADVICE = {
     "25006": "spocdb may only read here: name a server and a role that may write "
     "(default_transaction_read_only is off, the server is no standby)",
@@ -54,11 +54,11 @@ TIMED_OUT = (
     "options: raise it there"
 )
 
-# The server ended the session: it shuts down, or a time-out of the connection's options ran out.
+# The server ended the session: it shut down, or a timeout of the session ran out.
 ENDED = ("57P", "25P03", "25P04")
 
-# How soon a broken network is noticed, unless the address says otherwise: a server that is not
-# there within 10 s, one that is silent for a minute while idle, or confirms nothing for 30 s.
+# Timeouts for a broken network, unless the address sets others: 10 s to connect, about a minute of
+# silence of an idle connection, 30 s until sent data is acknowledged.
 PATIENCE: dict[str, Any] = {
     "application_name": "spocdb",
     "connect_timeout": 10,
@@ -70,7 +70,13 @@ PATIENCE: dict[str, Any] = {
 
 
 def connect(url: str) -> Connection:
-    """Open an autocommitting connection to `url`, anything libpq takes. Raises DatabaseError."""
+    """Open an autocommitting connection to `url`, anything libpq takes.
+
+    Raises:
+        ConfigError: the address is malformed.
+        DatabaseLost: the server cannot be reached.
+        DatabaseError: the session's settings cannot be set.
+    """
     try:
         given = conninfo_to_dict(conninfo(url))
         connection = psycopg.connect(
@@ -96,21 +102,21 @@ def connect(url: str) -> Connection:
 
 def cancel(connection: Connection) -> None:
     """Ask the server to end the statement that another thread runs on a connection."""
-    # If it cannot be asked, closing the connection is all that is left.
+    # If the request fails, only closing the connection is left.
     with suppress(psycopg.Error):
         connection.cancel_safe(timeout=1.0)
 
 
 @contextmanager
 def opened(url: str) -> Iterator[Connection]:
-    """Open a connection for the block; the driver's errors leave it as spocdb's own."""
+    """Open a connection for the block; turn the driver's errors into spocdb's own."""
     with wrapped(), connect(url) as connection:
         yield connection
 
 
 @contextmanager
 def wrapped() -> Iterator[None]:
-    """Turn the driver's errors into DatabaseError with one line. The edge of everything in db."""
+    """Turn the driver's errors into spocdb's own, with a message of one line."""
     try:
         yield
     except psycopg.Error as exc:
@@ -138,7 +144,7 @@ def wrapped() -> Iterator[None]:
 def _is_timed_out(exc: psycopg.Error) -> bool:
     """Tell a statement_timeout from a cancelled statement: both have the SQLSTATE 57014.
 
-    Only the server's message differs. One in another language keeps its words, and gets `ADVICE`.
+    Only the server's message differs. A message in another language is kept, with `ADVICE`.
     """
     is_ended = isinstance(exc, psycopg.errors.QueryCanceled)
     return is_ended and "statement timeout" in (exc.diag.message_primary or "")
@@ -152,7 +158,7 @@ def one_row(connection: Connection, statement: Any, parameters: Any = None) -> T
 
 
 def floats(value: Any) -> Float32Array:
-    """Return a vector (N,) as it comes from the driver as an array."""
+    """Return a vector (N,) from the driver as an array."""
     # pgvector's psycopg adapter gives a Vector since 0.5 and an array before.
     return np.asarray(value.to_numpy() if isinstance(value, Vector) else value, np.float32)
 

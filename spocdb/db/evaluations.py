@@ -1,4 +1,4 @@
-"""Evaluations as rows: what was measured, of what, when."""
+"""Evaluations as rows of spocdb.evaluations: add them, list them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ JOIN spocdb.collections c ON c.id = i.collection_id WHERE c.name = %s
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> None:
-    """Store one evaluation; `values` are StoredEvaluation's fields, without number and time."""
+    """Store one evaluation; `values` are StoredEvaluation's fields without id and time."""
     plain = {n: Jsonb(v) if isinstance(v, dict) else v for n, v in values.items()}
     connection.execute(ADD, plain)
 

@@ -1,4 +1,4 @@
-"""The images of a collection: what is known, what changed, what went, what is said about them."""
+"""The images of a collection: find them, compare versions, prune them, set metadata."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from spocdb.db.engine import Connection, one_row
 from spocdb.errors import ImageNotFound
 from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, ImageRef
 
-# An image is unchanged if its version is the stored one, or that of its last failure; where EXIF is
-# asked for, one without it is not.
+# An image is unchanged if its version is the stored one, or that of its last failure. Where EXIF is
+# asked for, a stored image without EXIF counts as changed.
 UNCHANGED = """
 SELECT f.path, x.failed
 FROM unnest(%s::text[], %s::text[]) AS f (path, version)
@@ -58,8 +58,9 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_metadata (path text, metadata jsonb);
 TRUNCATE incoming_metadata
 """
 
-# One pass over each side, by hash: a look-up for each row would take a minute for a million rows.
-# Materialised, as rows of an image are needed by the update and those of none are counted.
+# A hash join: an index look-up for each row would take a minute for a million rows. The result is
+# stored, because the update needs rows with an image, and rows without one are counted. Of several
+# rows for one path the last wins, as if they had been applied in order.
 MATCH_METADATA = """
 CREATE TEMP TABLE matched_metadata ON COMMIT DROP AS
 SELECT DISTINCT ON (m.path) i.id, m.path, m.metadata
@@ -68,8 +69,7 @@ LEFT JOIN (SELECT id, path FROM spocdb.images WHERE collection_id = %s) i USING 
 ORDER BY m.path, m.ctid DESC
 """
 
-# The last of several rows for one path counts, as if they had been applied one after the other.
-# What EXIF says stays below it.
+# EXIF keys of the image stay, unless the row has the same key.
 APPLY_METADATA = """
 UPDATE spocdb.images i SET metadata = n.metadata
 FROM (
@@ -94,7 +94,7 @@ def unchanged(
     *,
     exif: bool = False,
 ) -> tuple[set[str], set[str]]:
-    """Return the names that are stored as they are, and those that failed as they are.
+    """Return the names that are stored in this version, and those that failed in this version.
 
     With `exif` a name counts as stored only if its image has the metadata from EXIF.
     """
@@ -113,7 +113,7 @@ def unchanged(
 
 
 def forget_failures(connection: Connection, collection: Collection, paths: Iterable[str]) -> None:
-    """Delete the failures of files that are all right again."""
+    """Delete the stored failures of some paths."""
     connection.execute(FORGET_FAILURES, [collection.id, list(paths)])
 
 
@@ -123,7 +123,11 @@ def count_contents(connection: Connection, collection: Collection) -> int:
 
 
 def path(connection: Connection, collection: Collection, id: int) -> str:
-    """Return the path of an image. Raises ImageNotFound."""
+    """Return the path of an image.
+
+    Raises:
+        ImageNotFound: the collection has no image with this id.
+    """
     row = connection.execute(PATH, [collection.id, id]).fetchone()
     if row is None:
         raise ImageNotFound(f"collection {collection.name} has no image {id}")
@@ -131,7 +135,11 @@ def path(connection: Connection, collection: Collection, id: int) -> str:
 
 
 def find(connection: Connection, collection: Collection, path: str) -> int:
-    """Return the id of the image of this path, or key of a row. Raises ImageNotFound."""
+    """Return the id of the image with this path, or with this key of its row.
+
+    Raises:
+        ImageNotFound: the collection has no such image.
+    """
     row = connection.execute(FIND, [collection.id, path]).fetchone()
     if row is None:
         raise ImageNotFound(
@@ -146,13 +154,13 @@ def paths(connection: Connection, collection: str) -> dict[int, str]:
 
 
 def labels(connection: Connection, collection: Collection, key: str) -> dict[str, str]:
-    """Return what a key of the metadata says, by path, for the images where it says something."""
+    """Return the values of a metadata key by path, without images where it is missing or empty."""
     rows = connection.execute(LABELS, {"collection": collection.id, "key": key})
     return dict(rows.fetchall())
 
 
 def count_below(connection: Connection, collection: Collection, root: str) -> int:
-    """Count the images of a folder and of all below it, or of a file."""
+    """Count the images of a folder and its subfolders, or of a file."""
     values = [collection.id, root, os.path.join(root, "")]
     return int(one_row(connection, COUNT_BELOW, values)[0])
 
@@ -164,9 +172,9 @@ def prune(
     *,
     dry_run: bool = False,
 ) -> int:
-    """Delete the images whose path `is_gone`, and such failures; return how many images.
+    """Delete the images and failures whose path `is_gone`; return how many images.
 
-    A thousand rows at a time.
+    Reads and deletes a thousand images at a time.
     """
     n_deleted, last = 0, 0
     while rows := connection.execute(FILES, [collection.id, last]).fetchall():
@@ -190,14 +198,14 @@ def stage_metadata(connection: Connection, rows: Iterable[tuple[str, dict[str, A
         with cursor.copy("COPY incoming_metadata FROM STDIN") as copy:
             for path, metadata in rows:
                 copy.write_row((path, encode(metadata)))
-        # Without its numbers the planner might look up each row.
+        # Without statistics the planner might look up each row.
         cursor.execute("ANALYZE incoming_metadata")
 
 
 def apply_metadata(connection: Connection, collection: Collection) -> tuple[int, int, str | None]:
     """Give the images the staged metadata.
 
-    Returns how many images it changed, how many rows are no image's, and the path of such a one.
+    Returns how many images changed, how many rows match no image, and the path of one such row.
     """
     exif = {"always": list(EXIF_ALWAYS), "keys": list(EXIF_KEYS)}
     with connection.transaction():

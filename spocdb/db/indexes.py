@@ -24,12 +24,13 @@ IndexType = Literal["vector", "halfvec"]
 # pgvector's default ef_search of 40 is 0.99, against 0.976 with its own defaults (16, 64).
 M = 24
 EF_CONSTRUCTION = 128
-# The build is quick while the graph fits in memory; past this bound it goes on, slowly, on disk.
+# Bound of a build's memory. A build is quick while its graph fits in memory; a larger graph
+# continues on disk, slowly.
 MOST_BUILD_MEMORY = 4 * 1024**3
 
 RECALL_K = 10
 RECALL_QUERIES = 100
-# Of images at one distance any may be among the nearest.
+# Tolerance of distances: of images at the same distance, any may be among the nearest.
 TIE = 1e-6
 
 SECONDS_BETWEEN_TRIES = 0.2
@@ -37,7 +38,7 @@ SECONDS_BETWEEN_TRIES = 0.2
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """One embedding table and its index; `recall` is None until it was measured."""
+    """One embedding table and its index; `recall` is None until it is measured."""
 
     collection: str
     projection: int
@@ -70,12 +71,12 @@ UPDATE spocdb.embedding_tables SET index_type = %s, recall = NULL, recall_settin
 WHERE collection_id = %s AND projection_id = %s
 """
 
-# Asked of the database: another one may have become the active one during the build.
+# Checks the active projection in the database, because it may have changed during the build.
 REFRESH_VIEW = """
 SELECT spocdb.refresh_view(id) FROM spocdb.collections WHERE id = %s AND active_projection_id = %s
 """
 
-# As many of the collection's own embeddings, spread evenly, each looked up with and without index.
+# A sample of the collection's own images, evenly spread, to search for with and without the index.
 QUERIES = """
 SELECT image_id FROM (
     SELECT image_id, row_number() OVER (ORDER BY image_id) AS n, count(*) OVER () AS total
@@ -96,7 +97,7 @@ def build(
     projection_id: int,
     index_type: IndexType | None = None,
 ) -> None:
-    """Build the HNSW index of an embedding table, or build it anew; searches go on meanwhile.
+    """Build or rebuild the HNSW index of an embedding table without blocking searches.
 
     `index_type` halfvec halves the index; None leaves the type as it is.
     """
@@ -107,7 +108,7 @@ def build(
     with _alone(connection, table):
         kind = _index_type(connection, collection, projection_id, index_type)
         analyze(connection, collection, projection_id)
-        # What an interrupted build left behind is invalid and only costs.
+        # An interrupted build may have left an invalid index.
         connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(new)))
         memory = build_memory(connection, table, dim)
         with sessions.raised(connection, maintenance_work_mem=memory):
@@ -118,16 +119,16 @@ def build(
 
 @contextmanager
 def _alone(connection: Connection, table: str) -> Iterator[None]:
-    """Let no other session build an index of the table meanwhile."""
+    """Hold the table's advisory lock, so that no other session builds its index meanwhile."""
     key = [build_lock(table)]
-    # Asked again and again: a session that sat waiting in pg_advisory_lock would hold a snapshot,
-    # and the other's CREATE INDEX CONCURRENTLY waits for snapshots.
+    # Polls instead of waiting in pg_advisory_lock: a waiting session holds a snapshot, and the
+    # other session's CREATE INDEX CONCURRENTLY waits for snapshots, which is a deadlock.
     while not one_row(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)[0]:
         time.sleep(SECONDS_BETWEEN_TRIES)
     try:
         yield
     finally:
-        # A lost connection holds no lock, and its own error is the one to be told.
+        # A lost connection holds no lock, and its own error is the one to raise.
         if not connection.closed:
             connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
 
@@ -138,7 +139,7 @@ def _put_in_place(
     name, new = Identifier(f"{table}_hnsw"), Identifier(f"{table}_hnsw_new")
     hold(connection, collection)
     connection.execute(SET_INDEX_TYPE, [kind, collection.id, projection_id])
-    # The view before the table, as a search locks them: the other way round is a deadlock.
+    # Locks the view before the table, as a search does; the other order could deadlock.
     connection.execute(REFRESH_VIEW, [collection.id, projection_id])
     connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(name))
     connection.execute(SQL("ALTER INDEX spocdb.{} RENAME TO {}").format(new, name))
@@ -169,7 +170,7 @@ def _index_type(
 
 
 def build_memory(connection: Connection, table: str, dim: int) -> str:
-    """Return the maintenance_work_mem that holds the graph of a table, at least the present one."""
+    """Return the maintenance_work_mem that fits a table's graph, at least the current setting."""
     (n_rows,) = one_row(
         connection,
         "SELECT greatest(reltuples, 1) FROM pg_class "
@@ -208,8 +209,8 @@ def _create(connection: Connection, table: str, name: str, kind: IndexType, dim:
             with sessions.raised(connection, max_parallel_maintenance_workers="0"):
                 connection.execute(statement)
     except BaseException:
-        # It is invalid now. Where it cannot be dropped, the next build or activation does it.
-        with suppress(psycopg.Error):  # the build's own error is the one to be told
+        # The index is invalid. If it cannot be dropped now, the next build or activation drops it.
+        with suppress(psycopg.Error):  # the build's own error is the one to raise
             drop_index(connection, name)
         raise
 
@@ -217,7 +218,7 @@ def _create(connection: Connection, table: str, name: str, kind: IndexType, dim:
 def measure_recall(connection: Connection, collection: Collection) -> float | None:
     """Measure recall@10 of the active index against an exact scan, and store it.
 
-    Returns None for a collection without two images.
+    Returns None for a collection of fewer than two images.
     """
     table, _ = table_of(connection, collection, collection.active_projection_id)
     query = SQL(QUERIES).format(table=Identifier(table), queries=SqlLiteral(RECALL_QUERIES))

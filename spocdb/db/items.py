@@ -1,4 +1,4 @@
-"""One bad item never takes a batch along: what the database refuses is written item by item."""
+"""Write a batch whole, or item by item if the database refuses one item of it."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self, TypeVar
@@ -7,8 +7,7 @@ import psycopg
 
 from spocdb.errors import DatabaseRefused, ImageError
 
-# SQLSTATE classes of data that the database does not take: a bad value, a broken constraint, a row
-# or key over a limit.
+# SQLSTATE classes of refused data: a bad value, a broken constraint, a row or key over a limit.
 REFUSED = ("22", "23", "54")
 
 
@@ -26,7 +25,7 @@ Whole = TypeVar("Whole", bound=Divisible)
 
 
 def write_each(write: Callable[[Whole], None], whole: Whole) -> list[Whole]:
-    """Write a batch; if the database refuses it, each item alone. Return the items it refused.
+    """Write a batch; if the database refuses it, write each item alone. Return the refused items.
 
     `write` writes all of a batch or nothing. A refused item becomes a failure with the reason.
     """
@@ -40,12 +39,12 @@ def write_each(write: Callable[[Whole], None], whole: Whole) -> list[Whole]:
 
 
 def is_refusal(exc: BaseException) -> bool:
-    """Tell whether an error is of the data, so that other data may well be written."""
+    """Tell whether the database refused the data itself, so that other data can be written."""
     if isinstance(exc, UnicodeEncodeError):
         return True
     if not isinstance(exc, psycopg.Error):
         return False
-    # The driver itself refuses NUL in a text, and has no SQLSTATE for it.
+    # The driver itself refuses NUL in a text, without a SQLSTATE.
     return exc.sqlstate[:2] in REFUSED if exc.sqlstate else isinstance(exc, psycopg.DataError)
 
 

@@ -1,8 +1,8 @@
-"""Indexes that a build left behind: it was killed, or its disk was full.
+"""Invalid indexes of builds that were killed or filled the disk.
 
-CREATE INDEX CONCURRENTLY runs in no transaction. What fails leaves an index that is invalid: no
-search uses it, and every insert pays for it. A build holds an advisory lock of its table, so an
-index of a table whose lock is free was left.
+CREATE INDEX CONCURRENTLY runs outside a transaction. If it fails it leaves an invalid index, which
+no search uses and every insert maintains. A build holds an advisory lock of its table, so such an
+index of a table whose lock is free is a leftover.
 """
 
 from contextlib import suppress
@@ -12,8 +12,8 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.db.engine import Connection, one_row
 
-# A build makes `..._hnsw_new` and renames it at its end. Only of tables that the role owns: others
-# it could not drop anyway, as a worker with the least rights.
+# A build makes `..._hnsw_new` and renames it at its end. Only tables that the role owns, because it
+# cannot drop the indexes of others.
 LEFT = """
 SELECT t.relname, x.relname
 FROM pg_class t
@@ -29,7 +29,7 @@ ORDER BY 2
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 
-# Nobody waits for a clean-up: what is in use is dropped by a later one.
+# Timeout of a clean-up; an index that is in use is left for a later one.
 PATIENCE = "SET lock_timeout = '1s'"
 
 
@@ -44,14 +44,14 @@ def left_indexes(connection: Connection) -> list[tuple[str, str]]:
 
 
 def drop_left_indexes(connection: Connection) -> list[str]:
-    """Drop what builds left behind; return the names. What is in use is left for the next time."""
+    """Drop leftover indexes that are not in use; return their names."""
     dropped = []
     for table, _ in left_indexes(connection):
         key = [build_lock(table)]
         if not one_row(connection, TRY_LOCK, key)[0]:
             continue
         try:
-            # Asked again, behind the lock: it may have become the index of a build that ended.
+            # Queried again under the lock: a build that ended meanwhile may have renamed it.
             for _, index in (row for row in connection.execute(LEFT).fetchall() if row[0] == table):
                 if drop_index(connection, index):
                     dropped.append(index)
@@ -61,11 +61,11 @@ def drop_left_indexes(connection: Connection) -> list[str]:
 
 
 def drop_index(connection: Connection, name: str) -> bool:
-    """Drop an index without holding up a search; tell whether it could be done within a second."""
+    """Drop an index without blocking searches; tell whether its lock was granted in a second."""
     (before,) = one_row(connection, "SHOW lock_timeout")
     connection.execute(PATIENCE)
     try:
-        # CONCURRENTLY: a plain DROP INDEX that waits keeps every search behind it waiting too.
+        # CONCURRENTLY: a plain DROP INDEX that waits for its lock blocks every search after it.
         statement = SQL("DROP INDEX CONCURRENTLY IF EXISTS spocdb.{}")
         with suppress(psycopg.errors.LockNotAvailable, psycopg.errors.DiskFull):
             connection.execute(statement.format(Identifier(name)))

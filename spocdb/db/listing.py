@@ -1,4 +1,4 @@
-"""What a collection holds, read as a whole: its images a page at a time, its embeddings."""
+"""Read a whole collection: its images page by page, or all its embeddings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from spocdb.db.search import snapshot
 from spocdb.filters import Json
 from spocdb.records import Float32Array
 
-# A page is one statement; a server's cursor would hold a snapshot while the reader takes its time.
+# Images per statement. One cursor over all would hold its snapshot as long as the caller takes.
 PAGE = 1000
 
 
@@ -26,8 +26,8 @@ class StoredImage:
     """An image of a collection; `path` is the key of its row where a table is attached.
 
     `width` and `height` are pixels of the upright image, `size` the bytes of its file. `embedding`
-    is (N,) float32 by the projection that is active, of length one; None if it was not asked for,
-    or the image has none yet.
+    is (N,) float32 of length one by the active projection; None if it was not requested, or the
+    image has none yet.
     """
 
     id: int
@@ -75,13 +75,13 @@ def page(
     *,
     embeddings: bool = False,
 ) -> list[StoredImage]:
-    """Return the next n images that match a filter, by their path, after the path `last`."""
+    """Return the next n images that match a filter, ordered by path, after the path `last`."""
     condition, values = matches(connection, filter)
     embedding: Composable = SQL("NULL")
     join: Composable = SQL("")
     with snapshot(connection):
         if embeddings:
-            # Asked for each page: another projection may have been activated since.
+            # Read for each page, because another projection may have been activated since.
             (table, _) = one_row(connection, ACTIVE, [collection.id])
             embedding = SQL("e.embedding::vector")
             join = SQL(EMBEDDED).format(table=Identifier(table))
@@ -96,7 +96,7 @@ def _embedding(found: Any) -> Float32Array | None:
 
 
 def listed(connection: Connection, collection: Collection, filter: Json) -> Iterator[StoredImage]:
-    """Yield the images that match a filter by their path; a page in memory."""
+    """Yield the images that match a filter, ordered by path; one page is in memory."""
     last: str | None = None
     while found := page(connection, collection, filter, last, PAGE):
         yield from found

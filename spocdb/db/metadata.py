@@ -1,4 +1,4 @@
-"""Metadata of images: filters as SQL, which keys there are, why a filter finds nothing."""
+"""Metadata of images: filters as SQL, counts of keys, why a filter finds nothing."""
 
 import logging
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from spocdb.filters import Json, keys, spelled
 
 log = logging.getLogger(__name__)
 
-# As many keys are named in a message.
+# The most keys that a message names.
 MOST_NAMED = 20
-# What a kind of JSON is called, one and several.
+# Names of JSON types in messages, singular and plural.
 NAMES = {
     "string": ("text", "texts"),
     "number": ("number", "numbers"),
@@ -46,7 +46,7 @@ FROM (SELECT metadata #> %s AS found FROM spocdb.images WHERE collection_id = %s
 GROUP BY k.key ORDER BY n_images DESC, k.key
 """
 
-# Of a list also its elements: what holds for one of them holds for the list.
+# Of a list also its elements, because a list matches if one of its elements does.
 KINDS = """
 SELECT jsonb_typeof(v.value), min(left(v.value::text, 40))
 FROM (SELECT metadata #> %s AS found FROM spocdb.images WHERE collection_id = %s) i,
@@ -62,13 +62,14 @@ GROUP BY 1 ORDER BY count(*) DESC
 def matches(connection: Connection, filter: Json) -> tuple[Composable, dict[str, Any]]:
     """Return a filter as a condition on `i.metadata`, and its parameters.
 
-    Raises ConfigError for conditions that make no sense.
+    Raises:
+        ConfigError: a condition is malformed.
     """
     if not filter:
         return SQL("true"), {}
     if isinstance(filter, dict):
         return SQL("i.metadata @> %(filter)s"), {"filter": Jsonb(filter)}
-    # Compiled first: in a statement that is planned without its parameters it would be once a row.
+    # Compiled here: a generic plan would compile the filter again for each row.
     (path,) = one_row(connection, "SELECT spocdb.filter_path(%s)::text", [Jsonb(filter)])
     return SQL("i.metadata @@ %(filter)s::jsonpath"), {"filter": path}
 
@@ -76,15 +77,14 @@ def matches(connection: Connection, filter: Json) -> tuple[Composable, dict[str,
 def counts(
     connection: Connection, collection: Collection, key: Sequence[str] = ()
 ) -> list[KeyCount]:
-    """Count the images that have each key, the most frequent first; `key` is where to look."""
+    """Count the images that have each key below the key path `key`, the most frequent first."""
     return [KeyCount(*row) for row in connection.execute(KEYS, [list(key), collection.id])]
 
 
 def explain(connection: Connection, collection: Collection, filter: Json, n_found: int) -> None:
-    """Log why a filter finds nothing: a key that no image has, values of another kind.
+    """Log why a filter finds nothing: a key that no image has, or values of another type.
 
-    Where something was found, only keys of which the filter says that they are not there are
-    looked for: nothing else can be wrong unnoticed.
+    If something was found, check only keys that must not exist: a misspelt one matches all images.
     """
     said: set[str] = set()
     for key, operator, value in keys(filter):
@@ -103,7 +103,7 @@ def explain(connection: Connection, collection: Collection, filter: Json, n_foun
 def _first_unknown(
     connection: Connection, collection: Collection, key: Sequence[str]
 ) -> Sequence[str]:
-    """Return the shortest beginning of a key that no image has, empty if there is none."""
+    """Return the shortest prefix of a key path that no image has; empty if there is none."""
     for n in range(1, len(key) + 1):
         if not one_row(connection, HAS_KEY, [collection.id, list(key[:n])])[0]:
             return key[:n]
@@ -134,7 +134,7 @@ def _other_kind(
 
 
 def _kinds(value: Any) -> set[str]:
-    """Return the kinds of JSON that a value compares with: a list also with its elements."""
+    """Return the JSON types that a value can equal; for a list, also the types of its elements."""
     if isinstance(value, list | tuple):
         return {"array"}.union(*map(_kinds, value))
     kinds = {bool: "boolean", int: "number", float: "number", str: "string", type(None): "null"}

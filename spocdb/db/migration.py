@@ -1,11 +1,11 @@
-"""What the Alembic migrations are made of: SQL files, run in the right search_path."""
+"""Run SQL files in Alembic migrations, with the search_path that they need."""
 
 from alembic import context, op
 from sqlalchemy import Connection, text
 
 from spocdb.db import sql_files
 
-# Where an offline script, which cannot ask, expects the extension.
+# The extension's schema in an offline script, which cannot query the database.
 DEFAULT_VECTOR_SCHEMA = "public"
 
 
@@ -13,23 +13,23 @@ def run_sql(name: str) -> None:
     """Run migrations/sql/`name`.sql; `@extschema:vector@` in it is the extension's schema."""
     schema = DEFAULT_VECTOR_SCHEMA if op.get_context().as_sql else _vector_schema(op.get_bind())
     body = sql_files.sql_text(name).replace("@extschema:vector@", schema)
-    # text() takes `:name` for a parameter; a plain string would stumble over `%`.
+    # text() reads `:name` as a parameter; a plain string would fail on `%`.
     op.execute(text(body.replace(":", r"\:")))
 
 
 def run_afterwards(name: str) -> None:
     """Run migrations/sql/`name`.sql when all revisions have run and the functions are replaced.
 
-    For what a revision calls functions for: they must fit the tables.
+    For statements that call functions, which must fit the new tables.
     """
     context.config.attributes.setdefault("afterwards", []).append(name)
 
 
 def run_functions(folder: str) -> None:
-    """Make the database's functions those of migrations/sql/`folder`, and mark them as such.
+    """Replace the database's functions with those of migrations/sql/`folder`, with its fingerprint.
 
     The files run in any order: `prepare` turns off the check of function bodies, so that a function
-    may be made before the one that it calls. Functions that only this program has are dropped.
+    can be created before one that it calls. Functions that only this program has are dropped.
     """
     for name in sql_files.function_files(folder):
         run_sql(name)
@@ -44,18 +44,18 @@ def run_functions(folder: str) -> None:
 def prepare(connection: Connection | None, *, is_begun: bool = False) -> list[str]:
     """Return what must run before the first migration; None for an offline script.
 
-    The extension is created only where it is missing: doing so may need a superuser. An offline
-    script that goes on from a revision (`is_begun`) finds it and the schema.
+    The extension is created only where it is missing, because that may need a superuser. An offline
+    script that starts from a revision (`is_begun`) creates neither extension nor schema.
     """
     schema = DEFAULT_VECTOR_SCHEMA
     if is_begun:
         return _settings(schema)
     statements = ["CREATE SCHEMA IF NOT EXISTS spocdb"]
-    # Even IF NOT EXISTS asks for the right to create; a role may have been given just the schema.
+    # Even IF NOT EXISTS needs the right CREATE on the database; a role may have only the schema.
     if connection is not None and connection.dialect.has_schema(connection, "spocdb"):
         statements = []
     if connection is not None:
-        # Two programs that start on an empty database at once migrate it one after the other.
+        # Advisory lock until the commit: two programs at once migrate one after the other.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('spocdb.migrations'))"))
     if connection is None or not _has_vector(connection):
         statements.insert(0, f"CREATE EXTENSION IF NOT EXISTS vector SCHEMA {schema}")

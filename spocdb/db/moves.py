@@ -1,7 +1,7 @@
-"""Files that were moved or renamed: the image of a path that is gone takes the new path.
+"""Moved or renamed files: an image whose path is gone takes the new path of its bytes.
 
-Asked of the staged images of a batch, before they are merged. Its id, metadata and embeddings stay
-as they are.
+Runs on the staged images of a batch, before they are merged. A moved image keeps its id, metadata
+and embeddings.
 """
 
 import os
@@ -16,11 +16,10 @@ from spocdb.db.engine import Connection
 # Tells whether there is a file at a stored path.
 IsThere = Callable[[str], bool]
 
-# Of one content no more are looked for on the disk: of a picture that stands for "none" there may
-# be a million copies.
+# The most copies of one content to check on the disk: a placeholder picture may have a million.
 MOST_COPIES = 1000
 
-# Paths that the collection does not have, with the images of the same bytes that it does have.
+# Staged paths that are new to the collection, with its images of the same bytes.
 CANDIDATES = """
 SELECT u.paths, x.ids, x.paths
 FROM (
@@ -36,11 +35,11 @@ JOIN LATERAL (
 ) x ON x.ids IS NOT NULL
 """
 
-# One ingest at a time follows moves in a collection, until its batch is committed: two that lock
-# the same images in different orders would wait for each other.
+# Advisory lock of a collection until the batch commits: two ingests that lock the same images in
+# different orders would deadlock.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('spocdb.moves'), hashint8(%s))"
 
-# An image that another ingest moved meanwhile has another path by now, and is left alone.
+# `i.path = m.gone` leaves out images that another ingest moved meanwhile.
 MOVE = """
 UPDATE spocdb.images i SET path = m.path
 FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS m (id, gone, path)
@@ -51,7 +50,7 @@ RETURNING i.id
 
 @dataclass(slots=True)
 class Moves:
-    """What tells whether a stored path is gone, and how many images were moved and committed."""
+    """The test whether a stored path still exists, and the number of committed moves."""
 
     is_there: IsThere
     n_moved: int = 0
@@ -59,10 +58,10 @@ class Moves:
     def follow(
         self, connection: Connection, collection_id: int, known: Sequence[bytes]
     ) -> set[int]:
-        """Give images whose file is gone the staged paths that have their bytes; return their ids.
+        """Move images whose file is gone to staged paths with the same bytes; return their ids.
 
         `known` are the sha256 of the staged images that were stored before this batch. Each image
-        is given one path at most; a path that is left over becomes a new image.
+        moves to at most one path; a path that is left over becomes a new image.
         """
         if not known:
             return set()
@@ -83,13 +82,13 @@ def _move(
             columns = [list(column) for column in zip(*moves, strict=True)]
             return {row[0] for row in connection.execute(MOVE, columns)}
     except psycopg.errors.UniqueViolation:
-        # Another program brought one of the new paths in this moment: all become images of their
-        # own, or are those of the other program.
+        # A concurrent writer inserted one of the new paths. No image is moved; the merge handles
+        # all paths.
         return set()
 
 
 def _paired(paths: Sequence[str], gone: Sequence[tuple[int, str]]) -> list[tuple[int, str, str]]:
-    """Pair paths with gone images of the same bytes, those of the same file name first."""
+    """Pair paths with gone images of the same bytes, equal file names first."""
     by_name: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for image in sorted(gone, reverse=True):
         by_name[os.path.basename(image[1])].append(image)

@@ -1,4 +1,4 @@
-"""What became of leased rows, written in one transaction by whoever still has their lease."""
+"""Write the outcomes of leased rows in one transaction, for rows whose lease still holds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +21,9 @@ from spocdb.records import NewDescriptor
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A row that is put back and due again after so many seconds.
+    """A row that is put back into the queue with a back-off of `seconds`.
 
-    `rejected` is the sha256 of bytes that came and were no image.
+    `rejected` is the sha256 of fetched bytes that were no image.
     """
 
     row: LeasedRef
@@ -35,9 +35,9 @@ class Retry:
 class Outcome:
     """What is written in one transaction: `images` and `descriptors` as in a Batch.
 
-    `failures` are given up and keep the embedding that they may have. `no_images` are given up
-    too, but are known to be no image: what they had goes. `gone` rows do not belong to the
-    collection any more, `retried` ones are put back.
+    `failures` are given up, and their earlier embedding is kept. `no_images` are given up because
+    their bytes are no image, and their earlier embedding is deleted. `gone` rows no longer belong
+    to the collection. `retried` rows are put back into the queue.
     """
 
     images: Sequence[tuple[LeasedRef, bytes]] = ()
@@ -49,7 +49,7 @@ class Outcome:
 
     @property
     def rows(self) -> list[LeasedRef]:
-        """Return all rows that it is about."""
+        """Return all rows of the outcome."""
         paired = [row for row, _ in (*self.images, *self.failures, *self.no_images)]
         return [*paired, *(retry.row for retry in self.retried), *self.gone]
 
@@ -79,7 +79,7 @@ ORDER BY q.key FOR UPDATE OF q
 
 FINISH = "DELETE FROM spocdb.queue WHERE collection_id = %s AND key = ANY(%s)"
 
-# What is not the row's own fault is no attempt.
+# A row that is put back without a failure of its own gets its attempt back.
 PUT_BACK = """
 UPDATE spocdb.queue q
 SET lease = NULL, due_at = now() + r.seconds * interval '1 second',
@@ -102,7 +102,7 @@ FROM unnest(%s::text[], %s::jsonb[]) AS m (path, metadata)
 WHERE i.collection_id = %s AND i.path = m.path AND i.metadata <> m.metadata
 """
 
-# Of a row that the application is deleting or locking in this moment.
+# Back-off of a row that the application is deleting or has locked.
 SECONDS_AFTER_LOCK = 1.0
 
 
@@ -113,11 +113,16 @@ def write(
     project: Project,
     is_stopped: Stopped = lambda: False,
 ) -> list[Outcome]:
-    """Write what became of leased rows, those whose lease still holds; return the refused ones.
+    """Write the outcomes of rows whose lease still holds; return the refused ones.
 
-    In one transaction, unless the database refuses one of them: then each in its own, and the
-    refused ones become failures. Locks the application's table, the collection, the queue and then
-    rows, each with a 200 ms lock_timeout. Raises as `writing.write`, and SourceBroken.
+    Runs in one transaction. If the database refuses a row, each row gets its own transaction, and
+    refused rows become failures. Locks the application's table, the collection, the queue and then
+    rows, each with a 200 ms lock_timeout.
+
+    Raises:
+        SourceBroken: the attached table was altered.
+        CollectionNotFound: the collection was dropped meanwhile.
+        ExtractorChanged: the collection has another extractor now.
     """
 
     def write_whole(part: Outcome) -> None:
@@ -153,7 +158,7 @@ def _write(
 def _put_back(
     connection: Connection, collection: Collection, outcome: Outcome, keys: set[str]
 ) -> None:
-    """Put back rows that are retried, and those that the application holds in this moment."""
+    """Put back rows to retry, and rows that the application has locked."""
     retried = {retry.row.name: retry for retry in outcome.retried}
     ordered = sorted(keys)
     found = [retried.get(key) for key in ordered]

@@ -1,6 +1,6 @@
-"""Whom spocdb's objects belong to: one role, and no superuser where that can be helped.
+"""The owner of spocdb's objects: one role, preferably no superuser.
 
-Functions that are SECURITY DEFINER run with the rights of the role that owns them.
+SECURITY DEFINER functions run with the rights of the role that owns them.
 """
 
 from psycopg.sql import SQL, Identifier
@@ -14,8 +14,9 @@ SELECT r.rolname, r.rolsuper FROM pg_class c JOIN pg_roles r ON r.oid = c.relown
 WHERE c.oid = to_regclass('spocdb.collections')
 """
 
-# What others own in the schema spocdb, or in any schema of users: all of them, or the current role.
-# Identity sequences and indexes go with their table; extensions and their members stay.
+# Objects that `role` does not own, in the schema spocdb or (`everywhere`) in all schemas of users;
+# with `own` only those of the current role. Identity sequences and indexes change owner with their
+# table; extensions and their members keep theirs.
 OTHERS = """
 WITH owned (class, oid, kind, name, owner, namespace) AS (
     SELECT 'pg_class'::regclass, c.oid,
@@ -63,9 +64,12 @@ def owner(connection: Connection) -> tuple[str, bool] | None:
 
 
 def hand_over(connection: Connection, role: str) -> None:
-    """Make a role that is no superuser the owner of spocdb, and let it read what is attached.
+    """Make a role that is no superuser the owner of spocdb, and let it read attached tables.
 
-    To be run by a superuser. Raises ConfigError for a role that will not do.
+    Must be run by a superuser.
+
+    Raises:
+        ConfigError: the role is missing or a superuser, or there is no schema spocdb.
     """
     found = connection.execute(
         "SELECT rolsuper FROM pg_roles WHERE rolname = %s", [role]
@@ -73,7 +77,7 @@ def hand_over(connection: Connection, role: str) -> None:
     if found is None:
         raise ConfigError(f"there is no role {role}: make it with CREATE ROLE first")
     if found[0]:
-        raise ConfigError(f"the role {role} is a superuser: name one that is none")
+        raise ConfigError(f"the role {role} is a superuser: name a role that is no superuser")
     if owner(connection) is None:
         raise ConfigError(
             "this database has no schema spocdb yet: run `spocdb.db.schema.init(...)` as that role"
@@ -86,7 +90,7 @@ def hand_over(connection: Connection, role: str) -> None:
 
 
 def keep_owner(connection: Connection) -> None:
-    """Give what the current role made in the schema spocdb to the role that owns the tables."""
+    """Make the tables' owner the owner of what the current role made in the schema spocdb."""
     found = owner(connection)
     if found is not None:
         with connection.transaction():
@@ -104,6 +108,6 @@ def _alter_owner(
     values = {"role": role, "everywhere": everywhere, "own": own}
     for kind, name in connection.execute(OTHERS, values).fetchall():
         statement = SQL("ALTER {kind} {name} OWNER TO {role}")
-        # Both come quoted from the catalog.
+        # `kind` and `name` come quoted from the catalog.
         parts = {"kind": SQL(kind), "name": SQL(name), "role": Identifier(role)}
         connection.execute(statement.format(**parts))

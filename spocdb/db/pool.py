@@ -1,7 +1,7 @@
-"""The pool: a process's connections, opened on demand, checked before use, clean after it.
+"""The connection pool of a process: opened on demand, checked before use, reset after errors.
 
-psycopg_pool opens connections in threads of its own, and lets a client wait while it tries again.
-Here the first failure of an attempt that was made for a client ends its wait.
+psycopg_pool opens connections in its own threads, and lets a client wait while it retries. Here
+the first failed attempt ends the client's wait.
 """
 
 import logging
@@ -21,22 +21,22 @@ from spocdb.db.addresses import conninfo
 from spocdb.db.engine import Connection, connect, wrapped
 from spocdb.errors import ConfigError, DatabaseBusy, DatabaseError
 
-# A client that waits for a connection looks whether it could be opened.
+# How often a waiting client checks whether connecting failed.
 SECONDS_BETWEEN_LOOKS = 0.1
-# How long a client waits while all connections are used by others.
+# Timeout of a client while all connections are in use.
 SECONDS_UNTIL_BUSY = 30.0
 # How long `close` waits for threads that are still connecting, e.g. to a server that is silent.
 SECONDS_TO_CLOSE = 2.0
 
-# What it warns of is raised too. Without a handler Python would print it on stderr.
+# The pool's warnings are raised too. Without a handler Python would print them on stderr.
 logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 
 
 class Pool:
-    """At most `size` connections to `url`, handed to one thread at a time each."""
+    """At most `size` connections to `url`; one thread at a time uses each."""
 
     def __init__(self, url: str, size: int) -> None:
-        conninfo(url)  # what cannot be an address is refused here, not by a thread of the pool
+        conninfo(url)  # refuses a malformed address here, not in a thread of the pool
         self._url, self._size = url, size
         self._lock = Lock()
         self._n_used = self._n_failures = 0
@@ -47,16 +47,16 @@ class Pool:
             min_size=0,
             max_size=size,
             check=self._check,
-            # Each attempt that fails is reported to those who wait: the next client tries again.
+            # No retry: a failed attempt is reported to waiting clients; the next client retries.
             reconnect_timeout=0,
             open=True,
         )
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Take a connection for the block; errors of the driver leave it as spocdb's own.
+        """Take a connection for the block; turn the driver's errors into spocdb's own.
 
-        After an error settings, locks and temporary tables of the session are reset.
+        After an error the session's settings, locks and temporary tables are reset.
 
         Raises:
             DatabaseLost: the connection could not be opened, or broke.
@@ -74,7 +74,7 @@ class Pool:
                 self._give_back(connection)
 
     def close(self) -> None:
-        """Close all connections; those in use are closed when they come back."""
+        """Close all connections; those in use are closed when they are returned."""
         self._pool.close(SECONDS_TO_CLOSE)
 
     def _take(self) -> Connection:
@@ -110,17 +110,17 @@ class Pool:
             raise
 
     def _raise_failure(self, n_before: int) -> None:
-        """Raise the last failure to connect if there was one since there were `n_before`."""
+        """Raise the last failure to connect if there have been more than `n_before`."""
         with self._lock:
             failure = self._failure if self._n_failures > n_before else None
         if failure is not None:
-            # An error of its own for each thread: raising one adds to its traceback.
+            # A new error for each thread, because raising an error adds to its traceback.
             raise type(failure)(str(failure)) from failure.__cause__
 
     def _check(self, connection: Connection) -> None:
-        """Raise psycopg.Error for a connection that the server closed while nobody used it.
+        """Raise psycopg.Error for an idle connection that the server has closed.
 
-        A server that goes says so, which makes the socket readable: else no round trip is needed.
+        Closing makes the socket readable. If it is not, the connection needs no round trip.
         """
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
@@ -129,13 +129,13 @@ class Pool:
         try:
             ConnectionPool.check_connection(connection)
         except psycopg.Error:
-            # The others went with it: replaced one by one, each would cost a longer pause.
+            # The other connections broke too. One by one, each replacement would wait longer.
             self._pool.check()
             raise
 
 
 class _Opened(psycopg.Connection[TupleRow]):
-    """Lets psycopg_pool open connections by the function given as `open`."""
+    """Lets psycopg_pool open connections with the function given as `open`."""
 
     @classmethod
     def connect(cls, conninfo: str = "", **options: Any) -> Any:

@@ -71,7 +71,7 @@ SELECT position, component, scale, singular_value, explained
 FROM spocdb.projection_components WHERE projection_id = %s ORDER BY position
 """
 
-# One fit at a time is stored for an extractor, so that the same one is not stored twice.
+# Locks the extractor row, so that concurrent fits cannot store the same projection twice.
 LOCK_EXTRACTOR = "SELECT FROM spocdb.extractors WHERE id = %s FOR NO KEY UPDATE"
 
 ADD_COMPONENT = """
@@ -80,8 +80,8 @@ INSERT INTO spocdb.projection_components
 VALUES (%s, %s, %s, %s, %s, %s)
 """
 
-# Distinct contents: a picture that is in the collection ten times counts once. The order makes the
-# sums, and so the fingerprint, the same every time.
+# Distinct contents: copies of an image count once. The order makes the sums, and so the
+# fingerprint, reproducible.
 SAMPLES = """
 COPY (
     SELECT d.sha256, d.descriptor FROM spocdb.descriptors d
@@ -96,7 +96,7 @@ COPY (
 def store(
     connection: Connection, extractor_id: int, projection: Projection, fitted_on: dict[str, Any]
 ) -> int:
-    """Store a fitted projection and return its number; the same numbers are stored only once."""
+    """Store a fitted projection and return its id; an equal projection is stored only once."""
     with connection.transaction():
         connection.execute(LOCK_EXTRACTOR, [extractor_id])
         same = [extractor_id, projection.fingerprint]
@@ -127,7 +127,7 @@ def load(connection: Connection, projection_id: int) -> Projection:
     """Read a projection back, and check its numbers.
 
     Raises:
-        ProjectionNotFound: there is none of this number.
+        ProjectionNotFound: there is no projection with this id.
         DatabaseError: its rows were changed since it was stored, or cannot be used.
     """
     row = connection.execute(PROJECTION, [projection_id]).fetchone()
@@ -156,14 +156,17 @@ def load(connection: Connection, projection_id: int) -> Projection:
 
 @contextmanager
 def blamed(connection: Connection, projection_id: int) -> Iterator[None]:
-    """Say that a projection is damaged where the database fails by its numbers in the block.
+    """On a data error in the block, check the projection and report it if it is damaged.
 
-    SQL projects without checking, which would take longer than a search. Raises DatabaseError.
+    SQL projects without a check, which would take longer than a search.
+
+    Raises:
+        DatabaseError: the projection is damaged.
     """
     try:
         yield
     except psycopg.DataError:
-        # A reader may not look at projections, and is told what the database said.
+        # A reader may not read projections, and gets the database's own error.
         with suppress(psycopg.errors.InsufficientPrivilege):
             load(connection, projection_id)
         raise
@@ -183,12 +186,16 @@ def summaries(connection: Connection) -> list[ProjectionSummary]:
 
 
 def raw(connection: Connection, extractor_id: int) -> int:
-    """Return the number of an extractor's raw projection."""
+    """Return the id of an extractor's raw projection."""
     return int(one_row(connection, RAW, [extractor_id])[0])
 
 
 def get(connection: Connection, projection_id: int) -> ProjectionSummary:
-    """Return one projection's summary. Raises ProjectionNotFound."""
+    """Return one projection's summary.
+
+    Raises:
+        ProjectionNotFound: there is no projection with this id.
+    """
     for summary in summaries(connection):
         if summary.id == projection_id:
             return summary
@@ -196,7 +203,12 @@ def get(connection: Connection, projection_id: int) -> ProjectionSummary:
 
 
 def drop(connection: Connection, projection_id: int) -> None:
-    """Delete a projection that no collection is embedded by. Raises DatabaseError."""
+    """Delete a projection that embeds no collection.
+
+    Raises:
+        ProjectionNotFound: there is no projection with this id.
+        DatabaseError: it is the extractor's raw projection, or still embeds a collection.
+    """
     summary = get(connection, projection_id)
     if summary.kind == "raw":
         raise DatabaseError(f"projection {projection_id} is the extractor's raw one and stays")

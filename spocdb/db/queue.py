@@ -1,8 +1,8 @@
 """The queue of attached tables: take changes in, lease rows, give them back.
 
-A row is leased for a while and written only by whoever still has the lease. A change takes the
-lease away, a worker that dies lets it run out: nothing is lost and nothing is done twice. What
-became of leased rows is written by spocdb/db/outcomes.py.
+A worker leases a row for a limited time, and writes it only if the lease still holds. A change of
+the row ends the lease, and the lease of a dead worker expires: no row is lost or written twice.
+spocdb/db/outcomes.py writes the outcomes of leased rows.
 """
 
 import time
@@ -19,20 +19,20 @@ from spocdb.db.engine import Connection, one_row
 from spocdb.db.waiting import Stopped
 from spocdb.records import ImageRef
 
-# Changes that workers are told of; who missed one sees the row when polling.
+# NOTIFY channel that wakes workers. A worker that misses a notification finds the row by polling.
 CHANNEL = "spocdb"
-# A row is suspect when so many workers were lost while they had it: then it is leased alone, so
-# that it takes no other row along, and those that were lost beside it get through.
+# A row is suspect when this many workers were lost while they had it. It is then leased alone, so
+# that another lost worker delays no other row.
 LOST_UNTIL_ALONE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """How a leased row fared since it changed.
+    """The tries of a leased row since it changed.
 
-    `attempts` of its image include this one; `lost` workers had it when they died, or were too
-    slow. `rejections` tries in a row gave the same bytes that were no image, of the sha256
-    `rejected`, the first of them `rejected_for` seconds ago.
+    `attempts` includes the current try. `lost` counts leases that expired, because the worker died
+    or was too slow. The last `rejections` tries fetched the same bytes, which were no image: their
+    sha256 is `rejected`, the first try was `rejected_for` seconds ago.
     """
 
     attempts: int
@@ -44,14 +44,14 @@ class Tries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeasedRef(ImageRef):
-    """A row of an attached table, by its key, that a worker has for a while."""
+    """A row of an attached table, by its key, that a worker has leased."""
 
     lease: UUID
-    # Compared by its lease.
+    # Not compared, because the lease identifies the try.
     tries: Tries = field(compare=False)
 
 
-# Every worker takes its locks in the order of the keys. A lease that ran out lost its worker.
+# SKIP LOCKED, so that workers do not wait for each other. An expired lease is a lost worker.
 LEASE = """
 WITH due AS (
     SELECT key FROM spocdb.queue q WHERE collection_id = %(collection)s AND due_at <= now()
@@ -72,7 +72,7 @@ SELECT FROM spocdb.queue q WHERE collection_id = %s AND due_at <= now()
    AND (NOT %s OR q.lost + (q.lease IS NOT NULL)::integer >= %s) LIMIT 1
 """
 
-# In the transaction that recorded them.
+# Failures that the current transaction recorded: now() is the time at which it began.
 JUST_FAILED = "SELECT count(*) FROM spocdb.failures WHERE collection_id = %s AND failed_at = now()"
 
 GIVE_BACK = """
@@ -80,12 +80,12 @@ UPDATE spocdb.queue SET lease = NULL, due_at = now(), attempts = attempts - 1
 WHERE collection_id = %s AND lease = ANY(%s)
 """
 
-# Shorter than deadlock_timeout, a second: whoever else waits is not the one that has to give way.
+# Shorter than deadlock_timeout (1 s): in a deadlock spocdb gives way, not the application.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
 
 RETRY = "SELECT spocdb.retry(%s, %s)"
 
-# A change that names no keys may be of any row.
+# A change without keys may be of any row.
 NEITHER_FAILED_NOR_WAITING = """
 SELECT k.key FROM unnest(%(keys)s::text[]) WITH ORDINALITY AS k (key, n)
 WHERE NOT EXISTS (SELECT FROM spocdb.failures f
@@ -98,7 +98,7 @@ WHERE NOT EXISTS (SELECT FROM spocdb.failures f
 ORDER BY k.n
 """
 
-# An application that alters its table may take long; leases run out meanwhile.
+# Retries while an application locks its table; leases may expire meanwhile.
 SECONDS_BETWEEN_TRIES, MOST_SECONDS_OF_TRIES = 0.1, 60.0
 SECONDS_OF_TRIES_WHEN_STOPPED = 3.0
 
@@ -108,9 +108,12 @@ Result = TypeVar("Result")
 def take_in(
     connection: Connection, collection: Collection, is_stopped: Stopped = lambda: False
 ) -> tuple[int, int]:
-    """Take noted changes into the queue. Raises SourceBroken.
+    """Take recorded changes into the queue.
 
-    Returns how many rows that made due, and how many failed because their key is too long.
+    Returns how many rows became due, and how many failed because their key is too long.
+
+    Raises:
+        SourceBroken: the attached table was altered.
     """
 
     def take() -> tuple[int, int]:
@@ -130,7 +133,7 @@ def lease(
     *,
     alone: bool = False,
 ) -> list[LeasedRef]:
-    """Lease up to n rows that are due, for so many seconds: suspect ones if `alone`, or others."""
+    """Lease up to n due rows for `seconds`: suspect rows if `alone`, otherwise only other rows."""
     values = {"collection": collection.id, "lease": lease, "n": n, "seconds": seconds}
     values |= {"alone": alone, "suspect": LOST_UNTIL_ALONE}
     rows = connection.execute(LEASE, values).fetchall()
@@ -138,7 +141,7 @@ def lease(
 
 
 def is_due(connection: Connection, collection: Collection, *, alone: bool = False) -> bool:
-    """Tell whether a row waits for a worker; if `alone`, a suspect one."""
+    """Tell whether a row is due; if `alone`, whether a suspect row is."""
     values = [collection.id, alone, LOST_UNTIL_ALONE]
     return connection.execute(IS_DUE, values).fetchone() is not None
 
@@ -148,7 +151,7 @@ def shortly(
 ) -> Result:
     """Run `action` in a transaction with a 200 ms lock_timeout; on timeout roll back and retry.
 
-    For up to 60 s, or 3 s once stopped: nobody can be in a circle of locks with it for long.
+    Retries for up to 60 s, or 3 s once stopped. The short timeout ends any deadlock with others.
     """
     began = time.monotonic()
     while True:
@@ -164,14 +167,17 @@ def shortly(
 
 
 def give_back(connection: Connection, collection: Collection, leases: Sequence[UUID]) -> None:
-    """Let other workers have the rows of these leases at once."""
+    """End leases, so that other workers can lease their rows at once."""
     connection.execute(GIVE_BACK, [collection.id, list(leases)])
 
 
 def retry(connection: Connection, collection: str, keys: Sequence[str] | None) -> int:
-    """Make failed rows and rows in back-off due; return how many wait. Raises CollectionNotFound.
+    """Make failed rows and rows in back-off due at once; return how many.
 
-    Of `keys`, rows that are due already count too.
+    With `keys`, named rows that are due already count too.
+
+    Raises:
+        CollectionNotFound: no table is attached as this collection.
     """
     return int(one_row(connection, RETRY, [collection, None if keys is None else list(keys)])[0])
 
@@ -179,6 +185,6 @@ def retry(connection: Connection, collection: str, keys: Sequence[str] | None) -
 def neither_failed_nor_waiting(
     connection: Connection, collection: Collection, keys: Sequence[str]
 ) -> list[str]:
-    """Return those of the keys that are of no row that failed, waits or is with a worker."""
+    """Return the keys whose row has not failed, is not in the queue and has no recorded change."""
     values = {"collection": collection.id, "keys": list(dict.fromkeys(keys))}
     return [key for (key,) in connection.execute(NEITHER_FAILED_NOR_WAITING, values)]

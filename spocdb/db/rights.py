@@ -20,7 +20,7 @@ READER = (
     "GRANT SELECT ON spocdb.{view} TO {role}",
 )
 
-# A worker writes images and embeddings, and what became of the queue.
+# A worker writes descriptors, images, embeddings, failures and the queue.
 WORKER = (
     "GRANT USAGE ON SCHEMA spocdb TO {role}",
     "GRANT SELECT ON ALL TABLES IN SCHEMA spocdb TO {role}",
@@ -30,14 +30,14 @@ WORKER = (
     "GRANT INSERT ON spocdb.descriptors TO {role}",
     "GRANT INSERT, UPDATE, DELETE ON spocdb.images, spocdb.failures, spocdb.queue TO {role}",
 )
-# Which everybody has, unless somebody took it away.
+# PUBLIC has these rights unless they were revoked.
 DATABASE = "GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {role}"
 LACKS_DATABASE = """
 SELECT current_database()
 WHERE NOT has_database_privilege(%(role)s, current_database(), 'CONNECT')
    OR NOT has_database_privilege(%(role)s, current_database(), 'TEMPORARY')
 """
-# Where the extension's types and operators are: its own schema lets nobody in by itself.
+# The schema of the extension's types and operators; a new schema grants USAGE to nobody.
 EXTENSION = "GRANT USAGE ON SCHEMA {name} TO {role}"
 LACKS_EXTENSION = """
 SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
@@ -55,16 +55,23 @@ def is_owner(connection: Connection) -> bool:
 
 
 def grant_reader(connection: Connection, role: str, collection: Collection) -> None:
-    """Let a role read and search one collection. Raises ConfigError if there is no such role."""
+    """Let a role read and search one collection.
+
+    Raises:
+        ConfigError: there is no such role, or another role has to grant a right.
+    """
     with connection.transaction():
         _run(connection, READER, role=role, view=collection.name)
         _let_in(connection, role, LACKS_EXTENSION, EXTENSION)
 
 
 def grant_worker(connection: Connection, role: str) -> None:
-    """Let a role work: on the queue and on what it writes, and on no table of the application.
+    """Let a role work on the queue and write what workers write, but no table of the application.
 
-    Embedding tables that come later let it in too. Raises ConfigError if there is no such role.
+    Embedding tables that are added later grant it the same rights.
+
+    Raises:
+        ConfigError: there is no such role, or another role has to grant a right.
     """
     with connection.transaction():
         _run(connection, WORKER, role=role)
@@ -75,7 +82,7 @@ def grant_worker(connection: Connection, role: str) -> None:
 
 
 def _let_in(connection: Connection, role: str, lacks: str, grant: str) -> None:
-    """Grant a right that is not the owner of spocdb's to give, unless the role has it anyway."""
+    """Grant a right that spocdb's owner may be unable to grant, unless the role has it."""
     for (name,) in connection.execute(lacks, {"role": role}).fetchall():
         with suppress(psycopg.errors.InsufficientPrivilege):
             _run(connection, [grant], role=role, name=name)

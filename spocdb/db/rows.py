@@ -1,4 +1,4 @@
-"""The rows of attached tables: which there are, and what they say of their images."""
+"""Read the rows of attached tables: keys, images and metadata."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from spocdb.errors import DatabaseRefused, SourceBroken
 
 @dataclass(frozen=True, slots=True)
 class AttachedRow:
-    """A row that belongs to its collection: its image's `content`, or the `location` of that.
+    """A row that belongs to its collection, with its image's `content` or `location`.
 
-    `size` is the content's in bytes, also where it was too large to be asked for.
+    `size` is the content's in bytes, also of a content that was too large to fetch.
     """
 
     key: str
@@ -39,13 +39,21 @@ FITTING = "SELECT count(*) FROM spocdb.lock_rows(%s, %s)"
 
 
 def keys(connection: Connection, collection: Collection) -> Iterator[str]:
-    """Yield the keys of the rows that belong to the collection. Raises SourceBroken."""
+    """Yield the keys of the rows that belong to the collection.
+
+    Raises:
+        SourceBroken: the attached table was altered.
+    """
     with readable(collection):
         yield from (key for (key,) in connection.execute(KEYS, [collection.id]))
 
 
 def find(connection: Connection, collection: Collection, keys: Sequence[str]) -> list[AttachedRow]:
-    """Return those rows that belong to the collection. Raises SourceBroken."""
+    """Return the rows with these keys that belong to the collection.
+
+    Raises:
+        SourceBroken: the attached table was altered.
+    """
     with readable(collection), connection.cursor(row_factory=class_row(AttachedRow)) as cursor:
         return cursor.execute(ROWS, [collection.id, list(keys)]).fetchall()
 
@@ -57,9 +65,12 @@ def in_parts(
     max_bytes: int,
     most_at_once: int,
 ) -> Iterator[AttachedRow]:
-    """Yield those rows that belong to the collection, fetching at most so many bytes at once.
+    """Yield the rows with these keys that belong to the collection, `most_at_once` bytes at a time.
 
-    Contents of more than `max_bytes` are not fetched. Raises SourceBroken.
+    Contents of more than `max_bytes` are not fetched.
+
+    Raises:
+        SourceBroken: the attached table was altered.
     """
     part: list[str] = []
     n_bytes = 0
@@ -85,9 +96,12 @@ def each(
     max_bytes: int,
     most_at_once: int,
 ) -> Iterator[tuple[str, AttachedRow | DatabaseRefused]]:
-    """Yield `in_parts` by key, or why a row cannot be read: its values stop no other.
+    """Yield each key with its row from `in_parts`, or with the error of a row that cannot be read.
 
-    A condition or a column may fail for some values only. Raises SourceBroken.
+    A condition or a column may fail for some values only; the other rows are still read.
+
+    Raises:
+        SourceBroken: the attached table was altered.
     """
     left = dict.fromkeys(keys)
     try:
@@ -99,7 +113,7 @@ def each(
         if not is_refusal(_driver_error(exc)):
             raise
     with readable(collection):
-        # Keys that are none of the column's type now are no fault of a row.
+        # Raises SourceBroken if the keys do not fit the column's type: then no row is at fault.
         connection.execute(FITTING, [collection.id, list(left)])
     for key in left:
         try:

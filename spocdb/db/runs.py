@@ -1,4 +1,4 @@
-"""Runs of an ingest, and the images that did not make it."""
+"""Runs of an ingest, and the images that failed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ Status = Literal["finished", "interrupted", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An image that did not make it: `reason` is the error's class, `message` its text."""
+    """An image that failed: `reason` is the error's class, `message` its text."""
 
     collection: str
     path: str
@@ -25,7 +25,7 @@ class Failure:
     failed_at: datetime
 
 
-# A run holds an advisory lock as long as its connection lives; one without it was killed.
+# A run holds an advisory lock until its connection ends; a running run without it was killed.
 BEGIN = """
 INSERT INTO spocdb.runs (collection_id) VALUES (%s)
 RETURNING id, pg_advisory_lock(hashtext('spocdb.runs'), id::integer)
@@ -60,7 +60,7 @@ def mark_killed(connection: Connection, collection: Collection) -> bool:
 
 
 def begin(connection: Connection, collection: Collection) -> int:
-    """Record that a run begins, held by this connection."""
+    """Record that a run begins; this connection holds its advisory lock."""
     return int(one_row(connection, BEGIN, [collection.id])[0])
 
 

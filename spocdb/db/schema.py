@@ -1,4 +1,4 @@
-"""The schema `spocdb` as a whole: is it there, is it current, bring it up to date."""
+"""The schema `spocdb` as a whole: check its version, create it, upgrade and downgrade it."""
 
 import io
 from importlib.resources import files
@@ -10,12 +10,12 @@ from spocdb.db import ownership, server, sql_files
 from spocdb.db.engine import Connection, connect, one_row, opened
 from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
-# The revisions in order, a release by its number. Kept here so that a command need not load Alembic
-# to compare; a test holds them against migrations/versions.
+# The revisions in order; a release has its version number. Kept here so that commands need not load
+# Alembic; a test compares them with migrations/versions.
 REVISIONS = ("0.1.0", "0002_versions")
 HEAD = REVISIONS[-1]
 
-# Those of checkouts before the first release.
+# Revisions of checkouts before the first release.
 UNRELEASED = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 
 STATE = """
@@ -25,7 +25,7 @@ FROM spocdb.alembic_version
 
 
 class State(NamedTuple):
-    """What a database has: the revision of its tables, and the mark of its functions."""
+    """The state of a database: the revision of its tables, the fingerprint of its functions."""
 
     revision: str
     functions: str | None
@@ -47,7 +47,7 @@ def is_current(connection: Connection) -> bool:
 
 
 def is_upgradable(connection: Connection) -> bool:
-    """Tell whether there is something for `upgrade` to do that it can do."""
+    """Tell whether the schema is missing or old, and `upgrade` can change that."""
     return not is_current(connection) and current(connection) in (None, *REVISIONS)
 
 
@@ -55,7 +55,7 @@ def check(connection: Connection) -> None:
     """Refuse a database whose tables or functions are not this program's.
 
     Raises:
-        SchemaOutOfDate: it names the command to run.
+        SchemaOutOfDate: they are not; the message names the command to run.
     """
     state = _state(connection)
     if state is None:
@@ -116,7 +116,7 @@ def init(url: str) -> None:
 def upgrade(url: str) -> None:
     """Bring tables and functions to this program's state, in one transaction.
 
-    Functions are replaced also where no revision is new.
+    Functions are replaced even if no revision is new.
 
     Raises:
         SchemaOutOfDate: this program does not know the database's revision.
@@ -126,7 +126,7 @@ def upgrade(url: str) -> None:
 
 
 def downgrade(url: str, release: str) -> None:
-    """Go back to a release's tables and functions ("base": nothing left but the empty schema).
+    """Go back to a release's tables and functions ("base" leaves only the empty schema).
 
     Raises:
         ConfigError: there is no such release.

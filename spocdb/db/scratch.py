@@ -1,6 +1,6 @@
-"""Working collections: what evaluations, trainings and benchmarks search, and leave no trace of.
+"""Working collections: temporary collections of evaluations, trainings and benchmarks.
 
-Each is marked by an advisory lock, which goes with the process. A working collection whose lock is
+Each is marked by an advisory lock, which ends with its process. A working collection whose lock is
 free was left by a process that died.
 """
 
@@ -21,10 +21,10 @@ from spocdb.errors import ConfigError
 from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
 
 BATCH_ROWS = 1024
-# The search's own limit for reading off the index.
+# The most rows that a search reads from the index: pgvector's limit of ef_search.
 MOST_NEIGHBOURS = 1000
 
-# The nearest of other labels. Of its own label an image can have so many nearer ones at most.
+# The nearest images of other labels. `k` is large enough if all images of its own label are nearer.
 HARD_NEGATIVES = """
 SELECT a.path::bigint, n.path::bigint
 FROM {view} a
@@ -38,7 +38,7 @@ ORDER BY a.path::bigint, n.distance
 
 NAMES = "SELECT name FROM spocdb.collections ORDER BY 1"
 
-# Fitted on working collections alone, and in use by nobody.
+# Projections fitted on working collections that no embedding table uses.
 FORGET_FITTED = """
 DELETE FROM spocdb.projections p
 WHERE p.kind = 'pca' AND p.fitted_on -> 'collections' ?| %s
@@ -57,12 +57,13 @@ FORGET = (
 
 @contextmanager
 def marked(connection: Connection, mark: str) -> Iterator[None]:
-    """Let everybody see that the working collections of a mark are in use until the block ends.
+    """Hold the advisory lock of a mark for the block: its working collections are in use.
 
-    Raises ConfigError if another program has marked them.
+    Raises:
+        ConfigError: another program holds the lock.
     """
     if not _lock(connection, mark):
-        raise ConfigError(f"another program is at {mark}: run the same command when it is done")
+        raise ConfigError(f"another program uses {mark}: run the same command when it is done")
     try:
         yield
     finally:
@@ -74,10 +75,12 @@ def marked(connection: Connection, mark: str) -> Iterator[None]:
 def opened(
     connection: Connection, name: str, recipe: Recipe, channels: int
 ) -> Iterator[Collection]:
-    """Make a collection with an extractor of its own; both go in the end, whatever happens.
+    """Create a collection with its own extractor for the block; drop both when it ends.
 
-    What a killed process left of this name goes before. Raises ConfigError if the collection of
-    this name is somebody's own, or in use by another process.
+    First drops what a killed process left under this name.
+
+    Raises:
+        ConfigError: a user's collection has this name, or another process uses it.
     """
     with marked(connection, name):
         if before := collections.find(connection, name):
@@ -119,7 +122,7 @@ def drop_left(connection: Connection) -> list[str]:
 
 
 def _mark(collection: Collection) -> str | None:
-    """Return the mark of a working collection, None for somebody's own."""
+    """Return the mark of a working collection, None for a user's collection."""
     if _is_working(collection):
         return collection.name
     match = OF_EVALUATION.fullmatch(collection.name)
@@ -127,7 +130,7 @@ def _mark(collection: Collection) -> str | None:
 
 
 def _is_working(collection: Collection) -> bool:
-    # No weights file has such a name instead of a sha256.
+    # `opened` writes the name into `weights`, where the recipe of a weights file has a sha256.
     return collection.recipe.weights == collection.name
 
 
@@ -171,7 +174,7 @@ def hard_negatives(
 ) -> dict[int, list[int]]:
     """Return for each image the n nearest ones of other labels, nearest first.
 
-    Fewer where more than `MOST_NEIGHBOURS` of its own label are nearer.
+    Fewer than n if the `MOST_NEIGHBOURS` nearest images have fewer of other labels.
     """
     statement = SQL(HARD_NEGATIVES).format(view=Identifier("spocdb", collection.name))
     k = min(n + largest_class, MOST_NEIGHBOURS)

@@ -1,4 +1,4 @@
-"""Search: calls of the SQL functions; everything after the network happens in the database."""
+"""Search: calls of the SQL functions, which project and search in the database."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,9 +49,9 @@ MOST_RESULTS = 2**31 - 1
 
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
-    """Let all statements inside see one projection, whatever is activated meanwhile.
+    """Run the block in a REPEATABLE READ transaction, so that all statements see one projection.
 
-    Inside a transaction of the caller's that one's isolation level decides.
+    Inside a transaction of the caller, the isolation level stays the caller's.
     """
     is_outermost = connection.info.transaction_status == TransactionStatus.IDLE
     with connection.transaction():
@@ -61,9 +61,10 @@ def snapshot(connection: Connection) -> Iterator[None]:
 
 
 def embed(connection: Connection, collection: str, raw: Float32Array) -> Float32Array:
-    """Project a raw descriptor (C,) by the active projection: an embedding (N,).
+    """Return the embedding (N,) of a raw descriptor (C,) by the active projection.
 
-    Raises psycopg.DataError where the projection's numbers give none.
+    Raises:
+        psycopg.DataError: the projection is damaged and gives no embedding.
     """
     (found,) = one_row(connection, EMBED, [collection, Vector(raw)])
     if found is None:
@@ -74,12 +75,16 @@ def embed(connection: Connection, collection: str, raw: Float32Array) -> Float32
 
 
 def embedding(connection: Connection, collection: str, id: int) -> Float32Array:
-    """Return the embedding (N,) of one of the collection's own images. Raises ImageNotFound."""
+    """Return the embedding (N,) of one of the collection's own images.
+
+    Raises:
+        ImageNotFound: the collection has no such image.
+    """
     return floats(one_row(connection, EMBEDDING, [collection, id])[0])
 
 
 def embeddings(connection: Connection, collection: str, ids: Sequence[int]) -> Float32Array:
-    """Return the embeddings (n, N) of some of the collection's images, in their order."""
+    """Return the embeddings (n, N) of some of the collection's images, in the order of `ids`."""
     return np.array([floats(row[0]) for row in connection.execute(EMBEDDINGS, [collection, ids])])
 
 
@@ -123,9 +128,10 @@ def similar(
 ) -> list[Hit]:
     """Return the k images nearest to one of the collection's own, without it.
 
-    Raises ImageNotFound.
+    Raises:
+        ImageNotFound: the collection has no such image.
     """
-    # The function looks for one more.
+    # The SQL function searches for k + 1.
     values = [collection, id, min(k, MOST_RESULTS - 1), Jsonb(filter), exact]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
         return cursor.execute(SIMILAR, values).fetchall()

@@ -9,7 +9,7 @@ from spocdb.errors import DatabaseError
 
 OLDEST_SERVER = 14
 OLDEST_VECTOR = (0, 8, 0)
-# 0.8.2 to 0.8.4 mended parallel HNSW builds (buffer overflow) and vacuuming (index corruption).
+# 0.8.2 to 0.8.4 fixed parallel HNSW builds (buffer overflow) and vacuuming (index corruption).
 SOUND_VECTOR = (0, 8, 4)
 
 Verdict = Literal["ok", "warning", "error"]
@@ -17,7 +17,7 @@ Verdict = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `advice` says what to do unless all is well."""
+    """The result of one check; `advice` says what to do unless the verdict is ok."""
 
     verdict: Verdict
     what: str
@@ -25,7 +25,7 @@ class Finding:
 
 
 def versions(connection: Connection) -> list[Finding]:
-    """Look at the versions of the server and of its pgvector, and at the database's encoding."""
+    """Check the versions of the server and of its pgvector, and the database's encoding."""
     return [
         judge_server(connection.info.server_version // 10000),
         _vector(connection),
@@ -34,7 +34,11 @@ def versions(connection: Connection) -> list[Finding]:
 
 
 def refuse_old(connection: Connection) -> None:
-    """Raise DatabaseError for a server, extension or encoding that spocdb cannot work with."""
+    """Refuse a server, extension or encoding that spocdb cannot work with.
+
+    Raises:
+        DatabaseError: the first such finding, with its advice.
+    """
     for finding in versions(connection):
         if finding.verdict == "error":
             raise DatabaseError(f"{finding.what}: {finding.advice}")
@@ -80,8 +84,8 @@ def judge_vector(version: str, *, is_created: bool) -> Finding:
 
 
 def _encoding(connection: Connection) -> list[Finding]:
-    # Names of files and metadata are Unicode: another encoding would refuse some of them, and
-    # SQL_ASCII would hand out bytes that are no text.
+    # File names and metadata are Unicode. Another encoding would refuse some of them, and SQL_ASCII
+    # would return bytes that are not text.
     (encoding,) = one_row(connection, "SHOW server_encoding")
     if encoding == "UTF8":
         return []

@@ -1,8 +1,8 @@
 """A connection's settings: those that spocdb relies on, and those raised for one step only.
 
-A role, a database, the server and PGOPTIONS may set anything. What decides how values are written
-and read, and how transactions see each other, is therefore set on every connection, in one round
-trip. Planner settings and `default_transaction_read_only` are the user's own and stay.
+A role, a database, the server and PGOPTIONS may change any setting. Those that decide how values
+are written and read, and how transactions are isolated, are therefore set on every connection, in
+one round trip. Planner settings and `default_transaction_read_only` stay as the user set them.
 """
 
 from collections.abc import Iterator
@@ -31,8 +31,8 @@ RELIED_ON = {
     "row_security": "on",
 }
 
-# Of a role or a server they protect from forgotten sessions of applications; an index build or an
-# ingest takes as long as it takes. One in PGOPTIONS or in the URL's options is meant for spocdb.
+# Timeouts that a role or a server sets against forgotten sessions are turned off, because an index
+# build or an ingest takes long. A timeout in PGOPTIONS or in the URL's options is kept.
 TIMEOUTS = (
     "statement_timeout",
     "lock_timeout",
@@ -41,9 +41,9 @@ TIMEOUTS = (
     "idle_session_timeout",
 )
 
-# The extension is found wherever it is installed. The role's own schemas come first, so that an
-# unqualified name of an application's table means what it means to the role; system schemas are
-# left to their implicit places, in front of all others.
+# Sets RELIED_ON and TIMEOUTS, and adds the extension's schema to the end of the search_path. The
+# role's own schemas come first, so that an unqualified name of an application's table resolves as
+# it does for the role. System schemas keep their implicit place in front of all others.
 PREPARE = r"""
 SELECT
     (SELECT pg_catalog.count(pg_catalog.set_config(s.name, w.value, false))
@@ -75,16 +75,16 @@ SELECT pg_catalog.pg_advisory_unlock_all()
 
 
 def prepare(connection: psycopg.Connection[TupleRow]) -> bool:
-    """Set what spocdb relies on; tell whether the extension vector is in the database."""
+    """Apply the settings that spocdb relies on; tell whether the database has the extension."""
     values = RELIED_ON | dict.fromkeys(TIMEOUTS, "0")
     row = connection.execute(PREPARE, [Jsonb(values)]).fetchone()
     return row is not None and bool(row[2])
 
 
 def restore(connection: psycopg.Connection[TupleRow]) -> None:
-    """Reset what a step that failed may have left on a connection; close it if that fails.
+    """Reset a connection after a failed step; close it if that fails.
 
-    Settings, advisory locks, notifications listened to, and temporary tables.
+    Resets settings, advisory locks, LISTEN and temporary tables.
     """
     try:
         connection.rollback()
@@ -99,9 +99,9 @@ def restore(connection: psycopg.Connection[TupleRow]) -> None:
 
 @contextmanager
 def raised(connection: psycopg.Connection[TupleRow], **values: str) -> Iterator[None]:
-    """Let settings have other values inside; outside they are what they were, also after an error.
+    """Change settings for the block, and restore them after it, also after an error.
 
-    For steps that cannot be in a transaction; inside one, SET LOCAL does the same.
+    For statements that cannot run in a transaction; inside one, SET LOCAL does the same.
     """
     before = {name: _setting(connection, name) for name in values}
     try:
@@ -109,7 +109,7 @@ def raised(connection: psycopg.Connection[TupleRow], **values: str) -> Iterator[
             _set(connection, name, value)
         yield
     finally:
-        # A failed transaction takes its settings back itself, and a lost connection has none.
+        # A failed transaction rolls its settings back itself, and a lost connection has none.
         usable = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
         if not connection.closed and connection.info.transaction_status in usable:
             for name, value in before.items():

@@ -35,10 +35,10 @@ def signatures(folder: str = FUNCTIONS) -> list[str]:
 
 @cache
 def fingerprint(folder: str = FUNCTIONS) -> str:
-    """Return what a database with the functions of a folder keeps as their mark.
+    """Return the fingerprint that a database with the functions of a folder stores.
 
-    A release computes the mark of its own functions: another algorithm would make every older
-    program take its own functions for foreign ones.
+    The algorithm must not change: after a downgrade the older program compares the stored
+    fingerprint with its own.
     """
     digest = hashlib.sha256()
     for name in function_files(folder):

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class LoggedCursor(psycopg.Cursor[Any]):
-    """Logs each statement when it is done, without its values: these may be anybody's."""
+    """Logs each statement when it is done, without its values, which may be private."""
 
     def execute(self, query: Any, *arguments: Any, **options: Any) -> "LoggedCursor":
         """Execute a statement."""

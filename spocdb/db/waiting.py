@@ -1,4 +1,4 @@
-"""Wait for a server in another thread, so that a program that is stopped need not wait for it."""
+"""Wait for a server in another thread, so that a stopped program does not wait for it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,11 @@ SECONDS_WHEN_STOPPED = 2.0
 
 @contextmanager
 def connect_unless(is_stopped: Stopped, connect: Connect) -> Iterator[Connection]:
-    """Open a connection; stopped, do not wait for a server that does not answer."""
+    """Open a connection; once stopped, wait only 2 s for a server that does not answer.
+
+    Raises:
+        DatabaseLost: stopped while connecting.
+    """
     made: list[Connection | BaseException] = []
     done, is_left = Event(), Event()
 
@@ -56,9 +60,12 @@ def _close(made: list[Connection | BaseException]) -> None:
 
 
 def in_time(action: Callable[[], Result], seconds: float, is_stopped: Stopped) -> Result:
-    """Return what `action` returns. Raises TimeoutError if it takes longer, or when stopped.
+    """Return what `action` returns.
 
-    It runs in a thread of its own that is left to itself when time is up.
+    It runs in a daemon thread, which keeps running after a timeout.
+
+    Raises:
+        TimeoutError: `action` takes longer than `seconds`, or the program is stopped.
     """
     made: list[Result | Exception] = []
 

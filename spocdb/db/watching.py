@@ -1,8 +1,8 @@
-"""Look after connections while they wait: say who holds a lock, and leave a server that is silent.
+"""Watch waiting connections: log who holds a lock, and cut a connection to a silent server.
 
-A statement may last as long as it must. But a link that broke without a word (a proxy that stops
-forwarding, a machine that lost its power) keeps its client waiting for ever: the operating system
-sees nothing wrong. So a second connection asks the server what it does for the first.
+A statement has no timeout. But a link that breaks silently (a proxy that stops forwarding, a
+machine that lost its power) keeps its client waiting for ever, because the operating system reports
+no error. So a second connection asks the server about the first one.
 """
 
 import logging
@@ -25,14 +25,14 @@ from spocdb.errors import SpocdbError
 
 log = logging.getLogger(__name__)
 
-# A connection is looked at so often, and asked about when a statement has lasted so long.
+# How often a connection is checked, and how long a statement lasts before the server is asked.
 SECONDS_BETWEEN_LOOKS, SECONDS_UNTIL_ASKED = 0.2, 2.0
-# How long the server may take to answer the question, and how many times in a row it may not: about
-# a minute, as of a machine that is only busy a long statement must not be lost.
+# Timeout of a question, and how many timeouts in a row mean a dead server. About a minute in all,
+# so that a busy machine does not lose a long statement.
 SECONDS_TO_ANSWER, MOST_SILENCES = 12.0, 5
-# Once stopped: what lasts longer is cancelled, and what then goes on is cut off.
+# Once stopped: how long a statement may wait until it is cancelled, and until its socket is shut.
 SECONDS_UNTIL_CANCELLED, SECONDS_UNTIL_CUT = 1.5, 2.5
-# A worker waits for a lock 200 ms at a time: some questions come in between.
+# Queries per question: a worker waits for a lock 200 ms at a time, and one query may miss that.
 QUESTIONS = 5
 
 ASK = """
@@ -46,7 +46,7 @@ WHERE a.pid = %s
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server does for a connection: its state and since when, and who holds its lock."""
+    """The server's state of a connection, since when, and who holds the lock it waits for."""
 
     state: str | None
     since: datetime | None
@@ -55,9 +55,9 @@ class Answer:
 
 @dataclass(slots=True)
 class _Watched:
-    """A connection, since when it has been busy and since when it waits for an answer.
+    """A connection, since when it is busy, and since when it waits for an answer.
 
-    `is_direct` tells that no pooler stands between: its process is that of the server then.
+    `is_direct` tells that there is no pooler, so that `pid` is the server's process.
     """
 
     connection: Connection
@@ -65,7 +65,7 @@ class _Watched:
     is_direct: bool = False
     busy_since: float | None = None
     waits_since: float | None = None
-    # Looks in a row that found it idle: between two tries of a lock it is idle for a moment.
+    # Checks in a row that found it idle; between two tries of a lock it is idle for a moment.
     n_idle: int = 0
     asked_at: float = 0.0
     n_silent: int = 0
@@ -73,7 +73,7 @@ class _Watched:
     is_cancelled: bool = False
 
     def look(self, now: float) -> None:
-        """Note whether it is busy now."""
+        """Record whether the connection is busy now."""
         status = self.connection.pgconn.transaction_status
         if status != TransactionStatus.ACTIVE:
             self.waits_since, self.answer, self.n_silent = None, None, 0
@@ -90,9 +90,9 @@ class _Watched:
 
 @dataclass(slots=True)
 class Watch:
-    """A thread that looks after connections while the block lasts.
+    """A thread that watches connections for the block.
 
-    `connect` opens those to ask by. Once `is_stopped`, no statement lasts longer than seconds.
+    `connect` opens connections for questions. Once `is_stopped`, statements end within seconds.
     """
 
     connect: Connect
@@ -111,18 +111,22 @@ class Watch:
 
     def __exit__(self, *exc_info: object) -> None:
         self._is_over.set()
-        # A thread that still runs when the interpreter ends may take the process down with it.
+        # A thread that still runs when the interpreter ends may crash the process.
         self._threads.pop().join()
 
     @contextmanager
     def open(self) -> Iterator[Connection]:
-        """Open a connection that is looked after. Raises DatabaseLost when stopped meanwhile."""
+        """Open a connection that is watched.
+
+        Raises:
+            DatabaseLost: stopped while connecting.
+        """
         with connect_unless(self.is_stopped, self.connect) as connection:
             self.add(connection)
             yield connection
 
     def add(self, connection: Connection) -> None:
-        """Look after a connection, in no transaction now, until it is closed; once is enough."""
+        """Watch a connection until it is closed; it must not be in a transaction now."""
         watched = _Watched(connection, connection.info.backend_pid)
         with self._lock:
             if any(other.connection is connection for other in self._watched):
@@ -154,7 +158,7 @@ class Watch:
             self._ask(watched)
 
     def _end(self, watched: _Watched, waits: float) -> None:
-        """End the statement of a program that is stopped."""
+        """Cancel the statement of a stopped program; if it goes on, shut its socket."""
         if watched.is_cancelled and waits > SECONDS_UNTIL_CUT:
             cut(watched.connection)
         elif not watched.is_cancelled:
@@ -163,14 +167,14 @@ class Watch:
                 watched.connection.cancel_safe(timeout=SECONDS_UNTIL_CUT - SECONDS_UNTIL_CANCELLED)
 
     def _ask(self, watched: _Watched) -> None:
-        """Ask the server about a connection: say who holds its lock, cut it if it is dead."""
+        """Ask the server about a connection; log who holds its lock, cut it if it is dead."""
         before, pid = watched.answer, watched.pid
         try:
             answers = in_time(lambda: ask(self.connect, pid), SECONDS_TO_ANSWER, self._is_ending)
         except TimeoutError:
             watched.n_silent += 1
         except (SpocdbError, psycopg.Error) as exc:
-            # Else it answers, if only that it takes no more connections.
+            # Any other error is an answer, such as too many connections.
             is_silent = isinstance(exc.__cause__, psycopg.errors.ConnectionTimeout)
             watched.n_silent = watched.n_silent + 1 if is_silent else 0
         else:
@@ -193,7 +197,7 @@ class Watch:
 
 
 def ask(connect: Connect, pid: int) -> list[Answer]:
-    """Return what a server process does, asked some times until it waits for a lock; [] if gone."""
+    """Return a server process's states, queried until it waits for a lock; [] if it is gone."""
     answers: list[Answer] = []
     with wrapped(), connect() as connection:
         for _ in range(QUESTIONS):
@@ -226,9 +230,9 @@ def _holder(pid: int | None, name: str | None, state: str | None, since: Any) ->
 
 
 def _is_dead(before: Answer | None, now: Answer | None) -> bool:
-    """Tell whether the server has nothing more to say to a client that waits.
+    """Tell whether the server has finished with a client that still waits.
 
-    Its process is gone, or was idle already when it was asked before.
+    Its process is gone, or has been idle since before the previous question.
     """
     if now is None:
         return True

@@ -1,8 +1,8 @@
-"""Writing: one batch, one transaction, binary COPY, idempotent.
+"""Write a batch in one transaction with binary COPY; writing it again changes nothing.
 
-A batch lands in every embedding table of its extractor that its collection has, so that a
-projection that is being built, and one that is kept for rollback, miss nothing. What the tables of
-other extractors lack is filled in from stored descriptors.
+A batch is written to every embedding table of the collection that has its extractor, so that a
+projection that is being built and one that is kept for rollback stay complete. The tables of other
+extractors are completed from stored descriptors when they are activated.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_images (
 ) ON COMMIT DELETE ROWS;
 """
 
-# Activation and the adding of an embedding table wait for this lock, and this lock for them.
+# Locks the collection row FOR SHARE; activating or adding an embedding table locks it FOR UPDATE.
 LOCK = "SELECT spocdb.lock_collection(%s)"
 
 EMBEDDING_TABLES = """
@@ -46,7 +46,8 @@ FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_
 WHERE t.collection_id = %s ORDER BY 1
 """
 
-# One look into the index: batches come in the order of their paths, and so mostly into a gap.
+# Whether no staged path is stored, by one index look-up. Batches come in the order of their paths,
+# so that their range is mostly free.
 ARE_NEW = """
 SELECT coalesce(
     (SELECT i.path FROM spocdb.images i
@@ -63,7 +64,7 @@ FROM incoming_images n ORDER BY n.path
 RETURNING i.id, i.sha256, false AS replaced
 """
 
-# What was said of an image stays, but for the EXIF of the bytes before.
+# A replaced image keeps its metadata, except the EXIF of its earlier bytes.
 MERGE_IMAGES = """
 INSERT INTO spocdb.images AS i
     (collection_id, path, sha256, version, size, width, height, metadata)
@@ -81,7 +82,7 @@ SET sha256 = excluded.sha256, version = excluded.version, size = excluded.size,
 RETURNING i.id, i.sha256, i.xmax <> 0 AS replaced
 """
 
-# There are few: they are looked up among the images, not the images among them.
+# Failures are few, so that each is looked up among the staged images.
 FORGET_FAILURES = """
 DELETE FROM spocdb.failures f USING incoming_images n
 WHERE f.collection_id = %s AND f.path = n.path
@@ -110,10 +111,13 @@ def write(
 ) -> list[Batch]:
     """Write one batch in one transaction; return the files that the database refused.
 
-    Those have become failures, and the others are written, each in a transaction of its own.
-    `project(projection_id, raw (n, C))` returns the embeddings (n, N). With `moves`, a new path of
-    stored bytes takes over the image of a path that is gone. Raises CollectionNotFound
-    if the collection was dropped meanwhile, ExtractorChanged if it has another extractor now.
+    If it refuses any, each file is written in its own transaction, and refused files become
+    failures. `project(projection_id, raw (n, C))` returns the embeddings (n, N). With `moves`, a
+    new path of stored bytes takes over the image of a path that is gone.
+
+    Raises:
+        CollectionNotFound: the collection was dropped meanwhile.
+        ExtractorChanged: the collection has another extractor now.
     """
     return write_each(lambda part: write_whole(connection, collection, part, project, moves), batch)
 
@@ -125,7 +129,13 @@ def write_whole(
     project: Project,
     moves: Moves | None = None,
 ) -> None:
-    """Write one batch in one transaction, all or nothing; raises as `write`, and driver errors."""
+    """Write one batch in one transaction, all or nothing.
+
+    Raises:
+        CollectionNotFound: the collection was dropped meanwhile.
+        ExtractorChanged: the collection has another extractor now.
+        psycopg.Error: the database refused the batch.
+    """
     with connection.transaction():
         lock(connection, collection)
         descriptors.write(connection, collection, batch.descriptors)
@@ -136,7 +146,12 @@ def write_whole(
 
 
 def lock(connection: Connection, collection: Collection) -> None:
-    """Let no projection be activated or added until the transaction ends; raises as `write`."""
+    """Lock the collection row FOR SHARE until the transaction ends. Blocks activations.
+
+    Raises:
+        CollectionNotFound: the collection was dropped meanwhile.
+        ExtractorChanged: the collection has another extractor now.
+    """
     (extractor_id,) = one_row(connection, LOCK, [collection.id])
     if extractor_id is None:
         raise CollectionNotFound(f"collection {collection.name} was dropped meanwhile")
@@ -166,7 +181,7 @@ def _write_images(
             pixels = (new.width, new.height) if new else (None, None)
             said = Jsonb({**batch.exif.get(sha256, {}), **ref.metadata})
             copy.write_row((ref.name, sha256, ref.version, ref.size or 0, *pixels, said))
-    # Bytes that are new to the database are no moved image's.
+    # Only bytes that are stored already can be those of a moved image.
     known = list({sha256 for _, sha256 in batch.images if sha256 not in batch.descriptors})
     moved = moves.follow(connection, collection.id, known) if moves else set()
     rows = _merge(connection, collection, batch)
@@ -175,7 +190,7 @@ def _write_images(
             "raw descriptors were deleted meanwhile, with a detached table: "
             "run the same command again"
         )
-    # The same bytes under another path have their embeddings already.
+    # Moved images have their embeddings already.
     rows = [row for row in rows if row[0] not in moved]
     if not rows:
         return len(moved)
@@ -184,7 +199,7 @@ def _write_images(
     raw = descriptors.raw_of(connection, collection, batch.descriptors, [row[1] for row in rows])
     tables = connection.execute(EMBEDDING_TABLES, [collection.id])
     for projection_id, table, column, extractor_id in tables:
-        # In every table: what it holds was made of the bytes before.
+        # In every table, because its embeddings are those of the earlier bytes.
         if replaced:
             connection.execute(_forget(table), [replaced])
         if extractor_id == collection.extractor_id:
@@ -206,10 +221,10 @@ def _merge(connection: Connection, collection: Collection, batch: Batch) -> list
     if are_described and one_row(connection, ARE_NEW, [collection.id])[0]:
         try:
             with connection.transaction():
-                # Half the work: nothing to look up, no conflict to look for.
+                # Half the work of the merge: no look-ups and no check for conflicts.
                 return connection.execute(INSERT_IMAGES, values).fetchall()
         except psycopg.errors.UniqueViolation:
-            # Another program brought one of them in this moment.
+            # A concurrent writer inserted one of them.
             pass
     return connection.execute(MERGE_IMAGES, values).fetchall()
 

@@ -171,7 +171,7 @@ def test_a_collection_that_a_killed_training_left_is_found_and_dropped(
         assert warnings(db) == [], "it is at work"
         assert doctor.fix(db.connection) == []
         other = scratch.opened(db.connection, "training-x", made_up, 32)
-        with pytest.raises(ConfigError, match="another program is at training-x: run the same"):
+        with pytest.raises(ConfigError, match="another program uses training-x: run the same"):
             other.__enter__()
     assert doctor.fix(db.connection) == ["dropped the collection training-x"]
     assert [c.name for c in db.collections()] == ["mine"]
