@@ -12,16 +12,16 @@ from spocdb.db.tables import metadata
 OPTIONS: dict[str, Any] = {
     "target_metadata": metadata,
     "version_table_schema": "spocdb",
-    # Only spocdb's own tables are compared: an application's are none of its business.
+    # Compare only spocdb's own tables, not those of an application.
     "include_name": lambda name, kind, _parents: kind != "schema" or name == "spocdb",
     "include_schemas": True,
 }
 
 
 def migrate() -> None:
-    """Run the revisions, then the functions of the state that they lead to, then what is left.
+    """Run the revisions, then the SQL functions of the target state, then the files for afterwards.
 
-    Of the empty schema there are no functions: the attribute is None.
+    The attribute `functions` is None for the empty schema, which has none.
     """
     context.run_migrations()
     attributes = context.config.attributes
@@ -33,7 +33,7 @@ def migrate() -> None:
 
 
 if context.is_offline_mode():
-    # The default parameter style would print every % twice.
+    # The default parameter style would double every %.
     style = {"paramstyle": "named"}
     context.configure(dialect_name="postgresql", dialect_opts=style, literal_binds=True, **OPTIONS)
     with context.begin_transaction():

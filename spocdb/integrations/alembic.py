@@ -1,4 +1,4 @@
-"""For an application's own Alembic: what its env.py leaves out, and operations for its revisions.
+"""For an application's own Alembic: filters for its env.py, operations for its revisions.
 
     from spocdb.integrations.alembic import include_name, include_object
 
@@ -9,8 +9,8 @@ With filters of your own, both must agree:
     include_object=lambda *args: include_object(*args) and my_include_object(*args)
 
 A revision says `op.attach_images("products", key="id", image="photo", root="/srv/photos")` to
-upgrade and `op.detach_images("products")` to downgrade. Importing this module, as env.py does, is
-what makes the two known.
+upgrade and `op.detach_images("products")` to downgrade. Importing this module, as env.py does,
+registers both operations.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ SCHEMA = "spocdb"
 
 
 def include_name(name: str | None, type_: str, parent_names: Mapping[Any, str | None]) -> bool:
-    """Tell Alembic not to look into spocdb's schema."""
+    """Exclude spocdb's schema from Alembic's comparison."""
     schema = name if type_ == "schema" else parent_names.get("schema_name")
     return schema != SCHEMA
 
@@ -33,7 +33,7 @@ def include_name(name: str | None, type_: str, parent_names: Mapping[Any, str | 
 def include_object(
     object: Any, name: str | None, type_: str, reflected: bool, compare_to: Any
 ) -> bool:
-    """Tell Alembic that what lies in spocdb's schema is not the application's."""
+    """Exclude the tables of spocdb's schema, and what belongs to them."""
     table = object if type_ == "table" else getattr(object, "table", None)
     return getattr(table, "schema", None) != SCHEMA
 
@@ -71,7 +71,7 @@ class DetachImages(MigrateOperation):
 
     @classmethod
     def detach_images(cls, operations: Operations, collection: str) -> None:
-        """Undo attach_images: the collection goes, the table stays."""
+        """Undo attach_images: drop the collection, keep the table."""
         operations.invoke(cls(collection))
 
 
@@ -87,5 +87,5 @@ def _detach(operations: Operations, operation: DetachImages) -> None:
 
 
 def _run(operations: Operations, statement: str) -> None:
-    # text() takes `:name` for a parameter; a plain string would stumble over `%`.
+    # text() reads `:name` as a parameter; a plain string would fail on `%`.
     operations.execute(text(statement.replace(":", r"\:")))

@@ -20,20 +20,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-# The most dimensions of which pgvector indexes a vector; views of more show a halfvec.
+# pgvector's limit of dimensions for an index of a vector; views of more dimensions show a halfvec.
 MOST_OF_A_VECTOR = 2000
 
 
 def collection_table(collection: str, key: Column[Any], dim: int) -> FromClause:
     """Return the view spocdb.`collection`; `key` is a column like the attached table's key.
 
-    `dim` is that of the active projection. The column `metadata` has the key `image_metadata`:
-    declarative classes keep the other name for themselves.
+    `dim` is that of the active projection. The column `metadata` has the key `image_metadata`,
+    because declarative classes reserve `metadata`.
     """
     embedding = VECTOR(dim) if dim <= MOST_OF_A_VECTOR else HALFVEC(dim)
     view = Table(
         collection,
-        # Of its own, so that neither create_all nor Alembic takes the view for a table to make.
+        # A MetaData of its own, so that neither create_all nor Alembic creates the view as a table.
         MetaData(schema="spocdb"),
         key,
         Column("image_id", BigInteger, nullable=False),
@@ -45,5 +45,5 @@ def collection_table(collection: str, key: Column[Any], dim: int) -> FromClause:
         Column("embedding", embedding, nullable=False),
         PrimaryKeyConstraint(key),
     )
-    # Beside a table of the same name, PostgreSQL would take `products.id` for ambiguous.
+    # An alias, because `products.id` would be ambiguous beside a table of the same name.
     return view.alias(f"{collection}_images")

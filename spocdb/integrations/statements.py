@@ -1,6 +1,6 @@
-"""Attaching a table as SQL text, for whatever runs an application's migrations.
+"""SQL text that attaches a table, for any tool that runs an application's migrations.
 
-Made without a database, and without parameters: any driver can run it, and any tool write it down.
+The text is made without a database and has no parameters, so that any driver can run it.
 """
 
 import os
@@ -36,10 +36,13 @@ def attach_statements(
 ) -> list[str]:
     """Return the statements that attach a table, to be run in this order.
 
-    `table` and `condition` are SQL, `key`, `image` and `metadata` plain names of columns; the rest
-    is as for `spocdb attach`, `recipe` its options of an extractor such as `size`. Nothing here
-    loads the network: weights that do not fit it are found out by the worker. Raises ConfigError
-    and WeightsNotFound.
+    `table` and `condition` are SQL; `key`, `image` and `metadata` are plain names of columns. The
+    other arguments are those of `spocdb attach`; `recipe` are its options of an extractor, such as
+    `size`. The network is not loaded: the worker reports weights that do not fit it.
+
+    Raises:
+        ConfigError: the extractor or one of its options is unknown or invalid.
+        WeightsNotFound: the extractor's weights are missing.
     """
     wanted = Wanted(extractor, None if weights is None else Path(weights), recipe)
     chosen = choose(wanted, None, (), from_environment().cache_dir)
@@ -56,7 +59,7 @@ def attach_statements(
 
 
 def detach_statement(collection: str) -> str:
-    """Return the statement that undoes the attaching."""
+    """Return the statement that detaches a collection's table."""
     return _call("detach", [collection])
 
 
@@ -72,7 +75,7 @@ def _call(
     options: Mapping[LiteralString, object] = MappingProxyType({}),
 ) -> str:
     arguments: list[Composable] = [Literal(value) for value in values]
-    # What is not told has the function's own default.
+    # Options that are not set keep the function's default.
     told = {name: value for name, value in options.items() if value}
     arguments += [SQL(name) + SQL(" => ") + Literal(value) for name, value in told.items()]
     call = SQL("SELECT spocdb.") + SQL(function) + SQL("({})").format(SQL(", ").join(arguments))

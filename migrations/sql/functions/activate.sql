@@ -25,10 +25,10 @@ BEGIN
             projection, n_missing, collection USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
 
-    -- A distance is 1 - the inner product only between embeddings of length one. Programs check each
-    -- row that they write; this is against what other clients wrote. Only the first 1,000 rows, so
-    -- that a rollback stays instant. A single zero is an image without a direction; all of them are a
-    -- projection that maps everything to nothing. The raw projection takes descriptors as they are.
+    -- A distance is 1 - the inner product only for embeddings of length one. spocdb checks the rows
+    -- that it writes; this checks rows of other clients. It reads only 1,000 rows, so that a rollback
+    -- stays instant. A single zero embedding is valid, if all are zero the projection is broken. The
+    -- raw projection is not checked.
     EXECUTE format(
         'SELECT count(*) FILTER (WHERE e.dot <> 0 AND abs(1 + e.dot) > 0.02), bool_and(e.dot = 0)
          FROM (SELECT embedding OPERATOR(@extschema:vector@.<#>) embedding AS dot
@@ -43,7 +43,7 @@ BEGIN
                   HINT = format('run `db.pca.drop(%s, collection=NAME)`, then activate it again', projection);
     END IF;
 
-    -- The active projection decides the extractor: new images and queries must take its way.
+    -- The active projection determines the extractor of new images and queries.
     UPDATE collections c
     SET previous_projection_id = c.active_projection_id, active_projection_id = projection,
         extractor_id = (SELECT p.extractor_id FROM projections p WHERE p.id = projection)
@@ -53,4 +53,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.activate(bigint, bigint) IS
-    'Let a collection answer by a projection whose embeddings are complete, and use its extractor; the one before is remembered for rollback';
+    'Activate a projection whose embeddings are complete, and its extractor, for a collection; the previous projection is stored for rollback';

@@ -9,7 +9,7 @@ DECLARE
     dim         integer;
     granted     record;
 BEGIN
-    -- Waits for the batches under way; a batch that begins later sees the new table, and fills it if
+    -- Waits for running batches. A batch that begins later sees the new table, and writes to it if
     -- the projection is of its extractor.
     PERFORM FROM collections c WHERE c.id = collection FOR UPDATE;
     IF EXISTS (SELECT FROM embedding_tables t
@@ -36,7 +36,7 @@ BEGIN
         format('Embeddings of collection %s by projection %s; see spocdb.embedding_tables',
                collection, projection),
         owner());
-    -- Who may add images may embed them.
+    -- Roles that may insert images may write embeddings.
     FOR granted IN
         SELECT DISTINCT a.grantee::regrole::text AS role FROM pg_class c, aclexplode(c.relacl) a
         WHERE c.oid = 'spocdb.images'::regclass AND a.privilege_type = 'INSERT' AND a.grantee NOT IN (0, c.relowner)
@@ -47,4 +47,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.add_embedding_table(bigint, bigint) IS
-    'Give a collection an empty embedding table for a projection; from then on every new image of its extractor lands in it too';
+    'Add an empty embedding table for a projection to a collection; later batches of the projection''s extractor are written to it too';

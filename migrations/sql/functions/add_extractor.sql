@@ -12,8 +12,8 @@ AS $$
 DECLARE
     extractor bigint;
 BEGIN
-    -- Two programs that bring the same extractor at once do so one after the other. ON CONFLICT would
-    -- do too, but every attempt would use up a number, and projections go by theirs.
+    -- Blocks concurrent programs that add the same extractor until the commit. ON CONFLICT instead
+    -- would use up an id with every attempt, and users name projections by their ids.
     LOCK TABLE extractors IN SHARE ROW EXCLUSIVE MODE;
     SELECT e.id INTO extractor FROM extractors e WHERE e.fingerprint = add_extractor.fingerprint;
     IF FOUND THEN
@@ -31,4 +31,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.add_extractor(text, text, jsonb, integer, jsonb) IS
-    'Store an extractor, with its raw projection, unless it is there; return its id';
+    'Store an extractor with its raw projection unless it exists; return its id';

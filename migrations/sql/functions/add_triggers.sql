@@ -2,10 +2,10 @@ CREATE OR REPLACE FUNCTION spocdb.add_triggers(collection bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
--- Not that there was no index to drop.
+-- Hides the notice that there was no index to drop.
 SET client_min_messages = warning
--- What an application reads before it writes, it may hold while this waits: then this gives way, before
--- PostgreSQL looks for a deadlock (after deadlock_timeout, a second) and perhaps chooses the application.
+-- Shorter than deadlock_timeout (1 s): an application that holds a read lock on the table may wait for this
+-- transaction. This statement then times out before PostgreSQL could end the application's transaction.
 SET lock_timeout = '800ms'
 AS $$
 DECLARE
@@ -18,8 +18,8 @@ DECLARE
 BEGIN
     SELECT s.* INTO STRICT source FROM sources s WHERE s.collection_id = collection;
     watched := source.metadata || columns_of(source.relation, source.condition) || source.image_column;
-    -- Compared byte by byte: not every type has an equality, and some take what differs for equal. And no
-    -- cast or operator that came with a type of the application's own runs with the rights of this.
+    -- Compared byte by byte: some types have no equality, or one that ignores differences. Besides, no cast
+    -- or operator of an application's own type runs with the rights of this function.
     SELECT format('ROW(%s)::record *<> ROW(%s)::record', string_agg(format('OLD.%I', w), ', '), string_agg(format('NEW.%I', w), ', '))
     INTO differences FROM (SELECT DISTINCT unnest(watched) AS w) x;
 
@@ -30,8 +30,8 @@ DECLARE
     changed text[] := '{}';
     gone    text[] := '{}';
 BEGIN
-    -- A column that was renamed or altered must not make the application's write fail: then
-    -- it is not known what changed. Nothing is written in here, so it costs no transaction id.
+    -- A renamed or altered column must not make the application's write fail: `changed` is then
+    -- NULL, which stands for any row. This block writes nothing, so it uses no transaction id.
     BEGIN
         IF TG_OP = 'DELETE' THEN
             gone := ARRAY(SELECT concat(o.%1$I) FROM old_rows o);
@@ -56,13 +56,13 @@ BEGIN
         DELETE FROM spocdb.failures WHERE collection_id = %3$s;
     ELSIF cardinality(gone) > 0 THEN
         DELETE FROM spocdb.images WHERE collection_id = %3$s AND path = ANY (gone);
-        -- As spocdb.take_in calls a row whose key fits no index.
+        -- spocdb.take_in shortens a key that is too long for an index.
         DELETE FROM spocdb.failures WHERE collection_id = %3$s AND path = ANY (ARRAY(
             SELECT CASE WHEN octet_length(g.key) > 2000 THEN left(g.key, 200) || '... ' || md5(g.key) ELSE g.key END
             FROM unnest(gone) AS g (key)));
     END IF;
-    -- A snapshot of the whole transaction does not show what workers embedded since it was taken:
-    -- they have to look again.
+    -- At these isolation levels the DELETE does not see images that workers added since the snapshot.
+    -- The keys are recorded as changed, so that workers check them again.
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
         changed := CASE WHEN TG_OP <> 'TRUNCATE' AND changed IS NOT NULL AND cardinality(gone) <= most
                    THEN changed || gone END;
@@ -83,13 +83,13 @@ $body$, source.key_column, differences, collection);
          REVOKE ALL ON FUNCTION %1$s() FROM PUBLIC',
         enqueue, body, format('Trigger: notes what changed in %s for its collection', source.relation), owner());
 
-    -- A statement's rows together cost less than each; but rows that hold images would be copied.
+    -- One trigger per statement costs less than one per row, but would copy the images of the rows.
     level := CASE source.kind WHEN 'bytes' THEN 'FOR EACH ROW'
              ELSE 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT' END;
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %s %s EXECUTE FUNCTION %s()',
                    format('spocdb_%s_insert', collection), source.relation, level, enqueue);
-    -- With a list of columns it need not compare images that an update does not name. PostgreSQL then
-    -- refuses to alter the types of these columns, so text does without; and so does a table whose own
+    -- UPDATE OF columns saves comparing the images of an update that does not name them. PostgreSQL then
+    -- refuses to alter the types of these columns, so text columns get no list. Nor does a table whose own
     -- triggers may change an image that the update does not name.
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE %s ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
                    format('spocdb_%s_update', collection),
@@ -105,7 +105,7 @@ $body$, source.key_column, differences, collection);
                    format('spocdb_%s_delete', collection), source.relation, enqueue);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()',
                    format('spocdb_%s_truncate', collection), source.relation, enqueue);
-    -- The row of an image is found by its key; text keys are the path itself.
+    -- An index for finding images by key. A text key needs none, because it is the path itself.
     IF NOT EXISTS (
         SELECT FROM pg_attribute a
         WHERE a.attrelid = to_regclass(format('spocdb.images_key_%s', collection))
@@ -117,8 +117,8 @@ $body$, source.key_column, differences, collection);
             EXECUTE format('CREATE UNIQUE INDEX IF NOT EXISTS images_key_%1$s ON spocdb.images ((path::%2$s)) WHERE collection_id = %1$s',
                            collection, source.key_type);
         EXCEPTION WHEN data_exception OR unique_violation THEN
-            -- Not even deleting them would do: a new index holds what older snapshots see.
-            RAISE EXCEPTION 'the collection was made by another key, whose values are no %', source.key_type
+            -- Deleting these images would not help: a new index also holds rows that older snapshots see.
+            RAISE EXCEPTION 'the collection was made with another key, whose values are not of type %', source.key_type
                 USING ERRCODE = 'invalid_name', HINT = 'run `spocdb.detach(...)` first, or choose another name with `collection=...`';
         END;
     END IF;
@@ -126,4 +126,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.add_triggers(bigint) IS
-    'Put the triggers on an attached table that note its changes and delete the embeddings of deleted rows';
+    'Create the triggers of an attached table, which record its changes and delete the embeddings of deleted rows';

@@ -16,7 +16,7 @@ SET search_path = spocdb, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    -- Of pgvector's HNSW; measured, see spocdb/db/indexes.py.
+    -- HNSW options from measurements; see spocdb/db/indexes.py.
     index_options CONSTANT text := 'm = 24, ef_construction = 128';
     key_type      text;
     kind          text;
@@ -47,14 +47,14 @@ BEGIN
                       HINT = 'name one of SELECT name FROM spocdb.extractors; `db.tables.attach(...)` makes one';
         END IF;
         target := create_collection(collection, extractor_id);
-        -- An index that is there from the start needs nobody who may build one later.
+        -- Built while the table is empty, so that no role has to build it later.
         SELECT embedding_table(t.collection_id, t.projection_id) AS name, t.index_type, p.dim INTO made
         FROM embedding_tables t JOIN projections p ON p.id = t.projection_id WHERE t.collection_id = target;
         EXECUTE format('CREATE INDEX %1$I ON spocdb.%2$I
                         USING hnsw ((embedding::@extschema:vector@.%3$s(%4$s)) @extschema:vector@.%3$s_ip_ops) WITH (%5$s)',
                        made.name || '_hnsw', made.name, made.index_type, made.dim, index_options);
     END IF;
-    -- No worker writes rows by their old keys meanwhile.
+    -- Blocks workers, which would write rows by their old keys.
     PERFORM FROM collections c WHERE c.id = target FOR UPDATE;
 
     INSERT INTO sources AS s (collection_id, relation, key_column, key_type, image_column, kind, root,
@@ -69,7 +69,7 @@ BEGIN
         judged = excluded.judged;
     PERFORM add_triggers(target);
     PERFORM refresh_view(target);
-    -- All that waited is looked at anyway, and old keys need not be of the new key's type.
+    -- The change without keys below covers all queued rows, and old keys may not fit the new key's type.
     PERFORM FROM queue q WHERE q.collection_id = target ORDER BY q.key FOR UPDATE;
     DELETE FROM queue q WHERE q.collection_id = target;
     DELETE FROM source_changes c WHERE c.collection_id = target;
@@ -80,4 +80,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.attach(regclass, text, text, text, text, text, boolean, text, text[], boolean) IS
-    'Make a collection of a table''s rows, kept true by triggers and workers; again, it takes other settings and looks at every row anew';
+    'Make a collection of a table''s rows, kept up to date by triggers and workers; a second call changes the settings and checks every row again';

@@ -9,7 +9,7 @@ DECLARE
     probe     CONSTANT text := 'embeddings_condition_' || pg_backend_pid();
     enclosed  CONSTANT text := format(E'CREATE VIEW spocdb.%I AS SELECT 1 AS found FROM ONLY %s AS t WHERE (%s\n)',
                                       probe, relation, condition);
-    -- One expression stands in brackets as well as in parentheses: nothing closes both.
+    -- The condition stands in parentheses and in brackets, so that no text in it can close both.
     twofold   CONSTANT text := format(E'CREATE VIEW spocdb.%1$I AS SELECT 1 AS found FROM ONLY %2$s AS t WHERE (%3$s\n) AND (ARRAY[%3$s\n])[1]',
                                       probe, relation, condition);
     statement refcursor;
@@ -21,10 +21,10 @@ BEGIN
     IF condition IS NULL THEN
         RETURN '{}';
     END IF;
-    -- Nothing of the condition runs in here, not even in the planner: PostgreSQL parses it for a view, and
-    -- that is never read.
+    -- The condition does not run here, not even in the planner: PostgreSQL only parses it, for a view that is
+    -- never read.
     BEGIN
-        -- A cursor takes no CREATE VIEW. It says so, by name, of one statement: several would be another error.
+        -- A cursor refuses CREATE VIEW. Its error names a single statement; several give another error.
         BEGIN
             OPEN statement FOR EXECUTE enclosed;
         EXCEPTION WHEN invalid_cursor_definition THEN
@@ -49,7 +49,7 @@ BEGIN
     GROUP BY r.oid;
     EXECUTE format('DROP VIEW spocdb.%I', probe);
     IF others IS NOT NULL THEN
-        RAISE EXCEPTION 'the condition looks at % too, whose changes nothing would notice', others
+        RAISE EXCEPTION 'the condition reads % too, whose changes no trigger records', others
             USING ERRCODE = 'invalid_name', HINT = format('use columns of %s alone', relation);
     END IF;
     columns := coalesce(columns, '{}');
@@ -64,4 +64,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.columns_of(regclass, text) IS
-    'The columns of a table that a condition looks at; refused if it looks at another table, or does more than look';
+    'The columns of a table that a condition reads; refused if it reads another table, or does more than read';

@@ -19,8 +19,8 @@ BEGIN
         RETURN CASE operator WHEN '=' THEN contains_path('@', value)
                ELSE format('@ %s %s', operator, value) END;
     END IF;
-    -- A date stands for all of its time: 2023-05 is May. It compares with dates alone, which is
-    -- looked at last: a regular expression takes longest.
+    -- A date stands for its whole period: 2023-05 is May. It compares only with dates; the regular
+    -- expression that tests this comes last, because it takes longest.
     test := CASE operator
         WHEN '=' THEN '@ starts with %1$s'
         WHEN '<=' THEN '(@ < %1$s || @ starts with %1$s)'
@@ -30,7 +30,7 @@ BEGIN
     IF length(content) <= 10 THEN
         RETURN format(test, value);
     END IF;
-    -- The time of a day may be written behind a T or a blank.
+    -- The time of a day may follow a T or a blank.
     RETURN (SELECT format('(@ starts with %1$s && %2$s || !(@ starts with %1$s) && %3$s)',
                           to_jsonb(left(content, 10) || ' '),
                           format(test, to_jsonb(overlay(content PLACING ' ' FROM 11 FOR 1))),
@@ -39,4 +39,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.compared_path(text, jsonb) IS
-    'A strict jsonpath predicate over @: is it = < <= > or >= a value; numbers compare with numbers, dates with dates';
+    'A strict jsonpath predicate that compares @ with a value by = < <= > or >=; numbers compare with numbers, dates with dates';

@@ -32,7 +32,7 @@ BEGIN
         IF jsonb_typeof(value) <> 'boolean' THEN
             RAISE EXCEPTION 'exists takes true or false, not %', left(value::text, 100) USING ERRCODE = 'invalid_name';
         END IF;
-        -- In strict mode what is said of a missing key is neither true nor false.
+        -- In strict mode a predicate on a missing key is unknown.
         RETURN format(CASE value WHEN 'true' THEN 'exists(%s)' ELSE '(exists(%s)) is unknown' END, operand);
     WHEN '!=' THEN
         test := condition_path(jsonb_build_array(keys, '=', value));
@@ -45,17 +45,17 @@ BEGIN
         SELECT '(' || string_agg(format('(%s)', compared_path('=', e.value)), ' || ') || ')' INTO test
         FROM jsonb_array_elements(value) e;
     WHEN '~' THEN
-        -- A back-reference is what makes a regular expression take exponential time.
+        -- Back-references can make a regular expression take exponential time.
         IF jsonb_typeof(value) <> 'string' OR value #>> '{}' ~ '\\[1-9]' THEN
             RAISE EXCEPTION '~ takes a regular expression without back-references, as a text, not %', left(value::text, 100)
                 USING ERRCODE = 'invalid_name';
         END IF;
-        -- By this flag it means what it means behind PostgreSQL's operator ~.
+        -- With this flag a dot matches a newline, as in PostgreSQL's operator ~.
         test := format('@ like_regex %s flag "s"', value);
     ELSE
         test := compared_path(operator, value);
     END CASE;
-    -- What holds for an element of a list holds for the list.
+    -- A list matches if one of its elements does.
     RETURN format('(exists(%s ? (%s)) || exists(%1$s[*] ? (%2$s)))', operand, test);
 END
 $$;

@@ -19,4 +19,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.contains_path(text, jsonb) IS
-    'A strict jsonpath predicate that says what operand @> value says; operand is a jsonpath expression';
+    'A strict jsonpath predicate equivalent to operand @> value; operand is a jsonpath expression';

@@ -9,10 +9,10 @@ SET row_security = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- Each key in one state, the highest that it has. Nothing known of it yet is pending too.
+    -- Each key counts in its highest state. A key of which nothing is stored yet is pending.
     counting CONSTANT text := $count$
         WITH belonging AS MATERIALIZED (
-            -- As take_in names what is too long for an index.
+            -- take_in shortens a key that is too long for an index.
             SELECT CASE WHEN octet_length(k.key) <= 2000 THEN k.key
                         ELSE left(k.key, 200) || '... ' || md5(k.key) END AS key
             FROM %2$s AS k (key)
@@ -77,10 +77,10 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.count_coverage() IS
-    'What spocdb.coverage shows; counts exactly, so it reads every row';
+    'The rows of spocdb.coverage; the counts are exact, so it reads every row';
 
 REVOKE ALL ON FUNCTION spocdb.count_coverage() FROM PUBLIC;
 
 CREATE OR REPLACE VIEW spocdb.coverage AS SELECT * FROM spocdb.count_coverage();
 COMMENT ON VIEW spocdb.coverage IS
-    'How far each collection is by each of its projections; rows = embedded + pending + leased + failed, each row counted once';
+    'How far each collection is embedded by each of its projections; rows = embedded + pending + leased + failed, each row counted once';

@@ -11,7 +11,7 @@ BEGIN
         RAISE EXCEPTION 'a collection''s name has 1 to 63 bytes, this one has %: choose another', octet_length(name)
             USING ERRCODE = 'invalid_name';
     END IF;
-    -- A view named after the collection must find its name free, now and in later versions.
+    -- The collection's view has the same name, which must be free now and in later versions.
     IF to_regclass(format('spocdb.%I', name)) IS NOT NULL OR name LIKE 'embeddings\_%' OR name LIKE 'images\_key\_%'
        OR name IN ('sources', 'queue', 'evaluations', 'coverage') THEN
         RAISE EXCEPTION 'the name % is taken by spocdb''s own tables: choose another', quote_ident(name)

@@ -19,7 +19,7 @@ BEGIN
             quote_ident(delete_images.collection)
             USING ERRCODE = 'invalid_name', HINT = 'delete the rows, or attach the table again with another condition';
     END IF;
-    -- Rows are locked in the order in which a batch locks them: neither waits for the other in a circle.
+    -- Locks rows in the order of a batch, by path, so that the two cannot deadlock.
     PERFORM FROM images i WHERE i.collection_id = target AND i.id = ANY (delete_images.ids)
     ORDER BY i.path FOR UPDATE;
     DELETE FROM images i WHERE i.collection_id = target AND i.id = ANY (delete_images.ids);
@@ -29,4 +29,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.delete_images(text, bigint[]) IS
-    'Delete images of a collection with their embeddings; files and raw descriptors stay; returns how many there were';
+    'Delete images of a collection with their embeddings; files and raw descriptors stay; returns how many were deleted';

@@ -17,7 +17,7 @@ BEGIN
     CREATE TEMP TABLE detached_contents ON COMMIT DROP AS
         SELECT DISTINCT i.sha256 FROM images i WHERE i.collection_id = target;
     PERFORM drop_collection(target);
-    -- What was computed of the table's images alone goes too, and an extractor that was made for it.
+    -- Deletes raw descriptors that no other image uses, then the extractor if nothing uses it any more.
     DELETE FROM descriptors d USING pg_temp.detached_contents c
     WHERE d.sha256 = c.sha256 AND NOT EXISTS (SELECT FROM images i WHERE i.sha256 = c.sha256);
     DROP TABLE pg_temp.detached_contents;
@@ -32,4 +32,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.detach(text) IS
-    'Undo spocdb.attach: triggers, collection, embeddings and what was computed of its images alone go, the table stays';
+    'Undo spocdb.attach: drop triggers, collection, embeddings and the raw descriptors of its own images; the table stays';

@@ -18,4 +18,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.embedding(text, bigint) IS
-    'The active embedding of one of a collection''s images, whatever type its column has';
+    'The active embedding of one of a collection''s images, as a vector even if its column is a halfvec';

@@ -11,8 +11,8 @@ SET search_path = spocdb, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- What is this near is the query itself, perhaps computed in another precision, or a copy of it:
-    -- it adds nothing new. Beyond the neighbours so many are looked at.
+    -- An image at most this far away is the query itself, perhaps in another precision, or a copy of it, and
+    -- is left out. The search returns `copies` images more, to make up for these.
     same     CONSTANT double precision := 1e-3;
     copies   CONSTANT integer := 10;
     n_joined integer := coalesce(neighbours, 5);
@@ -35,4 +35,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.expand(text, vector, integer, double precision, boolean) IS
-    'Query expansion: an embedding plus its nearest neighbours, each weighed by its similarity to the power of alpha (0: the plain average), ready for search';
+    'Query expansion: an embedding plus its nearest neighbours, each weighted by its similarity to the power of alpha (0: the plain average), normalised for search';

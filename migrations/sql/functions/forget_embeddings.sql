@@ -17,7 +17,7 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.forget_embeddings() IS
-    'Trigger: an image that is deleted takes its embeddings along';
+    'Trigger: delete the embeddings of deleted images';
 
 -- Not a foreign key with ON DELETE CASCADE: deleting an image would check every embedding table of every
 -- collection, and making or dropping a table would lock the images of all of them.

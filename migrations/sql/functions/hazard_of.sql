@@ -7,7 +7,7 @@ DECLARE
     -- Objects made after initdb, by whatever role, have higher numbers (FirstNormalObjectId).
     first_of_users CONSTANT oid := 16384;
 BEGIN
-    -- The functions of a view and of a foreign table's wrapper run as the role that reads it.
+    -- The functions of a view and of a foreign data wrapper run as the role that reads it.
     SELECT CASE WHEN c.oid IS NULL OR c.relkind <> 'r' THEN format('%s is no ordinary table', relation)
                 WHEN EXISTS (SELECT FROM pg_inherits i WHERE relation IN (i.inhrelid, i.inhparent))
                 THEN format('%s has rows that come by another table', relation) END
@@ -25,8 +25,8 @@ BEGIN
         RETURN;
     END IF;
 
-    -- A cast to text or json that came with a type would run as the owner of spocdb. PostgreSQL's own
-    -- types have none that others made: CREATE CAST asks for the ownership of a type.
+    -- A cast of a user's type to text or json would run as the owner of spocdb. PostgreSQL's own types have
+    -- no casts of users, because CREATE CAST requires ownership of the type.
     SELECT format('%s.%I is of type %s, which is not one of PostgreSQL''s own', relation, a.attname,
                   format_type(a.atttypid, NULL)),
            format('give %s a column of text, a number or a time that holds the same (documentation: Columns of other types)',
@@ -43,7 +43,7 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT format('%s.%I is a virtual column, of whose changes no trigger is told', relation, a.attname),
+    SELECT format('%s.%I is a virtual column, whose changes no trigger records', relation, a.attname),
            'make it GENERATED ALWAYS AS (...) STORED'
     INTO hazard, advice
     FROM pg_attribute a
@@ -53,8 +53,8 @@ BEGIN
         RETURN;
     END IF;
 
-    -- The planner computes what is constant in the expressions of indexes and statistics, as the role
-    -- whose query it plans. A role that may become the owner of spocdb anyway gains nothing by that.
+    -- The planner evaluates constant parts of index and statistics expressions as the role that runs the
+    -- query. Functions of members of spocdb's owner are allowed, because they have its rights already.
     SELECT format('%s calls %s of the role %s, and so does planning a query on %s',
                   pg_describe_object(d.classid, d.objid, 0), p.oid::regprocedure, p.proowner::regrole, relation),
            format('run ALTER FUNCTION %s OWNER TO %s once you have read it', p.oid::regprocedure, owner())
@@ -72,6 +72,6 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.hazard_of(regclass, text[]) IS
-    'What of a table would run code of other roles when its columns are read as the owner of spocdb, and what to do; NULL if nothing';
+    'What would run code of other roles when columns of a table are read as the owner of spocdb, and advice; NULL if nothing would';
 
 REVOKE ALL ON FUNCTION spocdb.hazard_of(regclass, text[]) FROM PUBLIC;

@@ -6,11 +6,11 @@ AS $$
 BEGIN
     PERFORM set_config('hnsw.iterative_scan', 'strict_order', NOT for_session),
             set_config('hnsw.ef_search', '100', NOT for_session),
-            -- However many rows the application's own WHERE turns away.
+            -- No limit, however many rows the application's WHERE filters out.
             set_config('hnsw.max_scan_tuples', '2147483647', NOT for_session),
             set_config('hnsw.scan_mem_multiplier', '1000', NOT for_session);
 END
 $$;
 
 COMMENT ON FUNCTION spocdb.iterative_scan(boolean) IS
-    'From now on in this transaction, or session, an ORDER BY over the index goes on until LIMIT is reached, whatever a WHERE turns away';
+    'For the rest of this transaction, or session, an ORDER BY over the index continues until LIMIT is reached, however many rows a WHERE filters out';

@@ -4,19 +4,19 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
 AS $$
 DECLARE
-    -- As PostgreSQL 14 to 18 write a view's query and the nodes of an expression.
+    -- Node names of a view's query and of expressions in PostgreSQL 14 to 18.
     allowed CONSTANT text[] := '{QUERY,RTE,RANGETBLENTRY,RTEPERMISSIONINFO,ALIAS,FROMEXPR,RANGETBLREF,TARGETENTRY,
         VAR,CONST,OPEXPR,FUNCEXPR,SCALARARRAYOPEXPR,BOOLEXPR,NULLTEST,BOOLEANTEST,RELABELTYPE,COERCEVIAIO,
         ARRAYCOERCEEXPR,COLLATE,COLLATEEXPR,CASE,CASEEXPR,WHEN,CASEWHEN,CASETESTEXPR,ARRAY,ARRAYEXPR,ROW,ROWEXPR,COALESCE,
         COALESCEEXPR,MINMAX,MINMAXEXPR,DISTINCTEXPR,NULLIFEXPR,SUBSCRIPTINGREF}';
-    -- SQLValueFunction names its function by its place in this list.
+    -- SQLValueFunction stores its function as an index into this list.
     values_of_session CONSTANT text[] := '{CURRENT_DATE,CURRENT_TIME,CURRENT_TIME,CURRENT_TIMESTAMP,CURRENT_TIMESTAMP,
         LOCALTIME,LOCALTIME,LOCALTIMESTAMP,LOCALTIMESTAMP,CURRENT_ROLE,CURRENT_USER,USER,SESSION_USER,CURRENT_CATALOG,
         CURRENT_SCHEMA}';
     first_of_users CONSTANT oid := 16384;
     bad text;
 BEGIN
-    -- Whole rows, and columns such as ctid: no trigger notices that they change.
+    -- Whole rows and system columns such as ctid: no trigger records their changes.
     IF tree ~ '\{VAR :varno \d+ :varattno (0|-\d+) ' THEN
         bad := 'looks at a whole row or a system column';
     END IF;
@@ -44,7 +44,7 @@ BEGIN
         WHERE m[2]::oid >= first_of_users LIMIT 1;
     END IF;
     IF bad IS NULL THEN
-        -- Written as text and read again: by functions that the tree does not name.
+        -- A cast by way of text calls input and output functions that the tree does not name.
         SELECT format('casts %s by way of text, which depends on settings of the session', format_type(t.oid, NULL))
         INTO bad
         FROM (SELECT m[1]::oid AS oid
@@ -72,6 +72,6 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.judge_condition(text) IS
-    'Refuse a condition, as the parsed query of a view, that does more than compute something from the columns of a row';
+    'Refuse a condition, given as the parsed query of a view, that is more than an immutable expression of the columns of a row';
 
 REVOKE ALL ON FUNCTION spocdb.judge_condition(text) FROM PUBLIC;

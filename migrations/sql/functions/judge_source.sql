@@ -22,7 +22,7 @@ BEGIN
         RAISE EXCEPTION '% is no ordinary table', relation
             USING ERRCODE = 'invalid_name', HINT = 'attach a table, not a view, a partitioned or a foreign one';
     END IF;
-    -- What is written to a parent fires no trigger of a statement on its children, and the other way round.
+    -- A write to a parent fires no statement trigger of its children, nor the other way round.
     IF EXISTS (SELECT FROM pg_inherits i WHERE relation IN (i.inhrelid, i.inhparent)) THEN
         RAISE EXCEPTION '% has rows that come by another table', relation USING ERRCODE = 'invalid_name',
             HINT = 'a partition, or a table that inherits or is inherited from, cannot be attached';
@@ -81,7 +81,7 @@ BEGIN
         RAISE EXCEPTION 'at most 50 columns can be metadata' USING ERRCODE = 'invalid_name';
     END IF;
 
-    -- What a worker does to the table it does as the owner of spocdb.
+    -- Workers access the table with the rights of spocdb's owner.
     SELECT string_agg(wanted, ', ') INTO bad
     FROM unnest(ARRAY['SELECT', 'UPDATE', 'TRIGGER']) AS wanted
     WHERE NOT CASE wanted WHEN 'UPDATE' THEN has_any_column_privilege(owner(), relation, wanted)
@@ -93,7 +93,7 @@ BEGIN
                                 key, relation, owner());
     END IF;
 
-    -- Rows that a policy hid would be taken for deleted ones.
+    -- Rows hidden by row-level security would count as deleted.
     IF (SELECT c.relrowsecurity AND NOT (r.rolsuper OR r.rolbypassrls)
                AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
         FROM pg_class c, pg_roles r WHERE c.oid = relation AND r.oid = owner()) THEN
@@ -105,10 +105,10 @@ BEGIN
     IF bad IS NOT NULL THEN
         RAISE EXCEPTION '%', bad USING ERRCODE = 'invalid_name', HINT = coalesce(advice, 'attach another table');
     END IF;
-    -- It says itself what is wrong with it.
+    -- Raises an error of its own.
     PERFORM columns_of(relation, condition);
 END
 $$;
 
 COMMENT ON FUNCTION spocdb.judge_source(regclass, text, text, text, boolean, text, text[]) IS
-    'Refuse a table that cannot be attached like that; what its key is, and what its image column holds';
+    'Refuse a table that cannot be attached with these settings; return the type of its key, and what its image column holds';

@@ -5,6 +5,6 @@ SET search_path = spocdb, pg_temp
 AS $$ SELECT c.extractor_id FROM collections c WHERE c.id = collection FOR SHARE $$;
 
 COMMENT ON FUNCTION spocdb.lock_collection(bigint) IS
-    'Let no projection be activated or added until the transaction ends; returns the extractor, NULL if there is no such collection';
+    'Lock a collection''s row FOR SHARE until the transaction ends, against activating or adding a projection; returns the extractor, NULL if there is no such collection';
 
 REVOKE ALL ON FUNCTION spocdb.lock_collection(bigint) FROM PUBLIC;

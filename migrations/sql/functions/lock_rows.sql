@@ -11,9 +11,9 @@ DECLARE
 BEGIN
     source := open_source(collection);
     IF source.collection_id IS NULL THEN
-        RETURN;  -- it was detached in this moment
+        RETURN;  -- it was detached meanwhile
     END IF;
-    -- Never waits for the application, and lets it change all of a row but its key.
+    -- SKIP LOCKED never waits for the application. FOR KEY SHARE lets it change all of a row but its key.
     RETURN QUERY EXECUTE format(
         'SELECT t.%1$I::text FROM ONLY %2$s AS t WHERE t.%1$I = ANY ($1::%3$s[]) FOR KEY SHARE SKIP LOCKED',
         source.key_column, source.relation, source.key_type)
@@ -22,6 +22,6 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.lock_rows(bigint, text[]) IS
-    'Keep rows of an attached table from being deleted until the transaction ends; those that are just now are left out';
+    'Lock rows of an attached table against deletion until the transaction ends; rows that are being deleted are left out';
 
 REVOKE ALL ON FUNCTION spocdb.lock_rows(bigint, text[]) FROM PUBLIC;

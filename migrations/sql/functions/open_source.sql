@@ -18,15 +18,15 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'it was dropped' USING ERRCODE = 'undefined_table';
     END IF;
-    -- From here to the end of the transaction nobody alters or renames the table. Locking a view would lock
-    -- what is below it.
+    -- Locks the table against ALTER and RENAME until the transaction ends. Only a table: locking a view would
+    -- lock the tables below it.
     IF kind = 'r' THEN
         EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', source.relation);
     END IF;
     judged := ARRAY(SELECT jsonb_object_keys(source.judged->'types'));
     problem := (hazard_of(source.relation,
                           ARRAY[source.key_column, source.image_column] || source.metadata || judged)).hazard;
-    -- With columns of other types the same words may mean other functions.
+    -- With columns of other types the same condition may call other functions.
     IF problem IS NULL AND source.condition IS NOT NULL
             AND (source.judged->>'condition' IS DISTINCT FROM source.condition
                  OR source.judged->'types' <> types_of(source.relation, judged)) THEN
@@ -50,6 +50,6 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.open_source(bigint) IS
-    'How a table is attached, locked against changes of it, and refused if reading it would run code of other roles; NULL if it is detached';
+    'Lock an attached table against ALTER and return how it is attached, NULL if it is detached; refused if reading it would run code of other roles';
 
 REVOKE ALL ON FUNCTION spocdb.open_source(bigint) FROM PUBLIC;

@@ -5,4 +5,4 @@ SET search_path = pg_catalog, pg_temp
 AS $$ SELECT c.relowner::regrole FROM pg_class c WHERE c.oid = 'spocdb.collections'::regclass $$;
 
 COMMENT ON FUNCTION spocdb.owner() IS
-    'The role that owns spocdb: what a superuser makes on the way belongs to it too';
+    'The role that owns spocdb; it is also given the objects that a superuser creates';

@@ -16,7 +16,7 @@ BEGIN
         CASE WHEN s.key_column IS NULL THEN 'i.id, i.path'
              ELSE format('i.path::%s AS %I, i.id AS image_id', s.key_type, view_key(s.key_column)) END,
         t.index_type, p.dim, embedding_table(t.collection_id, t.projection_id))
-        -- By which the index of the keys is found.
+        -- The planner needs this condition to use the partial index of the keys.
         || CASE WHEN s.key_column IS NULL THEN '' ELSE ' AND i.collection_id = ' || c.id END
     INTO STRICT view_name, body
     FROM collections c
@@ -25,7 +25,7 @@ BEGIN
     LEFT JOIN sources s ON s.collection_id = c.id
     WHERE c.id = collection;
 
-    -- Replacing keeps what depends on the view; it is refused where the embedding's type changes.
+    -- CREATE OR REPLACE keeps objects that depend on the view; it fails if the embedding's type changes.
     BEGIN
         EXECUTE format('CREATE OR REPLACE VIEW spocdb.%I AS %s', view_name, body);
         EXECUTE format('ALTER VIEW spocdb.%I OWNER TO %s', view_name, owner());
@@ -38,7 +38,7 @@ BEGIN
     EXECUTE format('DROP VIEW spocdb.%I', view_name);
     EXECUTE format('CREATE VIEW spocdb.%I AS %s', view_name, body);
     EXECUTE format('ALTER VIEW spocdb.%I OWNER TO %s', view_name, owner());
-    -- Default privileges may have given it more than it had.
+    -- Default privileges may have granted more than the old view had.
     FOR granted IN
         SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role
         FROM pg_class v, aclexplode(v.relacl) a

@@ -4,13 +4,13 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RAISE EXCEPTION '%.% is immutable: what was made from it would no longer be what it says',
+    RAISE EXCEPTION '%.% is immutable: data that was computed from it would no longer match it',
         TG_TABLE_SCHEMA, TG_TABLE_NAME
         USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'make a new one instead';
 END
 $$;
 
-COMMENT ON FUNCTION spocdb.refuse_update() IS 'Trigger: versions never change';
+COMMENT ON FUNCTION spocdb.refuse_update() IS 'Trigger: refuse to update an immutable table';
 
 DO $$
 DECLARE

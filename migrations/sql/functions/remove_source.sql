@@ -7,8 +7,8 @@ SET client_min_messages = warning
 SET lock_timeout = '800ms'
 AS $$
 BEGIN
-    -- First of all: who holds the table cannot be waiting for anything of its collection. CASCADE takes
-    -- the triggers, which by themselves only the table's owner might drop.
+    -- First, while this transaction holds no lock on the collection that a holder of the table could wait
+    -- for. CASCADE drops the triggers, which otherwise only the table's owner may drop.
     EXECUTE format('DROP FUNCTION IF EXISTS spocdb.enqueue_%s() CASCADE', collection);
     EXECUTE format('DROP INDEX IF EXISTS spocdb.images_key_%s', collection);
     PERFORM FROM collections c WHERE c.id = collection FOR UPDATE;
@@ -19,4 +19,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.remove_source(bigint) IS
-    'Take the triggers off an attached table and forget what it had to do';
+    'Drop the triggers of an attached table, its queue and its settings';

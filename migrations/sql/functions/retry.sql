@@ -20,7 +20,7 @@ BEGIN
         RETURNING f.path, f.reason
     )
     INSERT INTO queue (collection_id, key, enqueued_at, lost)
-    -- What took workers along is leased alone from the start.
+    -- A row that ended worker processes is leased alone from the start.
     SELECT target, f.path, now(), CASE f.reason WHEN 'ProcessLost' THEN 2 ELSE 0 END
     FROM failed f ORDER BY f.path
     ON CONFLICT DO NOTHING;
@@ -36,7 +36,7 @@ BEGIN
     FROM waiting w WHERE q.collection_id = target AND q.key = w.key;
     GET DIAGNOSTICS n_waiting = ROW_COUNT;
     PERFORM pg_notify('spocdb', '');
-    -- Of those named, rows that were due already count too.
+    -- Named rows that were due already count too.
     IF retry.keys IS NOT NULL THEN
         RETURN (SELECT count(*) FROM queue q
                 WHERE q.collection_id = target AND q.key = ANY (retry.keys) AND q.lease IS NULL);
@@ -46,4 +46,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.retry(text, text[]) IS
-    'Let workers try rows of an attached table again at once, all or those named: failed ones and those in back-off; returns how many, of those named with the ones that are due already';
+    'Make failed rows and rows in back-off of an attached table due at once, all or those named; returns how many, including named rows that were due already';

@@ -8,22 +8,22 @@ CREATE OR REPLACE FUNCTION spocdb.search(
 RETURNS TABLE (id bigint, path text, distance double precision, metadata jsonb, method text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
--- The choice between index and exact scan is made below, not by cost estimates; and where sequential
--- scans are disabled, servers before 18 take every exact scan for costly enough to compile it.
+-- The choice between index and exact scan is made below, not by cost estimates. With sequential scans
+-- disabled, servers before 18 would JIT-compile every exact scan.
 SET enable_seqscan = off
 SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- Up to so many matching images at least, comparing all is quicker than walking the index.
+    -- Up to at least this many matching images, an exact scan is faster than the index.
     few        integer := 5000;
-    -- So many pages of images are a sample.
+    -- The pages of spocdb.images in a sample.
     sampled    CONSTANT integer := 50;
     goal       record;
     unit       @extschema:vector@.vector;
-    -- What a list of conditions says; null for a plain object, which is contained.
+    -- The jsonpath of a list of conditions; null for a plain object, which is matched with @>.
     wanted     jsonpath;
-    -- All images that it finds, if they are few.
+    -- The ids of all images that `wanted` finds, if they are few.
     candidates bigint[];
     source     text;
     operand    text;
@@ -55,7 +55,7 @@ BEGIN
         wanted := filter_path(filter);
     END IF;
     exact := coalesce(exact, false);
-    -- Here and below: plpgsql evaluates an assignment itself, a query it would have to start.
+    -- Assignments here and below, because plpgsql evaluates them faster than it starts a query.
     goal := target(collection);
     IF @extschema:vector@.vector_dims(query) <> goal.dim THEN
         RAISE EXCEPTION 'collection % has embeddings of % dimensions, the query has %',
@@ -70,14 +70,14 @@ BEGIN
         method := 'hnsw';
     ELSE
         method := 'hnsw iterative';
-        -- Counting stops early, but begins by listing all that match; so a sample is asked first.
+        -- The count below stops early, but first lists all matches in the index. So a sample comes first.
         n_pages := pg_relation_size('spocdb.images') / current_setting('block_size')::integer;
         SELECT count(*) FILTER (WHERE CASE WHEN wanted IS NULL THEN i.metadata @> filter ELSE i.metadata @@ wanted END),
                count(*) INTO n_matching, n_sampled
         FROM images i TABLESAMPLE SYSTEM (least(100.0 * sampled / greatest(n_pages, 1), 100))
         WHERE i.collection_id = goal.id;
-        -- Comparing takes as long as there are matches, walking the longer the fewer there are: of a
-        -- million images both are as quick where one in a hundred matches.
+        -- An exact scan takes longer with more matches, the index with fewer. For a million images they
+        -- take equally long where one in a hundred matches.
         SELECT greatest(few, least(1e9, sqrt(20.0 * greatest(k, 1) * greatest(c.reltuples, 0)))) INTO few
         FROM pg_class c WHERE c.oid = format('spocdb.%I', goal.table_name)::regclass;
         IF n_matching * greatest(n_pages, sampled) / sampled <= 3 * few::bigint THEN
@@ -86,8 +86,8 @@ BEGIN
                 FROM (SELECT FROM images i
                       WHERE i.collection_id = goal.id AND i.metadata @> filter LIMIT few + 1) m;
             ELSE
-                -- Planned each time: what the index of the metadata can do with it depends on the
-                -- conditions. Where it can do nothing each image is looked at, which is not done twice.
+                -- EXECUTE plans each time, because the conditions decide whether the metadata's index
+                -- helps. Without the index each image is read, so the ids are kept for the search.
                 EXECUTE 'SELECT coalesce(array_agg(m.id), ''{}'') FROM (SELECT i.id FROM spocdb.images i
                          WHERE i.collection_id = $1 AND i.metadata @@ $2 LIMIT $3) m'
                 INTO candidates USING goal.id, wanted, few + 1;
@@ -99,7 +99,7 @@ BEGIN
                 candidates := NULL;
             END IF;
         END IF;
-        -- As many as hold four times k that match: the last that a walk sees are not its best.
+        -- Wide enough for 4 k matching images, because the last images of a scan are the least accurate.
         width := 4.0 * k * n_sampled / greatest(n_matching, 1);
     END IF;
     source := CASE WHEN filter = '{}' THEN ''
@@ -108,7 +108,7 @@ BEGIN
               ELSE ' JOIN spocdb.images i ON i.id = e.image_id AND i.metadata @@ $4' END;
     operand := format('e.embedding::@extschema:vector@.%1$s(%2$s) OPERATOR(@extschema:vector@.<#>) $1::@extschema:vector@.%1$s',
                       goal.index_type, goal.dim);
-    -- Only the bare operator can be read off the index; with a sum around it the scan is exact.
+    -- Only the bare operator matches the index; in a sum the scan is exact.
     statement := format(
         'SELECT array_agg(image_id), array_agg(1 + d)
          FROM (SELECT e.image_id, %%s AS d FROM spocdb.%I e%s ORDER BY d LIMIT $2) n',
@@ -118,9 +118,8 @@ BEGIN
         old_ef := current_setting('hnsw.ef_search', true);
         old_scan := current_setting('hnsw.iterative_scan', true);
         ignored := set_config('hnsw.ef_search', least(greatest(100, k, width), 1000)::integer::text, true);
-        -- Being ready to go on where filter or deletion left too few costs a tenth of the walk. So where the
-        -- index sees more than are asked for it comes second, if deletions make it necessary. What comes late
-        -- is put in its place below.
+        -- An iterative scan costs a tenth more. So without a filter, and for k < 100, it runs only if a plain
+        -- scan finds fewer than k images, because of deletions. relaxed_order is sorted below.
         FOREACH scan IN ARRAY CASE WHEN filter = '{}' AND k < 100 THEN '{off,relaxed_order}'::text[]
                                    ELSE '{relaxed_order}' END
         LOOP
@@ -131,14 +130,14 @@ BEGIN
         ignored := set_config('hnsw.ef_search', coalesce(old_ef, '40'), true);
         ignored := set_config('hnsw.iterative_scan', coalesce(old_scan, 'off'), true);
     END IF;
-    -- The index gives up after hnsw.max_scan_tuples; k rows are promised if there are k.
+    -- The index stops after hnsw.max_scan_tuples. An exact scan then returns k rows if there are k.
     IF method = 'exact' OR coalesce(cardinality(ids), 0) < k THEN
         method := 'exact';
         EXECUTE format(statement, '0 + (' || operand || ')') INTO ids, distances
         USING unit, k, filter, wanted, candidates;
     END IF;
     RETURN QUERY
-        -- Rounding can bring equal vectors a hair below zero.
+        -- Rounding can make the distance of equal vectors slightly negative.
         SELECT i.id, i.path, greatest(n.distance, 0), i.metadata, search.method
         FROM unnest(ids, distances) AS n (image_id, distance) JOIN images i ON i.id = n.image_id
         ORDER BY n.distance, i.id;
@@ -146,4 +145,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.search(text, vector, integer, jsonb, boolean) IS
-    'The k images of a collection nearest to an embedding, by cosine distance; filter: {"key": value} is contained in the metadata, or [["key", ">=", value], ...]; method says how they were found';
+    'The k images of a collection nearest to an embedding, by cosine distance; filter: {"key": value}, which the metadata contains, or [["key", ">=", value], ...]; method says how they were found';

@@ -11,7 +11,7 @@ SET search_path = spocdb, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    -- One more is searched for, as the image itself is among the nearest.
+    -- Searches for k + 1, because the image itself is among the nearest.
     IF k = 2147483647 THEN
         RAISE EXCEPTION 'k is %, the most is %', k, k - 1
             USING ERRCODE = 'invalid_parameter_value', HINT = 'ask for fewer images';

@@ -5,7 +5,7 @@ SET search_path = spocdb, pg_temp
 SET row_security = off
 -- Keeps the planner from evaluating CHECKs of the table.
 SET constraint_exclusion = off
--- With the other setting a condition may end its strings elsewhere, and be another than the one judged.
+-- With `off` the strings of a condition may end elsewhere, so that it differs from the one judged.
 SET standard_conforming_strings = on
 AS $$
 DECLARE

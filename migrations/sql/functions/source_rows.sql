@@ -2,11 +2,11 @@ CREATE OR REPLACE FUNCTION spocdb.source_rows(collection bigint, keys text[])
 RETURNS TABLE (key text, location text, content bytea, metadata jsonb)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
--- Rows that a policy hides would be taken for deleted ones.
+-- Rows hidden by row-level security would count as deleted.
 SET row_security = off
 -- Keeps the planner from evaluating CHECKs of the table.
 SET constraint_exclusion = off
--- With the other setting a condition may end its strings elsewhere, and be another than the one judged.
+-- With `off` the strings of a condition may end elsewhere, so that it differs from the one judged.
 SET standard_conforming_strings = on
 AS $$
 DECLARE
@@ -18,7 +18,7 @@ DECLARE
         '(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89abAB][[:xdigit:]]{2}(?!\\u[dD][c-fC-F][[:xdigit:]]{2}))';
     second_refused CONSTANT text :=
         '(?<!\\)(?<!\\u[dD][89abAB][[:xdigit:]]{2})((?:\\\\)*)\\u[dD][c-fC-F][[:xdigit:]]{2}';
-    -- U+FFFD, as spocdb cleans all text from outside.
+    -- U+FFFD, as in all text from outside that spocdb cleans.
     replacement    CONSTANT text := '\1\\ufffd';
 BEGIN
     source := open_source(collection);
@@ -40,6 +40,6 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.source_rows(bigint, text[]) IS
-    'Those of an attached table''s rows that belong to its collection, with their images or where they are';
+    'The rows of an attached table with these keys that belong to its collection, with their images or the location of these';
 
 REVOKE ALL ON FUNCTION spocdb.source_rows(bigint, text[]) FROM PUBLIC;

@@ -10,13 +10,13 @@ DECLARE
     taken   bigint[];
     n_keys  bigint;
 BEGIN
-    -- As all that write do: the application's table, the collection, then the queue.
+    -- The lock order of all writers: the application's table, the collection, then the queue.
     PERFORM lock_rows(collection, '{}');
     PERFORM lock_collection(collection);
     SELECT array_agg(x.id) INTO taken FROM (
         SELECT c.id FROM source_changes c WHERE c.collection_id = collection
         ORDER BY c.id LIMIT most FOR UPDATE SKIP LOCKED) x;
-    -- In order, as every worker takes its locks. A change takes the row away from who has it now.
+    -- Ordered by key, as every worker takes its locks. A change ends the lease of its row.
     WITH named AS (
         SELECT unnest(c.keys) AS key, c.changed_at FROM source_changes c WHERE c.id = ANY (taken)
     ), everything AS (
@@ -34,7 +34,7 @@ BEGIN
         SELECT collection, left(w.key, 200) || '... ' || md5(w.key), '', 'UnreadableImage',
                'a key may have 2,000 bytes at most'
         FROM waiting w WHERE octet_length(w.key) > longest
-        -- Its time is that of this transaction: so a worker counts what it recorded.
+        -- The time of this transaction, by which a worker counts the failures that it recorded.
         ON CONFLICT ON CONSTRAINT failures_pkey DO UPDATE SET failed_at = now()
     )
     INSERT INTO queue AS q (collection_id, key, enqueued_at)
@@ -50,6 +50,6 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.take_in(bigint) IS
-    'Take the changes that triggers noted into the queue, each row once; returns how many rows';
+    'Take the changes that triggers recorded into the queue, each row once; returns how many rows';
 
 REVOKE ALL ON FUNCTION spocdb.take_in(bigint) FROM PUBLIC;

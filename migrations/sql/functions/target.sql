@@ -7,7 +7,7 @@ SET search_path = spocdb, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- Whose statement it is: current_user is the owner in here, and in every function that asks.
+    -- The role that runs the statement. current_user is the owner in SECURITY DEFINER functions.
     caller CONSTANT name := coalesce(nullif(current_setting('role'), 'none'), session_user);
 BEGIN
     SELECT c.id, p.id, p.dim, t.index_type, embedding_table(c.id, p.id),
@@ -33,7 +33,7 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.target(text) IS
-    'How a collection is searched, if its view may be read by whose statement it is';
+    'How a collection is searched; refused unless the role that runs the statement may read its view';
 
--- Readers come by spocdb.search and spocdb.embed, which ask for their right to the collection.
+-- Readers call spocdb.search and spocdb.embed, which call this as the owner.
 REVOKE ALL ON FUNCTION spocdb.target(text) FROM PUBLIC;

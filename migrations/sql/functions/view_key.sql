@@ -8,4 +8,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION spocdb.view_key(text) IS
-    'What the key of an attached table is called in the view of its collection: the same, unless the view has such a column';
+    'The name of an attached table''s key in the view of its collection: its own, or "key" if the view has such a column already';
