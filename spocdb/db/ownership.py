@@ -58,7 +58,7 @@ JOIN pg_class c ON c.oid = s.relation JOIN pg_namespace n ON n.oid = c.relnamesp
 
 
 def owner(connection: Connection) -> tuple[str, bool] | None:
-    """Return who owns spocdb and whether that is a superuser; None if there is no spocdb."""
+    """Return spocdb's owner and whether it is a superuser; None if there is no schema spocdb."""
     row = connection.execute(OWNER).fetchone()
     return None if row is None else (str(row[0]), bool(row[1]))
 

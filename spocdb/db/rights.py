@@ -37,7 +37,7 @@ SELECT current_database()
 WHERE NOT has_database_privilege(%(role)s, current_database(), 'CONNECT')
    OR NOT has_database_privilege(%(role)s, current_database(), 'TEMPORARY')
 """
-# The schema of the extension's types and operators; a new schema grants USAGE to nobody.
+# The schema of the extension's types and operators; a new schema grants USAGE to no other role.
 EXTENSION = "GRANT USAGE ON SCHEMA {name} TO {role}"
 LACKS_EXTENSION = """
 SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace

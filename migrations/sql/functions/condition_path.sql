@@ -23,7 +23,7 @@ BEGIN
         RAISE EXCEPTION 'the condition % has no value', left(condition::text, 100)
             USING ERRCODE = 'invalid_name', HINT = 'write ["key", "operator", value]';
     END IF;
-    -- Keys and values are written as JSON, which escapes whatever could end a string of a jsonpath.
+    -- Keys and values are written as JSON, which escapes every character that could end a jsonpath string.
     SELECT '$' || string_agg('.' || k.value::text, '' ORDER BY k.ordinality) INTO operand
     FROM jsonb_array_elements(keys) WITH ORDINALITY k;
 

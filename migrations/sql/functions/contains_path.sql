@@ -4,7 +4,7 @@ LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = spocdb, pg_temp
 AS $$
 BEGIN
-    -- Keys and values are written as JSON, which escapes whatever could end a jsonpath string.
+    -- Keys and values are written as JSON, which escapes every character that could end a jsonpath string.
     IF value IN ('{}', '[]') THEN
         RETURN format('%s.type() == "%s"', operand, jsonb_typeof(value));
     ELSIF jsonb_typeof(value) = 'object' THEN

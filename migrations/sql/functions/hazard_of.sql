@@ -4,7 +4,7 @@ SET search_path = spocdb, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    -- Objects made after initdb, by whatever role, have higher numbers (FirstNormalObjectId).
+    -- Objects made after initdb, by any role, have this OID or a higher one (FirstNormalObjectId).
     first_of_users CONSTANT oid := 16384;
 BEGIN
     -- The functions of a view and of a foreign data wrapper run as the role that reads it.

@@ -105,7 +105,7 @@ BEGIN
     IF bad IS NOT NULL THEN
         RAISE EXCEPTION '%', bad USING ERRCODE = 'invalid_name', HINT = coalesce(advice, 'attach another table');
     END IF;
-    -- Raises an error of its own.
+    -- Raises its own error for a condition that cannot be used.
     PERFORM columns_of(relation, condition);
 END
 $$;

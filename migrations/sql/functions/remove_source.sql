@@ -19,4 +19,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.remove_source(bigint) IS
-    'Drop the triggers of an attached table, its queue and its settings';
+    'Drop the triggers, the queue and the settings of an attached table';
