@@ -1,1 +1,1 @@
-"""spocdb beside its peers: ratios within one run, since machines and their moods differ."""
+"""Benchmarks of spocdb and its peers: ratios within one run, as machines and their load differ."""

@@ -1,9 +1,9 @@
-"""Run the benchmarks and print a table; `--record` keeps the figures under benchmarks/results.
+"""Run the benchmarks and print a table; `--record` writes the figures to benchmarks/results.
 
 From the repository's root:
     python -m benchmarks [PART...] [--quick] [--record] [--images FOLDER] [--weights FILE]
-Each part's figures are shown, and kept, as they come. `python -m benchmarks.table` makes the
-documentation's tables of what was kept.
+Each part's figures are printed and recorded when it ends. `python -m benchmarks.table` makes the
+documentation's tables from the record.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from spocdb.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much the parts do."""
+    """The sizes of the parts' work."""
 
     n_rows: int
     n_fitted: int
@@ -42,7 +42,7 @@ QUICK = Sizes(10_000, 5000, (500, 3000), 1.0, 8)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a part is given: a database, a folder, sizes, and real data where there is any."""
+    """The arguments of a part: a database, a folder, sizes, and real data if given."""
 
     db: Database
     folder: Path
@@ -65,25 +65,25 @@ PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "ingesting": lambda r: ingesting.run(r.db, r.folder, r.images, r.weights, r.sizes.n_ingested),
     "layouts": lambda r: layouts.run("mini", MINI, r.sizes.seconds_a_stage),
     "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),
-    # Last: what it loads stays.
+    # Last, because its rows stay in the database.
     **{f"database-{name}": _database(step) for name, step in database.STEPS.items()},
 }
 
 
 def main() -> None:
-    """Run the parts on an embedded server of their own."""
+    """Run the parts on a new embedded server."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
     parser.add_argument("--quick", action="store_true", help="less of everything: four minutes")
-    parser.add_argument("--images", type=Path, help="photographs to ingest; default: made up")
+    parser.add_argument("--images", type=Path, help="photographs to ingest; default: generated")
     parser.add_argument("--weights", type=Path, help="real SqueezeNet 1.1 weights, for the cosines")
-    parser.add_argument("--record", action="store_true", help="keep the figures")
+    parser.add_argument("--record", action="store_true", help="record the figures")
     arguments = parser.parse_args()
     if unknown := [part for part in arguments.parts if part not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}")
     if arguments.quick and arguments.record:
         parser.error("a quick look is no record: leave out --quick or --record")
-    # Ended from outside, it must take its server along.
+    # On SIGTERM exit normally, so that the server is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as name:
         folder = Path(name)
@@ -92,7 +92,8 @@ def main() -> None:
                 sizes = QUICK if arguments.quick else FULL
                 given = (arguments.images, arguments.weights)
                 parts = arguments.parts or [*PARTS]
-                # A run of all is a record of its own; of some, it renews their part of the newest.
+                # A run of all parts starts a new record; of some, it replaces theirs in the newest
+                # one.
                 kept = record.opened(anew=parts == [*PARTS]) if arguments.record else None
                 run(Run(db, folder, sizes, *given), parts, kept)
         finally:
@@ -100,7 +101,7 @@ def main() -> None:
 
 
 def run(given: Run, parts: list[str], kept: Path | None) -> None:
-    """Run parts one after the other; what is measured is kept even if a later one fails."""
+    """Run parts in order; record each one's figures, so that a later failure loses none."""
     for part in parts:
         began = time.perf_counter()
         figures = PARTS[part](given)

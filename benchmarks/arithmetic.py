@@ -1,8 +1,8 @@
-"""The limits before anything is measured: what an image costs, and what hardware could do at most.
+"""Upper bounds by arithmetic: the cost of an image, and the most that hardware could do.
 
 From the repository's root: python -m benchmarks.arithmetic
-It counts multiply-adds and bytes of the networks, measures what this machine can do at most
-(benchmarks/ceilings.py), and prints the images/s that follow; of one GPU it only computes them.
+It counts multiply-adds and bytes of the networks, measures this machine's ceilings
+(benchmarks/ceilings.py), and prints the resulting images/s. For a GPU it uses published numbers.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,7 @@ from spocdb.features.backbones import find, names
 from spocdb.features.recipes import make_recipe
 from spocdb.features.trunks import build_trunk
 
-# An H200: bfloat16 matrix products as they are sustained, its memory as its maker states it, and
-# what comes through PCIe 5.0 x16.
+# An H200: sustained bfloat16 matrix products, memory bandwidth as specified, and PCIe 5.0 x16.
 GPU, GPU_FLOPS, GPU_MEMORY, GPU_LINK = "H200", 790e12, 4.8e12, 50e9
 SHOWN = ("vgg19", "mini")
 BFLOAT16_BYTES, FLOAT32_BYTES = 2, 4
@@ -28,9 +27,10 @@ BFLOAT16_BYTES, FLOAT32_BYTES = 2, 4
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a network does with one image.
+    """A network's work for one image.
 
-    `values` are the numbers that its convolutions read and write, `pixel_bytes` the image's.
+    `macs` are multiply-adds, `values` the numbers that its convolutions read and write,
+    `pixel_bytes` the bytes of the image.
     """
 
     macs: int
@@ -39,14 +39,14 @@ class Work:
 
     @property
     def flops(self) -> int:
-        """Return the operations: a multiply-add is two."""
+        """Return the operations; a multiply-add is two."""
         return 2 * self.macs
 
 
 def work_of(preset: str, size: int | None = None) -> Work:
-    """Count what a preset's network does with one image, up to the layer that is pooled."""
+    """Count the work of a preset's network for one image, up to the pooled layer."""
     recipe = make_recipe(preset, "", size=size)
-    # On the meta device nothing is computed, and weights have only their shapes.
+    # On the meta device tensors have only shapes, and nothing is computed.
     with torch.device("meta"):
         trunk = build_trunk(recipe, find(recipe.backbone).network().state_dict())
     with _counting(trunk) as counted:
@@ -56,7 +56,7 @@ def work_of(preset: str, size: int | None = None) -> Work:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What one part of a machine allows at most, and how that comes about."""
+    """The ceiling of one part of a machine, and its derivation as text."""
 
     name: str
     per_second: float
@@ -81,7 +81,7 @@ def _counting(network: nn.Module) -> Iterator[dict[str, int]]:
 
 
 def main() -> None:
-    """Print what an image costs, and the limits that follow here and on a GPU."""
+    """Print the cost of an image, and the resulting limits here and on a GPU."""
     print("an image costs")
     for preset in names():
         work, size = work_of(preset), find(preset).size
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def limits(preset: str, here: Ceilings) -> list[Limit]:
-    """Return what each part of this machine allows at most."""
+    """Return the limit of each part of this machine."""
     work, size = work_of(preset), find(preset).size
     # As bytes, then as float32; each is read and written.
     moved = 2 * (1 + FLOAT32_BYTES) * work.pixel_bytes
@@ -116,7 +116,7 @@ def limits(preset: str, here: Ceilings) -> list[Limit]:
 
 
 def gpu_limits(preset: str) -> list[Limit]:
-    """Return what a GPU allows at most, computed and not measured."""
+    """Return the limits of a GPU, computed and not measured."""
     work = work_of(preset)
     return [
         Limit(f"{GPU}, network, bfloat16", *_per_second(work.flops, "FLOP", GPU_FLOPS)),

@@ -1,5 +1,7 @@
-"""What this machine can do at most, each by the barest program for it: matrix products, JPEG
-decoding, resizing, copying memory, and COPY into PostgreSQL."""
+"""This machine's ceilings, measured with minimal programs.
+
+They are matrix products, JPEG decoding, resizing, copying memory, and COPY into PostgreSQL.
+"""
 
 import io
 import time
@@ -18,7 +20,7 @@ from spocdb.db.copy import copy_in, pack
 from spocdb.db.engine import Connection
 from spocdb.features.backbones import find, names
 
-# Large enough that the product, not its start, is timed, and no cache holds the copy.
+# Large enough that start-up costs do not matter, and that the copy exceeds the caches.
 SIDE, COPIED_BYTES = 3072, 512 * 2**20
 ROUNDS, N_DECODED = 5, 20
 N_ROWS, DIM = 20_000, 256
@@ -31,10 +33,10 @@ CREATE TEMP TABLE ceiling_embedding (image_id bigint, embedding vector);
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """`flops` a second by precision, `copied` bytes a second; by all cores.
+    """`flops` per second for each precision and `copied` bytes per second, with all cores.
 
-    `decode` is the seconds that one core takes for a made-up photograph of 1024 x 768, `resize`
-    those to the presets' sizes.
+    `decode` is one core's seconds for a generated photograph of 1024 x 768, `resize` those for
+    scaling it to each preset's size.
     """
 
     n_cores: int
@@ -44,12 +46,12 @@ class Ceilings:
     copied: float
 
     def by_cores(self, seconds: float) -> tuple[float, str]:
-        """Return how often a second all cores do what takes one some seconds; and in words."""
+        """Return all cores' rate of a task that takes one core `seconds`, and its derivation."""
         return self.n_cores / seconds, f"{1000 * seconds:.1f} ms on each of {self.n_cores} cores"
 
 
 def measure() -> Ceilings:
-    """Measure this machine, in some seconds."""
+    """Measure this machine; takes some seconds."""
     data = photograph(0)
     image = Image.open(io.BytesIO(data)).convert("RGB")
 
@@ -72,7 +74,7 @@ def measure() -> Ceilings:
 
 
 def copy_rows(connection: Connection, channels: int) -> tuple[float, int]:
-    """COPY raw descriptors and embeddings into bare tables; return rows/s and bytes a row."""
+    """COPY raw descriptors and embeddings into bare tables; return rows/s and bytes per row."""
     rng = np.random.default_rng(0)
     raw = pack(
         {"sha256": "sha256", "descriptor": f"halfvec({channels})"},
@@ -109,5 +111,5 @@ def _seconds(function: Callable[[], object], rounds: int = ROUNDS) -> float:
         began = time.perf_counter()
         function()
         taken.append(time.perf_counter() - began)
-    # The best would be luck on a shared machine, the mean its bad moments.
+    # The median, as other load on the machine distorts the best and the mean.
     return median(taken)

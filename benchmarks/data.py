@@ -1,4 +1,4 @@
-"""What the benchmarks run on where no real data is given: made up, and the same every time."""
+"""Generated data for the benchmarks, deterministic, in place of real data."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, ImageRef, NewDescriptor
 
 CHANNELS = 512
-# So many rows are made at a time, and written as one batch.
+# Rows that are generated at a time and written as one batch.
 STRETCH = 5000
 
 
@@ -28,10 +28,10 @@ def make_photographs(folder: Path, n: int) -> Path:
 
 
 def make_descriptors(n: int, members: int = 12) -> Float32Array:
-    """Return raw descriptors (n, 512): not negative, as after a ReLU, in groups of look-alikes.
+    """Return raw descriptors (n, 512), not negative, as after a ReLU, in groups of near-duplicates.
 
-    Like those of photographs they lie on a surface of few dimensions, here 32, which a random
-    network bends into 512. Isotropic vectors would have no neighbours that are worth finding.
+    Like those of photographs they lie on a manifold of few dimensions, here 32, which a random
+    network maps into 512. Isotropic vectors would have no meaningful neighbours.
     """
     rng = np.random.default_rng(0)
     groups = rng.normal(size=(-(-n // members), 32)).astype(np.float32)
@@ -43,10 +43,10 @@ def make_descriptors(n: int, members: int = 12) -> Float32Array:
 def make_stretch(
     number: int, n: int = STRETCH, members: int = 12
 ) -> tuple[Float32Array, Float32Array]:
-    """Return the descriptors (n, 512) of one stretch of a large set, and one more of each group.
+    """Return the descriptors (n, 512) of one stretch of a large set, and a query for each group.
 
-    All stretches lie on one surface, like that of `make_descriptors`, whatever the set's size; so a
-    million need not be in memory at once. The second array holds queries that are not in the set.
+    All stretches lie on one manifold like that of `make_descriptors`, so that a million rows can be
+    generated piece by piece. The queries are not in the set.
     """
     rng = np.random.default_rng([1, number])
     n_groups = -(-n // members)
@@ -64,14 +64,14 @@ def _bend(points: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 
 def make_collection(connection: Connection, name: str) -> Collection:
-    """Make an empty collection for made-up descriptors."""
+    """Create an empty collection for generated descriptors."""
     return collections.create(connection, name, make_recipe("squeezenet1_1", "0" * 64), CHANNELS)
 
 
 def in_batches(descriptors: Float32Array, name: str, size: int, first: int = 0) -> Iterator[Batch]:
-    """Yield batches as an ingest writes them, of files and bytes that do not exist.
+    """Yield batches like those of an ingest, of files that do not exist.
 
-    The files are numbered from `first`, which also is their size and time.
+    The files are numbered from `first`; the number is also their size and time.
     """
     for begin in range(0, len(descriptors), size):
         images, new = [], {}

@@ -1,11 +1,11 @@
-"""What finetuning is worth on classes that were never seen: before, after, by `spocdb eval`'s way.
+"""The gain of finetuning on held-out classes, measured as by `spocdb eval`.
 
 From the repository's root:
     python -m benchmarks.finetuning LABELS.csv [--column NAME] [--extractor NAME] [--weights FILE]
-The file names images in `path` and their classes; a part of the classes is held out, the network
-is trained on the others, and the held-out images are each searched among themselves, by raw
-descriptors and by a whitened PCA of the training images. It draws
-docs/pictures/finetune.png and leaves a record.
+The file has a column `path` and one of the classes. A part of the classes is held out, and the
+network is trained on the others. Then each held-out image is searched among the held-out ones, with
+raw descriptors and with a whitened PCA of the training images. The script draws
+docs/pictures/finetune.png and writes a record.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def run(db: Database, folder: Path, arguments: argparse.Namespace) -> None:
-    """Train and measure in a database that goes afterwards."""
+    """Train and measure in a temporary database."""
     read = partial(samples.by_column, arguments.labels, arguments.column)
     schedule = finetune.DEFAULT_SCHEDULE
     split = samples.split(read(db.settings.limits), HELD_OUT, schedule.seed)
@@ -77,7 +77,7 @@ def run(db: Database, folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def measure(db: Database, split: Split, extractor: Wanted) -> list[Result]:
-    """Return the results for the held-out classes; PCA is fitted on the images trained on."""
+    """Return the results for the held-out classes; PCA is fitted on the training images."""
     options = Options(
         [sample.path for sample in split.train],
         DIMS,

@@ -1,8 +1,8 @@
-"""A GPU beside its limit: the network alone, decoding, copying, and an ingest from files to rows.
+"""A GPU compared with its limits: network, decoding, copying, and an ingest from files to rows.
 
 From the repository's root: python -m benchmarks.gpu [--images N] [--record]    (or make bench-gpu)
-`--device cpu` runs the same on few images, to see that it runs. Weights are random: they take the
-same time as others.
+`--device cpu` only tests the script, on few images. Weights are random, which does not affect the
+speed.
 """
 
 import argparse
@@ -39,24 +39,24 @@ from spocdb.settings import Settings
 
 PRESETS = ("vgg19", "mini")
 MATRIX = 8192
-# The network's fourth batch of a shape is replayed.
+# From the fourth batch of a shape on, the network replays a CUDA graph.
 N_WARM_UPS = 4
 N_PHOTOGRAPHS, MAX_PIXELS = 64, 10**8
 COPIED_BYTES = 256 << 20
-# The part of a GPU's memory that an ingest has to make do with, to see it halve its batches.
+# A fraction of the GPU's memory so small that the extractor must halve its batches.
 LITTLE_MEMORY = 0.02
 
 Seconds = float
 
 
 def main() -> None:
-    """Measure all of it."""
+    """Measure all parts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS)
     parser.add_argument("--images", type=int, default=20_000, help="to ingest")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each rate")
-    parser.add_argument("--record", action="store_true", help="keep the figures")
+    parser.add_argument("--record", action="store_true", help="record the figures")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device here; --device cpu shows that the script runs")
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _show(parts: Iterator[list[Figure]], is_recorded: bool) -> None:
-    """Print figures as they come; what is measured is kept even if a later part fails."""
+    """Print each part's figures; record them at once, so that a later failure loses none."""
     figures: list[Figure] = []
     for part in parts:
         record.show(part)
@@ -89,7 +89,7 @@ def _parts(
     n: int,
     seconds: Seconds,
 ) -> Iterator[list[Figure]]:
-    """Yield the figures of each part as they come."""
+    """Yield the figures of each part."""
     (folder / "files").mkdir()
     files = write_photographs(folder / "files", n)
     ceiling = _ceiling(device, seconds)
@@ -115,7 +115,7 @@ def _ceiling(device: torch.device, seconds: Seconds) -> float:
 
 
 def _copying(device: torch.device, seconds: Seconds) -> list[Figure]:
-    """Measure bytes to the device, from pinned memory beside memory as it comes."""
+    """Measure the copy to the device, from pinned memory compared with pageable memory."""
     pageable = torch.zeros(COPIED_BYTES, dtype=torch.uint8)
     if device.type != "cuda":
         return []
@@ -128,7 +128,7 @@ def _copying(device: torch.device, seconds: Seconds) -> list[Figure]:
 
 
 def _decoding(device: torch.device, files: list[Path], seconds: Seconds) -> list[Figure]:
-    """Measure JPEGs of 1024 x 768 to 586 x 586: on the device, beside Pillow on all cores."""
+    """Measure decoding 1024 x 768 JPEGs to 586 x 586 on the device, compared with Pillow."""
     recipe = make_recipe("vgg19", "")
     contents = [file.read_bytes() for file in files[:N_PHOTOGRAPHS]]
     jpegs = [jpeg for data in contents if (jpeg := plain_jpeg(data, MAX_PIXELS))]
@@ -149,7 +149,7 @@ def _decoding(device: torch.device, files: list[Path], seconds: Seconds) -> list
 
 
 def _network(extractor: Extractor, weights: Path, ceiling: float, seconds: Seconds) -> list[Figure]:
-    """Measure the network alone, pixels on the device, beside torchvision's way to run it."""
+    """Measure the network with pixels on the device, compared with plain torchvision."""
     recipe, device = extractor.recipe, extractor.device
     n = extractor.batch_size
     batch = torch.randint(0, 256, (n, recipe.size, recipe.size, 3), dtype=torch.uint8).to(device)
@@ -173,7 +173,7 @@ def _network(extractor: Extractor, weights: Path, ceiling: float, seconds: Secon
 
 
 def _peers(trunk: nn.Module) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
-    """Yield the same network as others run it: uint8 (N, H, W, 3) -> pooled (N, C)."""
+    """Yield the same network run by other means: uint8 (N, H, W, 3) -> pooled (N, C)."""
 
     def run(network: Callable[[Tensor], Tensor], dtype: torch.dtype, batch: Tensor) -> Tensor:
         with torch.inference_mode(), torch.autocast(batch.device.type, dtype):
@@ -190,10 +190,10 @@ def _peers(trunk: nn.Module) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]
 def _ingest(
     db: Database, preset: str, weights: Path, device: torch.device, files: list[Path], alone: float
 ) -> list[Figure]:
-    """Measure an ingest from files on disk to committed rows, beside the network alone."""
+    """Measure an ingest from files on disk to committed rows, compared with the network alone."""
     options: dict[str, Any] = {"collection": preset, "extractor": preset, "weights": weights}
     options |= {"device": str(device), "auto_pca": 0}
-    # Loads the network, and records what is to be replayed.
+    # Load the network and record its CUDA graphs.
     n_first = len(files) // 5
     db.ingest(*files[:n_first], **options)
     began = time.perf_counter()
@@ -208,7 +208,7 @@ def _ingest(
 
 
 def _little_memory(extractor: Extractor) -> Figure:
-    """Let a batch be far too large for the memory that is left to it."""
+    """Extract a batch that is far too large for the available memory."""
     size = extractor.recipe.size
     torch.cuda.set_per_process_memory_fraction(LITTLE_MEMORY)
     try:
@@ -227,7 +227,7 @@ def _random_vgg19(file: Path) -> Path:
 
 
 def _seconds(work: Callable[[], object], device: torch.device, during: Seconds) -> Seconds:
-    """Return how long it takes once, done again and again for so long after a few to warm up."""
+    """Return the mean seconds of one call, repeated `during` seconds after some warm-up calls."""
     for _ in range(N_WARM_UPS if device.type == "cuda" else 1):
         work()
     _wait(device)

@@ -1,5 +1,4 @@
-"""Ingest of photographs on this machine's CPU, by VGG-19 and by `mini`, beside the
-straightforward script with the same network."""
+"""Ingest on the CPU with VGG-19 and `mini`, compared with scripts that run the same network."""
 
 import time
 from itertools import cycle, islice
@@ -28,16 +27,16 @@ from spocdb.images.decode import decode
 from spocdb.records import Float32Array, Recipe
 
 N_COSINES = 8
-# Pixels of the photographs that a small network is for, and how many more of them it takes.
+# Size of the photographs for the small network, and how many times more of them.
 SMALL, TIMES_SMALL = (640, 480), 10
 
 
 def run(
     db: Database, folder: Path, images: Path | None, squeezenet: Path | None, n_images: int
 ) -> list[Figure]:
-    """Measure images/s, what writing takes of it, and what the fast path costs in accuracy.
+    """Measure images/s, the share of writing, and the loss of accuracy by bfloat16.
 
-    `n_images` by VGG-19 and a quarter of them by its peers, ten times as many by `mini`.
+    VGG-19 takes `n_images`, its peers a quarter of them, `mini` ten times as many.
     """
     vgg19 = _random_vgg19(folder / "vgg19.pth")
     source = images or make_photographs(folder / "photographs", n_images)
@@ -58,7 +57,7 @@ def _ingest(
     db: Database, preset: str, weights: Path, files: list[Path], n_peer: int, what: str = ""
 ) -> list[Figure]:
     options: dict[str, Any] = {"collection": preset, "extractor": preset, "weights": weights}
-    # The first image loads the network, which the peer's time leaves out too.
+    # The first image loads the network, which is not timed for the peers either.
     db.ingest(files[0], auto_pca=0, **options)
     began = time.perf_counter()
     progress = db.ingest(*files[1:], auto_pca=0, **options)
@@ -85,7 +84,7 @@ def _resized(files: list[Path], folder: Path, n: int) -> list[Path]:
     for i, file in enumerate(islice(cycle(files), n)):
         made.append(folder / f"{i:04}.jpg")
         with Image.open(file) as image:
-            # Shifted by a pixel each round: other bytes.
+            # Shifted by a pixel each round, so that the bytes differ.
             part = image.convert("RGB").crop((i // len(files), 0, *image.size))
             part.resize(SMALL, Image.Resampling.BICUBIC).save(made[-1], quality=90)
     return made
@@ -111,7 +110,7 @@ def _prepare(recipe: Recipe) -> transforms.Compose:
 def _straightforward(
     connection: Connection, files: list[Path], recipe: Recipe, trunk: Trunk
 ) -> float:
-    """What one writes in ten minutes: Pillow, torchvision in float32, one image, one INSERT."""
+    """A minimal script: Pillow, torchvision in float32, one image and one INSERT at a time."""
     prepare = _prepare(recipe)
     table = Identifier(f"straightforward_{recipe.backbone}")
     create = SQL("CREATE TEMP TABLE {} (path text, embedding vector({}))")
@@ -127,7 +126,7 @@ def _straightforward(
 
 
 class _Photographs(Dataset[Tensor]):
-    """Files as the networks of cnnimageretrieval-pytorch are given them."""
+    """Images prepared as in cnnimageretrieval-pytorch."""
 
     def __init__(self, files: list[Path], recipe: Recipe) -> None:
         self._files, self._prepare = files, _prepare(recipe)

@@ -1,7 +1,7 @@
-"""How a CPU runs a network fastest: the choices that spocdb made, beside those that it did not.
+"""How a CPU runs a network fastest: spocdb's choices compared with the alternatives.
 
 Threads that share an image or have one each, processes, batches, precisions, fused layers,
-torch.compile, other runtimes where they are installed. Run by `python -m benchmarks layouts`.
+torch.compile, and other runtimes if installed. Run with `python -m benchmarks layouts`.
 """
 
 import time
@@ -31,12 +31,12 @@ N_AT_ONCE = 8
 
 
 def run(preset: str, weights: Path, seconds: float) -> list[Figure]:
-    """Measure images/s without decoding, ours beside each other layout in turn."""
+    """Measure images/s without decoding, of spocdb and of each other layout."""
     recipe = make_recipe(preset, "")
     ours = _ours(recipe, weights)
     figures = []
     for name, work in _others(recipe, weights).items():
-        # What the compiler cannot be had for, or does not know, is left out.
+        # Layouts that torch cannot compile here are left out.
         with suppress(RuntimeError):
             mine, theirs = _beside(ours, work, seconds)
             figures.append(Figure(f"{preset}, beside {name}", mine, "images/s", theirs, name))
@@ -46,7 +46,7 @@ def run(preset: str, weights: Path, seconds: float) -> list[Figure]:
 
 
 def _ours(recipe: Recipe, weights: Path) -> Work:
-    """Return an image for each core, layers fused, in the precision that suits the CPU."""
+    """Return spocdb's layout: an image per core, fused layers, the CPU's best precision."""
     extractor = load_extractor(recipe, weights, "cpu")
     pixels = [np.full((recipe.size, recipe.size, 3), i, np.uint8) for i in range(N_AT_ONCE)]
     return lambda: extractor.extract(pixels)
@@ -78,7 +78,7 @@ def _pooled(network: Callable[[Tensor], Tensor], dtype: torch.dtype, images: Ten
 
 
 def _beside(ours: Work, theirs: Work, seconds: float) -> tuple[float, float]:
-    """Return both rates, measured in turns: noise then meets them alike."""
+    """Return both rates, measured alternately so that noise affects both alike."""
     ours(), theirs()
     took, n = [0.0, 0.0], 0
     while sum(took) < 2 * seconds:
@@ -100,7 +100,7 @@ def _rate(work: Work, seconds: float) -> float:
 
 
 def _in_processes(recipe: Recipe, weights: Path, seconds: float) -> float:
-    """Return the rate of as many processes as there are cores, each with one."""
+    """Return the total rate of one process per core."""
     context = get_context("spawn")
     with context.Pool(N_CORES, torch.set_num_threads, (1,)) as processes:
         jobs = [(recipe, weights, seconds)] * N_CORES

@@ -1,4 +1,4 @@
-"""How near each stage comes to its limit: `spocdb bench`'s figures over this machine's ceilings."""
+"""How close each stage is to its limit: the figures of `spocdb bench` and the ceilings."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from spocdb.features.backbones import find
 from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.recipes import channels, make_recipe
 
-# How the figures are named, and what their peer is.
+# Names of the figures and of their peer.
 LIMIT, CEILING, SLOWEST = "limit", "ceiling", "slowest stage"
 
 
 def run(db: Database, folder: Path, seconds: float) -> list[Figure]:
-    """Measure the stages of VGG-19 and of `mini`, each beside its ceiling."""
+    """Measure the stages of VGG-19 and of `mini`, each compared with its ceiling."""
     here = ceilings.measure()
     figures: list[Figure] = []
     for preset, weights in (("vgg19", random_vgg19(folder)), ("mini", MINI)):
@@ -30,7 +30,7 @@ def run(db: Database, folder: Path, seconds: float) -> list[Figure]:
 
 
 def random_vgg19(folder: Path) -> Path:
-    """Write a VGG-19 with random weights: as quick as the trained one, and no download."""
+    """Write a VGG-19 with random weights, as fast as the trained one and without a download."""
     file = folder / "random-vgg19.pth"
     torch.manual_seed(0)
     features = find("vgg19").network().get_submodule("features")
@@ -39,14 +39,14 @@ def random_vgg19(folder: Path) -> Path:
 
 
 def _shares(db: Database, preset: str, speed: Speed, here: Ceilings) -> list[Figure]:
-    """Return what is possible at most, and each stage's and the ingest's part of it."""
+    """Return the limits, and the share of them that each stage and the ingest reach."""
     rates: dict[str, float] = {stage.name: stage.per_second for stage in speed.stages}
     fixed = {limit.name: limit for limit in limits(preset, here)}
     network = fixed.pop(f"network, {speed.machine.precision}")
     decode = here.by_cores(here.decode + here.resize[find(preset).size])
     with db.engine.connection() as connection:
         copied, row_bytes = ceilings.copy_rows(connection, channels(make_recipe(preset, "")))
-    # Their times add up, as they share the cores.
+    # The stages share the cores, so their times add up.
     together = 1 / sum(1 / rates[stage] for stage in ("network", "decode", "write"))
     figures = [
         *(

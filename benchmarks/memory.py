@@ -1,4 +1,4 @@
-"""Memory: the peak of an ingest's process, by the number of images; and what importing costs."""
+"""Memory: the peak of an ingest's process by number of images; also the cost of imports."""
 
 import os
 import re
@@ -16,10 +16,10 @@ from spocdb.db import embedded
 
 PROGRAM = Path(sys.executable).with_name("spocdb")
 SIDE = 96
-# Of an ingest; small and quick, so that many images take minutes.
+# Options for a quick ingest, so that many images take minutes.
 OPTIONS = ("--extractor", "mini", "--size", "64", "--auto-pca", "0")
 N_STARTS = 5
-# The kernel keeps the peak itself; only what grows after the last look is missed.
+# The kernel records the peak; polling only misses growth after the last sample.
 SECONDS_BETWEEN_LOOKS = 0.02
 
 
@@ -37,7 +37,7 @@ def run(folder: Path, few: int, many: int) -> list[Figure]:
 
 
 def make_pictures(folder: Path, n: int) -> Path:
-    """Write `n` small JPEGs, each of other bytes and another picture; a thousand to a folder."""
+    """Write `n` different small JPEGs, a thousand per folder."""
     rng = np.random.default_rng(0)
     for i in range(n):
         part = folder / f"{i // 1000:03}"
@@ -59,9 +59,9 @@ def _ingest(folder: Path, n: int) -> float:
 
 
 def peak_megabytes(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Run a command that must succeed; return the most memory that its process had, in MB."""
+    """Run a command that must succeed; return its process's peak memory in MB."""
     process, peak = subprocess.Popen(command, env=environment), 0
-    # Not what `wait4` tells: that begins with the memory of the process that started this one.
+    # Not from `wait4`, whose peak includes the parent's memory at the fork.
     while process.poll() is None:
         peak = max(peak, _peak_so_far(process.pid))
         time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -1,11 +1,11 @@
-"""Make the network in the box: the very `spocdb train distill`s that its weights come from.
+"""Train the packaged network `mini` with the original `spocdb train distill` commands.
 
 From the repository's root:
     python -m benchmarks.mini FOLDER... --squeezenet FILE --mobilenet FILE
 The teachers are SqueezeNet 1.1, as torchvision saves it, and MobileNet v1 in the layout of
 hollance/Forge (`conv1`, `dw.2_1`, `sep.2_1`, ...; batch norm folded in). The result replaces
-spocdb/features/mini.safetensors and docs/pictures/mini.png. Three hours and a half on one core for
-7,500 images; interrupted, the same command goes on.
+spocdb/features/mini.safetensors and docs/pictures/mini.png. It takes three and a half hours on one
+core for 7,500 images; after an interruption the same command continues.
 """
 
 import argparse
@@ -26,8 +26,8 @@ PROGRAM = Path(sys.executable).with_name("spocdb")
 WEIGHTS = ROOT / "spocdb" / "features" / "mini.safetensors"
 PLOT = ROOT / "docs" / "pictures" / "mini.png"
 
-# What the weights that spocdb comes with were made with: SqueezeNet's weights learn, and what came
-# of them learns again, twice, each time from more views.
+# The settings of the packaged weights: training starts from SqueezeNet's weights, and twice again
+# from its result, each time with more views.
 COMMON = ("--size", "224", "--sigma", "0.5", "--batch-size", "32", "--held-out", "0.05")
 STAGES = (
     ("--views", "3", "--epochs", "10", "--learning-rate", "1e-3"),
@@ -37,14 +37,14 @@ STAGES = (
 SQUEEZENET = "squeezenet1_1,size=352,pooling=gem,gem_p=2,sigma=0.5"
 MOBILENET = "mobilenet_v1,size=256"
 
-# The paper's numbers of the separable convolutions.
+# The Forge's names of the separable convolutions.
 FORGE_BLOCKS = [f"{stage}_{n}" for stage in (2, 3, 4, 5) for n in range(1, 7 if stage == 5 else 3)]
-# Of the Forge's input: (RGB - mean) * scale, in units of 0-255.
+# The Forge's input is (RGB - mean) * scale, in units of 0-255.
 FORGE_MEAN, FORGE_SCALE = (123.68, 116.78, 103.94), 0.017
 
 
 def main() -> None:
-    """Convert the one teacher, then run the command."""
+    """Convert the MobileNet teacher, then run the commands."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mini")
     parser.add_argument("folders", nargs="+", type=Path, help="images to learn on")
     parser.add_argument("--squeezenet", type=Path, required=True)
@@ -77,10 +77,10 @@ def run(*arguments: object) -> None:
 
 
 def from_forge(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the Forge's weights under spocdb's names, for input normalised torchvision's way.
+    """Return the Forge's weights under spocdb's names, for input normalised as in torchvision.
 
-    What the two do to a pixel differs by a factor and an offset for each colour, which go into the
-    first convolution.
+    The two normalisations differ by a factor and an offset for each colour, which are folded into
+    the first convolution.
     """
     theirs = ["conv1", *(f"{part}.{block}" for block in FORGE_BLOCKS for part in ("dw", "sep"))]
     ours = [name for name, module in network().named_modules() if isinstance(module, nn.Conv2d)]

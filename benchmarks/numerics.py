@@ -1,6 +1,6 @@
-"""The PCA's numerics, beside scikit-learn's and faiss's: seconds to fit and to project, agreement.
+"""The PCA compared with scikit-learn's and faiss's: seconds to fit and to project, agreement.
 
-All of them centre, reduce 512 dimensions to 256 and whiten, by an exact decomposition.
+All of them centre, reduce 512 dimensions to 256 and whiten, with an exact decomposition.
 """
 
 import time
@@ -24,7 +24,7 @@ Embed = Callable[[Float32Array], Float32Array]
 
 
 def run(n_rows: int) -> list[Figure]:
-    """Measure our PCA of `n_rows` x 512 beside each peer's."""
+    """Measure spocdb's PCA of `n_rows` x 512 and each peer's."""
     rows = make_descriptors(n_rows)
     fit_seconds, embed = _timed(_ours, rows)
     project_seconds, ours = _timed(embed, rows)
@@ -42,7 +42,7 @@ def run(n_rows: int) -> list[Figure]:
 
 
 def _ours(rows: Float32Array) -> Embed:
-    # As it comes from the database: in chunks, of which only sums are kept.
+    # In chunks, as from the database, of which only sums are kept.
     moments = Moments.of(rows[:0])
     for begin in range(0, len(rows), CHUNK_ROWS):
         moments = merge(moments, Moments.of(rows[begin : begin + CHUNK_ROWS]))
@@ -51,7 +51,7 @@ def _ours(rows: Float32Array) -> Embed:
 
 
 def _peers() -> dict[str, Callable[[Float32Array], Embed]]:
-    # Imported before anything is timed.
+    # Import before the timing.
     import faiss
     from sklearn.decomposition import PCA
 
@@ -65,7 +65,7 @@ def _peers() -> dict[str, Callable[[Float32Array], Embed]]:
         return lambda raw: _normalised(fitted.apply(raw))
 
     return {
-        # Its own choice would be a randomised one for few rows, which is another result.
+        # Its default could be a randomised solver, with another result.
         "scikit-learn PCA": partial(scikit_learn, solver="covariance_eigh"),
         "scikit-learn PCA by SVD": partial(scikit_learn, solver="full"),
         "faiss PCAMatrix": matrix,
@@ -78,7 +78,7 @@ def _normalised(rows: Any) -> Float32Array:
 
 
 def _least_cosine(ours: Float32Array, theirs: Float32Array) -> float:
-    """Compare row by row; a component's sign is arbitrary, so each is turned to ours."""
+    """Compare row by row; a component's sign is arbitrary, so signs are aligned first."""
     signs = np.sign((ours * theirs).sum(axis=0))
     return float((ours * theirs * signs).sum(axis=1).min())
 

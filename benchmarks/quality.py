@@ -1,8 +1,8 @@
-"""The table and plot of docs/explanation/quality.md, measured by `spocdb.evaluation`.
+"""The table and plot of docs/explanation/quality.md, measured with `spocdb.evaluation`.
 
 From the repository's root:
     python -m benchmarks.quality HOLIDAYS --train FOLDER --weights FILE [--extractor NAME]
-It replaces the table and docs/pictures/quality.png, and leaves a record.
+It replaces the table and docs/pictures/quality.png, and writes a record.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def measure(db: Database, arguments: argparse.Namespace) -> list[Result]:
-    """Return the results of all methods, the network in float32."""
+    """Return the results of all methods, with the network in float32."""
     options = Options(
         train_images(db, arguments.train),
         DIMS,

@@ -1,4 +1,4 @@
-"""Figures: shown as a table, kept as JSON with what they were measured on."""
+"""Figures: printed as a table, recorded as JSON with a description of the machine."""
 
 import datetime
 import json
@@ -26,16 +26,16 @@ PACKAGES = (
     "openvino",
     "onnxruntime",
 )
-# What `python -m benchmarks` keeps, beside the records of other programs.
+# Suffix of the records of `python -m benchmarks`.
 PERFORMANCE = "-performance"
-# Of a processor: what torch computes faster with.
+# Processor features that speed up torch.
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")
 LOWER_IS_BETTER = ("s", "ms", "MB", "GB")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value; `peer` is what the same run measured of `peer_name`."""
+    """One measured value; `peer` is the value of `peer_name` in the same run."""
 
     name: str
     value: float
@@ -51,7 +51,7 @@ class Figure:
 
     @property
     def advantage(self) -> float | None:
-        """Return how many times better than the peer it is: faster, or smaller."""
+        """Return how many times better than the peer the value is: faster, or smaller."""
         if self.ratio is None:
             return None
         return 1 / self.ratio if self.unit in LOWER_IS_BETTER else self.ratio
@@ -63,12 +63,12 @@ def as_dict(figure: Figure) -> dict[str, Any]:
 
 
 def as_figure(kept: Mapping[str, Any]) -> Figure:
-    """Return the figure that `as_dict` made, whatever else was kept with it."""
+    """Return the figure of a dict from `as_dict`; ignore its other keys."""
     return Figure(**{field.name: kept[field.name] for field in fields(Figure)})
 
 
 def show(figures: Sequence[Figure]) -> None:
-    """Print one line a figure."""
+    """Print one line per figure."""
     for f in figures:
         beside = "" if f.ratio is None else f"   {f.ratio:6.2f} x {f.peer_name} ({f.peer:,.4g})"
         note = f"   {f.note}" if f.note else ""
@@ -76,12 +76,12 @@ def show(figures: Sequence[Figure]) -> None:
 
 
 def number(value: float) -> str:
-    """Return a number with as many digits as it is worth."""
+    """Return a number with three significant digits, or all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def opened(*, anew: bool) -> Path:
-    """Return the file that `keep` writes to: today's, begun anew, or else the newest one."""
+    """Return the file for `keep`: with `anew` a new one of today, else the newest."""
     known = sorted(RESULTS.glob(f"*{PERFORMANCE}-{_slug()}.json"))
     if known and not anew:
         return known[-1]
@@ -91,7 +91,7 @@ def opened(*, anew: bool) -> Path:
 
 
 def report(part: str, figures: Sequence[Figure], file: Path | None) -> None:
-    """Show a part's figures, and keep them in a record if there is one."""
+    """Print a part's figures, and write them to a record if given."""
     show(figures)
     if file is not None:
         keep(file, part, figures)
@@ -99,7 +99,7 @@ def report(part: str, figures: Sequence[Figure], file: Path | None) -> None:
 
 
 def keep(file: Path, part: str, figures: Sequence[Figure]) -> None:
-    """Put a part's figures into a record, in place of those that it had."""
+    """Replace a part's figures in a record."""
     before = json.loads(file.read_text())["figures"] if file.exists() else []
     others = [figure for figure in before if figure["part"] != part]
     about = {"part": part, "date": _today(), "commit": _commit()}
@@ -107,16 +107,16 @@ def keep(file: Path, part: str, figures: Sequence[Figure]) -> None:
 
 
 def newest() -> tuple[dict[str, Any], list[Figure]]:
-    """Return what the newest record of `keep` says about itself, and its figures."""
+    """Return the description and the figures of the newest record of `keep`."""
     file = max(RESULTS.glob(f"*{PERFORMANCE}-*.json"))
     about = json.loads(file.read_text())
-    # Its parts may have been measured at several commits.
+    # The parts may have been measured at different commits.
     about["commit"] = ", ".join(dict.fromkeys(figure["commit"] for figure in about["figures"]))
     return about, [as_figure(figure) for figure in about["figures"]]
 
 
 def write(figures: Sequence[Mapping[str, Any]], name: str = "") -> Path:
-    """Write figures of any form to benchmarks/results, named by the day and `name`."""
+    """Write figures of any form to benchmarks/results, to a file named by date and `name`."""
     file = _file(name)
     _write(file, figures)
     return file
@@ -136,7 +136,7 @@ def _write(file: Path, figures: Sequence[Mapping[str, Any]]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Return what decides how fast a machine is."""
+    """Return the facts about this machine that determine its speed."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     flags = _cpu("flags").split()
     return {
@@ -178,7 +178,7 @@ def _commit() -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    # A copy of the files alone knows no commit.
+    # Without git or a repository the commit is unknown.
     except (OSError, subprocess.CalledProcessError):
         return ""
 

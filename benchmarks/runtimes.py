@@ -1,4 +1,4 @@
-"""Other programs that run a network on a CPU, where they are installed: OpenVINO, ONNX Runtime.
+"""Other runtimes for a network on a CPU, if installed: OpenVINO, ONNX Runtime.
 
 Neither comes with an extra of spocdb: `pip install openvino onnx onnxruntime` before
 `python -m benchmarks layouts`.
@@ -31,10 +31,10 @@ class Pooled(nn.Module):
 
 
 def installed(trunk: Trunk, images: Tensor) -> Mapping[str, Work]:
-    """Return what computes `images` (N, 3, H, W), one at a time on each core, by their names."""
+    """Return by name functions that compute `images` (N, 3, H, W) with the installed runtimes."""
     works: dict[str, Work] = {}
     for name, make in (("OpenVINO, bfloat16", _openvino), ("ONNX Runtime, float32", _onnx_runtime)):
-        # What is not installed, or cannot take the network, is left out.
+        # Runtimes that are missing or cannot load the network are left out.
         with suppress(ImportError, RuntimeError):
             works[name] = make(Pooled(trunk).eval(), images)
     return works
@@ -60,12 +60,12 @@ def _openvino(network: nn.Module, images: Tensor) -> Work:
 def _onnx_runtime(network: nn.Module, images: Tensor) -> Work:
     import onnxruntime
 
-    # It computes no bfloat16 on a CPU; its threads share an image, as it comes.
+    # It has no bfloat16 on a CPU; by default its threads share an image.
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "network.onnx")
-        # The exporter that torch has by itself; the newer one wants a package of its own.
+        # torch's built-in exporter; the newer one needs another package.
         torch.onnx.export(network, (images[:1],), file, dynamo=False)
-        # Threads that go on spinning after an image would slow down whoever is measured in turn.
+        # Threads that spin after an image would slow down the next layout that is measured.
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(file.read_bytes(), options)

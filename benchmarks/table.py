@@ -1,4 +1,4 @@
-"""The tables of docs/explanation/performance.md and the plots, made from the newest record.
+"""Make the tables of docs/explanation/performance.md and the plots from the newest record.
 
 From the repository's root: python -m benchmarks.table
 """
@@ -19,7 +19,7 @@ DOCS = ROOT / "docs"
 PERFORMANCE = DOCS / "explanation" / "performance.md"
 PLOT, GROWTH = DOCS / "pictures" / "performance.png", DOCS / "pictures" / "growth.png"
 
-# What a user asks first, by how the figures' names begin; what a record lacks is left out.
+# The rows of the first table, by the beginning of the figures' names; missing ones are left out.
 SHOWN = {
     "ingest, vgg19": "ingest by VGG-19, CPU",
     "ingest, mini": "ingest by `mini`, CPU",
@@ -34,9 +34,9 @@ SHOWN = {
     "ingest, peak memory": "peak memory of an ingest",
     "import spocdb": "`import spocdb`",
 }
-# Beside something of ours, or something else altogether; choices, in the text.
+# Figures whose peer is spocdb itself or no real alternative.
 NOT_DRAWN = ("ingest, peak memory", "import spocdb", "mini, beside", "search meanwhile")
-# The median alone stands for latencies.
+# Of latencies only the median is drawn.
 NOT_DRAWN_ENDS = (", p99", ", p50 of processor")
 
 
@@ -53,9 +53,10 @@ def main() -> None:
 
 
 def replaced(text: str, name: str, block: str) -> str:
-    """Return a text with what stands between `<!-- name -->` and the next `<!-- end -->` made new.
+    """Return a text with the block between `<!-- name -->` and the next `<!-- end -->` replaced.
 
-    Raises ValueError if there is no such place.
+    Raises:
+        ValueError: There is no such block.
     """
     place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
     new, n = place.subn(lambda found: found[1] + block + found[2], text, count=1)
@@ -65,7 +66,7 @@ def replaced(text: str, name: str, block: str) -> str:
 
 
 def shown(about: dict[str, Any], figures: Sequence[Figure]) -> str:
-    """Return the first table: what a user asks first."""
+    """Return the first table, the overview."""
     rows = []
     for begin, what in SHOWN.items():
         found = next((f for f in figures if f.name.startswith(begin)), None)
@@ -84,7 +85,7 @@ def shown(about: dict[str, Any], figures: Sequence[Figure]) -> str:
 
 
 def limits(about: dict[str, Any], figures: Sequence[Figure]) -> str:
-    """Return the table of limits: what is possible, what was measured, the share."""
+    """Return the table of limits: the limit, the measured value, the share."""
     rows = [_limit(f) for f in figures if f.peer_name == CEILING]
     slowest = [
         f"{f.name.removeprefix(f'{SLOWEST}, ')} by the {f.note} stage, whose own speed it reaches "
@@ -106,7 +107,7 @@ def _limit(figure: Figure) -> str:
 
 
 def measured_on(about: dict[str, Any]) -> str:
-    """Return a line that says which machine, when, and which commit."""
+    """Return a line with machine, date and commit."""
     machine = about["machine"]
     instructions = f" with {', '.join(machine['instructions'])}" if machine["instructions"] else ""
     gpu = f", {machine['gpu']}" if machine["gpu"] else ""
@@ -122,7 +123,7 @@ def times(advantage: float) -> str:
 
 
 def draw(about: dict[str, Any], figures: Sequence[Figure], out: Path) -> None:
-    """Draw how many times better than its peer each figure is."""
+    """Draw how many times better each figure is than its peer."""
     from matplotlib.figure import Figure as Drawing
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -143,7 +144,7 @@ def draw(about: dict[str, Any], figures: Sequence[Figure], out: Path) -> None:
     drawing.suptitle(title, x=0.015, ha="left", color=look.INK, fontsize=12)
     axes = drawing.subplots()
     colours = [look.ACCENT if value >= 1 else look.GREY for value in values]
-    # From one: a bar to the left is a peer that is better.
+    # Bars start at one; a bar to the left means that the peer is better.
     bars = axes.barh(names, [v - 1 for v in values], left=1, color=colours, height=0.6)
     axes.bar_label(bars, [*map(times, values)], padding=4, fontsize=8, color=look.INK)
     axes.invert_yaxis()

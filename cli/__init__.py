@@ -1,8 +1,8 @@
 """The command line: each command parses, calls one function of the library, and prints.
 
-Exit codes: 0 all went well; 1 an error, said in one line; 2 the command line makes no sense;
-3 the ingest finished, but images failed; 130 interrupted; 141 the reader of stdout has enough.
-stdout is data, stderr is talk.
+Exit codes: 0 success; 1 an error, printed as one line; 2 a usage error; 3 the ingest finished, but
+images failed; 130 interrupted; 141 the reader of stdout closed it. Data goes to stdout, messages go
+to stderr.
 """
 
 import sys
@@ -38,7 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    # Of groups and commands too.
+    # Groups and commands inherit it.
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(ingest.ingest)
@@ -76,17 +76,17 @@ def version(
 
 
 def main() -> None:
-    """Run the command line of this process; the one place where a signal becomes an exit code."""
-    # Before the pipe of the signals, which would get the number of a stream that is closed.
+    """Run the command line of this process; turn a signal into an exit code."""
+    # First, because the signals' pipe would otherwise get the descriptor of a closed stream.
     edge.prepare_streams()
     with signals.ending_soon():
         sys.exit(run())
 
 
 def run() -> int:
-    """Run the command line in `sys.argv`; the one place where an error becomes an exit code."""
+    """Run the command line in `sys.argv`; turn an error into an exit code."""
     edge.hide_secrets(sys.argv[1:])
-    # What Pillow finds odd about a file's metadata is nothing a user could mend.
+    # A user can do nothing about Pillow's warnings on a file's metadata.
     warnings.filterwarnings("ignore", module="PIL")
     be_quiet(False)
     return edge.run(app)

@@ -33,7 +33,9 @@ def attach(
     ] = False,
     where: Annotated[
         str | None,
-        typer.Option("--where", metavar="SQL", help="Which rows belong: a condition on the table."),
+        typer.Option(
+            "--where", metavar="SQL", help="The rows to include: a condition on the table."
+        ),
     ] = None,
     metadata: Annotated[
         str | None,
@@ -49,10 +51,10 @@ def attach(
     device: options.Device = "auto",
     db: options.Db = None,
 ) -> None:
-    """Make a collection of the rows of a table that your application has.
+    """Make a collection of the rows of an application's table.
 
-    Triggers note what changes, `spocdb worker` embeds it. Attached again, a table takes the options
-    that are given now, and every row is looked at anew.
+    Triggers queue every change, and `spocdb worker` embeds it. Attaching a table again replaces its
+    options and queues all rows again.
     """
     from spocdb.db.attachments import Attachment
 
@@ -78,7 +80,7 @@ def detach(
     dry_run: options.DryRun = False,
     db: options.Db = None,
 ) -> None:
-    """Undo `spocdb attach`: triggers, collection and embeddings go, the table stays."""
+    """Undo `spocdb attach`: drop triggers, collection and embeddings; the table stays."""
     with options.open_database(db) as database:
         (found,) = (c for c in database.tables.coverage(collection) if c.active)
         what = f"the embeddings of {counted(found.embedded, 'row')}"

@@ -20,7 +20,7 @@ def bench(
     *,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PATH...", help="Your images; made-up photographs without any."),
+        typer.Argument(metavar="PATH...", help="Your images; by default generated photographs."),
     ] = None,
     extractor: options.Extractor = None,
     weights: options.Weights = None,
@@ -28,14 +28,14 @@ def bench(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     seconds: Annotated[
-        float, typer.Option(min=0.1, max=600, help="So long each stage is measured.")
+        float, typer.Option(min=0.1, max=600, help="Seconds to measure each stage.")
     ] = 4.0,
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
-    """Measure how fast this machine ingests, by stage; say what limits it and what would help.
+    """Measure how fast this machine ingests, by stage; name the bottleneck and what would help.
 
-    Nothing of it stays in the database.
+    Nothing is left in the database.
     """
     from spocdb.bench.measure import Options, measure
 
@@ -45,7 +45,7 @@ def bench(
         only("spocdb.bench", "spocdb.db.watching"),
         options.open_database(db) as database,
         quiet_libraries(),
-        interruptible("nothing of it stays"),
+        interruptible("nothing is left in the database"),
     ):
         speed = measure(
             database,

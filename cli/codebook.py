@@ -24,7 +24,7 @@ def fit(
     folder: Annotated[Path, typer.Argument(help="Images to learn from, other than the gallery.")],
     file: Annotated[Path, typer.Argument(help="Where to write it: .safetensors.")],
     kind: Annotated[
-        str, typer.Option(metavar="fisher|triangulation", help="What it is for.")
+        str, typer.Option(metavar="fisher|triangulation", help="The pooling that it is for.")
     ] = "fisher",
     k: Annotated[int, typer.Option("-k", min=1, help="Gaussians, or centroids.")] = 16,
     extractor: options.Extractor = None,

@@ -109,7 +109,7 @@ def drop(
 
 
 def extractors(json: options.Json = False, db: options.Db = None) -> None:
-    """List the extractors: those that the database knows, and the presets."""
+    """List the stored extractors and the presets."""
     from spocdb.features.backbones import find, names
 
     with options.open_database(db) as database:

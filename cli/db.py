@@ -35,13 +35,13 @@ def upgrade(
         typer.Option(
             "--from",
             metavar="REVISION",
-            help="With --sql: what the schema is at, see `spocdb db current`.",
+            help="With --sql: the schema's revision, see `spocdb db current`.",
             show_default="nothing yet",
         ),
     ] = "base",
     db: options.Db = None,
 ) -> None:
-    """Bring the schema spocdb up to date."""
+    """Upgrade the schema spocdb to the newest revision."""
     from spocdb.db import schema
 
     if show_sql:
@@ -53,7 +53,7 @@ def upgrade(
 
 @app.command()
 def current(db: options.Db = None) -> None:
-    """Print the revision that the schema is at, and the one that this program needs."""
+    """Print the schema's revision, and the one that this program needs."""
     from spocdb.db import engine, schema
 
     with engine.opened(_url(db)) as connection:
@@ -64,7 +64,7 @@ def current(db: options.Db = None) -> None:
 def url(db: options.Db = None) -> None:
     """Print the database's URL, for psql or an application; starts the embedded server.
 
-    As it was given, a password included.
+    The URL is printed as given, including a password.
     """
     print(_url(db))
 
@@ -89,11 +89,11 @@ def stop() -> None:
 @app.command()
 def doctor(
     fix: Annotated[
-        bool, typer.Option("--fix", help="Drop what interrupted builds and commands left.")
+        bool, typer.Option("--fix", help="Drop leftovers of interrupted builds and commands.")
     ] = False,
     db: options.Db = None,
 ) -> None:
-    """Look for what is wrong with the server, and say what to do; exit code 1 for an error."""
+    """Check the server and the schema, and print what to do; exit code 1 for an error."""
     from spocdb.db import doctor as examination
     from spocdb.db import engine
 
@@ -120,7 +120,7 @@ def grant(
     ] = None,
     owner: Annotated[
         str | None,
-        typer.Option("--owner", metavar="ROLE", help="Owns spocdb; to be run by a superuser."),
+        typer.Option("--owner", metavar="ROLE", help="Owns spocdb; only a superuser can grant it."),
     ] = None,
     collection: options.Collection = None,
     db: options.Db = None,

@@ -1,7 +1,7 @@
-"""The edge of the process: standard streams, its title, and how a command ends.
+"""The edge of the process: standard streams, the process title, exit codes.
 
-Whatever is wrong outside the program ends in one line on stderr and an exit code, never in a
-traceback. A traceback is left for what is a bug.
+A failure outside the program ends in one line on stderr and an exit code. Only a bug ends in a
+traceback.
 """
 
 import errno
@@ -19,30 +19,30 @@ from .output import complain
 from .translation import explained
 
 DONE, ERROR, USAGE = 0, 1, 2
-# 128 and the number of SIGPIPE, as of any program whose reader has enough.
+# 128 plus the number of SIGPIPE, the usual exit code when the reader closes a pipe.
 READER_GONE = 141
 
 URL = re.compile(r"[\w.+-]+://\S+")
-# user:password@host, as it is mistyped.
+# user:password@host, even if mistyped.
 SECRETIVE = re.compile(r":.*@", re.DOTALL)
 
-# Of a file that is written, spocdb says which one it is.
+# These without a file name concern stdout: for other files spocdb names the file.
 OF_WRITING = (errno.ENOSPC, errno.EBADF, errno.EIO, errno.EFBIG, errno.EDQUOT)
 
 NO_MEMORY = ("not enough memory", "out of memory", "can't start new thread")
 
 
 def prepare_streams() -> None:
-    """Open what was handed over closed, and let data be UTF-8 whatever the terminal's encoding is.
+    """Open standard streams that were inherited closed; set stdout to UTF-8 in any locale.
 
-    A closed descriptor would be given to the next file or socket, and data printed into that. Those
-    that are opened here fail when they are written to, as closed ones do.
+    Otherwise the next file or socket would get the closed descriptor, and data would be printed
+    into it. The streams opened here are not writable, so that printing fails as on a closed one.
     """
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)  # takes the lowest number that is free: this one
+            os.open(os.devnull, flags)  # takes the lowest free number, which is this one
     if sys.stdin is None:
         sys.stdin = os.fdopen(0, "r", closefd=False)
     if sys.stdout is None:
@@ -54,7 +54,7 @@ def prepare_streams() -> None:
 
 
 def hide_secrets(arguments: Sequence[str]) -> None:
-    """Take passwords on the command line out of the process's title, which all users can see."""
+    """Remove passwords of the command line from the process title, which all users can see."""
     shown = [_without_secret(argument) for argument in arguments]
     if shown != [*arguments]:
         from setproctitle import setproctitle
@@ -63,7 +63,7 @@ def hide_secrets(arguments: Sequence[str]) -> None:
 
 
 def _without_secret(argument: str) -> str:
-    """Return an argument as anybody may see it; all of it is hidden if it cannot be parsed."""
+    """Return an argument without its secrets; hide all of it if it cannot be parsed."""
     from spocdb.redaction import HIDDEN, redact
 
     shown = redact(argument)
@@ -73,7 +73,7 @@ def _without_secret(argument: str) -> str:
 
 
 def run(command: Callable[..., Any]) -> int:
-    """Run the command line; return the exit code, after a line about what was wrong."""
+    """Run the command line; print an error as one line; return the exit code."""
     try:
         return _flushed(_run(command))
     finally:
@@ -88,7 +88,7 @@ def _run(command: Callable[..., Any]) -> int:
     except SpocdbError as exc:
         complain(f"spocdb: {explained(exc)}")
     except SystemExit as exc:
-        # Typer's way out of a broken pipe.
+        # How Typer exits on a broken pipe.
         if isinstance(exc.__context__, BrokenPipeError):
             return READER_GONE
         raise
@@ -99,13 +99,14 @@ def _run(command: Callable[..., Any]) -> int:
             return _without_stdout(exc)
         complain(f"spocdb: {_explain(exc)}")
     except typer.Abort:
-        complain("spocdb: stopped, as nothing was answered")
+        complain("spocdb: stopped, as the question was not answered")
     except (MemoryError, RuntimeError) as exc:
         if not isinstance(exc, MemoryError) and not any(w in str(exc) for w in NO_MEMORY):
             raise
         complain("spocdb: not enough memory: free some, or take smaller batches and images")
     except Exception as exc:
-        # A usage error of Click's, which Typer has within itself since 0.2x: told by its shape.
+        # A usage error of Click, recognised by its attributes: Typer bundles its own Click since
+        # 0.2x.
         if not hasattr(exc, "show") or not hasattr(exc, "exit_code"):
             raise
         return _show(exc)
@@ -115,12 +116,12 @@ def _run(command: Callable[..., Any]) -> int:
 def _explain(exc: OSError) -> str:
     reason = exc.strerror or str(exc) or type(exc).__name__
     if exc.filename is not None:
-        return f"{exc.filename}: {reason}: check the path, its rights and the room on its disk"
+        return f"{exc.filename}: {reason}: check the path, its permissions and the free disk space"
     return f"{reason}: check the disk and the network of this machine"
 
 
 def _show(exc: Any) -> int:
-    """Show a usage error, which quotes the command line, without the secrets in it."""
+    """Print a usage error, which quotes the command line, without secrets."""
     from spocdb.redaction import redact
 
     text = io.StringIO()
@@ -135,7 +136,7 @@ def _show(exc: Any) -> int:
 
 
 def _flushed(code: int) -> int:
-    """Write what stdout still holds; return another exit code if that fails."""
+    """Flush stdout; return another exit code if that fails."""
     try:
         sys.stdout.flush()
     except OSError as exc:
@@ -144,8 +145,8 @@ def _flushed(code: int) -> int:
 
 
 def _without_stdout(exc: OSError) -> int:
-    """Say why stdout cannot be written to, unless its reader has enough; return the exit code."""
-    # What is left must go somewhere, or Python complains of it at its end.
+    """Print why stdout cannot be written, unless its reader closed it; return the exit code."""
+    # Buffered text must be discarded, or Python reports the failed flush at exit.
     _discard(sys.stdout.fileno())
     if isinstance(exc, BrokenPipeError):
         return READER_GONE
@@ -154,16 +155,16 @@ def _without_stdout(exc: OSError) -> int:
 
 
 def _flush_stderr() -> None:
-    """Write what stderr still holds, or discard it: at its end Python would exit with 120."""
+    """Flush stderr or discard its buffer: a failed flush at exit would give exit code 120."""
     with suppress(OSError):
         sys.stderr.flush()
         return
-    # A refused flush keeps the text, and Python tries again.
+    # A failed flush keeps the text, and Python would retry at exit.
     _discard(sys.stderr.fileno())
 
 
 def _discard(descriptor: int) -> None:
-    """Let a stream's descriptor lead to /dev/null."""
+    """Redirect a stream's descriptor to /dev/null."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, descriptor)
     os.close(sink)

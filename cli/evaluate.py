@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from spocdb.evaluation.results import Result
 
 app = typer.Typer(
-    help="Measure retrieval quality: benchmarks, your own pairs, methods beside each other.",
+    help="Measure retrieval quality: benchmarks, your own pairs, comparisons of methods.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-GroundTruth = Annotated[Path, typer.Option("--gt", help="The ground truth of its authors.")]
+GroundTruth = Annotated[Path, typer.Option("--gt", help="The ground truth, as published.")]
 
 
 @options.with_recipe()
@@ -76,7 +76,7 @@ def _measure(
     dims = options.parse_numbers(dim, "--dim", int)
     for file in filter(None, (plot, worst)):
         check_name(file)  # before hours of work, not after them
-    # Each method ingests, fits and activates; of that only what concerns the measurement is told.
+    # Each method ingests, fits and activates; show only the log lines about the measurement.
     told = only("spocdb.evaluation", "spocdb.codebooks", "spocdb.drawing", "spocdb.db.watching")
     with told, options.open_database(db) as database, quiet_libraries():
         images = None if train is None else train_images(database, train)
@@ -106,7 +106,7 @@ def _measure(
 
 
 def _command(read: "Callable[..., Benchmark]") -> Any:
-    """Make a command with the parameters of `read` and of `_measure`, whose benchmark it reads."""
+    """Make a command of `read`, which reads a benchmark, and `_measure`, with both's parameters."""
     own = inspect.signature(read).parameters
     shared = dict(inspect.signature(_measure).parameters)
     del shared["benchmark"]

@@ -34,7 +34,7 @@ app = typer.Typer(
     help="Images: list, show, delete, move.", no_args_is_help=True, rich_markup_mode=None
 )
 
-# So many rows of a table are aligned with each other: they are what is in memory.
+# Rows of a table in memory at once; each page is aligned separately.
 TABLE_PAGE = 1000
 
 
@@ -43,7 +43,8 @@ def list_(
     collection: options.Collection = None,
     filter: options.Filter = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", "-n", min=1, max=2**31 - 1, help="At most so many.")
+        int | None,
+        typer.Option("--limit", "-n", min=1, max=2**31 - 1, help="The maximum number of images."),
     ] = None,
     json: options.Json = False,
     as_csv: options.Csv = False,
@@ -105,7 +106,7 @@ def delete(
     dry_run: options.DryRun = False,
     db: options.Db = None,
 ) -> None:
-    """Delete images with their embeddings, by id or by a filter. Files and descriptors stay."""
+    """Delete images with their embeddings, by id or by filter. Files and descriptors stay."""
     from .logs import only
 
     wanted = options.parse_filter(filter or [])
@@ -118,10 +119,10 @@ def delete(
             print(f"{counted(n_images, 'image')} would be deleted" if n_images else "nothing to do")
             return
         confirm(f"Delete {counted(n_images, 'image')} of {name}? Files stay.", yes)
-        # What there is to say of the filter was said already.
+        # Warnings about the filter were already logged by the dry run.
         with (
             only(),
-            interruptible("those that are deleted stay so, and the same command goes on"),
+            interruptible("what was deleted stays deleted; run the same command to continue"),
         ):
             n_deleted = run()
         print(f"deleted {counted(n_deleted, 'image')}")
@@ -129,13 +130,13 @@ def delete(
 
 @app.command()
 def move(
-    old: Annotated[Path, typer.Argument(help="The file or folder where it was.")],
+    old: Annotated[Path, typer.Argument(help="The stored path of the file or folder.")],
     new: Annotated[Path, typer.Argument(help="Where it is now.")],
     collection: options.Collection = None,
     dry_run: options.DryRun = False,
     db: options.Db = None,
 ) -> None:
-    """Tell that a file, or all in a folder, lies elsewhere now. Moves no file; ids stay."""
+    """Change the stored path of a file, or of all files in a folder. Moves no file; ids stay."""
     with options.open_database(db) as database:
         n_moved = database.move(old, new, collection=collection, dry_run=dry_run)
     print(f"{counted(n_moved, 'image')} {'would be moved' if dry_run else 'moved'}")
@@ -144,7 +145,7 @@ def move(
 
 
 def _print_json(found: "Iterator[StoredImage]") -> None:
-    """Print a list of which only one element is in memory."""
+    """Print a JSON list with one element in memory at a time."""
     separator = "["
     for image in found:
         print(separator, json_text(_fields(image), indent=None), sep="\n", end="")
@@ -153,7 +154,7 @@ def _print_json(found: "Iterator[StoredImage]") -> None:
 
 
 def _fields(image: "StoredImage") -> dict[str, Any]:
-    """Return what is printed of an image: all but its embedding."""
+    """Return all fields of an image but its embedding."""
     fields = asdict(image)
     del fields["embedding"]
     return fields

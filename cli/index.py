@@ -16,17 +16,19 @@ def build(
     halfvec: Annotated[
         bool | None,
         typer.Option(
-            "--halfvec/--vector", help="Half precision halves the index.", show_default="as it is"
+            "--halfvec/--vector",
+            help="Half precision halves the index size.",
+            show_default="as it is",
         ),
     ] = None,
     db: options.Db = None,
 ) -> None:
-    """Build the index of a collection anew, and measure its recall; searches go on meanwhile."""
+    """Rebuild the index of a collection and measure its recall; searches continue meanwhile."""
     kinds = {None: None, True: "halfvec", False: "vector"}
     with options.open_database(db) as database:
         recall = database.index.build(collection, kinds[halfvec])  # type: ignore[arg-type]
     if recall is None:
-        talk("built; without two images there is nothing to measure")
+        talk("built; measuring recall needs at least two images")
     else:
         print(f"recall@10 {recall:.4f}")
 

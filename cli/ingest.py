@@ -31,18 +31,20 @@ def ingest(
         list[Path] | None, typer.Argument(metavar="PATH...", help="Image files and folders.")
     ] = None,
     collection: Annotated[
-        str, typer.Option("--collection", "-c", help="Collection; made if it is new.")
+        str, typer.Option("--collection", "-c", help="Collection; created if it does not exist.")
     ] = "photos",
     extractor: options.Extractor = None,
     weights: options.Weights = None,
     codebook: options.Codebook = None,
-    recursive: Annotated[bool, typer.Option(help="Go into folders below the given ones.")] = True,
+    recursive: Annotated[bool, typer.Option(help="Also read subfolders.")] = True,
     all_files: Annotated[
         bool,
-        typer.Option("--all-files", help="Look into files of any name, and take the images."),
+        typer.Option(
+            "--all-files", help="Recognise images by their first bytes, whatever the name."
+        ),
     ] = False,
     follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Go into linked folders too.")
+        bool, typer.Option("--follow-links", help="Also read linked folders.")
     ] = False,
     metadata: Annotated[
         Path | None,
@@ -55,25 +57,25 @@ def ingest(
     moves: Annotated[
         bool,
         typer.Option(
-            "--moves/--no-moves", help="Know moved files by their bytes; id and metadata stay."
+            "--moves/--no-moves", help="Recognise moved files by their bytes; id and metadata stay."
         ),
     ] = True,
     prune: Annotated[
         bool, typer.Option("--prune", help="Delete images under PATH whose file is gone.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask before a PATH that is gone is forgotten.")
+        bool, typer.Option("--yes", help="Prune a PATH that is gone without asking.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
     retry_failed: Annotated[
         bool,
         typer.Option(
             "--retry-failed",
-            help="Try failed files again, though they are unchanged; "
-            "without PATH all of the collection's.",
+            help="Retry failed files, even if unchanged; "
+            "without PATH, all failed files of the collection.",
         ),
     ] = False,
     auto_pca: Annotated[
@@ -83,21 +85,22 @@ def ingest(
     recipe: RecipeOptions,
     device: options.Device = "auto",
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images a batch.", show_default="8 a core, 64 on GPU")
+        int | None,
+        typer.Option(min=1, help="Images per batch.", show_default="8 a core, 64 on GPU"),
     ] = None,
     precision: options.Precision = "auto",
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
-    """Bring images into a collection.
+    """Add images to a collection.
 
-    Unchanged files are not read again, the same bytes never enter the network twice, and what is
-    written stays: after an interruption the same command goes on.
+    Unchanged files are not read again, and the network sees the same bytes only once. Each batch is
+    committed: after an interruption the same command continues.
     """
     if not paths and not retry_failed:
         raise typer.BadParameter("name the images or folders to ingest", param_hint="PATH...")
     if yes and not prune:
-        raise typer.BadParameter("it answers what --prune asks", param_hint="--yes")
+        raise typer.BadParameter("give it only with --prune", param_hint="--yes")
     from spocdb.sources.files import Choice, FilesSource
 
     given, choice = paths or [], Choice(recursive, all_files, follow_links)
@@ -160,7 +163,7 @@ def failures(
     as_csv: options.Csv = False,
     db: options.Db = None,
 ) -> None:
-    """List the images that did not make it, and why."""
+    """List the images that could not be stored, and why."""
     options.one_format(json, as_csv)
     with options.open_database(db) as database:
         rows = [
@@ -188,13 +191,13 @@ def _path_or_key(names: set[str]) -> str:
 
 
 def is_interactive() -> bool:
-    """Tell whether there is a person to ask."""
+    """Return whether stdin is a terminal, so that a person can be asked."""
     return sys.stdin.isatty()
 
 
 def _is_agreed(gone: "Sequence[GoneRoot]", shown: "Display") -> bool:
-    """Ask whether the images of paths that are gone are to be forgotten; exit if one is not."""
-    # Without a terminal there is nobody to ask: the library refuses, and says what to do.
+    """Ask whether to delete the images of paths that are gone; exit on a no."""
+    # Without a terminal the library refuses, and its error says what to do.
     if not gone or not is_interactive():
         return False
     with shown.asking():

@@ -1,7 +1,7 @@
-"""What the library logs, as lines on stderr while a command runs.
+"""Show the library's log records as lines on stderr while a command runs.
 
-Loggers of the library at INFO and above tell a person what is going on: the line alone. Those at
-DEBUG are for whoever looks for a fault: with the time and the logger's name, and only with -v.
+Records at INFO and above are progress for the user: the message alone is printed. Records at DEBUG
+are for debugging: they are printed only with -v, with the time and the logger's name.
 """
 
 import logging
@@ -13,7 +13,7 @@ from spocdb.redaction import redact
 from .output import complain, is_quiet, talk
 
 LIBRARY = logging.getLogger("spocdb")
-# Every SQL statement; -v alone would be nothing but these.
+# Logs every SQL statement; only with -vv, as it would drown the other records.
 STATEMENTS = logging.getLogger("spocdb.db.statements")
 
 Voice = Callable[[str], None]
@@ -23,12 +23,12 @@ _chosen: list[tuple[str, ...]] = [(f"{LIBRARY.name}.",)]
 
 
 class Lines(logging.Handler):
-    """Shows records to the person; all but details keep silent where quiet is wanted."""
+    """Prints records to stderr; with --quiet only those at DEBUG."""
 
     _detailed = logging.Formatter("%(asctime)s %(name)s: %(message)s")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show one record by the voice that is in use now."""
+        """Print one record with the current voice."""
         if record.levelno < logging.INFO:
             complain(redact(self._detailed.format(record)))
         elif not is_quiet() and f"{record.name}.".startswith(_chosen[-1]):
@@ -37,7 +37,7 @@ class Lines(logging.Handler):
 
 @contextmanager
 def shown(verbose: int) -> Iterator[None]:
-    """Show what is logged in the block: 1 the steps too, 2 each SQL statement."""
+    """Print what is logged in the block; `verbose` 1 adds DEBUG records, 2 SQL statements."""
     handler = Lines()
     levels = {
         LIBRARY: logging.DEBUG if verbose else logging.INFO,
@@ -57,7 +57,7 @@ def shown(verbose: int) -> Iterator[None]:
 
 @contextmanager
 def only(*loggers: str) -> Iterator[None]:
-    """Show in the block only what these loggers, and those below them, tell a person."""
+    """Print in the block only the INFO records of these loggers and their children."""
     _chosen.append(tuple(f"{name}." for name in loggers))
     try:
         yield
@@ -67,7 +67,7 @@ def only(*loggers: str) -> Iterator[None]:
 
 @contextmanager
 def voice(say: Voice) -> Iterator[None]:
-    """Let `say` show the lines in the block, such as beside a progress bar."""
+    """Print the lines in the block with `say`, such as above a progress bar."""
     _voices.append(say)
     try:
         yield

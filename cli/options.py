@@ -33,13 +33,13 @@ Db = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go; change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would go; change nothing.")]
 Filter = Annotated[
     list[str] | None,
     typer.Option(
         "--filter",
         metavar="CONDITION",
-        help="Only images whose metadata say so, such as kind=shoe or 'year>=2023 and gps exists'; "
+        help="Only images whose metadata match, such as kind=shoe or 'year>=2023 and gps exists'; "
         "repeatable.",
     ),
 ]
@@ -86,9 +86,10 @@ Number = TypeVar("Number", int, float)
 
 @contextmanager
 def open_database(url: str | None) -> "Iterator[Database]":
-    """Open the database that --db, the environment or the default means.
+    """Open the database of --db, the environment or the default.
 
-    Who holds a lock that is waited for is said, and a server that does not answer is left.
+    The holder of a lock that a statement waits for is logged; a server that does not answer is
+    abandoned.
     """
     from spocdb.api import connect
 
@@ -97,13 +98,13 @@ def open_database(url: str | None) -> "Iterator[Database]":
 
 
 def one_format(json: bool, as_csv: bool) -> None:
-    """Raise BadParameter if two formats are asked for."""
+    """Raise BadParameter if both formats are given."""
     if json and as_csv:
         raise typer.BadParameter("JSON or CSV: give one of --json and --csv", param_hint="--csv")
 
 
 def parse_numbers(text: str, option: str, kind: Callable[[str], Number]) -> list[Number]:
-    """Parse numbers with commas between them, each once."""
+    """Parse comma-separated numbers; drop duplicates."""
     try:
         return list(dict.fromkeys(kind(part) for part in text.split(",")))
     except ValueError:
@@ -111,9 +112,9 @@ def parse_numbers(text: str, option: str, kind: Callable[[str], Number]) -> list
 
 
 def with_recipe(*chosen: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of a recipe, or the chosen ones, in place of `recipe`.
+    """Replace a command's parameter `recipe` with the options of a recipe, or the chosen ones.
 
-    The command is called with `recipe`, the values that were given.
+    The command receives the given values as the mapping `recipe`.
     """
     names = chosen or tuple(OPTIONS)
 
@@ -144,7 +145,7 @@ def _parameters(names: tuple[str, ...]) -> list[inspect.Parameter]:
 
 
 def _annotation(option: Option) -> Any:
-    """Return the type that Typer reads: words and numbers with commas are texts to it."""
+    """Return the annotation for Typer; words and lists of numbers are texts there."""
     flag = "--" + option.name.replace("_", "-")
     shown = typer.Option(
         f"{flag}/--no-{flag[2:]}" if option.kind is bool else flag,

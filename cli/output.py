@@ -1,4 +1,4 @@
-"""What a command prints: data to stdout, talk to stderr."""
+"""Output of commands: data to stdout, messages to stderr."""
 
 import json
 import os
@@ -19,33 +19,33 @@ _is_quiet = False
 
 
 def be_quiet(quiet: bool) -> bool:
-    """Let `talk` say nothing."""
+    """Silence `talk`."""
     global _is_quiet
     _is_quiet = quiet
     return quiet
 
 
 def is_quiet() -> bool:
-    """Tell whether nothing but errors is to be said."""
+    """Return whether only errors are printed."""
     return _is_quiet
 
 
 def talk(line: str) -> None:
-    """Say one line to the person, beside the data, unless they want quiet."""
+    """Print a message to stderr, unless --quiet is given."""
     if not _is_quiet:
         complain(line)
 
 
 def complain(line: str) -> None:
-    """Say one line to the person, whatever they want: an error."""
-    # A stderr that is full or gone must not end the work.
+    """Print an error to stderr, even with --quiet."""
+    # A stderr that is full or closed must not stop the work.
     with suppress(OSError):
         print(written_out(in_commands(line)), file=sys.stderr, flush=True)
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Let C libraries print nothing: libtiff complains to the terminal, and names no file."""
+    """Silence C libraries: libtiff prints warnings without a file name."""
     with suppress(OSError):
         sys.stderr.flush()
     ours, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -55,7 +55,7 @@ def quiet_libraries() -> Iterator[None]:
     try:
         yield
     finally:
-        # Neither must fail for a stderr that is full: the work is done.
+        # A full stderr must not fail the command now that its work is done.
         with suppress(OSError):
             sys.stderr.flush()
         os.dup2(ours, 2)
@@ -66,12 +66,12 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def print_json(data: Any) -> None:
-    """Print records, or what holds them, as JSON."""
+    """Print records, or containers of them, as JSON."""
     print(json_text(data))
 
 
 def json_text(data: Any, indent: int | None = 2) -> str:
-    """Return records, or what holds them, as JSON."""
+    """Return records, or containers of them, as JSON."""
     return json.dumps(data, default=_encode, indent=indent, ensure_ascii=False)
 
 
@@ -86,7 +86,7 @@ def print_fields(fields: Mapping[str, object]) -> None:
 
 
 def shown_metadata(metadata: Mapping[str, object]) -> str:
-    """Return metadata as a table shows them."""
+    """Return metadata as a table cell."""
     return ", ".join(f"{key}={_plain(value)}" for key, value in metadata.items())
 
 
@@ -103,12 +103,12 @@ def moment(when: datetime) -> str:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on stderr whether to go on, unless `yes`; leave with exit code 1 if not."""
+    """Ask on stderr whether to continue, unless `yes`; exit with code 1 on a no."""
     import typer
 
     if yes:
         return
-    # By hand: Typer's own prompt writes a blank to stdout, and leaves its line open.
+    # Not with Typer's prompt, which writes a blank to stdout and leaves its line open.
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     answer = ""
     try:
@@ -121,7 +121,7 @@ def confirm(question: str, yes: bool) -> None:
     if answer:
         complain("spocdb: nothing was done")
     else:
-        complain("spocdb: no answer on stdin, so nothing was done: say --yes to do it unasked")
+        complain("spocdb: no answer on stdin, so nothing was done: use --yes to skip the question")
     raise typer.Exit(1)
 
 

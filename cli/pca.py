@@ -22,7 +22,7 @@ Number = Annotated[int, typer.Argument(metavar="NUMBER", help="See `spocdb pca l
 def fit(
     collections: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COLLECTION...", help="Whose images to fit on."),
+        typer.Argument(metavar="COLLECTION...", help="Collections to fit on."),
     ] = None,
     folder: Annotated[
         Path | None,
@@ -36,20 +36,20 @@ def fit(
     whiten: Annotated[bool, typer.Option(help="Divide by the singular values.")] = True,
     centre: Annotated[bool, typer.Option(help="Subtract the mean.")] = True,
     regularisation: Annotated[
-        float, typer.Option(help="Part of the mean variance that is added to each one.")
+        float, typer.Option(help="Part of the mean variance that is added to each variance.")
     ] = 0.0,
     activate: Annotated[
-        bool, typer.Option("--activate", help="Let the collection answer by it at once.")
+        bool, typer.Option("--activate", help="Activate it for the collection at once.")
     ] = False,
     collection: options.Collection = None,
     db: options.Db = None,
 ) -> None:
     """Fit a PCA on stored raw descriptors; no image is read.
 
-    Best on images other than the gallery. It changes no search until it is activated.
+    Best fitted on images other than the gallery. Searches do not use it until it is activated.
     """
     with options.open_database(db) as database:
-        # Asked before a folder makes one more collection: it is the one to be activated for.
+        # Resolve the default before --from creates a second collection.
         target = database.collection(collection or (collections[0] if collections else None))
         names = list(collections or [])
         if folder is not None:
@@ -109,7 +109,7 @@ def show(
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
-    """Show what a projection was fitted on, and how much of the variance it keeps."""
+    """Show which images a projection was fitted on, and how much of the variance it keeps."""
     from spocdb.drawing.plots import draw_variance, variance_bars
 
     with options.open_database(db) as database:
@@ -130,7 +130,7 @@ def show(
 
 @app.command()
 def activate(number: Number, collection: options.Collection = None, db: options.Db = None) -> None:
-    """Let a collection answer by a projection; searches go on meanwhile."""
+    """Activate a projection for a collection; searches continue meanwhile."""
     with options.open_database(db) as database:
         name = database.collection(collection)
         database.pca.activate(number, name)
@@ -140,18 +140,18 @@ def activate(number: Number, collection: options.Collection = None, db: options.
 @app.command()
 def augment(
     neighbours: Annotated[
-        int, typer.Option(help="How many of its nearest each embedding is joined by.")
+        int, typer.Option(help="How many nearest neighbours are added to each embedding.")
     ] = 5,
     alpha: Annotated[
-        float, typer.Option(help="They weigh their similarity to the power of this; 0: alike.")
+        float, typer.Option(help="Each neighbour is weighted by similarity ^ alpha; 0: equally.")
     ] = 3.0,
     collection: options.Collection = None,
     db: options.Db = None,
 ) -> None:
     """Add to every embedding its nearest neighbours (database-side augmentation).
 
-    A projection of its own, active at once; `spocdb pca rollback` undoes it. Images that come later
-    are embedded without neighbours until it is done again, after a rollback.
+    The result is a new projection, active at once; `spocdb pca rollback` undoes it. Images that are
+    ingested later are embedded without neighbours; to include them, roll back and augment again.
     """
     with options.open_database(db) as database:
         name = database.collection(collection)
@@ -161,7 +161,7 @@ def augment(
 
 @app.command()
 def rollback(collection: options.Collection = None, db: options.Db = None) -> None:
-    """Let the projection before answer again; a second time is back again."""
+    """Activate the previous projection; a second call undoes the first."""
     with options.open_database(db) as database:
         name = database.collection(collection)
         number = database.pca.rollback(name)
@@ -182,7 +182,7 @@ def export(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="What `spocdb pca export` wrote.")],
+    file: Annotated[Path, typer.Argument(help="A file of `spocdb pca export`.")],
     db: options.Db = None,
 ) -> None:
     """Store a projection from a file."""
@@ -196,7 +196,7 @@ def drop(
     number: Number,
     collection: Annotated[
         str | None,
-        typer.Option("--collection", "-c", help="Drop only this collection's embeddings by it."),
+        typer.Option("--collection", "-c", help="Drop only its embeddings of this collection."),
     ] = None,
     dry_run: options.DryRun = False,
     db: options.Db = None,

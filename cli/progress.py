@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, a line now and then otherwise."""
+"""The progress of a long command: a bar on a terminal, otherwise a line now and then."""
 
 import sys
 import threading
@@ -19,12 +19,12 @@ from spocdb.text import written_out
 from .output import counted, is_quiet
 from .translation import in_commands
 
-# Without a terminal: once images are done, and before.
+# Without a terminal: between lines, once images are done and before.
 SECONDS_BETWEEN_LINES, SECONDS_OF_WAITING = 10.0, 30.0
 SECONDS_BETWEEN_LOOKS = 0.25
-# Of a narrow terminal and of others: the bar, so that the count and the time fit beside it.
+# Width of the bar on a narrow terminal and on others, so that count and time fit beside it.
 NARROW, SHORT_BAR, LONG_BAR = 80, 10, 30
-# What a time that is left takes, and the blanks between all parts.
+# Width of the remaining time and of the blanks between the parts.
 REST_OF_BAR = 12
 STEPS: dict[Stage, str] = {
     "decode": "reading images",
@@ -34,9 +34,9 @@ STEPS: dict[Stage, str] = {
 
 
 class Display:
-    """Shows how far it is, of what `count` returns; `say` puts a line above the bar.
+    """Shows progress towards the total that `count` returns; `say` prints a line above the bar.
 
-    It looks at the progress by itself, four times a second: whoever works need not say each image.
+    It polls the Progress four times a second, so that the work need not report each image.
     """
 
     def __init__(self, count: Callable[[], int], doing: str = "starting") -> None:
@@ -55,27 +55,27 @@ class Display:
         self._ticker.start()
 
     def doing(self, what: str) -> None:
-        """Show what is waited for, while no image is done."""
+        """Show the current step while no image is done."""
         self._doing = what
         self._show()
 
     def update(self, progress: Progress) -> None:
-        """Show these counts, and what they grow to."""
+        """Show these counts from now on, as they grow."""
         if self._progress is None and self._bar:
-            # The count for the time that is left must not hold up the work.
+            # Counting the total must not delay the work.
             self._begin_to_count()
         self._progress = progress
         self._show()
 
     def say(self, line: str) -> None:
-        """Say something beside the counts."""
-        # As in `complain`: a stderr that is full must not end the work.
+        """Print a line above the bar."""
+        # As in `complain`: a full stderr must not stop the work.
         with suppress(OSError):
             self._console.print(written_out(in_commands(line)), markup=False, soft_wrap=True)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Take the bar away while the person is asked something."""
+        """Hide the bar while a question is asked."""
         if self._bar:
             self._bar.stop()
         try:
@@ -85,14 +85,14 @@ class Display:
                 self._bar.start()
 
     def close(self) -> None:
-        """Take the bar away and sum up, once."""
+        """Remove the bar and print the summary, once."""
         if self._closed.is_set():
             return
         self._closed.set()
         self._ticker.join()
         if self._bar:
             self._bar.stop()
-        # Not of a run that ended before its first file: what ended it says enough.
+        # A run that ended before its first file needs no summary: its error says enough.
         if self._progress and (self._progress.n_seen or self._progress.seconds):
             self.say(_summary(self._progress))
             if left_out := told(self._progress.left_out):
@@ -141,23 +141,23 @@ class Display:
         )
 
     def _counts(self) -> str:
-        """Return "12/150 images"; a count that was shown never goes back."""
+        """Return "12/150"; the shown count never decreases."""
         if self._progress:
             self._n_shown = max(self._n_shown, self._progress.n_shown)
         return f"{self._n_shown:,}/{'?' if self._total is None else f'{self._total:,}'}"
 
     def _words(self, width: int) -> str:
-        """Return what there is to say beside the count, as much of it as fits."""
+        """Return the text beside the count, as much as fits."""
         parts = self._parts()
         if not self._n_shown:
-            # Cut, but said: there is nothing else to see.
+            # Cut it rather than drop it: nothing else is shown.
             return parts[0][: max(width, 0)]
         while parts and len(", ".join(parts)) > width:
             parts.pop()
         return ", ".join(parts)
 
     def _parts(self) -> list[str]:
-        """Return what there is to say, the most important first."""
+        """Return the parts of the text, the most important first."""
         now = self._progress
         if not now:
             return [self._doing]
@@ -169,7 +169,7 @@ class Display:
         return [part for part in (failed, rate, _slowest(now)) if part]
 
     def _line(self) -> str:
-        """Return how far it is as a line of its own."""
+        """Return the progress as a line."""
         if not self._progress:
             return self._parts()[0]
         count = f"{self._counts()} images"
@@ -193,7 +193,7 @@ def _slowest(progress: Progress) -> str:
 
 def _summary(progress: Progress) -> str:
     if progress.n_pruned and not progress.n_seen:
-        return f"{counted(progress.n_pruned, 'image')} forgotten, as their files are gone"
+        return f"{counted(progress.n_pruned, 'image')} pruned, as their files are gone"
     counts = {
         "new": progress.n_new,
         "already known": max(0, progress.n_reused - progress.n_moved),

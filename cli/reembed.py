@@ -32,10 +32,10 @@ def reembed(
     precision: options.Precision = "auto",
     db: options.Db = None,
 ) -> None:
-    """Take a collection to another extractor; searches and ingests go on meanwhile.
+    """Move a collection to another extractor; searches and ingests continue meanwhile.
 
     Every image is read again, then a projection like the active one is fitted and activated;
-    `spocdb pca rollback` undoes it. After an interruption the same command goes on.
+    `spocdb pca rollback` undoes it. After an interruption the same command continues.
     """
     with options.open_database(db) as database, quiet_libraries():
         name = database.collection(collection)

@@ -1,4 +1,4 @@
-"""A long command while it runs: how far it is, and what an interruption means."""
+"""Long commands: show their progress, and handle an interruption."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 @contextmanager
 def display(count: Callable[[], int], doing: str = "starting") -> "Iterator[Display]":
-    """Show the progress of a run over images; interrupted, it says so and exits."""
+    """Show the progress of a run over images; on an interruption print a line and exit."""
     from .logs import voice
     from .progress import Display
 
@@ -25,7 +25,7 @@ def display(count: Callable[[], int], doing: str = "starting") -> "Iterator[Disp
     try:
         with (
             voice(shown.say),
-            interruptible("what was written stays, and the same command goes on", shown.close),
+            interruptible("what was written stays; run the same command to continue", shown.close),
         ):
             yield shown
     finally:
@@ -34,7 +34,7 @@ def display(count: Callable[[], int], doing: str = "starting") -> "Iterator[Disp
 
 @contextmanager
 def interruptible(what_now: str, before: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Let Ctrl-C end the command with a line that says `what_now`, said after `before`."""
+    """On Ctrl-C call `before`, print `what_now` and exit."""
     try:
         yield
     except KeyboardInterrupt:

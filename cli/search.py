@@ -17,41 +17,43 @@ if TYPE_CHECKING:
 
 
 METHODS = {
-    "hnsw": "found along the HNSW index",
-    "hnsw iterative": "found along the HNSW index, as far as the filter needed",
+    "hnsw": "found with the HNSW index",
+    "hnsw iterative": "found with the HNSW index, as far as the filter needed",
     "exact": "compared exactly",
 }
 
 
 def search(
     image: Annotated[
-        Path | None, typer.Argument(metavar="IMAGE", help="A picture to search for.")
+        Path | None, typer.Argument(metavar="IMAGE", help="A picture to search with.")
     ] = None,
     id: Annotated[
         int | None,
-        typer.Option("--id", max=2**63 - 1, help="Search for one of the collection's own instead."),
+        typer.Option("--id", max=2**63 - 1, help="Search with a stored image instead."),
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option("--key", help="Search for a row of an attached table instead, by its key."),
+        typer.Option("--key", help="Search with a row of an attached table instead, by its key."),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=2**31 - 1, help="How many results.")] = 10,
     crop: Annotated[
         str | None,
-        typer.Option(metavar="X,Y,W,H", help="Search for this part of the picture, in pixels."),
+        typer.Option(metavar="X,Y,W,H", help="Search with this part of the picture, in pixels."),
     ] = None,
     collection: options.Collection = None,
     filter: options.Filter = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare all, without the index.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare all embeddings, without the index.")
+    ] = False,
     expand: Annotated[
         int, typer.Option(metavar="N", help="Query expansion: add the N nearest to the query.")
     ] = 0,
     alpha: Annotated[
-        float, typer.Option(help="Of the expansion: neighbours weigh similarity ^ alpha.")
+        float, typer.Option(help="Of the expansion: neighbours are weighted by similarity ^ alpha.")
     ] = 3.0,
     rerank: Annotated[
         int,
-        typer.Option(metavar="N", help="Order the N nearest anew, by k-reciprocal neighbours."),
+        typer.Option(metavar="N", help="Re-rank the N nearest by k-reciprocal neighbours."),
     ] = 0,
     sheet: Annotated[
         Path | None,
@@ -76,7 +78,7 @@ def search(
     area = _parse_crop(crop) if crop else None
     wanted = options.parse_filter(filter or [])
     if image is not None and image.is_file():
-        # Before the imports, which take seconds on a slow machine.
+        # Print it before the imports, which take seconds on a slow machine.
         talk("loading the network")
     from spocdb.records import Refinement
 

@@ -1,6 +1,6 @@
-"""What every command has, although none of them says so: -q, -v, and paths that are no URLs.
+"""What every command has in common: -q, -v, and the refusal of URLs as paths.
 
-Applied once, to the finished tree of commands, so that no new command can miss it.
+Applied once to the finished tree of commands, so that a new command cannot miss it.
 """
 
 import functools
@@ -16,9 +16,7 @@ from . import output
 
 QUIET = Annotated[
     bool,
-    typer.Option(
-        "--quiet", "-q", help="Say nothing on stderr but errors.", callback=output.be_quiet
-    ),
+    typer.Option("--quiet", "-q", help="Print only errors on stderr.", callback=output.be_quiet),
 ]
 VERBOSE = Annotated[
     int,
@@ -34,12 +32,12 @@ SHARED = (
     inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=QUIET),
     inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=VERBOSE),
 )
-# As pathlib leaves it: two slashes are one. Two letters at least: C:/ is a drive.
+# pathlib joins two slashes into one. The scheme has at least two letters, as C:/ is a drive.
 URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)
 
 
 def share(app: typer.Typer) -> None:
-    """Give every command of the application, and of those in it, what all commands have."""
+    """Add the shared options and checks to every command of the application and its groups."""
     for command in app.registered_commands:
         if command.callback is not None:
             command.callback = _with_shared(command.callback)
@@ -67,13 +65,13 @@ def _with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _keywords(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
-    # Typer passes every value by name, so their order is only that of the help.
+    # Typer passes every value by name, so the order matters only to the help.
     named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
     return [*named, *SHARED]
 
 
 def _refuse_url(name: str, path: Path) -> None:
-    """Raise BadParameter for a URL where a file is meant, unless there is such a file."""
+    """Raise BadParameter for a URL in place of a path, unless there is such a file."""
     found = URL.fullmatch(str(path))
     if found is None or path.exists():
         return

@@ -1,8 +1,9 @@
-"""SIGTERM and Ctrl-C: every command ends in seconds, whatever it waits for.
+"""SIGTERM and Ctrl-C: every command ends within seconds, whatever it waits for.
 
-The first one interrupts: what is being written is finished if that is quick. The main thread may be
-stuck in a system call, where Python runs no handler; so another thread watches, ends the process
-some seconds later, and at the second signal at once. PostgreSQL rolls back what was not committed.
+The first signal interrupts the command; a batch that is being written is finished if that is quick.
+The main thread may be stuck in a system call, where Python runs no handler. So a second thread
+watches: it ends the process some seconds later, or at once on a second signal. PostgreSQL rolls
+back what was not committed.
 """
 
 import os
@@ -20,28 +21,28 @@ from typer.core import TyperGroup
 from .output import talk
 from .running import INTERRUPTED, interruptible
 
-# From the interruption on.
+# From the interruption to the end of the process.
 SECONDS_TO_END = 5.0
-# For whom the first signal means to finish what is at hand; the process is interrupted afterwards.
-# Together with the above less than what `docker stop` and systemd wait.
+# For commands that finish their current work on the first signal; they are interrupted after this
+# time. Both times together are less than what `docker stop` and systemd wait.
 SECONDS_TO_STOP = 4.0
 
 
 class Watch:
-    """Knows that a signal came, and sees to it that the process ends."""
+    """Records that a signal came, and makes sure that the process ends."""
 
     def __init__(self) -> None:
         self.came = False
         self.is_graceful = False
 
     def install(self) -> None:
-        """Handle both signals from now on; by the main thread."""
+        """Handle both signals from now on. Only the main thread can call it."""
         readable, writable = os.pipe()
         os.set_blocking(writable, False)
-        # Written to at once by C, even while the main thread is stuck in a system call.
+        # C code writes to it at once, even while the main thread is stuck in a system call.
         signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Ignored by whoever started it, such as a shell that put it into the background.
+            # Keep a signal ignored that the parent ignores, such as a shell for a background job.
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, _interrupt)
         threading.Thread(target=self._watch, args=(readable,), name="signals", daemon=True).start()
@@ -54,14 +55,14 @@ class Watch:
                 os.kill(os.getpid(), signal.SIGINT)
             os.read(signals, 1)
         _comes(signals, SECONDS_TO_END)
-        end(say="interrupted; what it waited for was given up")
+        end(say="interrupted; the pending operation was abandoned")
 
 
 watch = Watch()
 
 
 class Interruptible(TyperGroup):
-    """Commands that say that they were interrupted, where they do not say more themselves."""
+    """Commands that print that they were interrupted, unless they print more themselves."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -71,20 +72,20 @@ class Interruptible(TyperGroup):
 
 @contextmanager
 def ending_soon() -> Iterator[None]:
-    """Let signals end the block, which is the whole program."""
+    """Handle signals in the block, which is the whole program."""
     watch.install()
     try:
         yield
     except SystemExit as exc:
         if watch.came:
-            # Threads that hang would be waited for otherwise. 1 is what Typer makes of Ctrl-C.
+            # Otherwise Python would wait for threads that hang. Typer turns Ctrl-C into code 1.
             end(exc.code if isinstance(exc.code, int) and exc.code != 1 else INTERRUPTED)
         raise
 
 
 @contextmanager
 def graceful() -> Iterator[None]:
-    """Let the first signal in the block be an order to stop, which the block handles itself."""
+    """Leave the first signal in the block to the block's own handler."""
     watch.is_graceful = True
     try:
         yield
@@ -94,7 +95,7 @@ def graceful() -> Iterator[None]:
 
 def end(code: int = INTERRUPTED, say: str | None = None) -> None:
     """End the process now, without waiting for any thread."""
-    # Writing may block too, such as into a pipe that nobody reads.
+    # Writing may block too, such as into a full pipe.
     last = threading.Thread(target=_flush, args=(say,), daemon=True)
     last.start()
     last.join(1.0)

@@ -1,4 +1,4 @@
-"""Tables: columns as wide as they need, on terminals as wide as there is room."""
+"""Tables: columns as wide as needed, shortened to fit a terminal."""
 
 import shutil
 import sys
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from spocdb.text import written_out
 
-# Columns of a narrow terminal that a text is shortened to at most.
+# The least width to which a text is shortened on a narrow terminal.
 LEAST_WIDTH = 16
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows in columns as wide as they need; numbers to the right.
+    """Print rows in aligned columns; numbers to the right.
 
-    On a terminal that is too narrow the widest texts are shortened, or, should that not be enough,
-    each row is printed as lines of "name: value". What is piped is never shortened.
+    On a narrow terminal the widest texts are shortened; if that is not enough, each row is printed
+    as lines of name and value. Piped output is never shortened.
     """
     cells = [[written_out(str(cell)) for cell in row] for row in rows]
     right = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
@@ -34,7 +34,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
 
 def fit_widths(widths: Sequence[int], right: Sequence[bool], columns: int) -> list[int] | None:
-    """Return widths of columns that fit a terminal, None if texts would become too short."""
+    """Return widths of columns that fit a terminal; None if texts would become too short."""
     fitted = [*widths]
     texts = [i for i, is_number in enumerate(right) if not is_number]
     for _ in range(sum(fitted) + 2 * (len(fitted) - 1) - columns):
@@ -46,7 +46,7 @@ def fit_widths(widths: Sequence[int], right: Sequence[bool], columns: int) -> li
 
 
 def shorten(text: str, width: int) -> str:
-    """Return a text of at most a width: a path keeps its end, where its name is."""
+    """Return a text cut to a width; a path keeps its end, the file name."""
     if _width(text) <= width:
         return text
     keeps_end = "/" in text
@@ -65,7 +65,7 @@ def _print_records(header: Sequence[str], cells: Sequence[Sequence[str]]) -> Non
 
 
 def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes: CJK and emoji take two a character."""
+    """Return the columns of a terminal that a text takes: CJK characters and emoji take two."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from spocdb.training.samples import Sample
 
 app = typer.Typer(
-    help="Train a network on your own images: the result is an extractor to ingest by.",
+    help="Train a network on your own images; the result is an extractor.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-GO_ON = "the same command goes on after the last whole epoch"
-# What may be asked of the recipe of a network that learns.
+GO_ON = "run the same command to continue after the last whole epoch"
+# The recipe options of a network in training.
 TRAINED = ("size", "fit", "pooling", "centering", "sigma", "gem_p")
-# What may be asked of a teacher, and how its text is read.
+# The options of a teacher and their parsers.
 TEACHER_OPTIONS: dict[str, Callable[[str], Any]] = {
     "weights": Path,
     **{name: option.parse for name, option in OPTIONS.items()},
@@ -37,12 +37,14 @@ TEACHER_OPTIONS: dict[str, Callable[[str], Any]] = {
 
 Parent = Annotated[
     str,
-    typer.Option("--extractor", help="What is adapted: a preset, or one of `spocdb extractors`."),
+    typer.Option(
+        "--extractor", help="The network to adapt: a preset, or one of `spocdb extractors`."
+    ),
 ]
-Epochs = Annotated[int, typer.Option("--epochs", help="How often each image is seen.")]
-BatchSize = Annotated[int, typer.Option("--batch-size", help="Images a step.")]
+Epochs = Annotated[int, typer.Option("--epochs", help="Passes over the images.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", help="Images per step.")]
 LearningRate = Annotated[
-    float, typer.Option("--learning-rate", help="The largest; it falls to zero.")
+    float, typer.Option("--learning-rate", help="The highest learning rate; it falls to zero.")
 ]
 HeldOut = Annotated[
     float, typer.Option("--held-out", help="Part of the classes, or images, to validate on.")
@@ -59,7 +61,7 @@ Precision = Annotated[
 Out = Annotated[
     Path,
     typer.Option(
-        metavar="FILE.safetensors", help="Where the weights go; a checkpoint beside it until then."
+        metavar="FILE.safetensors", help="Weights file; until then a checkpoint lies beside it."
     ),
 ]
 
@@ -77,7 +79,7 @@ def distill(
         typer.Option(
             metavar="NAME[,KEY=VALUE...]",
             help="An extractor to learn from: a preset with weights=FILE and a recipe's options, "
-            "or one of `spocdb extractors`; several are joined.",
+            "or one of `spocdb extractors`; several are concatenated.",
         ),
     ],
     student: Annotated[
@@ -106,9 +108,9 @@ def distill(
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
-    """Let a small network learn the descriptors of large ones.
+    """Train a small network to reproduce the descriptors of large ones.
 
-    Interrupted, the same command goes on.
+    After an interruption the same command continues.
     """
     from spocdb.training.distill import Student
     from spocdb.training.distill import distill as run
@@ -157,7 +159,7 @@ def finetune(
     ] = "label",
     pairs: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.csv", help="`query,match`: what belongs together, instead."),
+        typer.Option(metavar="FILE.csv", help="Pairs `query,match` of the same class, instead."),
     ] = None,
     collection: Annotated[
         str | None,
@@ -166,11 +168,11 @@ def finetune(
     extractor: Parent = "mini",
     weights: options.Weights = None,
     loss: Annotated[
-        str, typer.Option(metavar="multi-similarity|triplet|contrastive", help="What is minimised.")
+        str, typer.Option(metavar="multi-similarity|triplet|contrastive", help="Loss function.")
     ] = "multi-similarity",
-    per_class: Annotated[int, typer.Option(min=2, help="Images of a class beside each other.")] = 4,
+    per_class: Annotated[int, typer.Option(min=2, help="Images of each class in a batch.")] = 4,
     hard_negatives: Annotated[
-        int, typer.Option(min=0, help="Nearest images of other classes beside those; 0: none.")
+        int, typer.Option(min=0, help="Nearest images of other classes, added to those; 0: none.")
     ] = 4,
     epochs: Epochs = 10,
     batch_size: BatchSize = 64,
@@ -186,7 +188,7 @@ def finetune(
 ) -> None:
     """Adapt a network to images whose classes are known.
 
-    Interrupted, the same command goes on.
+    After an interruption the same command continues.
     """
     from spocdb.features.selection import Wanted
     from spocdb.training import samples

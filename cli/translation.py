@@ -1,8 +1,8 @@
-"""What the library says, in the words of the command line.
+"""Translate the library's messages into options and commands.
 
-The library's messages speak Python, in backticks. Here `dim=64` becomes --dim 64, and
+The library's messages contain Python in backticks. Here `dim=64` becomes --dim 64, and
 `db.pca.activate(2, collection='photos')` becomes `spocdb pca activate 2 --collection photos`. A
-parameter is known by the option of that name, whichever command has it; a function by a table.
+parameter becomes the option of the same name of any command; a function is looked up in COMMANDS.
 """
 
 import ast
@@ -55,12 +55,12 @@ KEYWORDS = re.compile(r"[a-z_]+=.+")
 
 
 def in_commands(text: str) -> str:
-    """Return a text of the library with options and commands for parameters and calls."""
+    """Return a text with parameters and calls replaced by options and commands."""
     return IN_BACKTICKS.sub(_translated, text)
 
 
 def explained(error: SpocdbError) -> str:
-    """Return an error's message, with the option for the parameter that it begins with."""
+    """Return an error's message; a parameter at its beginning becomes the option."""
     text = in_commands(str(error))
     option = _option(error.field, True) if error.field else None
     if option and text.startswith(f"{error.field} "):
@@ -69,7 +69,7 @@ def explained(error: SpocdbError) -> str:
 
 
 def _translated(span: re.Match[str]) -> str:
-    """Return the words for what stands between two backticks; as it is if it is no Python."""
+    """Return the translation of a span in backticks; leave it unchanged if it is no Python."""
     written, call = span[1], CALL.fullmatch(span[1])
     is_known = call[1] in COMMANDS if call else KEYWORDS.fullmatch(written)
     if not is_known:
@@ -77,16 +77,16 @@ def _translated(span: re.Match[str]) -> str:
     try:
         parsed = ast.parse(written if call else f"_({written})", mode="eval").body
         words = " ".join(_words(parsed, call[1] if call else "_"))
-    # A name of the user's in the text may be anything.
+    # The text may quote a name of the user, which may be anything.
     except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
         return span[0]
     return f"`spocdb {COMMANDS[call[1]]} {words}".rstrip() + "`" if call else words
 
 
 def _words(call: ast.expr, function: str) -> Iterator[str]:
-    """Yield the arguments of a function as a shell takes them.
+    """Yield the arguments of a call as shell words.
 
-    Raises LookupError if it is another function that is called, or an argument has no option.
+    Raises LookupError if another function is called, or an argument has no option.
     """
     if not isinstance(call, ast.Call) or ast.unparse(call.func) != function:
         raise LookupError(function)
@@ -107,12 +107,12 @@ def _is(node: ast.expr, value: object) -> bool:
 
 
 def _shown(node: ast.expr) -> str:
-    """Return a value as it is typed; names, such as FOLDER, stand for one."""
+    """Return a value as typed in a shell; a name, such as FOLDER, is a placeholder."""
     return shlex.quote(str(node.value)) if isinstance(node, ast.Constant) else ast.unparse(node)
 
 
 def _option(parameter: str | None, value: bool) -> str | None:
-    """Return the option of a parameter, or of its contrary; None if it has none."""
+    """Return the option of a parameter, or its --no- form; None if there is none."""
     if parameter in RENAMED:
         return RENAMED[parameter]
     found = _options().get(parameter or "")
@@ -121,7 +121,7 @@ def _option(parameter: str | None, value: bool) -> str | None:
 
 @cache
 def _options() -> dict[str, tuple[str, str]]:
-    """Return each parameter's option, and that for its contrary, of all commands together."""
+    """Return each parameter's option and its --no- form, of all commands together."""
     from typer.main import get_command
 
     from . import app

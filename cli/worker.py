@@ -19,36 +19,33 @@ from .signals import graceful
 def worker(
     collections: Annotated[
         list[str] | None,
-        typer.Option("--collections", "-c", help="Only this one; may be given several times."),
+        typer.Option("--collections", "-c", help="Only this collection; repeatable."),
     ] = None,
-    once: Annotated[
-        bool, typer.Option("--once", help="Stop when nothing is due any more.")
-    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Stop when no row is due.")] = False,
     visibility: Annotated[
         float,
         typer.Option(min=1, metavar="SECONDS", help="How long a row is leased to one worker."),
     ] = 300.0,
     poll: Annotated[
         float,
-        typer.Option(min=0.1, metavar="SECONDS", help="How often to look without being notified."),
+        typer.Option(min=0.1, metavar="SECONDS", help="How often to poll the queue."),
     ] = 5.0,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE", help="Weights that this machine has not seen yet; repeatable."
-        ),
+        typer.Option(metavar="FILE", help="Weights file that is new to this machine; repeatable."),
     ] = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images a batch.", show_default="8 a core, 64 on GPU")
+        int | None,
+        typer.Option(min=1, help="Images per batch.", show_default="8 a core, 64 on GPU"),
     ] = None,
     db: options.Db = None,
 ) -> None:
-    """Embed what changes in attached tables, until stopped; any number of workers share it.
+    """Embed the changes of attached tables until stopped; any number of workers share the work.
 
-    Ctrl-C or SIGTERM: what it has is finished if that takes seconds, a second time it is not.
-    Killed, it loses nothing: other workers take its rows when their lease has run out.
+    On Ctrl-C or SIGTERM the worker finishes its rows, for at most a few seconds; a second signal
+    ends it at once. If a worker is killed, other workers take its rows after their leases expire.
     """
     from spocdb.worker import WorkerOptions
 
@@ -82,7 +79,7 @@ def worker(
 def status(
     collection: options.Collection = None, json: options.Json = False, db: options.Db = None
 ) -> None:
-    """Show how far each collection is: rows, each embedded, waiting, with a worker or failed."""
+    """Show the progress of each collection: rows in all, embedded, pending, leased and failed."""
     with options.open_database(db) as database:
         rows = database.tables.coverage(collection)
     if json:
@@ -117,7 +114,7 @@ def retry(
     collection: options.Collection = None,
     db: options.Db = None,
 ) -> None:
-    """Let workers try rows again at once: failed ones and those in back-off, or those named."""
+    """Make failed rows and rows in back-off due at once, or those named."""
     with options.open_database(db) as database:
         n_rows = database.tables.retry(collection, keys or None)
     print(f"{counted(n_rows, 'row')} {'waits' if n_rows == 1 else 'wait'} again")
@@ -129,7 +126,7 @@ def _timed(line: str) -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C or SIGTERM ask to stop, and the second interrupt."""
+    """Yield a function that returns whether a signal asked to stop; a second one interrupts."""
     asked = False
 
     def ask(signum: int, frame: FrameType | None) -> None:
@@ -140,7 +137,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with graceful(), interruptible("others take its rows when their lease has run out"):
+        with graceful(), interruptible("other workers take its rows after their leases expire"):
             yield lambda: asked
     finally:
         for number, handler in before.items():

@@ -1,4 +1,4 @@
-"""A tour of spocdb: every command that it shows, it runs.
+"""A tour of spocdb that shows commands and runs them.
 
 From the repository's root: python -m demo [--images FOLDER]
 """
@@ -25,9 +25,9 @@ NEAREST = r"""
 
 
 def main() -> None:
-    """Make or take pictures, search them in a database that goes with the tour."""
+    """Generate pictures, or use those of a folder, and search them in a temporary database."""
     parser = argparse.ArgumentParser(prog="python -m demo", description="A tour of spocdb.")
-    parser.add_argument("--images", type=Path, help="a folder of pictures of your own")
+    parser.add_argument("--images", type=Path, help="a folder with your own pictures")
     arguments = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="spocdb-demo-") as folder:
@@ -45,20 +45,20 @@ def main() -> None:
 
 
 def show_folder(shell: Shell, images: Path) -> None:
-    """Search a folder for the picture in it that comes first."""
+    """Search a folder with its first picture."""
     shell.spocdb("ingest", images, *EXTRACTOR)
     shell.spocdb("search", "--id", "1", "-k", "10", "--sheet", SHEET)
     shell.psql(NEAREST)
 
 
 def show_gallery(shell: Shell) -> None:
-    """Search views of photographs for photographs that are not among them."""
+    """Search views of photographs with the original photographs, which are not among them."""
     metadata, queries = make_gallery(OUT)
     query = OUT / "queries" / "chelsea.jpg"
     print(f"pictures: twelve views of each of {len(queries)} photographs, in {OUT / 'images'}")
     shell.spocdb("ingest", OUT / "images", *EXTRACTOR, "--metadata", metadata)
-    # Whitening blows up what few pictures cannot tell: with as many components as there are
-    # subjects it helps, with twice as many it already hurts.
+    # With few pictures, whitening amplifies noise. With about as many components as subjects it
+    # helps, with twice as many it hurts.
     shell.spocdb("pca", "fit", "--dim", "16", "--activate")
     shell.spocdb("search", query, "-k", "10", "--sheet", SHEET)
     shell.spocdb("search", query, "-k", "3", "--filter", "view=7")
@@ -67,7 +67,7 @@ def show_gallery(shell: Shell) -> None:
 
 
 def count_right(shell: Shell, queries: Sequence[Path]) -> None:
-    """Say how many of the ten best answers show the subject that was asked for."""
+    """Print how many of the ten best answers show the subject of the query."""
     right = 0
     for query in queries:
         answers = json.loads(shell.read("search", query, "-k", "10", "--json", "--quiet"))

@@ -1,7 +1,7 @@
-"""The demo's pictures: views of the photographs that scikit-image and scikit-learn bring along.
+"""The demo's pictures: views of the photographs in scikit-image and scikit-learn.
 
-Every photograph is cropped, turned, mirrored, lit and compressed in several ways, so the right
-answers of a search are known: the other views of the same subject.
+Every photograph is cropped, rotated, mirrored, brightened and compressed in several ways. So the
+right answers of a search are known: the other views of the same subject.
 """
 
 import csv
@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageEnhance, ImageOps
 
 N_VIEWS = 12
-# Two names where there are two photographs of one subject: the views take turns.
+# Where a subject has two photographs, the views alternate between them.
 SUBJECTS = {
     "astronaut": ("astronaut.png",),
     "brick": ("brick.png",),
@@ -37,7 +37,7 @@ SUBJECTS = {
 
 
 def make_gallery(folder: Path) -> tuple[Path, list[Path]]:
-    """Write the views into `folder`/images and the untouched photographs into `folder`/queries.
+    """Write the views into `folder`/images and the original photographs into `folder`/queries.
 
     Returns the metadata file (path, subject, view) of the views, and the photographs.
     """
@@ -68,7 +68,7 @@ def _photograph(name: str) -> Image.Image:
 
 
 def _write_view(photograph: Image.Image, path: Path) -> None:
-    # Seeded by the name, so a view stays the same when others are added.
+    # Seeded with the name, so that a view does not change when others are added.
     chance = random.Random(path.name)
     view = photograph.rotate(chance.uniform(-8, 8), Image.Resampling.BICUBIC)
     view = _crop(view, chance)
@@ -80,7 +80,7 @@ def _write_view(photograph: Image.Image, path: Path) -> None:
 
 
 def _crop(view: Image.Image, chance: random.Random) -> Image.Image:
-    # Within a margin that the turn cannot have filled with black.
+    # Within a margin, to leave out the black corners of the rotation.
     width, height = (round(side * chance.uniform(0.5, 0.84)) for side in view.size)
     x = round(chance.uniform(0.08 * view.width, 0.92 * view.width - width))
     y = round(chance.uniform(0.08 * view.height, 0.92 * view.height - height))

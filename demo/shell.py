@@ -1,4 +1,4 @@
-"""Runs spocdb and psql as a user would, on an embedded server of the demo's own."""
+"""Run spocdb and psql as a user would, on the demo's own embedded server."""
 
 import os
 import shlex
@@ -13,20 +13,20 @@ PROGRAM = Path(sys.executable).with_name("spocdb")
 
 
 class Shell:
-    """Shows commands, runs them, and lets what they print be seen."""
+    """Prints commands and runs them with their output visible."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Whatever spocdb is told from outside, the demo keeps to its own folder.
+        # Ignore the user's SPOCDB_* variables, so that the demo uses only its own folder.
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("SPOCDB_")
         } | {"SPOCDB_DATA_DIR": str(folder), "SPOCDB_CACHE_DIR": str(folder / "cache")}
 
     def spocdb(self, *arguments: str | Path) -> None:
-        """Run spocdb. Raises CalledProcessError if it fails, as all of these do."""
+        """Print and run a spocdb command. Like all methods, it raises CalledProcessError."""
         print(f"\n$ {shlex.join(['spocdb', *map(str, arguments)])}", flush=True)
         done = subprocess.run([PROGRAM, *arguments], env=self.environment, check=False)
-        if done.returncode != FINISHED_WITH_FAILURES:  # the tour goes on with the other pictures
+        if done.returncode != FINISHED_WITH_FAILURES:  # the tour continues with the other pictures
             done.check_returncode()
 
     def read(self, *arguments: str | Path) -> str:

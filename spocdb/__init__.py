@@ -7,12 +7,12 @@
         for hit in db.search("query.jpg", k=10):
             print(hit.path, hit.distance)
 
-Names are loaded when they are first used: `import spocdb` alone costs a few milliseconds.
+A name is imported when it is first used, so that `import spocdb` takes a few milliseconds.
 """
 
 from importlib import import_module
 
-# Type checkers know the name; importing it from typing would take longer than all the rest.
+# Type checkers recognise this name; importing `typing` would take longer than everything else.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -140,15 +140,15 @@ __all__ = [
 ]
 
 
-# Hidden from type checkers, to which a module with this function has every attribute.
+# Hidden from type checkers, which would accept any attribute of a module with `__getattr__`.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Load a public name when it is used first; errors cost less than the rest of the API."""
+        """Import a public name when it is first used; errors first, which import faster."""
         if name in __all__:
             for module in ("spocdb.errors", "spocdb.api"):
                 if hasattr(found := import_module(module), name):
-                    # The next time it is found without a call.
+                    # Cache it, so that the next access does not call this function.
                     globals()[name] = getattr(found, name)
                     return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

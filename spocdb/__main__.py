@@ -1,6 +1,6 @@
-"""`python -m spocdb`: the command line, where no script of that name is on the PATH."""
+"""`python -m spocdb`: the command line without the script `spocdb`."""
 
 from importlib import import_module
 
-# By its installed name: the library itself never imports its command line.
+# Imported by name at run time: the library has no static import of its command line.
 import_module("spocdb.cli").main()

@@ -1,4 +1,4 @@
-"""Database-side augmentation: embeddings that their own nearest neighbours are added to."""
+"""Database-side augmentation: add to each embedding its nearest neighbours."""
 
 import logging
 from dataclasses import replace
@@ -11,7 +11,7 @@ from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
 
-# Each neighbour is a search of its own.
+# Upper bounds of the two parameters.
 MOST_NEIGHBOURS, MOST_ALPHA = 1000, 100
 
 
@@ -21,12 +21,16 @@ def augment(
     neighbours: int,
     alpha: float,
 ) -> int:
-    """Let a collection answer by embeddings that their own nearest neighbours were added to.
+    """Add to each embedding its nearest neighbours, and activate the result; return its number.
 
-    Database-side augmentation (Turcot & Lowe 2009; weighed as in alpha query expansion). The result
-    is a projection of its own, with the numbers of the active one, so that `rollback` undoes it;
-    returns its number. Images that come later are embedded without neighbours, until it is done
-    again after a rollback. Raises ConfigError.
+    Database-side augmentation (Turcot & Lowe 2009), weighted as in alpha query expansion. The
+    result is a new projection with the numbers of the active one, so that `rollback` undoes it.
+    Images that are ingested later are embedded without neighbours. To include them, roll back and
+    augment again.
+
+    Raises:
+        ConfigError: The active projection is raw or augmented, or a parameter is out of range.
+        DatabaseError: Another projection was activated meanwhile.
     """
     base = projections.load(connection, collection.active_projection_id)
     if not len(base.components) or "augmented" in base.settings:
@@ -47,7 +51,7 @@ def augment(
     projection = replace(base, settings=base.settings | {"augmented": augmented})
     about = projections.get(connection, collection.active_projection_id).fitted_on
     number = projections.store(connection, collection.extractor_id, projection, about)
-    # What an earlier augmentation left is older than the images.
+    # Embeddings of an earlier augmentation may lack images that were ingested since.
     if collection.name in projections.get(connection, number).embedded:
         embeddings.drop(connection, collection, number)
     embeddings.add(connection, collection, number)

@@ -1,8 +1,8 @@
-"""Raw descriptors of stored images by another extractor: their bytes are read again.
+"""Compute raw descriptors of stored images with another extractor: their bytes are read again.
 
     contents without a descriptor -> read, sha256 compared -> decode -> network -> descriptors
 
-They are stored by content and extractor, whatever the collection: nothing that answers is touched.
+Descriptors are stored by content and extractor, not by collection, so that searches do not change.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,13 +31,13 @@ def complete(
     progress: Progress,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    """Compute the raw descriptors by the collection's extractor that its images lack.
+    """Compute the missing raw descriptors of a collection's images with its extractor.
 
-    `source` is where the collection's images are. Each batch is committed: interrupted, the same
-    call goes on.
+    `source` reads the collection's images. Each batch is committed; after an interruption the same
+    call continues.
 
     Raises:
-        ConfigError: Images are gone or have other bytes now; all others are done.
+        ConfigError: Files are gone or changed. All other images are done.
     """
     with connect() as write_connection:
         sink = DescriptorsSink(connection, write_connection, collection, progress)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# More images add hardly anything to a mixture of local features, each has a thousand.
+# More images hardly improve the mixture: each has about a thousand local features.
 MOST_IMAGES = 1000
 
 
@@ -32,10 +32,13 @@ def learn(
     files: Sequence[Path],
     settings: Settings,
 ) -> Path:
-    """Return the codebook of these images in the cache, learned unless it is there already.
+    """Return the cached codebook of these images; learn it if the cache has none.
 
-    Of more than `MOST_IMAGES` files evenly spread ones are taken. Raises ConfigError and
-    NotEnoughSamples.
+    Of more than `MOST_IMAGES` files, an evenly spaced subset is used.
+
+    Raises:
+        ConfigError: The cache cannot be written.
+        NotEnoughSamples: There are too few local features.
     """
     used = _spread(files)
     known_by = "\n".join([extractor.recipe.fingerprint, kind, str(k), *map(_state, used)])
@@ -55,10 +58,13 @@ def learn_into(
     files: Sequence[Path],
     settings: Settings,
 ) -> int:
-    """Learn a codebook into a file, written whole or not at all; return the number of images.
+    """Learn a codebook and write it to a file atomically; return the number of images used.
 
-    Those that cannot be read are left out, which is said with the first reason. Raises
-    ConfigError and NotEnoughSamples.
+    Images that cannot be read are left out; a warning gives their number and the first reason.
+
+    Raises:
+        ConfigError: The file cannot be written.
+        NotEnoughSamples: There are too few local features.
     """
     used = _spread(files)
     fresh = file.with_name(f"{file.stem}.{os.getpid()}.safetensors")
@@ -70,14 +76,14 @@ def learn_into(
 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh.touch()  # asked before the work, not after it
+        fresh.touch()  # fail before the work if it is not writable
         save(fit(kind, k, maps), fresh)
         fresh.replace(file)
     except OSError as error:
         raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
     finally:
         fresh.unlink(missing_ok=True)
-        # Also where too few are left to learn from: this is why.
+        # Log it also when `fit` raised NotEnoughSamples: unreadable files may be the cause.
         _say_unreadable(unreadable)
     return len(read)
 
@@ -103,7 +109,7 @@ def _maps(
 ) -> Iterator[Float32Array]:
     """Yield the local features (P, C) of the images that can be read.
 
-    Note in `read` which those are, and in `unreadable` why the others are not.
+    Add those to `read`, and the others to `unreadable` with the reason.
     """
     recipe = extractor.recipe
     for file in files:

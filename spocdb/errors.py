@@ -1,11 +1,11 @@
 """Every error that spocdb raises on purpose.
 
 SpocdbError
-├─ ConfigError                what was asked for cannot be done as asked
+├─ ConfigError                the request, its options or its files are wrong
 │  ├─ InvalidValue            a parameter's value is outside its bound
-│  ├─ UnknownChoice           a parameter's value is none of those there are
+│  ├─ UnknownChoice           a parameter's value is not one of the choices
 │  └─ WeightsNotFound         no weights file, and none could be downloaded
-├─ ImageError                 one image is bad, the batch goes on
+├─ ImageError                 one image is bad, the batch continues
 │  ├─ UnreadableImage         the bytes are no image that spocdb can read
 │  ├─ ImageTooLarge           more pixels than the limit allows
 │  ├─ ImageVanished           the file was there when the folder was listed, and is not now
@@ -17,19 +17,19 @@ SpocdbError
 │  └─ EmptyCrop               the crop does not touch the image
 ├─ DescriptorError
 │  ├─ DimensionMismatch       two vectors that must fit do not
-│  └─ NotEnoughSamples        too few images for the PCA that was asked for
+│  └─ NotEnoughSamples        too few images for the requested PCA
 └─ DatabaseError              the driver's error is the __cause__
    ├─ SchemaOutOfDate         the schema is missing, older or newer than this program
    ├─ DatabaseLost            the connection broke, or could not be made
    ├─ DatabaseBusy            all connections of the engine are in use
-   ├─ SourceBroken            an attached table is not what it was when it was attached
+   ├─ SourceBroken            an attached table was dropped or changed since
    ├─ ExtractorChanged        the collection got another extractor meanwhile
    ├─ CollectionNotFound
    ├─ ProjectionNotFound
    └─ ImageNotFound           no image with this id in the collection
 
 A message is one line that ends with what to do next. It speaks Python: parameters and calls stand
-in backticks, as in `dim=64` or `db.pca.list()`, and the command line shows the option or the
+in backticks, such as `dim=64` or `db.pca.list()`, and the command line shows the option or the
 command instead. docs/reference/errors.md lists the codes; a test compares it with this file.
 """
 
@@ -46,7 +46,7 @@ class SpocdbError(Exception):
     Attributes:
         code: names the kind of error for programs; it stays when a message or a class changes.
         field: the Python parameter that is wrong, if it is one, such as "alpha".
-        bound: what that parameter may be, as a text or a sequence of the possible values.
+        bound: the allowed values of that parameter, as a text or a sequence.
     """
 
     code: ClassVar[str] = "error"
@@ -59,7 +59,7 @@ class SpocdbError(Exception):
 
 
 class ConfigError(SpocdbError):
-    """What was asked for cannot be done as asked."""
+    """The request, its options or its files are wrong."""
 
     code = "config-error"
 
@@ -74,7 +74,7 @@ class InvalidValue(ConfigError):
 
 
 class UnknownChoice(ConfigError):
-    """A parameter's value is none of those there are."""
+    """A parameter's value is not one of the choices."""
 
     code = "unknown-choice"
 
@@ -91,7 +91,7 @@ class WeightsNotFound(ConfigError):
 
 
 class ImageError(SpocdbError):
-    """One image is bad; the run goes on and lists it among its failures.
+    """One image is bad; the run continues and lists it among its failures.
 
     Its message often quotes a server or a decoder, so it is cleaned here: one line, no NUL.
     """
@@ -175,13 +175,13 @@ class DimensionMismatch(DescriptorError):
 
 
 class NotEnoughSamples(DescriptorError):
-    """Too few images for the PCA that was asked for."""
+    """There are too few images for the requested PCA."""
 
     code = "not-enough-samples"
 
 
 class DatabaseError(SpocdbError):
-    """The database refused or went away; the driver's error is the cause."""
+    """A statement failed or the connection was lost; the driver's error is the cause."""
 
     code = "database-error"
 
@@ -193,7 +193,7 @@ class SchemaOutOfDate(DatabaseError):
 
 
 class DatabaseLost(DatabaseError):
-    """The connection broke, or could not be made: the same may work later."""
+    """The connection was lost or could not be opened; a retry may work later."""
 
     code = "database-lost"
 
@@ -205,13 +205,13 @@ class DatabaseBusy(DatabaseError):
 
 
 class SourceBroken(DatabaseError):
-    """An attached table is not what it was when it was attached."""
+    """An attached table was dropped or changed in a way that breaks the attachment."""
 
     code = "source-broken"
 
 
 class ExtractorChanged(DatabaseError):
-    """The collection got another extractor meanwhile."""
+    """Another process changed the collection's extractor meanwhile."""
 
     code = "extractor-changed"
 

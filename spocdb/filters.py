@@ -1,11 +1,11 @@
-"""Filters: which images are meant, by their metadata.
+"""Filters: select images by their metadata.
 
 The grammar is described in docs/reference/filters.md.
 
 A filter is a mapping that the metadata must contain, a text such as `year >= 2023 and kind = shoe`,
 or a sequence of mappings, texts and conditions `("key", "operator", value)` that must all hold.
-SQL takes it as JSON: an object, or a list of objects and conditions. What operators and values mean
-is written once, in the SQL function `spocdb.filter_path`.
+SQL takes it as JSON: an object, or a list of objects and conditions. Only the SQL function
+`spocdb.filter_path` defines what operators and values mean.
 """
 
 import json
@@ -21,7 +21,7 @@ Filter = Mapping[str, Any] | str | Sequence[Mapping[str, Any] | str | Sequence[A
 Json = dict[str, Any] | list[Any]
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "~", "exists")
-# As many values as the SQL function takes in one list.
+# The SQL function's limit for one list.
 MOST_VALUES = 1000
 HINT = "write KEY OPERATOR VALUE, such as year>=2023, or KEY exists"
 
@@ -31,12 +31,16 @@ KEY = re.compile(rf"\s*({PART}(?:\.{PART})*)")
 OPERATOR = re.compile(r"\s*([=!<>~]+)|\s+(in|exists)(?![^\s\[])", re.IGNORECASE)
 AND = re.compile(r"\s+and(?!\S)", re.IGNORECASE)
 SPACE = re.compile(r"\s*")
-# An unquoted text with one of these is rather a condition without its `and`.
+# An unquoted text with one of these is probably a condition without `and` before it.
 OPERATOR_INSIDE = re.compile(r"[=<>~]")
 
 
 def to_json(filter: Filter | None) -> Json:
-    """Return a filter as SQL takes it. Raises ConfigError for a text that is no filter."""
+    """Return a filter as the SQL functions take it.
+
+    Raises:
+        ConfigError: A text or condition is malformed.
+    """
     if filter is None:
         return {}
     parts = [filter] if isinstance(filter, str | Mapping) else list(filter)
@@ -54,7 +58,7 @@ def to_json(filter: Filter | None) -> Json:
         else:
             raise ConfigError(f'{part!r} is no condition: give ("key", "operator", value)')
     _check(result)
-    # A lone mapping is contained: the form that needs no compiling in the database.
+    # A single mapping is matched by jsonb containment, which the database need not compile.
     if len(result) == 1 and isinstance(result[0], dict):
         return result[0]
     return result or {}
@@ -63,7 +67,10 @@ def to_json(filter: Filter | None) -> Json:
 def parse(text: str) -> list[list[Any]]:
     """Parse conditions with `and` between them into lists of key, operator and value.
 
-    The key is a list of keys, from the outside in. Raises ConfigError that quotes what is wrong.
+    The key is a list of keys, from the outside in.
+
+    Raises:
+        ConfigError: The text is malformed; the message quotes the part.
     """
     conditions, start = [], 0
     while True:
@@ -78,7 +85,7 @@ def parse(text: str) -> list[list[Any]]:
 
 
 def keys(filter: Json) -> Iterator[tuple[list[str], str, Any]]:
-    """Yield what a filter asks of each key: the key from the outside in, operator and value."""
+    """Yield each condition of a filter: the key from the outside in, operator and value."""
     for part in [filter] if isinstance(filter, dict) else filter:
         if isinstance(part, dict):
             yield from (([key], "=", value) for key, value in part.items())
@@ -87,7 +94,7 @@ def keys(filter: Json) -> Iterator[tuple[list[str], str, Any]]:
 
 
 def spelled(key: Sequence[str]) -> str:
-    """Return a key, from the outside in, as the grammar spells it."""
+    """Return a key, given from the outside in, in the syntax of the grammar."""
     return ".".join(
         part
         if re.fullmatch(PART, part) and '"' not in part
@@ -119,9 +126,9 @@ def _condition(text: str, start: int) -> tuple[list[Any], int]:
 
 
 def _check_value(operator: Any, value: Any) -> None:
-    """Raise ConfigError for a value of a kind that the operator never takes.
+    """Raise ConfigError for a value whose type the operator does not accept.
 
-    The SQL function says the same. Said here, it is known before a database is opened.
+    The SQL function checks the same. This check needs no database.
     """
     takes = None
     if operator == "in" and not (
@@ -140,7 +147,7 @@ def _check_value(operator: Any, value: Any) -> None:
 def _value(text: str, start: int, as_text: bool) -> tuple[Any, int]:
     """Return the JSON value that begins at `start`, else the text up to `and`, and where it ends.
 
-    `as_text` takes what is no JSON string as it stands: a regular expression.
+    With `as_text` anything but a JSON string is taken literally, as a regular expression.
     """
     try:
         value, end = json.JSONDecoder(parse_constant=_refuse).raw_decode(text, start)
@@ -160,7 +167,7 @@ def _value(text: str, start: int, as_text: bool) -> tuple[Any, int]:
         raise ConfigError(f"the value {_quoted(bare)} is not valid JSON")
     if OPERATOR_INSIDE.search(bare):
         raise ConfigError(f"the text {_quoted(bare)} needs quotes, or `and` before a condition")
-    # Python and spreadsheets write them with capitals.
+    # Python and spreadsheets write True and TRUE.
     return {"true": True, "false": False}.get(bare.lower(), bare), end
 
 
@@ -195,7 +202,7 @@ def _is_infinite(value: Any) -> bool:
 
 
 def _check(filter: list[Any]) -> None:
-    """Raise ConfigError for what PostgreSQL cannot hold as JSON."""
+    """Raise ConfigError for a value that PostgreSQL cannot store as JSON."""
     try:
         text = json.dumps(filter, allow_nan=False, ensure_ascii=False)
         text.encode()

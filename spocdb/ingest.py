@@ -1,9 +1,8 @@
-"""Ingest: files into a collection, which is made if it is new.
+"""Ingest: add files to a collection, which is created if it does not exist.
 
     refuse -> choose the extractor -> stage metadata -> run -> prune -> apply metadata -> settle
 
-An interruption undoes nothing: each batch is one transaction, and the next ingest skips what is
-stored.
+Each batch is one transaction. After an interruption the next ingest skips stored images.
 """
 
 from collections.abc import Callable
@@ -31,11 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """How to ingest: how images are stored, and what is done beside it.
+    """How to ingest: how images are stored, and the steps before and after.
 
-    `prune` deletes images whose file is gone, of a path that is itself gone, or empty, only with
-    `prune_gone`. `metadata` is a file that describes images. At `auto_pca` images (0: never) a
-    first PCA is fitted.
+    `prune` deletes images whose file is gone. If a given path itself is gone or empty, its images
+    are deleted only with `prune_gone`. `metadata` is a file with metadata of images. A first PCA is
+    fitted once there are `auto_pca` images (0: never).
     """
 
     storing: StoringOptions
@@ -47,10 +46,10 @@ class IngestOptions:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """Files on their way into the collection of a name.
+    """An ingest of files into the collection `name`.
 
-    `connect` opens further connections, `load` the network of a recipe. `wanted` is what was asked
-    for of the extractor, `cache_dir` remembers where weights lie.
+    `connect` opens further connections, `load` loads the network of a recipe. `wanted` holds the
+    extractor's options, `cache_dir` the paths of known weights files.
     """
 
     connection: Connection
@@ -64,17 +63,17 @@ class Ingest:
     on_progress: OnProgress
 
     def __call__(self) -> Progress:
-        """Bring the files into their collection; return what became of them.
+        """Ingest the files; return the counts.
 
-        Without paths, the files that failed are tried again.
+        Without paths, with `retry_failed`, the collection's failed files are retried.
 
         Raises:
-            ConfigError: There are no images, or a path is gone that may not be forgotten, or the
+            ConfigError: There are no images, a path is gone and `prune_gone` is not given, or the
                 options contradict each other or the collection.
             WeightsNotFound: The extractor's weights are not on this machine.
-            ImageError: The first bad image's, if the run is strict.
+            ImageError: An image is bad, and the run is strict.
             ExtractorChanged: The collection got another extractor meanwhile.
-            DatabaseLost: The database went away; what was written stays.
+            DatabaseLost: The connection was lost; committed batches stay.
         """
         progress = Progress(doing="looking for images")
         self.on_progress(progress)
@@ -82,7 +81,7 @@ class Ingest:
         found = find(self.connection, self.name)
         source = self._without_gone(found)
         progress.left_out = source.left_out
-        # A path that does not exist is told before anything is done.
+        # Raises for a path that does not exist, before anything is changed.
         refs = source.refs()
         if found is None:
             source.check_any()
@@ -105,7 +104,7 @@ class Ingest:
         return progress
 
     def _without_gone(self, found: Collection | None) -> FilesSource:
-        """Return the source without the paths that are gone and may be; refuse the others."""
+        """Return the source without the gone paths; refuse them without `prune_gone`."""
         if found is None or not self.options.prune:
             return self.source
         gone = pruning.gone_roots(self.connection, found, self.source)
@@ -124,14 +123,15 @@ class Ingest:
             self.load(recipe)
         made = collections.create(self.connection, self.name, recipe, channels(recipe))
         if made.recipe != recipe:
-            # Another process made it in this moment: says why not.
+            # Another process created it meanwhile with another recipe: raise the ConfigError of
+            # that case.
             self._choose(made)
         return made
 
     def _finish(self, collection: Collection, source: FilesSource, progress: Progress) -> None:
         if self.options.prune:
             progress.doing = "looking for deleted files"
-            # Again: a disk may have gone away meanwhile.
+            # Check again: a disk may have been unmounted meanwhile.
             self._without_gone(collection)
             progress.n_pruned = pruning.prune(self.connection, collection, self.source)
         if self.options.metadata:

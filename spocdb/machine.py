@@ -1,7 +1,8 @@
-"""How many cores and how much memory this process may use: a container's limits count.
+"""The cores and memory that this process may use, within a container's limits.
 
 Linux keeps a container's limits in control groups (cgroups), version 2 or 1. A limit may be set on
-any group above the process, so all of them are read. Elsewhere the machine's own numbers hold.
+any group above the process, so all of them are read. Other systems have only the machine's own
+numbers.
 """
 
 import os
@@ -18,12 +19,12 @@ def n_cores(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int:
         allowed = len(os.sched_getaffinity(0))
     else:
         allowed = os.cpu_count() or 1
-    # A quota of 1.5 cores is used up by two threads, not by one.
+    # Using up a quota of 1.5 cores takes two threads.
     return max(1, min([allowed, *(-int(-quota // 1) for quota in _quotas(groups, membership))]))
 
 
 def memory(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int:
-    """Return the bytes of memory there are: the machine's, at most the container's limit."""
+    """Return the machine's memory in bytes, at most the container's limit."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     files = [
         *_files(groups, membership, "", "memory.max"),
@@ -49,7 +50,7 @@ def _files(groups: Path, membership: Path, controller: str, name: str) -> Iterat
     """Yield the contents of a file in the process's group and in each group above it.
 
     `controller` is "" for version 2. In a container the process's group may be mounted as the root
-    itself, so folders that are not there are passed over.
+    itself, so missing folders are skipped.
     """
     root = groups / controller
     below = _group(membership, controller).strip("/")

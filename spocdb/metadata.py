@@ -1,4 +1,4 @@
-"""What a metadata file says of images: staged before an ingest, applied after it."""
+"""Metadata files: staged before an ingest, applied to its images afterwards."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,11 @@ log = logging.getLogger(__name__)
 
 
 def stage(connection: Connection, file: Path, roots: Sequence[str], progress: Progress) -> None:
-    """Load a metadata file; paths in it are relative to the roots. Raises ConfigError."""
+    """Load a metadata file into the staging table; its paths are relative to the roots.
+
+    Raises:
+        ConfigError: The file cannot be read or is malformed.
+    """
     loaded = RowsRead()
 
     def rows() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -28,12 +32,12 @@ def stage(connection: Connection, file: Path, roots: Sequence[str], progress: Pr
     rest = ""
     if loaded.n_missing:
         n, example = f"{loaded.n_missing:,}", loaded.example
-        rest = f", {n} of them for a file that is not there, such as {example}"
+        rest = f", {n} of them for a missing file, such as {example}"
     log.info("metadata: %s read%s", counted(loaded.n_rows, "row"), rest)
 
 
 def apply(connection: Connection, collection: Collection) -> None:
-    """Give the images of a collection what is staged."""
+    """Merge the staged metadata into the images of a collection."""
     n_changed, n_unmatched, example = images.apply_metadata(connection, collection)
     log.info("metadata: %s changed", counted(n_changed, "image"))
     if n_unmatched:

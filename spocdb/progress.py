@@ -1,4 +1,4 @@
-"""How far an ingest is, and what it waits for."""
+"""The progress of an ingest: counts of images, and seconds per stage."""
 
 import threading
 import time
@@ -15,17 +15,16 @@ _counting = threading.Lock()
 
 @dataclass(slots=True)
 class Progress:
-    """What became of the files so far; the counts grow while the ingest runs.
+    """The counts of an ingest so far; they grow while it runs.
 
-    `n_new` went through the network, `n_reused` had their descriptor stored already, `n_unchanged`
-    were not even read, `n_failed` are listed among the failures. `n_moved` of the stored ones were
-    known under a path that is gone. `left_out` are the numbers of files that are no images, by
-    kind. `waited` are the seconds that the loop spent on each stage: waiting for a decoded image,
-    in the network, waiting for the writer. `writing` are the seconds that the writer itself was
-    busy.
+    `n_new` images went through the network; `n_reused` had a stored descriptor; `n_unchanged` were
+    not read; `n_failed` are listed among the failures. `n_moved` of the stored ones had another
+    path that is gone. `left_out` counts the files that are no images, by kind. `waited` holds the
+    seconds that the loop spent on each stage: waiting for a decoded image, in the network, waiting
+    for the writer. `writing` is the seconds that the writer was busy.
 
-    `doing` says what a run is at while no image is done. `n_decoded` and `n_computed` are images on
-    their way, which no other number counts yet: decoded, and through the network too.
+    `doing` names the current step while no image is done. `n_decoded` and `n_computed` count images
+    in progress, which no other number includes: decoded, and also computed by the network.
     """
 
     n_seen: int = 0
@@ -48,12 +47,12 @@ class Progress:
 
     @property
     def n_done(self) -> int:
-        """Return the number of files whose fate is known."""
+        """Return the number of files that are done."""
         return self.n_new + self.n_reused + self.n_unchanged + self.n_failed
 
     @property
     def n_shown(self) -> int:
-        """Return the number of files for a person to see grow: half of the way counts as half."""
+        """Return the number of files for a progress bar: decoded or computed counts as half."""
         return self.n_done + (self.n_decoded + self.n_computed) // 2
 
     @property
@@ -63,28 +62,28 @@ class Progress:
 
     @property
     def per_second(self) -> float:
-        """Return the images written a second."""
+        """Return the images written per second."""
         return self.n_stored / max(self.seconds, 1e-9)
 
     @property
     def limited_by(self) -> Stage:
-        """Return the stage that most of the time went to."""
+        """Return the stage that took most of the time."""
         return max(self.waited, key=lambda stage: self.waited[stage])
 
     def refuse(self, n: int) -> None:
-        """Count as failures `n` images that were counted as written before the database refused."""
+        """Move `n` images that the database refused from the written ones to the failures."""
         n_new = min(n, self.n_new)
         self.n_new -= n_new
         self.n_reused -= n - n_new
         self.n_failed += n
 
     def computed(self, n: int) -> None:
-        """Take note of images that came through the network; any thread may."""
+        """Count images that the network has computed. Thread-safe."""
         with _counting:
             self.n_computed += n
 
     def arrived(self, n_decoded: int, n_computed: int) -> None:
-        """Take note that so many images are no longer on their way."""
+        """Remove images that are done from those in progress."""
         self.n_decoded -= n_decoded
         self.computed(-n_computed)
 
@@ -104,14 +103,14 @@ class Progress:
         numbers = asdict(self)
         for name in ("began", "doing", "n_decoded", "n_computed"):
             del numbers[name]
-        # asdict copies a counter wrongly.
+        # `asdict` does not copy a Counter correctly.
         numbers["left_out"] = dict(self.left_out)
         return {**numbers, "images_per_second": self.per_second, "limited_by": self.limited_by}
 
 
 @contextmanager
 def waiting(progress: Progress, stage: Stage) -> Iterator[None]:
-    """Count the time until the end of the block to a stage."""
+    """Add the time of the block to a stage."""
     began = time.monotonic()
     try:
         yield

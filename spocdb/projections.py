@@ -1,6 +1,6 @@
-"""Projections in use: fit one on stored descriptors, build its embeddings, let it answer.
+"""Projections: fit one on stored descriptors, build its embeddings, activate it.
 
-Nothing here reads an image or needs a GPU: all of it streams what the database holds.
+Only stored descriptors are streamed: no image is read, no GPU is needed.
 """
 
 import hashlib
@@ -31,13 +31,13 @@ from spocdb.wording import counted
 log = logging.getLogger(__name__)
 
 DEFAULT_DIM = 256
-# Fitted on fewer, whitening amplifies noise: at 256 dimensions that is four images for each.
+# With fewer images whitening amplifies noise: 1000 are four for each of 256 dimensions.
 AUTO_PCA_IMAGES = 1000
 
 # A collection's name has 63 bytes at most.
 MOST_NAME_BYTES = 63
 
-# So many descriptors are in memory at once; the sums are the same whatever it is.
+# Descriptors in memory at once. The sums do not depend on it.
 CHUNK_ROWS = 4096
 
 
@@ -52,10 +52,14 @@ def fit(
 ) -> int:
     """Fit a PCA on the distinct images of the collections; return the stored projection's number.
 
-    One streaming pass, exact. The same images and settings give the same projection, which is
-    stored once. A warning is logged where dimensions or images are too few for good results. Raises
-    NotEnoughSamples, ConfigError for collections of several extractors, and DescriptorError for
-    descriptors that are not of length one.
+    One exact streaming pass. The same images and settings give the same projection, which is stored
+    once. A warning is logged if dimensions or images are too few for good results.
+
+    Raises:
+        NotEnoughSamples: There are too few images for `dim` dimensions.
+        ConfigError: The collections have several extractors, or an option is out of range.
+        DescriptorError: The fitted numbers cannot be used, such as of descriptors not of length
+            one.
     """
     first = fitted_on[0]
     if any(c.extractor_id != first.extractor_id for c in fitted_on):
@@ -77,7 +81,7 @@ def fit(
     about: dict[str, Any] = {
         "collections": sorted(c.name for c in fitted_on),
         "n_images": moments.count,
-        # Of the sorted hashes of the images: tells whether two were fitted on the same ones.
+        # Hash of the images' sorted hashes: equal if two PCAs were fitted on the same images.
         "images_sha256": digest.hexdigest(),
     }
     return projections.store(connection, first.extractor_id, fitted, about)
@@ -89,11 +93,16 @@ def activate(
     collection: Collection,
     projection_id: int,
 ) -> None:
-    """Embed a collection by a projection and let it answer by it.
+    """Embed a collection with a projection and activate it.
 
-    Searches go on with the old projection until the last moment, images that come meanwhile land
-    in both; interrupted, the same call goes on. A projection of another extractor brings that one
-    along. Raises ProjectionNotFound, and DatabaseError if images were never described by it.
+    Searches use the old projection until the switch; images ingested meanwhile are embedded with
+    both. After an interruption the same call continues. A projection of another extractor changes
+    the collection's extractor.
+
+    Raises:
+        ProjectionNotFound: There is no such projection.
+        ConfigError: It is an augmentation without embeddings of all the images.
+        DatabaseError: Images have no raw descriptor of its extractor.
     """
     projection = projections.load(connection, projection_id)
     _refuse_undescribed(connection, collection, projection_id)
@@ -109,7 +118,7 @@ def build(
     collection: Collection,
     projection_id: int,
 ) -> None:
-    """Embed a collection by a projection, with an index: all of activating but the switch."""
+    """Embed a collection with a projection and build the index, without activating it."""
     _drop_left(connection)
     embeddings.add(connection, collection, projection_id)
     fill(connection, connect, collection, projection_id)
@@ -136,14 +145,14 @@ def fill(
 
 
 def _refuse_incomplete(connection: Connection, collection: Collection, projection_id: int) -> None:
-    # What an augmentation lacks cannot be filled in from the descriptors.
+    # Missing embeddings of an augmentation cannot be computed from the descriptors alone.
     embedded = projections.get(connection, projection_id).embedded
     if collection.name not in embedded or not embeddings.is_complete(
         connection, collection, projection_id
     ):
         raise ConfigError(
-            f"projection {projection_id} is an augmentation that {collection.name} has not, or "
-            f"not whole: run `db.pca.augment(collection={collection.name!r})`"
+            f"projection {projection_id} is an augmentation without all embeddings of "
+            f"{collection.name}: run `db.pca.augment(collection={collection.name!r})`"
         )
 
 
@@ -163,9 +172,10 @@ def rollback(
     connect: Callable[[], Connection],
     collection: Collection,
 ) -> int:
-    """Let the projection before answer again, at once; return its number. Twice is back again.
+    """Activate the previous projection; return its number. A second call undoes the first.
 
-    Raises ProjectionNotFound if there is none before, or its embeddings were dropped.
+    Raises:
+        ProjectionNotFound: There is no previous projection, or its embeddings were dropped.
     """
     previous = collection.previous_projection_id
     if previous is None:
@@ -182,16 +192,16 @@ def settle(
     collection: Collection,
     auto_pca: int = AUTO_PCA_IMAGES,
 ) -> None:
-    """Put a collection in order after an ingest: its first PCA, and an index.
+    """Fit a collection's first PCA after an ingest, and build a missing index.
 
-    The PCA comes once there are `auto_pca` images (0: never), of raw descriptors that are longer
-    than its embeddings would be.
+    The PCA is fitted once there are `auto_pca` images (0: never), if their raw descriptors have
+    more dimensions than its embeddings.
     """
     _drop_left(connection)
-    # Somebody may have activated another projection during the ingest.
+    # Another projection may have been activated during the ingest.
     collection = collections.get(connection, collection.name)
     active = projections.get(connection, collection.active_projection_id)
-    # There is nothing to reduce of so few dimensions, and whitening alone would overfit.
+    # With this few dimensions there is nothing to reduce, and whitening alone would overfit.
     is_short = collection.channels <= DEFAULT_DIM
     if active.kind == "raw" and auto_pca and not is_short:
         n_images = images.count_contents(connection, collection)
@@ -213,13 +223,13 @@ def settle(
 
 def _drop_left(connection: Connection) -> None:
     for name in drop_left_indexes(connection):
-        log.warning("dropped %s, which an interrupted build had left", name)
+        log.warning("dropped %s, a leftover of an interrupted build", name)
 
 
 def name_beside(folder: str, extractor: str) -> str:
-    """Return the name of the collection of a folder's images for a PCA by an extractor.
+    """Return the name of the collection that holds a folder's images for an extractor's PCA.
 
-    Folders that are called alike have different ones: it ends with a hash of the whole path.
+    It ends with a hash of the whole path, so that folders of the same name do not collide.
     """
     digest = hashlib.sha256(f"{printable(folder)}\0{extractor}".encode()).hexdigest()[:8]
     end = f"-for-pca-{digest}"

@@ -1,4 +1,4 @@
-"""Forgetting images that their source has no more, and what is refused unless it is meant."""
+"""Pruning: delete images whose source is gone, and refuse to if a whole path is gone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from spocdb.sources.source import Source
 
 @dataclass(frozen=True, slots=True)
 class GoneRoot:
-    """A given path that is gone, or holds no image any more, and how many images were below it."""
+    """A given path that is gone or holds no image any more, and its number of stored images."""
 
     path: str
     n_images: int
@@ -28,9 +28,9 @@ class GoneRoot:
 def gone_roots(
     connection: Connection, collection: Collection, source: FilesSource
 ) -> list[GoneRoot]:
-    """Return the paths of a source of which nothing is left, but images in the collection.
+    """Return the paths of a source that hold no files any more but have stored images.
 
-    A disk that is not mounted looks like that.
+    A disk that is not mounted looks the same.
     """
     gone = []
     for root, is_there in source.empty_roots():
@@ -40,7 +40,7 @@ def gone_roots(
 
 
 def refuse_gone(gone: Sequence[GoneRoot]) -> None:
-    """Raise ConfigError if there is a path whose images may not be forgotten unasked."""
+    """Raise ConfigError if a path is gone: its images are deleted only with `prune_gone`."""
     for root in gone:
         raise ConfigError(
             f"nothing pruned: {root}: bring it back, or forget its {root.n_images:,} images "
@@ -51,7 +51,7 @@ def refuse_gone(gone: Sequence[GoneRoot]) -> None:
 def prune(
     connection: Connection, collection: Collection, source: Source, *, dry_run: bool = False
 ) -> int:
-    """Delete the images that were of a source and that it has no more; return how many."""
+    """Delete the images that are gone from a source; return how many."""
 
     def is_gone(name: str) -> bool:
         return source.covers(name) and not source.exists(name)

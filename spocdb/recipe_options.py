@@ -1,8 +1,8 @@
-"""The values that recipes have, and the options that ask for them.
+"""The values of recipes, and the options that choose them.
 
-`RecipeOptions` is the one list of options: the arguments of `make_recipe`, the options of commands
-and those of a teacher's text are made from it. Nothing heavy is imported here, because
-`spocdb --help` reads it.
+`RecipeOptions` is the single list of options. The arguments of `make_recipe`, the options of
+commands and those in a teacher's text are generated from it. It must import quickly, because
+`spocdb --help` needs it.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Background = Literal["white", "black"]
 # Red, green, blue, in units of 0-255.
 RGB = tuple[float, float, float]
 
-# Of ImageNet's photographs; most networks were trained with them.
+# ImageNet's statistics; most networks were trained with them.
 IMAGENET_MEAN: RGB = (123.675, 116.28, 103.53)
 IMAGENET_STD: RGB = (58.395, 57.12, 57.375)
 
@@ -27,11 +27,11 @@ _WORDS = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is said of an option: its help, and in words what holds where it is not given.
+    """The texts of an option: its help and, in words, its default.
 
-    `form` shows how a value is written that is neither a number nor one of some words. `depends_on`
-    names the options that give it its meaning: where one of them changes, a value that was stored
-    with the old one is dropped.
+    `form` shows the syntax of a value that is neither a number nor a fixed word. `depends_on` names
+    the options that this one refers to. If one of those changes, the stored value of this one is
+    dropped.
     """
 
     help: str
@@ -41,7 +41,7 @@ class About:
 
 
 class RecipeOptions(TypedDict, total=False):
-    """What may be asked of a recipe; what is left out or None stays as the backbone has it."""
+    """The options of a recipe; if one is missing or None, the backbone's default applies."""
 
     size: Annotated[
         int | None, About("Input size in pixels.", "the extractor's own; of most presets 586")
@@ -94,7 +94,7 @@ OF_THE_MAP = ("size", "fit", "relu")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of a recipe: its name, the type of its value, the allowed words, what is said."""
+    """An option of a recipe: its name, the type of its value, the allowed words, its texts."""
 
     name: str
     kind: Any
@@ -105,7 +105,7 @@ class Option:
         """Return the value that a text stands for: `320`, `true`, `gem`, `1,0.7`.
 
         Raises:
-            ValueError: It stands for none. Whether a word is allowed is not asked here.
+            ValueError: It is malformed. Whether a word is allowed is not checked here.
         """
         return _PARSERS[self.kind](text)
 

@@ -1,4 +1,4 @@
-"""The small frozen records that cross from one part of spocdb to another."""
+"""The small frozen records that the parts of spocdb exchange."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
-# The keys of metadata that come from EXIF; an image whose EXIF was read has all of the first ones.
+# The keys of metadata that come from EXIF; an image whose EXIF was read has all of EXIF_ALWAYS.
 EXIF_ALWAYS = ("width", "height", "orientation")
 EXIF_KEYS = (
     *EXIF_ALWAYS,
@@ -36,7 +36,7 @@ EXIF_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """How an image is drawn into a network's input, its size and fit apart.
+    """How an image is drawn into a network's input, apart from size and fit.
 
     `interpolation` is how it is resized, `background` the colour behind transparent pixels,
     `padding` the colour beside an image that is padded to a square: zero once it is normalised.
@@ -55,7 +55,7 @@ class Canvas:
                 raise ConfigError(f"this recipe has an unknown {name}, {value!r}: upgrade spocdb")
 
 
-# Of pictures that are shown, not described.
+# For pictures that are shown, not described.
 PLAIN = Canvas()
 
 
@@ -63,17 +63,17 @@ PLAIN = Canvas()
 class Recipe:
     """An extractor's immutable recipe: all that decides which raw descriptor an image gets.
 
-    `weights` is the sha256 (hex) of the weights file. `size` is in pixels: the side of the warped
+    `weights` is the sha256 (hex) of the weights file. `size` is in pixels, the side of the warped
     or padded square, or the longer side where the aspect is kept. `sigma` is the centering prior's
-    standard deviation as a part of the distance from the centre to the nearest border (None: no
+    standard deviation as a fraction of the distance from the centre to the nearest border (None: no
     prior); `gem_p` is GeM's exponent (None unless pooling is "gem"). `interpolation` is how images
     are resized, `background` the colour behind transparent pixels.
 
-    The fields with a default came later. `scales` are the parts of `size` at which the network sees
-    the image, and with `flip` also its mirror image: each pooled and normalised, then summed.
-    `attention` weighs the positions by the feature map itself. `codebook` is the sha256 (hex) of
-    the file that pooling by Fisher vectors or triangulation needs, `codebook_dim` what it gives.
-    Pixels are normalised by `mean` and `std` (red, green, blue, in units of 0-255).
+    The fields with a default were added later. The network sees the image at each of `scales`, as
+    fractions of `size`, and with `flip` also its mirror image; the views are pooled, normalised and
+    summed. `attention` weighs the positions by the feature map itself. `codebook` is the sha256
+    (hex) of the file for pooling by Fisher vectors or triangulation, `codebook_dim` the dimensions
+    of the result. Pixels are normalised by `mean` and `std` (red, green, blue, in units of 0-255).
     """
 
     backbone: str
@@ -105,7 +105,8 @@ class Recipe:
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of the recipe's canonical JSON; equal recipes have equal ones.
 
-        A field with its default is left out: one that is added leaves older recipes as they are.
+        Fields at their default are left out, so that a new field does not change older
+        fingerprints.
         """
         values = ((f.name, getattr(self, f.name), f.default) for f in fields(self))
         told = {name: value for name, value, default in values if value != default}
@@ -127,7 +128,8 @@ class Recipe:
         """Return how images are drawn into the network's input.
 
         Raises:
-            ConfigError: A newer version of spocdb made the recipe, and this one cannot follow it.
+            ConfigError: A newer version of spocdb made the recipe, and this one does not know its
+                values.
         """
         red, green, blue = (round(value) for value in self.mean)
         return Canvas(self.interpolation, self.background, (red, green, blue))
@@ -140,12 +142,12 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """What names an image in its source, and what is known of it before it is read.
+    """The name of an image in its source, and the facts known before it is read.
 
-    `name` is its path, URL or key, as the database stores it. `version` is the source's own text:
-    while it stays the same, so do the bytes. `size` is in bytes, None where it is not known. With a
-    `sha256` only bytes of that hash are wanted. `problem` says why it cannot be read, where that is
-    known already.
+    `name` is its path, URL or key, as the database stores it. `version` is an opaque text of the
+    source; while it is equal, the bytes are too. `size` is in bytes, None if unknown. If `sha256`
+    is set, bytes with another hash are refused. `problem` is the error, if it is already known that
+    the image cannot be read.
     """
 
     name: str
@@ -158,7 +160,7 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An image ready for a network: uint8 RGB pixels (H, W, 3), and its upright size before."""
+    """An image ready for a network: uint8 RGB pixels (H, W, 3), and its original upright size."""
 
     pixels: UInt8Array
     width: int
@@ -196,11 +198,11 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Refinement:
-    """What a search does beyond comparing embeddings; the default is nothing.
+    """Query expansion and re-ranking of a search; the default is neither.
 
-    `expand` is the number of neighbours that join the query, each weighed by its similarity to the
-    power of `alpha` (0: the plain average); `rerank` is the length of the short list that is
-    ordered anew by k-reciprocal neighbours.
+    `expand` is the number of neighbours that are added to the query, each weighted by its
+    similarity to the power of `alpha` (0: the plain average); `rerank` is the length of the short
+    list that is re-ranked by k-reciprocal neighbours.
     """
 
     expand: int = 0
@@ -233,10 +235,10 @@ class Projection:
 
     @property
     def fingerprint(self) -> str:
-        """Return the sha256 (hex) of all that decides an embedding."""
+        """Return the sha256 (hex) of everything that determines an embedding."""
         digest = hashlib.sha256()
         if augmented := self.settings.get("augmented"):
-            # The numbers are its base's; the embeddings are not.
+            # An augmentation has its base's numbers but other embeddings.
             digest.update(json.dumps(augmented, sort_keys=True).encode())
         for array, kind in ((self.mean, "<f4"), (self.components, "<f4"), (self.scale, "<f8")):
             digest.update(np.ascontiguousarray(array, kind).tobytes())

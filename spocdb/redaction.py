@@ -1,14 +1,14 @@
-"""Take passwords, tokens and signatures out of text that people or logs will see.
+"""Remove passwords, tokens and signatures from text for people or logs.
 
 Every message of a SpocdbError passes through `redact` (see `errors`), so that no message, log line
-or failure row shows what a URL or a connection string was given in confidence.
+or failure row shows a secret of a URL or connection string.
 """
 
 import re
 
 HIDDEN = "***"
-# Of a longer message the rest is left out. Every repetition below is bounded too, as a server can
-# send what makes a pattern slow.
+# Longer messages are cut. The repetitions below are bounded too, against text from a server that
+# makes a pattern slow.
 LONGEST = 20_000
 
 # Names of query parameters and connection options whose value is a secret: passwords, tokens, and
@@ -20,12 +20,12 @@ _SECRET_NAME = (
     r"|sig|key|auth|pass|code|sas|hdnts|hdnea"
 )
 
-# user:password@ of a URL, also of one with too few slashes. A database's password may hold any
-# character, a slash or an @ too, where somebody did not encode it: all up to the last @ goes.
+# user:password@ of a URL, also of one with too few slashes. An unencoded database password may
+# contain any character, also / and @, so everything up to the last @ is hidden.
 _USER_INFO = re.compile(
     r"\b([a-z][a-z0-9+.-]{0,30}:/{1,3})([^\s/:@]{0,300}):(\S{0,4000})@", re.IGNORECASE
 )
-# Of http, `host:port/path@2x.png` is no password; and a name alone may be a token.
+# In an http URL, `host:port/path@2x.png` is no password, but a user name alone may be a token.
 _PORT = re.compile(r"\d*(?:[/?#]\S*)?")
 _HTTP_NAME = re.compile(r"\b(https?:/{1,3})([^\s/:@?#]+)@", re.IGNORECASE)
 _PARAMETER = re.compile(rf"([?&;])({_SECRET_NAME})=[^\s&;#'\"]*", re.IGNORECASE)

@@ -1,8 +1,8 @@
-"""Re-embed: take a collection to another extractor while it answers by the one it has.
+"""Re-embed: move a collection to another extractor; searches use the old one until the switch.
 
-    raw descriptors -> projection -> embeddings, index -> what came meanwhile -> switch
+    raw descriptors -> projection -> embeddings, index -> images added meanwhile -> switch
 
-Only the switch changes what answers, in one transaction; `projections.rollback` undoes it.
+The switch is one transaction; `projections.rollback` undoes it.
 """
 
 import logging
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# So long, at most, ingests wait for the last images to be embedded.
+# Ingests are blocked for at most about this long while the last images are embedded.
 MOST_SECONDS_HELD = 10.0
 
-# Of the active projection, for the one that is fitted in its place.
+# Settings copied from the active projection to its successor.
 KEPT_SETTINGS = ("whiten", "centre", "regularisation")
 
 
@@ -45,14 +45,14 @@ def reembed(
     dim: int | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> int:
-    """Embed a collection by another extractor and let it answer by that; return the projection.
+    """Embed a collection with another extractor and activate that; return the projection.
 
-    `collection` is the stored one with its new extractor in the old one's place, `source` where its
-    images are. Searches and ingests go on meanwhile; interrupted, the same call goes on. `dim` None
-    is the active projection's.
+    `collection` is the stored one with the new extractor's fields; `source` reads its images.
+    Searches and ingests continue meanwhile. After an interruption the same call continues. `dim`
+    None keeps the active projection's.
 
     Raises:
-        ConfigError: There are images whose file is gone or changed.
+        ConfigError: Files of images are gone or changed.
     """
     if dim is not None:
         check_options(collection.channels, dim)
@@ -75,7 +75,7 @@ def reembed(
     build = partial(fitting.build, connection, connect, collection, number)
     build()
     while _seconds(describe, build) > MOST_SECONDS_HELD:
-        log.info("more images came meanwhile")
+        log.info("more images were added meanwhile")
     with connection.transaction():
         collections.hold(connection, collection)
         describe()
@@ -85,7 +85,7 @@ def reembed(
 
 
 def _projection(connection: Connection, collection: Collection, dim: int | None) -> int:
-    """Return a projection of the new extractor that is as the active one."""
+    """Return a projection of the new extractor with the settings of the active one."""
     active = projections.get(connection, collection.active_projection_id)
     raw = projections.raw(connection, collection.extractor_id)
     wanted = dim or active.settings.get("dim")

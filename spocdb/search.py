@@ -1,4 +1,4 @@
-"""Search: a query image takes the same way as the gallery's, then SQL, refined if asked."""
+"""Search: describe the query image like the gallery's, then search in SQL, refined on request."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,10 +20,10 @@ from spocdb.records import Crop, Float32Array, Recipe, Refinement
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
 
-# Gives a connection for a block.
+# Returns a context manager that yields a connection.
 Connections = Callable[[], AbstractContextManager[Connection]]
 
-# What a re-ranking compares is the square of this.
+# Re-ranking compares every pair of the short list.
 LONGEST_SHORT_LIST = 2000
 
 
@@ -42,7 +42,10 @@ def search(
 ) -> list[Hit]:
     """Return the k images of the collection that look most like an image file's bytes, or an image.
 
-    No connection is held while the network computes. Raises ImageError for a bad image or crop.
+    No connection is held while the network computes.
+
+    Raises:
+        ImageError: The image or the crop is bad.
     """
     while True:
         load = partial(load_extractor, collection.recipe)
@@ -56,7 +59,7 @@ def search(
             if now.extractor_id == collection.extractor_id:
                 query = db_search.embed(connection, collection.name, raw)
                 return nearest(connection, collection.name, query, k, filter, exact, refinement)
-        collection = now  # it was re-embedded in this moment
+        collection = now  # it was re-embedded meanwhile
 
 
 def describe(
@@ -68,7 +71,10 @@ def describe(
 ) -> Float32Array:
     """Return the raw descriptor (C,) of an image file's bytes or of an image, or of a crop.
 
-    The network is loaded once the image is known to be one. Raises ImageError.
+    The network is loaded after the image was decoded.
+
+    Raises:
+        ImageError: The image or the crop is bad.
     """
     if isinstance(image, bytes):
         decoded = decode(image, recipe.size, recipe.fit, max_pixels, recipe.canvas, crop)
@@ -89,15 +95,16 @@ def similar(
     exact: bool,
     refinement: Refinement,
 ) -> list[Hit]:
-    """Return the k images that look most like one of the collection's own, without it.
+    """Return the k images that look most like a stored image, which is left out.
 
-    Raises ImageNotFound.
+    Raises:
+        ImageNotFound: The collection has no image with this id.
     """
     if refinement == Refinement():
         return db_search.similar(connection, collection.name, id, k, filter, exact=exact)
     with db_search.snapshot(connection):
         query = db_search.embedding(connection, collection.name, id)
-        # One more, for itself; a negative k is for the database to refuse.
+        # One more, for the image itself. A negative k is refused by the database.
         n = k + 1 if k >= 0 else k
         hits = nearest(connection, collection.name, query, n, filter, exact, refinement)
     return [hit for hit in hits if hit.id != id][:k]
@@ -112,9 +119,9 @@ def nearest(
     exact: bool,
     refinement: Refinement,
 ) -> list[Hit]:
-    """Return the k images nearest to an embedding (N,), after what the refinement does.
+    """Return the k images nearest to an embedding (N,), refined as asked.
 
-    Their distances are to the query as it was expanded; re-ranking changes only their order.
+    The distances are to the expanded query; re-ranking changes only the order.
     """
     check(refinement)
     if refinement.expand:
@@ -136,6 +143,6 @@ def check(refinement: Refinement) -> None:
         raise InvalidValue("rerank", refinement.rerank, f"0 to {LONGEST_SHORT_LIST}")
     if not 0 <= refinement.expand <= LONGEST_SHORT_LIST:
         raise InvalidValue("expand", refinement.expand, f"0 to {LONGEST_SHORT_LIST}")
-    # Written so that what is not a number fails too.
+    # Written so that NaN fails too.
     if not 0 <= refinement.alpha <= 100:
         raise InvalidValue("alpha", refinement.alpha, "0 to 100")

@@ -1,6 +1,6 @@
-"""Settings: arguments come before the environment (`SPOCDB_*`), the environment before defaults.
+"""Settings: arguments override the environment (`SPOCDB_*`), which overrides the defaults.
 
-Read once, by `from_environment`, and passed down; nothing else in spocdb looks at the environment.
+`from_environment` reads them once; nothing else in spocdb reads the environment.
 """
 
 import os
@@ -17,25 +17,24 @@ DEFAULT_COLLECTION = "photos"
 DEFAULT_MAX_PIXELS = 89_478_485
 # The database counts an image's width and height in 32 bits.
 LARGEST = 2**31 - 1
-# Four channels of 32 bits for each of so many pixels are 1.4 GB; what cameras and scanners write
-# has a third of that: 89 megapixels of 16-bit RGB are 537 MB.
+# The most that cameras and scanners write: 89 megapixels of 16-bit RGB are 537 MB.
 DEFAULT_MAX_BYTES = 600_000_000
-# Images in flight get a part of the memory: the network, the database and others need some too.
+# Images in flight get a quarter of the memory; the network and the database need the rest.
 PART_OF_MEMORY = 4
-# Less would let decoders wait for each other wherever memory is small.
+# With less, decoders would wait for each other on small machines.
 LEAST_MEMORY = 256 * 2**20
-# Images read and decoded ahead of the network, for each thread that does so.
+# Images prefetched per decoding thread.
 AHEAD_A_THREAD = 8
-# What no machine of today has use for: a slip of the keyboard.
+# Upper bounds against typing errors.
 MOST_THREADS, MOST_AHEAD = 1024, 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What images may take: pixels and bytes each, and bytes of memory all together.
+    """Limits of images: pixels and bytes of each, and memory of all in flight.
 
-    `memory` bounds files read ahead, what decoders need, and decoded pictures, in this process.
-    `threads` read and decode, in each run, at most `ahead` images before they are needed.
+    `memory` bounds prefetched files, the decoders' buffers and decoded pictures, in this process.
+    In each run `threads` threads read and decode at most `ahead` images ahead of the network.
     """
 
     max_pixels: int
@@ -47,12 +46,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one process of spocdb is told from outside.
+    """The configuration of one process.
 
-    `database_url` None means the embedded server under `data_dir`. `cache_dir` remembers where
-    weights files lie. `max_pixels` and `max_bytes` limit each image, `memory` (bytes) all images
-    in flight. `threads` read and decode, `ahead` images before they are needed (None: eight a
-    thread).
+    `database_url` None means the embedded server under `data_dir`. `cache_dir` holds the paths of
+    known weights files. `max_pixels` and `max_bytes` limit each image, `memory` (bytes) all images
+    in flight. `threads` threads read and decode, `ahead` is the number of prefetched images (None:
+    eight per thread).
     """
 
     # It may hold a password.
@@ -67,7 +66,7 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        """Return what images may take."""
+        """Return the limits of images."""
         ahead = self.ahead or AHEAD_A_THREAD * self.threads
         return Limits(self.max_pixels, self.max_bytes, self.memory, self.threads, ahead)
 
@@ -80,7 +79,11 @@ def default_memory() -> int:
 def from_environment(
     database_url: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Settings:
-    """Read the settings. Raises ConfigError for a value that makes no sense."""
+    """Read the settings.
+
+    Raises:
+        ConfigError: A value is malformed or out of range.
+    """
     return Settings(
         database_url=database_url or environ.get("SPOCDB_DATABASE_URL") or None,
         data_dir=_folder(environ, "SPOCDB_DATA_DIR", _default_data_dir()),
@@ -94,8 +97,8 @@ def from_environment(
 
 
 def _default_data_dir() -> Path:
-    # As root the embedded server runs as a user of its own, which must be able to reach its data:
-    # below /root that would mean opening /root to everybody.
+    # Under root the embedded server runs as another user, who needs access to its data. Below /root
+    # that would mean opening /root to all users.
     if os.geteuid() == 0:
         return Path("/var/lib/spocdb")
     import platformdirs

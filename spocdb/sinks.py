@@ -1,6 +1,6 @@
-"""The sinks of a run: images of a collection, leased rows of a table, or descriptors alone.
+"""The sinks of a run: for images of a collection, leased rows of a table, or descriptors only.
 
-Each asks on one connection what is stored, and writes on another, in the thread that writes.
+Each reads on one connection, and writes on another in the writer thread.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ Descriptors = Mapping[bytes, NewDescriptor]
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """The images of one content, and which of them is to be read next."""
+    """The images of one content, and the index of the one to read next."""
 
     refs: Sequence[ImageRef]
     at: int = 0
@@ -43,7 +43,7 @@ class Copies:
 
 
 class _CollectionSink:
-    """What every sink asks of the collection that it writes to."""
+    """The base of the sinks: stored descriptors of the collection, and its two connections."""
 
     def __init__(
         self,
@@ -58,11 +58,11 @@ class _CollectionSink:
         self._project = projecting(write_connection)
 
     def known(self, hashes: set[bytes]) -> set[bytes]:
-        """Return those of the given sha256 that have a raw descriptor by its extractor."""
+        """Return the sha256 that have a raw descriptor of the collection's extractor."""
         return known(self._connection, self._collection.extractor_id, hashes)
 
     def cancel(self) -> None:
-        """Cancel the statement of the connection that writes."""
+        """Cancel the running statement of the write connection."""
         engine.cancel(self._write_connection)
 
 
@@ -77,13 +77,13 @@ class ImagesSink(_CollectionSink):
         progress: Progress,
         moves: Moves | None = None,
     ) -> None:
-        """With `moves`, an image whose file was moved is found again."""
+        """With `moves`, images whose file was moved are recognised."""
         super().__init__(connection, write_connection, collection, progress)
         self._moves = moves
         self.n_refused = 0
 
     def batch(self, works: Sequence[Work[ImageRef]], descriptors: Descriptors) -> Write:
-        """Return what writes the images of a batch; those that the database refuses are counted."""
+        """Return a function that writes the batch and counts images that the database refuses."""
         batch = Batch(
             images=[(ref, w.sha256) for w in works if not w.error for ref in w.refs],
             descriptors=descriptors,
@@ -101,7 +101,7 @@ class ImagesSink(_CollectionSink):
 
 
 class RowsSink(_CollectionSink):
-    """Stores what becomes of leased rows, in the transaction that ends their leases."""
+    """Stores the outcome of leased rows, in the transaction that ends their leases."""
 
     def __init__(
         self,
@@ -112,14 +112,14 @@ class RowsSink(_CollectionSink):
         rules: Rules,
         is_stopped: Stopped,
     ) -> None:
-        """By the rules a bad row is tried again, or given up."""
+        """`rules` decide whether a bad row is retried or given up."""
         super().__init__(connection, write_connection, collection, progress)
         self._rules, self._is_stopped = rules, is_stopped
         self.n_refused = 0
         self.first_error: ImageError | None = None
 
     def batch(self, works: Sequence[Work[LeasedRef]], descriptors: Descriptors) -> Write:
-        """Return what writes the rows of a batch; those that are tried again are no failures."""
+        """Return a function that writes the batch; rows to be retried do not count as failures."""
         outcome = outcome_of(works, descriptors, self._rules)
         self._progress.n_failed -= len(outcome.retried) + len(outcome.gone)
         self._progress.n_pruned += len(outcome.gone)
@@ -135,9 +135,9 @@ class RowsSink(_CollectionSink):
 
 
 class DescriptorsSink(_CollectionSink):
-    """Stores raw descriptors alone, of contents that the database has under one or more names.
+    """Stores only raw descriptors, of contents that are stored under one or more names.
 
-    A content is read under its first name; if that fails, under the next one, in a further run.
+    A content is read under its first name. If that fails, the next run tries the next name.
     """
 
     def __init__(
@@ -148,26 +148,26 @@ class DescriptorsSink(_CollectionSink):
         progress: Progress,
     ) -> None:
         super().__init__(connection, write_connection, collection, progress)
-        # What is to be read under another name, in the next run.
+        # Contents to read under another name in the next run.
         self.again: list[Copies] = []
         self.first_bad: tuple[ImageRef, ImageError] | None = None
         self._open: dict[bytes | None, Copies] = {}
 
     def refs(self, contents: Iterable[Copies]) -> Iterator[ImageRef]:
-        """Yield a name of each content."""
+        """Yield one name of each content."""
         for copies in contents:
             self._open[copies.next.sha256] = copies
             yield copies.next
 
     def batch(self, works: Sequence[Work[ImageRef]], descriptors: Descriptors) -> Write:
-        """Return what writes the descriptors of a batch."""
+        """Return a function that writes the descriptors of a batch."""
         for work in works:
             for ref in work.refs:
                 self._count(self._open.pop(ref.sha256), ref, work.error)
         return partial(write_descriptors, self._write_connection, self._collection, descriptors)
 
     def _count(self, copies: Copies, ref: ImageRef, error: ImageError | None) -> None:
-        """Count the content under all its names; the run counts the one that was read."""
+        """Count the other names of a content; the run itself counts the one that was read."""
         others = len(copies.refs) - 1
         if error is None:
             self._progress.n_reused += others
@@ -180,7 +180,7 @@ class DescriptorsSink(_CollectionSink):
 
 
 def projecting(connection: Connection) -> Project:
-    """Return what projects raw descriptors by a projection's number; each is loaded once."""
-    # Immutable versions: what was loaded once stays true.
+    """Return a function that applies a projection by its number; each is loaded once."""
+    # Projections are immutable, so the cache never becomes stale.
     load = cache(partial(projections.load, connection))
     return lambda id_, raw: project(raw, load(id_))

@@ -1,7 +1,7 @@
-"""What a projection's numbers must be before anything is embedded by them.
+"""Checks of a projection's numbers before it is used.
 
-Asked wherever a projection enters: read from a file, read from the database. NumPy only, so that
-`features` and `db` can share it.
+Run whenever a projection is read from a file or from the database. NumPy only, so that `features`
+and `db` can share it.
 """
 
 from collections.abc import Iterator
@@ -13,21 +13,22 @@ from spocdb.records import Projection
 # pgvector indexes a vector of 2,000 dimensions and a halfvec of 4,000: a longer embedding, or a
 # longer raw descriptor, has no column and no index.
 MOST_DIMS = 4000
-# Stored components are float32 and unit rows to a millionth. What is off by more was made by
-# another program: its lengths must be right, its angles are only said.
+# Components of `fit` are unit rows to within a millionth. Those of other programs may deviate more:
+# wrong lengths are refused, wrong angles only cause a warning.
 UNIT_TOLERANCE = 1e-2
 ORTHOGONAL_TOLERANCE = 1e-3
-# The mean of rows of length one is no longer than one; an explained part no more than all.
+# Tolerance for two bounds: the mean of unit vectors is at most one long, and the explained parts
+# sum to at most one.
 ROUNDING = 1e-2
-# Projecting is float32: whitening factors beyond these become zero or infinite in it. What `fit`
-# makes of descriptors of length one lies within 1e-6 to 1e7.
+# In float32, whitening factors beyond these would become zero or infinite. `fit` on unit
+# descriptors yields 1e-6 to 1e7.
 LEAST_SCALE, MOST_SCALE = 1e-12, 1e12
 
 NUMBERS = ("mean", "components", "scale", "singular_values", "explained")
 
 
 def fault(projection: Projection, channels: int) -> str | None:
-    """Say what is wrong with a projection of raw descriptors of `channels` dimensions, or None."""
+    """Return what is wrong with a projection of descriptors of `channels` dimensions, or None."""
     with np.errstate(all="ignore"):  # a sum that overflows is a fault, not a warning
         return next(_faults(projection, channels), None)
 
@@ -41,7 +42,7 @@ def skew(projection: Projection) -> float:
 
 
 def _faults(projection: Projection, channels: int) -> Iterator[str]:
-    """Yield what is wrong, the shapes first: later lines rely on them."""
+    """Yield all faults. Shapes are checked first, because later checks rely on them."""
     yield from _shape_faults(projection, channels)
     for name in NUMBERS:
         if not np.isfinite(getattr(projection, name)).all():

@@ -1,7 +1,6 @@
-"""Storing: the images of a source into a collection, but for those that it has as they are.
+"""Storing: write the new and changed images of a source into a collection.
 
-An interruption undoes nothing: each batch is one transaction, and the next run skips what is
-stored.
+Each batch is one transaction. After an interruption the next run skips stored images.
 """
 
 import logging
@@ -24,7 +23,7 @@ from spocdb.sources.source import Source
 
 log = logging.getLogger(__name__)
 
-# The database is asked which of so many images it has as they are.
+# Images per query for those that are stored unchanged.
 REFS_ASKED = 512
 
 
@@ -32,8 +31,8 @@ REFS_ASKED = 512
 class StoringOptions:
     """How to store: how the pipeline runs, and which images it gets.
 
-    `retry_failed` tries images again that failed as they are. `moves` finds images again whose file
-    was moved.
+    `retry_failed` retries images that failed and have not changed. `moves` recognises images whose
+    file was moved.
     """
 
     run: Options
@@ -52,9 +51,9 @@ def store(
     progress: Progress,
     on_progress: OnProgress = lambda progress: None,
 ) -> None:
-    """Bring images of a source into a collection, but for those that it has as they are.
+    """Store the images of a source that are new or changed.
 
-    The run and how it ended is recorded. Raises as `Ingest`.
+    The run and its status are recorded. Raises the errors of `Ingest`.
     """
     progress.began, progress.doing = time.monotonic(), ""
     on_progress(progress)
@@ -90,9 +89,9 @@ def changed(
     exif: bool = False,
     dry_run: bool = False,
 ) -> Iterator[ImageRef]:
-    """Yield the images that are neither stored as they are, nor failed as they are.
+    """Yield the images that are new, changed, or, with `retry_failed`, failed.
 
-    With `exif` also those that are stored without it.
+    With `exif` also those that are stored without EXIF.
     """
     for chunk in chunks(refs, REFS_ASKED):
         stored, failed = images.unchanged(connection, collection, chunk, exif=exif)
@@ -106,11 +105,9 @@ def changed(
 
 
 def _caution(connection: Connection, collection: Collection, options: Options) -> Caution:
-    """Return the caution that is needed: none but after a run that was killed."""
+    """Return the caution of a run: images are decoded apart only after a run that was killed."""
     n_images = 0
     if runs.mark_killed(connection, collection):
-        log.warning(
-            "an earlier run was killed: images are decoded in a process of their own at first"
-        )
+        log.warning("an earlier run was killed: images are decoded in a separate process at first")
         n_images = options.most_in_flight
     return Caution(n_images, runs.lost(connection, collection))

@@ -1,14 +1,14 @@
 """Text from outside: paths, headers, messages of servers and decoders, metadata.
 
-PostgreSQL stores neither NUL nor a lone surrogate, and an index takes no long key. A terminal takes
-no control characters. So outside text is cleaned where it enters, not where it is stored.
+PostgreSQL cannot store NUL or a lone surrogate, an index limits a key's length, and control
+characters disturb a terminal. Outside text is cleaned where it enters.
 """
 
 import hashlib
 
-# Longer messages are cut: nobody reads further, and a server may send megabytes.
+# Longer messages are cut, because a server may send megabytes.
 LONGEST_MESSAGE = 1000
-# A btree index refuses more than 2,704 bytes; the collection's number needs some of them.
+# A btree entry holds at most 2,704 bytes, including the collection's number.
 LONGEST_KEY = 2000
 
 
@@ -20,7 +20,7 @@ def one_line(text: str, longest: int = LONGEST_MESSAGE) -> str:
 
 
 def written_out(text: str) -> str:
-    """Return a text with line breaks and control characters written out: names may have any."""
+    """Return a text with line breaks and control characters escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -34,10 +34,10 @@ def cleaned(text: str) -> str:
 
 
 def shortened(key: str, most_bytes: int = LONGEST_KEY) -> str:
-    """Return a storable key that fits an index: a long one by its first 200 characters and md5."""
+    """Return a storable key that fits an index; a long one becomes 200 characters and its md5."""
     key = cleaned(key)
     data = key.encode()
     if len(data) <= most_bytes:
         return key
-    # As spocdb.take_in does, so that a row has one name.
+    # The same as in the SQL function spocdb.take_in, so that a row has one name.
     return f"{key[:200]}... {hashlib.md5(data, usedforsecurity=False).hexdigest()}"

@@ -1,9 +1,9 @@
-"""A turn of a worker at one attached table: rows that are due on their way into the collection.
+"""A worker's turn at one attached table: embed the rows that are due.
 
-    queue -> lease -> row, its image -> decode -> network -> written, lease given back
+    queue -> lease -> row, its image -> decode -> network -> write, end the lease
 
-Rows that workers were lost with are leased last and one at a time, with nothing else in this
-process: what kills it takes no other row along.
+Rows that were leased when a worker died are suspects. They are leased last and one at a time, while
+the process has no other work, so that a crash affects no other row.
 """
 
 import time
@@ -29,7 +29,7 @@ from spocdb.verdicts import Rules, judged
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
 
-# How long one collection is worked on while others wait.
+# The longest turn of a collection while others wait.
 SECONDS_A_TURN = 60.0
 
 
@@ -37,9 +37,9 @@ SECONDS_A_TURN = 60.0
 class WorkerOptions:
     """How to work; times are in seconds.
 
-    A row is leased for `visibility`; without a notification the queue is looked at every `poll`;
-    a row whose image is not there is due again after `backoff`, and twice as long every time. What
-    a URL gives counts as no image when the same bytes come `believed_after` they first came.
+    A row is leased for `visibility`; without a notification the queue is polled every `poll`. A row
+    whose image is missing is retried after `backoff`, which doubles each time. Bytes from a URL
+    that are no image are final once the same bytes still come `believed_after` the first time.
     """
 
     limits: Limits
@@ -52,9 +52,9 @@ class WorkerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A worker's turn at the rows of a table; `leases` are those that it took and may still hold.
+    """A worker's turn at the rows of a table; `leases` collects those that it may still hold.
 
-    Rows are leased on `connection` and written on `write_connection`.
+    `connection` leases rows, `write_connection` writes them.
     """
 
     connection: Connection
@@ -67,7 +67,7 @@ class Turn:
     leases: list[UUID]
 
     def take(self, total: Progress, on_done: Callable[[Progress, ImageError | None], None]) -> None:
-        """Bring the rows that are due to where they belong; `on_done` gets what was done."""
+        """Embed the rows that are due, then the suspects; pass the counts to `on_done`."""
         self._bring(total, on_done, [False])
         self._bring(total, on_done, self._while_suspect())
 
@@ -77,14 +77,14 @@ class Turn:
         on_done: Callable[[Progress, ImageError | None], None],
         rounds: Iterable[bool],
     ) -> None:
-        """Bring rows, in rounds that tell whether it is a suspect alone."""
+        """Embed rows in rounds, each with whether it leases one suspect; pass the counts on."""
         done, bad = Progress(), list[ImageError]()
         try:
             for is_alone in rounds:
                 n_before = done.n_seen
                 bad += self._extract(done, is_alone)
                 if is_alone and done.n_seen == n_before:
-                    break  # another worker has it
+                    break  # another worker has leased it
         finally:
             total.add(done)
         if done.n_seen:
@@ -98,7 +98,7 @@ class Turn:
             yield True
 
     def _extract(self, progress: Progress, is_alone: bool) -> list[ImageError]:
-        """Lease rows, extract and write them; return the first bad one's error, if there is one."""
+        """Lease rows, extract and write them; return the first error, if any, as a list."""
         limits, n_rows = self.options.limits, 1 if is_alone else self._leased_at_once()
         source = RowsSource(
             *(self.connection, self.collection, self.attached, limits.max_bytes),
@@ -125,16 +125,18 @@ class Turn:
         return [sink.first_error] if sink.first_error else []
 
     def _leased_at_once(self) -> int:
-        """Return how many rows are leased at once: a worker that dies costs their leases' time.
+        """Return how many rows are leased at once.
 
-        A few also let it stop sooner. What is fetched may take its time; bytes come all at once.
+        Few, because the rows of a dead worker wait until their leases expire, and a worker stops
+        sooner. URLs are slow to fetch, and bytes are held in memory together, so they get lower
+        numbers than paths.
         """
         limits = self.options.limits
         most = {"path": limits.ahead, "url": 2 * limits.threads, "bytes": min(limits.ahead, 16)}
         return most[self.attached.kind]
 
     def _leased(self, n_rows: int, progress: Progress, is_alone: bool) -> Iterator[LeasedRef]:
-        """Lease rows while there are any and the turn lasts; if alone, one suspect row."""
+        """Lease rows while there are any and the turn lasts; with `is_alone` one suspect row."""
         until = time.monotonic() + SECONDS_A_TURN
         while not self.is_stopped() and time.monotonic() < until:
             lease = uuid4()
@@ -157,7 +159,7 @@ def take_in(
     progress: Progress,
     is_stopped: Callable[[], bool],
 ) -> int:
-    """Take changes into the queue; return how many rows that made due, count those that failed."""
+    """Move noted changes into the queue; return how many rows became due, count the failed."""
     n_rows, n_failed = queue.take_in(connection, collection, is_stopped)
     progress.n_seen += n_failed
     progress.n_failed += n_failed

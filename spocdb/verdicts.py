@@ -1,14 +1,13 @@
-"""What becomes of leased rows: stored, tried again, given up, or forgotten.
+"""The outcome of leased rows: stored, retried, given up, or removed.
 
-What a row had is forgotten only when the row is known to hold no image now:
+A row's stored image is removed only when the row certainly holds no image now:
 
-- Its value can never lead to one: it is no URL, or a path out of the root.
-- Bytes of the table itself or of a file are whole, so one look decides.
-- Bytes of a network may be a server's bad hour. The same ones must come in several tries, the last
-  long after the first.
+- Its value can never lead to one: it is no URL, or a path outside the root. - Bytes from the table
+itself or from a file are complete, so one try decides. - Bytes from a network may be a temporary
+error page. The same bytes must come in several tries, the last long after the first.
 
-Everything else (not there, cut off, an error page, a lost worker) is tried again, and when it is
-given up the embedding of the image before stays.
+All other failures (missing, cut off, an error page, a lost worker) are retried. When such a row is
+given up, its previous embedding stays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,21 +26,20 @@ from spocdb.errors import (
 from spocdb.pipeline.work import Work
 from spocdb.records import NewDescriptor
 
-# Tries of an image that may come yet, each twice as long after the one before, an hour at most:
-# together two hours and a half.
+# Tries of a missing image. The back-off doubles up to an hour, about two and a half hours in all.
 MOST_ATTEMPTS, LONGEST_BACKOFF = 12, 3600.0
-# Workers lost with a row until it is given up; from the third on it was all that they had.
+# Workers that may die while they hold a row before it is given up; the later ones held it alone.
 MOST_LOST = 5
-# Tries that must give the same bytes before a network is believed that they are no image.
+# Tries from a network that must give the same bytes before they count as no image.
 SAME_BYTES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When a row is tried again and when it is given up; times in seconds.
+    """When a row is retried and when it is given up; times in seconds.
 
-    A row whose image is not there is due again after `backoff`, and twice as long every time. Bytes
-    `from_network` that are no image are believed `believed_after` they first came.
+    A row whose image is missing is retried after `backoff`, which doubles each time. Bytes
+    `from_network` that are no image are final `believed_after` they first came.
     """
 
     from_network: bool
@@ -50,7 +48,7 @@ class Rules:
 
 
 def judged(row: LeasedRef) -> LeasedRef:
-    """Return a leased row, with a problem if too many workers were lost while they had it."""
+    """Return a leased row, with a problem if too many workers died while they held it."""
     if row.tries.lost < MOST_LOST:
         return row
     problem = ProcessLost(
@@ -63,7 +61,7 @@ def judged(row: LeasedRef) -> LeasedRef:
 def outcome_of(
     works: Sequence[Work[LeasedRef]], descriptors: Mapping[bytes, NewDescriptor], rules: Rules
 ) -> Outcome:
-    """Return what becomes of the works, by the rules."""
+    """Return the outcome of the works under the rules."""
     failures: list[tuple[LeasedRef, ImageError]] = []
     no_images: list[tuple[LeasedRef, ImageError]] = []
     gone: list[LeasedRef] = []
@@ -93,7 +91,7 @@ def outcome_of(
 
 
 def _is_believed(row: LeasedRef, sha256: bytes, rules: Rules) -> bool:
-    """Tell whether the same bytes came often enough, and long enough after the first time."""
+    """Return whether the same bytes came often enough, over a long enough time."""
     tries = row.tries
     return (
         tries.rejected == sha256
@@ -103,9 +101,9 @@ def _is_believed(row: LeasedRef, sha256: bytes, rules: Rules) -> bool:
 
 
 def _is_no_image(error: ImageError, work: Work[LeasedRef], rules: Rules) -> bool:
-    """Tell whether what the row says now is known to be no image."""
+    """Return whether the row's current value certainly leads to no image."""
     if isinstance(error, ImageTooLarge):
-        # An answer that was cut off at the limit was never seen whole.
+        # An answer that was cut off at the limit was not read completely.
         return bool(work.sha256) or not rules.from_network
     return isinstance(error, UnreadableImage)
 

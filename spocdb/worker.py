@@ -1,9 +1,9 @@
-"""The worker: it goes from one attached table to the next, until it is stopped.
+"""The worker: it processes the attached tables in turn until stopped.
 
     changes -> queue -> a turn at each table (spocdb/turns.py) -> wait for more
 
-Extraction runs outside any transaction. Killed at whatever moment, a worker leaves leases that run
-out; stopped, it finishes what it has, but waits for no server that does not answer.
+Extraction runs outside any transaction. If a worker is killed, its leases expire and others take
+the rows. If it is stopped, it finishes its rows, unless the server does not answer.
 """
 
 import logging
@@ -41,33 +41,36 @@ log = logging.getLogger(__name__)
 
 __all__ = ["Worker", "WorkerOptions"]
 
-# How soon a worker that waits notices that it shall stop.
+# The interval at which a waiting worker checks whether it is stopped.
 SECONDS_BETWEEN_LOOKS = 0.5
-# Between tries to reach a database that went away; each pause is twice the one before.
+# The back-off between reconnections doubles from the first to the second.
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What a worker needs, one for each database; `connect` opens a connection to it."""
+    """A worker of one database; `connect` opens a connection to it."""
 
     connect: Callable[[], Connection]
     load_extractor: "Callable[[Recipe], Extractor]"
     options: WorkerOptions
     is_stopped: Callable[[], bool] = lambda: False
-    # What was said about tables that cannot be read: once is enough.
+    # The last error of each collection, so that it is logged once.
     _problems: dict[str, SpocdbError] = field(default_factory=dict)
-    # What it said that it works on.
+    # The tables that were last logged as worked on.
     _introduced: list[Attached] = field(default_factory=list)
-    # Leases of a connection that was lost, to be given back on the next.
+    # Leases of turns that ended early, to be released on the next connection.
     _owed: list[tuple[Collection, list[UUID]]] = field(default_factory=list)
 
     def run(self, names: Sequence[str] = (), *, once: bool = False) -> Progress:
         """Work on the attached collections, all or those named, until stopped.
 
-        A database that goes away is waited for. `once` ends when nothing is due any more; it raises
-        DatabaseLost, and at its end SourceBroken if a table could not be read. Raises
-        CollectionNotFound for a name that is not attached.
+        A lost connection is reopened with back-off. With `once` the run ends when no row is due.
+
+        Raises:
+            CollectionNotFound: A name is of no attached collection.
+            DatabaseLost: With `once`, the connection was lost.
+            SourceBroken: With `once`, at the end, a table could not be read.
         """
         total, pause = Progress(), SHORTEST_PAUSE
         with Watch(self.connect, self.is_stopped) as watch:
@@ -102,7 +105,7 @@ class Worker:
         *,
         once: bool,
     ) -> None:
-        """Look at the collections again and again."""
+        """Process all collections repeatedly."""
         while not self.is_stopped():
             chosen = _chosen(attachments.attached(connection), names)
             self._introduce(chosen, once=once)
@@ -117,7 +120,7 @@ class Worker:
                 self._wait(connection)
 
     def _introduce(self, chosen: list[Attached], *, once: bool) -> None:
-        """Say what it works on, at the start and whenever a table was attached or detached."""
+        """Log the tables, at the start and whenever one was attached or detached."""
         if chosen and chosen != self._introduced:
             tables = ", ".join(f"{s.collection} (table {s.relation})" for s in chosen)
             log.info("working on %s", tables)
@@ -134,7 +137,7 @@ class Worker:
         *,
         once: bool,
     ) -> None:
-        """Look at each collection once; what cannot be read is said, or kept for the end."""
+        """Process each collection once; log an error, or with `once` keep it for the end."""
         for attached in chosen:
             if self.is_stopped():
                 break
@@ -149,8 +152,8 @@ class Worker:
                 log.warning("%s: going on", exc)
             except SpocdbError as exc:
                 if self.is_stopped():
-                    break  # what lasted too long was cancelled
-                # Of one collection: the others have nothing to do with it.
+                    break  # the statement was cancelled because the worker is stopped
+                # The error concerns one collection: continue with the others.
                 if not once and str(self._problems.get(attached.collection)) != str(exc):
                     told = "" if isinstance(exc, SourceBroken) else f"{attached.collection}: "
                     about = {"collection": attached.collection, "code": exc.code}
@@ -165,13 +168,13 @@ class Worker:
         collection: Collection,
         done: Progress,
     ) -> None:
-        """Bring all rows of a collection that are due to where they belong."""
+        """Embed all rows of a collection that are due."""
         n_taken = take_in(connection, collection, done, self.is_stopped)
         if not (n_taken or queue.is_due(connection, collection)):
             return
         if attached.root is not None and not os.path.isdir(attached.root):
             raise SourceBroken(f"{attached.collection}: there is no folder {attached.root} here")
-        # Before anything is leased: without weights it would be leased in vain.
+        # Load before leasing: without weights the leases would be useless.
         extractor = self.load_extractor(collection.recipe)
         with self._leases(watch, collection) as leases, watch.open() as write_connection:
             turn = Turn(
@@ -189,32 +192,32 @@ class Worker:
 
     @contextmanager
     def _leases(self, watch: Watch, collection: Collection) -> Iterator[list[UUID]]:
-        """Collect leases; if the work on them ends early, other workers may have their rows."""
+        """Collect leases; if the block raises, release them for other workers."""
         leases: list[UUID] = []
         try:
             yield leases
         except BaseException:
             self._owed.append((collection, leases))
-            # If that fails they are given back on the next connection, or run out.
+            # If that fails, they are released on the next connection, or expire.
             with suppress(SpocdbError), engine.wrapped(), watch.open() as another:
                 self._give_back(another)
             raise
 
     def _give_back(self, connection: Connection) -> None:
-        """Give back the leases of a turn that ended early."""
+        """Release the leases of turns that ended early."""
         while self._owed:
             queue.give_back(connection, *self._owed[-1])
             self._owed.pop()
 
     def _settle(self, connection: Connection, collection: Collection) -> None:
-        """Let the collection have its first PCA, if this role may and no other worker does."""
+        """Fit the collection's first PCA, if this role may and no other worker does."""
         if not self.is_stopped() and rights.is_owner(connection):
             with collections.try_exclusive(connection, collection) as is_exclusive:
                 if is_exclusive:
                     fitting.settle(connection, self.connect, collection)
 
     def _wait(self, connection: Connection) -> None:
-        """Wait for a notification, or until it is time to look."""
+        """Wait for a notification, at most the poll interval."""
         for seconds in self._slices(self.options.poll):
             if any(connection.notifies(timeout=seconds, stop_after=1)):
                 return
@@ -224,7 +227,7 @@ class Worker:
             time.sleep(slice_)
 
     def _slices(self, seconds: float) -> Iterator[float]:
-        """Yield short times that add up to it, fewer when stopped."""
+        """Yield short times that add up to `seconds`; end early when stopped."""
         until = time.monotonic() + seconds
         while not self.is_stopped() and (left := until - time.monotonic()) > 0:
             yield min(left, SECONDS_BETWEEN_LOOKS)

@@ -14,7 +14,7 @@ from benchmarks.database.gallery import Step
 
 N_ROWS = 1_000_000
 
-# In this order: the later ones search in what growth has loaded.
+# The order matters: later steps search the rows that `growth` loads.
 STEPS: dict[str, Step] = {
     "loading": loading.run,
     "growth": growth.run,

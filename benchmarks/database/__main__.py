@@ -1,9 +1,9 @@
-"""The database at a million images, on an embedded server of its own.
+"""The database at a million images, on a new embedded server.
 
 From the repository's root: python -m benchmarks.database [--rows 1000000] [--record]
 
-Each step's figures are kept as they come, so that an hour's run may be interrupted: with the same
-`--folder` it goes on, `--steps` says with what.
+Each step's figures are recorded when it ends, so that an hour's run may be interrupted. A run with
+the same `--folder` continues, with the steps of `--steps`.
 """
 
 import argparse
@@ -20,12 +20,14 @@ from spocdb.settings import Settings
 
 
 def main() -> None:
-    """Run the steps, print a table, and keep the figures if asked."""
+    """Run the steps, print a table, and record the figures on request."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.database")
     parser.add_argument("--rows", type=int, default=N_ROWS)
-    parser.add_argument("--folder", type=Path, help="kept, with the server; default: a new one")
+    parser.add_argument(
+        "--folder", type=Path, help="the server's data, kept; default: a temporary folder"
+    )
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
-    parser.add_argument("--record", action="store_true", help="keep the figures")
+    parser.add_argument("--record", action="store_true", help="record the figures")
     arguments = parser.parse_args()
     if arguments.record and arguments.rows != N_ROWS:
         parser.error(f"a record is of {N_ROWS:,} rows: leave out --rows or --record")
@@ -40,14 +42,14 @@ def main() -> None:
 
 
 def _new_folder() -> Path:
-    # As root the embedded server lives below /var/lib, or a folder that is open to everybody.
+    # Under root the embedded server runs as another user, who can access /var/lib.
     parent = "/var/lib" if os.geteuid() == 0 else None
     return Path(tempfile.mkdtemp(prefix="spocdb-bench-", dir=parent))
 
 
 def _measure(folder: Path, n_rows: int, steps: list[str], kept: Path | None) -> None:
-    embedded.upgraded(folder)  # as the role that owns the schema
-    # One step makes a database of its own, with the extension.
+    embedded.upgraded(folder)  # run as the role that owns the schema
+    # The superuser, as one step creates a database with the extension.
     settings = Settings(embedded.admin_url(folder), folder, folder / "cache")
     with connect(settings=settings) as db, db.engine.connection() as connection:
         target = gallery.open(db, connection, "growing", n_rows)

@@ -1,4 +1,4 @@
-"""Clients: queries a second by one to sixteen at once, each with a connection of its own."""
+"""Clients: queries per second of one to sixteen concurrent clients, each with a connection."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ SEARCH = "SELECT id, path, distance, metadata FROM spocdb.search(%s, %s)"
 
 
 def run(target: Gallery) -> list[Figure]:
-    """Let clients ask for some seconds; they share the cores with the server."""
+    """Run clients for some seconds; they share the cores with the server."""
     n_clients, seconds = (N_CLIENTS, 6.0) if target.is_large else (N_CLIENTS[:3], 0.5)
     return [figure for n in n_clients for figure in _together(target, n, seconds)]
 
@@ -47,9 +47,9 @@ def ask(
     seed: int = 0,
     over: Event | None = None,
 ) -> list[float]:
-    """Search one query after the other, for so long or until `over` is set, once all are ready.
+    """Search one query after another, for `seconds` or until `over` is set, once all are ready.
 
-    Returns the milliseconds that each took.
+    Returns the milliseconds of each query.
     """
     order = np.random.default_rng(seed).permutation(len(queries))
     vectors = cycle([Vector(queries[i]) for i in order])

@@ -1,4 +1,4 @@
-"""Filtered search: spocdb's own function, where one row in a hundred, ten, or two matches."""
+"""Filtered search with spocdb.search(), where one row in a hundred, ten, or two matches."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -24,7 +24,7 @@ SEARCH = "SELECT id, method FROM spocdb.search(%s, %s, filter => %s)"
 
 
 def run(target: Gallery) -> list[Figure]:
-    """Measure recall and latency at 1 %, 10 % and 50 % of the rows, chosen by chance."""
+    """Measure recall and latency at 1 %, 10 % and 50 % matching rows."""
     target.connection.execute(MARK, [target.collection.id])
     target.connection.execute("VACUUM (ANALYZE) spocdb.images")
     return [figure for every in (100, 10, 2) for figure in _at(target, every)]

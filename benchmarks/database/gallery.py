@@ -1,4 +1,4 @@
-"""A collection of made-up images that grows by stretches, and what is asked of it."""
+"""A collection of generated images that grows by stretches, and its exact answers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ N_FITTED = 20_000
 
 @dataclass(frozen=True)
 class Gallery:
-    """A collection that is embedded by one fitted projection, and has `n_rows` in the end."""
+    """A collection with one fitted projection that grows to `n_rows`."""
 
     db: Database
     connection: Connection
@@ -37,28 +37,28 @@ class Gallery:
 
     @property
     def table(self) -> str:
-        """Name the embedding table."""
+        """Return the name of the embedding table."""
         return f"embeddings_{self.collection.id}_{self.collection.active_projection_id}"
 
     @property
     def stretch(self) -> int:
-        """Return how many rows are made, and written, at a time."""
+        """Return how many rows are generated and written at a time."""
         return min(data.STRETCH, self.n_rows)
 
     @property
     def is_large(self) -> bool:
-        """Tell whether to measure with patience; a small one is a quick look, or a test."""
+        """Return whether to measure thoroughly; a small gallery is for a quick run or a test."""
         return self.n_rows > 100_000
 
     def count(self) -> int:
-        """Count the rows that it has by now."""
+        """Count its current rows."""
         return embeddings.count(
             self.connection, self.collection, self.collection.active_projection_id
         )
 
     @cached_property
     def queries(self) -> Float32Array:
-        """Embeddings (n, 256) of images that are not in the gallery, but whose like is."""
+        """Embeddings (n, 256) of images outside the gallery that resemble images in it."""
         stretches = range(min(3, self.n_rows // self.stretch))
         raw = [data.make_stretch(number, self.stretch)[1] for number in stretches]
         n_queries = 1000 if self.is_large else 200
@@ -69,7 +69,7 @@ Step = Callable[[Gallery], list[Figure]]
 
 
 def open(db: Database, connection: Connection, name: str, n_rows: int) -> Gallery:
-    """Return the gallery of this name, empty if it is new; statements run on `connection`."""
+    """Return the gallery of this name, created if it is new; statements run on `connection`."""
     made = data.make_collection(connection, name)
     if not len(projections.load(connection, made.active_projection_id).components):
         _embed_by_pca(connection, made, n_rows)
@@ -89,9 +89,9 @@ def _embed_by_pca(connection: Connection, made: Collection, n_rows: int) -> None
 
 
 def truth(gallery: Gallery, queries: Float32Array, k: int = K, every: int = 1) -> Int64Array:
-    """Return the ids (n, k) of the nearest rows by an exact scan, of those that `every` divides.
+    """Return the ids (n, k) of the nearest rows by an exact scan, among ids divisible by `every`.
 
-    In NumPy, a chunk at a time, so that it owes nothing to what is measured.
+    In NumPy, by chunks, independent of the code that is measured.
     """
     best = np.full((len(queries), k), -np.inf, np.float32)
     ids = np.full((len(queries), k), -1, np.int64)
@@ -115,7 +115,7 @@ def stream(gallery: Gallery, n_rows: int = 20_000) -> Iterator[tuple[Int64Array,
 
 
 def recall(found: Sequence[Sequence[tuple[Any, ...]]], wanted: Int64Array) -> float:
-    """Return which part of the wanted ids was found; an id comes first in each row."""
+    """Return the fraction of the wanted ids that was found; each row begins with its id."""
     pairs = zip(found, wanted, strict=True)
     hits = sum(len({row[0] for row in rows} & set(ids.tolist())) for rows, ids in pairs)
     return hits / wanted.size

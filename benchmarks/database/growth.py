@@ -1,4 +1,4 @@
-"""Growth: what an image costs, in time and bytes, while a gallery grows to its size."""
+"""Growth: time and bytes per image while a gallery grows."""
 
 import os
 import threading
@@ -25,12 +25,12 @@ SELECT pg_total_relation_size('spocdb.images'), pg_total_relation_size('spocdb.d
 
 
 def run(target: Gallery) -> list[Figure]:
-    """Load, index and search at each size; an index that is there is built anew."""
+    """Load, index and search at each size; an existing index is rebuilt."""
     return [figure for size in sizes(target) for figure in _at(target, size)]
 
 
 def sizes(target: Gallery) -> list[int]:
-    """Return two sizes a decade, up to the whole, in whole stretches."""
+    """Return two sizes per decade, up to the whole, in whole stretches."""
     parts = (target.n_rows * part // 100 for part in (1, 3, 10, 30, 100))
     return sorted({max(n // target.stretch, 1) * target.stretch for n in parts})
 
@@ -58,7 +58,7 @@ def _at(target: Gallery, size: int) -> Iterator[Figure]:
 def _load(target: Gallery, size: int) -> float:
     first, last = target.count() // target.stretch, size // target.stretch
     if first < last:
-        # The index is built after the load.
+        # Drop the index before the load; it is built afterwards.
         index = Identifier(f"{target.table}_hnsw")
         target.connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(index))
     with target.db.engine.connect() as connection:
@@ -81,7 +81,7 @@ def _search(target: Gallery, name: str) -> Iterator[Figure]:
 
 @contextmanager
 def peak_of_shared_memory() -> Iterator[list[int]]:
-    """Yield a list that ends as the bytes of /dev/shm in use: where a parallel build's graph is."""
+    """Yield a list of samples of the bytes in /dev/shm, where a parallel build keeps its graph."""
     seen, done = [0], threading.Event()
     before = _shared()
 

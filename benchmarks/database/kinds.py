@@ -1,7 +1,7 @@
-"""Kinds of index: vector, halfvec, and bits with a re-ranking, beside faiss on the same rows.
+"""Kinds of index: vector, halfvec, and bits with re-ranking.
 
-The vector index is spocdb's own, and `spocdb index build --type halfvec` makes the other one. Here
-halfvec and bits are made, and all three asked, by hand-written SQL, so that one table has them all.
+The vector index is spocdb's own; `spocdb index build --halfvec` would replace it. So here
+hand-written SQL creates the halfvec and bit indexes on the same table, and queries all three.
 """
 
 import time
@@ -40,7 +40,7 @@ NEAREST = {
         f"SELECT image_id, embedding <#> %s AS distance FROM spocdb.{{table}} "
         f"ORDER BY embedding::halfvec({DIM}) <#> %s::halfvec({DIM}) LIMIT {{k}}"
     ),
-    # The nearest by bits, as many as the index looks at, put in order by their vectors.
+    # The ef_search nearest by bits, sorted by their vectors.
     "bit": (
         "SELECT image_id, embedding <#> %s AS distance FROM ("
         "    SELECT image_id, embedding FROM spocdb.{table} "
@@ -53,13 +53,13 @@ EF_SEARCH = {"vector": (40, 100, 200), "halfvec": (40, 100, 200), "bit": (100, 4
 
 
 def run(target: Gallery) -> list[Figure]:
-    """Build the indexes that are not there, then ask all of them the same."""
+    """Build the halfvec and bit indexes, then run the same queries on all."""
     return [*_builds(target), *_searches(target)]
 
 
 def _builds(target: Gallery) -> Iterator[Figure]:
     connection = target.connection
-    # Enough for the graph of vectors is enough for all.
+    # Memory for the graph of vectors is enough for the others.
     memory = indexes.build_memory(connection, target.table, DIM)
     with sessions.raised(connection, maintenance_work_mem=memory):
         yield from _timed_builds(target)

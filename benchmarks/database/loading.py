@@ -1,4 +1,4 @@
-"""Loading: the batches of an ingest, 512-D raw descriptors and 256-D embeddings, to disk."""
+"""Loading: write an ingest's batches of 512-D raw descriptors and 256-D embeddings."""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ CREATE TABLE peer (
 
 
 def run(target: Gallery) -> list[Figure]:
-    """Measure rows/s into a database of its own, beside a plain COPY and an INSERT per row."""
+    """Measure rows/s into a new database, compared with a plain COPY and an INSERT per row."""
     with _database(target) as db, db.engine.connection() as connection:
         loaded = gallery.open(db, connection, "loading", target.n_rows)
         connection.execute(PEER)
@@ -50,14 +50,14 @@ def run(target: Gallery) -> list[Figure]:
 
 
 def write(target: Gallery, connection: Connection, number: int) -> float:
-    """Write a stretch as one batch; return the seconds without those of projecting."""
+    """Write a stretch as one batch; return the seconds, without projecting."""
     made, _ = data.make_stretch(number, target.stretch)
     embedded = project(made, target.fitted)
     (batch,) = data.in_batches(
         made, target.collection.name, target.stretch, number * target.stretch
     )
     began = time.perf_counter()
-    # New files: their rows come in the order of the batch.
+    # The files are new, so their rows come in the order of the batch.
     writing.write(connection, target.collection, batch, lambda _, __: embedded)
     return time.perf_counter() - began
 
@@ -75,7 +75,7 @@ def _database(target: Gallery) -> Iterator[Database]:
 
 
 def _copy(connection: Connection, number: int, n_rows: int) -> float:
-    """Return the seconds that a COPY of the same vectors into one table takes, with one index."""
+    """Return the seconds of a COPY of the same vectors into one table with one index."""
     made, _ = data.make_stretch(number, n_rows)
     fields = {"id": "bigint", "raw": f"halfvec({data.CHANNELS})", "embedding": f"vector({DIM})"}
     ids = np.arange(number * n_rows, (number + 1) * n_rows)

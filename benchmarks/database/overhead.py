@@ -1,4 +1,4 @@
-"""Overhead: our view, SQL functions and Python beside hand-written SQL that returns the same."""
+"""Overhead: spocdb's view, SQL functions and Python API compared with hand-written SQL."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -36,7 +36,7 @@ SIMILAR = "SELECT * FROM spocdb.similar({name}, %s, {k})"
 
 
 def run(target: Gallery) -> list[Figure]:
-    """Measure searches by an embedding, and by the id of an image."""
+    """Measure searches with an embedding, and with the id of an image."""
     names = {
         "table": Identifier(target.table),
         "view": Identifier(target.collection.name),
@@ -48,7 +48,7 @@ def run(target: Gallery) -> list[Figure]:
 
         def ask(statement: str, n_times: int = 1) -> timing.Way:
             connection = stack.enter_context(target.db.engine.connect())
-            # What our own functions search with.
+            # As spocdb's own functions set it.
             connection.execute("SET hnsw.ef_search = 100")
             return timing.way(connection, SQL(statement).format(**names), n_times)
 
@@ -82,7 +82,7 @@ def _similar(target: Gallery, id_: int) -> timing.Rows:
 
 
 def _pooled(target: Gallery) -> Connection:
-    """Return the connection of the pool that `similar` will use: the only one that is idle."""
+    """Return the pool's only idle connection, which `similar` will use."""
     with target.db.engine.connection() as connection:
         return connection
 

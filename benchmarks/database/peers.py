@@ -1,4 +1,4 @@
-"""Peers: faiss, exact and HNSW, on the same rows in the memory of one process."""
+"""Peers: faiss, exact and HNSW, on the same rows, in the memory of one process."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ N_EXACT = 50
 
 
 def run(target: Gallery) -> list[Figure]:
-    """Measure faiss with the parameters of our own index; nothing where it is not installed."""
+    """Measure faiss with spocdb's index parameters; return nothing if faiss is not installed."""
     try:
         import faiss
     except ImportError:
@@ -53,7 +53,7 @@ def _hnsw(target: Gallery, faiss: Any) -> Iterator[Figure]:
 
 
 def _filled(target: Gallery, index: Any) -> tuple[Any, gallery.Int64Array, float]:
-    """Add all rows; return their ids, and the seconds of adding alone."""
+    """Add all rows; return the index, their ids, and the seconds of adding only."""
     ids, seconds = [], 0.0
     for some, rows in gallery.stream(target, 50_000):
         began = time.perf_counter()

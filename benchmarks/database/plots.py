@@ -1,4 +1,4 @@
-"""The picture of a gallery's growth; ten million images are computed."""
+"""The plot of a gallery's growth, extrapolated to ten million images."""
 
 import math
 import re
@@ -16,7 +16,7 @@ Points = dict[int, float]
 
 
 def read(figures: Sequence[Figure]) -> dict[str, Points]:
-    """Return what was measured, by what it is and the number of images."""
+    """Return the measured values by quantity and number of images."""
     found: dict[str, Points] = {}
     for figure in figures:
         if matched := MEASURED.fullmatch(figure.name):
@@ -26,28 +26,28 @@ def read(figures: Sequence[Figure]) -> dict[str, Points]:
 
 
 def ahead(points: Points, law: Callable[[int], float]) -> float:
-    """Return what AHEAD images would take, growing by a law from the largest that was measured."""
+    """Return the value at AHEAD images, extrapolated by a law from the largest measured size."""
     largest = max(points)
     return points[largest] * law(AHEAD) / law(largest)
 
 
 def constant(_: int) -> float:
-    """Cost the same for every image, however many there are."""
+    """Return the same cost for every size."""
     return 1
 
 
 def by_steps(n: int) -> float:
-    """Grow as the steps of a walk through the graph do."""
+    """Return the growth of the number of steps in a graph search."""
     return math.log(n)
 
 
 def by_walks(n: int) -> float:
-    """Grow as a build does: a walk for every image."""
+    """Return the growth of a build, which does a graph search per image."""
     return n * math.log(n)
 
 
 def draw(figures: Sequence[Figure], out: Path) -> None:
-    """Draw time and bytes of an image, the index's build, and the latency of a search."""
+    """Draw time and bytes per image, the index build, and the search latency."""
     from matplotlib.figure import Figure as Drawing
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -75,7 +75,7 @@ def _lines(
     axes: Any, title: str, curves: Sequence[tuple[str, Points, Callable[[int], float]]]
 ) -> None:
     shades = (look.ACCENT, look.INK, look.GREY, "#c9a227")
-    # Names above and below in turn: two curves may lie close together.
+    # Labels alternate above and below, as two curves may lie close together.
     places = ((0, 6), (0, -14), (0, 6), (0, -14))
     for (name, points, law), colour, place in zip(curves, shades, places, strict=False):
         sizes = sorted(points)

@@ -1,4 +1,4 @@
-"""Re-projection: embeddings of another PCA from stored descriptors, while searches go on."""
+"""Re-projection: embed stored descriptors with another PCA while searches continue."""
 
 import resource
 import time
@@ -28,12 +28,12 @@ FROM (SELECT descriptor FROM spocdb.descriptors WHERE extractor_id = %s LIMIT %s
 
 
 def run(target: Gallery) -> list[Figure]:
-    """Measure the time and memory of filling an embedding table, and what a search takes then."""
+    """Measure time and memory of filling an embedding table, and the search latency meanwhile."""
     connection = target.connection
     other = replace(target.fitted, scale=np.ones_like(target.fitted.scale), settings={"other": 1})
     number = projections.store(connection, target.collection.extractor_id, other, {})
     embeddings.add(connection, target.collection, number)
-    # The first time fills the server's memory.
+    # The first run warms the server's caches.
     _, alone = _searches(target), _searches(target)
     filled, memory, during = _while_filling(target, number)
     in_sql = _in_sql(target, number)
@@ -53,7 +53,7 @@ def run(target: Gallery) -> list[Figure]:
 
 
 def _searches(target: Gallery) -> list[float]:
-    """Return the milliseconds of searches when nothing else is going on."""
+    """Return the milliseconds of searches on an otherwise idle server."""
     seconds = 5.0 if target.is_large else 0.5
     with _process() as (pool, manager):
         what = (target.db.url, target.collection.name, target.queries)
@@ -61,7 +61,7 @@ def _searches(target: Gallery) -> list[float]:
 
 
 def _while_filling(target: Gallery, number: int) -> tuple[float, list[float], list[float]]:
-    """Fill the embedding table; return the seconds, megabytes after each chunk, milliseconds."""
+    """Fill the embedding table; return seconds, megabytes after each chunk, search milliseconds."""
     with _process() as (pool, manager):
         ready, over = manager.Barrier(2), manager.Event()
         what = (target.db.url, target.collection.name, target.queries)
@@ -95,7 +95,7 @@ def _fill(target: Gallery, number: int) -> Iterator[float]:
 
 
 def _in_sql(target: Gallery, number: int) -> float:
-    """Return the rows a second that the SQL function projects, without writing them."""
+    """Return the rows per second that the SQL function projects, without writing them."""
     n_rows = min(N_SQL_ROWS, target.n_rows)
     began = time.perf_counter()
     target.connection.execute(IN_SQL, [number, target.collection.extractor_id, n_rows])

@@ -1,4 +1,4 @@
-"""The tables of docs/explanation/performance.md that the database's benchmark measured."""
+"""The tables of the database benchmark in docs/explanation/performance.md."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ Figures = Mapping[str, Figure]
 
 
 def tables(figures: Sequence[Figure]) -> str:
-    """Return all tables, one below the other; what was not measured is left out."""
+    """Return all tables; rows without figures are left out."""
     by_name = {figure.name: figure for figure in figures}
     blocks = [
         _table("| | rows/s | beside | ratio |", _rates(by_name)),

@@ -1,4 +1,4 @@
-"""Latencies of several ways to ask the same, taken in turn so that all have the same weather."""
+"""Latencies of several equivalent queries, interleaved so that machine load affects all alike."""
 
 import math
 import time
@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.record import Figure
 from spocdb.db.engine import Connection
 
-# The first calls of a connection plan, and fill its caches.
+# Warm-up queries, which plan the statement and fill the connection's caches.
 N_WARM = 50
 
 Rows = list[tuple[Any, ...]]
@@ -20,7 +20,7 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Way:
-    """A way to ask: a function of what is asked, and the connection that it uses."""
+    """A kind of query: a function of its argument, and the connection that it uses."""
 
     connection: Connection
     ask: Callable[[Any], Rows]
@@ -28,10 +28,10 @@ class Way:
 
 @dataclass(frozen=True)
 class Taken:
-    """What each question took: milliseconds by the clock, and of the processor; and the answers.
+    """The results of a Way: wall-clock and processor milliseconds of each query, and its rows.
 
-    The processor's are those of the server's process and of our own: on a machine that others use
-    too, they are what the clock would say if it were idle.
+    Processor time is that of the server process and of this one. On a shared machine it
+    approximates the wall-clock time of an idle one.
     """
 
     clock: list[float] = field(default_factory=list)
@@ -40,14 +40,14 @@ class Taken:
 
 
 def way(connection: Connection, statement: Any, n_times: int = 1) -> Way:
-    """Return the way to run a statement with what is asked, given `n_times`."""
+    """Return the Way that runs a statement with its argument repeated `n_times`."""
     return Way(
         connection, lambda asked: connection.execute(statement, [asked] * n_times).fetchall()
     )
 
 
 def take_turns(ways: Mapping[str, Way], questions: Sequence[Any]) -> dict[str, Taken]:
-    """Ask every question every way."""
+    """Run every question with every Way."""
     taken = {name: Taken() for name in ways}
     for question in questions[:N_WARM]:
         for one in ways.values():
@@ -55,7 +55,7 @@ def take_turns(ways: Mapping[str, Way], questions: Sequence[Any]) -> dict[str, T
     rng = np.random.default_rng(0)
     names = list(ways)
     for question in questions:
-        # Whoever comes first finds the pages cold.
+        # The first query of a round finds cold pages, so the order is random.
         rng.shuffle(names)
         for name in names:
             _ask(ways[name], question, taken[name])
@@ -63,7 +63,7 @@ def take_turns(ways: Mapping[str, Way], questions: Sequence[Any]) -> dict[str, T
 
 
 def figures(name: str, taken: Taken) -> list[Figure]:
-    """Return p50 and p99 by the clock, and p50 of the processor's time where it is known."""
+    """Return p50 and p99 of wall-clock time, and p50 of processor time if known."""
     p50, p99 = np.percentile(taken.clock, [50, 99])
     found = [Figure(f"{name}, p50", float(p50), "ms"), Figure(f"{name}, p99", float(p99), "ms")]
     if not math.isnan(busy := float(np.median(taken.processor))):
@@ -82,7 +82,7 @@ def _ask(one: Way, question: Any, taken: Taken) -> None:
 
 
 def _busy(process: int) -> float:
-    """Return the seconds that a process was on a processor; NaN for one of another machine."""
+    """Return the processor seconds of a process; NaN for one on another machine."""
     try:
         return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
     except OSError:

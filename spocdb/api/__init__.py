@@ -25,7 +25,7 @@ from spocdb.settings import Limits, Settings
 from spocdb.sources.files import Choice
 from spocdb.worker import WorkerOptions
 
-# An application decides what is shown; until then nothing is, not even warnings on stderr.
+# Until the application configures logging, spocdb prints nothing, not even warnings on stderr.
 logging.getLogger("spocdb").addHandler(logging.NullHandler())
 
 __all__ = [

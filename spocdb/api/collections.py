@@ -1,4 +1,4 @@
-"""Collections in the API: which there are, what is known about them."""
+"""Collections in the API: list, describe and drop them."""
 
 from spocdb.api.part import Part
 from spocdb.db import collections, details, evaluations, runs
@@ -17,7 +17,7 @@ class Collections(Part):
             return collections.summaries(connection)
 
     def collection(self, name: str | None = None) -> str:
-        """Return the name of the collection that is meant where none is given.
+        """Return the name of a collection; None is the only one.
 
         Raises:
             CollectionNotFound: there is no such collection, or several and none is named.
@@ -26,7 +26,7 @@ class Collections(Part):
             return collections.get(connection, name).name
 
     def describe(self, collection: str | None = None) -> CollectionDetails:
-        """Return all that is known about a collection.
+        """Return the details of a collection.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -45,7 +45,7 @@ class Collections(Part):
             collections.drop(connection, collections.get(connection, collection))
 
     def failures(self, collection: str | None = None) -> list[Failure]:
-        """List the images that did not make it, of one collection or of all.
+        """List the images that could not be stored, of one collection or of all.
 
         Raises:
             CollectionNotFound: there is no such collection.

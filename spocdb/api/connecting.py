@@ -11,11 +11,11 @@ from spocdb.settings import Settings, from_environment
 def connect(
     url: str | None = None, *, settings: Settings | None = None, pool_size: int = POOL_SIZE
 ) -> Database:
-    """Open a database: `url`, or `SPOCDB_DATABASE_URL`, or the embedded server.
+    """Open a database at `url`, or at `SPOCDB_DATABASE_URL`, or the embedded server.
 
-    The embedded server is started if it does not run, and its schema is brought up to date: it is
-    spocdb's own. Any other database is left as it is. Closing the Database closes its connections;
-    use it in a `with` block, or keep it as long as the process lives. Threads may share it.
+    An embedded server that is not running is started, and its schema is upgraded. The schema of any
+    other database is not changed. Closing the Database closes its connections. Use it in a `with`
+    block, or keep it as long as the process lives. Threads may share it.
 
     Args:
         url: a URL such as postgresql://USER@HOST/DATABASE, or anything libpq takes.
@@ -26,7 +26,7 @@ def connect(
         The database; `.engine` is its engine.
 
     Raises:
-        ConfigError: the address, or a setting in the environment, makes no sense.
+        ConfigError: the address or a setting in the environment is invalid.
         DatabaseLost: the database cannot be reached.
         SchemaOutOfDate: it has no schema spocdb, an older or a newer one.
     """

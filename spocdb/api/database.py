@@ -1,4 +1,4 @@
-"""The API's door: one database, and what can be done with it."""
+"""The entry point of the API: one database and its operations."""
 
 from typing import Self
 
@@ -16,16 +16,16 @@ from spocdb.settings import Settings
 
 
 class Database(Ingesting, Searching, Images, Collections, Extractors, Rights):
-    """One database and what can be done with it.
+    """One database and its operations.
 
-    It is cheap, and threads may share one: each call takes a connection of the engine's pool while
-    it needs it. `spocdb.connect` opens one; `Database(db.engine)` is another on the same
-    engine. Every method raises SpocdbError, and only that, for what is outside the program. Lists
-    and results are frozen records. Where a parameter `collection` is None the only collection is
-    meant. What is going on is logged by the loggers `spocdb.*`, see docs/how-to/logging.md.
+    A Database is cheap, and threads may share one: each call takes a connection from the engine's
+    pool while it needs it. `spocdb.connect` opens one; `Database(db.engine)` is another on the
+    same engine. For failures outside the program every method raises SpocdbError only. Lists
+    and results are frozen records. Where the parameter `collection` is None, the only collection is
+    used. The loggers `spocdb.*` report progress, see docs/how-to/logging.md.
 
     Attributes:
-        engine: the connections and networks that it uses.
+        engine: its connections and networks.
         pca: projections, see Pca.
         index: HNSW indexes, see Index.
         tables: attached tables, see Tables.

@@ -1,4 +1,4 @@
-"""The engine: what a process has of one database, shared by all of its threads."""
+"""The engine: a process's connections and networks for one database, shared by its threads."""
 
 import logging
 import time
@@ -18,18 +18,18 @@ from spocdb.settings import Settings
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Precision
 
-# Connections of one process. Calls that wait for the network of an extractor hold none.
+# Connections of one process. A search holds none while the network computes.
 POOL_SIZE = 10
 
 log = logging.getLogger(__name__)
 
 
 class Engine:
-    """A database's connections and the networks loaded so far: one for each process.
+    """A database's connection pool and the networks loaded so far; one engine per process.
 
-    Threads share it. `Database(engine)` costs nothing: make one for each thread or request.
-    Nothing in the database is changed by opening it: a schema that is missing or older raises
-    SchemaOutOfDate, and `spocdb db init` or `spocdb db upgrade` mends that.
+    Threads share it. `Database(engine)` costs nothing: create one for each thread or request.
+    Opening an engine changes nothing in the database. If the schema is missing or older, it raises
+    SchemaOutOfDate; `spocdb db init` or `spocdb db upgrade` fixes that.
 
     Args:
         settings: where the database is, and the limits for images. `database_url` must be given:
@@ -71,9 +71,9 @@ class Engine:
 
     @contextmanager
     def connection(self) -> Iterator[engine.Connection]:
-        """Take a connection of the pool for the block; the driver's errors become spocdb's own.
+        """Take a connection from the pool for the block; wrap the driver's errors in spocdb's.
 
-        Everything that the API does in the database goes through here.
+        Every API call uses the database through this method.
 
         Raises:
             DatabaseLost: the database cannot be reached, or the connection broke.
@@ -86,10 +86,11 @@ class Engine:
             yield connection
 
     def connect(self) -> engine.Connection:
-        """Open a connection beside the pool, for a thread that writes or reads along with a call.
+        """Open a connection outside the pool, for a thread that writes or reads during a call.
 
-        Not one of the pool's: calls that each held one and waited for another would never end. To
-        be closed by the caller, within a block of `connection`, which wraps its errors too.
+        A second connection from the pool could deadlock: calls that each hold one would wait for
+        each other. The caller closes it, within a block of `connection`, which wraps its errors
+        too.
         """
         connection = engine.connect(self.url)
         if self._watch:
@@ -98,10 +99,10 @@ class Engine:
 
     @contextmanager
     def looked_after(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Say who holds a lock that is waited for, and leave a server that does not answer.
+        """Log who holds a lock that a statement waits for; abandon a server that does not answer.
 
-        While the block lasts, for all connections that are used in it. Once `is_stopped`, a
-        statement that lasts seconds is cancelled.
+        This holds for all connections used in the block. Once `is_stopped` returns True, a
+        statement that has run for seconds is cancelled.
         """
         with Watch(lambda: engine.connect(self.url), is_stopped) as watch:
             self._watch = watch
@@ -113,7 +114,7 @@ class Engine:
     def extractor(
         self, recipe: Recipe, device: str = "auto", precision: "Precision" = "auto"
     ) -> "Extractor":
-        """Return a recipe's network, loaded at most once; threads share it.
+        """Return a recipe's network, loaded once and shared by all threads.
 
         Raises:
             WeightsNotFound: its weights are not on this machine and cannot be downloaded.
@@ -122,7 +123,7 @@ class Engine:
         from spocdb.features.extractor import load_extractor
 
         key = (recipe.fingerprint, device, precision)
-        # One at a time: a second thread that wants the same one waits for it.
+        # The lock is held while a network loads, so that two threads never load the same one.
         with self._loading:
             if key not in self._extractors:
                 weights = locate(recipe, self.settings.cache_dir)

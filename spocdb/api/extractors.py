@@ -1,4 +1,4 @@
-"""Extractors in the API: which recipe is meant, its network, codebooks."""
+"""Extractors in the API: their recipes, networks and codebooks."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ class Extractors(Part):
         weights: str | os.PathLike[str] | None = None,
         **recipe: Any,
     ) -> Recipe:
-        """Return the recipe that an ingest with these options would make a collection with.
+        """Return the recipe that `ingest` with these options would use for a new collection.
 
         Args:
             extractor: a preset, or the name of an extractor that the database knows.
@@ -60,7 +60,7 @@ class Extractors(Part):
         precision: "Precision" = "auto",
         **recipe: Any,
     ) -> "Extractor":
-        """Load the network that an ingest with these options would use; at most once an engine.
+        """Load the network that `ingest` with these options would use, at most once per engine.
 
         Args:
             extractor: a preset, or the name of an extractor that the database knows.
@@ -121,7 +121,12 @@ class Extractors(Part):
 def choose(
     engine: Engine, connection: Connection, wanted: Wanted, found: Collection | None = None
 ) -> Recipe:
-    """Return the recipe that is meant. Raises ConfigError and WeightsNotFound."""
+    """Return the recipe that the options ask for, or that of the collection.
+
+    Raises:
+        ConfigError: an option is unknown, out of range, or contradicts the extractor.
+        WeightsNotFound: the weights are not on this machine and cannot be downloaded.
+    """
     known = [e.recipe for e in collections.extractor_summaries(connection)]
     cache_dir = engine.settings.cache_dir
     return choose_among(wanted, found.recipe if found else None, known, cache_dir)
@@ -130,7 +135,7 @@ def choose(
 def prove(
     engine: Engine, connection: Connection, recipe: Recipe, device: str, precision: "Precision"
 ) -> None:
-    """Load a new recipe's network: weights that do not fit must not become an extractor."""
+    """Load a new recipe's network, so that weights that do not fit are never stored."""
     known = collections.extractor_summaries(connection)
     if all(recipe != e.recipe for e in known):
         engine.extractor(recipe, device, precision)

@@ -36,15 +36,15 @@ class Images(Part):
     ) -> Iterator[StoredImage]:
         """Iterate over the images of a collection, by their path.
 
-        A thousand at a time are in memory, and no connection is held between two pages: any other
-        call may be made meanwhile. Images that come or go meanwhile are in it or not, no image is
-        in it twice.
+        The images are read in pages of a thousand. No connection is held between two pages, so that
+        other calls can run. Images that are added or deleted meanwhile may or may not appear; no
+        image appears twice.
 
         Args:
-            filter: which images are meant, see docs/reference/filters.md. A warning says why it
-                finds none.
-            collection: its name; None is the only one.
-            limit: at most so many.
+            filter: a condition on the metadata, see docs/reference/filters.md. If no image matches,
+                a logged warning says why.
+            collection: the name; None if there is only one.
+            limit: the maximum number of images.
             embeddings: also fetch each image's embedding (N,), by the projection that is active
                 when its page is read.
 
@@ -53,7 +53,7 @@ class Images(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ConfigError: the filter makes no sense.
+            ConfigError: the filter is invalid.
         """
         wanted = to_json(filter)
         with self._engine.connection() as connection:
@@ -77,12 +77,12 @@ class Images(Part):
         """Return the embeddings of a whole collection as one array, for computing with them.
 
         Args:
-            collection: its name; None is the only one.
+            collection: the name; None if there is only one.
 
         Returns:
             The images' ids (n,) int64, ascending, and their embeddings (n, N) float32 in the same
-            order: by the active projection, each of length one, so that inner products are cosine
-            similarities. They take 4 n N bytes.
+            order. The embeddings are of the active projection and of length one, so that inner
+            products are cosine similarities. They take 4 n N bytes.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -91,7 +91,7 @@ class Images(Part):
             return listing.embeddings(connection, collections.get(connection, collection))
 
     def image(self, id: int) -> ImageDetails:
-        """Return all that is known about an image.
+        """Return the details of an image.
 
         Raises:
             ImageNotFound: there is no image with this id.
@@ -104,15 +104,15 @@ class Images(Part):
         """Count the images of a collection that match a filter.
 
         Args:
-            filter: which images are meant, see docs/reference/filters.md.
-            collection: its name; None is the only one.
+            filter: a condition on the metadata, see docs/reference/filters.md.
+            collection: the name; None if there is only one.
 
         Returns:
             Their number.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ConfigError: the filter makes no sense.
+            ConfigError: the filter is invalid.
         """
         wanted = to_json(filter)
         with self._engine.connection() as connection:
@@ -126,13 +126,13 @@ class Images(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ImageNotFound: it has no image with this id.
+            ImageNotFound: the collection has no image with this id.
         """
         with self._engine.connection() as connection:
             return images.path(connection, collections.get(connection, collection), id)
 
     def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
-        """Return what reads the collection's images by path, or key; it raises ImageError.
+        """Return a function that reads an image's bytes by path or key; it raises ImageError.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -157,12 +157,14 @@ class Images(Part):
     ) -> int:
         """Delete images by their ids or paths, or by a filter. Files and raw descriptors stay.
 
-        A thousand are one transaction. Nothing is deleted if one of them is not there.
+        Each transaction deletes up to a thousand images. If one of them does not exist, none is
+        deleted.
 
         Args:
-            *chosen: ids or paths of images, or both.
-            filter: instead of those, which images are meant; see docs/reference/filters.md.
-            collection: its name; None is the only one.
+            *chosen: ids or paths of images, which may be mixed.
+            filter: a condition on the metadata, instead of ids and paths; see
+                docs/reference/filters.md.
+            collection: the name; None if there is only one.
             dry_run: change nothing.
 
         Returns:
@@ -171,8 +173,8 @@ class Images(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ImageNotFound: one of them is no image of the collection.
-            ConfigError: a table fills the collection; or neither images nor a filter are given, or
-                both, or the filter makes no sense.
+            ConfigError: the collection is of an attached table; or neither images nor a filter are
+                given, or both; or the filter is invalid.
         """
         wanted = to_json(filter)
         with self._engine.connection() as connection:
@@ -180,7 +182,7 @@ class Images(Part):
             advice = "delete the rows, or attach it again with another condition"
             _refuse_attached(connection, target, advice)
             if bool(chosen) == bool(wanted):
-                raise ConfigError("give either images or a filter: which are to be deleted")
+                raise ConfigError("give either images or a filter: to choose what is deleted")
             if chosen:
                 ids = _ids(connection, target, chosen)
             else:
@@ -196,14 +198,14 @@ class Images(Part):
         collection: str | None = None,
         dry_run: bool = False,
     ) -> int:
-        """Tell that a file, or all below a folder, lies elsewhere now. No file is touched.
+        """Change the stored path of a file, or of all files below a folder. No file is touched.
 
         Ids, metadata and embeddings stay.
 
         Args:
-            old: where it was.
-            new: where it is now.
-            collection: its name; None is the only one.
+            old: the stored path.
+            new: the path where it is now.
+            collection: the name; None if there is only one.
             dry_run: change nothing.
 
         Returns:
@@ -211,7 +213,7 @@ class Images(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ConfigError: nothing is known at `old`, or another image is at the new path of one.
+            ConfigError: no image is stored at `old`, or another image is at one of the new paths.
         """
         here, there = (printable(os.path.abspath(path)) for path in (old, new))
         with self._engine.connection() as connection:
@@ -219,7 +221,7 @@ class Images(Part):
             _refuse_attached(connection, target, "change its image column")
             if os.path.commonpath([here, there]) in (here, there):
                 raise ConfigError(
-                    f"{here} and {there} lie within each other: move by way of a third path"
+                    f"one of {here} and {there} contains the other: move through a third path"
                 )
             n_moved = catalogue.move(connection, target, here, there, dry_run=dry_run)
         if not n_moved:

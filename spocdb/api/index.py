@@ -11,11 +11,11 @@ class Index(Part):
     def build(
         self, collection: str | None = None, index_type: IndexType | None = None
     ) -> float | None:
-        """Build the active index of a collection again; searches go on meanwhile.
+        """Rebuild the active index of a collection; searches continue meanwhile.
 
         Args:
-            collection: its name; None is the only one.
-            index_type: vector or halfvec, which halves its size; None is as before.
+            collection: the name; None if there is only one.
+            index_type: vector, or halfvec, which halves the size; None keeps the type.
 
         Returns:
             The measured recall@10, 0 to 1; None for a collection without two images.

@@ -1,4 +1,4 @@
-"""Ingesting in the API: files into collections, and collections to other extractors."""
+"""Ingesting in the API: add files to collections, and re-embed collections."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Ingesting(Part):
-    """Methods of Database that bring images in."""
+    """Methods of Database that add images."""
 
     def ingest(
         self,
@@ -58,10 +58,10 @@ class Ingesting(Part):
         on_progress: Callable[[Progress], None] = lambda progress: None,
         **recipe: Any,
     ) -> Progress:
-        """Bring the images under `paths` into a collection, which is made if it is new.
+        """Add the images under `paths` to a collection, which is created if it does not exist.
 
-        Files that are stored unchanged are not read. An image that fails does not stop the run: see
-        `failures`. What is written stays, whatever happens, and the same call goes on.
+        Files that are stored and unchanged are not read. An image that fails does not stop the run:
+        see `failures`. Each batch is committed; after an interruption the same call continues.
 
         Args:
             *paths: files, and folders, which give the files with an image's suffix.
@@ -69,35 +69,36 @@ class Ingesting(Part):
             extractor: a preset, or the name of an extractor that the database knows.
             weights: a state dict of the network; by default the preset's own.
             codebook: the file that pooling by Fisher vectors or triangulation needs.
-            recursive: go into folders below the given ones.
-            metadata: a .csv or .jsonl with a column `path`; what it says wins over EXIF.
-            exif: store what photographs say of themselves, see docs/reference/images.md.
-            all_files: take files of any name that begin as an image.
-            follow_links: take what linked folders hold.
-            moves: a file whose bytes are stored under a path that is gone takes over that image,
-                with its id and metadata.
+            recursive: also read subfolders.
+            metadata: a .csv or .jsonl with a column `path`; it takes precedence over EXIF.
+            exif: store the photographs' EXIF as metadata, see docs/reference/images.md.
+            all_files: recognise images by their first bytes, whatever the file is called.
+            follow_links: also read the folders that symbolic links lead to.
+            moves: recognise moved files. If a file's bytes are stored under a path that no longer
+                exists, that image gets the new path and keeps its id and metadata.
             prune: delete images under `paths` whose file is gone.
-            prune_gone: also those of a path that is itself gone, or holds no image any more.
+            prune_gone: also delete the images of a given path that itself is gone or holds no image
+                any more.
             strict: stop at the first bad image.
-            retry_failed: try failed files again; without `paths` all of the collection's.
-            auto_pca: fit a first PCA once there are so many images; 0 is never.
-            batch_size: images a batch; None is the device's.
+            retry_failed: retry failed files; without `paths`, all failed files of the collection.
+            auto_pca: fit a first PCA once the collection has this many images; 0 is never.
+            batch_size: images per batch; None is the device's default.
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
-            on_progress: is told how far it is, after every batch.
+            on_progress: called with the progress after every batch.
             **recipe: options on top of the preset: those of `features.recipes.make_recipe`, such as
                 size, fit, relu, pooling, centering, sigma, gem_p, scales, flip, attention.
 
         Returns:
-            What became of the images; `left_out` counts the files that were not taken, by kind.
+            The counts of images; `left_out` counts the files that were skipped, by kind.
 
         Raises:
-            ConfigError: there are no images, or an option makes no sense or contradicts the
+            ConfigError: there are no images, or an option is invalid or contradicts the
                 collection.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
             ImageError: with `strict`, an image is bad.
             ExtractorChanged: the collection got another extractor meanwhile.
-            DatabaseLost: the database went away.
+            DatabaseLost: the connection was lost.
         """
         engine = self._engine
         options = ingesting.IngestOptions(
@@ -129,10 +130,10 @@ class Ingesting(Part):
         collection: str = DEFAULT_COLLECTION,
         choice: Choice = EVERYTHING,
     ) -> list[GoneRoot]:
-        """Return those of `paths` that are gone or hold no image any more, but did once.
+        """Return the `paths` that have stored images but are gone or hold no image any more.
 
-        An ingest with `prune` refuses them unless `prune_gone` is given. `choice` says which files
-        of them are meant.
+        An ingest with `prune` refuses them unless `prune_gone` is given. `choice` selects the
+        files.
         """
         source = FilesSource([os.fspath(path) for path in paths], choice)
         with self._engine.connection() as connection:
@@ -153,26 +154,27 @@ class Ingesting(Part):
         Args:
             *paths: files and folders.
             collection: its name; it need not exist.
-            choice: which files of the folders are meant.
+            choice: which files of the folders are read.
             prune: count the images that would be deleted too.
             exif: as of `ingest`.
 
         Returns:
-            `n_new` are the files that it would read, whatever becomes of them; `n_pruned` the
-            images that it would delete if none of them is found again under another path.
+            `n_new` counts the files that `ingest` would read, including those that would fail;
+            `n_pruned` the images that it would delete if none of them was moved to another path.
 
         Raises:
-            ConfigError: a table fills the collection.
+            ConfigError: the collection is of an attached table.
         """
         source = FilesSource([os.fspath(path) for path in paths], choice)
         with self._engine.connection() as connection:
             return ingesting.preview(connection, collection, source, prune=prune, exif=exif)
 
     def ingest_beside(self, folder: str | os.PathLike[str], collection: str | None = None) -> str:
-        """Ingest other images by a collection's extractor, for its PCA; return their collection.
+        """Ingest a folder to fit a collection's PCA on; return the name of the new collection.
 
-        That is a collection of its own, never a gallery. Its name begins with the folder's and ends
-        with a hash of the folder's whole path and the extractor; it holds what the folder holds.
+        The images are stored in a separate collection, not for searches. Its name begins with the
+        folder's name and ends with a hash of the folder's whole path and the extractor. Images
+        whose file is gone are pruned.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -182,7 +184,7 @@ class Ingesting(Part):
             recipe = collections.get(connection, collection).recipe
         real = os.path.realpath(folder)
         name = fitting.name_beside(real, recipe.name)
-        # What is no folder of images is no reason to forget those that were there.
+        # Refuse a folder without images: the ingest below would prune all that were stored.
         FilesSource([real]).check_any()
         done = self.ingest(real, collection=name, extractor=recipe.name, auto_pca=0, prune=True)
         images_, failed = counted(done.n_seen, "image"), f"{done.n_failed} failed"
@@ -204,28 +206,28 @@ class Ingesting(Part):
         on_progress: Callable[[Progress], None] = lambda progress: None,
         **recipe: Any,
     ) -> int:
-        """Take a collection to another extractor, its images read again.
+        """Move a collection to another extractor; its images are read again.
 
-        Searches and ingests go on until the switch at the end, and `pca.rollback` undoes it.
-        Interrupted, the same call goes on.
+        Searches and ingests continue until the switch at the end, which `pca.rollback` undoes.
+        After an interruption the same call continues.
 
         Args:
             extractor: chosen as by `ingest`, and so are the options after it.
-            collection: its name; None is the only one.
+            collection: the name; None if there is only one.
             weights: a state dict of the network; by default the preset's own.
             codebook: the file that pooling by Fisher vectors or triangulation needs.
-            dim: dimensions of the embeddings; None is as many as before.
+            dim: dimensions of the embeddings; None keeps the number.
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
-            on_progress: is told how far it is, after every batch.
+            on_progress: called with the progress after every batch.
             **recipe: options on top of the preset.
 
         Returns:
-            The number of the projection that answers then.
+            The number of the projection that is active then.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ConfigError: files are gone or changed, or an option makes no sense.
+            ConfigError: files are gone or changed, or an option is invalid.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
         engine = self._engine
@@ -244,7 +246,8 @@ class Ingesting(Part):
                 connection,
                 engine.connect,
                 replace(target, extractor_id=extractor_id, recipe=chosen, channels=n_channels),
-                # Rows are read by this connection: it may hold the lock that another would need.
+                # Read rows through this connection: it may hold a lock that would block another
+                # one.
                 source_of(connection, target, engine.settings.limits),
                 lambda: engine.extractor(chosen, device, precision),
                 engine.settings.limits,

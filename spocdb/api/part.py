@@ -1,10 +1,10 @@
-"""What all parts of the API are made of."""
+"""The base class of the API's parts."""
 
 from spocdb.api.engine import Engine
 
 
 class Part:
-    """Methods of one subject, on an engine's database. It holds nothing else: threads share it."""
+    """Methods of one subject on an engine. It has no other state, so that threads can share it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

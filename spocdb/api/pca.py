@@ -26,16 +26,16 @@ class Pca(Part):
         centre: bool = True,
         regularisation: float = 0.0,
     ) -> int:
-        """Fit a PCA on stored raw descriptors; it changes no search until it is activated.
+        """Fit a PCA on stored raw descriptors. Searches do not use it until it is activated.
 
-        A warning is logged where dimensions or images are too few for good results.
+        A warning is logged if dimensions or images are too few for good results.
 
         Args:
-            *names: collections whose images it is fitted on; none is the only collection.
+            *names: collections to fit on; without names, the only collection.
             dim: dimensions of the embeddings, N.
             whiten: divide by the singular values.
             centre: subtract the mean.
-            regularisation: part of the mean variance that is added to each one.
+            regularisation: the part of the mean variance that is added to each variance.
 
         Returns:
             The number of the projection; the same images and settings give the same one.
@@ -62,7 +62,7 @@ class Pca(Part):
             return projections.summaries(connection)
 
     def show(self, number: int) -> tuple[ProjectionSummary, Projection]:
-        """Return what is known about a projection, and its numbers.
+        """Return a projection's description and its numbers.
 
         Raises:
             ProjectionNotFound: there is no such projection.
@@ -71,16 +71,17 @@ class Pca(Part):
             return projections.get(connection, number), projections.load(connection, number)
 
     def activate(self, number: int, collection: str | None = None) -> None:
-        """Let a collection answer by a projection; its embeddings are built first if need be.
+        """Activate a projection for a collection's searches; build its embeddings first if needed.
 
         Args:
-            number: the projection; one of another extractor brings that along.
-            collection: its name; None is the only one.
+            number: the projection; if it is of another extractor, the collection changes to that
+                one.
+            collection: the name; None if there is only one.
 
         Raises:
             CollectionNotFound: there is no such collection.
             ProjectionNotFound: there is no such projection.
-            DatabaseError: some of the images were never described by its extractor.
+            DatabaseError: some of the images have no raw descriptor of its extractor.
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
@@ -93,14 +94,14 @@ class Pca(Part):
         neighbours: int = 5,
         alpha: float = 3.0,
     ) -> int:
-        """Add to every embedding its nearest neighbours, and let the collection answer by that.
+        """Add to every embedding its nearest neighbours, and activate the result.
 
         Database-side augmentation; `rollback` undoes it.
 
         Args:
-            collection: its name; None is the only one.
+            collection: the name; None if there is only one.
             neighbours: how many nearest ones, 1 to 1000.
-            alpha: they weigh their similarity to the power of this, 0 to 100.
+            alpha: the exponent of the similarity that weighs each neighbour, 0 to 100.
 
         Returns:
             The number of the new projection.
@@ -114,11 +115,11 @@ class Pca(Part):
             return augmentation.augment(connection, target, neighbours, alpha)
 
     def rollback(self, collection: str | None = None) -> int:
-        """Let the projection before answer again; return its number. Twice is back again.
+        """Activate the previous projection and return its number. A second call undoes the first.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ProjectionNotFound: there is none before, or its embeddings were dropped.
+            ProjectionNotFound: there is no previous one, or its embeddings were dropped.
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
@@ -157,9 +158,9 @@ class Pca(Part):
             return projections.store(connection, extractor, projection, fitted_on)
 
     def drop(self, number: int, collection: str | None = None, *, dry_run: bool = False) -> None:
-        """Drop a projection, or only its embeddings of one collection; never an active one.
+        """Drop an inactive projection, or only its embeddings of one collection.
 
-        `dry_run` raises what dropping would raise, and changes nothing.
+        With `dry_run` the same errors are raised, and nothing is changed.
 
         Raises:
             ProjectionNotFound: there is no such projection.

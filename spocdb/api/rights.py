@@ -1,4 +1,4 @@
-"""Rights in the API: what roles of the server may do."""
+"""Rights in the API: grant them to roles of the server."""
 
 from spocdb.api.part import Part
 from spocdb.db import collections, ownership, rights
@@ -12,7 +12,7 @@ class Rights(Part):
 
         Args:
             role: a role of the server.
-            collection: its name; None is the only one.
+            collection: the name; None if there is only one.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -22,7 +22,7 @@ class Rights(Part):
             rights.grant_reader(connection, role, collections.get(connection, collection))
 
     def grant_worker(self, role: str) -> None:
-        """Let a role do what `tables.work` does, and nothing else.
+        """Let a role run `tables.work`, and nothing else.
 
         Raises:
             DatabaseError: there is no such role, or this one may not grant rights.
@@ -31,7 +31,7 @@ class Rights(Part):
             rights.grant_worker(connection, role)
 
     def grant_owner(self, role: str) -> None:
-        """Make a role that is no superuser the owner of spocdb; to be run by a superuser.
+        """Make a role that is no superuser the owner of spocdb. Only a superuser can call it.
 
         Raises:
             DatabaseError: there is no such role, or this one is no superuser.

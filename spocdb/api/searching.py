@@ -1,4 +1,4 @@
-"""Searching in the API: by an image from outside, or by one of a collection's own."""
+"""Searching in the API: with an image from outside, or with a stored one."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from spocdb.images.memory import InMemory
 from spocdb.images.regular import read_bytes
 from spocdb.records import Crop, Refinement
 
-# A file, its bytes, or an image that the program holds.
+# A file, its bytes, or an image in memory.
 Query = str | os.PathLike[str] | bytes | InMemory
 
 NOTHING_MORE = Refinement()
@@ -44,27 +44,27 @@ class Searching(Part):
     ) -> list[Hit]:
         """Return the k images that look most like an image.
 
-        A PIL image is treated as its file would be: turned as its EXIF says (after
-        `ImageOps.exif_transpose` that says nothing), its colour profile applied, transparency
-        flattened on white. It is searched by the pixels that Pillow gives: those of a JPEG far
-        larger than the network's input differ a little from the file's, which spocdb scales while
-        it decodes. An array is taken as upright sRGB, without any turn or profile.
+        A PIL image is treated like its file: it is rotated by its EXIF orientation (after
+        `ImageOps.exif_transpose` there is none), its colour profile is applied, and transparency is
+        flattened on white. The pixels are those that Pillow decoded. For a JPEG far larger than the
+        network's input they differ a little from the file's, because spocdb scales a file while it
+        decodes. An array is taken as upright sRGB.
 
         Args:
             image: a path, a file's bytes, a PIL image, or an array of uint8: (H, W, 3) RGB or
                 (H, W) grey.
             k: how many results.
-            collection: its name; None is the only one.
-            crop: the part of the upright image that is meant, in pixels.
-            filter: which images of the collection are meant, see docs/reference/filters.md.
-            exact: compare all, without the index.
+            collection: the name; None if there is only one.
+            crop: the part of the upright image to search with, in pixels.
+            filter: a condition on the metadata, see docs/reference/filters.md.
+            exact: compare all embeddings, without the index.
             refinement: query expansion and re-ranking; by default neither.
-            weights: needed only where the collection's file was never seen on this machine.
-            codebook: needed only where the collection's file was never seen on this machine.
+            weights: needed only if this machine has never used the collection's weights file.
+            codebook: needed only if this machine has never used the collection's codebook file.
             device: auto, cpu, cuda, cuda:1 or mps.
 
         Returns:
-            The hits, nearest first; fewer than k where there are fewer.
+            The hits, nearest first; fewer than k if there are fewer.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -72,7 +72,7 @@ class Searching(Part):
             ImageTooLarge: it has more pixels than the settings allow.
             EmptyCrop: the crop does not touch it.
             WeightsNotFound: the collection's weights are not on this machine.
-            ConfigError: the file cannot be read, or the filter or refinement makes no sense.
+            ConfigError: the file cannot be read, or the filter or refinement is invalid.
         """
         engine, wanted = self._engine, to_json(filter)
         with engine.connection() as connection:
@@ -107,23 +107,23 @@ class Searching(Part):
         exact: bool = False,
         refinement: Refinement = NOTHING_MORE,
     ) -> list[Hit]:
-        """Return the k images that look most like one of the collection's own, without it.
+        """Return the k images that look most like a stored image, which is left out.
 
         Args:
             id: the image.
             k: how many results.
-            collection: its name; None is the only one.
-            filter: which images of the collection are meant, see docs/reference/filters.md.
-            exact: compare all, without the index.
+            collection: the name; None if there is only one.
+            filter: a condition on the metadata, see docs/reference/filters.md.
+            exact: compare all embeddings, without the index.
             refinement: query expansion and re-ranking; by default neither.
 
         Returns:
-            The hits, nearest first; fewer than k where there are fewer.
+            The hits, nearest first; fewer than k if there are fewer.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ImageNotFound: it has no image with this id.
-            ConfigError: the filter or refinement makes no sense.
+            ImageNotFound: the collection has no image with this id.
+            ConfigError: the filter or refinement is invalid.
         """
         wanted = to_json(filter)
         with self._engine.connection() as connection:
@@ -141,7 +141,7 @@ class Searching(Part):
 
 
 def _held(image: Query, max_bytes: int) -> bytes | InMemory:
-    """Return what a query holds; a path's file is read."""
+    """Return the query's image; a path is read into bytes."""
     if not isinstance(image, str | os.PathLike):
         return image
     path = Path(image)
@@ -153,7 +153,7 @@ def _held(image: Query, max_bytes: int) -> bytes | InMemory:
 
 @contextmanager
 def _named(image: Query) -> Iterator[None]:
-    """Name the file in an error about its content; what is no path has no name."""
+    """Prefix an error about the image with its path, if the query is a path."""
     try:
         yield
     except (UnreadableImage, ImageTooLarge) as exc:

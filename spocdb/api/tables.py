@@ -44,17 +44,17 @@ class Tables(Part):
         precision: "Precision" = "auto",
         **recipe: Any,
     ) -> str:
-        """Make a collection of a table's rows; workers embed them, and every later change.
+        """Make a collection of a table's rows. Workers embed the rows and every later change.
 
-        Triggers note every change from now on, and every row there is. Attached again, all rows are
-        looked at again, by what is said now.
+        All rows are queued, and triggers queue every later change. Attaching again replaces the
+        settings and queues all rows again.
 
         Args:
             attachment: the table, and which columns name a row and hold its image.
             collection: its name; None is the table's.
-            extractor: as of `Database.ingest`, and so are the options after it.
+            extractor: as in `Database.ingest`, like the options after it.
             weights: a state dict of the network; by default the preset's own.
-            device: where the network is tried: auto, cpu, cuda, cuda:1 or mps.
+            device: where the network is loaded to test it: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
             **recipe: options on top of the preset.
 
@@ -62,7 +62,7 @@ class Tables(Part):
             The name of the collection.
 
         Raises:
-            ConfigError: the table cannot be attached like that, or an option makes no sense.
+            ConfigError: the table cannot be attached like that, or an option is invalid.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
         wanted = Wanted(extractor, path_of(weights), recipe)
@@ -79,11 +79,11 @@ class Tables(Part):
                 return attachments.attach(connection, attachment, name, chosen.name)
 
     def detach(self, collection: str) -> None:
-        """Undo `attach`: the collection goes, the table stays as it was before.
+        """Undo `attach`: drop the collection and the triggers; the table stays.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ConfigError: it is of files, not of a table.
+            ConfigError: it is not of an attached table.
         """
         with self._engine.connection() as connection:
             attachments.detach(connection, collection)
@@ -103,33 +103,33 @@ class Tables(Part):
         options: WorkerOptions | None = None,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> Progress:
-        """Embed what changed in the attached tables, until it is stopped.
+        """Embed the changes of the attached tables until stopped.
 
-        Any number of workers share the work. A database that goes away is waited for, unless
-        `once`. It opens connections of its own, none of the pool's.
+        Any number of workers share the work. If the database goes away, the worker reconnects,
+        unless `once`. It opens its own connections outside the pool.
 
         Args:
-            *names: collections; none is all that are attached.
-            once: end when nothing is due any more.
+            *names: collections; without names, all that are attached.
+            once: return when no row is due.
             weights: files that this machine has not seen yet.
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
             options: leases, pauses and limits; times in seconds.
-            is_stopped: asked again and again; once it says True, what was begun is finished.
+            is_stopped: polled; once it returns True, the worker finishes its batch and returns.
 
         Returns:
-            What was done in all.
+            The counts of the whole run.
 
         Raises:
             CollectionNotFound: a name is of no attached collection.
             WeightsNotFound: weights that are needed are not on this machine.
             SourceBroken: with `once`, a table could not be read.
-            DatabaseLost: with `once`, the database went away.
+            DatabaseLost: with `once`, the connection was lost.
         """
         for file in weights:
             remember(Path(file), self._engine.settings.cache_dir)
         worker = Worker(
-            partial(engine.connect, self._engine.url),  # a worker looks after its own
+            partial(engine.connect, self._engine.url),  # a worker watches its own connections
             lambda recipe: self._engine.extractor(recipe, device, precision),
             options or WorkerOptions(self._engine.settings.limits),
             is_stopped,
@@ -141,12 +141,12 @@ class Tables(Part):
         collection: str | None = None,
         keys: Sequence[str] | None = None,
     ) -> int:
-        """Let workers try failed rows and those in back-off at once, all or those named.
+        """Make failed rows and rows in back-off due at once, all of them or those with the keys.
 
-        A warning is logged for each key that is of no such row.
+        A warning is logged for each key without such a row.
 
         Returns:
-            How many rows wait now; of those named the ones that are due already count too.
+            How many rows are due now; named rows that were already due count too.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -158,7 +158,7 @@ class Tables(Part):
             return queue.retry(connection, target.name, keys)
 
     def coverage(self, collection: str | None = None) -> Sequence[Coverage]:
-        """Count how far each collection is, attached or not, by each of its projections.
+        """Count the embedded images of each collection, attached or not, for each projection.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -179,7 +179,7 @@ class Tables(Part):
             return images.find(connection, collections.get(connection, collection), key)
 
     def names_by(self, collection: str | None = None) -> str:
-        """Return what names an image of a collection: "key" if it is attached, else "path".
+        """Return how images of a collection are named: "key" if it is attached, else "path".
 
         Raises:
             CollectionNotFound: there is no such collection.

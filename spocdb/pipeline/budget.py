@@ -1,9 +1,8 @@
-"""A budget of bytes that images in flight share: files read ahead, decoders, decoded pictures.
+"""A budget of bytes for images in flight: prefetched files, decoders, decoded pictures.
 
-Runs that read ahead do not wait. Whoever submits work asks first whether it fits, and otherwise
-takes results that are due. With none of its own left it goes on whatever others hold, so at least
-one image is always on its way and two can never wait for each other. The total may be exceeded by
-that one image.
+A prefetching run never blocks on the budget. Before it submits work, it reserves the bytes; if they
+do not fit, it takes finished results instead. A run without images in flight proceeds regardless of
+the budget, so that two runs cannot deadlock. Each run may exceed the total by one image.
 """
 
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from threading import Condition, Lock
 
 
 class Budget:
-    """Counts the bytes held of a total; any thread may."""
+    """Counts the bytes held of a total. Thread-safe."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -25,7 +24,7 @@ class Budget:
         return self._held
 
     def take(self, n: int, most: float) -> bool:
-        """Hold `n` more bytes unless that made more than `most`; tell whether they are held."""
+        """Hold `n` more bytes unless that exceeds `most`; return whether they are held."""
         with self._changes:
             fits = self._held + n <= most
             self._held += n if fits else 0
@@ -39,9 +38,9 @@ class Budget:
 
     @contextmanager
     def lent(self, n: int) -> Iterator[None]:
-        """Hold `n` bytes for the block; wait until they fit, or nothing at all is held.
+        """Hold `n` bytes for the block; wait until they fit, or until nothing else is held.
 
-        For threads that hold nothing else: they cannot wait for each other.
+        Only for threads that hold nothing else, which therefore cannot deadlock.
         """
         with self._changes:
             self._changes.wait_for(lambda: not self._held or self._held + n <= self.total)
@@ -53,7 +52,7 @@ class Budget:
 
 
 class Account(AbstractContextManager["Account"]):
-    """What one run holds of a budget; at its end it holds nothing, however it ended."""
+    """The bytes that one run holds of a budget; leaving the context releases them."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -70,9 +69,9 @@ class Account(AbstractContextManager["Account"]):
         return self._held
 
     def take(self, n: int, *, part: float = 1.0, must: bool = False) -> bool:
-        """Hold `n` more bytes if all runs then hold at most this part of the total.
+        """Hold `n` more bytes if all runs together then hold at most this part of the total.
 
-        `must` holds them anyway. Tells whether they are held.
+        With `must` they are held in any case. Returns whether they are held.
         """
         most = float("inf") if must else part * self.total
         with self._lock:
@@ -83,13 +82,13 @@ class Account(AbstractContextManager["Account"]):
     def give(self, n: int) -> None:
         """Hold `n` bytes fewer."""
         with self._lock:
-            # A thread that was left behind may come back after the end, which gave all back.
+            # An abandoned thread may call this after the end, when everything was released.
             if self._is_open:
                 self._held -= n
                 self._budget.give(n)
 
     def has_room(self, part: float) -> bool:
-        """Tell whether all runs hold less than this part of the total."""
+        """Return whether all runs together hold less than this part of the total."""
         return self._budget.held < part * self.total
 
     def __exit__(self, *exc_info: object) -> None:
@@ -101,5 +100,5 @@ class Account(AbstractContextManager["Account"]):
 
 @cache
 def of_process(total: int) -> Budget:
-    """Return the budget that all runs of this process with this total share."""
+    """Return the budget that this process's runs with this total share."""
     return Budget(total)

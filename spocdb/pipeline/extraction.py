@@ -1,6 +1,6 @@
-"""Extraction: decoded images through the network, timed.
+"""Extraction: compute descriptors of decoded images, timed.
 
-Each of the network's lanes has a thread of its own, and is a batch ahead of who takes its results:
+Each lane of the network has its own thread and is at most one batch ahead of the consumer, so that
 memory does not grow with the number of images.
 """
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Pixels
     from spocdb.features.lanes import Lane
 
-# Two a device, of as many as a machine has.
+# Two for each of up to 16 devices.
 MOST_LANES = 32
-# Images whose descriptors are stored need no network: they share larger transactions.
+# Images with stored descriptors need no network, so more of them share a transaction.
 MOST_WORKS = 256
 
 
 class OnDemand:
-    """The extractor of a recipe, loaded when it is first called for; by one thread."""
+    """The extractor of a recipe, loaded when first called. Only one thread may call it."""
 
     def __init__(self, recipe: Recipe, load: "Callable[[], Extractor]") -> None:
         self.recipe = recipe
@@ -40,7 +40,7 @@ class OnDemand:
         return self._loaded[0]
 
     def decodes_jpegs(self) -> bool:
-        """Tell whether it is loaded, and its device decodes JPEGs; any thread may ask."""
+        """Return whether it is loaded and its device decodes JPEGs. Thread-safe."""
         return any(extractor.decodes_jpegs for extractor in self._loaded)
 
 
@@ -52,8 +52,8 @@ def extract(
 ) -> Iterator[tuple[list[Work[Ref]], dict[bytes, NewDescriptor]]]:
     """Yield batches of works, with the raw descriptors of those that have a picture.
 
-    The network is loaded when the first image needs it; `batch_size` None is the device's. While
-    its lanes compute a batch each, the next one is gathered.
+    The network is loaded when the first image needs it; `batch_size` None is the device's default.
+    While each lane computes a batch, the next one is gathered.
     """
     n_lanes = 1
     in_work: deque[tuple[list[Work[Ref]], int, Future[dict[bytes, NewDescriptor]]]] = deque()
@@ -119,7 +119,7 @@ def _extract(
 def _pixels(works: list[Work[Ref]], extractor: "Extractor", lane: "Lane") -> "dict[bytes, Pixels]":
     """Return the pixels of each content, JPEGs decoded on the lane's device if it can.
 
-    The CPU decodes those that it cannot; what that cannot either has an error now.
+    The CPU decodes the others; a work that it cannot decode gets an error.
     """
     jpegs = [(w, w.picture) for w in works if isinstance(w.picture, Jpeg)]
     there = extractor.decode_in(lane, [jpeg for _, jpeg in jpegs])
@@ -130,7 +130,7 @@ def _pixels(works: list[Work[Ref]], extractor: "Extractor", lane: "Lane") -> "di
             decode_work(work, extractor.recipe, jpeg.width * jpeg.height)
         else:
             decoded[work.sha256] = pixels
-            # Its bytes were long enough in memory.
+            # Free the encoded bytes.
             work.picture = replace(jpeg, data=b"")
     return decoded | {w.sha256: w.picture.pixels for w in works if isinstance(w.picture, Decoded)}
 

@@ -1,9 +1,9 @@
-"""The intake: from images wherever they are to decoded ones, each content once.
+"""The intake: read and decode a source's images, each content once.
 
     refs -> read, sha256 -> descriptor stored? -> decode
 
-Every step is a generator that pulls from the one before, and the slow ones run a few items ahead in
-a pool of threads (spocdb/pipeline/prefetch.py): nothing is read before it is nearly wanted.
+Every step is a generator that pulls from the previous one. The slow steps prefetch a few items in a
+thread pool (spocdb/pipeline/prefetch.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,47 +21,46 @@ from spocdb.recipe_options import Fit
 from spocdb.records import Canvas, Decoded, Recipe
 from spocdb.sources.source import Get, Ref, Source
 
-# The database is asked about so many contents at once. They are held with their bytes, so these
-# are few.
+# Contents per query for stored descriptors. Their bytes are in memory meanwhile, so it is small.
 CONTENTS_ASKED = 16
 
-# Tells which of some sha256 have a descriptor already.
+# Returns which of the given sha256 have a stored descriptor.
 Known = Callable[[set[bytes]], set[bytes]]
 
 
 @dataclass(slots=True)
 class Intake(Generic[Ref]):
-    """The steps up to decoded images, and what is on its way between them; used by one thread.
+    """The steps up to decoded images, and their state; used by one thread.
 
-    It is the reader that a source streams to.
+    A source streams to its method `read`.
     """
 
     recipe: Recipe
     known: Known
     prefetcher: Prefetcher
     caution: Caution
-    # Whether JPEGs are left to the device by now.
+    # Returns whether JPEGs are left to the device from now on.
     defer: Callable[[], bool] = lambda: False
     exif: bool = False
-    # A content met again joins its work while that can still take another name, and counts as
-    # stored from when it is handed over for writing until the database says so itself.
+    # A repeated content joins its open work. Once handed over for writing, the content counts as
+    # stored, until the database itself reports it.
     _open: dict[bytes, Work[Ref]] = field(default_factory=dict)
     _being_written: set[bytes] = field(default_factory=set)
     _stored: set[bytes] = field(default_factory=set)
 
     def take(self, source: Source, refs: Iterable[Ref]) -> Iterator[Work[Ref]]:
-        """Yield the works that these images make, each content once, decoded or failed."""
+        """Yield the works of these images, each content once, decoded or failed."""
         works = self._distinct(source.stream(refs, self))
         return self.prefetcher.decode(works, self._decode)
 
     def read(self, images: Iterable[tuple[Ref, Get]]) -> Iterator[Work[Ref]]:
-        """Yield a work for each image, with its bytes or why there are none."""
+        """Yield a work for each image, with its bytes or an error."""
         return self.prefetcher.read(images, partial(work_of, exif=self.exif), self._needs)
 
     def hand_over(self, works: Sequence[Work[Ref]]) -> set[bytes]:
         """Close works for further names; return the contents that are being written now.
 
-        Their pictures have been through the network: nobody needs them any more.
+        Their pictures have been through the network and are freed.
         """
         self.prefetcher.release(works)
         hashes = {w.sha256 for w in works if w.picture}
@@ -71,9 +70,9 @@ class Intake(Generic[Ref]):
         return hashes
 
     def written(self, hashes: set[bytes]) -> None:
-        """Take note that the database knows these contents from now on."""
+        """Record that these contents are in the database."""
         self._being_written -= hashes
-        # The chunk in hand was asked about before.
+        # The current chunk was looked up before they were written.
         self._stored |= hashes
 
     def _needs(self, work: Work[Ref]) -> int:
@@ -83,7 +82,7 @@ class Intake(Generic[Ref]):
 
     def _distinct(self, works: Iterable[Work[Ref]]) -> Iterator[Work[Ref]]:
         account = self.prefetcher.account
-        # Fewer at a time where large files have filled their part of the memory.
+        # Smaller chunks while large files fill their part of the memory.
         for chunk in chunks(works, CONTENTS_ASKED, lambda: account.has_room(PART_FOR_FILES)):
             self._stored = self.known({w.sha256 for w in chunk if not w.error})
             for work in chunk:
@@ -112,10 +111,9 @@ def decode_work(
     defer: bool = False,
     apart: Callable[[bytes, int, Fit, int, Canvas], Decoded] | None = None,
 ) -> None:
-    """Turn a work's bytes into what a recipe's network takes, or into the reason why not.
+    """Decode a work's bytes for a recipe's network; on failure set its error.
 
-    `defer` leaves plain JPEGs as they are, for the network's device; `apart` decodes in `decode`'s
-    place.
+    `defer` leaves plain JPEGs encoded, for the network's device; `apart` replaces `decode`.
     """
     if not work.error and not work.is_known:
         try:

@@ -1,7 +1,8 @@
-"""Prefetching: images are read and decoded a few ahead of whoever takes them, in bounded memory.
+"""Prefetching: read and decode images ahead of the consumer, in bounded memory.
 
-The number of images ahead is bounded, and so are their bytes. Before a file is read, its size is
-taken from the budget; before it is decoded, what its decoder needs; afterwards only what is left.
+Both the number of prefetched images and their bytes are bounded. The file's size is reserved from
+the budget before it is read, and the decoder's memory before it is decoded; afterwards only the
+picture's bytes stay reserved.
 """
 
 from collections import deque
@@ -22,17 +23,17 @@ from spocdb.sources.source import Get, Ref
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Undecoded files never fill the budget: decoders, which free memory, could not go on.
+# Undecoded files get only a part of the budget, or no decoder could start and free memory.
 PART_FOR_FILES = 0.5
 
 
-# Seconds that an image behind a slow one waits for it.
+# Seconds until an image overtakes a slow one before it.
 PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Prefetcher:
-    """Threads, and the part of the budget that one run holds; used by one thread."""
+    """The threads of one run, and its account of the budget; used by one thread."""
 
     pool: Executor
     account: Account
@@ -44,10 +45,11 @@ class Prefetcher:
         work_of: Callable[[Ref, Get, int], Work[Ref]],
         needs_of: Callable[[Work[Ref]], int],
     ) -> Iterator[Work[Ref]]:
-        """Read images in order; `needs_of` tells what decoding a work takes.
+        """Read images in order; `needs_of` returns the bytes that decoding a work takes.
 
-        A ref's size is a guess: a file may have grown, and the size of what is fetched is not known
-        before. What turns out larger is read again when it is its turn.
+        A ref's size is an estimate: a file may have grown, and the size of a URL's answer is
+        unknown. If the bytes exceed the reservation, the image is read again at its turn with the
+        full limit.
         """
 
         def allowed(ref: Ref) -> int:
@@ -80,7 +82,7 @@ class Prefetcher:
     def decode(
         self, works: Iterable[Work[Ref]], decode_one: Callable[[Work[Ref]], None]
     ) -> Iterator[Work[Ref]]:
-        """Decode the works in order; `decode_one` leaves none of their bytes."""
+        """Decode the works in order; `decode_one` must free their encoded bytes."""
 
         def reserve(work: Work[Ref], must: bool) -> bool:
             return self.account.take(work.needs, must=must)
@@ -96,18 +98,18 @@ class Prefetcher:
         return prefetch(self.pool, decode, judged, self.limits.ahead, reserve, PATIENCE)
 
     def release(self, works: Iterable[Work[Ref]]) -> None:
-        """Give back what works held that nobody needs any more."""
+        """Return the bytes that works hold to the budget."""
         for work in works:
             self.account.give(work.held)
             work.held = 0
 
     @property
     def _share(self) -> int:
-        """Return what each file read ahead may have without asking: all of them half their part."""
+        """Return the least reservation of a file, with which all of them take half their part."""
         return int(PART_FOR_FILES * self.limits.memory) // (2 * self.limits.ahead)
 
     def _judged(self, work: Work[Ref]) -> Work[Ref]:
-        """Refuse what would not fit even alone; what is not decoded needs nothing."""
+        """Refuse a work that does not fit even alone; set the needs of undecoded works to 0."""
         n_bytes = work.held + work.needs
         if not work.error and not work.is_known and n_bytes > self.limits.memory:
             work.error = ImageTooLarge(
@@ -133,7 +135,7 @@ def prefetching(limits: Limits) -> Iterator[Prefetcher]:
 
 @contextmanager
 def threads(n: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Open a pool of threads that nobody waits for once an exception ends the block.
+    """Open a thread pool; if an exception ends the block, its threads are not waited for.
 
     A thread may hang in a system call, such as a read from a mount that is gone.
     """
@@ -154,11 +156,11 @@ def prefetch(
     reserve: Callable[[Item, bool], bool] = lambda item, must: True,
     patience: float | None = None,
 ) -> Generator[Result, None, None]:
-    """Map in order, at most `n` items ahead of who asks.
+    """Map in order, at most `n` items ahead of the consumer.
 
-    `reserve(item, must)` takes what an item needs and tells whether it has it; while it has not, no
-    further item begins. It must take it where nothing else is on its way. With `patience`, those
-    behind an item that takes longer than so many seconds overtake it.
+    `reserve(item, must)` reserves an item's resources and returns whether it could. Until it can,
+    no further item starts. With `must`, when nothing else is in flight, it has to reserve them.
+    With `patience`, later items overtake an item that takes longer than this many seconds.
     """
     waiting: deque[Future[Result]] = deque()
     try:
@@ -176,7 +178,7 @@ def prefetch(
 
 
 def _next(waiting: deque[Future[Result]], patience: float | None) -> Result:
-    """Take the first result; one that takes long goes to the end of the queue, once around."""
+    """Take the first result; rotate slow ones to the end of the queue, at most once around."""
     for _ in range(len(waiting) if patience is not None else 0):
         if wait([waiting[0]], patience).done:
             break
@@ -187,7 +189,7 @@ def _next(waiting: deque[Future[Result]], patience: float | None) -> Result:
 def chunks(
     items: Iterable[Item], n: int, go_on: Callable[[], bool] = lambda: True
 ) -> Iterator[list[Item]]:
-    """Take the items `n` at a time, or fewer where it is not to go on."""
+    """Yield the items in lists of `n`, shorter while `go_on` returns False."""
     iterator = iter(items)
     while chunk := list(islice(iterator, 1)):
         while len(chunk) < n and go_on() and (more := list(islice(iterator, 1))):

@@ -1,9 +1,9 @@
-"""The one way to run: images of a source, through an extractor, into a sink.
+"""A run: images of a source through an extractor into a sink.
 
     source -> intake -> network -> sink
 
-Reading and decoding run ahead in threads, each lane of the network has one more, and so has
-writing. An interruption undoes nothing: each batch is one transaction.
+Threads prefetch and decode; each lane of the network has its own thread, and so has the writer.
+Each batch is one transaction, so that an interruption keeps the written ones.
 """
 
 import time
@@ -25,16 +25,16 @@ from spocdb.sources.source import Ref, Source
 
 OnProgress = Callable[[Progress], None]
 
-# Those that can be on their way when a run is killed: gathered, in the network, waiting to be
-# written.
+# Batches that can be in flight when a run is killed: gathered, in the network, or queued for
+# writing.
 MOST_BATCHES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run: within which limits, with how many images a batch (None: the device's).
+    """How to run: the limits, and the images per batch (None: the device's default).
 
-    `exif` reads what the files say of themselves; `strict` stops at the first bad image.
+    `exif` reads EXIF metadata; `strict` stops at the first bad image.
     """
 
     limits: Limits
@@ -44,29 +44,30 @@ class Options:
 
     @property
     def most_in_flight(self) -> int:
-        """Return how many images can be on their way at once."""
+        """Return how many images can be in flight at once."""
         most_a_batch = max(MOST_WORKS, self.batch_size or 0)
         return 2 * self.limits.ahead + CONTENTS_ASKED + MOST_BATCHES * most_a_batch
 
 
 class Sink(Protocol[Ref]):
-    """Where images and their descriptors go."""
+    """The destination of images and their descriptors."""
 
     def known(self, hashes: set[bytes]) -> set[bytes]:
-        """Return those of the given sha256 whose descriptor is stored already."""
+        """Return the sha256 that have a stored descriptor."""
         ...
 
     def batch(
         self, works: Sequence[Work[Ref]], descriptors: Mapping[bytes, NewDescriptor]
     ) -> Write:
-        """Return what writes these images, in one transaction; it is called in another thread.
+        """Return a function that writes these images in one transaction.
 
-        Each work has an error, or its descriptor is among these or is stored.
+        It is called in another thread. Each work has an error, or its descriptor is in
+        `descriptors` or stored.
         """
         ...
 
     def cancel(self) -> None:
-        """End the statement that writes now; called by another thread."""
+        """Cancel the running write statement. Called by another thread."""
         ...
 
 
@@ -80,12 +81,12 @@ def run(
     on_progress: OnProgress = lambda progress: None,
     caution: Caution | None = None,
 ) -> None:
-    """Bring these images of a source to the sink; count what becomes of them.
+    """Move these images of a source to the sink; count them.
 
-    The network is loaded when the first image needs it. What was written stays, however it ends.
+    The network is loaded when the first image needs it. Written batches stay after any error.
 
     Raises:
-        ImageError: The first bad image's, if `options.strict`.
+        ImageError: An image is bad, if `options.strict`.
     """
     with (
         caution or Caution() as caution,

@@ -1,4 +1,4 @@
-"""A work: one content on its way from a source to a sink."""
+"""A work: one content between a source and a sink."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -12,11 +12,11 @@ from spocdb.sources.source import Get, Ref
 
 @dataclass(slots=True)
 class Work(Generic[Ref]):
-    """One content on its way to the database, under one or more names.
+    """One content in the pipeline, under one or more names.
 
-    Ends with an `error`, or a `picture`, or neither: then its descriptor is stored already. `held`
-    are the bytes that it holds of the budget, `needs` those that decoding it takes beside them;
-    `is_apart` has it decoded in a process of its own.
+    In the end it has an `error`, or a `picture`, or neither if its descriptor is stored already.
+    `held` is the bytes that it holds of the budget, `needs` the additional bytes for decoding it.
+    With `is_apart` it is decoded in a separate process.
     """
 
     refs: list[Ref]
@@ -25,7 +25,7 @@ class Work(Generic[Ref]):
     is_known: bool = False
     picture: Decoded | Jpeg | None = None
     error: ImageError | None = None
-    # What is said in the file, if it is asked for.
+    # The file's EXIF, if requested.
     exif: dict[str, Any] = field(default_factory=dict)
     held: int = 0
     needs: int = 0
@@ -33,7 +33,7 @@ class Work(Generic[Ref]):
 
 
 def work_of(ref: Ref, get: Get, max_bytes: int, *, exif: bool = False) -> Work[Ref]:
-    """Get an image's bytes into a work, or the reason why that cannot be done."""
+    """Read an image's bytes into a work; on failure set its error."""
     if ref.problem:
         return Work([ref], error=ref.problem)
     try:

@@ -1,4 +1,4 @@
-"""Writing in a thread of its own, at most a few batches behind the network."""
+"""The writer thread, at most a few batches behind the network."""
 
 import time
 from collections import deque
@@ -10,7 +10,7 @@ from spocdb.progress import Progress, waiting
 
 # One batch is being written while another waits.
 WRITES_AHEAD = 2
-# How long an interrupted run goes on with what is being written, and waits for its cancellation.
+# Seconds that an interrupted run waits for the queued batches, and then for the cancellation.
 SECONDS_TO_FINISH, SECONDS_TO_CANCEL = 2.0, 1.0
 
 
@@ -19,7 +19,7 @@ Write = Callable[[], None]
 
 
 class Writer(AbstractContextManager["Writer"]):
-    """A thread that writes batches one after the other; `cancel` ends the statement it is in."""
+    """A thread that writes batches in order; `cancel` ends its running statement."""
 
     def __init__(self, progress: Progress, cancel: Callable[[], None]) -> None:
         self._progress, self._cancel = progress, cancel
@@ -27,7 +27,7 @@ class Writer(AbstractContextManager["Writer"]):
         self._pending: deque[tuple[Future[None], Callable[[], None]]] = deque()
 
     def submit(self, write: Write, on_written: Callable[[], None] = lambda: None) -> None:
-        """Write a batch in the background; wait while there are enough of them."""
+        """Queue a batch for writing; wait while the queue is full."""
         with waiting(self._progress, "write"):
             self._pending.append((self._thread.submit(self._timed, write), on_written))
             while len(self._pending) > WRITES_AHEAD or self._is_first_done():
@@ -40,8 +40,9 @@ class Writer(AbstractContextManager["Writer"]):
                 self._wait_for_first()
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
-        # What was handed over is written even if the run is interrupted now, unless that takes
-        # long: the writer may wait for somebody else's lock. Its transaction is rolled back then.
+        # On an interruption, finish the queued batches for at most SECONDS_TO_FINISH: the writer
+        # may wait for a lock of another session. Then cancel its statement, which rolls the batch
+        # back.
         handed_over = [future for future, _ in self._pending]
         if kind and wait(handed_over, SECONDS_TO_FINISH).not_done:
             for future in handed_over:
@@ -56,7 +57,7 @@ class Writer(AbstractContextManager["Writer"]):
     def _wait_for_first(self) -> None:
         future, on_written = self._pending[0]
         future.result()
-        # Not before: whoever is interrupted while waiting waits for it again, shortly.
+        # Remove it only now: if the wait is interrupted, `__exit__` waits for it again.
         self._pending.popleft()
         on_written()
 

@@ -1,4 +1,4 @@
-"""Rows of text files from outside: CSV as programs write it, and lines that have an end."""
+"""Rows of CSV files in the dialects of common programs, with limits on the length of a line."""
 
 import codecs
 import csv
@@ -11,10 +11,10 @@ from spocdb.errors import ConfigError
 from spocdb.images.regular import regular
 from spocdb.text import one_line
 
-# Limits against a file that is something else: memory and the database hold a row at a time.
+# Limits against files of another kind: memory and the database hold a row at a time.
 MOST_CHARACTERS, MOST_KEYS = 1_000_000, 1000
 TOO_LONG = f"over {MOST_CHARACTERS:,} characters, the most that a row may have"
-# The first of them that gives a header with the wanted column; the comma if none does.
+# The first with which the header has the wanted column is used; the comma if none.
 DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -23,11 +23,15 @@ def csv_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, cells by column) of a CSV file whose header has a `column`.
 
-    One without it, or without all the columns that are `needed`, is refused at its header.
-    Separated by comma, semicolon, tab or bar, in UTF-8 or, as spreadsheets have it, UTF-16. Raises
-    ConfigError with the line; OSError and UnicodeError are the caller's.
+    Columns are separated by comma, semicolon, tab or bar; the encoding is UTF-8, or UTF-16 as of
+    spreadsheets.
+
+    Raises:
+        ConfigError: The header lacks `column` or a `needed` one, or a line is malformed.
+        OSError: The file cannot be read.
+        UnicodeError: It has another encoding.
     """
-    # The csv module's own limit is an eighth of what a row may have, and one for the process.
+    # The csv module's own limit is lower than this, and global to the process.
     csv.field_size_limit(max(csv.field_size_limit(), MOST_CHARACTERS))
     with open(file, encoding=_encoding(file), newline="", opener=regular) as stream:
         lines = lines_of(file, stream)
@@ -48,7 +52,11 @@ def csv_rows(
 
 
 def lines_of(file: Path, stream: TextIO) -> Iterator[str]:
-    """Yield a file's lines, none of which is read further than the limit. Raises ConfigError."""
+    """Yield a file's lines, without reading a line beyond the limit.
+
+    Raises:
+        ConfigError: A line exceeds the limit.
+    """
     number = 0
     while line := stream.readline(MOST_CHARACTERS + 1):
         number += 1
@@ -60,24 +68,24 @@ def lines_of(file: Path, stream: TextIO) -> Iterator[str]:
 def _row(file: Path, line: int, names: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) > len(names):
         raise ConfigError(f"{file}, line {line}: more cells than columns")
-    # Spreadsheets end lines with columns that have no name, and nothing in them.
+    # Spreadsheets write trailing empty columns without a name.
     if any(cell for name, cell in zip(names, cells, strict=False) if not name):
         raise ConfigError(f"{file}, line {line}: a value in a column without a name")
     return {name: cell for name, cell in zip(names, cells, strict=False) if name}
 
 
 def _encoding(file: Path) -> str:
-    """Return a CSV's encoding: UTF-8, unless it begins as spreadsheets begin UTF-16."""
+    """Return a CSV's encoding: UTF-16 if it begins with that byte order mark, else UTF-8."""
     with open(file, "rb", opener=regular) as stream:
         begin = stream.read(2)
-    # Excel begins its UTF-8 with a mark too.
+    # Excel writes a byte order mark in UTF-8 too.
     return "utf-16" if begin in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _header(lines: Iterator[str]) -> tuple[int, str]:
-    """Return the first line that names columns, and how many there are before it."""
+    """Return the number of lines before the header, and the header."""
     first = next(lines, "")
-    # How Excel says the delimiter, on a line of its own.
+    # Excel's line that declares the delimiter.
     if re.fullmatch(r"sep=.\r?\n?", first):
         return 1, next(lines, "")
     return 0, first

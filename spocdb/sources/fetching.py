@@ -1,4 +1,4 @@
-"""Fetch what a URL leads to: one deadline over all of it, only public addresses, only http(s)."""
+"""Fetch a URL: one deadline for the whole fetch, only public addresses, only http(s)."""
 
 import base64
 import re
@@ -14,17 +14,17 @@ import httpx
 from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, UnreadableImage
 from spocdb.sources.hosts import is_public, resolve
 
-# Seconds for all of it: whoever answers a byte at a time must not hold a worker up.
+# Seconds for the whole fetch, so that a server that answers byte by byte cannot block a worker.
 FETCH_SECONDS = 30.0
 MOST_REDIRECTIONS = 10
 REDIRECTIONS = (301, 302, 303, 307, 308)
 HOST = re.compile(rb"[\w.:-]+")
 BLANKS = " \t\r\n\f\v"
-# What error pages come as. Not text/plain: servers call files so whose type they do not know.
+# Content types of error pages. Not text/plain, which servers also send for files of unknown type.
 NO_IMAGES = ("text/html", "text/xml", "text/css", "text/javascript", "multipart/")
 NO_IMAGES_AT_THE_END = ("json", "xml", "javascript")
 
-# The network's trouble as httpcore names it; what it says may be better another time.
+# Network failures, which may be temporary.
 TROUBLE = (
     OSError,
     httpcore.NetworkError,
@@ -37,14 +37,16 @@ TROUBLE = (
 def fetch(
     url: str, max_bytes: int, *, allow_private: bool = False, seconds: float = FETCH_SECONDS
 ) -> bytes:
-    """Fetch a URL (http, https), redirections included, in so many seconds altogether.
+    """Fetch a URL (http, https), including redirections, within `seconds`.
 
-    Unless `allow_private`, only public addresses are talked to, however a name resolves, and no
-    proxy. Raises:
-    UnreadableImage for what can never be fetched.
-    AddressRefused for an address that is not public.
-    ImageTooLarge for more bytes than `max_bytes`.
-    ImageVanished for everything that may be better another time.
+    Unless `allow_private`, it connects only to public addresses, checked after the look-up of the
+    name. Proxies are not used.
+
+    Raises:
+        UnreadableImage: The URL can never be fetched.
+        AddressRefused: An address is not public.
+        ImageTooLarge: The answer has more than `max_bytes` bytes.
+        ImageVanished: Any other failure, which may be temporary.
     """
     target = parse(url)
     backend = _Vetted(_Deadline(seconds), allow_private)
@@ -61,20 +63,21 @@ def fetch(
 
 
 def parse(url: str) -> httpx.URL:
-    """Return a URL as it is sent: blanks around it gone, blanks and letters in it encoded.
+    """Return a URL as it is sent: stripped, with blanks and non-ASCII letters encoded.
 
-    Raises UnreadableImage for what can never be fetched. Its message quotes nothing of the URL,
-    which may hold a password.
+    Raises:
+        UnreadableImage: The URL can never be fetched. The message does not quote the URL, which may
+            contain a password.
     """
     try:
         parsed = httpx.URL(url.strip(BLANKS))
         _ = parsed.host  # decoded only now: it may be no name of an international host
     except (httpx.InvalidURL, ValueError):
-        raise UnreadableImage("not a URL: its host, port or characters make no sense") from None
+        raise UnreadableImage("not a URL: its host, port or characters are invalid") from None
     if parsed.scheme not in ("http", "https"):
         raise UnreadableImage("not a URL of http or https")
     if not HOST.fullmatch(parsed.raw_host) or not 0 < (parsed.port or 80) < 65536:
-        raise UnreadableImage("not a URL: no such host or port can be")
+        raise UnreadableImage("not a URL: its host or port is invalid")
     return parsed
 
 
@@ -112,11 +115,13 @@ def _headers(target: httpx.URL) -> list[tuple[bytes, bytes]]:
 
 def _redirected(target: httpx.URL, location: bytes) -> httpx.URL:
     try:
-        # Browsers read it as UTF-8 too.
+        # Browsers decode it as UTF-8 too.
         return parse(str(target.join(location.decode("utf-8", "replace").strip(BLANKS))))
     except (httpx.InvalidURL, ValueError, UnreadableImage) as error:
-        # Of the server's making: it may be mended, and the row is not to blame.
-        raise ImageVanished("cannot fetch: redirected to what is no URL of http(s)") from error
+        # An error of the server, which may be temporary, and not of the row.
+        raise ImageVanished(
+            "cannot fetch: redirected to an address that is no URL of http(s)"
+        ) from error
 
 
 def _check(response: httpcore.Response, headers: dict[str, str]) -> None:
@@ -125,11 +130,11 @@ def _check(response: httpcore.Response, headers: dict[str, str]) -> None:
         reason = response.extensions.get("reason_phrase", b"").decode("latin-1")
         raise ImageVanished(f"cannot fetch: HTTP {response.status} {reason}".rstrip())
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    # SVG too, which no network looks at.
+    # The endings include SVG, which spocdb cannot decode.
     if kind.startswith(NO_IMAGES) or kind.endswith(NO_IMAGES_AT_THE_END):
         raise ImageVanished(f"cannot fetch: the answer is {kind}, no image")
     if (packed := headers.get("content-encoding", "identity").lower()) != "identity":
-        raise ImageVanished(f"cannot fetch: the answer is packed by {packed}")
+        raise ImageVanished(f"cannot fetch: the answer has the encoding {packed}")
 
 
 def _joined(blocks: Iterable[bytes], max_bytes: int) -> bytes:
@@ -153,18 +158,22 @@ def _too_large(max_bytes: int) -> ImageTooLarge:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    # Reading the system's certificates takes longer than many a fetch.
+    # Cached, because reading the system's certificates takes longer than many fetches.
     return ssl.create_default_context()
 
 
 class _Deadline:
-    """The moment at which a fetch must be done."""
+    """The deadline of a fetch."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds left. Raises TimeoutError when there are none."""
+        """Return the seconds left.
+
+        Raises:
+            TimeoutError: None are left.
+        """
         seconds = self._until - time.monotonic()
         if seconds <= 0:
             raise TimeoutError("it took too long")
@@ -172,7 +181,7 @@ class _Deadline:
 
 
 class _Vetted(httpcore.NetworkBackend):
-    """Opens connections: looks a name up, checks its addresses, and connects to what it checked."""
+    """Opens connections: resolves a name, checks its addresses, connects to one of them."""
 
     def __init__(self, deadline: _Deadline, allow_private: bool) -> None:
         self._deadline, self._allow_private = deadline, allow_private
@@ -186,7 +195,11 @@ class _Vetted(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: object = None,
     ) -> "_Timed":
-        """Connect to the first address that answers. Raises AddressRefused if one is private."""
+        """Connect to the first address that answers.
+
+        Raises:
+            AddressRefused: One of the addresses is not public.
+        """
         addresses = resolve(host, port, self._deadline.left())
         for address in addresses:
             if not (self._allow_private or is_public(address)):
@@ -206,7 +219,7 @@ class _Vetted(httpcore.NetworkBackend):
 
 
 class _Timed(httpcore.NetworkStream):
-    """A connection whose every wait ends at the deadline, TLS handshakes included."""
+    """A connection whose reads, writes and TLS handshake time out at the deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream, self._deadline = stream, deadline

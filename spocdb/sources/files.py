@@ -18,7 +18,7 @@ from spocdb.sources.walking import walk
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which files of the given paths are meant; see `walk`."""
+    """Which files of the given paths are read; see `walk`."""
 
     recursive: bool = True
     all_files: bool = False
@@ -34,36 +34,40 @@ class FilesSource:
     def __init__(self, paths: Sequence[str | Path] = (), choice: Choice = EVERYTHING) -> None:
         self.roots = [os.path.abspath(path) for path in paths]
         self.choice = choice
-        # Numbers of the files that the listing leaves out, by kind.
+        # Counts of the files that the listing skips, by kind.
         self.left_out = LeftOut()
         named = [names.printable(root) for root in self.roots]
         self._inside, self._exact = tuple(os.path.join(n, "") for n in named), frozenset(named)
 
     def refs(self) -> Iterator[ImageRef]:
-        """List the files. Raises ConfigError for a path that does not exist, or later a folder."""
+        """List the files.
+
+        Raises:
+            ConfigError: At once for a path that does not exist; later for an unreadable folder.
+        """
         return map(_ref, self._paths(self.roots, self.left_out))
 
     def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
-        """Give the reader these files."""
+        """Pass these files to the reader."""
         return reader.read((ref, partial(read, ref.name)) for ref in refs)
 
     def covers(self, name: str) -> bool:
-        """Tell whether a name is one of the paths, or below one."""
+        """Return whether a name is one of the paths, or below one."""
         return name.startswith(self._inside) or name in self._exact
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is a file, or a link to nothing, of this name."""
+        """Return whether there is a file, or a broken link, of this name."""
         return names.is_there(name)
 
     def named(self, stored: Iterable[str]) -> Iterator[ImageRef]:
-        """List files by their stored names, as they are now."""
+        """List files by their stored names, with their current versions."""
         for name in stored:
             if names.is_shortened(name):
-                continue  # it failed for its length, and cannot be found by its beginning
+                continue  # it failed because of its length, and its path is unknown
             yield _ref(name if os.path.lexists(name) else names.on_disk(name))
 
     def empty_roots(self) -> Iterator[tuple[str, bool]]:
-        """Yield the paths that are gone or hold no image, and whether they are there."""
+        """Yield the paths that are gone or hold no image, and whether they exist."""
         for root in self.roots:
             is_there = os.path.exists(root)
             if not is_there or (os.path.isdir(root) and not self._has_any(root)):
@@ -80,7 +84,7 @@ class FilesSource:
         for path in self._paths(self.roots, passed):
             if kinds.is_image(path) or kinds.is_image_inside(path):
                 return
-            # Only files that were named explicitly come so far.
+            # Only explicitly named files get here.
             passed[kinds.kind(path)] += 1
         rest = f": left out {told}" if (told := kinds.told(passed)) else ""
         where = ", ".join(map(names.printable, self.roots))
@@ -113,7 +117,7 @@ def read(path: str, max_bytes: int) -> bytes:
 
 
 def modified(version: str) -> datetime | None:
-    """Return the time of a file's last change, in local time, as its version tells; else None."""
+    """Return the modification time in a file's version, in local time; None for other versions."""
     mtime_ns, _, size = version.partition(" ")
     if not size:
         return None
@@ -131,7 +135,7 @@ def _ref(path: str) -> ImageRef:
 
 
 def _version(path: str) -> tuple[str, int | None]:
-    """Return a file's version, from its time and size, and its size; nothing if it is gone."""
+    """Return a file's version (its mtime and size) and its size; "" and None if it is gone."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""The addresses of a host: which are public, and looking them up within a time."""
+"""The addresses of a host: resolve them within a timeout, and check whether they are public."""
 
 import ipaddress
 import socket
@@ -7,18 +7,18 @@ from threading import Thread
 
 from spocdb.errors import UnreadableImage
 
-# IANA gives out global unicast addresses from this block alone. All else of IPv6 is local, reserved
-# or a way to write an IPv4 address: site-local fec0::/10, IPv4-compatible ::/96, ::ffff:0:0:0/96.
+# IANA assigns global unicast addresses only from this block. All other IPv6 addresses are local,
+# reserved or contain an IPv4 address, such as fec0::/10, ::/96 and ::ffff:0:0:0/96.
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-# Networks without IPv4 reach every IPv4 address through it. (64:ff9b:1::/48 is for local use.)
+# IPv6-only networks reach every IPv4 address through it. (64:ff9b:1::/48 is for local use.)
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Neither is routed on the internet, and older Pythons call both global: the block for examples of
-# RFC 9637, and the relays of 6to4 that RFC 7526 withdrew.
+# Not routed on the internet, although older Pythons call both global: the documentation block of
+# RFC 9637, and the 6to4 relays that RFC 7526 withdrew.
 NOT_ROUTED = (ipaddress.ip_network("3fff::/20"), ipaddress.ip_network("192.88.99.0/24"))
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an address is one of the internet; one that holds another is judged by that."""
+    """Return whether an address is public; for an embedded IPv4 address, whether that is."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         if inner := _inner(found):
@@ -31,7 +31,7 @@ def is_public(address: str) -> bool:
 
 
 def _inner(address: ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address, ...]:
-    """Return the IPv4 addresses that an IPv6 address leads to; none for most."""
+    """Return the IPv4 addresses embedded in an IPv6 address; usually none."""
     if address in NAT64:
         return (ipaddress.IPv4Address(int(address) & 0xFFFFFFFF),)
     if address.teredo:
@@ -41,9 +41,14 @@ def _inner(address: ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address, ...]:
 
 
 def resolve(host: str, port: int, seconds: float) -> list[str]:
-    """Return the addresses of a host. Raises TimeoutError, OSError; UnreadableImage for no name.
+    """Return the addresses of a host.
 
-    The system's look-up cannot be stopped: it is left to its thread when time is up.
+    The system's look-up cannot be cancelled; on a timeout its thread is abandoned.
+
+    Raises:
+        TimeoutError: The look-up took longer than `seconds`.
+        OSError: The name does not resolve.
+        UnreadableImage: The host is no valid name.
     """
     answers: SimpleQueue[list[str] | Exception] = SimpleQueue()
 
@@ -58,9 +63,9 @@ def resolve(host: str, port: int, seconds: float) -> list[str]:
     try:
         answer = answers.get(timeout=seconds)
     except Empty:
-        raise TimeoutError(f"the name {host} was not looked up in time") from None
+        raise TimeoutError(f"the look-up of {host} timed out") from None
     if isinstance(answer, UnicodeError):
-        raise UnreadableImage(f"{host} is no name of a host") from answer
+        raise UnreadableImage(f"{host} is no valid host name") from answer
     if isinstance(answer, Exception):
         raise answer
     return list(dict.fromkeys(answer))

@@ -1,4 +1,4 @@
-"""What a file is by its name or its first bytes, and the words for what a walk leaves out."""
+"""The kind of a file by its name or first bytes, and the text about skipped files."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ SUFFIXES = frozenset(
 )
 HEIF = frozenset((".heic", ".heif", ".hif"))
 
-# Numbers of files by kind: one counter for a walk, whatever the number of files.
+# Numbers of skipped files by kind, one counter per walk.
 LeftOut = Counter[str]
 
 HIDDEN, LINKED, SUBFOLDER, SPECIAL = "hidden", "linked folder", "subfolder", "special file"
@@ -37,7 +37,7 @@ _SUFFIXES_BY_KIND = {
     "high dynamic range": ".exr .hdr",
 }
 _KINDS = {suffix: kind for kind, text in _SUFFIXES_BY_KIND.items() for suffix in text.split()}
-# In this order they are told: pictures first, for those are what a user misses.
+# The order in the text: pictures first, which a user misses most.
 _ORDER = (*_SUFFIXES_BY_KIND, UNNAMED, SUBFOLDER, LINKED, SPECIAL, HIDDEN, OTHER)
 _COUNTABLE = frozenset((UNNAMED, SUBFOLDER, LINKED, SPECIAL, OTHER, "archive", "icon"))
 _WAY_ON = {
@@ -51,13 +51,13 @@ _HEAD_BYTES = 64
 
 
 def is_image(name: str) -> bool:
-    """Tell whether a file's name is that of an image that spocdb can read on this machine."""
+    """Return whether a file's suffix is of an image format that spocdb can read here."""
     suffix = _suffix(name)
     return suffix in SUFFIXES or (suffix in HEIF and _reads_heif())
 
 
 def is_image_inside(path: str) -> bool:
-    """Tell whether a file begins as an image does; never waits, as for a pipe."""
+    """Return whether a file begins with an image's signature. Does not block on a pipe."""
     try:
         # Without O_NONBLOCK, opening a pipe waits for its other end.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
@@ -74,8 +74,8 @@ def is_image_inside(path: str) -> bool:
 
 
 def is_nameless_image(path: str) -> bool:
-    """Tell whether a file whose name says nothing of its kind begins as an image does."""
-    # A raw photograph begins as a TIFF, whose first image is but a thumbnail.
+    """Return whether a file without a known suffix begins with an image's signature."""
+    # Known suffixes are excluded: a raw photograph begins as a TIFF that holds only a thumbnail.
     return kind(path) in (UNNAMED, OTHER) and is_image_inside(path)
 
 
@@ -86,7 +86,7 @@ def kind(name: str) -> str:
 
 
 def told(left_out: Mapping[str, int]) -> str:
-    """Return the numbers in words, as in "2 HEIC (pip install 'spocdb[heif]'), 4 hidden"."""
+    """Return the numbers as text, such as "2 HEIC (pip install 'spocdb[heif]'), 4 hidden"."""
     return ", ".join(_told(kind, left_out[kind]) for kind in _ORDER if left_out.get(kind))
 
 

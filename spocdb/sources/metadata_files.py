@@ -1,4 +1,4 @@
-"""What is said about images: a CSV or JSON-lines file, one row an image, keyed by its path."""
+"""Metadata of images from a CSV or JSON-lines file, one row per image, keyed by its path."""
 
 import json
 import math
@@ -15,14 +15,14 @@ from spocdb.text import cleaned
 
 Row = tuple[str, dict[str, Any]]
 
-# How a number, a quoted text or blanks before them begin.
+# The first characters of a JSON number or text, or of blanks before it.
 JSON_BEGINS = frozenset('-0123456789" \t\r\n')
 ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
 
 @dataclass(slots=True)
 class RowsRead:
-    """How many rows were read, how many of them name no file that is there, and the first such."""
+    """The number of rows read, of those whose file is missing, and the first of these."""
 
     n_rows: int = 0
     n_missing: int = 0
@@ -34,10 +34,12 @@ def read_metadata(
 ) -> Iterator[Row]:
     """Yield (absolute path, metadata) of a .csv or .jsonl file whose rows have a `path`.
 
-    A relative path is looked for beside the file, then under each of `roots`. Numbers and true or
-    false in a CSV become JSON's; empty cells are left out. What no text in PostgreSQL may hold, a
-    zero byte or half a surrogate pair, becomes U+FFFD. `read` counts the rows. Raises ConfigError
-    with the line.
+    A relative path is looked up beside the file, then under each of `roots`. Numbers, true and
+    false in a CSV become JSON values; empty cells are left out. Characters that PostgreSQL cannot
+    store, NUL and lone surrogates, become U+FFFD. `read` counts the rows.
+
+    Raises:
+        ConfigError: The file cannot be read, or a line is malformed; the message names the line.
     """
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
     if file.suffix.lower() not in readers:
@@ -61,11 +63,11 @@ def read_metadata(
 
 
 def parse_value(text: str) -> Any:
-    """Return a number, a truth value or a text: what the text is as JSON, or itself."""
-    if text.lower() in ("true", "false"):  # Python and spreadsheets write them with capitals
+    """Return a cell's number, boolean or quoted text if it is JSON, else the text itself."""
+    if text.lower() in ("true", "false"):  # Python and spreadsheets write True and TRUE
         return text.lower() == "true"
     if text[:1] not in JSON_BEGINS:
-        return text  # most texts, and quicker than by an exception
+        return text  # most texts; faster than an exception
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -107,7 +109,7 @@ def _cleaned(row: dict[str, Any]) -> dict[str, Any]:
     cannot = "which PostgreSQL cannot hold"
     try:
         text = ENCODER.encode(row)
-        # Few rows need it, and one look at the whole text tells.
+        # Few rows need cleaning; testing the whole text once is fast.
         storable: dict[str, Any] = _storable(row) if _is_dirty(text) else row
     except ValueError:
         raise ValueError(f"an infinite number, {cannot}") from None
@@ -120,7 +122,7 @@ def _cleaned(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_dirty(text: str) -> bool:
-    """Tell whether a JSON text may hold a zero byte, which JSON escapes, or half a surrogate."""
+    """Return whether a JSON text may hold NUL, which JSON escapes, or a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -129,7 +131,7 @@ def _is_dirty(text: str) -> bool:
 
 
 def _storable(value: Any) -> Any:
-    """Return a value of JSON with all its texts storable, those of keys too."""
+    """Return a JSON value with all its texts and keys cleaned."""
     if isinstance(value, str):
         return cleaned(value)
     if isinstance(value, list):
@@ -140,9 +142,9 @@ def _storable(value: Any) -> Any:
 
 
 def _found(path: str, folders: Sequence[str], read: RowsRead) -> str:
-    """Return the first of the paths that is there, the first of all if none is."""
+    """Return the first candidate path that exists; if none does, the first candidate."""
     read.n_rows += 1
-    # Strings, and one look for an absolute path: there may be a million rows.
+    # Strings rather than Path, and one test for an absolute path: there may be a million rows.
     below = folders[:1] if os.path.isabs(path) else folders
     candidates = [os.path.normpath(os.path.join(folder, path)) for folder in below]
     found = next((c for c in candidates if os.path.exists(c)), None)

@@ -1,4 +1,4 @@
-"""What a file is called in the database: text that PostgreSQL can hold, and the way back."""
+"""The names of files in the database: text that PostgreSQL can store, and the path back from it."""
 
 import os
 import re
@@ -9,7 +9,7 @@ _SHORTENED = re.compile(r"(.{200})\.\.\. [0-9a-f]{32}", re.DOTALL)
 
 
 def problem(path: str) -> str | None:
-    """Return why the database cannot hold a path as it is, and what to do; None if it can."""
+    """Return why the database cannot store a path, and what to do; None if it can."""
     if not storable(path):
         return "the file's name is not UTF-8: rename it"
     if (n_bytes := len(path.encode())) > LONGEST_KEY:
@@ -18,7 +18,7 @@ def problem(path: str) -> str | None:
 
 
 def storable(path: str) -> bool:
-    """Tell whether a path is valid UTF-8, as text in PostgreSQL must be; else rename the file."""
+    """Return whether a path is valid UTF-8, as PostgreSQL requires."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -32,24 +32,24 @@ def listed(path: str) -> str:
 
 
 def is_shortened(name: str) -> bool:
-    """Tell whether `listed` shortened this name, so that the path cannot be had from it."""
+    """Return whether `listed` shortened this name, so that its path is unknown."""
     return _SHORTENED.fullmatch(name) is not None
 
 
 def printable(path: str) -> str:
-    r"""Return a path with every byte that is not UTF-8 written out, as in `caf\udce9.jpg`."""
+    r"""Return a path with every byte that is not UTF-8 escaped, such as `caf\udce9.jpg`."""
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def on_disk(path: str) -> str:
-    """Return the path that `printable` wrote."""
+    """Return the path of a name from `printable`."""
     return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda byte: chr(int(byte[1], 16)), path)
 
 
 def is_there(path: str) -> bool:
-    """Tell whether there is a file, or a link to nothing, at a path as `listed` writes it.
+    """Return whether there is a file, or a broken link, of a name from `listed`.
 
-    Of a shortened path only the folder that its beginning names can be looked for.
+    Of a shortened path only the folder at its beginning can be checked.
     """
     if shortened := _SHORTENED.fullmatch(path):
         path = os.path.dirname(shortened[1])
@@ -62,5 +62,5 @@ def _exists(path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        return True  # it may not be looked at, which does not mean that it is gone
+        return True  # no permission to look: it may still exist
     return True

@@ -1,4 +1,4 @@
-"""The rows of an attached table: their bytes are in the row, or where it says they are."""
+"""The rows of an attached table: the image is in the row, or at its path or URL."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from spocdb.sources.fetching import fetch
 from spocdb.sources.locations import read_below
 from spocdb.sources.source import Get, Got, Reader, Ref
 
-# The driver holds what the server sends more than once before it counts as read.
+# The driver copies the server's data several times, outside the budget.
 ROWS_PART_OF_MEMORY = 8
 
 
@@ -23,8 +23,8 @@ ROWS_PART_OF_MEMORY = 8
 class RowsSource:
     """The images of an attached table, by the keys of its rows.
 
-    Asks the database about `rows_at_once` rows, for at most `bytes_at_once` of their contents, and
-    for none of more than `max_bytes`. Used by one thread, which waits for that.
+    A query reads at most `rows_at_once` rows and `bytes_at_once` bytes of their contents, and no
+    content larger than `max_bytes`. Used by one thread, which blocks meanwhile.
     """
 
     connection: Connection
@@ -35,22 +35,33 @@ class RowsSource:
     rows_at_once: int = 1
 
     def refs(self) -> Iterator[ImageRef]:
-        """List the keys of the rows that belong to the collection. Raises SourceBroken."""
+        """List the keys of the collection's rows.
+
+        Raises:
+            SourceBroken: The table cannot be read.
+        """
         return map(ImageRef, rows.keys(self.connection, self.collection))
 
     def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
-        """Give the reader the images of these rows. Raises SourceBroken.
+        """Pass the images of these rows to the reader.
 
         A row that does not belong to the collection any more raises RowGone when it is read.
+
+        Raises:
+            SourceBroken: The table cannot be read.
         """
         return reader.read(self._found(refs))
 
     def covers(self, name: str) -> bool:
-        """Tell that every image of the collection is that of a row."""
+        """Return True: every image of the collection is of a row."""
         return True
 
     def exists(self, name: str) -> bool:
-        """Tell whether a row of this key belongs to the collection. Raises SourceBroken."""
+        """Return whether a row of this key belongs to the collection.
+
+        Raises:
+            SourceBroken: The table cannot be read.
+        """
         return bool(rows.find(self.connection, self.collection, [name]))
 
     def _found(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
@@ -61,7 +72,7 @@ class RowsSource:
                 *(self.connection, self.collection, list(left), self.max_bytes),
                 most_at_once=self.bytes_at_once,
             ):
-                # A condition that is no plain one may let in others than were asked for.
+                # The attachment's SQL condition may let through rows that were not requested.
                 if ref := left.pop(key, None):
                     yield self._told(ref, row)
             yield from ((ref, _gone) for ref in left.values())
@@ -69,7 +80,7 @@ class RowsSource:
     def _chunks(self, refs: Iterable[Ref]) -> Iterator[dict[str, Ref]]:
         chunk: dict[str, Ref] = {}
         for ref in refs:
-            # A row that changed since it was leased may be leased again.
+            # A row that changed after it was leased may be leased a second time.
             if ref.name in chunk:
                 yield chunk
                 chunk = {}
@@ -97,7 +108,7 @@ def _read(attached: Attached, row: AttachedRow, max_bytes: int) -> bytes:
     if row.content is not None:
         return row.content
     if row.location is None:
-        # The row changed after it was chosen, or a type of the application's casts to NULL.
+        # The row changed after it was selected, or the column's type casts to NULL.
         raise ImageVanished("the row has no image any more")
     if attached.root is not None:
         return read_below(attached.root, row.location, max_bytes)

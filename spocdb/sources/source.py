@@ -1,13 +1,13 @@
-"""What a source of images is: it lists them, and streams their bytes to whoever reads them.
+"""The protocol of image sources: a source lists images and streams their bytes to a reader.
 
-A run gives the source the refs that it wants, in an order of the source's own, and a reader. For
-each ref the source tells the reader how to get the bytes; the reader does so in threads of its own,
-a few images ahead, within its memory. So files, URLs, rows and objects are read at random; a
-container that can only be read in order walks on as the reader asks for the next image, and hands
-over bytes that it holds already.
+A run passes the source the refs that it wants, in the source's order, and a reader. For each ref
+the source gives the reader a function that gets the bytes. The reader calls it in its own threads,
+a few images ahead, within its memory budget. So files, URLs, rows and objects are read at random. A
+container that can only be read in order advances as the reader asks for the next image, and passes
+a function that returns bytes in memory.
 
-What a source does not do: it acknowledges nothing. Leased work is acknowledged in the transaction
-that stores its descriptors, which is the sink's (spocdb/sinks.py): so no crash can come between.
+A source acknowledges nothing. The sink (spocdb/sinks.py) ends leases in the transaction that stores
+the descriptors, so that a crash cannot separate the two.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,16 +20,16 @@ RefIn = TypeVar("RefIn", bound=ImageRef, contravariant=True)
 Got = TypeVar("Got")
 GotOut = TypeVar("GotOut", covariant=True)
 
-# Gets the bytes of one image, at most so many. May be called again, and by any thread.
-# Raises ImageError; ImageTooLarge if there are more.
+# Gets the bytes of one image, at most the given number. Any thread may call it, repeatedly. Raises
+# ImageError; ImageTooLarge if there are more.
 Get = Callable[[int], bytes]
 
 
 class Reader(Protocol[RefIn, GotOut]):
-    """Gets the bytes of images; what it makes of them is its own matter."""
+    """Gets the bytes of images and turns them into results of its own type."""
 
     def read(self, images: Iterable[tuple[RefIn, Get]]) -> Iterator[GotOut]:
-        """Yield what becomes of each image; take few more of them than were asked for.
+        """Yield a result for each image; consume only a few images ahead.
 
         An image with a `problem` is not read.
         """
@@ -37,27 +37,27 @@ class Reader(Protocol[RefIn, GotOut]):
 
 
 class Source(Protocol):
-    """Where images come from."""
+    """A source of images."""
 
     def refs(self) -> Iterator[ImageRef]:
-        """List the images lazily, in an order that is always the same."""
+        """List the images lazily, in a fixed order."""
         ...
 
     def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
-        """Give the reader each of these images of the source; yield what it makes of them."""
+        """Pass these images to the reader; yield its results."""
         ...
 
     def covers(self, name: str) -> bool:
-        """Tell whether an image of this name, stored earlier, is one that the source would list."""
+        """Return whether a stored image of this name belongs to the source."""
         ...
 
     def exists(self, name: str) -> bool:
-        """Tell whether there still is an image of this name."""
+        """Return whether an image of this name still exists."""
         ...
 
 
 class _Plain:
-    """A reader of a few images: at once, in this thread."""
+    """A reader without prefetch, in this thread."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -70,6 +70,10 @@ class _Plain:
 
 
 def read_one(source: Source, name: str, max_bytes: int) -> bytes:
-    """Return the bytes of one image of a source. Raises ImageError."""
+    """Return the bytes of one image of a source.
+
+    Raises:
+        ImageError: The image cannot be read.
+    """
     (data,) = source.stream([ImageRef(name)], _Plain(max_bytes))
     return data

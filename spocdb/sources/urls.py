@@ -10,9 +10,9 @@ from spocdb.sources.source import Get, Got, Reader, Ref
 
 @dataclass(frozen=True, slots=True)
 class UrlsSource:
-    """The images that some URLs lead to; unless `allow_private`, at public addresses only.
+    """The images of a list of URLs; unless `allow_private`, at public addresses only.
 
-    A URL has no version: what it leads to may change at any time.
+    A URL has no version: its content may change at any time.
     """
 
     urls: Collection[str]
@@ -23,17 +23,17 @@ class UrlsSource:
         return map(ImageRef, self.urls)
 
     def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
-        """Give the reader what these URLs lead to."""
+        """Pass the images of these URLs to the reader."""
         return reader.read((ref, self.get(ref.name)) for ref in refs)
 
     def covers(self, name: str) -> bool:
-        """Tell whether a name is a URL."""
+        """Return whether a name is a URL."""
         return name.startswith(("http://", "https://"))
 
     def exists(self, name: str) -> bool:
-        """Tell whether a URL is listed. Its server is not asked: it may have a bad hour."""
+        """Return whether a URL is listed. The server is not asked, as it may fail temporarily."""
         return name in self.urls
 
     def get(self, url: str) -> Get:
-        """Return what fetches a URL."""
+        """Return a function that fetches a URL."""
         return lambda max_bytes: fetch(url, max_bytes, allow_private=self.allow_private)

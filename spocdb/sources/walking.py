@@ -20,16 +20,16 @@ def walk(
     follow_links: bool = False,
     left_out: LeftOut | None = None,
 ) -> Iterator[str]:
-    """Find the images under `paths`; yield their paths in a fixed order, each one once.
+    """Find the images under `paths`; yield each path once, in a fixed order.
 
-    Folders give the regular files with an image's suffix, without hidden names; a file named
-    explicitly is always given. `all_files` also gives files whose name says nothing and that begin
-    as an image does. `follow_links` also goes into linked folders, after all others, and into none
-    twice. `left_out` counts what is not given, by kind. Paths are absolute, links in them stay. A
-    file that vanishes meanwhile is given too.
+    In folders these are the regular files with an image's suffix that are not hidden. A file named
+    explicitly is always yielded. `all_files` adds files without a known suffix that begin with an
+    image's signature. `follow_links` adds the contents of linked folders, after all others, each
+    folder once. `left_out` counts the skipped files by kind. Paths are absolute, with links
+    unresolved. A file that vanishes meanwhile may still be yielded.
 
-    Raises ConfigError at once for a path that does not exist, and later for a folder that cannot
-    be listed.
+    Raises:
+        ConfigError: At once for a path that does not exist; later for an unreadable folder.
     """
     given = [os.path.abspath(path) for path in paths]
     for path in given:
@@ -41,10 +41,10 @@ def walk(
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """One walk: what it takes, what it counts, and the links to folders that are still to follow.
+    """One walk: its options, its counts, and the queue of linked folders.
 
-    `entered` are device and inode of the given folders and of those that links led to. They are
-    few: a set of all folders would grow with the tree.
+    `entered` holds device and inode of the given folders and of the linked ones only, as a set of
+    all folders would grow with the tree.
     """
 
     recursive: bool
@@ -77,7 +77,7 @@ class _Walk:
                 self._leave_out(kinds.SUBFOLDER, len(subfolders))
                 continue
             below = [os.path.join(folder, name) for name in reversed(subfolders)]
-            # A link may lead above a folder that was entered before.
+            # A link may lead to a parent of a folder that was entered before.
             folders.extend(b for b in below if not is_linked or _identity(b) not in self.entered)
 
     def _list(self, folder: str) -> tuple[list[str], list[str]]:
@@ -116,7 +116,7 @@ class _Walk:
             self.left_out[kind] += n
 
     def _comes_by(self, target: str) -> bool:
-        """Tell whether a walk from a folder that was entered comes by this one, without links."""
+        """Return whether a walk from an entered folder reaches this one without links."""
         while True:
             if _identity(target) in self.entered:
                 return True
@@ -125,12 +125,12 @@ class _Walk:
             target = os.path.dirname(target)
 
     def _without_nested(self, given: list[str]) -> list[str]:
-        # Overlaps are found among the given paths: a set of all files would not fit in memory.
+        # Compare only the given paths: a set of all files might not fit in memory.
         folders = {path for path in given if os.path.isdir(path)}
         return [path for path in sorted(set(given)) if not self._is_reached(path, folders)]
 
     def _is_reached(self, path: str, folders: set[str]) -> bool:
-        """Tell whether a walk from one of the folders comes by the path."""
+        """Return whether a walk from one of the folders reaches the path."""
         is_folder = os.path.isdir(path)
         below, reached = path, False
         while not reached and below != os.path.dirname(below):
@@ -152,13 +152,14 @@ def _identity(folder: str) -> tuple[int, int] | None:
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
-    # Reading a pipe or a device would block or never end; a link to nothing is a failure to list.
+    # Reading a pipe or a device could block for ever. A broken link is not special: it is listed as
+    # a failure.
     if entry.is_file(follow_symlinks=False):
         return False
-    # Not entry.is_file(): of a link to itself that raises an error.
+    # Not entry.is_file(), which raises for a link to itself.
     return os.path.exists(entry.path) and not os.path.isfile(entry.path)
 
 
 def _is_hidden(name: str) -> bool:
-    # Also the "._name.jpg" that macOS leaves on foreign disks, which is no image.
+    # This also skips "._name.jpg" files of macOS, which are no images.
     return name.startswith(".")

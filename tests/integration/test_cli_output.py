@@ -48,7 +48,7 @@ def test_a_first_ingest_and_a_search(spocdb: Run, recipe: Recipe, make_photos: M
     assert named == ["2", str(folder / "0001.jpg")]
     # Stored in bfloat16 where that is fast, asked for in float32.
     assert float(distance) < 0.001
-    assert result.stderr == "loading the network\nfound along the HNSW index\n"
+    assert result.stderr == "loading the network\nfound with the HNSW index\n"
 
 
 def test_an_ingest_with_failures_exits_with_3_and_prints_its_counts_as_json(

@@ -131,7 +131,7 @@ def test_a_signal_in_the_middle_keeps_what_was_written(
     assert out == ""
     summary, advice = said.splitlines()
     assert re.match(r"\d+ images: \d+ new; ", summary)
-    assert advice == "interrupted; what was written stays, and the same command goes on"
+    assert advice == "interrupted; what was written stays; run the same command to continue"
     n_written = count_images(db)
     assert 0 < n_written < N_PHOTOS
     assert statuses(db) == ["interrupted"]

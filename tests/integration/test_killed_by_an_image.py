@@ -93,7 +93,7 @@ def test_the_image_is_found_named_and_left_out_from_then_on(
 
     code, said, is_killed = ingest(folder)
     assert (code, is_killed) == (3, False), said
-    assert said[0].startswith("an earlier run was killed: images are decoded in a process")
+    assert said[0].startswith("an earlier run was killed: images are decoded in a separate process")
     (failure,) = db.failures("photos")
     assert failure.path == str(folder / "0005b.png")
     assert failure.reason == "ProcessLost"

@@ -82,7 +82,7 @@ def drop_by_build(db: Database, said: list[str]) -> None:
 
 def drop_by_activation(db: Database, said: list[str]) -> None:
     db.pca.activate(2)
-    assert said[0] == "dropped embeddings_1_1_hnsw_new, which an interrupted build had left"
+    assert said[0] == "dropped embeddings_1_1_hnsw_new, a leftover of an interrupted build"
 
 
 def drop_by_rollback(db: Database, said: list[str]) -> None:
@@ -93,7 +93,7 @@ def drop_by_ingest(db: Database, said: list[str]) -> None:
     target = collections.get(db.connection, "photos")
     said.clear()
     fitting.settle(db.connection, db.engine.connect, target)
-    assert said == ["dropped embeddings_1_1_hnsw_new, which an interrupted build had left"]
+    assert said == ["dropped embeddings_1_1_hnsw_new, a leftover of an interrupted build"]
 
 
 def drop_by_doctor(db: Database, said: list[str]) -> None:

@@ -89,7 +89,7 @@ def test_rows_without_an_image_are_told(
     db.ingest(folder, metadata=tmp_path / "about.csv", **recipe)
     assert said[:3] == [
         # Before the first image is read: a file with other paths is noticed soon.
-        f"metadata: 2 rows read, 1 of them for a file that is not there, such as {nowhere}",
+        f"metadata: 2 rows read, 1 of them for a missing file, such as {nowhere}",
         "metadata: 1 image changed",
         f"metadata: 1 row without an image, such as {nowhere}",
     ]

@@ -217,7 +217,7 @@ def test_an_interrupted_augmentation_is_not_activated_half_done(small: Database)
     number = small.pca.augment(neighbours=2)
     small.pca.rollback()
     small.connection.execute(f"DELETE FROM spocdb.embeddings_1_{number} WHERE image_id > 100")
-    with pytest.raises(ConfigError, match="is an augmentation that photos has not, or not whole"):
+    with pytest.raises(ConfigError, match="is an augmentation without all embeddings of photos"):
         small.pca.activate(number, "photos")
     assert small.pca.augment(neighbours=2) == number
     assert len(vectors(small)) == 300

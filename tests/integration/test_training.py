@@ -157,7 +157,7 @@ def test_ctrl_c_says_how_to_go_on(
         if line.startswith("epoch 1"):
             process.send_signal(signal.SIGINT)
     assert process.wait() == 130
-    assert lines[-1] == "interrupted; the same command goes on after the last whole epoch\n"
+    assert lines[-1] == "interrupted; run the same command to continue after the last whole epoch\n"
     assert db.collections() == []
     assert (tmp_path / "tuned.safetensors.checkpoint").exists()
 

@@ -66,7 +66,7 @@ def test_a_run_that_only_forgot_images_says_so(capsys: pytest.CaptureFixture[str
     display = Display(int)
     display.update(Progress(n_pruned=17, seconds=1.0))
     display.close()
-    assert capsys.readouterr().err == "17 images forgotten, as their files are gone\n"
+    assert capsys.readouterr().err == "17 images pruned, as their files are gone\n"
 
 
 def test_a_run_that_did_not_begin_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

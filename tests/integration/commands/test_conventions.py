@@ -44,7 +44,7 @@ def test_a_question_without_an_answer_ends_its_line(call: Run, workplace: Path) 
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
         "Drop the collection photos with 4 images? [y/N] ",
-        "spocdb: no answer on stdin, so nothing was done: say --yes to do it unasked",
+        "spocdb: no answer on stdin, so nothing was done: use --yes to skip the question",
     ]
 
 

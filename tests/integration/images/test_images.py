@@ -140,7 +140,7 @@ def test_a_move_never_takes_the_place_of_another(photos: Database) -> None:
     with pytest.raises(ConfigError, match=r"1 of 9 images .*, such as /new/000001\.jpg: delete"):
         photos.move("/photos", "/new", collection="photos")
     for new in ("/photos", "/photos/below", "/"):
-        with pytest.raises(ConfigError, match="lie within each other: move by way of a third"):
+        with pytest.raises(ConfigError, match="contains the other: move through a third"):
             photos.move("/photos", new, collection="photos")
     with pytest.raises(ConfigError, match=r"photos has no image at /phot: see `db.images"):
         photos.move("/phot", "/new", collection="photos")
