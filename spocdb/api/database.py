@@ -20,8 +20,8 @@ class Database(Ingesting, Searching, Images, Collections, Extractors, Rights):
 
     A Database is cheap, and threads may share one: each call takes a connection from the engine's
     pool while it needs it. `spocdb.connect` opens one; `Database(db.engine)` is another on the
-    same engine. For failures outside the program every method raises SpocdbError only. Lists
-    and results are frozen records. Where the parameter `collection` is None, the only collection is
+    same engine. For failures outside the program every method raises SpocdbError only. Lists and
+    results are frozen records. Where the parameter `collection` is None, the only collection is
     used. The loggers `spocdb.*` report progress, see docs/how-to/logging.md.
 
     Attributes:

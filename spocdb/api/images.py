@@ -182,7 +182,7 @@ class Images(Part):
             advice = "delete the rows, or attach it again with another condition"
             _refuse_attached(connection, target, advice)
             if bool(chosen) == bool(wanted):
-                raise ConfigError("give either images or a filter: to choose what is deleted")
+                raise ConfigError("give either images or a filter, to choose what is deleted")
             if chosen:
                 ids = _ids(connection, target, chosen)
             else:
