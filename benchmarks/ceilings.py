@@ -16,8 +16,8 @@ from PIL import Image
 
 from spocdb.bench.pictures import photograph
 from spocdb.bench.stages import N_THREADS
+from spocdb.db.connections import Connection
 from spocdb.db.copy import copy_in, pack
-from spocdb.db.engine import Connection
 from spocdb.features.backbones import find, names
 
 # Large enough that start-up costs do not matter, and that the copy exceeds the caches.

@@ -10,7 +10,7 @@ from spocdb.bench.pictures import photograph
 from spocdb.db import collections
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, ImageRef, NewDescriptor
 

@@ -17,7 +17,7 @@ from torchvision import models, transforms
 from benchmarks.data import make_photographs
 from benchmarks.record import Figure
 from spocdb.api import Database
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import channels, make_recipe

@@ -14,7 +14,7 @@ from benchmarks.record import Figure
 from spocdb.api import Database, connect
 from spocdb.db import embedded
 from spocdb.db.attachments import Attachment
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.settings import Settings
 
 N_COPIED, N_SINGLE, ROUNDS = 100_000, 1000, 9

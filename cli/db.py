@@ -54,9 +54,9 @@ def upgrade(
 @app.command()
 def current(db: options.Db = None) -> None:
     """Print the schema's revision, and the one that this program needs."""
-    from spocdb.db import engine, schema
+    from spocdb.db import connections, schema
 
-    with engine.opened(_url(db)) as connection:
+    with connections.opened(_url(db)) as connection:
         print(f"{schema.current(connection) or 'none'} (newest: {schema.HEAD})")
 
 
@@ -94,10 +94,10 @@ def doctor(
     db: options.Db = None,
 ) -> None:
     """Check the server and the schema, and print what to do; exit code 1 for an error."""
+    from spocdb.db import connections
     from spocdb.db import doctor as examination
-    from spocdb.db import engine
 
-    with engine.opened(_url(db)) as connection:
+    with connections.opened(_url(db)) as connection:
         for line in examination.fix(connection) if fix else ():
             print(f"{'fixed':8} {line}")
         findings = examination.examine(connection)

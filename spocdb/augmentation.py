@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from spocdb.db import collections, embeddings, indexes, projections
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError, DatabaseError, InvalidValue
 from spocdb.wording import counted
 

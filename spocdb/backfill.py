@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from spocdb.db import descriptors
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError, ImageError
 from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.run import Options, run

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from spocdb import metadata, projections, pruning
 from spocdb.db import attachments, collections, runs
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted, choose
 from spocdb.pipeline.extraction import OnDemand

@@ -7,7 +7,7 @@ from typing import Any
 
 from spocdb.db import images
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.progress import Progress
 from spocdb.sources.metadata_files import RowsRead, read_metadata
 from spocdb.wording import counted

@@ -13,7 +13,7 @@ import numpy as np
 
 from spocdb.db import collections, embeddings, images, indexes, projections
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.leftovers import drop_left_indexes
 from spocdb.errors import (
     ConfigError,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from spocdb.db import images
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError
 from spocdb.sources.files import FilesSource
 from spocdb.sources.names import printable

@@ -15,7 +15,7 @@ from spocdb import backfill
 from spocdb import projections as fitting
 from spocdb.db import collections, descriptors, embeddings, projections
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.errors import NotEnoughSamples
 from spocdb.features.projection import check_options
 from spocdb.pipeline.extraction import OnDemand

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spocdb.db import collections, projections
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.search import Hit
 from spocdb.errors import InvalidValue
 from spocdb.features.reranking import rerank

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from spocdb.db import engine, outcomes, projections, writing
+from spocdb.db import connections, outcomes, projections, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection
 from spocdb.db.descriptors import known
 from spocdb.db.descriptors import write as write_descriptors
-from spocdb.db.engine import Connection
 from spocdb.db.moves import Moves
 from spocdb.db.outcomes import Outcome
 from spocdb.db.queue import LeasedRef
@@ -63,7 +63,7 @@ class _CollectionSink:
 
     def cancel(self) -> None:
         """Cancel the running statement of the write connection."""
-        engine.cancel(self._write_connection)
+        connections.cancel(self._write_connection)
 
 
 class ImagesSink(_CollectionSink):

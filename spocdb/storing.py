@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from spocdb.db import images, runs
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.moves import Moves
 from spocdb.pipeline.caution import Caution
 from spocdb.pipeline.extraction import OnDemand

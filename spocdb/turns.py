@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from spocdb.db import queue
 from spocdb.db.attachments import Attached
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.queue import LeasedRef
 from spocdb.errors import ImageError
 from spocdb.pipeline.extraction import OnDemand

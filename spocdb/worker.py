@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from spocdb import projections as fitting
-from spocdb.db import attachments, collections, engine, queue, rights
+from spocdb.db import attachments, collections, connections, queue, rights
 from spocdb.db.attachments import Attached
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.watching import Watch
 from spocdb.errors import (
     CollectionNotFound,
@@ -76,7 +76,7 @@ class Worker:
         with Watch(self.connect, self.is_stopped) as watch:
             while not self.is_stopped():
                 try:
-                    with engine.wrapped(), watch.open() as connection:
+                    with connections.wrapped(), watch.open() as connection:
                         pause = SHORTEST_PAUSE
                         self._give_back(connection)
                         connection.execute(f"LISTEN {queue.CHANNEL}")
@@ -142,7 +142,7 @@ class Worker:
             if self.is_stopped():
                 break
             try:
-                with engine.wrapped():
+                with connections.wrapped():
                     collection = collections.get(connection, attached.collection)
                     self._drain(connection, watch, attached, collection, done)
                 self._problems.pop(attached.collection, None)
@@ -199,7 +199,7 @@ class Worker:
         except BaseException:
             self._owed.append((collection, leases))
             # If that fails, they are released on the next connection, or expire.
-            with suppress(SpocdbError), engine.wrapped(), watch.open() as another:
+            with suppress(SpocdbError), connections.wrapped(), watch.open() as another:
                 self._give_back(another)
             raise
 

@@ -12,7 +12,7 @@ from pgvector import Vector
 
 from benchmarks.database.gallery import Gallery
 from benchmarks.record import Figure
-from spocdb.db import engine
+from spocdb.db import connections
 from spocdb.records import Float32Array
 
 N_CLIENTS = (1, 2, 4, 8, 16)
@@ -54,7 +54,7 @@ def ask(
     order = np.random.default_rng(seed).permutation(len(queries))
     vectors = cycle([Vector(queries[i]) for i in order])
     taken: list[float] = []
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         for _ in range(N_WARM):
             connection.execute(SEARCH, [collection, next(vectors)]).fetchall()
         ready.wait(PATIENCE)

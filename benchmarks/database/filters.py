@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from benchmarks.database import gallery, timing
 from benchmarks.database.gallery import Gallery
 from benchmarks.record import Figure
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 
 N_QUERIES = 200
 

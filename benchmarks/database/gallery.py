@@ -14,8 +14,8 @@ from benchmarks.record import Figure
 from spocdb.api import Database
 from spocdb.db import collections, embeddings, projections
 from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.copy import copy_out
-from spocdb.db.engine import Connection, one_row
 from spocdb.features.projection import Moments, fit, project
 from spocdb.records import Float32Array, Projection
 

@@ -13,7 +13,7 @@ from benchmarks.database import gallery, loading, timing
 from benchmarks.database.gallery import Gallery
 from benchmarks.record import Figure
 from spocdb.db import embeddings, indexes, writing
-from spocdb.db.engine import one_row
+from spocdb.db.connections import one_row
 
 N_QUERIES = 300
 

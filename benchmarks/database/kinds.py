@@ -16,7 +16,7 @@ from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.database.growth import peak_of_shared_memory
 from benchmarks.record import Figure
 from spocdb.db import indexes, sessions
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 
 BUILD = """
 CREATE INDEX {name} ON spocdb.{table} USING hnsw ({expression})

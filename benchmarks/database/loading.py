@@ -16,8 +16,8 @@ from benchmarks.database.gallery import DIM, Gallery
 from benchmarks.record import Figure
 from spocdb.api import Database, connect
 from spocdb.db import schema, writing
+from spocdb.db.connections import Connection
 from spocdb.db.copy import copy_in, pieces
-from spocdb.db.engine import Connection
 from spocdb.features.projection import project
 from spocdb.records import Float32Array
 

@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from benchmarks.database import timing
 from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.record import Figure
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 
 BY_HAND = """
 SELECT i.id, i.path, 1 + (e.embedding <#> %s), i.metadata

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import Figure
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 
 # Warm-up queries, which plan the statement and fill the connection's caches.
 N_WARM = 50

@@ -14,7 +14,7 @@ from typing import Any
 
 from mkdocs.exceptions import PluginError
 
-from spocdb.db import embedded, engine, schema
+from spocdb.db import connections, embedded, schema
 
 FUNCTIONS = re.compile(r"<!-- functions: (.+?) -->")
 RELATIONS = "<!-- relations -->"
@@ -51,7 +51,7 @@ def catalogue() -> tuple[list[Row], list[Row]]:
         try:
             url = embedded.start(Path(folder))
             schema.upgrade(url)
-            with engine.connect(url) as connection:
+            with connections.connect(url) as connection:
                 functions = connection.execute(ALL_FUNCTIONS).fetchall()
                 return functions, connection.execute(ALL_RELATIONS).fetchall()
         finally:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
-from spocdb.db import engine, schema
+from spocdb.db import connections, schema
 from spocdb.db.pool import Pool
 from spocdb.db.watching import Watch
 from spocdb.errors import ConfigError, InvalidValue
@@ -70,7 +70,7 @@ class Engine:
         self.close()
 
     @contextmanager
-    def connection(self) -> Iterator[engine.Connection]:
+    def connection(self) -> Iterator[connections.Connection]:
         """Take a connection from the pool for the block; wrap the driver's errors in spocdb's.
 
         Every API call uses the database through this method.
@@ -85,14 +85,14 @@ class Engine:
                 self._watch.add(connection)
             yield connection
 
-    def connect(self) -> engine.Connection:
+    def connect(self) -> connections.Connection:
         """Open a connection outside the pool, for a thread that writes or reads during a call.
 
         A second connection from the pool could deadlock: calls that each hold one would wait for
         each other. The caller closes it, within a block of `connection`, which wraps its errors
         too.
         """
-        connection = engine.connect(self.url)
+        connection = connections.connect(self.url)
         if self._watch:
             self._watch.add(connection)
         return connection
@@ -104,7 +104,7 @@ class Engine:
         This holds for all connections used in the block. Once `is_stopped` returns True, a
         statement that has run for seconds is cancelled.
         """
-        with Watch(lambda: engine.connect(self.url), is_stopped) as watch:
+        with Watch(lambda: connections.connect(self.url), is_stopped) as watch:
             self._watch = watch
             try:
                 yield

@@ -10,7 +10,7 @@ from spocdb.api.engine import Engine
 from spocdb.api.part import Part
 from spocdb.db import collections
 from spocdb.db.collections import Collection, ExtractorSummary
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.features.selection import Wanted
 from spocdb.features.selection import choose as choose_among
 from spocdb.records import Recipe

@@ -13,7 +13,7 @@ from spocdb.db import attachments, catalogue, collections, images, listing
 from spocdb.db import metadata as about
 from spocdb.db.catalogue import ImageDetails
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.listing import StoredImage
 from spocdb.errors import ConfigError
 from spocdb.filters import Filter, to_json

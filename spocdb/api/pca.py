@@ -7,7 +7,7 @@ from spocdb import augmentation
 from spocdb import projections as fitting
 from spocdb.api.part import Part
 from spocdb.db import collections, embeddings, projections
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.projections import ProjectionSummary
 from spocdb.errors import ConfigError
 from spocdb.features import projection_files

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from spocdb.api.extractors import choose, path_of, prove
 from spocdb.api.part import Part
-from spocdb.db import attachments, collections, engine, images, queue
+from spocdb.db import attachments, collections, connections, images, queue
 from spocdb.db.attachments import Attached, Attachment, Coverage
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
@@ -129,7 +129,7 @@ class Tables(Part):
         for file in weights:
             remember(Path(file), self._engine.settings.cache_dir)
         worker = Worker(
-            partial(engine.connect, self._engine.url),  # a worker watches its own connections
+            partial(connections.connect, self._engine.url),  # a worker watches its own connections
             lambda recipe: self._engine.extractor(recipe, device, precision),
             options or WorkerOptions(self._engine.settings.limits),
             is_stopped,

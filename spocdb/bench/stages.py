@@ -13,7 +13,7 @@ import numpy as np
 from spocdb.db import writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError, ImageError
 from spocdb.images.decode import decode
 from spocdb.machine import n_cores

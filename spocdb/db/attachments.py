@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import TupleRow, class_row
 
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.errors import ConfigError, SourceBroken
 
 

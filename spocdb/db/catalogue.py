@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.sql import SQL, Identifier
 
 from spocdb.db.collections import Collection, hold
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.metadata import matches
 from spocdb.errors import ConfigError, ImageNotFound
 from spocdb.filters import Json

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.errors import CollectionNotFound
 from spocdb.records import Recipe
 from spocdb.settings import DEFAULT_COLLECTION

@@ -7,8 +7,8 @@ import numpy as np
 import psycopg
 
 from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.copy import copy_in, pieces
-from spocdb.db.engine import Connection, one_row
 from spocdb.records import Float32Array, ImageRef, NewDescriptor
 
 KNOWN = "SELECT sha256 FROM spocdb.descriptors WHERE extractor_id = %s AND sha256 = ANY(%s)"

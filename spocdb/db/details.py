@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 
 from spocdb.db import indexes, metadata
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.indexes import IndexStatus
 from spocdb.db.metadata import KeyCount
 from spocdb.records import Recipe

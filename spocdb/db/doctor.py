@@ -1,7 +1,7 @@
 """Find problems of a server and its settings; each finding has advice."""
 
 from spocdb.db import collections, embeddings, ownership, projections, scratch
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.leftovers import drop_left_indexes, left_indexes
 from spocdb.db.schema import HEAD, check, current, is_current
 from spocdb.db.server import Finding, versions

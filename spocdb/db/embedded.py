@@ -20,7 +20,7 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb import machine
 from spocdb.db import ownership, schema
-from spocdb.db.engine import Connection, connect, opened
+from spocdb.db.connections import Connection, connect, opened
 from spocdb.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:

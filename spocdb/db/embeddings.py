@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.copy import Rows, copy_in, copy_out, pieces
-from spocdb.db.engine import Connection, one_row
 from spocdb.errors import ProjectionNotFound
 from spocdb.records import Float32Array
 

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.errors import ImageNotFound
 from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, ImageRef
 

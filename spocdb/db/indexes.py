@@ -14,8 +14,8 @@ from psycopg.types.json import Jsonb
 
 from spocdb.db import sessions
 from spocdb.db.collections import Collection, hold
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.embeddings import analyze, table_of
-from spocdb.db.engine import Connection, one_row
 from spocdb.db.leftovers import build_lock, drop_index, drop_left_indexes
 
 IndexType = Literal["vector", "halfvec"]

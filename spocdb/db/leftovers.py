@@ -10,7 +10,7 @@ from contextlib import suppress
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 
 # A build makes `..._hnsw_new` and renames it at its end. Only tables that the role owns, because it
 # cannot drop the indexes of others.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from psycopg.sql import SQL, Composable, Identifier
 
 from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection, floats, one_row
 from spocdb.db.copy import copy_out
-from spocdb.db.engine import Connection, floats, one_row
 from spocdb.db.metadata import matches
 from spocdb.db.search import snapshot
 from spocdb.filters import Json

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable
 from psycopg.types.json import Jsonb
 
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.filters import Json, keys, spelled
 
 log = logging.getLogger(__name__)

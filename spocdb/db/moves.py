@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 
 # Tells whether there is a file at a stored path.
 IsThere = Callable[[str], bool]

@@ -9,7 +9,7 @@ from spocdb.db import writing
 from spocdb.db.attachments import readable
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.images import forget_failures
 from spocdb.db.items import write_each
 from spocdb.db.queue import LeasedRef, shortly

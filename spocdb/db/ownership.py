@@ -5,7 +5,7 @@ SECURITY DEFINER functions run with the rights of the role that owns them.
 
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError
 
 # The tables' owner; null before the first migration.

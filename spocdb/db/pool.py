@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from spocdb.db import sessions
 from spocdb.db.addresses import conninfo
-from spocdb.db.engine import Connection, connect, wrapped
+from spocdb.db.connections import Connection, connect, wrapped
 from spocdb.errors import ConfigError, DatabaseBusy, DatabaseError
 
 # How often a waiting client checks whether connecting failed.

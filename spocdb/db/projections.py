@@ -13,8 +13,8 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL, Literal
 from psycopg.types.json import Jsonb
 
+from spocdb.db.connections import Connection, floats, one_row
 from spocdb.db.copy import Rows, copy_out
-from spocdb.db.engine import Connection, floats, one_row
 from spocdb.errors import DatabaseError, ProjectionNotFound
 from spocdb.records import Projection
 from spocdb.soundness import fault

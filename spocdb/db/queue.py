@@ -15,7 +15,7 @@ import psycopg
 
 from spocdb.db.attachments import readable
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.waiting import Stopped
 from spocdb.records import ImageRef
 

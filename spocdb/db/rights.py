@@ -10,7 +10,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.errors import ConfigError
 
 IS_OWNER = "SELECT pg_has_role(current_user, spocdb.owner(), 'MEMBER')"

@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from spocdb.db.attachments import readable
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.items import is_refusal
 from spocdb.errors import DatabaseRefused, SourceBroken
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from spocdb.db import ownership, server, sql_files
-from spocdb.db.engine import Connection, connect, one_row, opened
+from spocdb.db.connections import Connection, connect, one_row, opened
 from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
 # The revisions in order; a release has its version number. Kept here so that commands need not load

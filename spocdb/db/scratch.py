@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier
 from spocdb.db import collections, images, indexes, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.leftovers import TRY_LOCK, UNLOCK
 from spocdb.db.writing import Project
 from spocdb.errors import ConfigError

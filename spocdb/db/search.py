@@ -12,7 +12,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from spocdb.db.engine import Connection, floats, one_row
+from spocdb.db.connections import Connection, floats, one_row
 from spocdb.filters import Json
 from spocdb.records import Float32Array
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from spocdb.db.engine import Connection, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.errors import DatabaseError
 
 OLDEST_SERVER = 14

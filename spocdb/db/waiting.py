@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import psycopg
 
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.errors import DatabaseLost
 
 Connect = Callable[[], Connection]

@@ -19,7 +19,7 @@ from typing import Any, Self
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from spocdb.db.engine import Connection, one_row, wrapped
+from spocdb.db.connections import Connection, one_row, wrapped
 from spocdb.db.waiting import Connect, Stopped, connect_unless, in_time
 from spocdb.errors import SpocdbError
 

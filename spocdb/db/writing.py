@@ -16,8 +16,8 @@ from psycopg.types.json import Jsonb
 from spocdb.db import descriptors
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.copy import copy_in, pieces
-from spocdb.db.engine import Connection, one_row
 from spocdb.db.items import write_each
 from spocdb.db.moves import Moves
 from spocdb.errors import CollectionNotFound, DatabaseError, ExtractorChanged

@@ -7,7 +7,7 @@ from functools import partial
 from spocdb.db import rows
 from spocdb.db.attachments import Attached
 from spocdb.db.collections import Collection
-from spocdb.db.engine import Connection
+from spocdb.db.connections import Connection
 from spocdb.db.rows import AttachedRow
 from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, RowGone
 from spocdb.records import ImageRef

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from spocdb import projections as fitting
-from spocdb.db import collections, engine, indexes, projections, writing
+from spocdb.db import collections, connections, indexes, projections, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.features.projection import project
@@ -56,7 +56,7 @@ def add_images(made_up: Recipe) -> AddImages:
     """
 
     def add(
-        connection: engine.Connection,
+        connection: connections.Connection,
         raw: Float32Array,
         name: str = "photos",
         recipe: Recipe = made_up,
@@ -107,7 +107,7 @@ def gallery_template(
         admin.execute(f"DROP DATABASE IF EXISTS {name}")
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         url = make_conninfo(server, dbname=name)
-        with engine.connect(url) as connection:
+        with connections.connect(url) as connection:
             target = add_images(connection, gallery_rows)
             connection.execute(
                 "UPDATE spocdb.images SET metadata = jsonb_build_object("
@@ -115,7 +115,7 @@ def gallery_template(
             )
             indexes.build(connection, target, target.active_projection_id)
             number = fitting.fit(connection, [target], 64)
-            fitting.activate(connection, partial(engine.connect, url), target, number)
+            fitting.activate(connection, partial(connections.connect, url), target, number)
         yield name
         admin.execute(f"DROP DATABASE {name}")
 
@@ -155,7 +155,9 @@ def role(server: str, url: str) -> Iterator[str]:
         admin.execute(SQL("DROP ROLE {}").format(Identifier(name)))
 
 
-def _plan(connection: engine.Connection, statement: str, parameters: Sequence[Any] = ()) -> str:
+def _plan(
+    connection: connections.Connection, statement: str, parameters: Sequence[Any] = ()
+) -> str:
     rows = connection.execute(f"EXPLAIN (COSTS OFF) {statement}", parameters)
     return "\n".join(row[0] for row in rows)
 
@@ -193,12 +195,12 @@ def granted(roles: dict[str, str], shop: Any) -> Any:
 
 
 @pytest.fixture
-def log_in(url: str) -> Iterator[Callable[[str], engine.Connection]]:
+def log_in(url: str) -> Iterator[Callable[[str], connections.Connection]]:
     """Return a function that opens a connection of a role's own."""
     opened = []
 
-    def connect(role: str) -> engine.Connection:
-        opened.append(engine.connect(make_conninfo(url, user=role)))
+    def connect(role: str) -> connections.Connection:
+        opened.append(connections.connect(make_conninfo(url, user=role)))
         return opened[-1]
 
     yield connect

@@ -12,7 +12,7 @@ import pytest
 from pgvector import Vector
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import collections, embeddings, engine, writing
+from spocdb.db import collections, connections, embeddings, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.errors import DatabaseError, ProjectionNotFound, UnreadableImage
@@ -39,7 +39,7 @@ def test_searches_and_an_ingest_go_on_during_activation(
     db.index.build("photos")
     numbers = [1, db.pca.fit(dim=8), db.pca.fit(dim=16), db.pca.fit(dim=8, whiten=False)]
     query = Vector(rows[0])
-    connections = [engine.connect(db.url) for _ in range(4)]
+    connections = [connections.connect(db.url) for _ in range(4)]
     truth = {
         str(h.id): h.path for h in db.similar(1, 599, exact=True)
     }  # which image has which path never changes
@@ -114,7 +114,7 @@ def test_images_that_are_replaced_while_a_table_is_filled_keep_the_new_embedding
     rows = clustered(100)
     target = add_images(db.connection, rows[:50])
     embeddings.add(db.connection, target, number := db.pca.fit(dim=8))
-    with engine.connect(db.url) as reader, engine.connect(db.url) as writer:
+    with connections.connect(db.url) as reader, connections.connect(db.url) as writer:
 
         def replace_first(raw: Float32Array) -> Float32Array:
             # The reader has read every old descriptor by now, and nothing is written yet.
@@ -164,7 +164,7 @@ def test_an_image_that_is_replaced_loses_its_embedding_by_another_extractor(
     db: Database, of_another: tuple[Collection, int], add_images: AddImages, clustered: Clustered
 ) -> None:
     target, number = of_another
-    with engine.connect(db.url) as reader:
+    with connections.connect(db.url) as reader:
         list(embeddings.fill(reader, db.connection, target, number, lambda raw: raw))
     assert count(db, f"embeddings_1_{number}") == 50
     add_images(db.connection, clustered(10, seed=1))
@@ -177,7 +177,7 @@ def test_images_that_are_replaced_while_such_a_table_is_filled_are_left_out(
     db: Database, of_another: tuple[Collection, int], add_images: AddImages, clustered: Clustered
 ) -> None:
     target, number = of_another
-    with engine.connect(db.url) as reader, engine.connect(db.url) as writer:
+    with connections.connect(db.url) as reader, connections.connect(db.url) as writer:
 
         def replace_some(raw: Float32Array) -> Float32Array:
             # The reader has read every old descriptor by now, and nothing is written yet.
@@ -212,7 +212,7 @@ def test_images_that_are_deleted_while_a_table_is_filled_stay_deleted(
 ) -> None:
     target = add_images(db.connection, clustered(50))
     embeddings.add(db.connection, target, number := db.pca.fit(dim=8))
-    with engine.connect(db.url) as reader, engine.connect(db.url) as writer:
+    with connections.connect(db.url) as reader, connections.connect(db.url) as writer:
 
         def delete_some(raw: Float32Array) -> Float32Array:
             db.connection.execute("DELETE FROM spocdb.images WHERE id <= 10")
@@ -232,8 +232,8 @@ def test_an_activation_that_was_interrupted_goes_on(
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="still lacks 100 images"):
         db.connection.execute("SELECT spocdb.activate(1, %s)", [number])
     with (
-        engine.connect(db.url) as reader,
-        engine.connect(db.url) as writer,
+        connections.connect(db.url) as reader,
+        connections.connect(db.url) as writer,
         pytest.raises(KeyboardInterrupt),
     ):
         for _ in embeddings.fill(

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from spocdb.db import engine
+from spocdb.db import connections
 
 ALL = ["1", "2", "3", "4", "5", "6"]
 
@@ -88,7 +88,7 @@ def test_a_transaction_that_cannot_see_the_embedding_leaves_none_behind(
     stocked: Any, level: str, statement: str
 ) -> None:
     stocked.execute("INSERT INTO products VALUES (7, '0000.jpg')")
-    with engine.connect(stocked.db.url) as application:
+    with connections.connect(stocked.db.url) as application:
         application.autocommit = False
         application.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
         application.execute("SELECT count(*) FROM pg_class")

@@ -8,7 +8,7 @@ import pytest
 from pgvector import Vector
 from psycopg.conninfo import make_conninfo
 
-from spocdb.db import attachments, collections, engine, projections, writing
+from spocdb.db import attachments, collections, connections, projections, writing
 from spocdb.db.attachments import Attachment
 from spocdb.db.batch import Batch
 from spocdb.features.projection import project
@@ -37,7 +37,7 @@ def shop_template(
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name}")
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        with engine.connect(make_conninfo(server, dbname=name)) as connection:
+        with connections.connect(make_conninfo(server, dbname=name)) as connection:
             connection.execute(
                 "CREATE TABLE products (id integer PRIMARY KEY, photo text, part integer)"
             )
@@ -79,9 +79,9 @@ def shop_template(
 @pytest.fixture
 def connection(
     make_database: Callable[[str], str], shop_template: str
-) -> Iterator[engine.Connection]:
+) -> Iterator[connections.Connection]:
     """Return a connection to a copy of the shop."""
-    with engine.connect(make_database(shop_template)) as connection:
+    with connections.connect(make_database(shop_template)) as connection:
         yield connection
 
 
@@ -99,7 +99,7 @@ def nearest(descriptors: Float32Array, query: Float32Array, part: int) -> list[i
 
 @pytest.mark.parametrize("generic", [False, True])
 def test_a_join_with_the_applications_table_is_a_scan_of_the_index(
-    connection: engine.Connection, plan: Plan, descriptors: Float32Array, generic: bool
+    connection: connections.Connection, plan: Plan, descriptors: Float32Array, generic: bool
 ) -> None:
     if generic:
         connection.execute("SET plan_cache_mode = force_generic_plan")
@@ -114,7 +114,7 @@ def test_a_join_with_the_applications_table_is_a_scan_of_the_index(
 
 @pytest.mark.parametrize("part", [10, 100])
 def test_a_where_of_the_applications_own_gets_all_its_rows(
-    connection: engine.Connection, plan: Plan, descriptors: Float32Array, part: int
+    connection: connections.Connection, plan: Plan, descriptors: Float32Array, part: int
 ) -> None:
     """One row of a hundred, and of ten, as the application's WHERE leaves them."""
     # What the planner would do for so few rows is to compare them all; here the index is meant.
@@ -141,7 +141,7 @@ def test_a_where_of_the_applications_own_gets_all_its_rows(
 
 @pytest.mark.parametrize("part", [1, 10, 100, 1000])
 def test_the_plan_that_postgresql_chooses_gives_all_rows_too(
-    connection: engine.Connection, descriptors: Float32Array, part: int
+    connection: connections.Connection, descriptors: Float32Array, part: int
 ) -> None:
     with connection.transaction():
         connection.execute("SELECT spocdb.iterative_scan()")
@@ -154,7 +154,7 @@ def test_the_plan_that_postgresql_chooses_gives_all_rows_too(
 
 
 def test_a_row_is_found_by_its_key_without_a_scan(
-    connection: engine.Connection, plan: Plan
+    connection: connections.Connection, plan: Plan
 ) -> None:
     by_key = "SELECT s.embedding FROM spocdb.products s WHERE s.id = {}"
     for shown in (
@@ -173,7 +173,7 @@ def test_a_row_is_found_by_its_key_without_a_scan(
 
 
 def test_the_functions_know_rows_by_their_keys(
-    connection: engine.Connection, descriptors: Float32Array
+    connection: connections.Connection, descriptors: Float32Array
 ) -> None:
     rows = connection.execute(
         "SELECT key::integer, method FROM spocdb.similar_rows('products', 42)"

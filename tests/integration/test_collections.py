@@ -13,7 +13,7 @@ import pytest
 from psycopg.errors import ReservedName
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import collections, embeddings, engine, runs
+from spocdb.db import collections, connections, embeddings, runs
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound, ConfigError, DatabaseError
@@ -138,21 +138,21 @@ def test_two_programs_that_make_a_collection_at_once_get_the_same(
     db: Database, made_up: Recipe, wait_for_lock: Callable[..., None]
 ) -> None:
     def create() -> Collection:
-        with engine.connect(db.url) as connection:
+        with connections.connect(db.url) as connection:
             return collections.create(connection, "photos", made_up, 8)
 
     with ThreadPoolExecutor(1) as pool:
         with db.connection.transaction():
             first = collections.create(db.connection, "photos", made_up, 8)
             second = pool.submit(create)
-            with engine.connect(db.url) as watcher:
+            with connections.connect(db.url) as watcher:
                 wait_for_lock(watcher)
         assert second.result() == first
     with pytest.raises(ReservedName, match="the name photos is taken"):
         db.connection.execute("SELECT spocdb.create_collection('photos', %s)", [first.extractor_id])
 
 
-@engine.wrapped()
+@connections.wrapped()
 def db_create(db: Database, name: str) -> None:
     """Make a collection as an ingest does."""
     recipe = make_recipe("squeezenet1_1", "0" * 64, size=64, centering=False)
@@ -229,7 +229,7 @@ def test_batches_that_overlap_do_not_disturb_each_other(
     barrier = threading.Barrier(4)
 
     def write(order: int) -> None:
-        with engine.connect(db.url) as connection:
+        with connections.connect(db.url) as connection:
             for _ in range(5):
                 barrier.wait()
                 # The same images, each time in another order.
@@ -260,13 +260,13 @@ def test_a_run_that_was_killed_is_told_from_one_of_another_database(
     target = add_images(db.connection, clustered(1))
     elsewhere = add_images(other.connection, clustered(1))
     statuses = "SELECT status FROM spocdb.runs ORDER BY id"
-    with engine.connect(db.url) as killed:
+    with connections.connect(db.url) as killed:
         runs.begin(killed, target)
         # A run of the same number, which lives.
         runs.begin(other.connection, elsewhere)
         runs.begin(db.connection, target)
         assert db.connection.execute(statuses).fetchall() == [("running",), ("running",)]
-    with engine.connect(db.url) as third:
+    with connections.connect(db.url) as third:
         assert runs.mark_killed(third, target)
         third_run = runs.begin(third, target)
         runs.end(third, third_run, "finished", {"n": 1})
@@ -275,12 +275,12 @@ def test_a_run_that_was_killed_is_told_from_one_of_another_database(
 
 
 def test_a_conninfo_with_a_plus_and_sqlalchemys_spelling_are_understood(url: str) -> None:
-    with engine.connect(f"fallback_application_name='a+b' {url}") as connection:
+    with connections.connect(f"fallback_application_name='a+b' {url}") as connection:
         name = connection.info.dbname
-    with engine.connect(f"postgresql+psycopg:///{name}?{_as_query(url)}") as connection:
+    with connections.connect(f"postgresql+psycopg:///{name}?{_as_query(url)}") as connection:
         assert connection.info.dbname == name
     with pytest.raises(DatabaseError, match=r"cannot reach the database: .*check `url=.*` or SPOC"):
-        engine.connect("postgresql://localhost:1/nothing")
+        connections.connect("postgresql://localhost:1/nothing")
 
 
 def _as_query(url: str) -> str:
@@ -338,7 +338,7 @@ def test_making_or_dropping_embeddings_does_not_wait_for_readers_of_the_images(
 ) -> None:
     add_images(db.connection, clustered(50))
     number = db.pca.fit(dim=8)
-    with engine.connect(db.url) as reader, reader.transaction():
+    with connections.connect(db.url) as reader, reader.transaction():
         reader.execute("SELECT count(*) FROM spocdb.images")
         with db.engine.connection() as connection:
             # It is the pool's only one, so that the calls find it like that.

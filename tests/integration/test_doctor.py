@@ -7,13 +7,13 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import doctor, engine, ownership, schema, server
+from spocdb.db import connections, doctor, ownership, schema, server
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def findings(url: str, **parameters: str) -> dict[str, tuple[str, str]]:
-    with engine.connect(make_conninfo(url, **parameters)) as connection:
+    with connections.connect(make_conninfo(url, **parameters)) as connection:
         return {f.what: (f.verdict, f.advice) for f in doctor.examine(connection)}
 
 
@@ -45,7 +45,7 @@ def test_a_version_of_the_server_is_judged(version: int, verdict: str) -> None:
 
 
 def test_a_sound_database_has_no_errors(url: str, role: str) -> None:
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         version = connection.info.server_version // 10000
         ownership.hand_over(connection, role)
         server.refuse_old(connection)
@@ -62,7 +62,7 @@ def test_a_sound_database_has_no_errors(url: str, role: str) -> None:
 
 
 def test_a_schema_that_everybody_may_create_in_is_a_warning(url: str) -> None:
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         connection.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
         what = "everybody may create functions in schema public, which spocdb uses"
         assert findings(url)[what] == (
@@ -82,7 +82,7 @@ def test_little_memory_for_builds_is_a_warning(url: str) -> None:
 def test_large_indexes_without_huge_pages_are_a_warning(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         statement = "SELECT current_setting('huge_pages_status', true)"
         ((status,),) = connection.execute(statement)
     monkeypatch.setattr(doctor, "LARGE_INDEXES", 0)
@@ -94,14 +94,14 @@ def test_large_indexes_without_huge_pages_are_a_warning(
 def test_a_missing_and_an_outdated_schema_name_the_command(empty_url: str, url: str) -> None:
     missing = findings(empty_url)["no schema spocdb yet"]
     assert missing == ("warning", "run `spocdb.db.schema.init(...)`")
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         connection.execute("COMMENT ON TABLE spocdb.alembic_version IS 'functions of others'")
     outdated = findings(url)["the functions in the schema spocdb are not this program's"]
     assert outdated == ("error", "run `spocdb.db.schema.upgrade(...)`")
 
 
 def test_a_schema_newer_than_the_program_does_not_ask_for_an_upgrade_of_itself(url: str) -> None:
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         connection.execute("UPDATE spocdb.alembic_version SET version_num = '9999'")
     newer = findings(url)[f"the schema spocdb is at 9999, newer than this program ({schema.HEAD})"]
     assert newer == ("error", "upgrade spocdb")
@@ -111,17 +111,17 @@ def test_missing_rights_say_what_to_grant(empty_url: str, url: str, role: str) -
     rights = [v for what, v in findings(empty_url, user=role).items() if what.startswith("role")]
     (found,) = rights
     assert found[0] == "error"
-    with engine.connect(empty_url) as connection:
+    with connections.connect(empty_url) as connection:
         # What it advises is what helps, for a name that needs quoting too.
         connection.execute(found[1].partition("`")[2].partition("`")[0])
     (found,) = [v for what, v in findings(empty_url, user=role).items() if what.startswith("role")]
     assert found[0] == "warning"
     assert "ask a superuser to run `CREATE EXTENSION vector`" in found[1]
-    with engine.connect(empty_url) as connection:
+    with connections.connect(empty_url) as connection:
         connection.execute("CREATE EXTENSION vector")
     (found,) = [v for what, v in findings(empty_url, user=role).items() if what.startswith("role")]
     assert found == ("ok", "")
-    with engine.connect(empty_url) as connection:
+    with connections.connect(empty_url) as connection:
         connection.execute(SQL("DROP OWNED BY {}").format(Identifier(role)))
 
 
@@ -134,7 +134,7 @@ def test_the_command_prints_every_finding_and_fails_for_an_error(
         ["ok"] * 4,
         ["ok", "warning", "ok", "ok"],
     )
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         connection.execute("COMMENT ON TABLE spocdb.alembic_version IS 'functions of others'")
     ran = spocdb("db", "doctor")
     assert ran.returncode == 1

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pgvector import Vector
 from psycopg.types.json import Jsonb
 
-from spocdb.db import engine
+from spocdb.db import connections
 from spocdb.db.collections import Collection
 from spocdb.errors import ConfigError
 from spocdb.filters import OPERATORS, Json, parse
@@ -41,12 +41,12 @@ def as_sql(example: str) -> Any:
 
 
 @pytest.fixture
-def connection(url: str) -> Iterator[engine.Connection]:
-    with engine.connect(url) as connected:
+def connection(url: str) -> Iterator[connections.Connection]:
+    with connections.connect(url) as connected:
         yield connected
 
 
-def test_the_documentation_tells_the_truth(connection: engine.Connection) -> None:
+def test_the_documentation_tells_the_truth(connection: connections.Connection) -> None:
     examples = list(documented())
     assert len(examples) >= 28
     for example, found, not_found in examples:
@@ -92,7 +92,7 @@ ONE_DATABASE = settings(
 @ONE_DATABASE
 @given(metadata=OBJECTS, wanted=OBJECTS)
 def test_an_object_is_contained_as_postgresql_says(
-    connection: engine.Connection, metadata: dict[str, Any], wanted: dict[str, Any]
+    connection: connections.Connection, metadata: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
     expected = connection.execute("SELECT %s @> %s", [Jsonb(metadata), Jsonb(wanted)]).fetchone()
     for filter in (wanted, [wanted]):
@@ -107,7 +107,11 @@ def test_an_object_is_contained_as_postgresql_says(
     value=VALUES,
 )
 def test_no_key_value_or_odd_row_is_an_error(
-    connection: engine.Connection, metadata: dict[str, Any], key: str, operator: str, value: Any
+    connection: connections.Connection,
+    metadata: dict[str, Any],
+    key: str,
+    operator: str,
+    value: Any,
 ) -> None:
     """A condition is refused, whatever the rows are, or it answers for every row."""
     metadata = {**metadata, key: value}
@@ -149,9 +153,9 @@ def test_no_key_value_or_odd_row_is_an_error(
     ids=str,
 )
 def test_what_is_no_filter_is_a_clear_error(
-    connection: engine.Connection, filter: Any, message: str
+    connection: connections.Connection, filter: Any, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=message), engine.wrapped():
+    with pytest.raises(ConfigError, match=message), connections.wrapped():
         connection.execute("SELECT spocdb.filter_path(%s)", [Jsonb(filter)])
 
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL
 
-from spocdb.db import collections, engine, indexes
+from spocdb.db import collections, connections, indexes
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound
 from spocdb.records import Float32Array
@@ -98,7 +98,7 @@ def test_what_an_interrupted_build_left_is_replaced(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
     add_images(db.connection, clustered(60))
-    with engine.connect(db.url) as writer, engine.connect(db.url) as killed:
+    with connections.connect(db.url) as writer, connections.connect(db.url) as killed:
         writer.autocommit = False
         writer.execute("DELETE FROM spocdb.embeddings_1_1 WHERE false")  # the build waits for it
         killed.execute("SET lock_timeout = '100ms'")
@@ -129,10 +129,10 @@ def test_two_builds_at_once_hold_up_no_search(
     target = add_images(db.connection, rows)
 
     def build() -> None:
-        with engine.connect(db.url) as connection:
+        with connections.connect(db.url) as connection:
             indexes.build(connection, target, 1)
 
-    with engine.connect(db.url) as writer, ThreadPoolExecutor(2) as pool:
+    with connections.connect(db.url) as writer, ThreadPoolExecutor(2) as pool:
         writer.autocommit = False
         writer.execute("DELETE FROM spocdb.embeddings_1_1 WHERE false")
         running = [pool.submit(build)]
@@ -159,16 +159,16 @@ def test_a_build_that_is_done_and_a_search_do_not_deadlock(
     db.index.build()
 
     def build() -> None:
-        with engine.connect(db.url) as connection:
+        with connections.connect(db.url) as connection:
             indexes.build(connection, target, 1)
 
     def search() -> int:
-        with engine.connect(db.url) as connection:
+        with connections.connect(db.url) as connection:
             return len(connection.execute(SEARCH, [str(rows[0].tolist())]).fetchall())
 
     with (
-        engine.connect(db.url) as ingest,
-        engine.connect(db.url) as locker,
+        connections.connect(db.url) as ingest,
+        connections.connect(db.url) as locker,
         ThreadPoolExecutor(2) as pool,
     ):
         ingest.autocommit = locker.autocommit = False

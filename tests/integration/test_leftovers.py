@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spocdb import projections as fitting
-from spocdb.db import collections, doctor, embeddings, engine, indexes, scratch
+from spocdb.db import collections, connections, doctor, embeddings, indexes, scratch
 from spocdb.db.collections import Collection
 from spocdb.db.leftovers import drop_left_indexes
 from spocdb.errors import ConfigError
@@ -49,8 +49,8 @@ def kill_a_build(db: Database, wait_for_lock: WaitForLock) -> None:
     """Kill the session that builds the index; what it leaves is what a crash leaves."""
     target = collections.get(db.connection, "photos")
     with (
-        engine.connect(db.url) as writer,
-        engine.connect(db.url) as killed,
+        connections.connect(db.url) as writer,
+        connections.connect(db.url) as killed,
         ThreadPoolExecutor(1) as pool,
     ):
         writer.autocommit = False
@@ -130,7 +130,7 @@ def test_what_a_killed_build_of_another_table_left_goes_too(built: Database) -> 
 
 
 def test_a_build_under_way_is_nobody_s_leftover(built: Database) -> None:
-    with engine.connect(built.url) as other, indexes._alone(other, "embeddings_1_1"):
+    with connections.connect(built.url) as other, indexes._alone(other, "embeddings_1_1"):
         built.connection.execute("ALTER INDEX spocdb.embeddings_1_1_hnsw RENAME TO a")
         built.connection.execute("ALTER INDEX spocdb.a RENAME TO embeddings_1_1_hnsw_new")
         assert warnings(built) == []
@@ -143,7 +143,7 @@ def test_what_is_in_use_is_left_for_the_next_time(built: Database) -> None:
     built.connection.execute("ALTER INDEX spocdb.embeddings_1_1_hnsw RENAME TO a")
     built.connection.execute("ALTER INDEX spocdb.a RENAME TO embeddings_1_1_hnsw_new")
     before = built.connection.execute("SHOW lock_timeout").fetchone()
-    with engine.connect(built.url) as reader:
+    with connections.connect(built.url) as reader:
         reader.autocommit = False
         reader.execute("SELECT FROM spocdb.embeddings_1_1")
         assert drop_left_indexes(built.connection) == []
@@ -155,7 +155,7 @@ def test_what_is_in_use_is_left_for_the_next_time(built: Database) -> None:
 @pytest.fixture
 def left_by_training(db: Database, made_up: Recipe) -> Database:
     """Return a database with what a killed training left."""
-    with engine.connect(db.url) as killed:
+    with connections.connect(db.url) as killed:
         recipe = replace(made_up, weights="training-x")
         collections.create(killed, "training-x", recipe, 32)
     return db
@@ -167,7 +167,7 @@ def test_a_collection_that_a_killed_training_left_is_found_and_dropped(
     db = left_by_training
     collections.create(db.connection, "mine", made_up, 32)
     assert warnings(db) == ["a killed command left the collection training-x"]
-    with engine.connect(db.url) as training, scratch.marked(training, "training-x"):
+    with connections.connect(db.url) as training, scratch.marked(training, "training-x"):
         assert warnings(db) == [], "it is at work"
         assert doctor.fix(db.connection) == []
         other = scratch.opened(db.connection, "training-x", made_up, 32)
@@ -188,7 +188,7 @@ def test_what_a_killed_evaluation_left_goes_with_the_next_one(
     kept = db.pca.fit("eval-mine", dim=8)
     db.pca.activate(left, "eval-0123abcd-gallery")
     assert len(warnings(db)) == 2
-    with engine.connect(db.url) as other, scratch.marked(other, "eval-0123abcd"):
+    with connections.connect(db.url) as other, scratch.marked(other, "eval-0123abcd"):
         assert warnings(db) == [], "it is at work"
 
     said.clear()

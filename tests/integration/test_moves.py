@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from spocdb.db import engine, writing
+from spocdb.db import connections, writing
 from spocdb.db.moves import Moves
 from spocdb.errors import DatabaseError
 from tests.fixtures.opened import Database
@@ -148,7 +148,7 @@ def test_a_path_that_another_program_takes_meanwhile_is_left_to_it(
     (sha256,) = db.connection.execute(
         "SELECT sha256 FROM spocdb.images WHERE id = %s", [id_]
     ).fetchone() or [b""]
-    with engine.connect(db.url) as other, engine.connect(db.url) as ours:
+    with connections.connect(db.url) as other, connections.connect(db.url) as ours:
         writing.make_staging(ours)
 
         def look_away(path: str) -> bool:

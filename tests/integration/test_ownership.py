@@ -12,7 +12,7 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import doctor, embedded, engine, schema
+from spocdb.db import connections, doctor, embedded, schema
 from spocdb.errors import ConfigError
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
@@ -30,7 +30,7 @@ SELECT DISTINCT r.rolname FROM (
 """
 
 
-def warnings_of(connection: engine.Connection) -> list[str]:
+def warnings_of(connection: connections.Connection) -> list[str]:
     """Return what doctor says of superusers."""
     found = doctor.examine(connection)
     return [f.advice for f in found if f.verdict == "warning" and "superuser" in f.what]
@@ -74,7 +74,7 @@ def test_the_embedded_server_belongs_to_a_role_that_is_no_superuser(
 ) -> None:
     """Also one that an older spocdb made, with all that is in it."""
     admin_url = embedded.admin_url(own_server)
-    with engine.connect(admin_url) as admin:
+    with connections.connect(admin_url) as admin:
         admin.execute("ALTER DATABASE spocdb OWNER TO postgres")
         schema.upgrade(admin_url)
         admin.execute(OLD)
@@ -135,7 +135,7 @@ def test_another_role_becomes_the_owner(
         theirs.attach(collection="again")
         theirs.work()
         assert theirs.found() == ["3", "4", "5", "6", "7"]
-    with engine.connect(make_conninfo(url, user=roles["reader"])) as connection:
+    with connections.connect(make_conninfo(url, user=roles["reader"])) as connection:
         assert connection.execute("SELECT FROM spocdb.similar_rows('products', 3)").rowcount == 4
 
 

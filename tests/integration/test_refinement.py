@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pgvector import Vector
 
-from spocdb.db import engine
+from spocdb.db import connections
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound, ConfigError, DatabaseError, ImageNotFound
@@ -107,11 +107,14 @@ def test_nothing_to_expand_by_leaves_the_query(
 
 
 def test_what_is_not_there_is_told_by_its_name(gallery: Database) -> None:
-    with pytest.raises(CollectionNotFound, match="no collection named nothing"), engine.wrapped():
+    with (
+        pytest.raises(CollectionNotFound, match="no collection named nothing"),
+        connections.wrapped(),
+    ):
         db_search.embedding(gallery.connection, "nothing", 1)
     with pytest.raises(ImageNotFound, match="no image 99999"):
         gallery.similar(99999)
-    with pytest.raises(CollectionNotFound), engine.wrapped():
+    with pytest.raises(CollectionNotFound), connections.wrapped():
         query = np.ones(64, np.float32)
         db_search.expand(gallery.connection, "nothing", query, 5, 3.0, exact=False)
 

@@ -8,7 +8,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import engine
+from spocdb.db import connections
 from spocdb.errors import DatabaseError
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
@@ -18,7 +18,7 @@ DENIED = psycopg.errors.InsufficientPrivilege
 REFUSED = (DENIED, psycopg.errors.WrongObjectType, psycopg.errors.ObjectNotInPrerequisiteState)
 
 
-LogIn = Callable[[str], engine.Connection]
+LogIn = Callable[[str], connections.Connection]
 
 SEARCHES = [
     "SELECT * FROM spocdb.{c} ORDER BY embedding <#> (SELECT embedding FROM spocdb.{c} LIMIT 1)",

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from spocdb.db import engine, indexes, sql_files
+from spocdb.db import connections, indexes, sql_files
 from spocdb.db.tables import metadata
 
 FUNCTIONS = Path(__file__).parents[2] / "migrations" / "sql" / "functions"
@@ -45,7 +45,7 @@ DEFINERS = {
 
 @pytest.fixture
 def functions(url: str) -> list[tuple[Any, ...]]:
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         return connection.execute(CATALOG).fetchall()
 
 
@@ -76,7 +76,7 @@ def test_every_function_states_its_volatility_and_parallel_safety(
 
 def test_every_function_is_commented_by_its_arguments(url: str) -> None:
     """By the comments a downgrade knows which functions to drop."""
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         found = connection.execute(
             "SELECT p.oid::regprocedure, p.oid::regprocedure = ANY (%s::regprocedure[]) "
             "FROM pg_proc p WHERE p.pronamespace = 'spocdb'::regnamespace",
@@ -87,9 +87,9 @@ def test_every_function_is_commented_by_its_arguments(url: str) -> None:
 
 
 def test_every_body_passes_the_check_that_an_upgrade_leaves_out(url: str) -> None:
-    with engine.connect(url) as connection, connection.transaction():
+    with connections.connect(url) as connection, connection.transaction():
         connection.execute("SET LOCAL search_path = spocdb, public")
-        (checked,) = engine.one_row(connection, "SHOW check_function_bodies")
+        (checked,) = connections.one_row(connection, "SHOW check_function_bodies")
         assert checked == "on"
         for name in sql_files.function_files():
             body = sql_files.sql_text(name).replace("@extschema:vector@", "public")
@@ -97,7 +97,7 @@ def test_every_body_passes_the_check_that_an_upgrade_leaves_out(url: str) -> Non
 
 
 def test_every_table_has_a_comment(url: str) -> None:
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         rows = connection.execute(
             "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class "
             "WHERE relnamespace = 'spocdb'::regnamespace AND relkind = 'r'"
@@ -122,7 +122,7 @@ def test_attaching_builds_the_index_that_python_would() -> None:
 )
 def test_versions_are_immutable(url: str, change: str) -> None:
     with (
-        engine.connect(url) as connection,
+        connections.connect(url) as connection,
         pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="is immutable"),
     ):
         connection.execute(change)

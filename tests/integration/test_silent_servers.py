@@ -243,12 +243,14 @@ def test_an_ingest_whose_server_is_silent_can_be_ended(
 
 
 def test_a_connection_waits_for_its_server_no_longer_than_the_address_says(url: str) -> None:
-    from spocdb.db import engine
+    from spocdb.db import connections
 
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         given = connection.info.get_parameters()
         assert (given["keepalives_idle"], given["tcp_user_timeout"]) == ("30", "30000")
         assert given["connect_timeout"] == "10"
-    with engine.connect(make_conninfo(url, keepalives_idle=7, connect_timeout=3)) as connection:
+    with connections.connect(
+        make_conninfo(url, keepalives_idle=7, connect_timeout=3)
+    ) as connection:
         given = connection.info.get_parameters()
         assert (given["keepalives_idle"], given["connect_timeout"]) == ("7", "3")

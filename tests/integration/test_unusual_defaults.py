@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
-from spocdb.db import doctor, engine, schema
+from spocdb.db import connections, doctor, schema
 from spocdb.db.attachments import Attachment
 from spocdb.db.sessions import RELIED_ON, TIMEOUTS
 from spocdb.errors import DatabaseError
@@ -128,7 +128,7 @@ def test_everything_works_as_ever(
 
 def test_every_connection_has_what_spocdb_relies_on(url: str) -> None:
     by_default(url, FORMATS | TRANSACTIONS | SHORT)
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         shown: dict[str, str] = dict(
             connection.execute("SELECT name, setting FROM pg_settings").fetchall()
         )
@@ -141,14 +141,14 @@ def test_every_connection_has_what_spocdb_relies_on(url: str) -> None:
 
 def test_the_planner_is_left_to_the_user(url: str) -> None:
     by_default(url, {"enable_indexscan": "off", "jit": "on"})
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         assert connection.execute("SHOW enable_indexscan").fetchone() == ("off",)
 
 
 def test_a_time_out_of_the_url_is_meant_for_spocdb(url: str) -> None:
     limited = make_conninfo(url, options="-c statement_timeout=50ms")
-    with engine.connect(limited) as connection:
-        with pytest.raises(DatabaseError) as caught, engine.wrapped():
+    with connections.connect(limited) as connection:
+        with pytest.raises(DatabaseError) as caught, connections.wrapped():
             connection.execute("SELECT pg_sleep(20)")
         assert str(caught.value) == (
             "the server ended the statement after the statement_timeout of PGOPTIONS or of the "
@@ -168,7 +168,7 @@ def test_the_role_s_own_schemas_come_before_the_extension_s(url: str) -> None:
                 'ALTER DATABASE {} SET search_path = pg_temp, "od\'d", app, pg_catalog, missing'
             ).format(Identifier(admin.info.dbname))
         )
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         (path,) = connection.execute("SHOW search_path").fetchone() or ("",)
     assert path == '"od\'d", app, public'
 

@@ -154,14 +154,14 @@ def test_recorded_failures_of_every_kind_are_exit_code_3(cli: Cli, shop: Any) ->
 def test_too_many_neighbours_or_too_few_are_a_clear_error(
     stocked: Any, tmp_path: Path, call: str
 ) -> None:
-    from spocdb.db import engine
+    from spocdb.db import connections
 
     with (
-        engine.connect(stocked.db.url) as connection,
+        connections.connect(stocked.db.url) as connection,
         pytest.raises(
             DatabaseError, match="k is 2147483647, the most is 2147483646: ask for fewer"
         ),
-        engine.wrapped(),
+        connections.wrapped(),
     ):
         connection.execute(f"SELECT * FROM spocdb.{call} k => 2147483647)")
     (rows,) = stocked.execute(f"SELECT count(*) FROM spocdb.{call} k => 2147483646)").fetchone()

@@ -8,14 +8,14 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import engine, schema
+from spocdb.db import connections, schema
 from spocdb.errors import ConfigError, DatabaseError, SourceBroken
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
 DENIED = psycopg.errors.InsufficientPrivilege
 
-LogIn = Callable[[str], engine.Connection]
+LogIn = Callable[[str], connections.Connection]
 
 
 @pytest.mark.parametrize("is_hardened", [False, True])
@@ -138,7 +138,7 @@ def test_a_role_can_use_an_extension_that_lives_apart(
                 database.grant_reader(reader, "products")
             admin.execute(str(no.value).partition(" to run ")[2])
             database.grant_reader(reader, "products")
-        with engine.connect(make_conninfo(empty_url, user=reader)) as connection:
+        with connections.connect(make_conninfo(empty_url, user=reader)) as connection:
             for search in (
                 "spocdb.products ORDER BY embedding <#> (SELECT embedding FROM spocdb.products "
                 "WHERE id = 1)",

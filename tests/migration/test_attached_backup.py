@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spocdb.db import engine
+from spocdb.db import connections
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
@@ -117,7 +117,7 @@ def test_a_backup_brings_everything_back(
 def plan() -> Callable[..., str]:
     """Return a function that returns a statement's plan as text."""
 
-    def explain(connection: engine.Connection, statement: str) -> str:
+    def explain(connection: connections.Connection, statement: str) -> str:
         rows = connection.execute(f"EXPLAIN (COSTS OFF) {statement}")
         return "\n".join(row[0] for row in rows)
 

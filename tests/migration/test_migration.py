@@ -12,7 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import collections, engine, schema, writing
+from spocdb.db import collections, connections, schema, writing
 from spocdb.db.batch import Batch
 from spocdb.errors import DatabaseError, SchemaOutOfDate
 from spocdb.features.recipes import make_recipe
@@ -206,7 +206,7 @@ def test_two_programs_may_migrate_at_once(
 def test_an_unknown_revision_is_an_error_and_no_silent_migration(
     url: str, environment: dict[str, str], dump: Dump
 ) -> None:
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         connection.execute("UPDATE spocdb.alembic_version SET version_num = '9999'")
     before = dump(url)
     message = r"is at 9999, newer than this program \(.+\): upgrade spocdb"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from spocdb.db import embedded, engine, schema
+from spocdb.db import connections, embedded, schema
 from spocdb.errors import SchemaOutOfDate
 from spocdb.settings import Settings, from_environment
 from tests.fixtures.opened import Database
@@ -190,7 +190,7 @@ def test_an_edited_function_needs_no_revision(
 def test_whether_functions_are_current_is_asked_without_alembic(url: str) -> None:
     code = (
         "import sys; from spocdb.db import engine, schema\n"
-        "with engine.connect(sys.argv[1]) as connection: schema.check(connection)\n"
+        "with connections.connect(sys.argv[1]) as connection: schema.check(connection)\n"
         "print({'alembic', 'sqlalchemy'} & set(sys.modules))"
     )
     ran = subprocess.run(
@@ -221,13 +221,13 @@ def test_the_embedded_database_is_upgraded_or_refused_whole(
     with pytest.raises(SchemaOutOfDate) as caught:
         Database(own_settings)
     assert str(caught.value) == NEWER
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         connection.execute("UPDATE spocdb.alembic_version SET version_num = '0007'")
         before = connection.execute(OBJECTS).fetchall()
     with pytest.raises(SchemaOutOfDate) as caught:
         Database(own_settings)
     assert in_commands(str(caught.value)) == OUTDATED
-    with engine.connect(url) as connection:
+    with connections.connect(url) as connection:
         assert connection.execute(OBJECTS).fetchall() == before
         connection.execute("DROP SCHEMA spocdb CASCADE")
     with Database(own_settings) as db:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spocdb.db import engine, schema, sql_files
+from spocdb.db import connections, schema, sql_files
 from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
@@ -109,5 +109,5 @@ def test_a_downgrade_of_nothing_is_an_error(empty_url: str, release: str, dump: 
     with pytest.raises(DatabaseError, match=r"^the migration failed: "):
         schema.downgrade(empty_url, release)
     assert dump(empty_url) == before
-    with pytest.raises(SchemaOutOfDate), engine.connect(empty_url) as connection:
+    with pytest.raises(SchemaOutOfDate), connections.connect(empty_url) as connection:
         schema.check(connection)

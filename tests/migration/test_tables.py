@@ -4,13 +4,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine, text
 
-from spocdb.db import engine
+from spocdb.db import connections
 from spocdb.db.tables import metadata
 
 
 def test_tables_py_equals_the_migrated_schema(url: str) -> None:
     alchemy = create_engine(
-        "postgresql+psycopg://", creator=lambda: engine.connect(url), poolclass=NullPool
+        "postgresql+psycopg://", creator=lambda: connections.connect(url), poolclass=NullPool
     )
     with alchemy.connect() as connection:
         context = MigrationContext.configure(

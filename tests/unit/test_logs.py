@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 log = logging.getLogger("spocdb.projections")
-steps = logging.getLogger("spocdb.db.engine")
+steps = logging.getLogger("spocdb.db.connections")
 statements = logging.getLogger("spocdb.db.statements")
 
 

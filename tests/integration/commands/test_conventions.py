@@ -74,7 +74,7 @@ def test_quiet_says_errors_alone(call: Run, workplace: Path) -> None:
 def test_verbose_logs_steps_and_then_statements(call: Run, workplace: Path) -> None:
     once, twice = (call("search", "--id", "1", *more) for more in (["-v"], ["-vv"]))
     assert once.stdout == twice.stdout
-    assert "spocdb.db.engine: connected to" in once.stderr
+    assert "spocdb.db.connections: connected to" in once.stderr
     assert "SELECT" not in once.stderr
     assert re.search(r"ms: SELECT \* FROM spocdb\.similar", twice.stderr)
     assert "SELECT" not in call("search", "--id", "1").stderr

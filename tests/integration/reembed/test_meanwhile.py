@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spocdb import search as searching
-from spocdb.db import collections, engine
+from spocdb.db import collections, connections
 from spocdb.errors import DatabaseError
 from spocdb.records import Recipe as StoredRecipe
 from spocdb.records import Refinement
@@ -24,7 +24,7 @@ Make = Callable[..., Path]
 def test_searches_go_on_and_always_find_k(
     db: Database, photos: Path, better: Options, meanwhile: Meanwhile
 ) -> None:
-    connections = [engine.connect(db.url) for _ in range(2)]
+    connections = [connections.connect(db.url) for _ in range(2)]
 
     def search_by_id() -> None:
         found = connections[0].execute("SELECT id FROM spocdb.similar('photos', 1, 5)").fetchall()
