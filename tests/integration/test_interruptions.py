@@ -209,19 +209,13 @@ def stop_at_once(data_dir: Path, wait_until: WaitUntil) -> None:
 
 
 def test_ctrl_c_in_the_terminal_that_started_the_server_leaves_the_server_alone(
-    environment: dict[str, str], program: Path
+    start_process: Start, program: Path
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="spocdb-own-") as folder:
-        env = environment | {"SPOCDB_DATA_DIR": folder}
         try:
-            process = subprocess.Popen(
-                # Nothing of the network is loaded; it sits between two signals in the shell.
-                ["/bin/sh", "-c", f'"{program}" db start && sleep 60'],
-                env=env,
-                stdout=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
+            # Nothing of the network is loaded; it sits between two signals in the shell.
+            shell = ("/bin/sh", "-c", f'"{program}" db start && sleep 60')
+            process = start_process(*shell, SPOCDB_DATA_DIR=folder)
             assert process.stdout is not None
             url = process.stdout.readline().strip()
             # What a terminal does: the signal goes to all of the foreground.

@@ -122,7 +122,7 @@ def test_an_ingest_in_another_process_goes_on_meanwhile(
 
 
 # Several batches.
-N_MANY = 500
+N_MANY = 300
 
 
 @pytest.mark.slow
