@@ -44,7 +44,9 @@ def test_lines_for_a_person_stand_alone_and_in_words_of_the_command_line(
     assert second == r"few images: a lower --dim, postgresql://me:***@here/db\x1b[2J"
 
 
-@pytest.mark.parametrize(("verbose", "names"), [(1, ["engine"]), (2, ["engine", "statements"])])
+@pytest.mark.parametrize(
+    ("verbose", "names"), [(1, ["connections"]), (2, ["connections", "statements"])]
+)
 def test_details_come_with_time_and_logger(
     logs: Any, capsys: pytest.CaptureFixture[str], verbose: int, names: list[str]
 ) -> None:
