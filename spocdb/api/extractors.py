@@ -3,7 +3,7 @@
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from spocdb import codebooks
 from spocdb.api.engine import Engine
@@ -13,6 +13,7 @@ from spocdb.db.collections import Collection, ExtractorSummary
 from spocdb.db.connections import Connection
 from spocdb.features.selection import Wanted
 from spocdb.features.selection import choose as choose_among
+from spocdb.recipe_options import RecipeOptions
 from spocdb.records import Recipe
 from spocdb.sources import kinds
 from spocdb.sources.walking import walk
@@ -36,7 +37,7 @@ class Extractors(Part):
         self,
         extractor: str | None = None,
         weights: str | os.PathLike[str] | None = None,
-        **recipe: Any,
+        **recipe: Unpack[RecipeOptions],
     ) -> Recipe:
         """Return the recipe that `ingest` with these options would use for a new collection.
 
@@ -58,7 +59,7 @@ class Extractors(Part):
         weights: str | os.PathLike[str] | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
-        **recipe: Any,
+        **recipe: Unpack[RecipeOptions],
     ) -> "Extractor":
         """Load the network that `ingest` with these options would use, at most once per engine.
 
@@ -87,7 +88,7 @@ class Extractors(Part):
         weights: str | os.PathLike[str] | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
-        **recipe: Any,
+        **recipe: Unpack[RecipeOptions],
     ) -> int:
         """Learn a codebook from the images of a folder into a file.
 

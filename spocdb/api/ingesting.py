@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from spocdb import ingest as ingesting
 from spocdb import projections as fitting
@@ -19,6 +19,7 @@ from spocdb.features.selection import Wanted
 from spocdb.pipeline.run import Options
 from spocdb.progress import Progress
 from spocdb.pruning import GoneRoot
+from spocdb.recipe_options import RecipeOptions
 from spocdb.settings import DEFAULT_COLLECTION
 from spocdb.sources import kinds
 from spocdb.sources.files import EVERYTHING, Choice, FilesSource
@@ -56,7 +57,7 @@ class Ingesting(Part):
         device: str = "auto",
         precision: "Precision" = "auto",
         on_progress: Callable[[Progress], None] = lambda progress: None,
-        **recipe: Any,
+        **recipe: Unpack[RecipeOptions],
     ) -> Progress:
         """Add the images under `paths` to a collection, which is created if it does not exist.
 
@@ -204,7 +205,7 @@ class Ingesting(Part):
         device: str = "auto",
         precision: "Precision" = "auto",
         on_progress: Callable[[Progress], None] = lambda progress: None,
-        **recipe: Any,
+        **recipe: Unpack[RecipeOptions],
     ) -> int:
         """Move a collection to another extractor; its images are read again.
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from spocdb.api.extractors import choose, path_of, prove
 from spocdb.api.part import Part
@@ -18,6 +18,7 @@ from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import remember
 from spocdb.progress import Progress
+from spocdb.recipe_options import RecipeOptions
 from spocdb.settings import Limits
 from spocdb.sources.files import FilesSource
 from spocdb.sources.rows import ROWS_PART_OF_MEMORY, RowsSource
@@ -42,7 +43,7 @@ class Tables(Part):
         weights: str | os.PathLike[str] | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
-        **recipe: Any,
+        **recipe: Unpack[RecipeOptions],
     ) -> str:
         """Make a collection of a table's rows. Workers embed the rows and every later change.
 

@@ -178,7 +178,7 @@ def _recipe(
     if method is PLAIN:
         return given, options.codebook
     # A named method defines its own pooling, so only the options of the feature map apply.
-    local = {name: value for name, value in given.items() if name in OF_THE_MAP}
+    local: dict[str, Any] = {n: value for n, value in given.items() if n in OF_THE_MAP}
     recipe: dict[str, Any] = {**local, **method.recipe}
     if method.enlarge != 1:
         base = db.recipe(options.extractor, options.weights, **local)
