@@ -30,7 +30,7 @@ demo: $(INSTALLED)
 
 # A process for each core; within them torch gets one thread, more would wait for each other.
 # Whoever is free takes the next test, or the next group of those that share what takes long to make.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
 
 test: $(INSTALLED)
 	$(PYTEST)

@@ -29,7 +29,12 @@ from spocdb.progress import Progress
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
-pytest_plugins = ["tests.fixtures.logs", "tests.fixtures.program", "tests.fixtures.waiting"]
+pytest_plugins = [
+    "tests.fixtures.logs",
+    "tests.fixtures.distribution",
+    "tests.fixtures.program",
+    "tests.fixtures.waiting",
+]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # Of each process that runs tests, should they share a server.

@@ -15,7 +15,7 @@ import spocdb
 from spocdb.db import embedded
 from spocdb.settings import Settings, from_environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stopped-server")]
+pytestmark = pytest.mark.slow
 
 # Which call each public method gets; a generator is run to its end.
 CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {

@@ -14,9 +14,6 @@ from spocdb.db.batch import Batch
 from spocdb.features.projection import project
 from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
 
-# One table is attached and indexed.
-pytestmark = pytest.mark.xdist_group("attached-search")
-
 Plan = Callable[..., str]
 
 N_ROWS, DIM = 4000, 32

@@ -14,9 +14,6 @@ import pytest
 import spocdb
 from demo.gallery import make_gallery
 
-# One wheel is built.
-pytestmark = pytest.mark.xdist_group("wheel")
-
 ROOT = Path(__file__).parents[2]
 # Made by building, testing and running; nothing of it is released.
 MADE = (

@@ -32,15 +32,8 @@ WITHIN, WITHIN_BFLOAT16 = 0.005, 0.01
 RAW_PROJECTION = 1
 
 
-# By the reference's own precision, and by whatever this machine takes for as good. All tests of
-# the same photographs belong to one process.
-FLOAT32, AUTO = (
-    pytest.param(precision, marks=pytest.mark.xdist_group(f"photographs-{precision}"))
-    for precision in ("float32", "auto")
-)
-
-
-@pytest.fixture(scope="module", params=[FLOAT32, AUTO])
+# By the reference's own precision, and by whatever this machine takes for as good.
+@pytest.fixture(scope="module", params=["float32", "auto"])
 def photographs(
     request: pytest.FixtureRequest,
     server: str,
@@ -158,7 +151,7 @@ def test_the_index_finds_whitened_embeddings_as_well(photographs: Database, whit
     assert found == pytest.approx(mean_average_precision(photographs, exactly), abs=WITHIN)
 
 
-@pytest.mark.parametrize("photographs", [FLOAT32], indirect=True)
+@pytest.mark.parametrize("photographs", ["float32"], indirect=True)
 def test_an_evaluation_gives_the_references_figures(
     photographs: Database, shared: Path, squeezenet_weights: Path
 ) -> None:

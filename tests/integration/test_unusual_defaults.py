@@ -108,7 +108,6 @@ def expected() -> dict[str, Any]:
     return {}
 
 
-@pytest.mark.xdist_group("unusual-defaults")
 @pytest.mark.parametrize("values", [{}, FORMATS, TRANSACTIONS, PLANS, SHORT], ids=["none", *"FTPS"])
 def test_everything_works_as_ever(
     url: str,

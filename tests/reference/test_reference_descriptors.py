@@ -12,9 +12,6 @@ from spocdb.features.weights import sha256_of
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array, UInt8Array
 
-# The photographs are decoded once.
-pytestmark = pytest.mark.xdist_group("reference")
-
 OPTIONS: dict[str, dict[str, Any]] = {
     "sum": {"centering": False},
     "centre": {"centering": True},

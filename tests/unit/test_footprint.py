@@ -13,8 +13,6 @@ from PIL import Image
 
 from spocdb.images.footprint import FIXED, footprint
 
-pytestmark = pytest.mark.xdist_group("footprint")
-
 WIDTH, HEIGHT = 2400, 1600
 SIZE = 64
 
