@@ -39,7 +39,7 @@ def test_searches_and_an_ingest_go_on_during_activation(
     db.index.build("photos")
     numbers = [1, db.pca.fit(dim=8), db.pca.fit(dim=16), db.pca.fit(dim=8, whiten=False)]
     query = Vector(rows[0])
-    connections = [connections.connect(db.url) for _ in range(4)]
+    opened = [connections.connect(db.url) for _ in range(4)]
     truth = {
         str(h.id): h.path for h in db.similar(1, 599, exact=True)
     }  # which image has which path never changes
@@ -47,7 +47,7 @@ def test_searches_and_an_ingest_go_on_during_activation(
 
     def search_by_view() -> None:
         found = (
-            connections[0]
+            opened[0]
             .execute(
                 "SELECT path, vector_dims(embedding) FROM spocdb.photos "
                 "ORDER BY embedding <#> spocdb.embed('photos', %s) LIMIT 10",
@@ -61,7 +61,7 @@ def test_searches_and_an_ingest_go_on_during_activation(
 
     def search_by_function() -> None:
         found = (
-            connections[1]
+            opened[1]
             .execute(
                 "SELECT id, path, distance FROM "
                 "spocdb.search('photos', spocdb.embed('photos', %s))",
@@ -75,13 +75,13 @@ def test_searches_and_an_ingest_go_on_during_activation(
         assert all(truth.get(str(id_), path) == path for id_, path, _ in found)
 
     def search_by_id() -> None:
-        found = connections[2].execute("SELECT * FROM spocdb.similar('photos', 2, 5)").fetchall()
+        found = opened[2].execute("SELECT * FROM spocdb.similar('photos', 2, 5)").fetchall()
         assert len(found) == 5
 
     def ingest() -> None:
         nonlocal written
         if written < len(rows):
-            add_images(connections[3], rows[written : written + 20], first=written)
+            add_images(opened[3], rows[written : written + 20], first=written)
             written += 20
         else:
             time.sleep(0.01)
@@ -89,7 +89,7 @@ def test_searches_and_an_ingest_go_on_during_activation(
     with meanwhile(search_by_view, search_by_function, search_by_id, ingest):
         for number in (*numbers[1:], *numbers):
             db.pca.activate(number)
-    for connection in connections:
+    for connection in opened:
         connection.close()
     assert written > 640, "the ingest did not run meanwhile"
     assert [count(db, f"embeddings_1_{number}") for number in numbers] == [written] * 4

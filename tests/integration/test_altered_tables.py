@@ -68,7 +68,7 @@ def test_a_table_may_be_attached_again_by_another_key(
         shop.work()
     shop.execute("INSERT INTO products VALUES (7, '0000.jpg', NULL, 'sku-7', gen_random_uuid())")
     if is_embedded and second != "sku":
-        with pytest.raises(ConfigError, match=r"by another key.*: run `spocdb.detach"):
+        with pytest.raises(ConfigError, match=r"with another key.*: run `spocdb.detach"):
             shop.attach(key=second)
         shop.db.tables.detach("products")
     shop.attach(key=second)

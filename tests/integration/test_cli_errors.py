@@ -164,14 +164,15 @@ def test_a_wrong_setting_is_one_line(
 
 
 def test_without_network_the_next_step_is_told_in_one_line(
-    spocdb: Run, environment: dict[str, str], make_photos: Make, tmp_path: Path
+    spocdb_process: Run, environment: dict[str, str], make_photos: Make, tmp_path: Path
 ) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and nobody listens
         proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
         environment |= dict.fromkeys(("https_proxy", "HTTPS_PROXY"), proxy)
         environment |= {"no_proxy": "", "NO_PROXY": "", "TORCH_HOME": str(tmp_path / "torch")}
-        said = the_line(spocdb("ingest", make_photos(1)))
+        # urllib reads a proxy's address once in a process.
+        said = the_line(spocdb_process("ingest", make_photos(1)))
     assert said.startswith("spocdb: cannot download https://download.pytorch.org/models/vgg19-")
     assert "Connection refused" in said
     assert said.endswith("use --extractor mini, which is here, or give a file with --weights FILE")

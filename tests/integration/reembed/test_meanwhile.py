@@ -24,14 +24,14 @@ Make = Callable[..., Path]
 def test_searches_go_on_and_always_find_k(
     db: Database, photos: Path, better: Options, meanwhile: Meanwhile
 ) -> None:
-    connections = [connections.connect(db.url) for _ in range(2)]
+    opened = [connections.connect(db.url) for _ in range(2)]
 
     def search_by_id() -> None:
-        found = connections[0].execute("SELECT id FROM spocdb.similar('photos', 1, 5)").fetchall()
+        found = opened[0].execute("SELECT id FROM spocdb.similar('photos', 1, 5)").fetchall()
         assert len(found) == 5
 
     def search_by_view() -> None:
-        found = connections[1].execute(
+        found = opened[1].execute(
             "SELECT v.id FROM spocdb.photos v "
             "ORDER BY v.embedding <#> spocdb.embedding('photos', 2) LIMIT 5"
         )
@@ -41,7 +41,7 @@ def test_searches_go_on_and_always_find_k(
         db.reembed(**better, dim=12)
         db.pca.rollback()
         db.pca.rollback()
-    for connection in connections:
+    for connection in opened:
         connection.close()
     check(db, N_PHOTOS)
 
