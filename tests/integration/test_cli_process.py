@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from spocdb import __version__
 from psycopg.conninfo import make_conninfo
 
 from tests.fixtures.opened import Database
@@ -122,7 +124,7 @@ def test_python_finds_it_without_a_script(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert (run.stdout.count("."), run.stderr) == (2, "")
+    assert (run.stdout.strip(), run.stderr) == (__version__, "")
 
 
 def test_completion_is_shown_and_completes(environment: dict[str, str]) -> None:

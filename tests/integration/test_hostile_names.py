@@ -184,7 +184,7 @@ def test_what_is_no_table_with_a_key_is_refused(
 @pytest.mark.parametrize(
     ("condition", "message"),
     [
-        ("id > (SELECT max(id) FROM public.other)", "looks at public.other too"),
+        ("id > (SELECT max(id) FROM public.other)", "reads public.other too"),
         ("unknown = 1", 'cannot be used: column "unknown" does not exist'),
         ("id", "cannot be used: argument of AND must be type boolean"),
         ("", "cannot be used: syntax error"),

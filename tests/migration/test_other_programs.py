@@ -189,7 +189,7 @@ def test_an_edited_function_needs_no_revision(
 
 def test_whether_functions_are_current_is_asked_without_alembic(url: str) -> None:
     code = (
-        "import sys; from spocdb.db import engine, schema\n"
+        "import sys; from spocdb.db import connections, schema\n"
         "with connections.connect(sys.argv[1]) as connection: schema.check(connection)\n"
         "print({'alembic', 'sqlalchemy'} & set(sys.modules))"
     )
