@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from spocdb import __version__
 from psycopg.conninfo import make_conninfo
 
+from spocdb import __version__
 from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
