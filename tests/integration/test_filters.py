@@ -206,8 +206,8 @@ def test_equality_is_looked_up_in_the_index(
     statement = "SELECT FROM spocdb.images WHERE metadata @@ spocdb.filter_path(%s)"
     shown = gallery.connection.execute(f"EXPLAIN ANALYZE {statement}", [Jsonb(filter)]).fetchall()
     entries = re.findall(r"on images_metadata .*actual.* rows=([0-9]+)", str(shown)) or [5000]
-    # Without anything to look up, all of the index would be read.
-    assert (int(entries[0]) < 200) == looked_up
+    # Without anything to look up, all 5000 entries would be read; dead rows have theirs too.
+    assert (int(entries[0]) < 1000) == looked_up
 
 
 MISSING = [
