@@ -15,7 +15,7 @@ from benchmarks.database import gallery
 from benchmarks.database.gallery import DIM, Gallery
 from benchmarks.record import Figure
 from spocdb.api import Database, connect
-from spocdb.db import schema, writing
+from spocdb.db import connections, embedded, schema, writing
 from spocdb.db.connections import Connection
 from spocdb.db.copy import copy_in, pieces
 from spocdb.features.projection import project
@@ -67,6 +67,10 @@ def _database(target: Gallery) -> Iterator[Database]:
     url = make_conninfo(target.db.url, dbname="spocdb_loading")
     target.connection.execute("CREATE DATABASE spocdb_loading")
     try:
+        # The embedded server's own role is no superuser, and may not create extensions.
+        admin = embedded.admin_url(target.db.settings.data_dir)
+        with connections.connect(make_conninfo(admin, dbname="spocdb_loading")) as superuser:
+            superuser.execute("CREATE EXTENSION vector")
         schema.upgrade(url)
         with connect(settings=replace(target.db.settings, database_url=url)) as other:
             yield other
