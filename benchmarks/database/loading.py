@@ -16,12 +16,14 @@ from benchmarks.database.gallery import DIM, Gallery
 from benchmarks.record import Figure
 from spocdb.api import Database, connect
 from spocdb.db import connections, embedded, schema, writing
-from spocdb.db.connections import Connection
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.copy import copy_in, pieces
 from spocdb.features.projection import project
 from spocdb.records import Float32Array
 
 N_PEER_ROWS = 1000
+
+IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 
 PEER = f"""
 CREATE TABLE peer (
@@ -68,7 +70,8 @@ def _database(target: Gallery) -> Iterator[Database]:
     target.connection.execute("CREATE DATABASE spocdb_loading")
     try:
         # The embedded server's own role is no superuser, and may not create extensions.
-        admin = embedded.admin_url(target.db.settings.data_dir)
+        (may,) = one_row(target.connection, IS_SUPERUSER)
+        admin = url if may else embedded.admin_url(target.db.settings.data_dir)
         with connections.connect(make_conninfo(admin, dbname="spocdb_loading")) as superuser:
             superuser.execute("CREATE EXTENSION vector")
         schema.upgrade(url)
