@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spocdb import metadata, projections, pruning
+from spocdb.choosing import choose, prove
 from spocdb.db import attachments, collections, runs
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.features.recipes import channels
-from spocdb.features.selection import Wanted, choose
+from spocdb.features.selection import Wanted
 from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.run import OnProgress
 from spocdb.progress import Progress
@@ -113,14 +114,10 @@ class Ingest:
         return self.source.without(root.path for root in gone if not root.is_there)
 
     def _choose(self, found: Collection | None) -> Recipe:
-        known = [e.recipe for e in collections.extractor_summaries(self.connection)]
-        return choose(self.wanted, found.recipe if found else None, known, self.cache_dir)
+        return choose(self.connection, self.wanted, found, self.cache_dir)
 
     def _create(self, recipe: Recipe) -> Collection:
-        known = collections.extractor_summaries(self.connection)
-        if all(recipe != e.recipe for e in known):
-            # Weights that do not fit must not become an extractor.
-            self.load(recipe)
+        prove(self.connection, recipe, self.load)
         made = collections.create(self.connection, self.name, recipe, channels(recipe))
         if made.recipe != recipe:
             # Another process created it meanwhile with another recipe: raise the ConfigError of

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from spocdb import codebooks
-from spocdb.api.engine import Engine
 from spocdb.api.part import Part
+from spocdb.choosing import choose
 from spocdb.db import collections
-from spocdb.db.collections import Collection, ExtractorSummary
-from spocdb.db.connections import Connection
+from spocdb.db.collections import ExtractorSummary
 from spocdb.features.selection import Wanted
-from spocdb.features.selection import choose as choose_among
 from spocdb.recipe_options import RecipeOptions
 from spocdb.records import Recipe
 from spocdb.sources import kinds
@@ -51,7 +49,8 @@ class Extractors(Part):
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
         with self._engine.connection() as connection:
-            return choose(self._engine, connection, Wanted(extractor, path_of(weights), recipe))
+            wanted = Wanted(extractor, path_of(weights), recipe)
+            return choose(connection, wanted, None, self._engine.settings.cache_dir)
 
     def extractor(
         self,
@@ -117,29 +116,6 @@ class Extractors(Part):
             log.warning("left out: %s", told)
         network = self.extractor(extractor, weights, device, precision, **recipe)
         return codebooks.learn_into(Path(file), network, kind, k, files, self._engine.settings)
-
-
-def choose(
-    engine: Engine, connection: Connection, wanted: Wanted, found: Collection | None = None
-) -> Recipe:
-    """Return the recipe that the options ask for, or that of the collection.
-
-    Raises:
-        ConfigError: an option is unknown, out of range, or contradicts the extractor.
-        WeightsNotFound: the weights are not on this machine and cannot be downloaded.
-    """
-    known = [e.recipe for e in collections.extractor_summaries(connection)]
-    cache_dir = engine.settings.cache_dir
-    return choose_among(wanted, found.recipe if found else None, known, cache_dir)
-
-
-def prove(
-    engine: Engine, connection: Connection, recipe: Recipe, device: str, precision: "Precision"
-) -> None:
-    """Load a new recipe's network, so that weights that do not fit are never stored."""
-    known = collections.extractor_summaries(connection)
-    if all(recipe != e.recipe for e in known):
-        engine.extractor(recipe, device, precision)
 
 
 def path_of(given: str | os.PathLike[str] | None) -> Path | None:

@@ -10,9 +10,10 @@ from spocdb import ingest as ingesting
 from spocdb import projections as fitting
 from spocdb import pruning
 from spocdb import reembed as reembedding
-from spocdb.api.extractors import choose, path_of, prove
+from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
 from spocdb.api.tables import source_of
+from spocdb.choosing import choose, prove
 from spocdb.db import collections
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
@@ -235,11 +236,11 @@ class Ingesting(Part):
         wanted = Wanted(extractor, path_of(weights), recipe, path_of(codebook))
         with engine.connection() as connection:
             target = collections.get(connection, collection)
-            chosen = choose(engine, connection, wanted)
+            chosen = choose(connection, wanted, None, engine.settings.cache_dir)
             if chosen == target.recipe:
                 log.info("%s has the extractor %s already: nothing to do", target.name, chosen.name)
                 return target.active_projection_id
-            prove(engine, connection, chosen, device, precision)
+            prove(connection, chosen, lambda new: engine.extractor(new, device, precision))
             n_channels = channels(chosen)
             extractor_id = collections.add_extractor(connection, chosen, n_channels)
             log.info("%s: from %s to %s", target.name, target.recipe.name, chosen.name)

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spocdb import search as searching
-from spocdb.api.extractors import choose, path_of
+from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
+from spocdb.choosing import choose
 from spocdb.db import collections
 from spocdb.db import metadata as about
 from spocdb.db.collections import Collection
@@ -79,7 +80,7 @@ class Searching(Part):
             target = collections.get(connection, collection)
             if weights is not None or codebook is not None:
                 files = Wanted(weights=path_of(weights), codebook=path_of(codebook))
-                choose(engine, connection, files, target)
+                choose(connection, files, target, engine.settings.cache_dir)
         with _named(image):
             hits = searching.search(
                 engine.connection,

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from spocdb.api.extractors import choose, path_of, prove
+from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
+from spocdb.choosing import choose, prove
 from spocdb.db import attachments, collections, connections, images, queue
 from spocdb.db.attachments import Attached, Attachment, Coverage
 from spocdb.db.collections import Collection
@@ -66,15 +67,16 @@ class Tables(Part):
             ConfigError: the table cannot be attached like that, or an option is invalid.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
-        wanted = Wanted(extractor, path_of(weights), recipe)
-        with self._engine.connection() as connection:
+        engine, wanted = self._engine, Wanted(extractor, path_of(weights), recipe)
+        with engine.connection() as connection:
             name = collection or attachments.relation_name(connection, attachment.relation)
             if name is None:
                 table = attachment.relation
                 raise ConfigError(f"there is no table {table}: name it as SCHEMA.TABLE")
             attachments.judge(connection, attachment)  # before weights are downloaded for it
-            chosen = choose(self._engine, connection, wanted, collections.find(connection, name))
-            prove(self._engine, connection, chosen, device, precision)
+            found = collections.find(connection, name)
+            chosen = choose(connection, wanted, found, engine.settings.cache_dir)
+            prove(connection, chosen, lambda new: engine.extractor(new, device, precision))
             with connection.transaction():
                 collections.add_extractor(connection, chosen, channels(chosen))
                 return attachments.attach(connection, attachment, name, chosen.name)
