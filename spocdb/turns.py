@@ -23,7 +23,7 @@ from spocdb.pipeline.run import Options, run
 from spocdb.progress import Progress
 from spocdb.settings import Limits
 from spocdb.sinks import RowsSink
-from spocdb.sources.rows import ROWS_PART_OF_MEMORY, RowsSource
+from spocdb.sources.rows import RowsSource
 from spocdb.verdicts import Rules, judged
 
 if TYPE_CHECKING:
@@ -100,11 +100,7 @@ class Turn:
     def _extract(self, progress: Progress, is_alone: bool) -> list[ImageError]:
         """Lease rows, extract and write them; return the first error, if any, as a list."""
         limits, n_rows = self.options.limits, 1 if is_alone else self._leased_at_once()
-        source = RowsSource(
-            *(self.connection, self.collection, self.attached, limits.max_bytes),
-            bytes_at_once=limits.memory // ROWS_PART_OF_MEMORY,
-            rows_at_once=n_rows,
-        )
+        source = RowsSource(self.connection, self.collection, self.attached, limits, n_rows)
         rules = Rules(
             self.attached.kind == "url", self.options.backoff, self.options.believed_after
         )

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spocdb.api.part import Part
-from spocdb.api.tables import source_of
 from spocdb.db import attachments, catalogue, collections, images, listing
 from spocdb.db import metadata as about
 from spocdb.db.catalogue import ImageDetails
@@ -18,9 +17,10 @@ from spocdb.db.listing import StoredImage
 from spocdb.errors import ConfigError
 from spocdb.filters import Filter, to_json
 from spocdb.records import Float32Array
-from spocdb.sources.files import modified
+from spocdb.sources.files import FilesSource, modified
 from spocdb.sources.names import printable
-from spocdb.sources.source import read_one
+from spocdb.sources.rows import RowsSource
+from spocdb.sources.source import Get, locate
 
 
 class Images(Part):
@@ -134,19 +134,24 @@ class Images(Part):
     def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
         """Return a function that reads an image's bytes by path or key; it raises ImageError.
 
+        Threads may share it. It takes a connection only to find the row of an attached table, and
+        none while it reads a file or fetches a URL. Ask for another one after `db.tables.attach`.
+
         Raises:
             CollectionNotFound: there is no such collection.
         """
-        with self._engine.connection() as connection:
+        engine, limits = self._engine, self._engine.settings.limits
+        with engine.connection() as connection:
             target = collections.get(connection, collection)
-        limits = self._engine.settings.limits
+            table = attachments.find(connection, target)
 
-        def read(path: str) -> bytes:
-            with self._engine.connection() as connection:
-                source = source_of(connection, target, limits)
-                return read_one(source, path, max_bytes=limits.max_bytes)
+        def located(name: str) -> Get:
+            if table is None:
+                return locate(FilesSource(), name)
+            with engine.connection() as connection:
+                return locate(RowsSource(connection, target, table, limits), name)
 
-        return read
+        return lambda name: located(name)(limits.max_bytes)
 
     def delete(
         self,
@@ -242,8 +247,8 @@ def _ids(
 
 
 def _refuse_attached(connection: Connection, target: Collection, advice: str) -> None:
-    for source in attachments.attached(connection, target.name):
+    if table := attachments.find(connection, target):
         raise ConfigError(
-            f"{target.name} is of the rows of {source.relation}, which decides what belongs to "
+            f"{target.name} is of the rows of {table.relation}, which decides what belongs to "
             f"it: {advice}"
         )

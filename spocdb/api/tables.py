@@ -22,7 +22,7 @@ from spocdb.progress import Progress
 from spocdb.recipe_options import RecipeOptions
 from spocdb.settings import Limits
 from spocdb.sources.files import FilesSource
-from spocdb.sources.rows import ROWS_PART_OF_MEMORY, RowsSource
+from spocdb.sources.rows import RowsSource
 from spocdb.sources.source import Source
 from spocdb.worker import Worker, WorkerOptions
 
@@ -188,16 +188,13 @@ class Tables(Part):
             CollectionNotFound: there is no such collection.
         """
         with self._engine.connection() as connection:
-            name = collections.get(connection, collection).name
-            return "key" if attachments.attached(connection, name) else "path"
+            target = collections.get(connection, collection)
+            return "key" if attachments.find(connection, target) else "path"
 
 
 def source_of(connection: Connection, collection: Collection, limits: Limits) -> Source:
     """Return where the images of a collection are: files, or the rows of its table."""
-    for table in attachments.attached(connection, collection.name):
-        return RowsSource(
-            *(connection, collection, table, limits.max_bytes),
-            bytes_at_once=limits.memory // ROWS_PART_OF_MEMORY,
-            rows_at_once=limits.threads,
-        )
-    return FilesSource()
+    table = attachments.find(connection, collection)
+    if table is None:
+        return FilesSource()
+    return RowsSource(connection, collection, table, limits, rows_at_once=limits.threads)

@@ -163,13 +163,18 @@ def attached(connection: Connection, collection: str | None = None) -> list[Atta
         return cursor.execute(LIST, {"collection": collection}).fetchall()
 
 
+def find(connection: Connection, collection: Collection) -> Attached | None:
+    """Return the attached table of a collection, or None."""
+    return next(iter(attached(connection, collection.name)), None)
+
+
 def refuse(connection: Connection, collection: Collection) -> None:
     """Refuse the collection of an attached table.
 
     Raises:
         ConfigError: a table is attached to the collection.
     """
-    for table in attached(connection, collection.name):
+    if table := find(connection, collection):
         raise ConfigError(
             f"{collection.name} is of the rows of {table.relation}: `db.tables.work()` fills "
             "it, `db.tables.retry()` tries failed rows again; for files use another "

@@ -11,6 +11,7 @@ from spocdb.db.connections import Connection
 from spocdb.db.rows import AttachedRow
 from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, RowGone
 from spocdb.records import ImageRef
+from spocdb.settings import Limits
 from spocdb.sources.fetching import fetch
 from spocdb.sources.locations import read_below
 from spocdb.sources.source import Get, Got, Reader, Ref
@@ -23,15 +24,14 @@ ROWS_PART_OF_MEMORY = 8
 class RowsSource:
     """The images of an attached table, by the keys of its rows.
 
-    A query reads at most `rows_at_once` rows and `bytes_at_once` bytes of their contents, and no
-    content larger than `max_bytes`. Used by one thread, which blocks meanwhile.
+    A query reads at most `rows_at_once` rows, a part of the memory in `limits`, and no content
+    larger than its `max_bytes`. Used by one thread, which blocks meanwhile.
     """
 
     connection: Connection
     collection: Collection
     attached: Attached
-    max_bytes: int
-    bytes_at_once: int = 0
+    limits: Limits
     rows_at_once: int = 1
 
     def refs(self) -> Iterator[ImageRef]:
@@ -69,8 +69,8 @@ class RowsSource:
             left = {name: ref for name, ref in chunk.items() if not ref.problem}
             yield from ((ref, _gone) for ref in chunk.values() if ref.problem)
             for key, row in rows.each(
-                *(self.connection, self.collection, list(left), self.max_bytes),
-                most_at_once=self.bytes_at_once,
+                *(self.connection, self.collection, list(left), self.limits.max_bytes),
+                most_at_once=self.limits.memory // ROWS_PART_OF_MEMORY,
             ):
                 # The attachment's SQL condition may let through rows that were not requested.
                 if ref := left.pop(key, None):

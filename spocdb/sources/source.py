@@ -20,8 +20,8 @@ RefIn = TypeVar("RefIn", bound=ImageRef, contravariant=True)
 Got = TypeVar("Got")
 GotOut = TypeVar("GotOut", covariant=True)
 
-# Gets the bytes of one image, at most the given number. Any thread may call it, repeatedly. Raises
-# ImageError; ImageTooLarge if there are more.
+# Gets the bytes of one image, at most the given number. Any thread may call it, repeatedly, also
+# after the source has gone on or ended. Raises ImageError; ImageTooLarge if there are more.
 Get = Callable[[int], bytes]
 
 
@@ -56,24 +56,23 @@ class Source(Protocol):
         ...
 
 
-class _Plain:
-    """A reader without prefetch, in this thread."""
+class _Finder:
+    """A reader that reads nothing: its results are the functions that get the bytes."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-
-    def read(self, images: Iterable[tuple[ImageRef, Get]]) -> Iterator[bytes]:
+    def read(self, images: Iterable[tuple[ImageRef, Get]]) -> Iterator[Get]:
         for ref, get in images:
             if ref.problem:
                 raise ref.problem
-            yield get(self._max_bytes)
+            yield get
 
 
-def read_one(source: Source, name: str, max_bytes: int) -> bytes:
-    """Return the bytes of one image of a source.
+def locate(source: Source, name: str) -> Get:
+    """Find one image of a source; return the function that gets its bytes.
+
+    The function needs nothing that the source holds, such as a connection to the database.
 
     Raises:
         ImageError: The image cannot be read.
     """
-    (data,) = source.stream([ImageRef(name)], _Plain(max_bytes))
-    return data
+    (get,) = source.stream([ImageRef(name)], _Finder())
+    return get

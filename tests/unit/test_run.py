@@ -19,7 +19,7 @@ from spocdb.pipeline.work import Work
 from spocdb.progress import Progress
 from spocdb.records import ImageRef, NewDescriptor
 from spocdb.settings import Limits
-from spocdb.sources.source import Get, Got, Reader, Ref, read_one
+from spocdb.sources.source import Get, Got, Reader, Ref, locate
 
 LIMITS = Limits(10**6, 10**6, 2**26, threads=2, ahead=4)
 
@@ -129,7 +129,7 @@ def test_a_container_that_is_read_in_order_is_a_source(tar: Path, extractor: OnD
     assert isinstance(sink.failures["text.png"], UnreadableImage)
     assert (progress.n_new, progress.n_reused, progress.n_failed) == (10, 1, 1)
     assert all(name.startswith("write") for name in sink.thread_names)
-    assert read_one(source, "04.png", 10**6) == picture(40)
+    assert locate(source, "04.png")(10**6) == picture(40)
 
 
 def test_what_the_sink_knows_is_not_described_again(tar: Path, extractor: OnDemand) -> None:

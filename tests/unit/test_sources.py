@@ -11,7 +11,7 @@ from spocdb.sources import kinds, names
 from spocdb.sources.files import Choice, FilesSource, modified, read
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.names import is_there, printable, storable
-from spocdb.sources.source import read_one
+from spocdb.sources.source import locate
 from spocdb.sources.urls import UrlsSource
 from spocdb.sources.walking import walk
 from spocdb.text import LONGEST_KEY
@@ -119,7 +119,7 @@ def test_a_files_version_is_its_time_and_size(tmp_path: Path) -> None:
     source = FilesSource([tmp_path])
     (ref,) = source.refs()
     assert ref == ImageRef(str(tmp_path / "a.jpg"), "1234567891 5", size=5)
-    assert read_one(source, ref.name, 1000) == b"a.jpg"
+    assert locate(source, ref.name)(1000) == b"a.jpg"
     when = modified(ref.version)
     assert when is not None and when.timestamp() == 1
     assert modified("") is None
