@@ -1,1 +1,1 @@
-"""Where images come from: files, URLs and rows of attached tables."""
+"""Where images come from: files, and rows of attached tables, which may name URLs."""

@@ -12,7 +12,6 @@ from spocdb.sources.files import Choice, FilesSource, modified, read
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.names import is_there, printable, storable
 from spocdb.sources.source import locate
-from spocdb.sources.urls import UrlsSource
 from spocdb.sources.walking import walk
 from spocdb.text import LONGEST_KEY
 
@@ -169,13 +168,6 @@ def test_failed_files_are_found_again_by_their_stored_names(tmp_path: Path) -> N
     assert [ref.name for ref in found] == stored
     assert [ref.problem is None for ref in found] == [True, False, True]
     assert [bool(ref.version) for ref in found] == [True, True, False]
-
-
-def test_urls_have_no_version_and_only_listed_ones_exist() -> None:
-    source = UrlsSource(["http://a.org/1.jpg"])
-    assert list(source.refs()) == [ImageRef("http://a.org/1.jpg")]
-    assert source.covers("https://b.org/2.jpg") and not source.covers("/photos/a.jpg")
-    assert source.exists("http://a.org/1.jpg") and not source.exists("https://b.org/2.jpg")
 
 
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
