@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spocdb import metadata, projections, pruning
-from spocdb.choosing import choose, prove
+from spocdb.choosing import Chosen, choose
 from spocdb.db import attachments, collections, runs
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
@@ -88,12 +88,12 @@ class Ingest:
             source.check_any()
         else:
             attachments.refuse(self.connection, found)
-        recipe = self._choose(found)
+        chosen = self._choose(found)
         if self.options.metadata:
             described = self.options.metadata, self.source.roots
             metadata.stage(self.connection, *described, progress)
         progress.doing = "loading the network"
-        collection = found or self._create(recipe)
+        collection = found or self._create(chosen)
         if self.options.storing.retry_failed and not self.source.roots:
             refs = source.named(runs.failed(self.connection, collection))
         extractor = OnDemand(collection.recipe, partial(self.load, collection.recipe))
@@ -113,11 +113,12 @@ class Ingest:
             pruning.refuse_gone(gone)
         return self.source.without(root.path for root in gone if not root.is_there)
 
-    def _choose(self, found: Collection | None) -> Recipe:
+    def _choose(self, found: Collection | None) -> Chosen:
         return choose(self.connection, self.wanted, found, self.cache_dir)
 
-    def _create(self, recipe: Recipe) -> Collection:
-        prove(self.connection, recipe, self.load)
+    def _create(self, chosen: Chosen) -> Collection:
+        chosen.prove(self.load)
+        recipe = chosen.recipe
         made = collections.create(self.connection, self.name, recipe, channels(recipe))
         if made.recipe != recipe:
             # Another process created it meanwhile with another recipe: raise the ConfigError of

@@ -50,7 +50,7 @@ class Extractors(Part):
         """
         with self._engine.connection() as connection:
             wanted = Wanted(extractor, path_of(weights), recipe)
-            return choose(connection, wanted, None, self._engine.settings.cache_dir)
+            return choose(connection, wanted, None, self._engine.settings.cache_dir).recipe
 
     def extractor(
         self,

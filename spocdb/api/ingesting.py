@@ -13,7 +13,7 @@ from spocdb import reembed as reembedding
 from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
 from spocdb.api.tables import source_of
-from spocdb.choosing import choose, prove
+from spocdb.choosing import choose
 from spocdb.db import collections
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
@@ -236,11 +236,12 @@ class Ingesting(Part):
         wanted = Wanted(extractor, path_of(weights), recipe, path_of(codebook))
         with engine.connection() as connection:
             target = collections.get(connection, collection)
-            chosen = choose(connection, wanted, None, engine.settings.cache_dir)
+            choice = choose(connection, wanted, None, engine.settings.cache_dir)
+            chosen = choice.recipe
             if chosen == target.recipe:
                 log.info("%s has the extractor %s already: nothing to do", target.name, chosen.name)
                 return target.active_projection_id
-            prove(connection, chosen, lambda new: engine.extractor(new, device, precision))
+            choice.prove(lambda new: engine.extractor(new, device, precision))
             n_channels = channels(chosen)
             extractor_id = collections.add_extractor(connection, chosen, n_channels)
             log.info("%s: from %s to %s", target.name, target.recipe.name, chosen.name)

@@ -140,8 +140,8 @@ class Pca(Part):
                 f"projection {number} is an augmentation: export {augmented['base']}, its base"
             )
         with self._engine.connection() as connection:
-            extractors = collections.extractor_summaries(connection)
-        recipe = next(e.recipe for e in extractors if e.name == summary.extractor)
+            recipes = collections.recipes(connection)
+        recipe = next(recipe for recipe in recipes if recipe.name == summary.extractor)
         projection_files.save(Path(file), projection, recipe, summary.fitted_on)
 
     def import_(self, file: str | os.PathLike[str]) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
-from spocdb.choosing import choose, prove
+from spocdb.choosing import choose
 from spocdb.db import attachments, collections, connections, images, queue
 from spocdb.db.attachments import Attached, Attachment, Coverage
 from spocdb.db.collections import Collection
@@ -76,10 +76,10 @@ class Tables(Part):
             attachments.judge(connection, attachment)  # before weights are downloaded for it
             found = collections.find(connection, name)
             chosen = choose(connection, wanted, found, engine.settings.cache_dir)
-            prove(connection, chosen, lambda new: engine.extractor(new, device, precision))
+            chosen.prove(lambda new: engine.extractor(new, device, precision))
             with connection.transaction():
-                collections.add_extractor(connection, chosen, channels(chosen))
-                return attachments.attach(connection, attachment, name, chosen.name)
+                collections.add_extractor(connection, chosen.recipe, channels(chosen.recipe))
+                return attachments.attach(connection, attachment, name, chosen.recipe.name)
 
     def detach(self, collection: str) -> None:
         """Undo `attach`: drop the collection and the triggers; the table stays.

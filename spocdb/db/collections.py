@@ -181,6 +181,12 @@ def summaries(connection: Connection) -> list[CollectionSummary]:
         return cursor.execute(LIST).fetchall()
 
 
+def recipes(connection: Connection) -> list[Recipe]:
+    """Return the recipes of all extractors that the database knows, by their name."""
+    found = connection.execute("SELECT recipe FROM spocdb.extractors ORDER BY name")
+    return [Recipe(**recipe) for (recipe,) in found]
+
+
 def extractor_summaries(connection: Connection) -> list[ExtractorSummary]:
     """List the extractors that the database knows."""
     return [
