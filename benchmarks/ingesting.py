@@ -97,7 +97,7 @@ def _random_vgg19(file: Path) -> Path:
     return file
 
 
-def _prepare(recipe: Recipe) -> transforms.Compose:
+def _transform(recipe: Recipe) -> transforms.Compose:
     return transforms.Compose(
         [
             transforms.Resize((recipe.size, recipe.size)),
@@ -111,7 +111,7 @@ def _straightforward(
     connection: Connection, files: list[Path], recipe: Recipe, trunk: Trunk
 ) -> float:
     """A minimal script: Pillow, torchvision in float32, one image and one INSERT at a time."""
-    prepare = _prepare(recipe)
+    transform = _transform(recipe)
     table = Identifier(f"straightforward_{recipe.backbone}")
     create = SQL("CREATE TEMP TABLE {} (path text, embedding vector({}))")
     connection.execute(create.format(table, Literal(channels(recipe))))
@@ -119,24 +119,24 @@ def _straightforward(
     began = time.perf_counter()
     for file in files:
         with torch.no_grad():
-            pooled = trunk(prepare(Image.open(file).convert("RGB"))[None]).sum(dim=(2, 3))
+            pooled = trunk(transform(Image.open(file).convert("RGB"))[None]).sum(dim=(2, 3))
         embedding = torch.nn.functional.normalize(pooled)[0].numpy()
         connection.execute(insert, [str(file), Vector(embedding)])
     return len(files) / (time.perf_counter() - began)
 
 
 class _Photographs(Dataset[Tensor]):
-    """Images prepared as in cnnimageretrieval-pytorch."""
+    """Images transformed as in cnnimageretrieval-pytorch."""
 
     def __init__(self, files: list[Path], recipe: Recipe) -> None:
-        self._files, self._prepare = files, _prepare(recipe)
+        self._files, self._transform = files, _transform(recipe)
 
     def __len__(self) -> int:
         return len(self._files)
 
     def __getitem__(self, index: int) -> Tensor:
-        prepared: Tensor = self._prepare(Image.open(self._files[index]).convert("RGB"))
-        return prepared
+        transformed: Tensor = self._transform(Image.open(self._files[index]).convert("RGB"))
+        return transformed
 
 
 def _one_at_a_time(files: list[Path], recipe: Recipe, trunk: Trunk) -> float:

@@ -67,7 +67,7 @@ def main() -> None:
         folder = Path(name)
         try:
             with connect(settings=Settings(None, folder, folder / "cache")) as db:
-                _prepare(db)
+                _make_tables(db)
                 with db.engine.connection() as connection:
                     figures = run(connection)
         finally:
@@ -90,7 +90,7 @@ def run(connection: Connection) -> list[Figure]:
     ]
 
 
-def _prepare(db: Database) -> None:
+def _make_tables(db: Database) -> None:
     tables, others = TABLES.split("CREATE TABLE {name}")
     with db.engine.connection() as connection:
         connection.execute(tables)

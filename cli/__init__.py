@@ -78,7 +78,7 @@ def version(
 def main() -> None:
     """Run the command line of this process; turn a signal into an exit code."""
     # First, because the signals' pipe would otherwise get the descriptor of a closed stream.
-    edge.prepare_streams()
+    edge.open_streams()
     with signals.ending_soon():
         sys.exit(run())
 

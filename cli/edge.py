@@ -32,7 +32,7 @@ OF_WRITING = (errno.ENOSPC, errno.EBADF, errno.EIO, errno.EFBIG, errno.EDQUOT)
 NO_MEMORY = ("not enough memory", "out of memory", "can't start new thread")
 
 
-def prepare_streams() -> None:
+def open_streams() -> None:
     """Open standard streams that were inherited closed; set stdout to UTF-8 in any locale.
 
     Otherwise the next file or socket would get the closed descriptor, and data would be printed

@@ -6,7 +6,7 @@ from alembic import context
 from alembic.operations import Operations
 from sqlalchemy import text
 
-from spocdb.db.migration import prepare, run_functions, run_sql
+from spocdb.db.migration import first_statements, run_functions, run_sql
 from spocdb.db.tables import metadata
 
 OPTIONS: dict[str, Any] = {
@@ -38,13 +38,13 @@ if context.is_offline_mode():
     context.configure(dialect_name="postgresql", dialect_opts=style, literal_binds=True, **OPTIONS)
     with context.begin_transaction():
         since = context.get_starting_revision_argument()
-        for statement in prepare(None, is_begun=since not in (None, "base")):
+        for statement in first_statements(None, is_begun=since not in (None, "base")):
             context.execute(statement)
         migrate()
 else:
     connection = context.config.attributes["connection"]
     with connection.begin():
-        for statement in prepare(connection):
+        for statement in first_statements(connection):
             connection.execute(text(statement))
         context.configure(connection=connection, **OPTIONS)
         migrate()

@@ -90,7 +90,7 @@ def connect(url: str) -> Connection:
         ) from exc
     try:
         with wrapped():
-            if sessions.prepare(connection):
+            if sessions.configure(connection):
                 register_vector(connection)
     except BaseException:
         connection.close()

@@ -30,7 +30,7 @@ DATABASE = ROLE = "spocdb"
 # Creates the role and its database, and installs the extension.
 SUPERUSER = "postgres"
 
-IS_PREPARED = """
+IS_CREATED = """
 SELECT FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
 WHERE d.datname = %s AND r.rolname = %s
 """
@@ -78,9 +78,9 @@ def _started(data_dir: Path) -> "PostgresServer":
         raise _no_start(data_dir, exc) from exc
     try:
         with opened(_url(server, SUPERUSER, SUPERUSER)) as connection:
-            if not _exists(connection, IS_PREPARED, DATABASE, ROLE):
+            if not _exists(connection, IS_CREATED, DATABASE, ROLE):
                 with _alone(data_dir):
-                    _prepare(connection, _url(server, SUPERUSER, DATABASE))
+                    _create_database(connection, _url(server, SUPERUSER, DATABASE))
     except DatabaseError as exc:
         if _is_full(data_dir, exc):
             raise _no_start(data_dir, exc) from exc
@@ -88,7 +88,7 @@ def _started(data_dir: Path) -> "PostgresServer":
     return server
 
 
-def _prepare(connection: Connection, url: str) -> None:
+def _create_database(connection: Connection, url: str) -> None:
     """Create the role and its database; give it what an older spocdb's superuser made there."""
     names = {"role": Identifier(ROLE), "database": Identifier(DATABASE)}
     if not _exists(connection, "SELECT FROM pg_roles WHERE rolname = %s", ROLE):
@@ -102,7 +102,7 @@ def _prepare(connection: Connection, url: str) -> None:
     with connect(url) as inside, inside.transaction():
         inside.execute("CREATE EXTENSION IF NOT EXISTS vector")
         ownership.give_away(inside, ROLE)
-        # The last step: IS_PREPARED checks this owner.
+        # The last step: IS_CREATED checks this owner.
         inside.execute(SQL("ALTER DATABASE {database} OWNER TO {role}").format(**names))
 
 

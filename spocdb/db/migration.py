@@ -28,8 +28,9 @@ def run_afterwards(name: str) -> None:
 def run_functions(folder: str) -> None:
     """Replace the database's functions with those of migrations/sql/`folder`, with its fingerprint.
 
-    The files run in any order: `prepare` turns off the check of function bodies, so that a function
-    can be created before one that it calls. Functions that only this program has are dropped.
+    The files run in any order: `first_statements` turn off the check of function bodies, so that a
+    function can be created before one that it calls. Functions that only this program has are
+    dropped.
     """
     for name in sql_files.function_files(folder):
         run_sql(name)
@@ -41,11 +42,12 @@ def run_functions(folder: str) -> None:
     op.execute(text(f"COMMENT ON TABLE spocdb.alembic_version IS '{mark}'".replace(":", r"\:")))
 
 
-def prepare(connection: Connection | None, *, is_begun: bool = False) -> list[str]:
-    """Return what must run before the first migration; None for an offline script.
+def first_statements(connection: Connection | None, *, is_begun: bool = False) -> list[str]:
+    """Return the statements that run before the first migration.
 
-    The extension is created only where it is missing, because that may need a superuser. An offline
-    script that starts from a revision (`is_begun`) creates neither extension nor schema.
+    `connection` is None for an offline script. The extension is created only where it is missing,
+    because that may need a superuser. An offline script that starts from a revision (`is_begun`)
+    creates neither extension nor schema.
     """
     schema = DEFAULT_VECTOR_SCHEMA
     if is_begun:

@@ -44,7 +44,7 @@ TIMEOUTS = (
 # Sets RELIED_ON and TIMEOUTS, and adds the extension's schema to the end of the search_path. The
 # role's own schemas come first, so that an unqualified name of an application's table resolves as
 # it does for the role. System schemas keep their implicit place in front of all others.
-PREPARE = r"""
+CONFIGURE = r"""
 SELECT
     (SELECT pg_catalog.count(pg_catalog.set_config(s.name, w.value, false))
      FROM pg_catalog.pg_settings s
@@ -74,10 +74,10 @@ SELECT pg_catalog.pg_advisory_unlock_all()
 """
 
 
-def prepare(connection: psycopg.Connection[TupleRow]) -> bool:
+def configure(connection: psycopg.Connection[TupleRow]) -> bool:
     """Apply the settings that spocdb relies on; tell whether the database has the extension."""
     values = RELIED_ON | dict.fromkeys(TIMEOUTS, "0")
-    row = connection.execute(PREPARE, [Jsonb(values)]).fetchone()
+    row = connection.execute(CONFIGURE, [Jsonb(values)]).fetchone()
     return row is not None and bool(row[2])
 
 
@@ -89,7 +89,7 @@ def restore(connection: psycopg.Connection[TupleRow]) -> None:
     try:
         connection.rollback()
         connection.execute(RESET)
-        prepare(connection)
+        configure(connection)
     except psycopg.Error:
         connection.close()
     except BaseException:

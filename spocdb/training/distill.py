@@ -99,7 +99,7 @@ def distill(
         seed=schedule.seed,
         limits=db.settings.limits,
     )
-    ceiling = task.prepare(channels(recipe))
+    ceiling = task.fit_targets(channels(recipe))
     log.info("the teachers' own held-out mAP is %.4f", ceiling)
     history = loop.train(network, task, schedule, job.checkpoint, job.fingerprint)
     return outcome.keep(db, network, job, history, teachers_mAP=ceiling)

@@ -71,7 +71,7 @@ class Distillation:
         self._augmentation, self._n_views = augmentation, n_views
         self._batch_size, self._seed, self._limits = batch_size, seed, limits
 
-    def prepare(self, dim: int) -> float:
+    def fit_targets(self, dim: int) -> float:
         """Describe the first frames with the teachers, fit the targets, return the teachers' mAP.
 
         The mAP is measured as in `validate` and bounds what a student can be expected to reach.
