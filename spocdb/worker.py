@@ -178,14 +178,8 @@ class Worker:
         extractor = self.load_extractor(collection.recipe)
         with self._leases(watch, collection) as leases, watch.open() as write_connection:
             turn = Turn(
-                connection,
-                write_connection,
-                attached,
-                collection,
-                extractor,
-                self.options,
-                self.is_stopped,
-                leases,
+                *(connection, write_connection, attached, collection, extractor),
+                *(self.options, self.is_stopped, leases),
             )
             turn.take(done, partial(_log, collection))
         self._settle(connection, collection)
@@ -242,19 +236,15 @@ def _chosen(attached: Sequence[Attached], names: Sequence[str]) -> list[Attached
     return [table for table in attached if not names or table.collection in names]
 
 
-def _log(collection: Collection, done: Progress, error: ImageError | None) -> None:
-    about = {"collection": collection.name, "n_new": done.n_new, "n_failed": done.n_failed}
-    log.info("%s", _told(collection, done, error), extra=about)
-
-
-def _told(collection: Collection, progress: Progress, bad: ImageError | None) -> str:
-    later = progress.n_seen - progress.n_done - progress.n_pruned
+def _log(collection: Collection, done: Progress, bad: ImageError | None) -> None:
     counts = {
-        "new": progress.n_new,
-        "known": progress.n_reused,
-        "gone": progress.n_pruned,
-        "failed": progress.n_failed,
-        "to be tried again": later,
+        "new": done.n_new,
+        "known": done.n_reused,
+        "gone": done.n_pruned,
+        "failed": done.n_failed,
+        "to be tried again": done.n_seen - done.n_done - done.n_pruned,
     }
     told = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing to do"
-    return f"{collection.name}: {told}" + (f", such as: {bad}" if bad else "")
+    example = f", such as: {bad}" if bad else ""
+    about = {"collection": collection.name, "n_new": done.n_new, "n_failed": done.n_failed}
+    log.info("%s: %s%s", collection.name, told, example, extra=about)

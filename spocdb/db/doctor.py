@@ -4,21 +4,8 @@ from spocdb.db import collections, embeddings, ownership, projections, scratch
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.leftovers import drop_left_indexes, left_indexes
 from spocdb.db.schema import HEAD, check, current, is_current
-from spocdb.db.server import Finding, versions
+from spocdb.db.server import Finding, memory, versions
 from spocdb.errors import DatabaseError, SchemaOutOfDate
-
-ENOUGH_MAINTENANCE_MEMORY = 256 * 1024**2
-# Far more than a CPU's translation buffers (TLB) cover with 4 kB pages.
-LARGE_INDEXES = 512 * 1024**2
-
-# Servers before 17 have no huge_pages_status.
-MEMORY_PAGES = """
-SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint,
-       current_setting('huge_pages_status', true),
-       current_setting('shared_memory_size_in_huge_pages', true)
-FROM pg_class c JOIN pg_am a ON a.oid = c.relam
-WHERE a.amname = 'hnsw' AND c.relnamespace = to_regnamespace('spocdb')
-"""
 
 # Roles that own the schema of an attached table and may create schemas, except spocdb's owner.
 RENAMERS = """
@@ -53,9 +40,8 @@ def examine(connection: Connection) -> list[Finding]:
         _rights(connection),
         _owner(connection),
         _creators(connection),
-        _maintenance_memory(connection),
+        *memory(connection),
         *_renamers(connection),
-        *_memory_pages(connection),
         *_leftovers(connection),
         *_projections(connection),
     ]
@@ -223,33 +209,4 @@ def _renamers(connection: Connection) -> list[Finding]:
             "the right CREATE on the database",
         )
         for role, schema in connection.execute(RENAMERS).fetchall()
-    ]
-
-
-def _maintenance_memory(connection: Connection) -> Finding:
-    shown, size = one_row(
-        connection,
-        "SELECT current_setting('maintenance_work_mem'), "
-        "pg_size_bytes(current_setting('maintenance_work_mem'))",
-    )
-    if size < ENOUGH_MAINTENANCE_MEMORY:
-        return Finding(
-            "warning",
-            f"maintenance_work_mem is {shown}",
-            "spocdb raises it for its own index builds; for others set 256MB or more",
-        )
-    return Finding("ok", f"maintenance_work_mem is {shown}")
-
-
-def _memory_pages(connection: Connection) -> list[Finding]:
-    n_bytes, status, n_needed = one_row(connection, MEMORY_PAGES)
-    if n_bytes < LARGE_INDEXES or status != "off" or n_needed in (None, "-1"):
-        return []
-    return [
-        Finding(
-            "warning",
-            f"indexes of {n_bytes / 1e9:.1f} GB are searched without huge pages",
-            f"reserve {n_needed} more on the server's machine (vm.nr_hugepages), restart the "
-            "server with huge_pages = try: searches take up to a quarter less time",
-        )
     ]

@@ -1,4 +1,4 @@
-"""Which servers spocdb works with: PostgreSQL's version and pgvector's."""
+"""Check a server: PostgreSQL's version, pgvector's, the encoding, memory for indexes."""
 
 import re
 from dataclasses import dataclass
@@ -11,6 +11,19 @@ OLDEST_SERVER = 14
 OLDEST_VECTOR = (0, 8, 0)
 # 0.8.2 to 0.8.4 fixed parallel HNSW builds (buffer overflow) and vacuuming (index corruption).
 SOUND_VECTOR = (0, 8, 4)
+
+ENOUGH_MAINTENANCE_MEMORY = 256 * 1024**2
+# Far more than a CPU's translation buffers (TLB) cover with 4 kB pages.
+LARGE_INDEXES = 512 * 1024**2
+
+# Servers before 17 have no huge_pages_status.
+MEMORY_PAGES = """
+SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint,
+       current_setting('huge_pages_status', true),
+       current_setting('shared_memory_size_in_huge_pages', true)
+FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+WHERE a.amname = 'hnsw' AND c.relnamespace = to_regnamespace('spocdb')
+"""
 
 Verdict = Literal["ok", "warning", "error"]
 
@@ -91,6 +104,40 @@ def _encoding(connection: Connection) -> list[Finding]:
         return []
     advice = "spocdb needs UTF8: make one with `CREATE DATABASE ... ENCODING 'UTF8'`"
     return [Finding("error", f"the database is encoded in {encoding}", advice)]
+
+
+def memory(connection: Connection) -> list[Finding]:
+    """Check the memory for building indexes, and its pages for searching large ones."""
+    return [_maintenance_memory(connection), *_memory_pages(connection)]
+
+
+def _maintenance_memory(connection: Connection) -> Finding:
+    shown, size = one_row(
+        connection,
+        "SELECT current_setting('maintenance_work_mem'), "
+        "pg_size_bytes(current_setting('maintenance_work_mem'))",
+    )
+    if size < ENOUGH_MAINTENANCE_MEMORY:
+        return Finding(
+            "warning",
+            f"maintenance_work_mem is {shown}",
+            "spocdb raises it for its own index builds; for others set 256MB or more",
+        )
+    return Finding("ok", f"maintenance_work_mem is {shown}")
+
+
+def _memory_pages(connection: Connection) -> list[Finding]:
+    n_bytes, status, n_needed = one_row(connection, MEMORY_PAGES)
+    if n_bytes < LARGE_INDEXES or status != "off" or n_needed in (None, "-1"):
+        return []
+    return [
+        Finding(
+            "warning",
+            f"indexes of {n_bytes / 1e9:.1f} GB are searched without huge pages",
+            f"reserve {n_needed} more on the server's machine (vm.nr_hugepages), restart the "
+            "server with huge_pages = try: searches take up to a quarter less time",
+        )
+    ]
 
 
 def commits_wait(connection: Connection) -> bool:

@@ -54,14 +54,9 @@ def _json(name: str, default: str | None = None) -> Column[object]:
     return Column(name, JSONB, nullable=False, server_default=default)
 
 
-def _in_collection(*, primary_key: bool = False) -> Column[int]:
-    return Column(
-        "collection_id",
-        BigInteger,
-        ForeignKey("spocdb.collections.id", ondelete="CASCADE"),
-        nullable=False,
-        primary_key=primary_key,
-    )
+def _part_of(whole: str, *, primary_key: bool = False) -> Column[int]:
+    there = ForeignKey(f"spocdb.{whole}s.id", ondelete="CASCADE")
+    return Column(f"{whole}_id", BigInteger, there, nullable=False, primary_key=primary_key)
 
 
 extractors = Table(
@@ -106,12 +101,7 @@ projections = Table(
 projection_components = Table(
     "projection_components",
     metadata,
-    Column(
-        "projection_id",
-        BigInteger,
-        ForeignKey("spocdb.projections.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    _part_of("projection", primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("component", VECTOR, nullable=False),
     Column("scale", Double, nullable=False),
@@ -141,7 +131,7 @@ collections = Table(
 embedding_tables = Table(
     "embedding_tables",
     metadata,
-    _in_collection(primary_key=True),
+    _part_of("collection", primary_key=True),
     Column("projection_id", BigInteger, ForeignKey("spocdb.projections.id"), primary_key=True),
     _text("column_type"),
     _text("index_type"),
@@ -154,7 +144,7 @@ images = Table(
     "images",
     metadata,
     _id(),
-    _in_collection(),
+    _part_of("collection"),
     _text("path"),
     Column("sha256", LargeBinary, nullable=False),
     _big("size"),
@@ -176,7 +166,7 @@ images = Table(
 sources = Table(
     "sources",
     metadata,
-    _in_collection(primary_key=True),
+    _part_of("collection", primary_key=True),
     Column("relation", REGCLASS, nullable=False),
     _text("key_column"),
     _text("key_type"),
@@ -202,7 +192,7 @@ source_changes = Table(
 queue = Table(
     "queue",
     metadata,
-    _in_collection(primary_key=True),
+    _part_of("collection", primary_key=True),
     Column("key", Text, primary_key=True),
     Column("enqueued_at", DateTime(timezone=True), nullable=False),
     _now("due_at"),
@@ -219,7 +209,7 @@ runs = Table(
     "runs",
     metadata,
     _id(),
-    _in_collection(),
+    _part_of("collection"),
     Column("status", Text, nullable=False, server_default="running"),
     _now("started_at"),
     Column("finished_at", DateTime(timezone=True)),
@@ -230,7 +220,7 @@ runs = Table(
 failures = Table(
     "failures",
     metadata,
-    _in_collection(primary_key=True),
+    _part_of("collection", primary_key=True),
     Column("path", Text, primary_key=True),
     _text("version"),
     _text("reason"),

@@ -85,7 +85,7 @@ def test_large_indexes_without_huge_pages_are_a_warning(
     with connections.connect(url) as connection:
         statement = "SELECT current_setting('huge_pages_status', true)"
         ((status,),) = connection.execute(statement)
-    monkeypatch.setattr(doctor, "LARGE_INDEXES", 0)
+    monkeypatch.setattr(server, "LARGE_INDEXES", 0)
     found = [v for what, v in findings(url).items() if "without huge pages" in what]
     assert [verdict for verdict, _ in found] == (["warning"] if status == "off" else [])
     assert all("more on the server's machine (vm.nr_hugepages)" in advice for _, advice in found)

@@ -13,8 +13,7 @@ import typer
 import yaml
 from typer.core import TyperGroup
 
-from spocdb.db.doctor import ENOUGH_MAINTENANCE_MEMORY
-from spocdb.db.server import SOUND_VECTOR
+from spocdb.db.server import ENOUGH_MAINTENANCE_MEMORY, SOUND_VECTOR
 
 ROOT = Path(__file__).parents[2]
 UNITS = {"MB": 1024**2, "g": 1024**3}
