@@ -9,13 +9,14 @@ from spocdb.api.images import Images
 from spocdb.api.index import Index
 from spocdb.api.ingesting import Ingesting
 from spocdb.api.pca import Pca
+from spocdb.api.reembedding import Reembedding
 from spocdb.api.rights import Rights
 from spocdb.api.searching import Searching
 from spocdb.api.tables import Tables
 from spocdb.settings import Settings
 
 
-class Database(Ingesting, Searching, Images, Collections, Extractors, Rights):
+class Database(Ingesting, Reembedding, Searching, Images, Collections, Extractors, Rights):
     """One database and its operations.
 
     A Database is cheap, and threads may share one: each call takes a connection from the engine's

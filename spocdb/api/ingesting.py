@@ -1,21 +1,16 @@
-"""Ingesting in the API: add files to collections, and re-embed collections."""
+"""Ingesting in the API: add files to collections."""
 
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 from spocdb import ingest as ingesting
 from spocdb import projections as fitting
 from spocdb import pruning
-from spocdb import reembed as reembedding
 from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
-from spocdb.api.tables import source_of
-from spocdb.choosing import choose
 from spocdb.db import collections
-from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.pipeline.run import Options
 from spocdb.progress import Progress
@@ -194,66 +189,3 @@ class Ingesting(Part):
         if left_out := kinds.told(done.left_out):
             log.warning("left out: %s", left_out)
         return name
-
-    def reembed(
-        self,
-        extractor: str,
-        collection: str | None = None,
-        *,
-        weights: str | os.PathLike[str] | None = None,
-        codebook: str | os.PathLike[str] | None = None,
-        dim: int | None = None,
-        device: str = "auto",
-        precision: "Precision" = "auto",
-        on_progress: Callable[[Progress], None] = lambda progress: None,
-        **recipe: Unpack[RecipeOptions],
-    ) -> int:
-        """Move a collection to another extractor; its images are read again.
-
-        Searches and ingests continue until the switch at the end, which `pca.rollback` undoes.
-        After an interruption the same call continues.
-
-        Args:
-            extractor: chosen as by `ingest`, and so are the options after it.
-            collection: the name; None if there is only one.
-            weights: a state dict of the network; by default the preset's own.
-            codebook: the file that pooling by Fisher vectors or triangulation needs.
-            dim: dimensions of the embeddings; None keeps the number.
-            device: auto, cpu, cuda, cuda:1 or mps.
-            precision: auto, float32 or bfloat16.
-            on_progress: called with the progress after every batch.
-            **recipe: options on top of the preset.
-
-        Returns:
-            The number of the projection that is active then.
-
-        Raises:
-            CollectionNotFound: there is no such collection.
-            ConfigError: files are gone or changed, or an option is invalid.
-            WeightsNotFound: the weights are not on this machine and cannot be downloaded.
-        """
-        engine = self._engine
-        wanted = Wanted(extractor, path_of(weights), recipe, path_of(codebook))
-        with engine.connection() as connection:
-            target = collections.get(connection, collection)
-            choice = choose(connection, wanted, None, engine.settings.cache_dir)
-            chosen = choice.recipe
-            if chosen == target.recipe:
-                log.info("%s has the extractor %s already: nothing to do", target.name, chosen.name)
-                return target.active_projection_id
-            choice.prove(lambda new: engine.extractor(new, device, precision))
-            n_channels = channels(chosen)
-            extractor_id = collections.add_extractor(connection, chosen, n_channels)
-            log.info("%s: from %s to %s", target.name, target.recipe.name, chosen.name)
-            return reembedding.reembed(
-                connection,
-                engine.connect,
-                replace(target, extractor_id=extractor_id, recipe=chosen, channels=n_channels),
-                # Read rows through this connection: it may hold a lock that would block another
-                # one.
-                source_of(connection, target, engine.settings.limits),
-                lambda: engine.extractor(chosen, device, precision),
-                engine.settings.limits,
-                dim,
-                on_progress,
-            )

@@ -12,18 +12,12 @@ from spocdb.api.part import Part
 from spocdb.choosing import choose
 from spocdb.db import attachments, collections, connections, images, queue
 from spocdb.db.attachments import Attached, Attachment, Coverage
-from spocdb.db.collections import Collection
-from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import remember
 from spocdb.progress import Progress
 from spocdb.recipe_options import RecipeOptions
-from spocdb.settings import Limits
-from spocdb.sources.files import FilesSource
-from spocdb.sources.rows import RowsSource
-from spocdb.sources.source import Source
 from spocdb.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
@@ -190,11 +184,3 @@ class Tables(Part):
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             return "key" if attachments.find(connection, target) else "path"
-
-
-def source_of(connection: Connection, collection: Collection, limits: Limits) -> Source:
-    """Return where the images of a collection are: files, or the rows of its table."""
-    table = attachments.find(connection, collection)
-    if table is None:
-        return FilesSource()
-    return RowsSource(connection, collection, table, limits, rows_at_once=limits.threads)
