@@ -1,36 +1,37 @@
 """Every error that spocdb raises on purpose.
 
 SpocdbError
-├─ ConfigError                the request, its options or its files are wrong
-│  ├─ InvalidValue            a parameter's value is outside its bound
-│  ├─ UnknownChoice           a parameter's value is not one of the choices
-│  └─ WeightsNotFound         no weights file, and none could be downloaded
-├─ ImageError                 one image is bad, the batch continues
-│  ├─ UnreadableImage         the bytes are no image that spocdb can read
-│  ├─ ImageTooLarge           more pixels than the limit allows
-│  ├─ ImageVanished           the file was there when the folder was listed, and is not now
-│  │  └─ RowGone              the row of an attached table is not in its collection any more
-│  ├─ ImageChanged            the file has other bytes than when it was ingested
-│  ├─ AddressRefused          a URL leads to an address that is not public
-│  ├─ ProcessLost             the process that had it died: out of memory, or a decoder's crash
-│  ├─ DatabaseRefused         the database takes no such path, key, metadata or message
-│  └─ EmptyCrop               the crop does not touch the image
+├─ ConfigError
+│  ├─ InvalidValue
+│  ├─ UnknownChoice
+│  └─ WeightsNotFound
+├─ ImageError
+│  ├─ UnreadableImage
+│  ├─ ImageTooLarge
+│  ├─ ImageVanished
+│  │  └─ RowGone
+│  ├─ ImageChanged
+│  ├─ AddressRefused
+│  ├─ ProcessLost
+│  ├─ DatabaseRefused
+│  └─ EmptyCrop
 ├─ DescriptorError
-│  ├─ DimensionMismatch       two vectors that must fit do not
-│  └─ NotEnoughSamples        too few images for the requested PCA
-└─ DatabaseError              the driver's error is the __cause__
-   ├─ SchemaOutOfDate         the schema is missing, older or newer than this program
-   ├─ DatabaseLost            the connection broke, or could not be made
-   ├─ DatabaseBusy            all connections of the engine are in use
-   ├─ SourceBroken            an attached table was dropped or changed since
-   ├─ ExtractorChanged        the collection got another extractor meanwhile
+│  ├─ DimensionMismatch
+│  └─ NotEnoughSamples
+└─ DatabaseError
+   ├─ SchemaOutOfDate
+   ├─ DatabaseLost
+   ├─ DatabaseBusy
+   ├─ SourceBroken
+   ├─ ExtractorChanged
    ├─ CollectionNotFound
    ├─ ProjectionNotFound
-   └─ ImageNotFound           no image with this id in the collection
+   └─ ImageNotFound
 
 A message is one line that ends with what to do next. It speaks Python: parameters and calls stand
 in backticks, such as `dim=64` or `db.pca.list()`, and the command line shows the option or the
-command instead. docs/reference/errors.md lists the codes; a test compares it with this file.
+command instead. docs/reference/errors.md lists the codes, and shows the first sentence of each
+docstring below as the meaning.
 """
 
 from collections.abc import Iterable
@@ -41,7 +42,9 @@ from spocdb.text import one_line
 
 
 class SpocdbError(Exception):
-    """Base of all errors that spocdb raises on purpose; no message shows a password or token.
+    """An error that spocdb raises on purpose: the base of all.
+
+    No message shows a password or token.
 
     Attributes:
         code: names the kind of error for programs; it stays when a message or a class changes.
@@ -59,7 +62,7 @@ class SpocdbError(Exception):
 
 
 class ConfigError(SpocdbError):
-    """The request, its options or its files are wrong."""
+    """The request cannot be done as asked: an option or a file is wrong."""
 
     code = "config-error"
 
@@ -91,9 +94,10 @@ class WeightsNotFound(ConfigError):
 
 
 class ImageError(SpocdbError):
-    """One image is bad; the run continues and lists it among its failures.
+    """One image is bad: the base of what can be wrong with it.
 
-    Its message often quotes a server or a decoder, so it is cleaned here: one line, no NUL.
+    A run continues and lists the image among its failures. The message often quotes a server or a
+    decoder, so it is cleaned here: one line, no NUL.
     """
 
     code = "image-error"
@@ -111,13 +115,13 @@ class UnreadableImage(ImageError):
 
 
 class ImageTooLarge(ImageError):
-    """The image has more pixels than the limit allows."""
+    """The image has more pixels or bytes than the limits allow."""
 
     code = "image-too-large"
 
 
 class ImageVanished(ImageError):
-    """The file could not be opened although the folder listed it."""
+    """The image was listed, but cannot be read now: a file is gone, or a URL cannot be fetched."""
 
     code = "image-vanished"
 
@@ -159,7 +163,7 @@ class EmptyCrop(ImageError):
 
 
 class DescriptorError(SpocdbError):
-    """Numbers that do not fit together."""
+    """Numbers do not fit together, or are not finite."""
 
     code = "descriptor-error"
 
@@ -175,13 +179,13 @@ class DimensionMismatch(DescriptorError):
 
 
 class NotEnoughSamples(DescriptorError):
-    """There are too few images for the requested PCA."""
+    """There are too few images for the requested PCA or codebook."""
 
     code = "not-enough-samples"
 
 
 class DatabaseError(SpocdbError):
-    """A statement failed or the connection was lost; the driver's error is the cause."""
+    """The database refused a statement; the driver's error is the `__cause__`."""
 
     code = "database-error"
 
@@ -199,13 +203,13 @@ class DatabaseLost(DatabaseError):
 
 
 class DatabaseBusy(DatabaseError):
-    """All connections of the engine were in use by other threads for too long."""
+    """All connections of the engine were in use for 30 s."""
 
     code = "database-busy"
 
 
 class SourceBroken(DatabaseError):
-    """An attached table was dropped or changed in a way that breaks the attachment."""
+    """An attached table was dropped or altered since it was attached."""
 
     code = "source-broken"
 

@@ -32,7 +32,7 @@ def hook(name: str) -> ModuleType:
 
 
 COMMANDS, LINKS, SQL = hook("commands"), hook("links"), hook("sql_objects")
-NETWORKS, NAMES = hook("backbones"), hook("public_names")
+NETWORKS, NAMES, ERRORS = hook("backbones"), hook("public_names"), hook("errors")
 
 
 def test_each_command_is_described_on_one_page_under_its_name() -> None:
@@ -59,6 +59,17 @@ def test_every_network_is_in_the_reference_with_its_licence() -> None:
     assert rows["mini"].startswith("conv10`, before the ReLU | 256 values | 256 x 256 | 1/2 | MIT")
     assert rows["vgg19"].startswith("conv5_4`, after the ReLU | 512 values | 586 x 586 | 1/3 | BSD")
     assert "`--weights`" in rows["mobilenet_v1"]
+
+
+def test_the_meaning_of_an_error_is_that_of_its_class() -> None:
+    page = PAGES["reference/errors.md"]
+    rows = re.findall(r"^\| `[a-z-]+` \| `(\w+)` \| <!-- error: (\w+) --> \|", page, re.MULTILINE)
+    assert len(rows) > 20 and all(name == marked for name, marked in rows)
+    shown = ERRORS.on_page_markdown(page)
+    assert "| `ImageChanged` | The file has other bytes than when it was ingested | 3" in shown
+    assert "<!--" not in shown
+    with pytest.raises(PluginError, match="no error Gone"):
+        ERRORS.on_page_markdown("<!-- error: Gone -->")
 
 
 def shown_commands() -> Iterator[tuple[str, str]]:
