@@ -33,6 +33,7 @@ def hook(name: str) -> ModuleType:
 
 COMMANDS, LINKS, SQL = hook("commands"), hook("links"), hook("sql_objects")
 NETWORKS, NAMES, ERRORS = hook("backbones"), hook("public_names"), hook("errors")
+NOTES = hook("source_notes")
 
 
 def test_each_command_is_described_on_one_page_under_its_name() -> None:
@@ -70,6 +71,15 @@ def test_the_meaning_of_an_error_is_that_of_its_class() -> None:
     assert "<!--" not in shown
     with pytest.raises(PluginError, match="no error Gone"):
         ERRORS.on_page_markdown("<!-- error: Gone -->")
+
+
+def test_pages_with_generated_parts_say_so_in_their_source_alone() -> None:
+    marker = re.compile(r"^(?:::: |.*<!-- (?:command|functions|backbones|error)\b)", re.MULTILINE)
+    generated = {name for name, page in PAGES.items() if marker.search(page)}
+    assert {name for name, page in PAGES.items() if "\n\n> **On GitHub** " in page} == generated
+    assert "reference/sql.md" in generated and "reference/python.md" in generated
+    shown = NOTES.on_page_markdown("# SQL\n\n> **On GitHub** a\n> b.\n\nAll of it.\n")
+    assert shown == "# SQL\n\nAll of it.\n"
 
 
 def shown_commands() -> Iterator[tuple[str, str]]:
