@@ -1,4 +1,4 @@
-"""What only a CUDA device can show: `make bench-gpu` runs it there."""
+"""Tests that need a CUDA device; `make bench-gpu` runs them there."""
 
 import io
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.fixtures.opened import Database
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
-    # Some versions of torch tell of each of cuDNN's ways that did not fit the memory.
+    # Some versions of torch warn of each cuDNN algorithm that does not fit into memory.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -54,7 +54,7 @@ def test_descriptors_are_those_of_the_cpu_recorded_and_replayed(
 ) -> None:
     images = noise(16)
     expected = cpu.extract(images)
-    # Each of the lanes meets the shape often enough to replay it.
+    # Often enough that each lane replays its graph of this shape.
     for _ in range(5 * cuda.n_lanes):
         assert cosines(cuda.extract(images), expected).min() > 0.999
     others = [np.ascontiguousarray(image[::-1]) for image in images]
@@ -71,7 +71,7 @@ def test_a_graph_gives_what_it_was_recorded_of() -> None:
 
 
 def test_what_lies_in_the_memory_does_not_come_into_a_convolution() -> None:
-    """cuDNN's fused step takes an output that is not set yet for something to add nothing of."""
+    """cuDNN's fused step multiplies an uninitialised output by zero, and NaN times zero is NaN."""
     device = torch.device("cuda", 0)
     conv = torch.nn.Conv2d(64, 64, 3, padding=1)
     fused = FusedConv(conv, True, torch.bfloat16, device)
@@ -101,7 +101,7 @@ def test_an_ingest_decodes_on_the_device(db: Database, tmp_path: Path, cpu: Extr
         stream = io.BytesIO()
         Image.fromarray(image).save(stream, "JPEG", quality=95)
         path.write_bytes(stream.getvalue())
-    # One that only its end betrays.
+    # Only the end of the file is damaged.
     paths[-1].write_bytes(paths[-1].read_bytes()[:-700])
     options: dict[str, Any] = {"extractor": "mini", "size": 128, "device": "cuda", "batch_size": 32}
     progress = db.ingest(tmp_path, collection="photos", **options)

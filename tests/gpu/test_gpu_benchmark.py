@@ -1,4 +1,4 @@
-"""The GPU's benchmark, on a CPU: that it runs to its end, and what it says."""
+"""The GPU's benchmark runs on a CPU too; its output."""
 
 import re
 import subprocess

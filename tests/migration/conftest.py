@@ -1,4 +1,4 @@
-"""What a database looks like from outside: its dump."""
+"""Dumps of databases, to compare them."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ ROWS = re.compile(r"(?ms)^COPY (\S+) \((.*?)\) FROM stdin;\n(.*?)^\\\.$")
 
 @pytest.fixture(scope="session")
 def dump(postgres_bin: Path) -> Dump:
-    """Return a function that dumps a database as text, without what differs by chance."""
+    """Return a function that dumps a database as text, without the parts that are random."""
 
     def run(url: str, *options: str) -> str:
         command = [str(postgres_bin / "pg_dump"), *options, "-d", url]
@@ -31,7 +31,8 @@ def dump(postgres_bin: Path) -> Dump:
 def contents(dump: Dump) -> Dump:
     """Return a function that dumps a database with its columns and rows in alphabetical order.
 
-    A column that a migration drops comes back as the last one, and a row that it updates too.
+    A downgrade that restores a dropped column adds it as the last one, and an updated row moves to
+    the end of its table.
     """
 
     def run(url: str, *options: str) -> str:

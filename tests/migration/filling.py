@@ -1,6 +1,6 @@
-"""A database with something of everything, made by the program alone: what a release leaves behind.
+"""Fill a database of a release with something in every table.
 
-Through commands and SQL only, so that this file need not follow the library's modules.
+Only commands and SQL are used, so that this file does not depend on the library's modules.
 """
 
 import os
@@ -17,12 +17,12 @@ from spocdb.db import embedded
 SPOCDB = Path(sys.executable).with_name("spocdb")
 N_PHOTOS, N_PRODUCTS = 8, 4
 MINI = ("--extractor", "mini", "--size", "64", "-q")
-# Where the photographs lie, as the dump has it: the folder on this machine is not there any more.
+# The folder of the photographs in the dump; the real one is temporary.
 PLACE = "/srv/shop"
 
 
 def dump_filled(folder: Path) -> str:
-    """Fill an embedded database, which lives in `folder` as its photographs do; dump it."""
+    """Fill an embedded database in `folder`, which also holds the photographs, and dump it."""
     photos = _photos(folder / "photos")
     psql = embedded.psql(folder)
     others = {name: value for name, value in os.environ.items() if not name.startswith("SPOCDB_")}
@@ -53,12 +53,12 @@ def dump_filled(folder: Path) -> str:
         text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
     finally:
         embedded.stop(folder)
-    # What servers before 17, and programs before August 2025, do not know.
+    # Lines that servers before 17, or psql before August 2025, do not know.
     text = re.sub(r"(?m)^(\\(un)?restrict|SET transaction_timeout) .*\n", "", text)
     return text.replace(str(folder), PLACE)
 
 
-# One change is in the queue, the others are still to be taken into it.
+# One change is in the queue; the others are noted, but not queued yet.
 CHANGES = """
 UPDATE products SET photo = (SELECT photo FROM products WHERE id = 2) WHERE id = 1;
 SELECT spocdb.take_in(s.collection_id) FROM spocdb.sources s;

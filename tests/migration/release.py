@@ -1,7 +1,7 @@
 """Freeze a release: `python -m tests.migration.release 0.2.0`, or `make snapshot VERSION=0.2.0`.
 
-It keeps a copy of the SQL functions, adds the revision that stands for the release, dumps a
-database that the program filled, and writes the hash of every file that must never change again.
+It copies the SQL functions, adds the release's revision, dumps a database that the program filled,
+and writes the hash of every file that must never change again.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def downgrade() -> None:
 
 
 def add_revision(release: str, root: Path = ROOT) -> None:
-    """Keep a copy of the functions, and add the revision of the release behind the newest."""
+    """Copy the functions, and add the release's revision after the newest one."""
     schema = root / "spocdb" / "db" / "schema.py"
     text = schema.read_text()
     listed = re.search(r"^REVISIONS = \((.*?)\)$", text, re.MULTILINE | re.DOTALL)
@@ -62,7 +62,7 @@ def add_revision(release: str, root: Path = ROOT) -> None:
 
 
 def files() -> list[Path]:
-    """Return every file that belongs to a release, if all that is there now is released."""
+    """Return every file that belongs to a release, as if all present files were released."""
     found = [*RELEASES.rglob("*.sql"), *(MIGRATIONS / "sql" / "tables").glob("*.sql")]
     found += [*(MIGRATIONS / "versions").glob("[0-9]*.py"), *DATA.glob("*.sql")]
     return sorted(found)
@@ -80,7 +80,7 @@ def sha256_of(path: str) -> str:
 
 
 def main(release: str) -> None:
-    """Freeze a release. The hashes are written last: until then it can be run again."""
+    """Freeze a release. The hashes are written last, so that a failed run can be repeated."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", release):
         sys.exit(f"{release!r} is no release: name it like 0.2.0")
     known = frozen()

@@ -19,7 +19,7 @@ NEAREST = "SELECT p.id FROM products p JOIN spocdb.products s USING (id) ORDER B
 
 
 def settled(dump: str) -> str:
-    """Return a dump without the positions of sequences, which never go back."""
+    """Return a dump without the positions of sequences, which no rollback resets."""
     return re.sub(r"(?m)^SELECT pg_catalog\.setval\(.*$", "", dump)
 
 
@@ -54,7 +54,7 @@ def test_nothing_is_left_of_a_table_that_was_attached(
     if ends == "detach":
         assert settled(dump(shop.db.url)) == before
     else:
-        # Descriptors stay for reuse, and the extractor and the projection that they are of.
+        # Descriptors stay for reuse, with their extractor and its raw projection.
         left = re.findall(r"(?m)^COPY spocdb\.(\w+) .*\n(?!\\\.)", dump(shop.db.url))
         assert left == ["alembic_version", "descriptors", "extractors", "projections"]
 

@@ -69,7 +69,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a copy of what a release changes."""
+    """Return a copy of the folders that a release changes."""
     shutil.copytree(MIGRATIONS, tmp_path / "migrations")
     (tmp_path / "spocdb" / "db").mkdir(parents=True)
     shutil.copy(ROOT / "spocdb" / "db" / "schema.py", tmp_path / "spocdb" / "db")

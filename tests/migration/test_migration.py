@@ -1,4 +1,4 @@
-"""The schema comes, goes and comes back the same, in a database that is not spocdb's alone."""
+"""The schema is created, dropped and created again, the same, in a database with other objects."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ def plain_role(server: str, empty_url: str) -> Iterator[str]:
 
 
 def use(url: str, environment: dict[str, str]) -> None:
-    """Do with a database whatever touches the extension: write, index, fit, activate, search."""
+    """Run everything that uses the extension: write, index, fit, activate, search."""
     rng = np.random.default_rng(0)
     raw = rng.normal(size=(60, 512))
     raw /= np.linalg.norm(raw, axis=1, keepdims=True)
@@ -121,7 +121,7 @@ def test_an_applications_objects_are_left_alone(
 def test_the_extension_may_live_in_another_schema(
     empty_url: str, environment: dict[str, str], psql: Psql, dump: Dump
 ) -> None:
-    # A schema that must be quoted, and that no search_path names.
+    # A schema whose name must be quoted, and that is in no search_path.
     psql(
         empty_url, 'CREATE SCHEMA "Extensions"; CREATE EXTENSION vector SCHEMA "Extensions"'
     ).check_returncode()

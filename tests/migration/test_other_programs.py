@@ -1,4 +1,4 @@
-"""Two programs and one database: an earlier checkout's, a later program's, other functions."""
+"""One database and several programs: an earlier one, a later one, one with other functions."""
 
 import shutil
 import subprocess
@@ -63,7 +63,7 @@ AS $$ SELECT coalesce(max(c.image_id), 4710) + 1 FROM colours c $$;
 COMMENT ON FUNCTION spocdb.next_colour() IS 'The colour that is free';
 """
 
-# What there is in the schema, as made at this moment: whatever is replaced has another xmin.
+# All objects of the schema with their xmin, which differs after an object is replaced.
 OBJECTS = """
 SELECT c.oid, c.xmin::text FROM pg_class c WHERE c.relnamespace = 'spocdb'::regnamespace
 UNION ALL
@@ -73,7 +73,7 @@ ORDER BY 1
 
 
 class Program:
-    """A copy of the program in a folder of its own, to be changed as a later one would be."""
+    """A copy of the program, which a test changes into a later one."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.package, self.folder = folder / "spocdb", folder
@@ -105,7 +105,7 @@ class Program:
         file.write_text(listed)
 
     def run(self, code: str, *arguments: str) -> str:
-        """Run Python in this copy; return what it printed, its errors included."""
+        """Run Python in this copy; return its stdout and stderr."""
         command = [sys.executable, "-c", code, *arguments]
         ran = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True
@@ -136,7 +136,7 @@ def test_a_later_program_upgrades_and_goes_back(
     assert "COPY spocdb.colours (image_id) FROM stdin;\n4711\n" in upgraded
     assert "CREATE FUNCTION spocdb.next_colour(" in upgraded
     assert "CREATE FUNCTION spocdb.iterative_scan" not in upgraded
-    # This one has become an older program.
+    # This program is older than the database now.
     with pytest.raises(SchemaOutOfDate) as opened:
         Database(from_environment(url, environment))
     with pytest.raises(SchemaOutOfDate) as upgraded_again:
@@ -246,7 +246,7 @@ def test_a_database_of_an_earlier_checkout_is_told_in_one_line_what_to_do(
         assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", f"spocdb: {OUTDATED}\n")
     assert f"error    {OUTDATED}" in spocdb("db", "doctor").stdout
     assert dump(url) == before
-    # What it says is what helps; the attached table loses its triggers and nothing else.
+    # The advice in the message works. The attached table loses only its triggers.
     stocked.execute("DROP SCHEMA spocdb CASCADE")
     stocked.execute("UPDATE products SET name = 'boot'")
     assert spocdb("db", "init").stdout == f"schema spocdb at {schema.HEAD}\n"

@@ -1,4 +1,4 @@
-"""A database that a release filled, upgraded to this program and back."""
+"""A database that a release filled is upgraded to this program, and downgraded again."""
 
 import subprocess
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Psql = Callable[..., "subprocess.CompletedProcess[str]"]
 DATA = Path(__file__).parent / "releases"
 RELEASES = [name for name in schema.REVISIONS if sql_files.is_release(name)]
 
-# What an application asks: of files and of rows, by the index, exactly, with a filter and expanded.
+# An application's queries, for files and rows: by index, exact, filtered, expanded.
 SEARCHES = """
 SELECT id, path, distance, metadata, method FROM spocdb.similar('photos', 3, 5);
 SELECT path, distance FROM spocdb.search('photos', spocdb.expand('photos', spocdb.embed('photos',
@@ -63,7 +63,7 @@ def test_an_upgrade_keeps_what_there_is_and_a_downgrade_gives_it_back(
 def test_an_upgraded_schema_is_a_new_one(
     filled: str, url: str, environment: dict[str, str], contents: Dump
 ) -> None:
-    """A function that is gone, or has other arguments, is dropped; columns are the same."""
+    """Functions that are gone or have other arguments are dropped; columns are unchanged."""
     schema.upgrade(filled)
     with Database(from_environment(filled, environment)) as db:
         db.tables.detach("products")

@@ -1,4 +1,4 @@
-"""tables.py says what the migrations make."""
+"""db/tables.py describes the tables that the migrations create."""
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -25,9 +25,9 @@ def test_tables_py_equals_the_migrated_schema(url: str) -> None:
         )
         found = compare_metadata(context, metadata)
         changes = [c for d in found for c in (d if isinstance(d, list) else [d])]
-        # Comments are said once, in the SQL.
+        # Comments are only in the SQL.
         assert [change for change in changes if not change[0].endswith("_comment")] == []
-        # What the comparison does not look at: checks, and that it saw anything at all.
+        # Alembic does not compare CHECK constraints, and would accept an empty schema.
         made = connection.execute(
             text("SELECT count(*) FROM pg_tables WHERE schemaname = 'spocdb'")
         ).scalar_one()

@@ -1,4 +1,4 @@
-"""What 0.1.0 knew of files is still known: unchanged ones are not read again."""
+"""Versions of files that 0.1.0 stored are kept: unchanged files are not read again."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tests.fixtures.opened import Database
 Psql = Callable[..., "subprocess.CompletedProcess[str]"]
 
 DUMP = Path(__file__).parent / "releases" / "0.1.0.sql"
-# Where the dump has its photographs.
+# The folder of the photographs in the dump.
 PLACE = "/srv/shop"
 
 FILES = """
@@ -31,7 +31,7 @@ def test_unchanged_files_are_not_read_again_after_the_upgrade(
     with psycopg.connect(empty_url) as connection:
         files = connection.execute(FILES).fetchall()
     for path, size, mtime_ns in files:
-        # Whoever reads them finds no image.
+        # These files are no images, so reading one would be a failure.
         Path(path).write_bytes(bytes(size))
         os.utime(path, ns=(0, mtime_ns))
     schema.upgrade(empty_url)
@@ -50,7 +50,7 @@ def test_unchanged_files_are_not_read_again_after_the_upgrade(
 def test_versions_of_other_sources_are_read_again_by_the_older_program(
     url: str, psql: Psql
 ) -> None:
-    """A downgrade keeps times and sizes, and makes zeros of what is none."""
+    """A downgrade keeps times and sizes; versions without them become zeros."""
     statements = """
         SELECT spocdb.add_extractor('mini-f', 'f', '{"backbone": "mini"}', 4);
         SELECT spocdb.create_collection('photos', 1);

@@ -1,4 +1,4 @@
-"""Raw descriptors of real photographs against an independent implementation's."""
+"""Raw descriptors of real photographs equal those of an independent implementation."""
 
 from pathlib import Path
 from typing import Any
