@@ -1,4 +1,4 @@
-"""Decoding in a process of its own: the same pixels and errors; what kills it is one image lost."""
+"""Decoding in a separate process gives the same pixels and errors; a crash loses one image."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""A network in a file of its own is an extractor: nothing else names it."""
+"""One new file adds a network: no other file names it."""
 
 import io
 import sys
@@ -81,7 +81,7 @@ BACKBONES = (
 
 @pytest.fixture(autouse=True)
 def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put a file beside those of the package; afterwards no network of it is known."""
+    """Add a module to the package of backbones, and remove its networks after the test."""
     folder = tmp_path / "families"
     folder.mkdir()
     (folder / "toy.py").write_text(FAMILY)
@@ -105,7 +105,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def picture() -> bytes:
-    """Return a PNG of 40 x 40 random pixels, half transparent on the whole."""
+    """Return a PNG of 40 x 40 random pixels with random transparency."""
     stream = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 4), np.uint8)
     Image.fromarray(pixels).save(stream, "PNG")
@@ -113,7 +113,7 @@ def picture() -> bytes:
 
 
 def drawn(recipe: Recipe, crop: bool = False) -> UInt8Array:
-    """Do by Pillow alone what a recipe says of resizing and transparency."""
+    """Resize and composite as a recipe says, with Pillow alone."""
     image = Image.open(io.BytesIO(picture()))
     flat = Image.new("RGB", image.size, recipe.background)
     flat.paste(image, mask=image.getchannel("A"))

@@ -12,7 +12,7 @@ from spocdb.features.trunks import build_trunk
 
 
 def random_state(backbone: str) -> dict[str, Tensor]:
-    """Seeded weights of a trunk, small enough to keep the activations finite."""
+    """Return seeded weights of a trunk, small enough to keep the activations finite."""
     with torch.device("meta"):
         meta = find(backbone).network().state_dict()
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Reading data sets: small folders of the official formats, whole and in pieces."""
+"""Reading data sets: small folders in the official formats, complete and partial."""
 
 import pickle
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def test_oxford_reads_box_good_ok_and_junk(fill: Fill, buildings: Path) -> None:
     ((cropped,), (whole,)) = benchmark.variants["crop"], benchmark.variants["full"]
     assert cropped.name == whole.name == "all_souls_000013"
     assert (cropped.crop, whole.crop) == (Crop(2, 2, 4, 6), None)
-    # The query's own image is among the good ones, and counts.
+    # The query's own image is among the good ones, and is counted.
     assert cropped.relevant == {"all_souls_000013", "all_souls_000026", "oxford_002985"}
     assert cropped.ignored == {"all_souls_000105"}
     assert (benchmark.name, benchmark.official) == ("oxford", (5063, 55))
@@ -104,7 +104,7 @@ def test_the_official_ground_truth_of_oxford_is_read(fill: Fill, shared: Path) -
     assert by_name["all_souls_000013"].crop == Crop(136, 34, 512, 922)
     assert by_name["all_souls_000013"].relevant >= {"all_souls_000026", "oxford_002985"}
     found = restricted(benchmark, benchmark.images)
-    # Five queries share a building; of one image only that query is left, and finds itself.
+    # Five queries share a building. Where only one image is left, it is the query itself.
     assert len(found.variants["crop"]) == 1
     assert any("missing query image" in note for note in found.notes)
 

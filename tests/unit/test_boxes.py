@@ -1,4 +1,4 @@
-"""AVIF and HEIC: cropped and turned as their boxes say, and by nothing else."""
+"""AVIF and HEIC: only their boxes decide how they are cropped and turned."""
 
 import io
 import struct
@@ -19,13 +19,13 @@ from spocdb.images.exif import exif_metadata
 from spocdb.images.formats import is_recognised, open_header
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-# What turning the picture clockwise or mirroring it does to the corners' order, by orientation:
-# left above, right above, right below, left below.
+# The corners after an EXIF orientation is applied, by orientation: top left, top right, bottom
+# right, bottom left.
 CORNERS = {1: "rgbw", 3: "bwrg", 6: "wrgb", 8: "gbwr"}
 
 
 def corners() -> Image.Image:
-    """64 x 48 pixels: red, green, blue and white quarters, clockwise from the left above."""
+    """Return 64 x 48 pixels: red, green, blue and white quarters, clockwise from the top left."""
     image = Image.new("RGB", (64, 48), RED)
     image.paste(GREEN, (32, 0, 64, 24))
     image.paste(BLUE, (32, 24, 64, 48))
@@ -34,7 +34,7 @@ def corners() -> Image.Image:
 
 
 def seen(data: bytes) -> str:
-    """The colours of the four corners, clockwise, by their first letters."""
+    """Return the first letters of the colours of the four corners, clockwise."""
     image = upright(data, 10**6)
     right, below = image.width - 4, image.height - 4
     names = {RED: "r", GREEN: "g", BLUE: "b", WHITE: "w"}
@@ -78,21 +78,21 @@ def boxes_of(data: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:
 
 
 def with_property(data: bytes, added: bytes) -> bytes:
-    """The file with one more property of its main item."""
+    """Return the file with one more property of its main item."""
     parts = dict(boxes_of(data))
     meta = dict(boxes_of(parts[b"meta"], 4))
     properties = dict(boxes_of(meta[b"iprp"]))
     n = sum(1 for _ in boxes_of(properties[b"ipco"])) + 1
     associations = bytearray(properties[b"ipma"])
     assert (associations[0], associations[3] & 1) == (0, 0)
-    # Version, flags, how many items; the first item's number, and how many properties it has.
+    # Version, flags, number of items; the first item's number, and how many properties it has.
     associations[10] += 1
-    # The highest bit says that no decoder may ignore it.
+    # The highest bit marks the property as essential: no decoder may ignore it.
     associations.insert(11 + associations[10] - 1, n | 128)
     iprp = box(b"ipco", properties[b"ipco"] + added) + box(b"ipma", bytes(associations))
     longer = len(iprp) - len(meta[b"iprp"])
     meta[b"iprp"] = iprp
-    # Where the pixels lie, which move by as much; of one extent, whose place has four bytes.
+    # The offset of the pixels, which moves by the same number of bytes: one extent, four bytes.
     location = bytearray(meta[b"iloc"])
     for i in range(location[6] * 256 + location[7]):
         at = 8 + i * 14 + 6
@@ -110,7 +110,7 @@ def aperture(*numbers: int) -> bytes:
 
 @pytest.mark.parametrize("orientation", CORNERS)
 def test_an_avif_is_turned_by_its_boxes(orientation: int) -> None:
-    # Pillow writes the orientation that it is given as irot and imir, and leaves EXIF without one.
+    # Pillow writes the orientation as irot and imir, and removes it from EXIF.
     assert seen(avif(exif=exif_of(orientation))) == CORNERS[orientation]
 
 
@@ -121,7 +121,7 @@ def test_a_heic_is_turned_by_its_boxes(orientation: int) -> None:
 
 @pytest.mark.parametrize("make", [avif, heic])
 def test_exif_and_xmp_turn_nothing(make: Any) -> None:
-    # Put in place afterwards: on writing, both become boxes.
+    # Inserted into the finished file, because Pillow would write both as boxes.
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="1"/></x:xmpmeta>'
     tags = Image.Exif()
     tags[0x0113] = 6
@@ -151,7 +151,7 @@ def test_damaged_exif_costs_no_picture(make: Any) -> None:
 
 
 def test_an_avif_is_cropped_by_its_clean_aperture() -> None:
-    # The right half: 32 pixels wide, 48 high, its middle 16 to the right of the picture's.
+    # The right half: 32 pixels wide, 48 high; its centre is 16 to the right of the picture's.
     data = with_property(avif(), aperture(32, 1, 48, 1, 16, 1, 0, 1))
     assert picture(data).crop == (32, 0, 64, 48)
     assert (upright(data, 10**6).size, seen(data)) == ((32, 48), "ggbb")
@@ -177,7 +177,7 @@ def test_an_impossible_aperture_is_ignored(numbers: tuple[int, ...]) -> None:
 
 
 def larger(data: bytes, width: int, height: int) -> bytes:
-    """The file, which says that it is larger."""
+    """Return the file with a larger size in its header."""
     size = data.index(b"ispe") + 8
     return data[:size] + struct.pack(">II", width, height) + data[size + 8 :]
 
@@ -258,7 +258,7 @@ def test_rotation_and_then_mirroring(angle: int, mirror: int | None) -> None:
     data = with_property(avif(), box(b"irot", bytes([angle])))
     if mirror is not None:
         data = with_property(data, box(b"imir", bytes([mirror])))
-    # Anticlockwise by quarters; then top and bottom change places, or left and right.
+    # Turned anticlockwise by quarters; then flipped top to bottom, or left to right.
     wanted = "rgbw"[angle:] + "rgbw"[:angle]
     if mirror is not None:
         wanted = "".join(wanted[i] for i in ((3, 2, 1, 0), (1, 0, 3, 2))[mirror])

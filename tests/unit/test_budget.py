@@ -1,4 +1,4 @@
-"""The budget: bounded whatever comes, nobody waits for ever, and nothing is held at the end."""
+"""The memory budget: always bounded, no thread waits for ever, nothing is held at the end."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ def test_after_the_end_nothing_is_given_back_twice() -> None:
     budget = Budget(100)
     with Account(budget) as account:
         account.take(60)
-    # As a thread does that was left behind.
+    # As a thread would that is still running after the run ended.
     account.give(60)
     assert account.take(10)
     assert budget.held == 0
@@ -54,7 +54,7 @@ def test_all_runs_of_a_process_share_a_budget() -> None:
 
 @dataclass(frozen=True)
 class Photo:
-    """An image as a run meets it: what is said of its size, its size, what decoding it takes."""
+    """One image: its size by the source, its real size, and the memory for decoding."""
 
     said: int
     size: int
@@ -118,7 +118,7 @@ def test_whatever_comes_is_done_in_order_within_the_total_and_one_image(
     assert budget.held == 0
     assert [work.refs[0].name for work in done] == [str(photo) for photo in photos]
     assert all(work.picture for work in done)
-    # The image that goes on whatever others hold may have been read already.
+    # One image may exceed the total, and it may be read already when that happens.
     assert most <= TOTAL + LARGEST
 
 

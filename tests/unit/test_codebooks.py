@@ -15,7 +15,7 @@ from spocdb.features.selection import Wanted, choose
 from spocdb.records import Float32Array
 
 PLANE = {"mean": np.zeros(2, np.float32), "components": np.eye(2, dtype=np.float32)}
-# Three features, of length one already.
+# Three features of length one.
 FEATURES = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
 
 
@@ -59,7 +59,7 @@ def test_triangulation_sums_whitened_directions() -> None:
         "whitening": np.array([[2, 0], [0, 1]], np.float32),
     }
     codebook = Codebook("triangulation", arrays)
-    # From (1, 1) to the features: (0, -1), (-1, 0) and (-0.4, -0.2) made one long.
+    # Directions from (1, 1) to the features: (0, -1), (-1, 0) and (-0.4, -0.2), normalised.
     third = np.array([-0.4, -0.2]) / np.hypot(0.4, 0.2)
     directions = np.array([[0, -1], [-1, 0], third])
     summed = (directions - [-0.25, -0.5]).sum(axis=0) * [2, 1]
@@ -99,7 +99,7 @@ def test_a_learned_codebook_tells_images_apart(
     encoded = encode(image, learned)
     assert encoded.shape == (dim,)
     assert np.linalg.norm(encoded) == pytest.approx(1, abs=1e-5)
-    # Half an image is more like its other half than like another image's, on the whole.
+    # On average half an image is nearer to its other half than to halves of other images.
     halves = np.array([[encode(m[i::2], learned) for m in maps()] for i in (0, 1)])
     cosines = halves[0] @ halves[1].T
     assert np.diag(cosines).mean() > cosines.mean() + 0.2
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_codebook_is_told(tmp_path: Path) -> None:
 
 
 def small(kind: codebooks.Kind) -> dict[str, Float32Array]:
-    """Return the arrays of a codebook by hand: two centres in a plane."""
+    """Return the arrays of a small codebook: two centres in a plane."""
     if kind == "fisher":
         centres = {"weights": np.full(2, 0.5), "means": np.eye(2), "covariances": np.ones((2, 2))}
     else:

@@ -84,7 +84,7 @@ def test_every_named_volume_and_service_exists(compose: dict[str, Any]) -> None:
 
 
 def test_the_url_is_that_of_a_role_that_the_database_makes(compose: dict[str, Any]) -> None:
-    """What the SQL does, an integration test runs."""
+    """An integration test runs the SQL itself."""
     database = compose["services"]["db"]
     (config,) = database["configs"]
     assert config["target"].startswith("/docker-entrypoint-initdb.d/")

@@ -1,4 +1,4 @@
-"""Binary COPY, byte by byte as PostgreSQL's manual and pgvector's send functions have it."""
+"""Binary COPY, byte by byte as in PostgreSQL's manual and pgvector's send functions."""
 
 import struct
 

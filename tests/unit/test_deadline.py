@@ -1,4 +1,4 @@
-"""Decoding ends after a limit of seconds, in the middle of an image."""
+"""Decoding stops after a number of seconds, in the middle of an image."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ def saved(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def run_lengths() -> bytes:
-    """A BMP whose pixels are run lengths, which Pillow reads byte by byte."""
+    """Return a run-length encoded BMP, which Pillow decodes byte by byte."""
     rows = b"\1\7" * (SIDE * SIDE) + b"\0\1"
     header = struct.pack("<IiiHHIIiiII", 40, SIDE, SIDE, 1, 8, 1, len(rows), 0, 0, 256, 0)
     palette = bytes(1024)
@@ -57,7 +57,7 @@ def test_a_jpeg_without_its_end_has_one_limit_for_all_its_decodings(
     data = saved(noise(), "JPEG", quality=95).removesuffix(b"\xff\xd9")
     assert decode(data, 64, "warp", 10**7).width == SIDE
     began = time.thread_time()
-    # No time passes while an image is decoded once; what is decoded beside it has none of its own.
+    # With a limit of 0 s every decode fails. A further file of the same image shares its deadline.
     monkeypatch.setattr(deadline, "DECODE_SECONDS", 0.0)
     with pytest.raises(UnreadableImage, match="takes more than 0 s of computing"):
         decode(data, 64, "warp", 10**7)
@@ -70,7 +70,7 @@ def test_decoding_ends_in_the_middle_of_an_image(
 ) -> None:
     data = SLOW[name]()
     with reading(data, 10**7) as image:
-        # The header is read, and no time is left for pixels.
+        # The header is read; no time is left for the pixels.
         monkeypatch.setattr(image.fp, "_end", 0.0)
         with pytest.raises(UnreadableImage, match=r"^decoding takes more than 30 s of computing: "):
             image.load()

@@ -38,14 +38,14 @@ def plain(data: bytes, size: int = 32, fit: Fit = "warp", crop: Crop | None = No
 
 
 def colour(data: bytes) -> tuple[int, ...]:
-    """Return the one colour of an image."""
+    """Return the only colour of an image."""
     pixels = plain(data).pixels
     assert (pixels == pixels[0, 0]).all()
     return tuple(pixels[0, 0].tolist())
 
 
 def corners() -> Image.Image:
-    """A 6 x 4 image with a corner each of red (left above), green (right above) and blue."""
+    """Return a 6 x 4 image with a red (top left), a green (top right) and a blue corner."""
     image = Image.new("RGB", (6, 4), WHITE)
     image.putpixel((0, 0), RED)
     image.putpixel((5, 0), GREEN)
@@ -83,7 +83,7 @@ def test_no_bytes_are_an_empty_file() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_exif_turn_is_applied(orientation: int) -> None:
-    # As a camera stores it: turned so that the EXIF turn undoes it.
+    # Stored as a camera does: turned, so that the EXIF orientation turns it back.
     stored = corners() if orientation == 1 else corners().transpose(STORED[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -172,7 +172,7 @@ def test_cmyk_with_a_broken_profile_is_converted_plainly() -> None:
 
 
 def profile_of_grey_inks() -> bytes:
-    """An ICC profile in which inks without black are all the same grey, L* = 50, a* = b* = 0."""
+    """Return an ICC profile that maps all inks without black to one grey: L* = 50, a* = b* = 0."""
     identity = bytes(range(256))
     table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0])
     table += struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
@@ -223,7 +223,7 @@ def test_the_limit_comes_before_the_pixels() -> None:
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_pillows_own_limit_does_not_count(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(Image.new("RGB", (40, 30), RED), format)
-    # Between once and twice its limit Pillow warns, and warnings are errors here.
+    # Pillow warns of sizes between once and twice its limit, and warnings are errors here.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
     assert plain(data, crop=Crop(0, 0, 39, 30)).width == 40
     assert Image.MAX_IMAGE_PIXELS == 700
@@ -311,7 +311,7 @@ def test_every_hostile_file_decodes_or_is_an_image_error(shared: Path) -> None:
 
 def outcome(data: bytes) -> str:
     with warnings.catch_warnings():
-        # Pillow's, of damaged metadata: what a program shows of them is its own choice.
+        # Pillow's warnings of damaged metadata; showing them is a program's choice.
         warnings.simplefilter("ignore", UserWarning)
         try:
             assert decode(data, 32, "warp", 89_478_485).pixels.shape == (32, 32, 3)

@@ -83,7 +83,7 @@ def test_pages_with_generated_parts_say_so_in_their_source_alone() -> None:
 
 
 def shown_commands() -> Iterator[tuple[str, str]]:
-    """Yield (command, the words behind it) of what pages and README show in code letters."""
+    """Yield (command, its arguments) of each command in the code of pages and README."""
     text = "\n".join([*PAGES.values(), (ROOT / "README.md").read_text()])
     fenced = re.findall(r"```(?:console|sh)\n(.*?)```", text, re.DOTALL)
     lines = "\n".join(fenced).replace("\\\n", " ").splitlines()
@@ -135,7 +135,7 @@ def test_what_a_role_may_call_has_a_section_of_its_own() -> None:
     described = SQL.on_page_markdown("<!-- functions: similar_rows -->\n<!-- functions: others -->")
     assert described.count("### spocdb.similar_rows\n") == 1
     assert described.count("RETURNS TABLE(\n    key text,\n") == 3
-    # All are somewhere; triggers are nothing that is called.
+    # Every function is listed, except triggers, which nobody calls.
     assert "| `search` | The k images" in described
     assert "| `similar_rows`" not in described and "refuse_update" not in described
     assert "embeddings\\_&lt;collection>" in SQL.on_page_markdown("<!-- relations -->")
@@ -197,7 +197,7 @@ def test_the_figures_of_the_readme_are_measured_ones() -> None:
 
 
 def test_warnings_end_the_build() -> None:
-    """MkDocs counts only warnings that it logs, and with --quiet it logs none."""
+    """With --quiet MkDocs logs no warnings, and then --strict counts none."""
     commands = re.findall(r"-m mkdocs (.*)", (ROOT / "Makefile").read_text())
     assert commands == ["build --strict"]
 

@@ -25,7 +25,7 @@ def classes() -> list[type[errors.SpocdbError]]:
 
 
 def texts(node: ast.AST) -> Iterator[str]:
-    """Yield the strings of a module, docstrings left out; a 1 stands for what f-strings fill in."""
+    """Yield the strings of a module except docstrings; in f-strings a 1 replaces each value."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.JoinedStr):
             parts = (getattr(part, "value", None) for part in child.values)
@@ -38,7 +38,7 @@ def texts(node: ast.AST) -> Iterator[str]:
 
 
 def texts_of(file: Path) -> Iterator[str]:
-    """Yield the texts of a file; SQL is one, as it has no word that looks like an option."""
+    """Yield the texts of a file. An SQL file is one text, because no SQL looks like an option."""
     source = file.read_text()
     return texts(ast.parse(source)) if file.suffix == ".py" else iter([source])
 

@@ -1,4 +1,4 @@
-"""EXIF as metadata: documented keys, clean values, and nothing at all from what is broken."""
+"""EXIF as metadata: documented keys, clean values, and nothing from broken EXIF."""
 
 import io
 import json
@@ -20,7 +20,7 @@ def photograph(
     gps: dict[int, Any] | None = None,
     format: str = "JPEG",
 ) -> bytes:
-    """An image of 40 x 30 pixels with the given EXIF tags."""
+    """Return an image of 40 x 30 pixels with the given EXIF tags."""
     exif = Image.Exif()
     exif.update(base)
     exif.get_ifd(IFD.Exif).update(photo or {})

@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 class Network(nn.Module):
-    """Stands for a backbone of 512 channels: the RGB values themselves, and what `spoil` does."""
+    """A backbone of 512 channels: the RGB values, zeros, and the changes that `spoil` makes."""
 
     def __init__(self, spoil: Callable[[Tensor], Tensor] = lambda x: x) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
     alone = make(Network()).extract(list(batch.numpy()))
     np.testing.assert_allclose(lane.extract(batch), alone, atol=1e-3)
     assert network.batches == [5, 2, 2, 1]
-    # What did not fit is not tried again.
+    # A batch size that did not fit is not tried again.
     lane.extract(batch)
     assert network.batches[4:] == [2, 2, 1]
 
@@ -104,7 +104,7 @@ def fast_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Cancelling(nn.Module):
-    """Two convolutions: red a thousand times, of which the second leaves what bfloat16 rounds."""
+    """Two convolutions whose result is a small difference of large values, which bfloat16 loses."""
 
     def __init__(self, lost: float = 1.0) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class Cancelling(nn.Module):
             self.first.weight.zero_()[:, 0] = 1
             self.first.weight[1, 1] = self.first.weight[2, 2] = 1e-3
             self.second.weight.zero_()
-            # The difference of the channels to red: a thousandth of it.
+            # Differences to red, of a thousandth of its value.
             for row in (1, 2):
                 self.second.weight[row, 0], self.second.weight[row, row] = -1, lost
         self.batches = list[int]()
@@ -218,12 +218,12 @@ def test_the_network_sees_an_image_at_every_scale() -> None:
     assert extractor.recipe.n_views == 4
     extractor.extract([noise(96, 72), noise(96, 48)])
     assert sizes[:4] == [(96, 72), (96, 72), (48, 36), (48, 36)]
-    # No thinner than a network can take.
+    # A side is never smaller than the network's minimum.
     assert sizes[6:] == [(48, 32), (48, 32)]
 
 
 def test_scales_are_summed_after_each_was_normalised() -> None:
-    """Of an even grey all scales agree: the sum is the same as any."""
+    """For an even grey all scales give the same descriptor, so their sum has its direction."""
     grey = np.full((64, 64, 3), 200, np.uint8)
     many, one = viewed(scales=(1.0, 0.7, 0.5)), viewed()
     np.testing.assert_allclose(many.extract([grey]), one.extract([grey]), atol=1e-3)

@@ -1,4 +1,4 @@
-"""The text form of filters: what it means, and what is said about what makes no sense."""
+"""The text form of filters: its meaning, and the messages for invalid filters."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
-# A regular expression is taken as it stands, so it has no JSON form of every value.
+# Regular expressions are left out: they are plain text and not JSON.
 OPERATOR_AND_VALUE = (
     st.tuples(st.sampled_from([o for o in OPERATORS if o not in ("~", "in", "exists")]), JSON)
     | st.tuples(st.just("in"), st.lists(JSON, min_size=1, max_size=3))

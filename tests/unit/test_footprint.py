@@ -1,4 +1,4 @@
-"""What decoding takes is known from the header: never less than is measured, nor far more."""
+"""The memory for decoding is computed from the header: never below the measured, nor far above."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from spocdb.images.footprint import FIXED, footprint
 WIDTH, HEIGHT = 2400, 1600
 SIZE = 64
 
-# Each file in a fresh copy of a process that has decoded nothing yet: its memory only grows.
+# A fork for each file, from a process that has decoded nothing: peak memory never shrinks.
 MEASURE = """
 import json, os, re, sys
 from pathlib import Path
@@ -107,7 +107,7 @@ def test_a_photograph_that_is_scaled_while_it_is_decoded_takes_little(
     data = files["plain.jpg"].read_bytes()
     assert footprint(data, SIZE, "warp") < FIXED + WIDTH * HEIGHT
     assert footprint(data, WIDTH, "warp") > FIXED + 8 * WIDTH * HEIGHT
-    # All cosines of a progressive one are held, however small it becomes.
+    # Pillow holds all coefficients of a progressive JPEG, also when it is scaled down.
     held = footprint(files["progressive.jpg"].read_bytes(), SIZE, "warp")
     assert held > FIXED + 6 * WIDTH * HEIGHT
 

@@ -1,4 +1,4 @@
-"""Fused networks: the same map as torchvision's own layers give, in either precision."""
+"""Fused networks give the same map as torchvision's own layers, in both precisions."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 def random_trunk(backbone: str, *, relu: bool = True) -> Trunk:
-    """A network whose every part matters: batch norm does something, biases are not zero."""
+    """Return a network with effective batch norm and non-zero biases, so that every part counts."""
     torch.manual_seed(0)
     network = find(backbone).network()
     for name, tensor in network.state_dict().items():
@@ -60,7 +60,7 @@ def test_images_of_other_sizes_may_come_in_between() -> None:
 
 @torch.inference_mode()
 def test_the_picture_itself_is_not_rounded() -> None:
-    """A thousandth, which bfloat16 does not know beside one, reaches the map."""
+    """1.001 is 1 in bfloat16; the map still shows the difference."""
     conv = nn.Conv2d(3, 1, 1)
     conv.weight.fill_(1000)
     assert conv.bias is not None

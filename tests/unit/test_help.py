@@ -1,4 +1,4 @@
-"""Every command says what it does, quickly."""
+"""Every command has help, which is printed quickly."""
 
 import subprocess
 import sys

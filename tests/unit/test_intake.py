@@ -1,4 +1,4 @@
-"""Running ahead of who asks: in order, never further than agreed, and never for nothing."""
+"""Prefetch: in order, within its limit, and no work without a consumer."""
 
 import threading
 from collections.abc import Iterator

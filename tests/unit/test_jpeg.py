@@ -1,4 +1,4 @@
-"""JPEG: metadata costs no picture, a missing end neither, missing pixels do."""
+"""JPEG: damaged metadata or a missing end marker lose no picture; missing pixels are an error."""
 
 import io
 import struct
@@ -32,7 +32,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def beginning(*segments: bytes) -> bytes:
-    """The photograph with further segments in front."""
+    """Return the photograph with further segments in front."""
     data = photograph()
     return data[:2] + b"".join(segments) + data[2:]
 
@@ -91,13 +91,13 @@ def test_pixels_may_not_be_missing(progressive: bool) -> None:
 def test_a_progressive_file_may_not_lack_whole_scans() -> None:
     whole = photograph(progressive=True)
     scan = whole.rindex(b"\xff\xda")
-    # The tables of the last scan come before it.
+    # The tables of the last scan stand before it.
     with pytest.raises(UnreadableImage, match="truncated"):
         read(whole[: whole.rindex(b"\xff\xc4", 0, scan)])
 
 
 def many_scans(n: int) -> bytes:
-    """A progressive JPEG whose last scan, which may come again, comes `n` times more."""
+    """Return a progressive JPEG that repeats its last scan, which the format allows, `n` times."""
     whole = photograph(progressive=True)
     scan = whole.rindex(b"\xff\xda")
     return whole[:-2] + whole[scan:-2] * n + whole[-2:]
@@ -117,7 +117,7 @@ def test_too_many_scans_are_refused_before_any_is_decoded() -> None:
 def test_what_comes_in_several_scans_is_known_by_its_header() -> None:
     assert JpegFile(photograph(progressive=True)).is_collected
     assert not JpegFile(photograph()).is_collected
-    # A first scan of one component of three.
+    # The first scan has one of three components.
     data = photograph()
     scan = data.index(b"\xff\xda")
     alone = data[:scan] + segment(0xDA, b"\1\1\0\0\x3f\0") + data[scan:]

@@ -1,6 +1,6 @@
-"""JPEGs decoded where the network computes: as Pillow does it, or left to Pillow.
+"""JPEGs that the network's device decodes: equal to Pillow's pixels, or left to Pillow.
 
-torchvision decodes on a CPU by the same call, so all but CUDA's own decoder runs here.
+torchvision has the same call for a CPU, so that only CUDA's own decoder is not tested here.
 """
 
 import io
@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 
 
 def photograph(width: int = 200, height: int = 150, seed: int = 0, **options: Any) -> bytes:
-    """A JPEG of soft colours that has an upper and a lower end, a left and a right one."""
+    """Return a JPEG of smooth colours without symmetry, so that a flip or a turn shows."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), np.uint8)
     image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     return encoded(image, **options)
@@ -76,7 +76,7 @@ def test_pixels_are_resized_and_padded_as_the_recipe_says(fit: Fit) -> None:
     expected = decode(data, 64, fit, 10**6, recipe.canvas).pixels.astype(int)
     (pixels,) = decode_on(CPU, [plain(data)], recipe)
     assert pixels is not None
-    # Pillow rounds between its two passes over noise.
+    # Pillow rounds between its two passes, which shows most on noise.
     assert np.abs(pixels.numpy() - expected).max() <= 5
     plainly = decode(data, 64, fit, 10**6).pixels
     assert np.abs(plainly - expected).max() > 20
@@ -119,7 +119,7 @@ def test_a_bad_one_among_others_is_told_alone() -> None:
 
 @pytest.fixture
 def extractor() -> Iterator[Extractor]:
-    """An extractor that has JPEGs decoded on its device, a CPU."""
+    """Return an extractor that decodes JPEGs on its device, which is a CPU."""
     extractor = load_extractor(RECIPE, MINI, "cpu", "float32")
     extractor.decodes_jpegs = extractor._jpegs_unproven = True
     yield extractor
@@ -134,7 +134,7 @@ def works(*contents: bytes) -> Iterator[Work[ImageRef]]:
 
 def test_a_batch_of_both_kinds_and_a_broken_one(extractor: Extractor, tmp_path: Path) -> None:
     broken = bytearray(photograph(seed=3))
-    # Its header is whole, what follows is not.
+    # The header is whole; the pixels are damaged.
     broken[-400:-2] = b"\xff\xc0" * 199
     png = io.BytesIO()
     Image.open(io.BytesIO(photograph(seed=1))).save(png, "PNG")

@@ -1,4 +1,4 @@
-"""Text in any script, on any machine: the fonts here are made for the tests, or matplotlib's."""
+"""Text in any script, on any machine: the fonts are made by the tests, or matplotlib's."""
 
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def test_scripts_of_the_font_that_comes_along_are_drawn(text: str) -> None:
     letters = Lettering(NOTHING)
     picture = drawn(letters, text)
     assert letters.complaint() is None
-    # Not the box of a missing glyph, which is the same for every character.
+    # It is not the box of a missing glyph, which looks the same for every character.
     assert not np.array_equal(picture, drawn(letters, "\ufffd" * len(text)))
     assert (picture < 128).sum() > 50
     assert "U+" not in letters.for_plots(text)[0]

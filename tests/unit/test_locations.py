@@ -70,7 +70,7 @@ ANSWERS = {
     "/claims": answer(b"", b"Content-Length: 10000000"),
     "/endless": answer(b"x" * 10 * LIMIT),
     "/circle": answer(b"", b"Location: /circle", status=b"302 Found"),
-    # What is not an image, however it looks.
+    # Answers that are no images.
     "/missing": whole(b"", status=b"404 Not Found"),
     "/broken": whole(b"image", status=b"503 Service Unavailable"),
     "/nothing": answer(b"", status=b"204 No Content"),
@@ -98,13 +98,13 @@ NOT_HAD = [
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """Answers by path, byte by byte as it stands above, and closes."""
+    """Sends the bytes of `ANSWERS` for the path, and closes the connection."""
 
     def handle(self) -> None:
         path = self.rfile.readline().split()[1].decode()
         while self.rfile.readline().strip():
             pass
-        with suppress(OSError):  # they may have enough
+        with suppress(OSError):  # the client may have closed the connection
             if path == "/slow":
                 self._drip()
             elif path.startswith("/to?"):
@@ -114,7 +114,7 @@ class Handler(socketserver.StreamRequestHandler):
                 self.wfile.write(ANSWERS[path])
 
     def _drip(self) -> None:
-        """Send a header a byte at a time: no single wait is long."""
+        """Send a header byte by byte, so that no single read reaches a timeout."""
         for _ in range(200):
             self.wfile.write(b"H")
             self.wfile.flush()
@@ -180,7 +180,7 @@ def test_a_name_is_judged_by_what_it_resolves_to(
         ("::", False),
         ("::ffff:192.168.0.1", False),
         ("::ffff:93.184.216.34", True),
-        # IPv4-compatible, IPv4-translated: unrouted, but a system may take them for IPv4.
+        # IPv4-compatible, IPv4-translated: not routed, but a system may treat them as IPv4.
         ("::7f00:1", False),
         ("::5db8:d822", False),
         ("::ffff:0:7f00:1", False),
@@ -261,7 +261,7 @@ def test_who_answers_slowly_is_left(site: str) -> None:
     began = time.monotonic()
     with pytest.raises(ImageVanished):
         fetch(f"{site}/slow", LIMIT, allow_private=True, seconds=0.5)
-    # A drip of 10 seconds; half of one was given.
+    # The answer takes 10 seconds; the limit is half a second.
     assert time.monotonic() - began < 8
 
 
@@ -271,7 +271,7 @@ def test_who_never_finishes_a_handshake_is_left() -> None:
 
         def drip() -> None:
             client, _ = server.accept()
-            # The head of a record of TLS that never ends.
+            # The header of a TLS record, whose content follows byte by byte.
             with client, suppress(OSError):
                 client.sendall(b"\x16\x03\x03\x3f\xff")
                 while not done.wait(0.05):

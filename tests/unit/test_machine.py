@@ -1,4 +1,4 @@
-"""Cores and memory are those that the process may use; a container's limits count."""
+"""Cores and memory are those that the process may use: a container's limits count."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ ALLOWED = len(os.sched_getaffinity(0))
 
 
 class Groups:
-    """A tree of control groups, and what the process's own is."""
+    """A tree of control groups, and the file that names the process's own group."""
 
     def __init__(self, folder: Path) -> None:
         self.root, self.membership = folder / "cgroup", folder / "membership"
@@ -65,7 +65,7 @@ def test_version_1_has_a_tree_for_each_controller(groups: Groups) -> None:
     groups.write("cpu/box/cpu.cfs_quota_us", "50000")
     groups.write("cpu/box/cpu.cfs_period_us", "100000")
     assert (groups.n_cores, groups.memory) == (1, 2**28)
-    # No quota, and the number that version 1 has for no limit.
+    # No quota; the number is version 1's way to write no limit.
     groups.write("cpu/box/cpu.cfs_quota_us", "-1")
     groups.write("memory/box/memory.limit_in_bytes", "9223372036854771712")
     assert (groups.n_cores, groups.memory) == (ALLOWED, PHYSICAL)

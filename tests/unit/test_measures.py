@@ -16,7 +16,7 @@ from spocdb.evaluation.benchmark import Query
         ([1], 1, 0.25),
         # ((1 + 1) / 2 + (1/2 + 2/3) / 2) / 2
         ([0, 2], 2, (1 + 7 / 12) / 2),
-        # What is not found adds nothing.
+        # An image that is not found adds nothing.
         ([0], 2, 0.5),
         ([], 3, 0.0),
     ],
@@ -28,7 +28,7 @@ def test_average_precision_is_by_trapezoids(
 
 
 def test_average_precision_is_oxfords_loop() -> None:
-    """compute_ap.cpp walks along the ranking and remembers the recall and precision before."""
+    """compute_ap.cpp goes through the ranking and keeps the previous recall and precision."""
     rng = np.random.default_rng(0)
     for _ in range(50):
         relevant = rng.random(40) < 0.2
@@ -57,7 +57,7 @@ def test_precision_at_ten_stops_where_all_are_found() -> None:
     assert measures.precision_at_ten([0, 3], 2) == 0.5
     assert measures.precision_at_ten([0, 4, 30], 3) == pytest.approx(0.2)
     assert measures.precision_at_ten([], 3) == 0.0
-    # Where not all are found it takes all ten.
+    # If not all are found, all ten ranks are counted.
     assert measures.precision_at_ten([0], 2) == pytest.approx(0.1)
 
 
@@ -72,7 +72,7 @@ def test_the_precision_curve_is_interpolated() -> None:
     assert curve[51] == curve[100] == 0.5
     # A later, better precision counts for earlier recalls: 1/3, 2/4, 3/5.
     assert measures.precision_curve([2, 3, 4], 3)[0] == pytest.approx(0.6)
-    # What is never found has no precision.
+    # An image that is never found adds no precision.
     assert measures.precision_curve([0], 2)[100] == 0.0
 
 

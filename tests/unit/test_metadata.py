@@ -1,4 +1,4 @@
-"""Metadata files: one row an image, and an error that names the line."""
+"""Metadata files: one row for each image; errors name the line."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_a_csv(tmp_path: Path) -> None:
 def test_a_csv_of_any_delimiter_and_mark(
     tmp_path: Path, delimiter: str, encoding: str, begin: str
 ) -> None:
-    # One that stands in a cell, and in the name of a column, decides nothing.
+    # A delimiter in a cell or in the name of a column does not count.
     rows = [["a,b;c", "path", "n"], ["x", "ü.jpg", "1"], ["y,z", "b.jpg", ""]]
     text = "\r\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows)
     content = (begin.format(delimiter) + text).encode(encoding)

@@ -1,4 +1,4 @@
-"""WebP and TIFF: damaged metadata costs no picture."""
+"""WebP and TIFF: damaged metadata lose no picture."""
 
 import io
 import struct
@@ -72,7 +72,7 @@ def tiff() -> bytes:
 
 
 def entry(data: bytes, tag: int) -> int:
-    """Where a tag stands in the first directory of a little-endian file."""
+    """Return the offset of a tag in the first directory of a little-endian file."""
     (at,) = struct.unpack_from("<I", data, 4)
     (n,) = struct.unpack_from("<H", data, at)
     (place,) = (

@@ -1,4 +1,4 @@
-"""What is shipped is what is there. An editable install would hide whatever is missing."""
+"""The distribution lists every file. An editable install would hide missing ones."""
 
 import re
 import subprocess

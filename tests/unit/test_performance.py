@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic, and that the tables are what the newest record makes."""
+"""The benchmarks' arithmetic, and the tables made from the newest record."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_a_record_says_what_it_was_measured_on(
     file = record.opened(anew=False)
     record.keep(file, "one", [Figure("a", 1.0, "s"), Figure("b", 2.0, "s")])
     record.keep(file, "two", [Figure("c", 3.0, "s", 6.0, "peer")])
-    # Some parts measured again renew the newest record, whatever day it is of.
+    # Parts that are measured again update the newest record, also one of an earlier day.
     earlier = file.rename(file.with_name(f"2001-01-01{file.name[10:]}"))
     assert record.opened(anew=False) == earlier
     record.keep(earlier, "one", [Figure("a", 4.0, "s")])

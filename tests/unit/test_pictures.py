@@ -27,7 +27,7 @@ def pixels(path: Path) -> UInt8Array:
 
 
 def box(sheet: UInt8Array, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of what has this colour."""
+    """Return left, top, right and bottom of the pixels of this colour."""
     y, x = np.nonzero((sheet == colour).all(axis=2))
     return int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
 
@@ -212,7 +212,7 @@ def test_names_that_are_too_wide_differ_where_their_folders_or_files_differ() ->
         shown = [fitted(name, 240, 15, letters) for name in apart(paths)]
         assert shown[0] != shown[1]
         assert all(letters.width(name, 15) <= 240 for name in shown)
-    # A short folder leaves its room to the name.
+    # The name gets the room that a short folder does not need.
     name = fitted(f"a/{'B' * 60}.jpg", 240, 15, letters)
     assert name.startswith("a/BBB") and name.endswith(".jpg")
     assert letters.width(name, 15) > 200

@@ -1,4 +1,4 @@
-"""PNG: metadata costs no picture, and a transparent colour is compared in full depth."""
+"""PNG: damaged metadata lose no picture; a transparent colour is compared in full depth."""
 
 import struct
 import zlib
@@ -26,7 +26,7 @@ def header(width: int, height: int, depth: int, colour_type: int) -> bytes:
 
 
 def png(rows: list[bytes], width: int, depth: int, colour_type: int, *others: bytes) -> bytes:
-    """A PNG of packed rows, without filters, with further chunks before the pixels."""
+    """Return a PNG of packed rows, without filters, with further chunks before the pixels."""
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
     parts = (header(width, len(rows), depth, colour_type), *others, chunk(b"IDAT", pixels))
     return SIGNATURE + b"".join(parts) + chunk(b"IEND")
@@ -37,7 +37,7 @@ def read(data: bytes) -> UInt8Array:
 
 
 def plain(*others: bytes) -> bytes:
-    """A PNG of 4 x 2 grey pixels of eight bits."""
+    """Return a PNG of 4 x 2 grey pixels of eight bits."""
     return png([bytes([0, 50, 100, 150])] * 2, 4, 8, GREY, *others)
 
 
@@ -47,7 +47,7 @@ def transparent_level(level: int) -> bytes:
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
 def test_one_transparent_level_of_grey_is_compared_in_its_own_depth(depth: int) -> None:
-    """Each level is one pixel, of sixteen bits a few levels; only the named one becomes white."""
+    """Each pixel has another grey level; only the transparent one becomes white."""
     levels = list(range(2 ** min(depth, 8))) if depth < 16 else [0, 1, 255, 256, 257, 40000, 65535]
     bits = "".join(f"{level:0{depth}b}" for level in levels)
     packed = int(bits.ljust((len(bits) + 7) // 8 * 8, "0"), 2).to_bytes((len(bits) + 7) // 8, "big")

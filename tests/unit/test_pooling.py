@@ -48,7 +48,7 @@ def test_gem_of_nothing_is_finite() -> None:
 
 
 def test_the_prior_of_a_2_x_2_map() -> None:
-    # Every position is half a pixel from the centre both ways, and the border is one pixel away:
+    # Each position is half a pixel from the centre in x and y, and the border is one pixel away:
     # exp(-(1/4 + 1/4) / (2 / 9)).
     torch.testing.assert_close(centering_prior(2, 2, 1 / 3), torch.full((2, 2), np.exp(-2.25)))
 
@@ -79,7 +79,7 @@ def test_pooling_is_in_float32_whatever_the_map(dtype: torch.dtype) -> None:
 
 
 def numpy_pool(values: Float64Array, pooling: str, sigma: float | None, p: float) -> Float64Array:
-    """The same arithmetic once more, written apart, in float64."""
+    """Compute the same in float64, by separate code."""
     height, width = values.shape[2:]
     weights = np.ones((height, width))
     if sigma is not None:
@@ -122,7 +122,7 @@ def test_pooling_equals_a_float64_computation(
 
 
 def test_regions_cover_a_square_map_as_the_paper_draws_it() -> None:
-    # One of the whole side, four of two thirds, nine of a half.
+    # Regions: one of the whole side, four of two thirds, nine of a half.
     found = regions(6, 6)
     assert found[0] == (0, 0, 6)
     assert [r for r in found if r[2] == 4] == [(0, 0, 4), (0, 2, 4), (2, 0, 4), (2, 2, 4)]
@@ -134,7 +134,7 @@ def test_regions_of_a_long_map_overlap_along_it() -> None:
     found = regions(6, 10)
     first = [(y, x) for y, x, side in found if side == 6]
     assert first == [(0, 0), (0, 4)]
-    # Two of six along twelve would not overlap at all, three overlap by half.
+    # Two regions of six along twelve would not overlap; three overlap by half.
     assert [x for _, x, side in regions(6, 12) if side == 6] == [0, 3, 6]
     assert [(y, x) for y, x, side in regions(10, 6) if side == 6] == [(0, 0), (4, 0)]
 

@@ -1,4 +1,4 @@
-"""Embedded colour profiles: every format comes out as sRGB, and what is sRGB stays as it is."""
+"""Embedded colour profiles: every format becomes sRGB, and sRGB stays unchanged."""
 
 import io
 import struct
@@ -13,12 +13,12 @@ from spocdb.images.decode import decode, plain_jpeg, upright
 from spocdb.images.profiles import ANY_NUMBER_OF_STEPS, LARGEST_PROFILE, to_srgb
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-# Of sRGB, and of Display P3, each adapted to the white of profiles (D50): X, Y, Z.
+# X, Y, Z of the primaries of sRGB and Display P3, adapted to the profiles' white (D50).
 PRIMARIES = {
     "sRGB": ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139)),
     "P3": ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)),
 }
-# What sRGB makes of Display P3's (200, 100, 50), by the matrices and sRGB's curve.
+# Display P3's (200, 100, 50) in sRGB, computed with the matrices and sRGB's curve.
 IN_P3, IN_SRGB = (200, 100, 50), (213, 96, 34)
 
 
@@ -27,7 +27,7 @@ def fixed(*values: float) -> bytes:
 
 
 def profile(tags: dict[bytes, bytes], space: bytes, device: bytes = b"mntr") -> bytes:
-    """An ICC profile of the second version."""
+    """Return an ICC profile of version 2."""
     table, contents = b"", b""
     begin = 128 + 4 + 12 * len(tags)
     for name, content in tags.items():
@@ -40,7 +40,7 @@ def profile(tags: dict[bytes, bytes], space: bytes, device: bytes = b"mntr") -> 
 
 
 def curve(gamma: float | None = None) -> bytes:
-    """A tone curve: a power, or sRGB's own by a table."""
+    """Return a tone curve: a power, or a table of sRGB's curve."""
     if gamma:
         return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
     encoded = np.linspace(0, 1, 1024)
@@ -76,7 +76,7 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def colour(data: bytes) -> tuple[int, ...]:
-    """The colour in the middle, which both ways to decode must give."""
+    """Return the colour of the centre; both ways of decoding must give it."""
     pixels = decode(data, 32, "warp", 10**6).pixels
     whole = np.asarray(upright(data, 10**6))
     assert np.abs(pixels[16, 16].astype(int) - whole[20, 20]).max() <= 1
@@ -140,7 +140,7 @@ def test_colours_of_a_palette_are_converted() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
 def test_grey_is_converted(mode: str) -> None:
-    # Linear light of a half is sRGB's 188.
+    # Half of the linear light is 188 in sRGB.
     image = Image.new("L", (40, 40), 128)
     if mode == "I;16":
         image = Image.fromarray(np.full((40, 40), 128 * 257, np.uint16))

@@ -1,4 +1,4 @@
-"""How far an ingest is, as numbers and as a person sees it."""
+"""The progress of an ingest: counts, and what a terminal shows."""
 
 import json
 import logging
@@ -84,12 +84,12 @@ def test_a_line_is_said_as_it_is(line: str, capsys: pytest.CaptureFixture[str]) 
 
 @contextmanager
 def terminal() -> Iterator[tuple[TextIO, Callable[[], str]]]:
-    """Open a terminal; yield its end for a program, and a function that tells what it showed."""
+    """Open a terminal; yield the program's end, and a function that returns what was shown."""
     ours, theirs = pty.openpty()
     shown = bytearray()
 
     def read() -> None:
-        with suppress(OSError):  # what Linux says at the end
+        with suppress(OSError):  # Linux raises this at the end
             while block := os.read(ours, 4096):
                 shown.extend(block)
 
@@ -149,7 +149,7 @@ def test_the_bar_says_what_it_waits_for_from_the_first_moment(
 ) -> None:
     lines = screen(monkeypatch, columns, Progress(doing="loading the network"), Progress(n_seen=9))
     assert lines[0].endswith("opening the database")
-    # The time that is left is unknown, and shown as that half a second later.
+    # The time left is unknown at first, and the bar shows that after half a second.
     assert any(re.search(r"0/15,000 (-:--:--)? ?loading the network$", line) for line in lines)
     assert any(line.endswith("waiting for the first image") for line in lines)
 

@@ -16,7 +16,7 @@ from spocdb.soundness import fault
 
 
 def samples(n: int = 200, channels: int = 24, seed: int = 0) -> Float32Array:
-    """Correlated positive rows of length one, as raw descriptors are."""
+    """Return correlated positive rows of length one, like raw descriptors."""
     rng = np.random.default_rng(seed)
     rows = rng.gamma(1.0, 1.0, (n, channels)) @ rng.gamma(0.3, 1.0, (channels, channels))
     unit: Float32Array = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
@@ -215,7 +215,7 @@ def test_dimensions_that_the_images_are_too_few_for_are_not_advised() -> None:
         f"which costs recall: {enough} would keep 80%, but {few} images are few for whitening "
         f"those: fit on {3 * enough} or more"
     )
-    # Nothing is whitened: then more dimensions do no harm.
+    # Without whitening, more dimensions are no problem.
     (line,) = advice(moments, fit(moments, 3, whiten=False))
     assert line.endswith(f"{enough} keep 80% (`dim={enough}`)")
 
@@ -230,7 +230,7 @@ def test_images_that_are_too_few_for_whitening_are_said() -> None:
 
 
 def test_what_keeps_enough_is_about_the_origin_where_nothing_is_centred() -> None:
-    # The mean alone is most of it.
+    # Most of this vector is the mean.
     assert lines(200, 3, centre=False) == []
 
 

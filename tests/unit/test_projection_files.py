@@ -1,4 +1,4 @@
-"""Projections from files: whatever the file holds, what comes out of it embeds, or is refused."""
+"""Projection files: a file is refused, or gives finite embeddings of length one."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from spocdb.records import Float32Array, Projection, Recipe
 C, N = 256, 8
 RECIPE = make_recipe("mini", "ab" * 32)
 FITTED_ON = {"collections": ["photos"], "n_images": 60, "images_sha256": "ab" * 32}
-# Files outlive an example on purpose: each overwrites the one before.
+# Hypothesis runs many examples in one test; each overwrites the file of the one before.
 FILES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 KINDS = (".npz", ".safetensors")
 
@@ -56,7 +56,7 @@ def arrays(projection: Projection = FITTED) -> dict[str, Any]:
 
 
 def write(file: Path, arrays: dict[str, Any], told: Any) -> Path:
-    """Write what `pca export` would, of whatever there is."""
+    """Write a file as `pca export` does, of any arrays."""
     text = told if isinstance(told, str) else json.dumps(told)
     if file.suffix == ".npz":
         np.savez(file, about=np.array(text), **arrays)
@@ -67,7 +67,7 @@ def write(file: Path, arrays: dict[str, Any], told: Any) -> Path:
 
 
 def refused(file: Path) -> str:
-    """Return the one line that a file is refused with."""
+    """Return the message of one line with which a file is refused."""
     with pytest.raises(ConfigError) as caught:
         load(file)
     assert "\n" not in str(caught.value)
@@ -75,7 +75,7 @@ def refused(file: Path) -> str:
 
 
 def embeds(file: Path) -> bool:
-    """Load a file: tell whether it could be; what it gives must be finite and of length one."""
+    """Tell whether a file can be loaded; if so, its embeddings must be finite, of length one."""
     try:
         projection, *_ = load(file)
     except ConfigError as error:
@@ -88,7 +88,7 @@ def embeds(file: Path) -> bool:
 
 
 def forged(**changed: Any) -> Projection:
-    """Return the projection with other numbers: its fingerprint is that of those numbers."""
+    """Return the projection with other numbers, and their fingerprint."""
     made = replace(FITTED, **changed)
     return replace(made, settings=made.settings | {"dim": len(made.components)})
 
@@ -101,7 +101,7 @@ def with_value(name: str, value: float, at: Any = 0) -> dict[str, Any]:
 
 WIDE = np.eye(6000, dtype=np.float32)[:2]
 
-# Each is what issue 14 found stored, or a neighbour of it; all have the right fingerprint.
+# Numbers that no embedding can be computed with; all have the right fingerprint.
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "nan": (with_value("components", np.nan), "components are not all finite"),
     "infinite mean": (with_value("mean", np.inf), "mean's values are not all finite"),
@@ -286,7 +286,7 @@ def test_a_header_of_another_size_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(params=KINDS)
 def exported(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Return a file as it was exported."""
+    """Return the bytes of an exported file."""
     save(file := tmp_path / f"pca{request.param}", FITTED, RECIPE, FITTED_ON)
     yield file
 
@@ -297,7 +297,7 @@ def test_bytes_that_were_lost_or_changed_give_no_projection_that_does_not_embed(
     exported: Path, data: st.DataObject
 ) -> None:
     whole = exported.read_bytes()
-    # Where the parsers look: the beginning and the end.
+    # The beginning and the end, which the parsers read first.
     place = st.integers(0, 2000) | st.integers(len(whole) - 2000, len(whole) - 1)
     broken = bytearray(whole)
     for at in data.draw(st.lists(place, max_size=3)):

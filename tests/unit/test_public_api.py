@@ -1,4 +1,4 @@
-"""What `import spocdb` declares: names that load late, with docstrings and types."""
+"""The public names of `spocdb`: loaded lazily, with docstrings and types."""
 
 import ast
 import importlib
@@ -16,7 +16,7 @@ import pytest
 import spocdb
 from spocdb import api, errors
 
-# One error a line; what a line has no room for goes on further in.
+# One error a line; a continuation line is indented further.
 RAISED = re.compile(r"            (\w+): \S.*|                \S.*")
 ITEM = re.compile(r"            (\*{0,2}\w+): \S.*|                \S.*")
 
@@ -43,7 +43,7 @@ def functions() -> Iterator[tuple[str, Any]]:
 
 
 FUNCTIONS = dict(functions())
-# Records' methods say all in one line; the API's say what they take and raise.
+# A record's method may have one line; the API's methods list arguments and errors.
 API = {n: f for n, f in FUNCTIONS.items() if f.__module__.startswith("spocdb.api.")}
 
 
@@ -102,7 +102,7 @@ def test_star_imports_all_of_it() -> None:
 def test_every_public_name_says_what_it_is(name: str) -> None:
     text = inspect.getdoc(public(name)) or ""
     assert text.endswith(".") or "\n\n" in text, name
-    # A dataclass without a docstring has its signature in the place of one.
+    # The docstring of a dataclass without one is its signature.
     assert not text.startswith(f"{name}("), name
 
 
@@ -128,7 +128,7 @@ def sections(function: Any) -> dict[str, list[str]]:
             heading = match[1]
             found[heading] = []
         elif line.strip():
-            # As if it were a method's.
+            # As if it were a method's docstring.
             found[heading].append("        " + line.removeprefix(indent))
     return found
 

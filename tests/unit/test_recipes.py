@@ -104,7 +104,7 @@ def test_torch_is_not_imported(module: str) -> None:
 
 
 def test_what_was_added_later_leaves_older_fingerprints_alone() -> None:
-    """Collections that are stored already must find their extractor again."""
+    """Stored collections must find their extractor again, so fingerprints must not change."""
     recipe = make_recipe("vgg19", "ab12")
     assert recipe.name == "vgg19-3317ab39"
     for options in ({"flip": True}, {"scales": (1.0, 0.5)}, {"attention": "crow"}):

@@ -1,4 +1,4 @@
-"""No password, token or signature in what people or logs see."""
+"""No password, token or signature appears in messages or logs."""
 
 import pytest
 
@@ -74,6 +74,6 @@ def test_settings_that_are_printed_show_no_url() -> None:
     "piece", ["a.", "http://a:", "?token", "?a&token=", "password", "password='", "bearer a", "@:/"]
 )
 def test_no_message_is_slow_to_redact(piece: str) -> None:
-    # Without bounds some of these take hours.
+    # Patterns without bounds would take hours for some of these.
     text = redact(f"@ = {piece * 1_000_000}")
     assert len(text) <= 2 * LONGEST

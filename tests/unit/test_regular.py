@@ -1,4 +1,4 @@
-"""Only regular files are opened, whatever they are for, and nothing is waited for."""
+"""Only regular files are opened, for every purpose; opening a pipe does not block."""
 
 import os
 import socket

@@ -15,16 +15,16 @@ def around(direction: int, n: int, noise: float, seed: int) -> Float32Array:
 
 
 def test_what_is_a_neighbour_of_neighbours_comes_before_a_lone_one() -> None:
-    """A stray image is nearer to the query than its group's edge, but nobody else's neighbour."""
+    """A stray image is nearer to the query than the group's last one, but far from the others."""
     group = around(0, 25, 0.05, seed=0)
     query = group[0]
     far = around(1, 25, 0.05, seed=1)
-    # Between the groups, a hair nearer to the query than the last of its own.
+    # Between the groups, slightly nearer to the query than the last image of its own group.
     least = float(min(group[1:] @ query))
     stray = (least + 0.0005) * query + np.sqrt(1 - (least + 0.0005) ** 2) * _orthogonal(query)
     listed = np.vstack([group[1:], stray, far]).astype(np.float32)
     by_distance = np.argsort(-(listed @ query), kind="stable")
-    assert list(by_distance).index(24) == 23  # the stray is before the group's last
+    assert list(by_distance).index(24) == 23  # the stray image ranks before the group's last
     order = list(rerank(query, listed))
     assert order.index(24) == 24
     assert set(order[:24]) == set(range(24))
@@ -39,7 +39,7 @@ def _orthogonal(query: Float32Array) -> Float32Array:
 
 
 def test_the_order_is_the_authors() -> None:
-    """Beside the authors' program, written out for one query: k1 20, k2 6, lambda 0.3."""
+    """Compare with the authors' program, rewritten for one query: k1 20, k2 6, lambda 0.3."""
     rng = np.random.default_rng(5)
     rows = np.vstack([around(d, 20, 0.35, seed=d) for d in range(5)])
     rows = rows[rng.permutation(len(rows))]

@@ -1,4 +1,4 @@
-"""The one loop, with sources and sinks that are no files and no database."""
+"""The pipeline's loop, with a source that is no folder and a sink that is no database."""
 
 import io
 import tarfile
@@ -25,7 +25,7 @@ LIMITS = Limits(10**6, 10**6, 2**26, threads=2, ahead=4)
 
 
 class TarSource:
-    """The members of a tar that is read in order, each once: as one that comes by a pipe."""
+    """The members of a tar, each read once and in order, as from a pipe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -100,7 +100,7 @@ def picture(shade: int) -> bytes:
 
 @pytest.fixture
 def tar(tmp_path: Path) -> Path:
-    """Return a tar of ten pictures, a copy of one, and a file that is none."""
+    """Return a tar of ten pictures, a copy of one of them, and a text."""
     contents = {f"{i:02}.png": picture(10 * i) for i in range(10)}
     contents |= {"copy.png": picture(30), "text.png": b"no image"}
     with tarfile.open(tmp_path / "images.tar", "w") as tar:
@@ -161,12 +161,12 @@ def test_a_strict_run_ends_with_the_first_bad_image(tar: Path, extractor: OnDema
 
 
 def test_what_is_larger_than_it_said_is_read_again(tar: Path, extractor: OnDemand) -> None:
-    """Nothing is known of its size, and the share of each image is small."""
+    """The source does not know the sizes, and each image has a small share of the budget."""
     limits = Limits(10**6, 10**6, 2**10, threads=2, ahead=64)
     sink, progress = Memory(), Progress()
     refs = [ImageRef(f"{i:02}.png") for i in range(3)]
     run(TarSource(tar), refs, extractor, sink, Options(limits), progress)
-    # Decoding one takes more than all may.
+    # Decoding one image needs more than the whole budget.
     assert {type(error) for error in sink.failures.values()} == {ImageTooLarge}
     assert all("raise SPOCDB_MEMORY" in str(error) for error in sink.failures.values())
     assert len(sink.failures) == 3

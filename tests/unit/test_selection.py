@@ -1,4 +1,4 @@
-"""Which recipe a command means. No network is ever asked: the proxy below is a closed port."""
+"""The recipe that a request means. Nothing is downloaded: the proxy below is a closed port."""
 
 from pathlib import Path
 from typing import Any

@@ -122,7 +122,7 @@ def test_a_files_version_is_its_time_and_size(tmp_path: Path) -> None:
     when = modified(ref.version)
     assert when is not None and when.timestamp() == 1
     assert modified("") is None
-    # Of the year 30000; a file system may have one.
+    # A time in the year 30000, which a file system may have.
     late = 10**9 * 884_541_351_600
     assert modified(f"{late} 5") is None
 
@@ -204,7 +204,7 @@ def test_what_may_not_be_looked_at_is_not_taken_for_gone(
     assert is_there(str(tmp_path / "a.jpg"))
     assert not is_there(str(tmp_path / "b.jpg"))
     assert not is_there(str(tmp_path / "a.jpg" / "b.jpg"))
-    # Root may look at everything, so the system's answer to others is put in its mouth.
+    # Tests may run as root, who may read everything, so the system's refusal is simulated.
     monkeypatch.setattr(os, "lstat", refuse)
     assert is_there(str(tmp_path / "b.jpg"))
 
@@ -213,7 +213,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
 
 
 def left_out(root: Path, **options: Any) -> dict[str, int]:
-    """Return what a walk leaves out, by kind."""
+    """Return the counts of files that a walk leaves out, by kind."""
     counted = LeftOut()
     list(walk([root], **{"recursive": True, "left_out": counted, **options}))
     return dict(counted)
@@ -258,7 +258,7 @@ def test_heic_files_are_images_where_they_can_be_read(
 
 def test_all_files_gives_what_begins_as_an_image_whatever_its_name(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg", "notes", "b.txt")
-    # The last is a raw photograph, of which a TIFF's reader would find the thumbnail.
+    # The last is a raw photograph, in which a TIFF reader would find only the thumbnail.
     for name in ("scan", "scan.1", "c.dat", "d.nef"):
         (tmp_path / name).write_bytes(PNG)
     os.mkfifo(tmp_path / "pipe")
@@ -281,7 +281,7 @@ def test_linked_folders_are_followed_on_demand_each_folder_once(tmp_path: Path) 
     (inside / "hidden").symlink_to(inside / ".d")
     (inside / "out").symlink_to(outside)
     (inside / "out2").symlink_to(outside / "g")
-    # It leads above both: only what they do not reach is new.
+    # It leads above both folders: only files that neither contains are new.
     (outside / "all").symlink_to(tmp_path)
     make(tmp_path, "beside.jpg")
     assert found(inside, ".", follow_links=True) == [
@@ -301,6 +301,6 @@ def test_a_path_that_no_index_holds_is_listed_by_its_beginning_and_a_hash(tmp_pa
     assert names.listed(first)[:200] == first[:200]
     assert names.listed(first) != names.listed(second)
     assert names.is_shortened(names.listed(first)) and not names.is_shortened(first)
-    # Only its folder is known.
+    # Only its folder can be checked.
     assert not names.is_there(names.listed(first))
     assert names.is_there(names.listed(f"{tmp_path}/{'x' * 3000}"))

@@ -1,4 +1,4 @@
-"""What limits, and what would help: the advice follows from the figures."""
+"""The stage that limits, and the advice, follow from the figures."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tables on terminals of any width; what is piped is whole."""
+"""Tables fit terminals of any width; piped tables are complete."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""Text from outside is cleaned where it enters."""
+"""Text from outside is cleaned."""
 
 import hashlib
 

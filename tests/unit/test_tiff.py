@@ -18,15 +18,15 @@ from spocdb.records import Float64Array
 
 HEIGHT, WIDTH = 19, 21
 TILE = (16, 16)
-# Those that every build of Pillow reads, and those that some do.
+# Compressions that every build of Pillow reads, and those of some builds.
 USUAL = (None, "zlib", "lzw", "packbits")
 LOSSLESS = (*USUAL, "zstd", "lzma")
-# Alpha is applied to eight bits, and JPEG rounds.
+# Tolerances: alpha is applied in eight bits, and JPEG rounds.
 EXACT, MIXED, LOSSY = 1, 3, 60
 
 
 class Kind(NamedTuple):
-    """What a sample is: its type and bits, how many, what they mean, what the last of them is."""
+    """Type and bits of a sample, samples per pixel, their meaning, the kind of an extra sample."""
 
     dtype: str
     bits: int
@@ -66,7 +66,7 @@ COLOUR = [Kind(d, b, 3, "rgb") for d, b in (("u1", 8), ("u2", 16), ("u4", 32), (
 INKS = [Kind("u1", 8, 4, "separated"), Kind("u2", 16, 4, "separated")]
 PALETTE = [Kind("u1", 8, 1, "palette"), Kind("u2", 16, 1, "palette")]
 OTHER = [Kind("u1", 8, 3, "ycbcr"), Kind("u1", 8, 3, "cielab"), Kind("u2", 16, 3, "cielab")]
-# Those that must be read at least where they are little-endian, not planar, of usual compression.
+# These must be read at least when little-endian, not planar and of a usual compression.
 READ = {
     *(k for k in GREY if k.photometric == "minisblack" and k.bits < 64 and k.bits != 10),
     Kind("bool", 1, 1, "miniswhite"),
@@ -96,12 +96,12 @@ def layouts(kind: Kind) -> Iterator[Layout]:
 
 
 def pixels(kind: Kind) -> NDArray[Any]:
-    """Random samples over the whole range of their type; premultiplied ones below their alpha."""
+    """Return random samples over the whole range of their type; premultiplied ones below alpha."""
     parts = np.random.default_rng(0).random((HEIGHT, WIDTH, kind.samples))
     if kind.extra == "assocalpha":
         parts[..., :-1] *= parts[..., -1:]
     if kind.photometric == "cielab":
-        # Colours that sRGB has.
+        # Only colours within sRGB.
         wrapped: NDArray[Any] = (parts * 20 + [110, 0, 0]).astype(kind.dtype)
         wrapped -= np.array([0, 10, 10], kind.dtype)
         return wrapped
@@ -117,7 +117,7 @@ def pixels(kind: Kind) -> NDArray[Any]:
 
 
 def written(kind: Kind, layout: Layout) -> bytes | None:
-    """The file, or None where tifffile cannot write it."""
+    """Return the file, or None if tifffile cannot write it."""
     options: dict[str, Any] = {"extrasamples": [kind.extra]} if kind.extra else {}
     if kind.dtype != "bool" and kind.bits not in (np.dtype(kind.dtype).itemsize * 8,):
         options["bitspersample"] = kind.bits
@@ -150,7 +150,7 @@ def colormap(kind: Kind) -> NDArray[np.uint16]:
 
 
 def expected(data: bytes, kind: Kind, layout: Layout) -> Float64Array:
-    """What tifffile reads, as RGB of 0 to 255."""
+    """Return what tifffile reads, as RGB of 0 to 255."""
     samples = tifffile.imread(io.BytesIO(data))
     samples = np.moveaxis(samples, 0, -1) if layout.planar else samples
     if kind.photometric == "palette":
@@ -176,7 +176,7 @@ def expected(data: bytes, kind: Kind, layout: Layout) -> Float64Array:
 
 
 def scaled(samples: NDArray[Any], kind: Kind) -> Float64Array:
-    """0 to 255, by the format's range up to sixteen bits, else by the range that is there."""
+    """Scale to 0 to 255: by the type's range up to sixteen bits, else by the values' own range."""
     low, high = 0.0, 2.0**kind.bits - 1
     if samples.dtype.kind == "i" or kind.bits > 16:
         low, high = (0.0, 1.0) if samples.dtype.kind == "f" else (samples.min(), samples.max())
@@ -196,7 +196,7 @@ def from_lab(samples: NDArray[np.uint8]) -> Float64Array:
         -1,
     )
     xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * [0.9642, 1, 0.8249]
-    # XYZ of D50 to linear sRGB, Bradford's adaptation within.
+    # XYZ of D50 to linear sRGB, with Bradford's adaptation.
     to_rgb = [
         [3.1338561, -1.6168667, -0.4906146],
         [-0.9787684, 1.9161415, 0.0334540],
@@ -246,7 +246,7 @@ def test_a_tile_counts_as_pixels_too() -> None:
 
 
 def tags_changed(changes: dict[int, int], **options: Any) -> bytes:
-    """A TIFF of 4 x 4 pixels whose tags have other numbers than its pixels need."""
+    """Return a TIFF of 4 x 4 pixels whose tags contradict its pixels."""
     stream = io.BytesIO()
     shape = (4, 4, 3) if options.get("photometric") else (4, 4)
     tifffile.imwrite(stream, np.zeros(shape, np.uint8), metadata=None, **options)

@@ -60,7 +60,7 @@ def test_mini_from_squeezenet_is_squeezenet_up_to_its_last_module() -> None:
     x = torch.randn(2, 3, 96, 96)
     expected = squeezenet.features[:12](x)
     assert isinstance(features, torch.nn.Sequential)
-    # The ReLU behind the 3 x 3 convolution of the seventh pair.
+    # The ReLU after the 3 x 3 convolution of the seventh pair.
     got = features[:33](x)
     assert torch.allclose(got, expected, atol=1e-5)
 
@@ -157,7 +157,7 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoiled(tmp_path:
             yield 0
 
         def loss(self, network: Network, batch: int, dtype: torch.dtype) -> Tensor:
-            # Finite itself; its slope is not.
+            # The loss is finite, its gradient is not.
             weight = network.trunk.get_parameter("layers.features.0.weight")
             return (weight * 0).sum().sqrt()
 

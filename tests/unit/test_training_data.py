@@ -1,4 +1,4 @@
-"""What is trained on: classes, splits, views."""
+"""Training data: classes, splits, views."""
 
 import csv
 import random
@@ -74,7 +74,7 @@ def test_too_few_to_hold_some_out() -> None:
 
 @pytest.fixture
 def classes(make_photos: Make, tmp_path: Path) -> Path:
-    """Return a folder of five folders with three photographs each."""
+    """Return a folder that has five folders of three photographs each."""
     for number, photo in enumerate(sorted(make_photos(15).iterdir())):
         folder = tmp_path / "classes" / f"c{number // 3}"
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the library says in Python, the command line says in its own words."""
+"""The command line translates the Python in the library's messages to options and commands."""
 
 import importlib
 from typing import Any
