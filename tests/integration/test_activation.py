@@ -1,4 +1,4 @@
-"""Activation is one transaction: searches, ingests, rights and views live through it."""
+"""Activation is one transaction: searches, ingests, rights and views keep working."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def test_searches_and_an_ingest_go_on_during_activation(
     opened = [connections.connect(db.url) for _ in range(4)]
     truth = {
         str(h.id): h.path for h in db.similar(1, 599, exact=True)
-    }  # which image has which path never changes
+    }  # an image's path never changes
     written = 600
 
     def search_by_view() -> None:
@@ -95,7 +95,7 @@ def test_searches_and_an_ingest_go_on_during_activation(
     assert [count(db, f"embeddings_1_{number}") for number in numbers] == [written] * 4
     assert count(db, "photos") == written
     assert collections.get(db.connection, "photos").active_projection_id == numbers[-1]
-    # Each table holds what its projection makes of each image, whoever wrote it.
+    # Each table has each image's embedding by its own projection, whichever program wrote it.
     for number in numbers:
         (worst,) = db.connection.execute(
             SQL(
@@ -117,7 +117,7 @@ def test_images_that_are_replaced_while_a_table_is_filled_keep_the_new_embedding
     with connections.connect(db.url) as reader, connections.connect(db.url) as writer:
 
         def replace_first(raw: Float32Array) -> Float32Array:
-            # The reader has read every old descriptor by now, and nothing is written yet.
+            # The reader has read all old descriptors; nothing is written yet.
             add_images(db.connection, rows[50:], first=0)
             return np.zeros((len(raw), 8), np.float32)
 
@@ -134,7 +134,7 @@ def test_images_that_are_replaced_while_a_table_is_filled_keep_the_new_embedding
 def of_another(
     db: Database, add_images: AddImages, clustered: Clustered, made_up: Recipe
 ) -> tuple[Collection, int]:
-    """Return a collection with an empty table of another extractor's, who has its descriptors."""
+    """Return a collection with an empty table of another extractor with stored descriptors."""
     target = add_images(db.connection, clustered(100)[:50])
     other = add_images(db.connection, clustered(100)[:50], "b", replace(made_up, size=320))
     embeddings.add(db.connection, target, other.active_projection_id)
@@ -180,7 +180,7 @@ def test_images_that_are_replaced_while_such_a_table_is_filled_are_left_out(
     with connections.connect(db.url) as reader, connections.connect(db.url) as writer:
 
         def replace_some(raw: Float32Array) -> Float32Array:
-            # The reader has read every old descriptor by now, and nothing is written yet.
+            # The reader has read all old descriptors; nothing is written yet.
             add_images(db.connection, clustered(10, seed=1))
             return raw
 
@@ -203,7 +203,7 @@ def test_a_batch_of_the_extractor_before_is_refused(
 
 
 def ones(raw: Float32Array) -> Float32Array:
-    """Return embeddings of length one that no projection gives."""
+    """Return random embeddings of length one."""
     return np.full((len(raw), 8), 8**-0.5, np.float32)
 
 
@@ -297,6 +297,6 @@ def test_reading_ahead_ends_with_whoever_writes(db: Database) -> None:
         while not db.connection.execute(asleep).fetchall():
             pass
         ahead.close()  # type: ignore[attr-defined]
-        # It waited for no answer, and the connection is as good as before.
+        # The block did not wait for a result, and the connection still works.
         assert db.connection.execute(f"{asleep} AND state = 'active'").fetchall() == []
         assert reader.execute("SELECT 1").fetchone() == (1,)

@@ -1,4 +1,4 @@
-"""Activating a projection, and those who read the view: its rights, and views on it."""
+"""Activating a projection keeps the view's grants, and is refused for views that depend on it."""
 
 from collections.abc import Callable
 

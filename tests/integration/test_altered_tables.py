@@ -1,4 +1,4 @@
-"""What becomes of an attached table whose own schema changes: no write fails, attaching mends."""
+"""An attached table whose schema changes: no write fails, and attaching again repairs it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from spocdb.errors import ConfigError, SourceBroken
 
 ALL = ["1", "2", "3", "4", "5", "6"]
 
-# What an application's migration may do, the writes that still must work, how it is attached again.
+# An application's migration, writes that still must work, and how the table is attached again.
 ALTERATIONS: list[tuple[str, dict[str, str]]] = [
     ("ALTER TABLE products RENAME COLUMN photo TO picture", {"image": "picture"}),
     ("ALTER TABLE products RENAME COLUMN id TO sku", {"key": "sku"}),
@@ -112,7 +112,7 @@ def test_a_dropped_table_is_said_to_be_gone_and_can_be_detached(stocked: Any) ->
     ],
 )
 def test_tables_whose_rows_come_by_another_are_refused(shop: Any, made: str) -> None:
-    """Rows written to a parent fire no trigger of statements on its children."""
+    """Rows that are written to a parent fire no statement triggers of its children."""
     shop.execute("CREATE TABLE parent (id integer PRIMARY KEY, photo text)")
     shop.execute(made)
     with pytest.raises(ConfigError, match="has rows that come by another table"):

@@ -1,4 +1,4 @@
-"""Whatever happens to the server, no method of the API raises anything but a SpocdbError."""
+"""Every method of the API raises only SpocdbError, whatever happens to the server."""
 
 import inspect
 import tempfile
@@ -17,7 +17,7 @@ from spocdb.settings import Settings, from_environment
 
 pytestmark = pytest.mark.slow
 
-# Which call each public method gets; a generator is run to its end.
+# A call of each public method; generators are exhausted.
 CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "ingest": lambda db, folder: db.ingest(folder, extractor="mini", size=64),
     "gone": lambda db, folder: db.gone(folder),
@@ -96,14 +96,14 @@ def own_settings(own_server: Path, environment: dict[str, str]) -> Settings:
 
 
 def fill(db: spocdb.Database, folder: Path) -> None:
-    """Give all calls something that they would work with."""
+    """Store images, projections and a table, so that every call would succeed."""
     db.ingest(folder, auto_pca=0, extractor="mini", size=64)
     db.pca.activate(db.pca.fit(dim=2))
     db.pca.export(2, folder.parent / "before.npz")
 
 
 def only_spocdb_errors(db: spocdb.Database, folder: Path) -> dict[str, spocdb.SpocdbError]:
-    """Make every call; return what each raised."""
+    """Make every call; return the exception of each."""
     raised: dict[str, spocdb.SpocdbError] = {}
     for name, call in CALLS.items():
         try:
@@ -158,7 +158,7 @@ def test_a_role_whose_rights_are_revoked(
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute("DROP ROLE IF EXISTS revoked; CREATE ROLE revoked LOGIN")
         try:
-            # For the moment in which the engine looks at the schema.
+            # For the check when the engine opens; both are revoked after it.
             admin.execute("GRANT USAGE ON SCHEMA spocdb TO revoked")
             admin.execute("GRANT SELECT ON spocdb.alembic_version TO revoked")
             theirs = replace(settings, database_url=make_conninfo(url, user="revoked"))

@@ -1,4 +1,4 @@
-"""What an application does to its table: no write fails, and the collection follows."""
+"""An application writes to its table: no write fails, and the collection follows."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The application's own SQL over an attached collection: by the index, k rows under any WHERE."""
+"""An application's own SQL over an attached collection uses the index, and gets k rows."""
 
 from collections.abc import Callable, Iterator
 
@@ -29,7 +29,7 @@ def descriptors(clustered: Callable[..., Float32Array]) -> Float32Array:
 def shop_template(
     server: str, template: str, made_up: Recipe, descriptors: Float32Array
 ) -> Iterator[str]:
-    """Return a database with a table of products, attached, as if a worker had embedded it."""
+    """Return a database with an attached table of products, embedded as by a worker."""
     name = "spocdb_shop"
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name}")
@@ -38,7 +38,7 @@ def shop_template(
             connection.execute(
                 "CREATE TABLE products (id integer PRIMARY KEY, photo text, part integer)"
             )
-            # Part of a hundred and of a thousand, without regard to what a photo shows.
+            # `part` selects a hundredth or a thousandth of the rows, independent of the photos.
             connection.execute(
                 "INSERT INTO products SELECT n, n || '.jpg', (n * 7919) %% 1000 "
                 "FROM generate_series(1, %s) n",
@@ -58,7 +58,7 @@ def shop_template(
             raw = projections.load(connection, target.active_projection_id)
             writing.make_staging(connection)
             writing.write(connection, target, batch, lambda _, rows: project(rows, raw))
-            # Images of files beside it, whose paths are no integers.
+            # A collection of files beside it, whose paths are no integers.
             connection.execute(
                 "SELECT spocdb.create_collection('photos', id) FROM spocdb.extractors"
             )
@@ -113,8 +113,8 @@ def test_a_join_with_the_applications_table_is_a_scan_of_the_index(
 def test_a_where_of_the_applications_own_gets_all_its_rows(
     connection: connections.Connection, plan: Plan, descriptors: Float32Array, part: int
 ) -> None:
-    """One row of a hundred, and of ten, as the application's WHERE leaves them."""
-    # What the planner would do for so few rows is to compare them all; here the index is meant.
+    """The application's WHERE leaves one row of a hundred, or of ten."""
+    # For so few rows the planner would compare all; the test needs the index.
     connection.execute(
         "SET enable_sort = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
     )
@@ -162,7 +162,7 @@ def test_a_row_is_found_by_its_key_without_a_scan(
         assert "images_key_1" in shown
         assert "Seq Scan" not in shown
     assert len(connection.execute(by_key.format(42)).fetchall()) == 1
-    # In whatever order the conditions are looked at, no path of a file is taken for a key.
+    # In any order of evaluation, no path of a file is cast to a key.
     connection.execute("SET enable_indexscan = off; SET enable_bitmapscan = off")
     assert len(connection.execute(by_key.format(42)).fetchall()) == 1
     joined = "SELECT count(*) FROM products p JOIN spocdb.products s USING (id)"

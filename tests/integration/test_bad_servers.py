@@ -1,4 +1,4 @@
-"""A server's bad hour costs no embedding; what comes from a network is believed late."""
+"""A failing web server loses no embedding: bytes from a URL are believed only after an hour."""
 
 import itertools
 import socketserver
@@ -25,14 +25,14 @@ def image(body: bytes) -> bytes:
 
 
 class Site(socketserver.ThreadingTCPServer):
-    """Answers each path with bytes of the test's choice."""
+    """Answers each path with the test's bytes."""
 
     daemon_threads = True
     answers: dict[str, Any]
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """Sends an answer as it is, and closes."""
+    """Sends the bytes unchanged, and closes the connection."""
 
     def handle(self) -> None:
         path = self.rfile.readline().split()[1].decode()
@@ -69,7 +69,7 @@ def url(site: Site, path: str = "") -> str:
 
 
 def work(shop: Any, n: int = MOST_ATTEMPTS, believed_after: float = 3600.0) -> int:
-    """Let a worker try `n` times, without the pauses; return how many failures it recorded."""
+    """Run a worker `n` times, without the back-off; return how many failures it recorded."""
     options = WorkerOptions(shop.db.settings.limits, backoff=3600.0, believed_after=believed_after)
     n_failed = 0
     for _ in range(n):
@@ -90,7 +90,7 @@ def test_a_bad_hour_costs_no_embedding(fetched: Any, site: Site) -> None:
         "half-header": b"HTTP/1.1 200 OK\r\nContent-Ty",
         "unsized": answer(whole[:700], b"Content-Type: image/jpeg"),
         "nul": answer(b"", status=b"404 Not\0Found"),
-        # It says that it is an image, and whole; but for an hour only.
+        # A complete answer that claims to be an image, but only for an hour.
         "lie": image(b"try again later"),
     }
     for key, (name, given) in enumerate(bad.items(), 1):
@@ -105,7 +105,7 @@ def test_a_bad_hour_costs_no_embedding(fetched: Any, site: Site) -> None:
     messages = {f.path: f.message for f in fetched.db.failures("products")}
     assert all(message.isprintable() for message in messages.values())
     assert "not a JPEG" in messages["6"]
-    # When the hour is over they come by themselves, or by a retry.
+    # After the hour they are fetched again, by back-off or by `retry`.
     for name in bad:
         site.answers[f"/{name}"] = image(whole)
     fetched.db.tables.retry("products")
@@ -153,7 +153,7 @@ def test_what_can_never_be_fetched_is_a_failure_at_once(fetched: Any, site: Site
 
 
 def test_a_private_address_is_a_failure_that_forgets_nothing(fetched: Any, site: Site) -> None:
-    """The answer of a name server is of the network too."""
+    """The address comes from a name server, whose answer may be wrong for a time."""
     attachment = Attachment("products", "id", "photo", urls=True)
     fetched.db.tables.attach(attachment, **fetched.recipe)
     assert fetched.work().n_failed == 6

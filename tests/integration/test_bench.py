@@ -1,4 +1,4 @@
-"""`spocdb bench`: its figures hang together, it leaves nothing behind, bad input is one line."""
+"""`spocdb bench`: consistent figures, nothing left behind, errors in one line."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ STAGES = ["read", "decode", "network", "write"]
 
 
 def counts(db: Database) -> list[int]:
-    """Return how many rows each table has that an ingest writes to."""
+    """Return the number of rows of each table that an ingest writes to."""
     tables = ("extractors", "projections", "collections", "images", "descriptors", "runs")
     rows = (db.connection.execute(f"SELECT count(*) FROM spocdb.{t}").fetchone() for t in tables)
     return [row[0] for row in rows if row]
@@ -30,7 +30,7 @@ def test_a_folder_is_measured_and_nothing_is_left(
 ) -> None:
     folder = make_photos(40)
     (folder / "bad.jpg").write_bytes(b"\xff\xd8\xff bad")
-    # What is stored already must not make it quick.
+    # Stored descriptors must not make the measurement faster.
     db.ingest(folder, **recipe)
     before = counts(db)
     done = spocdb("bench", folder, *QUICK)

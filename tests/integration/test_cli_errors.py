@@ -1,4 +1,4 @@
-"""Whatever is wrong with what was asked: one line that says so, an exit code, no traceback."""
+"""A wrong request ends with one line, an exit code and no traceback."""
 
 import socket
 import tempfile
@@ -32,7 +32,7 @@ def the_line(result: Any, code: int = 1) -> str:
     """Return the one line that a command said; it printed no data."""
     assert result.returncode == code, result
     assert result.stdout == ""
-    # A search says at once that it loads its network, and only then whether the picture is one.
+    # A search says first that it loads its network, and checks the picture after that.
     (line,) = (said for said in result.stderr.splitlines() if said != "loading the network")
     assert isinstance(line, str)
     return line
@@ -82,7 +82,7 @@ def test_a_wrong_input_is_one_line(
     spocdb: Run, photos: Path, tmp_path: Path, arguments: list[str], line: str
 ) -> None:
     (tmp_path / "text.txt").write_text("no image")
-    # Weights of a new collection are looked for where there are none.
+    # Weights for a new collection are looked for in a file that has none.
     if "images" in arguments:
         arguments = [*arguments, "--extractor", "squeezenet1_1", "--weights", "text.txt"]
     said = the_line(spocdb(*arguments, cwd=tmp_path))
@@ -167,11 +167,11 @@ def test_without_network_the_next_step_is_told_in_one_line(
     spocdb_process: Run, environment: dict[str, str], make_photos: Make, tmp_path: Path
 ) -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # and nobody listens
+        closed.bind(("127.0.0.1", 0))  # nothing listens there
         proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
         environment |= dict.fromkeys(("https_proxy", "HTTPS_PROXY"), proxy)
         environment |= {"no_proxy": "", "NO_PROXY": "", "TORCH_HOME": str(tmp_path / "torch")}
-        # urllib reads a proxy's address once in a process.
+        # urllib reads the proxy's address once per process.
         said = the_line(spocdb_process("ingest", make_photos(1)))
     assert said.startswith("spocdb: cannot download https://download.pytorch.org/models/vgg19-")
     assert "Connection refused" in said

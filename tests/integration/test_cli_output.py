@@ -1,4 +1,4 @@
-"""stdout is data, stderr is talk, and the exit code tells how it went."""
+"""stdout has data, stderr has messages, and the exit code has the result."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ def test_a_first_ingest_and_a_search(spocdb: Run, recipe: Recipe, make_photos: M
     assert header.split() == ["distance", "id", "path", "metadata"]
     distance, *named = first.split()
     assert named == ["2", str(folder / "0001.jpg")]
-    # Stored in bfloat16 where that is fast, asked for in float32.
+    # Stored descriptors are bfloat16 where that is fast; the query is float32.
     assert float(distance) < 0.001
     assert result.stderr == "loading the network\nfound with the HNSW index\n"
 
@@ -217,7 +217,7 @@ def test_a_reader_that_has_enough_is_no_error_to_talk_about(
     command: str,
     reader: str,
 ) -> None:
-    # More than a pipe holds, so that the program is still writing when its reader goes.
+    # More than a pipe holds, so that the program is still writing when the reader closes it.
     folder = make_photos(0, "x" * 200)
     for i in range(600):
         (folder / f"{i}.png").touch()
@@ -231,6 +231,6 @@ def test_a_reader_that_has_enough_is_no_error_to_talk_about(
         check=False,
     )
     assert run.stderr == ""
-    # What a short help is, a pipe holds whole.
+    # A short help fits into a pipe.
     assert run.returncode in ((0, 141) if command == "ingest --help" else (141,))
     assert run.stdout.count("\n") == (reader != "true")

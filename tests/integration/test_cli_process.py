@@ -1,4 +1,4 @@
-"""What only a process of its own can show: closed streams, its title, and what it imports."""
+"""Tests that need a real process: closed streams, the process title, imports."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from tests.fixtures.opened import Database
 Make = Callable[..., Path]
 PROGRAM = Path(sys.executable).with_name("spocdb")
 
-# Runs the search, and tells what had been imported when it first said something, and at its end.
+# Runs the search; prints what was imported at its first message, and at its end.
 IMPORTS = """
 import importlib, io, json, sys
 

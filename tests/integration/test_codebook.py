@@ -39,7 +39,7 @@ def test_a_codebook_is_learned_used_and_remembered(
     assert ran.returncode == 0, ran.stderr
     (stored,) = db.extractors()
     assert (stored.dim, stored.recipe.pooling, stored.recipe.codebook_dim) == (dim, kind, dim)
-    # Neither file is named again.
+    # Neither file is given again.
     found = spocdb("search", photos / "0003.jpg", "-k", 1, "--json")
     (hit,) = json.loads(found.stdout)
     assert hit["path"] == str(photos / "0003.jpg")
@@ -59,7 +59,7 @@ def test_what_a_codebook_is_not_learned_from_is_said(
     (folder / "notes.txt").write_text("notes")
     said.clear()
     network: dict[str, Any] = {"extractor": "squeezenet1_1", "weights": random_weights, "size": 96}
-    # Its vector is long, so that the images are read twice: each is counted once.
+    # For so long a vector the images are read twice; each is counted once.
     n_used = db.learn_codebook(folder, file, "triangulation", 4, **network)
     assert n_used == 18
     assert said[0] == "left out: 1 other file"

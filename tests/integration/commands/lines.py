@@ -1,4 +1,4 @@
-"""A command line for every command that there is, also one that is added tomorrow."""
+"""A command line for every command, derived from its parameters, so that new ones are covered."""
 
 import importlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ CLI = importlib.import_module("spocdb.cli")
 EXIT_CODES = {0, 1, 2, 3, 130, 141}
 
 
-# Their work is not with a database, or they never end.
+# Commands that use no database, or never end.
 WITHOUT_DATABASE = {"db start", "db stop"}
 
 
@@ -49,7 +49,7 @@ BY_NAME = {
 }
 
 
-# What would take long, and options without which a command does nothing.
+# Options that would take long, and options without which a command does nothing.
 MORE = {
     "search": ["0000.jpg"],
     "worker": ["--once"],

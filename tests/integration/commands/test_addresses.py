@@ -1,4 +1,4 @@
-"""No command prints an address's password, and none takes a URL for a file."""
+"""No command prints a database URL's password; none accepts a URL as a file."""
 
 from itertools import product
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_no_address_is_printed(call: Run) -> None:
         assert_clean(result, "status")
         assert (result.returncode, result.stdout) == (1, "")
         assert "secret" not in result.stderr
-        # Where it does not belong, it is not printed either.
+        # Given in the wrong place, it is not printed either.
         for words in (["status", address], [address], ["search", "a.jpg", address]):
             result = call(*words)
             assert address == "secret" or "secret" not in result.stdout + result.stderr, words

@@ -1,4 +1,4 @@
-"""What all commands have in common: formats, questions, dry runs, and how much they say."""
+"""Conventions of all commands: formats, questions, dry runs, verbosity."""
 
 import re
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""What is wrong outside the program ends each command in one line and an exit code.
+"""Failures outside the program end each command with one line and an exit code.
 
-Every command that there is, also one that is added tomorrow, is run within this process against
-full disks, closed streams, servers that refuse, and addresses that make no sense.
+Every command, also a new one, runs in this process against full disks, closed streams, servers
+that refuse, and invalid addresses.
 """
 
 import os
@@ -84,7 +84,7 @@ def test_a_server_that_is_not_there(call: Run, workplace: Path) -> None:
 
 
 class Proxy:
-    """Passes on what a client and the server say to each other, and breaks off after a while."""
+    """A proxy between client and server that breaks its connections after a number of packets."""
 
     def __init__(self, server: str, folder: Path) -> None:
         self.url = make_conninfo(server, host=str(folder), port=5432, sslmode="disable")
@@ -97,12 +97,12 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def break_after(self, n_messages: int) -> None:
-        """Let so many pieces pass from clients to the server, then none of any connection."""
+        """Forward this many packets from clients to the server, then break every connection."""
         with self._lock:
             self._left = n_messages
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self._listener.close()
 
     def _accept(self) -> None:
@@ -153,7 +153,7 @@ def test_a_network_that_breaks_off(
 
 @contextmanager
 def small_files(n_bytes: int) -> Iterator[None]:
-    """Let no file become larger, as on a full disk."""
+    """Limit the size of files, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
     try:

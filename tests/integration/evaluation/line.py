@@ -1,4 +1,4 @@
-"""Pictures on a line between two pictures: it is known which are nearer to which."""
+"""Pictures on a line between two pictures, so that their distances have a known order."""
 
 import numpy as np
 from PIL import Image

@@ -1,4 +1,4 @@
-"""An evaluation leaves what there was as it was, and passes over what cannot be measured."""
+"""An evaluation changes nothing that was stored, and skips methods that cannot be measured."""
 
 import json
 import pickle
@@ -36,7 +36,7 @@ def test_copies_in_the_gallery_are_said_and_left_out(
     plain = find_methods(["recipe"])
     given = Options(train, **options | {"dims": (1,)})
     found = evaluate(db, pairs.read(file, folder), plain, given)
-    # Only what differs is ranked: wrong, then right.
+    # Only images with other bytes are ranked: a wrong one, then the right one.
     assert (found[0].measure, found[0].exact, found[0].by_index) == ("mAP", 0.25, 0.25)
     assert any(
         line.startswith(
@@ -72,7 +72,7 @@ def test_figures_are_shown_drawn_and_stored(
         with Image.open(tmp_path / name) as drawn:
             assert drawn.width > 600 and len(drawn.getcolors(2**24) or ()) > 50
     stored = json.loads(spocdb("eval", "list", "--json").stdout)
-    # Four images span three dimensions: 4 on the gallery itself is left out, and said.
+    # Four images span three dimensions, so 4 on the gallery itself is skipped with a message.
     assert len(stored) == 2 * (1 + 2 + 2 + 1)
     assert "whitened 4 on the gallery" in ran.stderr
     assert {s["recipe"]["pooling"] for s in stored} == {"sum", "max"}
@@ -92,7 +92,7 @@ def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
     said.clear()
     methods = find_methods(["all", "beyond", "recipe"])
     assert {m.name for m in methods} == METHODS.keys()
-    # Of small maps there are too few features for 256 Gaussians.
+    # Small feature maps give too few features for 256 Gaussians.
     few = [m for m in methods if m.name != "fisher-256"]
     found = evaluate(db, holidays.read(holidays_folder), few, Options(train, **options))
     whitened = [r for r in found if (r.embedding, r.fitted_on) == ("whitened", "train")]
@@ -117,7 +117,7 @@ def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
         "SELECT count(*) FROM pg_class WHERE relname LIKE 'embeddings\\_%'"
     ).fetchone()
     assert tables == (0,)
-    # So the next run has nothing left to extract.
+    # The next run has nothing to extract.
     said.clear()
     spoc = find_methods(["spoc"])
     again = evaluate(db, holidays.read(holidays_folder), spoc, Options(train, **options))
@@ -128,7 +128,7 @@ def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
 def test_what_a_collection_was_made_with_survives_an_evaluation(
     db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any]
 ) -> None:
-    """A projection that the user has is the same as the evaluation's, and stays."""
+    """A user's projection that equals the evaluation's is kept."""
     photos = make_photos(12)
     db.ingest(photos, collection="mine", auto_pca=0, precision="float32", **_ingest(options))
     number = db.pca.fit("mine", dim=2)

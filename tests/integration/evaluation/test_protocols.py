@@ -32,7 +32,7 @@ def figures(spocdb: Run, random_weights: Path) -> Callable[..., list[dict[str, A
 
 
 def raw(found: list[dict[str, Any]], measure: str, variant: str = "") -> float:
-    """Return the raw descriptors' figure, which the index must share."""
+    """Return the figure of the raw descriptors; the figure by the index must be the same."""
     (result,) = (
         r
         for r in found
@@ -85,7 +85,7 @@ def test_oxford(figures: Callable[..., Any], draw: Draw, tmp_path: Path) -> None
 
     (truth / "hall_1_ok.txt").write_text("")
     (truth / "hall_1_junk.txt").write_text("query\n")
-    # near, junk, then the one that counts: (0 + 1/3) / 2.
+    # near, junk, then the only relevant one: (0 + 1/3) / 2.
     assert raw(figures("oxford", folder, "--gt", truth), "mAP", "crop") == pytest.approx(1 / 6)
 
 

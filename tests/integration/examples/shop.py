@@ -1,4 +1,4 @@
-"""The shop of the examples: its products, and what tells that an index was used."""
+"""The shop of the examples: its products, and how to see that an index was used."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ LIBPQ = {
 }
 
 
-# A plan that sorts a dozen rows is the cheaper one; a shop has more.
+# Sorting a dozen rows is cheaper than the index; a real shop has more rows.
 BY_INDEX = {"PGOPTIONS": "-c enable_seqscan=off -c enable_sort=off"}
 
 
@@ -43,7 +43,7 @@ WHERE schemaname = 'spocdb' AND indexrelname LIKE '%_hnsw'
 
 
 def scans_after(query: Query, before: Any) -> Any:
-    """Return how often an index was scanned by now; a session that ends tells so a moment later."""
+    """Return how often an index was scanned; a session reports its scans shortly after it ends."""
     deadline = time.monotonic() + 10
     while (scans := query(SCANS)) == before and time.monotonic() < deadline:
         time.sleep(0.05)

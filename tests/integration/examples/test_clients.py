@@ -1,4 +1,4 @@
-"""The examples run as their README says, on real files, and find the right product."""
+"""The examples run as in their README, on real files, and find the right product."""
 
 import json
 import os
@@ -110,6 +110,6 @@ def _assert_both_answers(out: str) -> None:
     assert (found[0], len(found)) == (COPY, 5)
     assert ORIGINAL not in found
     found = _ids(cheap)
-    # All the others of the eight cheapest could be among them.
+    # All others of the eight cheapest products may be among them.
     assert len(found) == 5
     assert set(found) < set(range(1, 9)) - {ORIGINAL}

@@ -54,9 +54,9 @@ def test_the_sqlalchemy_shop(
     query: Query,
 ) -> None:
     alembic("upgrade", "0001")
-    fill("products")  # rows that were there before the table was attached
+    fill("products")  # rows from before the table was attached
     alembic("upgrade", "head")
-    assert run(SQLALCHEMY, "similar.py", ORIGINAL).stdout == ""  # no worker has come yet
+    assert run(SQLALCHEMY, "similar.py", ORIGINAL).stdout == ""  # no worker has run yet
     work()
 
     scans = query(SCANS)
@@ -67,7 +67,7 @@ def test_the_sqlalchemy_shop(
     assert not {ORIGINAL, UNPUBLISHED} & set(found)
     assert _ids(run(SQLALCHEMY, "similar.py", UNPUBLISHED, **BY_INDEX).stdout)
 
-    alembic("check")  # nothing of spocdb is taken for the shop's
+    alembic("check")  # Alembic takes no object of spocdb for the shop's
     alembic("downgrade", "0001")
     assert query(TRIGGERS) == 0
     assert query("SELECT count(*) FROM spocdb.collections") == 0

@@ -1,4 +1,4 @@
-"""What a collection holds, and what a command shows of it."""
+"""The images of a collection, and the fields that a command shows."""
 
 from typing import Any
 

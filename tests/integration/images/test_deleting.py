@@ -20,7 +20,7 @@ def test_images_are_deleted_by_id(photos: Database) -> None:
     assert photos.delete(2, 3, 3, collection="photos") == 2
     assert len(paths(photos)) == 8 and len(paths(photos, "others")) == 5
     assert embedded(photos) == 13
-    # They are kept for when the same bytes come again.
+    # Descriptors are kept for later images with the same bytes.
     assert photos.extractors()[0].n_descriptors == descriptors
 
 
@@ -95,7 +95,7 @@ def test_a_table_decides_what_belongs_to_its_collection(stocked: Any, cli: Cli) 
 
 def test_images_are_deleted_by_path(photos: Database) -> None:
     assert photos.delete("/photos/000002.jpg", Path("/photos/000003.jpg"), collection="photos") == 2
-    # By both at once, and each only once.
+    # By ids and paths together; an image that is named twice is counted once.
     again = "/photos/../photos/000000.jpg"
     assert photos.delete(1, again, collection="photos", dry_run=True) == 1
     assert photos.delete(1, again, collection="photos") == 1

@@ -1,4 +1,4 @@
-"""What a collection must hold, whatever extractor answers for it."""
+"""Checks of a collection that hold for every extractor."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,12 +28,12 @@ def save_random(model: Callable[..., Any], seed: int, file: Path) -> Path:
 
 
 def command(options: Options) -> list[object]:
-    """Return what the command line takes for a recipe's options."""
+    """Return a recipe's options as command-line arguments."""
     return [f"--{name}={value}" for name, value in options.items() if name != "extractor"]
 
 
 def once(function: Callable[[], object]) -> Callable[..., None]:
-    """Return a callback that does something the first time that it is called."""
+    """Return a callback that runs an action the first time that it is called."""
     left = [function]
 
     def call(*_: object) -> None:
@@ -48,7 +48,7 @@ def extractor_of(db: Database, collection: str = "photos") -> str:
 
 
 def check(db: Database, n_images: int) -> None:
-    """Hold every active embedding against what its extractor and projection make of its image."""
+    """Compare every active embedding with one computed from its image."""
     target = collections.get(db.connection, "photos")
     rows = db.connection.execute(
         "SELECT v.embedding::real[], d.descriptor::real[] FROM spocdb.photos v "

@@ -1,4 +1,4 @@
-"""Searches and ingests go on while a collection is taken to another extractor."""
+"""Searches and ingests run while a collection is re-embedded."""
 
 import signal
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def test_searches_go_on_and_always_find_k(
 
 @pytest.fixture
 def come(db: Database, photos: Path, make_photos: Make) -> Callable[..., None]:
-    """Return a callback that brings, once, a changed image and five more by the old extractor."""
+    """Return a callback that once ingests a changed and five new images by the old extractor."""
     more, old = make_photos(6, "more", seed=1), extractor_of(db)
 
     def ingest() -> None:
@@ -63,7 +63,7 @@ def come(db: Database, photos: Path, make_photos: Make) -> Callable[..., None]:
 def test_images_that_come_while_the_others_are_described_are_there_in_the_end(
     db: Database, photos: Path, better: Options, come: Callable[..., None]
 ) -> None:
-    # Before the first is read: the changed one is not read as what it was.
+    # This runs before the first image is read, so the changed image has other bytes by then.
     db.reembed(**better, on_progress=come)
     assert extractor_of(db) == db.recipe(**better).name
     check(db, N_PHOTOS + 5)

@@ -1,4 +1,4 @@
-"""A collection is taken to another extractor while it answers, and back."""
+"""A collection is re-embedded by another extractor while it is searched, and rolled back."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ def test_a_collection_answers_by_another_extractor_and_is_otherwise_as_it_was(
     check(db, N_PHOTOS)
     fitted, _ = db.pca.show(number)
     assert (fitted.settings, fitted.n_samples) == (active.settings, N_PHOTOS)
-    # Eight dimensions are what this test had before, and few.
+    # Warnings that eight dimensions are few are left out.
     assert [line for line in said if not line.startswith("warning: ")][:2] == [
         f"photos: from {old} to {new}",
         f"fitted projection {number}: 8 dimensions, on the images of photos",
@@ -59,7 +59,7 @@ def test_a_collection_answers_by_another_extractor_and_is_otherwise_as_it_was(
         "SELECT has_table_privilege(%s, 'spocdb.photos', 'SELECT')", [role]
     )
     assert may
-    # A later command means the new extractor without naming it.
+    # Later commands use the new extractor without naming it.
     assert db.ingest(photos).n_unchanged == N_PHOTOS
     with pytest.raises(ConfigError, match="asked for 65"):
         db.ingest(photos, size=65)
@@ -225,7 +225,7 @@ def test_a_file_that_is_gone_or_changed_keeps_the_old_extractor(
     assert "`spocdb ingest FOLDER --prune --collection photos`" in line
     assert extractor_of(db) == old
     check(db, N_PHOTOS)
-    # What was computed stays, and what it advises helps.
+    # Computed descriptors stay, and the advice in the message works.
     assert sorted(e.n_descriptors for e in db.extractors()) == [N_PHOTOS - 1, N_PHOTOS]
     db.ingest(photos, prune=True)
     db.reembed(**better)
