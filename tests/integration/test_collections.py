@@ -1,4 +1,4 @@
-"""Collections: any name works everywhere, and dropping one leaves nothing behind."""
+"""Collections: any name works in every command, and a dropped one leaves nothing behind."""
 
 import json
 import subprocess
@@ -179,7 +179,7 @@ def test_dropping_a_collection_leaves_only_raw_descriptors(
         "SELECT (SELECT count(*) FROM spocdb.images), (SELECT count(*) FROM spocdb.descriptors)"
     ).fetchone()
     assert rows == (0, 60)
-    # Ingested again, the projection that was fitted before fits.
+    # After the images are ingested again, the old projection can be used.
     add_images(db.connection, clustered(60))
     db.pca.activate(2)
     with pytest.raises(CollectionNotFound, match="no collection named nothing; there are: photos"):
@@ -232,7 +232,7 @@ def test_batches_that_overlap_do_not_disturb_each_other(
         with connections.connect(db.url) as connection:
             for _ in range(5):
                 barrier.wait()
-                # The same images, each time in another order.
+                # The same images in another order each time.
                 part = rows[:: -1 if order % 2 else 1]
                 add_images(connection, part)
 
@@ -262,7 +262,7 @@ def test_a_run_that_was_killed_is_told_from_one_of_another_database(
     statuses = "SELECT status FROM spocdb.runs ORDER BY id"
     with connections.connect(db.url) as killed:
         runs.begin(killed, target)
-        # A run of the same number, which lives.
+        # A run of the same number, which is still running.
         runs.begin(other.connection, elsewhere)
         runs.begin(db.connection, target)
         assert db.connection.execute(statuses).fetchall() == [("running",), ("running",)]
@@ -341,7 +341,7 @@ def test_making_or_dropping_embeddings_does_not_wait_for_readers_of_the_images(
     with connections.connect(db.url) as reader, reader.transaction():
         reader.execute("SELECT count(*) FROM spocdb.images")
         with db.engine.connection() as connection:
-            # It is the pool's only one, so that the calls find it like that.
+            # The pool's only connection, so that the calls get it in this state.
             connection.execute("SET lock_timeout = '5s'")
         db.pca.activate(number)
         db.pca.drop(1, "photos")

@@ -1,4 +1,4 @@
-"""Projections whose rows somebody changed, and embeddings that somebody wrote: no door opens."""
+"""Projections and embeddings that were changed by hand are refused everywhere."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -41,7 +41,7 @@ DAMAGE = {
 
 
 def damage(db: Database, statement: str) -> None:
-    """Run a statement past the triggers that keep such rows as they are."""
+    """Run a statement without the triggers that protect such rows."""
     db.connection.execute("SET session_replication_role = replica")
     db.connection.execute(statement.encode())
     db.connection.execute("RESET session_replication_role")
@@ -100,7 +100,7 @@ def test_a_damaged_projection_is_one_line_of_a_command(
     if command == "export":
         arguments.append(str(tmp_path / "pca.npz"))
     ran = CliRunner().invoke(app, arguments)
-    # `main` prints it and exits with 1; here it comes as it was raised.
+    # `main` would print it and exit with 1; in this process it is raised.
     assert isinstance(ran.exception, DatabaseError)
     assert ran.stdout == ""
 
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_used_leaves_nothing_behind(
     fitted.pca.activate(2)
     file = tmp_path / "pca.npz"
     with pytest.raises(ConfigError, match=r"descriptors of 32 dimensions, its extractor's have 51"):
-        # A made-up extractor: SqueezeNet's descriptors are longer.
+        # Of a made-up extractor: SqueezeNet's own descriptors are longer.
         fitted.pca.export(2, file)
         other.pca.import_(file)
     assert other.extractors() == []
@@ -161,7 +161,7 @@ def test_descriptors_that_are_not_of_length_one_give_no_projection(
     assert [p.kind for p in db.pca.list()] == ["raw"]
 
 
-# What SQL notices while it projects. It does not look for numbers that are only others.
+# Errors that SQL notices while it projects. It does not check for changed but valid numbers.
 NOTICED = {
     "DELETE FROM spocdb.projection_components WHERE position = 3": "has 7 of 8 components",
     "DELETE FROM spocdb.projection_components": "has 0 of 8 components",
@@ -179,7 +179,7 @@ def test_a_search_by_a_damaged_projection_names_it(
     folder = make_photos(12)
     db.ingest(folder, extractor="mini", size=64)
     db.pca.activate(db.pca.fit(dim=8))
-    # In the transaction that damages, which is rolled back.
+    # In the transaction with the damage, which is rolled back.
     search = partial(
         searching.search,
         lambda: nullcontext(db.connection),

@@ -1,4 +1,4 @@
-"""The benchmark of the database: a small one runs, and what it keeps can be drawn."""
+"""The benchmark of the database: a small one runs, and its record can be plotted."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ def test_a_small_gallery_goes_through_every_step(db: Database, tmp_path: Path) -
     assert figures["growth to 2,000, recall@10"].value >= 0.99
     assert figures["similar in Python, p50"].ratio is not None
     assert {"2 clients, queries", "re-projection, rate", "load, 512 raw + 256"} <= set(figures)
-    # What was made for the measurement alone is gone again.
+    # Objects that were made for the measurement are dropped.
     assert [c.name for c in db.collections()] == ["growing"]
 
     plots.draw([*figures.values()], tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 10_000
-    # Every table has its rows, and no row a gap where something was measured.
+    # Every table has its rows, and no row lacks a figure that was measured.
     rows = tables.tables([*figures.values()]).splitlines()
     assert len([row for row in rows if row.startswith("|---")]) == 7
     begins = [row.split(" | ")[0].strip("| ") for row in rows]

@@ -1,4 +1,4 @@
-"""What is released: the files in it, and what it does without the checkout and a network."""
+"""The distribution: its files, and the installed program without checkout and network."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ import spocdb
 from demo.gallery import make_gallery
 
 ROOT = Path(__file__).parents[2]
-# Made by building, testing and running; nothing of it is released.
+# Files of building, testing and running, which are not released.
 MADE = (
     *(".git", ".ci", ".gitignore", ".venv*", ".*_cache", ".hypothesis", "__pycache__"),
     *("*.egg-info", "build", "dist", "out", "images", "shared"),
@@ -28,9 +28,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the checkout: building leaves files that the next build would ship."""
+    """Return a copy of the checkout, because a build leaves files that the next one would ship."""
     copy = tmp_path_factory.mktemp("source") / "spocdb"
-    # Only in the root: the library has folders of such names.
+    # Only in the root, because the library has folders of the same names.
     made = shutil.ignore_patterns(*MADE)
     inner = shutil.ignore_patterns("__pycache__")
     at_root = {str(ROOT), str(ROOT / "demo")}
@@ -43,7 +43,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def distribution(source: Path) -> Path:
-    """Return a folder with a source distribution, and the wheel that is built from it."""
+    """Return a folder with a source distribution, and a wheel that is built from it."""
     build = [sys.executable, "-m", "build", "--no-isolation", str(source)]
     subprocess.run(build, check=True, capture_output=True)
     return source / "dist"
@@ -51,7 +51,7 @@ def distribution(source: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(distribution: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that the wheel is installed into; what it needs is this environment's."""
+    """Return a folder with the installed wheel; its dependencies come from this environment."""
     (wheel,) = distribution.glob("*.whl")
     folder = tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
@@ -61,7 +61,7 @@ def installed(distribution: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def installed_spocdb(installed: Path, url: str, environment: dict[str, str], tmp_path: Path) -> Run:
-    """Return a function that runs the installed program where no network answers."""
+    """Return a function that runs the installed program without a network."""
     nowhere = "http://127.0.0.1:9"
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":

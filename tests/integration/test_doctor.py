@@ -1,4 +1,4 @@
-"""doctor: what it finds, and that it says what to do."""
+"""doctor: its findings and their advice."""
 
 import subprocess
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def test_a_sound_database_has_no_errors(url: str, role: str) -> None:
     found = findings(url, options="-c maintenance_work_mem=256MB")
     verdicts = {what: verdict for what, (verdict, _) in found.items()}
     (vector,) = (what for what in verdicts if what.startswith("pgvector"))
-    # Of a server that has an older one the warning is right.
+    # A server with an older pgvector has this warning rightly.
     is_old = tuple(map(int, vector.split()[1].split("."))) < server.SOUND_VECTOR
     assert verdicts.pop(vector) == ("warning" if is_old else "ok")
     assert set(verdicts.values()) == {"ok"}
@@ -112,7 +112,7 @@ def test_missing_rights_say_what_to_grant(empty_url: str, url: str, role: str) -
     (found,) = rights
     assert found[0] == "error"
     with connections.connect(empty_url) as connection:
-        # What it advises is what helps, for a name that needs quoting too.
+        # The advice works, also for a name that must be quoted.
         connection.execute(found[1].partition("`")[2].partition("`")[0])
     (found,) = [v for what, v in findings(empty_url, user=role).items() if what.startswith("role")]
     assert found[0] == "warning"

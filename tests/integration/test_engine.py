@@ -1,4 +1,4 @@
-"""One engine for a process: its pool of connections, its networks, and threads that share them."""
+"""The engine of a process: threads share its pool of connections and its networks."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +38,7 @@ UNION ALL SELECT 'function', oid::regprocedure::text FROM pg_proc
 UNION ALL SELECT 'extension', extname::text FROM pg_extension
 ORDER BY 1, 2
 """
-# What a careless step might leave in a session.
+# A session's state that a failed step may leave.
 LEAVE = """
 SET maintenance_work_mem = '99MB'; SET search_path = pg_catalog; SET DateStyle = 'German';
 CREATE TEMP TABLE left_behind (); LISTEN left_behind; SELECT pg_advisory_lock(42)
@@ -241,7 +241,7 @@ def test_a_connection_that_breaks_in_a_call_is_said_to_be_lost(narrow: Engine) -
 def test_a_server_that_is_not_there_ends_the_wait(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Only the failure itself can end it.
+    # Only the failure to connect can end the wait.
     monkeypatch.setattr(pool, "SECONDS_UNTIL_BUSY", float("inf"))
     nowhere = f"postgresql:///db?host={tmp_path}"
     with pytest.raises(DatabaseLost) as caught:

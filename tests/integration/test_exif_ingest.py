@@ -1,4 +1,4 @@
-"""What photographs say of themselves, as metadata: on request, and below what is said of them."""
+"""EXIF as metadata: on request, and overridden by a user's metadata."""
 
 from datetime import datetime
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_images_that_are_stored_without_it_are_read_once_again(
 ) -> None:
     db.ingest(folder, **recipe)
     progress = db.ingest(folder, exif=True)
-    # Read, but not taken through the network.
+    # The image is read, but the network does not compute it.
     assert (progress.n_new, progress.n_reused, progress.n_unchanged) == (0, 3, 0)
     assert stored(db)["a.jpg"] == said("First", 2001)
     assert db.ingest(folder, exif=True).n_unchanged == 3
@@ -90,7 +90,7 @@ def test_what_is_said_of_an_image_wins_and_both_stay(
     db.ingest(folder, exif=True, metadata=about, **recipe)
     both = said("First", 2001) | {"camera": "Mine", "title": "Ulm"}
     assert stored(db)["a.jpg"] == both
-    # In whichever order, and also by a run that asks for no EXIF.
+    # In any order, and also by a run without EXIF.
     assert db.ingest(folder, exif=True).n_unchanged == 3
     about.write_text("path,camera,title\nphotos/a.jpg,Mine,Bonn\nphotos/b.jpg,,Rom\n")
     db.ingest(folder, metadata=about)

@@ -1,4 +1,4 @@
-"""A projection as a file: equal in another database, refused if it was changed."""
+"""An exported projection: equal after import into another database, refused if changed."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def test_an_exported_projection_comes_back_equal_in_another_database(
 def exported(
     db: Database, add_images: AddImages, clustered: Clustered, tmp_path: Path
 ) -> tuple[Path, Path]:
-    """Return one projection in both kinds of file."""
+    """Return one projection in both file formats."""
     add_images(db.connection, clustered(60, 512))
     files = tmp_path / "pca.npz", tmp_path / "pca.safetensors"
     for file in files:

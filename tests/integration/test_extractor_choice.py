@@ -1,4 +1,4 @@
-"""A collection keeps the extractor it began with, and finds its weights again."""
+"""A collection keeps its first extractor, and finds its weights again."""
 
 import shutil
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def weights(recipe: Recipe, tmp_path: Path) -> Path:
 
 
 def again(db: Database) -> Database:
-    """Open the same database anew: no network is loaded yet."""
+    """Open the same database again, without a loaded network."""
     return Database(db.settings)
 
 

@@ -1,4 +1,4 @@
-"""A bad image is a row with its reason; the run goes on, and comes back to it when told."""
+"""A bad image is stored as a failure with its reason; the run goes on, and can retry it."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def reasons(db: Database) -> dict[str, tuple[str, str]]:
 
 
 def make_good(file: Path) -> None:
-    """Put an image into a file without changing its size or time."""
+    """Write an image into a file without changing its size or time."""
     before = file.stat()
     Image.new("RGB", (40, 40), "red").save(file, "PNG")
     assert file.stat().st_size <= before.st_size

@@ -1,4 +1,4 @@
-"""Filters in SQL: what the documentation says they find, by the index, and what is said of none."""
+"""Filters in SQL: the documented results, the index, and messages when nothing matches."""
 
 import ast
 import json
@@ -29,7 +29,7 @@ FINDS = "SELECT coalesce(%s::jsonb @@ spocdb.filter_path(%s), false)"
 
 
 def documented() -> Iterator[tuple[str, str, str]]:
-    """Yield (filter, metadata that it finds, metadata that it does not find) of each table."""
+    """Yield (filter, metadata that match, metadata that do not) of each row of the tables."""
     for line in DOCUMENTATION.read_text().splitlines():
         cells = re.findall(r"`([^`]*)` *\|", line)
         if line.startswith("|") and len(cells) >= 3 and cells[-1].startswith("{"):
@@ -73,7 +73,7 @@ def test_the_documentations_queries_run(
     assert [len(eval(call, {"db": db})) for call in calls] == [2, 2, 2]
 
 
-# Few letters and numbers, so that what is looked for is often there.
+# Few letters and numbers, so that matches are frequent.
 SCALARS = st.sampled_from([None, True, False, 0, -1, 2.5, "", "a", 'a"b', "\\", "$", "it's", "%s"])
 VALUES = st.recursive(
     SCALARS,
@@ -113,7 +113,7 @@ def test_no_key_value_or_odd_row_is_an_error(
     operator: str,
     value: Any,
 ) -> None:
-    """A condition is refused, whatever the rows are, or it answers for every row."""
+    """A condition is refused for all rows, or gives a result for every row."""
     metadata = {**metadata, key: value}
     try:
         connection.execute("SELECT spocdb.filter_path(%s)", [Jsonb([[key, operator, value]])])
@@ -206,7 +206,7 @@ def test_equality_is_looked_up_in_the_index(
     statement = "SELECT FROM spocdb.images WHERE metadata @@ spocdb.filter_path(%s)"
     shown = gallery.connection.execute(f"EXPLAIN ANALYZE {statement}", [Jsonb(filter)]).fetchall()
     entries = re.findall(r"on images_metadata .*actual.* rows=([0-9]+)", str(shown)) or [5000]
-    # Without anything to look up, all 5000 entries would be read; dead rows have theirs too.
+    # Without a key to look up, all 5000 entries would be read, and those of dead rows.
     assert (int(entries[0]) < 1000) == looked_up
 
 
@@ -238,7 +238,7 @@ def test_a_filter_that_could_find_something_is_not_talked_about(
     assert gallery.similar(1, filter="n>6000") == []
     assert gallery.similar(1, filter={"shop": "none"}) == []
     assert said == []
-    # What is looked for is not there, which finds all: perhaps it is misspelled.
+    # No image has this key, so all match, perhaps because it is misspelled.
     assert len(gallery.similar(1, 3, filter="nn exists false")) == 3
     assert said == ["no image has the key nn; there are even, n, shop"]
 

@@ -1,4 +1,4 @@
-"""A collection's first PCA: fitted by the ingest that has enough images."""
+"""A collection's first PCA is fitted by the ingest that reaches enough images."""
 
 from collections.abc import Callable
 from pathlib import Path

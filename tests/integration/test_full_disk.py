@@ -1,4 +1,4 @@
-"""A full disk: the server's, and the embedded server's own. The disks are real, and small."""
+"""Full disks of a server and of the embedded server. The disks are real, and small."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ WHERE c.relname LIKE 'embeddings%hnsw%' ORDER BY 1
 
 @contextmanager
 def disk(size: str) -> Iterator[Path]:
-    """Mount a small disk; skip where this process may not."""
+    """Mount a small disk; skip the test if this process may not."""
     folder = Path("/tmp", f"spocdb-disk-{uuid4().hex}")
     folder.mkdir()
     try:
@@ -45,7 +45,7 @@ def disk(size: str) -> Iterator[Path]:
 
 @pytest.fixture
 def small_tablespace(server: str) -> Iterator[str]:
-    """Return a tablespace of 512 KB on the server, which must be on this machine."""
+    """Return a tablespace of 512 KB; the server must be on this machine."""
     name = f"small_{uuid4().hex}"
     with disk("512k") as folder, psycopg.connect(server, autocommit=True) as admin:
         row = admin.execute("SHOW data_directory").fetchone()
@@ -63,7 +63,7 @@ def test_a_full_disk_leaves_no_index_behind(
     add_images(db.connection, clustered(1500))
     db.index.build()
     with db.engine.connection() as connection:
-        # It is the pool's only one, so that the next call finds it like that.
+        # The pool's only connection, so that the next call gets it in this state.
         connection.execute(SQL("SET default_tablespace = {}").format(Identifier(small_tablespace)))
     with pytest.raises(DatabaseError, match="No space left on device") as caught:
         db.index.build()

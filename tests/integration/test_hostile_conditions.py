@@ -1,4 +1,4 @@
-"""Conditions that do more than look at a row: each is refused, and nothing of it has run."""
+"""Conditions that do more than read a row: each is refused, and no part of it has run."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from spocdb.errors import ConfigError, SourceBroken
 
-# What spocdb's owner might run for whoever thought of the condition, and what the message names.
+# Conditions whose functions would run as spocdb's owner, and what the message names.
 REFUSED = [
     ("pg_read_file('/etc/passwd') <> ''", "calls pg_read_file(text), which is not IMMUTABLE"),
     ("lo_import('/etc/passwd') > 0", "calls lo_import(text), which is not IMMUTABLE"),
@@ -62,7 +62,7 @@ REFUSED = [
     ("tableoid = 1", "looks at a whole row or a system column"),
     ("NULL IS DOCUMENT", "has an expression that spocdb does not know: xmlexpr|unsupported XML"),
     ("'a'::integer = 1", "cannot be used: invalid input syntax"),
-    # Where it is used it stands in parentheses, behind AND.
+    # Every use puts the condition in parentheses, after AND.
     ("id = 1) OR (true", "cannot be used: syntax error"),
     ("true])[1] OR (ARRAY[true", "cannot be used: syntax error"),
     ("true) AND (ARRAY[true])[1] OR (true", "cannot be used: syntax error"),
@@ -124,7 +124,7 @@ def test_what_only_looks_at_a_row_is_taken(goods: Any) -> None:
 
 
 def test_a_condition_is_not_used_for_columns_of_other_types(shop: Any) -> None:
-    """The same words would mean other functions: here one that depends on the time zone."""
+    """With another type the same text means another function, here one that uses the time zone."""
     shop.execute("ALTER TABLE products ADD sold timestamptz DEFAULT '2024-02-29Z', ADD note text")
     shop.attach(condition="sold > '2020-01-01'")
     shop.execute("ALTER TABLE products ALTER sold TYPE text")
@@ -133,7 +133,7 @@ def test_a_condition_is_not_used_for_columns_of_other_types(shop: Any) -> None:
         shop.work()
     assert "was judged" in str(shop.db.tables.coverage()[0].problem)
     shop.attach(condition="sold > '2020-01-01'")
-    # What the condition does not look at may change.
+    # Columns that the condition does not use may change.
     shop.execute("ALTER TABLE products ALTER note TYPE varchar(20)")
     assert shop.work().n_new == 6
 
@@ -146,14 +146,14 @@ def test_a_condition_that_was_not_judged_is_not_used(shop: Any) -> None:
     assert shop.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone() == (0,)
 
 
-# One string after the other, or one that ends later and a call: as backslashes escape or not.
+# Two strings, or one string and a call, depending on whether backslashes escape.
 TWO_WAYS = r"name <> '\' OR name = ' AND lo_create(4711) > 0 --'"
 
 
 @pytest.mark.parametrize("first", ["on", "off"])
 def test_no_setting_of_a_session_gives_a_condition_another_meaning(shop: Any, first: str) -> None:
     with shop.db.engine.connection() as connection:
-        # It is the pool's only one, so that the next call finds it like that.
+        # The pool's only connection, so that the next call gets it in this state.
         connection.execute(f"SET standard_conforming_strings = {first}")
     shop.attach(condition=TWO_WAYS)
     for setting in ("on", "off"):
@@ -163,7 +163,7 @@ def test_no_setting_of_a_session_gives_a_condition_another_meaning(shop: Any, fi
         rows = shop.execute("SELECT key FROM spocdb.source_rows(1, '{1,2}')").fetchall()
         assert rows == [("1",), ("2",)]
     assert shop.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone() == (0,)
-    # That the words can be read in another way.
+    # Proof that the text has the other meaning too.
     shop.execute("SET standard_conforming_strings = off")
     shop.execute(f"SELECT FROM products WHERE {TWO_WAYS}".replace("--'", "LIMIT 1"))
     assert shop.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone() == (1,)

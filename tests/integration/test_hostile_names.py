@@ -1,4 +1,4 @@
-"""Names and keys that need quoting, and conditions that try more."""
+"""Names and keys that need quoting, and conditions that try an injection."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_will_do(shop: Any, name: str) -> None:
-    """The same name for schema, table and collection, and one like it for each column."""
+    """Schema, table and collection have the same name, and each column a similar one."""
     columns = [name.encode()[:60].decode(errors="ignore") + c for c in "kimc"]
     if name in ("most", "changed", "user", "keys", "select", "t"):
         columns = ["id", "image", "note", name]
@@ -105,9 +105,9 @@ def test_keys_of_text_may_be_anything(shop: Any, kind: str) -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_key_that_is_too_long_is_a_failure(shop: Any, first: bool) -> None:
-    """Whether it was there before the table was attached, or came later."""
+    """The key is older than the attachment, or comes later."""
     shop.execute("CREATE TABLE goods (id text PRIMARY KEY, photo text)")
-    # PostgreSQL compresses a key of an index, so that a dull one may be longer.
+    # PostgreSQL compresses keys of an index, so that a repetitive one may be longer.
     insert = "INSERT INTO goods VALUES ('a', '0001.jpg'), (%s, '0000.jpg')"
     if first:
         shop.execute(insert, ["z" * 5000])
@@ -173,7 +173,7 @@ def test_what_is_no_table_with_a_key_is_refused(
     shop: Any, made: str, relation: str, message: str
 ) -> None:
     with shop.db.engine.connection() as connection:
-        # It is the pool's only one, so that the next call finds its temporary table.
+        # The pool's only connection, so that the next call finds its temporary table.
         connection.execute(made)
     with pytest.raises(ConfigError, match=message) as raised:
         shop.attach(relation)

@@ -1,4 +1,4 @@
-"""Objects that other roles made and that lie in wait for what spocdb's functions call."""
+"""Other roles' objects that could shadow what spocdb's functions call."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg.sql import SQL
 
-# For functions of the catalog that take anything, and operators between types that have none of
-# their own, ones that fit better, and would be called wherever a path finds them.
+# Overloads that match better than the catalog's polymorphic functions, and operators between
+# types that have none. They would be called wherever a search_path finds them.
 TRAPS = """
 CREATE SEQUENCE public.sprung;
 GRANT ALL ON SEQUENCE public.sprung TO PUBLIC;
@@ -66,7 +66,7 @@ $do$;
 
 @pytest.fixture
 def trapped(trapper: str, shop: Any) -> Any:
-    """Return a shop, attached and embedded, whose schema public another role filled with traps."""
+    """Return a shop, attached and embedded; another role has filled schema public with traps."""
     shop.attach(metadata=["name"])
     shop.work()
     shop.execute(f"GRANT CREATE ON SCHEMA public TO {trapper}")
@@ -84,7 +84,7 @@ CONDITIONS = """[
     ["name", "~", "a"], ["n", "exists", false]
 ]"""
 
-# Everything that the schema's functions do, exactly typed, so that no trap is in the call itself.
+# Calls of all functions of the schema, with exact types, so that the call itself hits no trap.
 CALLS = """
 SELECT spocdb.attach('public.products'::regclass, {id}, {photo}, {again}, NULL::pg_catalog.text,
                      {root}, false, {condition}, ARRAY['name']);
@@ -129,7 +129,7 @@ def test_no_function_calls_what_lies_in_wait(trapped: Any) -> None:
     ).fetchone()
     assert number == (2,)
     with psycopg.connect(trapped.db.url, autocommit=True) as connection:
-        # Temporary objects come before all others, unless a path says otherwise.
+        # Temporary objects come first, unless the search_path names their schema later.
         for name in ("images", "collections", "sources", "queue", "vector", "text", "target"):
             connection.execute(f"CREATE TEMP TABLE {name} (trap integer)")
         texts = ["id", "photo", "again", "products", "plain"]
@@ -142,10 +142,10 @@ def test_no_function_calls_what_lies_in_wait(trapped: Any) -> None:
         }
         for statement in SQL(CALLS).format(**values).as_string(connection).split(";\n"):
             connection.execute(statement)
-    # Not rolled back with what a function catches.
+    # A sequence is not rolled back when a function catches an error.
     sprung = trapped.execute("SELECT is_called FROM public.sprung").fetchone()
     assert sprung == (False,)
-    # A path that named public would fall into them.
+    # With public in the search_path they would be called.
     trapped.execute(
         "ALTER FUNCTION spocdb.take_in(bigint) SET search_path = spocdb, public, pg_temp"
     )
@@ -158,7 +158,7 @@ def test_no_function_calls_what_lies_in_wait(trapped: Any) -> None:
 def test_what_came_with_a_type_does_not_run_in_the_trigger(
     trapper: str, shop: Any, column: str
 ) -> None:
-    """The owner of the table gives a column a type of his own, whose casts would run as ours."""
+    """The table's owner gives a column his own type, whose casts would run as spocdb's owner."""
     shop.execute("ALTER TABLE products ADD shown boolean DEFAULT true")
     shop.attach(metadata=["name"], condition="shown")
     shop.work()

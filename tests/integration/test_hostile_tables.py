@@ -1,7 +1,7 @@
 """Attached tables whose owner would run code with the rights of spocdb's owner, a superuser here.
 
-Every trap draws from a sequence, which no rollback undoes. Each test springs its trap once at the
-end, so that one which could not work is no test.
+Every trap increments a sequence, which no rollback undoes. At its end each test triggers its trap
+once, to prove that it works.
 """
 
 import re
@@ -36,7 +36,7 @@ CREATE TYPE moods AS RANGE (subtype = mood);
 
 @pytest.fixture
 def as_trapper(trapper: str, shop: Any) -> Any:
-    """Return a function that runs SQL as the role that owns the table, and takes back its traps."""
+    """Return a function that runs SQL as the table's owner; the test's end removes its traps."""
     shop.execute(SQL("GRANT CREATE ON SCHEMA public TO {}").format(Identifier(trapper)))
     shop.execute(SQL("ALTER TABLE products OWNER TO {}").format(Identifier(trapper)))
     with psycopg.connect(shop.db.url, autocommit=True) as connection:
@@ -56,7 +56,7 @@ def is_sprung(shop: Any) -> bool:
 
 AsTrapper = Callable[[str], None]
 
-# A type, a value of it, and what anybody might do with a column of it.
+# A type, a value of it, and statements with a column of it.
 TYPES = [
     ("mood", "'happy'::mood", "SELECT jsonb_build_object('name', name) FROM products"),
     ("mood[]", "'{happy}'::mood[]", "SELECT to_jsonb(name) FROM products"),
@@ -80,7 +80,7 @@ def test_no_cast_of_a_type_that_others_made_runs(
         ConfigError, match=r"not one of PostgreSQL's own: give \S+ a column of text"
     ):
         shop.attach(metadata=["name"])
-    # The application writes on, and what it writes springs nothing either.
+    # The application goes on to write, which triggers no trap either.
     shop.execute("DELETE FROM products WHERE id = 6")
     shop.execute("UPDATE products SET photo = NULL WHERE id = 5")
     shop.attach()
@@ -130,7 +130,7 @@ def test_nor_is_one_read_that_got_it_later(
     assert not is_sprung(shop)
 
 
-# What the planner computes, or the executor, when somebody merely reads the table.
+# Code that the planner or the executor runs when a table is only read.
 LATER = [
     (
         "CREATE INDEX trap ON products ((id + settled(1)))",
@@ -173,7 +173,7 @@ def test_no_function_of_an_index_or_of_a_child_runs(
 
 
 def test_planning_does_run_what_an_index_calls(as_trapper: AsTrapper, shop: Any) -> None:
-    """The attack that the check is for; and a function that a superuser owns is none."""
+    """The attack that the check prevents; a superuser's function is allowed."""
     as_trapper("CREATE INDEX trap ON products ((id + settled(1)))")
     shop.execute("SELECT photo FROM products")
     assert is_sprung(shop)

@@ -1,4 +1,4 @@
-"""HNSW indexes: built and built anew while searches go on, measured, and said what they are."""
+"""HNSW indexes: built and rebuilt while searches run, measured, and described."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +62,7 @@ def test_recall_is_less_where_the_index_misses_something(
     target = add_images(db.connection, clustered(600))
     db.index.build()
     assert indexes.measure_recall(db.connection, target) == 1
-    # An index that holds only some of the rows, as a bad graph finds only some.
+    # An index of only some rows, to simulate a graph with low recall.
     db.connection.execute("DROP INDEX spocdb.embeddings_1_1_hnsw")
     db.connection.execute(
         "CREATE INDEX embeddings_1_1_hnsw ON spocdb.embeddings_1_1 "
@@ -138,7 +138,7 @@ def test_two_builds_at_once_hold_up_no_search(
         running = [pool.submit(build)]
         wait_for_lock(db.connection)  # the first build waits for the writer
         running.append(pool.submit(build))
-        # The second asks for its turn, again and again, and is in no queue.
+        # The second polls for the lock, and is in no queue for it.
         wait_until(lambda: db.connection.execute(ASKING).fetchall())
         db.connection.execute("SET lock_timeout = '2s'")
         query = str(rows[0].tolist())
@@ -174,8 +174,8 @@ def test_a_build_that_is_done_and_a_search_do_not_deadlock(
         ingest.autocommit = locker.autocommit = False
         ingest.execute("SELECT FROM spocdb.collections FOR SHARE")
         building = pool.submit(build)
-        wait_for_lock(db.connection)  # built, and waiting for the batch under way
-        # Hold both up between their first lock and their second.
+        wait_for_lock(db.connection)  # built, and waiting for the running batch
+        # Blocks both between their first lock and their second.
         locker.execute("LOCK TABLE spocdb.embeddings_1_1 IN ACCESS EXCLUSIVE MODE")
         ingest.commit()
         wait_for_lock(db.connection)

@@ -1,4 +1,4 @@
-"""From files to rows: each content once, unchanged files never, changed ones replaced."""
+"""Ingest: each content is computed once, unchanged files never, changed ones are replaced."""
 
 import hashlib
 import os
@@ -58,7 +58,7 @@ FORMATS = ["a.png", "b.bmp", "c.tiff", "d.webp", "e.gif", "f.jpg", "g.avif", "H.
 def test_every_format_is_read_and_looks_the_same(
     db: Database, recipe: Options, tmp_path: Path
 ) -> None:
-    # Few colours, which a GIF keeps too.
+    # Few colours, which also a GIF can store.
     colours = np.array([(200, 30, 30), (30, 200, 30), (30, 30, 200)], np.uint8)
     picture = Image.fromarray(colours[np.arange(96 * 64).reshape(96, 64) // 1024 % 3])
     for name in FORMATS:

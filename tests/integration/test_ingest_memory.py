@@ -1,4 +1,4 @@
-"""Memory does not grow with the folder: what is held ahead of a slow consumer is bounded."""
+"""Memory does not grow with the folder: prefetch for a slow consumer is bounded."""
 
 import gc
 import os
@@ -39,7 +39,7 @@ def count_held() -> tuple[int, int]:
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Iterator[ImageRef]:
-    """Make different images one by one, as many as are asked for."""
+    """Yield different images one by one, without end."""
 
     def make() -> Iterator[ImageRef]:
         for i in count():
@@ -54,7 +54,7 @@ def endless(tmp_path: Path) -> Iterator[ImageRef]:
 def intake_of(
     db: Database, refs: Iterator[ImageRef], progress: Progress, ahead: int
 ) -> Iterator[tuple[Intake[ImageRef], Iterator[Work[ImageRef]]]]:
-    """Open an intake of what changed among the images, so many of them ahead."""
+    """Open an intake of the changed images, with this many ahead."""
     collection = collections.get(db.connection, "photos")
 
     def known(hashes: set[bytes]) -> set[bytes]:
@@ -72,7 +72,7 @@ def test_an_endless_folder_is_taken_in_with_bounded_memory(
 ) -> None:
     db.ingest(make_photos(1), **recipe)
     progress = Progress()
-    # What other tests left to the collector.
+    # Garbage of other tests.
     gc.collect()
     before = count_held()
     with intake_of(db, endless, progress, AHEAD) as (intake, works):
@@ -116,7 +116,7 @@ def test_eight_times_as_many_files_need_no_more_memory(
     recipe: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    # 300 kB each: all of the larger folder would be 120 MB more than the smaller one.
+    # 300 kB each: the larger folder has 120 MB more than the smaller one.
     few, many = make_bitmaps(tmp_path / "few", 50), make_bitmaps(tmp_path / "many", 400)
     env = environment | {"SPOCDB_DATABASE_URL": url}
     options = ["--extractor", recipe["extractor"], "--size", 32]
@@ -135,7 +135,7 @@ def test_large_pictures_stay_within_the_memory_that_they_may_take(
     make_photos: Make,
     tmp_path: Path,
 ) -> None:
-    # Decoding each takes 280 MB: two at a time, as two threads would have them, are too many.
+    # Decoding one takes 280 MB, so two threads must not decode two at a time.
     (tmp_path / "large").mkdir()
     for i in range(6):
         picture = Image.new("RGBA", (5000, 4000), (i, i, i, 99))
@@ -150,7 +150,7 @@ def test_large_pictures_stay_within_the_memory_that_they_may_take(
 
 
 def write_sparse_bitmaps(folder: Path, n: int, width: int, height: int) -> Path:
-    """Write black pictures that differ in their first pixels, and take no space on the disk."""
+    """Write black pictures that differ in their first pixels, as sparse files."""
     folder.mkdir()
     n_bytes = 3 * width * height
     header = struct.pack("<2sIHHI", b"BM", 54 + n_bytes, 0, 0, 54)
@@ -171,7 +171,7 @@ def test_twenty_four_pictures_of_80_megapixels_beside_each_other_stay_within_the
     make_photos: Make,
     tmp_path: Path,
 ) -> None:
-    # Each is 240 MB as a file, and needs as much again and more to be decoded.
+    # Each file has 240 MB, and its decoder needs more than that again.
     folder = write_sparse_bitmaps(tmp_path / "large", 24, 10_000, 8_000)
     options = ["--extractor", recipe["extractor"], "--size", 32, "--auto-pca", 0]
     env = environment | {"SPOCDB_DATABASE_URL": url}

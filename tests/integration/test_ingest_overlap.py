@@ -1,4 +1,4 @@
-"""An ingest reads, computes and writes at once; two of them on one folder lose nothing."""
+"""An ingest reads, computes and writes concurrently; two ingests of one folder lose nothing."""
 
 import threading
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def test_a_batch_is_one_transaction(db: Database, recipe: Options, make_photos: 
     ).fetchall()
     assert [n for _, _, n in transactions] == [4, 4, 4]
     for descriptors, embeddings, _ in transactions:
-        # Not equal: the descriptors are written behind a savepoint, which has its own number.
+        # Not equal: descriptors are written after a savepoint, which has its own transaction id.
         assert len(descriptors) == len(embeddings) == 1
 
 
@@ -41,13 +41,13 @@ def test_writing_does_not_hold_up_the_network(
         blocker.execute("SELECT FROM spocdb.collections FOR NO KEY UPDATE")
 
         def let_go_at_the_second_batch(n: int) -> None:
-            # On a CPU each image enters the network by itself.
+            # On a CPU the network computes each image separately.
             if n == 3:
-                # The first batch was handed over, and cannot have been written.
+                # The first batch was submitted, and cannot be written yet.
                 assert len(rows(db)) == 1
                 blocker.rollback()
 
-        # If the loop waited for the first batch to be written, it would wait for ever.
+        # If the loop waited until the first batch is written, this would never end.
         db.connection.execute(
             f"ALTER DATABASE {db.connection.info.dbname} SET lock_timeout = '20s'"
         )
@@ -134,7 +134,7 @@ def test_each_image_moves_the_count_that_a_person_sees(
         db.ingest(
             make_photos(8), batch_size=8, precision="float32", on_progress=told.append, **recipe
         )
-    # One batch: nothing is counted as done before all is. Decoded is half of the way.
+    # One batch: no image is counted as done before all are. Decoding counts as half.
     assert {n_done for n_done, _ in shown} == {0}
     assert shown[0][1] == 4 and shown[-1][1] >= 7
     assert all(progress is told[0] for progress in told)

@@ -58,7 +58,7 @@ def test_the_same_bytes_enter_the_network_once(
 ) -> None:
     folder = make_photos(7)
     for original in list(folder.iterdir()):
-        # One beside the original, in its batch or the one in flight, and one long after it.
+        # One copy next to the original, in the same batch or the next, and one much later.
         for name in (f"{original.stem}b.jpg", f"later-{original.name}"):
             (folder / name).write_bytes(original.read_bytes())
     with network() as sizes:

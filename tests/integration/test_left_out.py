@@ -1,4 +1,4 @@
-"""What an ingest does not take is said; what is named wrongly makes nothing."""
+"""An ingest reports the files that it leaves out; a wrong path creates nothing."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ Invoke = Callable[..., "Ran"]
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended."""
+    """The result of a command."""
 
     exit_code: int
     stdout: str
@@ -41,7 +41,7 @@ def invoke(
     def run(*arguments: object, input: str | None = None) -> Ran:
         runner = CliRunner(env=environment | {"SPOCDB_DATABASE_URL": db.url})
         ran = runner.invoke(app, [str(argument) for argument in arguments], input=input)
-        # An ingest keeps libraries quiet, and writes to the process's own stderr.
+        # An ingest silences libraries by redirecting stderr, and writes to a copy of it.
         return Ran(ran.exit_code, ran.stdout, ran.stderr + capfd.readouterr().err)
 
     return run
@@ -91,7 +91,7 @@ def test_all_files_and_linked_folders_are_taken_on_demand(
     paths = {path for (path,) in db.connection.execute("SELECT path FROM spocdb.photos")}
     assert {str(mixed / name) for name in ("scan", "linked/0000.jpg", "linked/0001.jpg")} <= paths
     assert len(paths) == 5
-    # They stay where they are not taken, and go with their files.
+    # Images stay while their files are only left out, and are pruned with their files.
     assert db.ingest(mixed, prune=True).n_pruned == 0
     (mixed / "linked").unlink()
     assert db.ingest(mixed, prune=True).n_pruned == 2
@@ -120,7 +120,7 @@ def test_an_archive_or_what_is_no_image_leaves_no_empty_collection(
     with pytest.raises(ConfigError, match="there are no images under"):
         db.ingest(tmp_path / "pipe", **recipe)
     assert db.collections() == []
-    # Beside an image it is a failure of its own.
+    # Together with an image, it is a failure.
     assert db.ingest(archive, mixed, **recipe).n_failed == 1
     assert [Path(f.path).name for f in db.failures()] == ["photos.zip"]
 
@@ -144,7 +144,7 @@ def test_pruning_a_root_that_is_gone_or_empty_asks(
     what = "holds no image any more" if is_there else "is gone"
     (gone,) = db.gone(first, second)
     assert (str(gone), gone.n_images) == (f"{first} {what}", 3)
-    # The other root's images are no reason: an unmounted disk looks like this.
+    # Images of the other root do not matter: an unmounted disk looks like this.
     with pytest.raises(
         ConfigError, match=f"nothing pruned: {first} {what}: .*its 3 images by `prune="
     ):

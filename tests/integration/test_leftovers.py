@@ -1,4 +1,4 @@
-"""What killed programs leave behind: found by doctor, dropped by the next command."""
+"""Objects that killed programs leave: doctor finds them, the next command drops them."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 
 
 def kill_a_build(db: Database, wait_for_lock: WaitForLock) -> None:
-    """Kill the session that builds the index; what it leaves is what a crash leaves."""
+    """Kill the session that builds an index, which leaves an invalid index as a crash does."""
     target = collections.get(db.connection, "photos")
     with (
         connections.connect(db.url) as writer,
@@ -154,7 +154,7 @@ def test_what_is_in_use_is_left_for_the_next_time(built: Database) -> None:
 
 @pytest.fixture
 def left_by_training(db: Database, made_up: Recipe) -> Database:
-    """Return a database with what a killed training left."""
+    """Return a database with the collections that a killed training left."""
     with connections.connect(db.url) as killed:
         recipe = replace(made_up, weights="training-x")
         collections.create(killed, "training-x", recipe, 32)

@@ -1,4 +1,4 @@
-"""What the database cannot hold of one file is that file's failure, and no other's."""
+"""A path or time that the database cannot store is a failure of that file alone."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ Recipe = dict[str, Any]
 
 @pytest.fixture
 def deep(make_photos: Make, tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Return a function that puts a photo under a path of so many bytes."""
+    """Return a function that stores a photo under a path of this many bytes."""
     photo = make_photos(1, "one", seed=7) / "0000.jpg"
 
     def make(n_bytes: int) -> Path:
-        # Of all letters: what repeats would be compressed, and fit where it should not.
+        # Random letters: PostgreSQL would compress repeated ones, and a too long path would fit.
         rest, folder = n_bytes - len(os.fsencode(tmp_path)) - len("/x.jpg"), tmp_path
         letters = "".join(chr(33 + i * i * 31 % 89).replace("/", "_") for i in range(n_bytes))
         while rest > 0:
@@ -54,7 +54,7 @@ def test_paths_that_no_index_holds_are_failures_and_the_others_go_on(
         "the path has 3,400 bytes, of at most 2,000: shorten it",
     }
     assert {path[:200] for path in failures} == {str(path)[:200] for path in long}
-    # Known again as what they are, and never taken for gone.
+    # All are recognised by their stored names, and none is pruned as gone.
     again = db.ingest(folder, longest, *long, prune=True)
     assert (again.n_unchanged, again.n_failed, again.n_pruned) == (4, 2, 0)
     assert db.ingest(retry_failed=True).n_seen == 0

@@ -1,4 +1,4 @@
-"""What a CSV or JSON-lines file says about images ends up beside them, and can be filtered by."""
+"""Metadata of a CSV or JSON-lines file are stored with the images, and can be filtered."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_metadata_of_unchanged_images_can_change(
     db.ingest(folder, metadata=about, **recipe)
     about.write_text("path,place\n0000.jpg,Ulm\n")
     assert db.ingest(folder, metadata=about).n_unchanged == 3
-    # What the file does not mention is left alone; what it does is replaced.
+    # Images that the file does not name keep their metadata; the others' are replaced.
     assert stored(db) == {"0000.jpg": {"place": "Ulm"}, "0001.jpg": {"year": 1}, "0002.jpg": {}}
 
 
@@ -88,7 +88,7 @@ def test_rows_without_an_image_are_told(
     said.clear()
     db.ingest(folder, metadata=tmp_path / "about.csv", **recipe)
     assert said[:3] == [
-        # Before the first image is read: a file with other paths is noticed soon.
+        # Logged before the first image is read, so that wrong paths are noticed early.
         f"metadata: 2 rows read, 1 of them for a missing file, such as {nowhere}",
         "metadata: 1 image changed",
         f"metadata: 1 row without an image, such as {nowhere}",
@@ -109,7 +109,7 @@ def test_rows_are_matched_as_sets_and_not_one_by_one(
     target = collections.get(db.connection, "photos")
     found = images.apply_metadata(db.connection, target)
     assert found == (0, 20_000, "/nowhere/0.jpg")
-    # Said of any number of rows at once, and nothing of it stays.
+    # One message for any number of rows; none of them is stored.
     assert images.apply_metadata(db.connection, target) == found
 
 

@@ -1,4 +1,4 @@
-"""A file that was moved is the same image: found again by its bytes, with its id and metadata."""
+"""A moved file stays the same image: it is found by its bytes, and keeps id and metadata."""
 
 import os
 import shutil
@@ -55,7 +55,7 @@ def test_the_images_of_a_moved_folder_keep_id_metadata_and_embedding(
         path.replace("/photos/", "/elsewhere/"): row for path, row in before.items()
     }
     assert embeddings(db) == rows
-    # Not even written again: their index is left as it is.
+    # Embeddings are not written again, so their index does not change.
     assert db.connection.execute(transactions).fetchone() == written
     again = db.ingest(there, prune=True)
     assert (again.n_unchanged, again.n_pruned, again.n_moved) == (6, 0, 0)
@@ -85,7 +85,7 @@ def test_of_copies_each_moves_once_and_those_of_the_same_name_to_each_other(
     ids = {Path(path).name: id_ for path, (id_, _) in stored(db).items()}
     there = tmp_path / "elsewhere"
     there.mkdir()
-    # Two of three go; one of them under another name, and a fourth copy is new.
+    # Two of three copies go, one of them to another name; a fourth copy is new.
     (folder / "0000.jpg").rename(there / "renamed.jpg")
     (folder / "c.jpg").rename(there / "c.jpg")
     shutil.copy(folder / "b.jpg", there / "z.jpg")
@@ -152,7 +152,7 @@ def test_a_path_that_another_program_takes_meanwhile_is_left_to_it(
         writing.make_staging(ours)
 
         def look_away(path: str) -> bool:
-            # Between the question and the move.
+            # Between the look at the disk and the move.
             other.execute(
                 "INSERT INTO spocdb.images (collection_id, path, sha256, size, version, width, "
                 "height) SELECT collection_id, '/new.jpg', sha256, 1, '', 1, 1 "

@@ -1,4 +1,4 @@
-"""Who owns spocdb: a role that is no superuser, on every server that spocdb itself sets up."""
+"""spocdb's owner is no superuser on the servers that spocdb sets up."""
 
 import subprocess
 import tempfile
@@ -31,7 +31,7 @@ SELECT DISTINCT r.rolname FROM (
 
 
 def warnings_of(connection: connections.Connection) -> list[str]:
-    """Return what doctor says of superusers."""
+    """Return doctor's findings about superusers."""
     found = doctor.examine(connection)
     return [f.advice for f in found if f.verdict == "warning" and "superuser" in f.what]
 
@@ -46,7 +46,7 @@ def own_server() -> Iterator[Path]:
             embedded.stop(Path(folder))
 
 
-# What an older spocdb and its user made as the embedded server's superuser.
+# Objects that an older spocdb and its user made as the embedded server's superuser.
 OLD = """
 CREATE TYPE mood AS ENUM ('happy'); CREATE DOMAIN short AS text; CREATE TYPE pair AS (a int, b int);
 CREATE TYPE span AS RANGE (subtype = integer);
@@ -72,7 +72,7 @@ SELECT p.oid::regprocedure::text FROM pg_proc p WHERE proowner = 'postgres'::reg
 def test_the_embedded_server_belongs_to_a_role_that_is_no_superuser(
     own_server: Path, environment: dict[str, str]
 ) -> None:
-    """Also one that an older spocdb made, with all that is in it."""
+    """Also a server that an older spocdb set up, with all objects in it."""
     admin_url = embedded.admin_url(own_server)
     with connections.connect(admin_url) as admin:
         admin.execute("ALTER DATABASE spocdb OWNER TO postgres")
@@ -95,7 +95,7 @@ def test_the_embedded_server_belongs_to_a_role_that_is_no_superuser(
         execute("ALTER TABLE goods ADD photo text")
         execute("INSERT INTO goods DEFAULT VALUES")
         assert execute("SELECT count(*) FROM own.seen").fetchone() == (2,)
-        # It makes the roles that it grants rights to.
+        # The owner creates the roles that it grants rights to.
         execute("CREATE ROLE web LOGIN")
         execute("CREATE DATABASE test_of_an_application")
         db.grant_worker("web")
@@ -103,7 +103,7 @@ def test_the_embedded_server_belongs_to_a_role_that_is_no_superuser(
             execute("SELECT pg_read_file('PG_VERSION')")
     with psycopg.connect(make_conninfo(url, user="reader")) as reader:
         assert reader.execute("SELECT count(*) FROM goods").fetchone() == (2,)
-    # Nothing is done a second time.
+    # A second start changes nothing.
     assert embedded.start(own_server) == url
 
 
@@ -161,7 +161,7 @@ def test_the_roles_of_the_compose_file(
     server: str, psql: Psql, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    # Under a name that nothing else has; the superuser of the tests keeps its password.
+    # A role of its own, because the tests' superuser must keep its password.
     script = compose["configs"]["roles"]["content"].replace("spocdb", "spocdb_composed")
     script = script.replace("ALTER ROLE postgres PASSWORD NULL;", "")
     monkeypatch.setenv("POSTGRES_PASSWORD", "it's secret")

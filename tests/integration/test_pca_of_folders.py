@@ -1,4 +1,4 @@
-"""A PCA of a folder of other images, which becomes a collection beside the gallery."""
+"""A PCA fitted on a folder of other images, which become a separate collection."""
 
 import re
 from collections.abc import Callable
@@ -67,13 +67,13 @@ def test_folders_that_are_called_alike_are_two_for_a_pca(
     sizes = {c.name: c.n_images for c in db.collections()}
     assert (sizes[first], sizes[second]) == (12, 12)
     assert db.pca.show(db.pca.fit(second, dim=8))[0].n_samples == 12
-    # The same folder by a link is the same one, and holds what it holds now.
+    # The same folder by a link is the same collection, with the folder's current images.
     (tmp_path / "link").symlink_to(tmp_path / "a" / "images")
     for n in range(2):
         (tmp_path / "a" / "images" / f"{n:04d}.jpg").unlink()
     assert db.ingest_beside(tmp_path / "link", "photos") == first
     assert {c.name: c.n_images for c in db.collections()}[first] == 10
-    # Another extractor makes others of it.
+    # Another extractor gets a collection of its own.
     db.ingest(make_photos(3, "gallery"), collection="max", pooling="max", **recipe)
     assert db.ingest_beside(tmp_path / "a" / "images", "max") != first
 

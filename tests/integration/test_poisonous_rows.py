@@ -1,4 +1,4 @@
-"""A row that kills whoever decodes it takes no other row along, and forgets nothing."""
+"""A row that kills its worker affects no other row, and keeps its embedding."""
 
 import subprocess
 import sys
@@ -14,8 +14,8 @@ from spocdb.verdicts import MOST_LOST
 
 POISON = b"BM poison"
 KILLED = 86
-# Real workers, each a process of its own, forked as importing torch takes seconds. Their decoder
-# dies of certain bytes, as of too little memory or a crash. Prints how each of them ended.
+# Real worker processes, forked because importing torch takes seconds. Certain bytes kill their
+# decoder, as too little memory or a crash would. Prints how each of them ended.
 WORKERS = f"""
 import os, sys
 import psycopg
@@ -48,7 +48,7 @@ while ended:
 
 
 def work(shop: Any, environment: dict[str, str]) -> list[int]:
-    """Let one worker after the other work until one survives; return how they ended."""
+    """Run workers one after the other until one survives; return how they ended."""
     ran = subprocess.run(
         [sys.executable, "-c", WORKERS, shop.db.url],
         env=environment | {"OMP_NUM_THREADS": "1"},
@@ -74,14 +74,14 @@ def test_a_poisonous_row_is_the_only_one_that_fails(
     else:
         shop.execute("UPDATE products SET photo = 'poison.bmp' WHERE id = 4")
     (shop.folder / "poison.bmp").write_bytes(POISON)
-    # Together with others until it is suspect, and then alone.
+    # Leased together with others until it is suspect, and then alone.
     assert work(shop, environment) == [KILLED] * MOST_LOST + [0]
     (coverage,) = shop.db.tables.coverage()
     assert (coverage.rows, coverage.embedded, coverage.failed, coverage.pending) == (8, 7, 1, 0)
     (failure,) = shop.db.failures("products")
     assert (failure.path, failure.reason) == ("4", "ProcessLost")
     assert len(shop.found()) == (8 if had_an_embedding else 7)
-    # Tried again, it is alone from the start.
+    # After a retry it is leased alone from the start.
     assert shop.db.tables.retry("products") == 1
     assert shop.execute("SELECT lost FROM spocdb.queue").fetchall() == [(queue.LOST_UNTIL_ALONE,)]
 
@@ -115,7 +115,7 @@ def _lease(shop: Any, alone: bool) -> list[queue.LeasedRef]:
 
 
 def test_a_row_without_an_image_is_gone_and_the_others_go_on(shop: Any) -> None:
-    """What is leased may lose its image before it is read."""
+    """A leased row may lose its image before it is read."""
     shop.attach()
     shop.execute(
         """
@@ -126,13 +126,13 @@ def test_a_row_without_an_image_is_gone_and_the_others_go_on(shop: Any) -> None:
         """
     )
     done = shop.work()
-    # Gone when it is read, and again when that change of it is looked at.
+    # Gone when it is read, and again when its change is processed.
     assert (done.n_new, done.n_pruned, done.n_failed) == (5, 2, 0)
     assert shop.found() == ["1", "2", "4", "5", "6"]
 
 
 def test_a_type_that_casts_to_nothing_is_tried_again(shop: Any, tmp_path: Path) -> None:
-    """The row is chosen by a value that is there, and gives none."""
+    """The row belongs by its value, which is not NULL, but the cast gives NULL."""
     shop.attach()
     shop.execute(
         """

@@ -62,7 +62,7 @@ def test_no_vector_no_projection_and_no_collection(
         [query, query, query],
     ).fetchone()
     assert row == (None,) * 5
-    # Returning NULL here would make an ORDER BY, or a search, by nothing.
+    # NULL instead of an error would order a search's results by nothing.
     with pytest.raises(psycopg.errors.UndefinedObject, match="no collection named nothing"):
         db.connection.execute("SELECT spocdb.embed('nothing', %s)", [query])
 

@@ -30,7 +30,7 @@ Clustered = Callable[..., Float32Array]
 def test_a_streamed_fit_is_the_pca_of_all_rows(
     gallery: Database, gallery_rows: Float32Array
 ) -> None:
-    # 5000 rows come in more than one chunk.
+    # 5000 rows are read in more than one chunk.
     rows = gallery_rows.astype(np.float64)
     _, fitted = gallery.pca.show(2)
     _, singular_values, components = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
@@ -119,7 +119,7 @@ def test_collections_of_two_extractors_are_refused(
 def test_a_new_fit_reaches_the_embeddings_without_any_image(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
-    # There are no files and no weights: all that there is, is the database.
+    # There are no files and no weights, only the database.
     rows = clustered(200)
     add_images(db.connection, rows)
     number = db.pca.fit(dim=8)

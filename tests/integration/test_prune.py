@@ -26,7 +26,7 @@ def test_prune_deletes_the_images_of_deleted_files_only(
     paths = {hit.path for hit in db.search(folder / "0000.jpg", k=9)}
     assert paths == {
         *(str(folder / f"{n}.jpg") for n in ("0000", "0003")),
-        # Another folder's, though its file is gone, and though its name begins alike.
+        # Of another folder, whose name begins with the same letters; its file is gone.
         *(str(other / f"{n}.jpg") for n in ("0000", "0001")),
     }
 
@@ -42,7 +42,7 @@ def test_nothing_is_deleted_without_prune(db: Database, recipe: Options, make_ph
 def test_prune_refuses_a_folder_without_any_image(
     db: Database, recipe: Options, make_photos: Make
 ) -> None:
-    # As a disk that is not mounted looks like.
+    # An unmounted disk looks like this.
     folder = make_photos(2)
     db.ingest(folder, **recipe)
     for file in folder.iterdir():

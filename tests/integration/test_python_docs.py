@@ -1,4 +1,4 @@
-"""The code of docs/how-to/python.md, run as it stands, in its order."""
+"""The code of docs/how-to/python.md, run unchanged and in order."""
 
 import re
 import shutil

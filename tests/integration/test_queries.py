@@ -1,4 +1,4 @@
-"""A query is a path, a file's bytes, a PIL image or an array: the same picture, the same hits."""
+"""Queries by path, bytes, PIL image and array give the same hits for the same picture."""
 
 import io
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def lying(file: Path, folder: Path) -> Path:
 
 
 def profiled(file: Path, folder: Path) -> Path:
-    """Return a photo whose profile has red and blue exchanged: it looks like the others by that."""
+    """Return a photo with a profile that exchanges red and blue."""
     from PIL import ImageCms
 
     made = folder / "profiled.png"
@@ -50,7 +50,7 @@ def profiled(file: Path, folder: Path) -> Path:
 
 
 def transparent(file: Path, folder: Path) -> Path:
-    """Return a photo of which a corner is transparent."""
+    """Return a photo with a transparent corner."""
     made = folder / "transparent.png"
     with Image.open(file) as photo:
         cut = photo.convert("RGBA")
@@ -102,7 +102,7 @@ def test_an_array_finds_what_its_picture_finds(db: Database, photos: Path, tmp_p
     for name, array in (("colours", colours), ("levels", levels)):
         Image.fromarray(array).save(tmp_path / f"{name}.png")
         wanted = db.search(tmp_path / f"{name}.png", 8)
-        # What is no copy of its own, such as a picture turned by NumPy, is one like any.
+        # A view, such as a picture turned by NumPy, is an array like any other.
         for same in (array, array.copy(order="F"), array[::-1][::-1]):
             assert db.search(same, 8) == wanted
     assert db.search(colours, 1)[0].path.endswith("0005.jpg")

@@ -1,4 +1,4 @@
-"""The commands of README, tutorials and guides, run as they stand and in their order."""
+"""The commands of README, tutorials and guides, run unchanged and in order."""
 
 import os
 import re
@@ -20,9 +20,9 @@ Run = Callable[..., Finished]
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-# What their address of a database stands for is a database of the test.
+# The documents' database URL is replaced by the URL of the test's database.
 SHOP = "export SPOCDB_DATABASE_URL=postgresql://me@localhost/shop"
-# What a shell does not take as it stands, should it be outside of quotes.
+# Characters that a shell interprets outside of quotes.
 FOR_A_SHELL = re.compile(r"[$`*?~|;&<>\\[{(]")
 
 
@@ -32,7 +32,7 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def commands(document: str) -> list[str]:
-    """Return the lines that a user types. What no test runs has blocks of `sh`, not `console`."""
+    """Return the lines that a user types. Blocks of `sh` instead of `console` are not run."""
     lines = "".join(blocks(document, "console")).splitlines()
     assert all(line.startswith("$ ") for line in lines)
     return [line.removeprefix("$ ") for line in lines]
@@ -59,7 +59,7 @@ def home(
 ) -> Iterator[tuple[Path, dict[str, str]]]:
     """Return a user's folder with pictures, and an environment with an embedded server."""
     shutil.copy(make_photos(6, "images") / "0000.jpg", tmp_path / "query.jpg")
-    # More than the 256 dimensions that the commands fit.
+    # More images than the 256 dimensions that the commands fit.
     make_photos(270, "other-images", seed=1)
     make_photos(6, "media", seed=4)
     rows = [f"images/{i:04}.jpg,{'shoe' if i % 2 else 'hat'},2024" for i in range(6)]
@@ -118,7 +118,7 @@ def walk(
             elif not line.startswith("make "):
                 done = type_in(line)
                 stdout, stderr = stdout + done.stdout, stderr + done.stderr
-        # What follows is the embedded database's again.
+        # The following commands use the embedded database again.
         environment.pop("SPOCDB_DATABASE_URL", None)
         return stdout, stderr
 
@@ -198,7 +198,7 @@ def test_what_is_typed_anywhere_is_run_by_a_test() -> None:
 
 
 def test_the_documentation_shows_what_a_user_should_copy() -> None:
-    """Small numbers make a test quick, and a reader's results bad."""
+    """Small numbers would make the test fast, but give a reader bad results."""
     for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         name = str(document.relative_to(ROOT))
         lines = "\n".join([*blocks(name, "console"), *blocks(name, "sh")])

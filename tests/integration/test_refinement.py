@@ -1,4 +1,4 @@
-"""Query expansion, re-ranking and database-side augmentation, in SQL and on top of it."""
+"""Query expansion, re-ranking and database-side augmentation, in SQL and in Python."""
 
 import subprocess
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def vectors(db: Database) -> dict[int, Float32Array]:
 def expanded(
     query: Float32Array, others: dict[int, Float32Array], n: int, alpha: float
 ) -> Float32Array:
-    """Return what expansion should be, in NumPy: images that are the query itself do not count."""
+    """Compute the expansion in NumPy; images that equal the query do not count."""
     cosines = {id_: float(vector @ query) for id_, vector in others.items()}
     nearest = sorted((i for i in cosines if cosines[i] < 1 - 1e-3), key=lambda i: -cosines[i])[:n]
     return unit(query + sum(max(cosines[i], 0) ** alpha * others[i] for i in nearest))
@@ -123,7 +123,7 @@ def test_reranking_orders_the_short_list_and_nothing_else(gallery: Database) -> 
     plain = gallery.similar(QUERY, 60)
     found = gallery.similar(QUERY, 60, refinement=Refinement(rerank=40))
     assert [h.id for h in found] != [h.id for h in plain]
-    # The query is one of the forty, and is not returned.
+    # The query is one of the forty images, and is not returned.
     assert {h.id for h in found[:39]} == {h.id for h in plain[:39]}
     assert [h.id for h in found[39:]] == [h.id for h in plain[39:]]
     assert {h.id: h.distance for h in found} == {h.id: h.distance for h in plain}
@@ -172,7 +172,7 @@ def test_augmentation_adds_neighbours_to_every_embedding(small: Database, said: 
         "neighbours": 4,
         "alpha": 2.0,
     }
-    # The index is there, and a query is projected as it was before.
+    # There is an index, and a query is projected as before.
     assert small.similar(QUERY)[0].method == "hnsw"
     raw = np.ones(32, np.float32)
     by_augmented = db_search.embed(small.connection, "photos", raw)
@@ -186,7 +186,7 @@ def test_augmenting_again_sees_the_new_images(
 ) -> None:
     number = small.pca.augment(neighbours=3)
     add_images(small.connection, newcomers, first=6000)
-    # The new one is in, without neighbours as yet.
+    # The new image is found, still without its neighbours' part.
     newest = max(vectors(small))
     plain = db_search.embed(small.connection, "photos", newcomers[4])
     np.testing.assert_allclose(vectors(small)[newest], plain, atol=1e-5)
@@ -246,7 +246,7 @@ def test_a_projection_activated_meanwhile_stops_an_augmentation(small: Database,
 
 
 def test_a_search_sees_one_projection_whatever_is_activated(gallery: Database) -> None:
-    """Between a query's projection and its search another one may become active."""
+    """Another projection may be activated between a query's projection and its search."""
     with db_search.snapshot(gallery.connection):
         query = db_search.embed(gallery.connection, "photos", np.ones(256, np.float32))
         with psycopg.connect(gallery.url, autocommit=True) as other:

@@ -1,4 +1,4 @@
-"""What the database refuses is one failure; the rest of its batch is written."""
+"""An item that the database refuses is a failure; the rest of its batch is written."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from spocdb.features.recipes import make_recipe
 from spocdb.records import ImageRef, NewDescriptor
 from tests.fixtures.opened import Database
 
-# Random: PostgreSQL compresses a key before it measures it.
+# Random, because PostgreSQL compresses a key before it measures it.
 TOO_LONG = "/photos/" + os.urandom(1700).hex()
 
 
@@ -61,7 +61,7 @@ def test_a_path_that_cannot_be_stored_is_a_failure_and_the_others_are_written(
     ]
     assert any(reason in f.message for f in db.failures())
     (n,) = db.connection.execute("SELECT count(*) FROM spocdb.descriptors").fetchone() or (0,)
-    assert n == 2  # that of the refused file went with its transaction
+    assert n == 2  # the refused file's descriptor was rolled back
 
 
 def test_trouble_of_the_whole_is_no_refusal(db: Database, photos: Collection) -> None:

@@ -1,4 +1,4 @@
-"""Roles with the least rights: what a reader and a worker may, and all that they may not."""
+"""Roles with the least rights: what a reader and a worker may do, and may not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
 DENIED = psycopg.errors.InsufficientPrivilege
-# That something is a sequence, or a view of a join, is said before rights are looked at.
+# PostgreSQL refuses sequences and views of joins before it checks rights.
 REFUSED = (DENIED, psycopg.errors.WrongObjectType, psycopg.errors.ObjectNotInPrerequisiteState)
 
 
@@ -55,7 +55,7 @@ def test_a_reader_searches_its_collection_and_no_other(
 
 @pytest.fixture
 def relations(granted: Any) -> list[str]:
-    """Return all relations of the schema but the view that was granted."""
+    """Return all relations of the schema except the granted view."""
     rows = granted.execute(
         "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'spocdb'::regnamespace "
         "AND relkind IN ('r', 'v', 'S') AND relname <> 'products'"
@@ -85,7 +85,7 @@ def test_a_reader_reads_and_writes_nothing_else(
             execute(statement)
 
 
-# What a reader, or anybody with USAGE, may call: it searches, or tells nothing of any data.
+# Functions that a reader, or any role with USAGE, may call: they search, or read no data.
 HARMLESS = {
     "compared_path",
     "condition_path",
@@ -150,7 +150,7 @@ def test_a_reader_calls_no_function_that_does_more(
 
 
 def test_set_role_is_honoured(granted: Any, roles: dict[str, str], log_in: LogIn) -> None:
-    """A superuser that plays the reader is one; members inherit, or have to play it."""
+    """A superuser after SET ROLE is a reader; members inherit its rights, or must SET ROLE."""
     search = "SELECT count(*) FROM spocdb.similar_rows({}, 1)"
     reader, member = Identifier(roles["reader"]), Identifier(roles["member"])
     granted.execute(SQL("SET ROLE {}").format(reader))
@@ -212,7 +212,7 @@ def test_policies_hold_through_a_join_with_the_view(
     execute = log_in(roles["reader"]).execute
     joined = "SELECT id FROM products p JOIN spocdb.products s USING (id) ORDER BY id"
     assert execute(joined).fetchall() == [(2,), (4,), (6,)]
-    # A superuser owns spocdb here: no policy is about it.
+    # A superuser owns spocdb here, and policies do not apply to it.
     granted.execute("UPDATE products SET name = 'x'")
     granted.work()
     assert len(granted.found()) == 6

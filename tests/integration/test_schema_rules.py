@@ -1,4 +1,4 @@
-"""Rules that every function and table of the schema keeps."""
+"""Rules for every function and table of the schema."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ STATED = re.compile(
     re.DOTALL,
 )
 
-# Of these the owner's rights are needed: a reader has none but to views, a worker none to the
+# These need the owner's rights: a reader has rights to views only, and a worker has none to the
 # application's tables.
 DEFINERS = {
     "count_coverage",
@@ -55,7 +55,7 @@ def test_every_function_has_a_fixed_search_path_and_a_comment(
     assert {name for name, *_ in functions} == {file.stem for file in FUNCTIONS.glob("*.sql")}
     for name, config, _, _, is_definer, comment in functions:
         (path,) = [c.partition("=")[2] for c in config if c.startswith("search_path=")]
-        # Temporary objects last: nobody can slip one in before the real ones.
+        # pg_temp last, so that no temporary object can shadow a real one.
         assert path in ("spocdb, pg_temp", "pg_catalog, pg_temp"), name
         assert comment, name
         assert is_definer == (name in DEFINERS), name
@@ -64,7 +64,7 @@ def test_every_function_has_a_fixed_search_path_and_a_comment(
 def test_every_function_states_its_volatility_and_parallel_safety(
     functions: list[tuple[Any, ...]],
 ) -> None:
-    # The catalog knows no difference between a default and a word: the files do.
+    # The catalog does not show whether a default was written; the files do.
     stated = {}
     for file in FUNCTIONS.glob("*.sql"):
         found = STATED.search(file.read_text())
@@ -75,7 +75,7 @@ def test_every_function_states_its_volatility_and_parallel_safety(
 
 
 def test_every_function_is_commented_by_its_arguments(url: str) -> None:
-    """By the comments a downgrade knows which functions to drop."""
+    """A downgrade finds the functions to drop by their comments."""
     with connections.connect(url) as connection:
         found = connection.execute(
             "SELECT p.oid::regprocedure, p.oid::regprocedure = ANY (%s::regprocedure[]) "

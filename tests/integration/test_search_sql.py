@@ -1,4 +1,4 @@
-"""Search in SQL alone: through plain psql, by the index, with the recall that is promised."""
+"""Search in SQL alone: by plain psql, with the index, with the promised recall."""
 
 import subprocess
 from collections.abc import Callable, Sequence
@@ -71,7 +71,7 @@ def test_a_search_by_the_view_is_a_scan_of_the_index(
     wanted = f"Index Scan using embeddings_1_{projection}_hnsw"
     query = Vector(clustered(1, channels)[0])
     assert wanted in plan(gallery.connection, BY_VIEW, [query])
-    # As an application's prepared statement, which is planned without knowing the query.
+    # As a prepared statement of an application, which is planned without the query's values.
     gallery.connection.execute("SET plan_cache_mode = force_generic_plan")
     operand = "halfvec" if state == "halfvec" else "vector"
     gallery.connection.execute(
@@ -171,7 +171,7 @@ def test_a_filter_that_many_images_match_goes_on_through_the_index(
 ) -> None:
     rows = clustered(6000, 16)
     add_images(db.connection, rows)
-    # All match but those that lie nearest to the query.
+    # All match except the images nearest to the query.
     query = rows[0]
     nearest = np.argsort(-(rows @ query))[:700]
     db.connection.execute("UPDATE spocdb.images SET metadata = '{\"kept\": true}'")
@@ -186,7 +186,7 @@ def test_a_filter_that_many_images_match_goes_on_through_the_index(
         assert [h.method for h in hits] == ["hnsw iterative"] * 50
         assert recall([[h.id for h in hits]], [[h.id for h in exact]]) >= 0.9
 
-    # The index comes to its end before k: the exact scan takes over, and says so.
+    # The index scan ends before k, so an exact search follows, with a notice.
     hits = db.similar(1, 6000, filter={"kept": True})
     assert [h.method for h in hits] == ["exact"] * 5300
 
@@ -199,7 +199,7 @@ def test_more_than_the_index_looks_at_in_one_go(gallery: Database) -> None:
 
 
 def test_deleted_images_do_not_count_against_k(gallery: Database) -> None:
-    # Until a vacuum the index still holds what was deleted.
+    # Until a vacuum the index still has the deleted rows.
     gallery.connection.execute("ALTER TABLE spocdb.embeddings_1_2 SET (autovacuum_enabled = off)")
     nearest = [hit.id for hit in gallery.similar(1, 500)]
     gallery.connection.execute("DELETE FROM spocdb.images WHERE id = ANY(%s)", [nearest])

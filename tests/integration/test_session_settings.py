@@ -1,4 +1,4 @@
-"""What spocdb raises on a pooled connection for one step is reset, also after an error."""
+"""Settings that are raised for one step on a pooled connection are reset, also after errors."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +18,9 @@ Make = Callable[..., Path]
 AddImages = Callable[..., collections.Collection]
 Clustered = Callable[..., Float32Array]
 
-# Those of an extension are there once its library is loaded; of them, what a session changed.
+# An extension's settings exist once its library is loaded; only changed ones count.
 SETTINGS = r"SELECT name, setting FROM pg_settings WHERE name !~ '\.' OR source = 'session'"
-# The first build fails as on a machine with a small /dev/shm: parallel workers find no room.
+# The first build fails as with a small /dev/shm: parallel workers get no shared memory.
 NO_ROOM = """
 CREATE FUNCTION public.no_room() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -36,7 +36,7 @@ HAS_ROOM_NOW = "current_setting('maintenance_work_mem') <> '64MB'"
 
 
 def settings(db: Database) -> dict[str, str]:
-    """Return the settings of the pool's only connection, and which one that is."""
+    """Return the settings of the pool's only connection, and its process id."""
     with db.engine.connection() as connection:
         found = dict(connection.execute(SETTINGS).fetchall())
         return found | {"process": str(connection.info.backend_pid)}
@@ -46,7 +46,7 @@ def settings(db: Database) -> dict[str, str]:
 def made(
     url: str, environment: dict[str, str], add_images: AddImages, clustered: Clustered
 ) -> Iterator[Database]:
-    """Return a database with a few made-up images, whose connections have little memory."""
+    """Return a database with a few images, whose connections have a low maintenance_work_mem."""
     little = make_conninfo(url, options="-c maintenance_work_mem=64MB")
     with Database(from_environment(little, environment)) as db:
         add_images(db.connection, clustered(60))
@@ -122,7 +122,7 @@ def test_a_build_that_fails_leaves_no_setting_behind(made: Database, condition: 
 
 def test_the_build_has_the_memory_that_it_was_meant_to_have(made: Database) -> None:
     made.connection.execute(NO_ROOM.format(condition="NOT " + HAS_ROOM_NOW))
-    made.index.build()  # fails by the trigger unless the memory is raised
+    made.index.build()  # the trigger raises unless the memory is raised
 
 
 def test_a_lost_connection_says_so_and_not_that_a_setting_could_not_be_taken_back(
@@ -154,7 +154,7 @@ def test_settings_that_could_not_be_taken_back_do_not_go_back_to_the_pool(made: 
         made.engine.connection() as connection,
         sessions.raised(connection, work_mem="64MB"),
     ):
-        # As a step would that is interrupted before it resets what it raised.
+        # As a step that is interrupted before it resets the setting.
         connection.execute("BEGIN; SET maintenance_work_mem = '1GB'; COMMIT")
         raise KeyboardInterrupt
     assert settings(made) == before

@@ -1,4 +1,4 @@
-"""Whatever a role, a database or PGOPTIONS set by default, spocdb does the same."""
+"""spocdb works the same with any defaults of a role, a database or PGOPTIONS."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +68,7 @@ ON c.id = i.collection_id WHERE c.name = 'goods' ORDER BY path"
 
 
 def walk(url: str, environment: dict[str, str], folder: Path, recipe: dict[str, Any]) -> Any:
-    """Ingest, fit, search, attach, work and look; return what was found."""
+    """Ingest, fit, search, attach and work; return the results."""
     with Database(from_environment(url, environment)) as db:
         db.ingest(folder, auto_pca=0, **recipe)
         db.pca.activate(db.pca.fit("photos", dim=4), "photos")
@@ -94,7 +94,7 @@ def fill(url: str, folder: Path) -> None:
 
 
 def by_default(url: str, values: dict[str, str]) -> None:
-    """Let every new session of the database begin with the values."""
+    """Set the values as defaults of every new session of the database."""
     with psycopg.connect(url, autocommit=True) as admin:
         for name, value in values.items():
             statement = SQL("ALTER DATABASE {} SET {} TO {}")
@@ -104,7 +104,7 @@ def by_default(url: str, values: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def expected() -> dict[str, Any]:
-    """Hold what the walk finds without any unusual default."""
+    """Return a dict for the results without unusual defaults; the first test fills it."""
     return {}
 
 
@@ -161,7 +161,7 @@ def test_the_role_s_own_schemas_come_before_the_extension_s(url: str) -> None:
         admin.execute('CREATE SCHEMA app; CREATE SCHEMA "od\'d"')
     by_default(url, {"search_path": 'pg_temp, "od\'d", app, pg_catalog, public, missing'})
     with psycopg.connect(url, autocommit=True) as admin:
-        # Listed as one name by Literal, so written by hand.
+        # Literal would quote it as one name, so the list is text.
         admin.execute(
             SQL(
                 'ALTER DATABASE {} SET search_path = pg_temp, "od\'d", app, pg_catalog, missing'

@@ -1,4 +1,4 @@
-"""A worker beside an application that locks what it likes, in whatever order."""
+"""A worker next to an application that locks rows and tables in any order."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def fill(db: Database, table: str, folder: Path, recipe: Recipe, **options: Any)
 
 @pytest.fixture
 def work(url: str, environment: dict[str, str]) -> Iterator[Work]:
-    """Return a function that lets a worker of its own do all there is, in another thread."""
+    """Return a function that runs a worker in another thread until no row is due."""
 
     def run() -> Progress:
         with Database(from_environment(url, environment)) as database:
@@ -66,9 +66,10 @@ def test_an_application_that_deletes_in_another_order_is_not_the_one_to_give_way
     shop: Database, work: Work, wait_for_lock: WaitForLock
 ) -> None:
     with psycopg.connect(shop.url, autocommit=True) as other:
-        other.execute("UPDATE products SET price = 1000 WHERE id < 3")  # both have to go
+        # Both embeddings must be deleted.
+        other.execute("UPDATE products SET price = 1000 WHERE id < 3")
     with psycopg.connect(shop.url) as application:
-        # It holds the image of 2, and later wants that of 1, which the worker has by then.
+        # It locks image 2, and later image 1, which the worker has locked by then.
         application.execute("DELETE FROM products WHERE id = 2")
         done = work()
         wait_for_lock(shop.connection)
@@ -105,7 +106,7 @@ def test_detaching_gives_way_until_the_application_is_done(
 
     def use() -> None:
         with psycopg.connect(shop.url) as application:
-            # It reads first and then writes; detaching wants both for itself.
+            # It reads first and then writes; detaching needs an exclusive lock for both.
             application.execute("SELECT count(*) FROM spocdb.products")
             began.set()
             with psycopg.connect(shop.url, autocommit=True) as another:

@@ -1,4 +1,4 @@
-"""What status, retry, failures, search and worker print of attached tables."""
+"""Output of status, retry, failures, search and worker for attached tables."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_status_counts_each_row_once(shop: Any) -> None:
     assert states(shop) == (6, 0, 6, 0, 0)
     shop.work()
     assert states(shop) == (6, 6, 0, 0, 0)
-    # Embedded, and waiting again: as a change, in the queue, leased.
+    # Embedded, and due again: as a noted change, queued, leased.
     shop.execute("UPDATE products SET photo = '0005.jpg' WHERE id < 4")
     assert states(shop) == (6, 3, 3, 0, 0)
     shop.execute("SELECT spocdb.take_in(collection_id) FROM spocdb.sources")
@@ -46,20 +46,20 @@ def test_status_counts_each_row_once(shop: Any) -> None:
     assert states(shop) == (6, 3, 2, 1, 0)
     shop.work()
     assert states(shop) == (6, 6, 0, 0, 0)
-    # Failed with the embedding of the image before.
+    # Failed; the embedding of the earlier image is kept.
     shop.execute("UPDATE products SET photo = 'gone.jpg' WHERE id = 1")
     shop.work()
     shop.execute("UPDATE spocdb.queue SET attempts = 11, due_at = now()")
     shop.work()
     assert states(shop) == (6, 5, 0, 0, 1)
     assert len(shop.found()) == 6
-    # No longer of the collection, and not taken out yet.
+    # No longer in the collection, but not removed yet.
     shop.execute("UPDATE products SET id = 200 WHERE id = 6")
     shop.execute("UPDATE products SET photo = NULL WHERE id = 5")
     assert states(shop) == (6, 3, 2, 0, 1)
     shop.work()
     assert states(shop) == (4, 3, 0, 0, 1)
-    # Attached again, all are looked at.
+    # Attaching again queues all rows.
     shop.attach(condition="id < 3")
     assert states(shop) == (4, 0, 4, 0, 0)
 
@@ -107,7 +107,7 @@ def test_retry_says_which_keys_are_of_no_row_that_failed_or_waits(cli: Cli, stoc
     stocked.execute("UPDATE products SET photo = 'bad.jpg' WHERE id = 1")
     stocked.execute("UPDATE products SET photo = 'late.jpg' WHERE id = 2")
     stocked.work()
-    # Noted, and not yet in the queue.
+    # Noted, but not queued yet.
     stocked.execute("UPDATE products SET photo = 'late.jpg' WHERE id = 4")
     ran = cli("retry", "zzz", "1", "2", "3", "4", "zzz")
     assert (ran.exit_code, ran.stdout) == (0, "2 rows wait again\n")
@@ -115,10 +115,10 @@ def test_retry_says_which_keys_are_of_no_row_that_failed_or_waits(cli: Cli, stoc
         "no failed or waiting row has the key zzz",
         "no failed or waiting row has the key 3",
     ]
-    # Due already: they wait, and nothing is said of them.
+    # Rows that are due already are counted without a message.
     again = cli("retry", "1", "2")
     assert (again.stdout, again.stderr) == ("2 rows wait again\n", "")
-    # Leased, a row is with a worker.
+    # A leased row is with a worker.
     stocked.execute("UPDATE spocdb.queue SET lease = gen_random_uuid() WHERE key = '1'")
     again = cli("retry", "1", "2")
     assert (again.stdout, again.stderr) == ("1 row waits again\n", "")

@@ -1,4 +1,4 @@
-"""What a worker may, and the owner of spocdb that owns nothing else."""
+"""The rights of a worker, and of an owner of spocdb that owns nothing else."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -71,7 +71,7 @@ def test_a_worker_works_and_no_more(
 def owned(
     roles: dict[str, str], shop: Any, empty_url: str, environment: dict[str, str]
 ) -> Iterator[Database]:
-    """Return the API as a plain role that owns spocdb, and only that, beside a shop's table."""
+    """Return the API as a plain role that owns only spocdb, next to a shop's table."""
     with psycopg.connect(empty_url, autocommit=True) as admin:
         owner = Identifier(roles["owner"])
         admin.execute("CREATE EXTENSION vector")
@@ -99,7 +99,7 @@ def test_the_owner_of_spocdb_needs_rights_on_the_table(
         assert theirs.work().n_reused == 1
         assert theirs.found() == ["2", "3"]
 
-        # Policies that come later hide no row from the worker: it stops instead.
+        # A policy that is added later does not hide rows from the worker: the worker stops.
         admin.execute("INSERT INTO products VALUES (4, '0002.jpg')")
         admin.execute("ALTER TABLE products ENABLE ROW LEVEL SECURITY")
         with pytest.raises(SourceBroken, match="row-level security"):

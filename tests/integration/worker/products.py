@@ -1,4 +1,4 @@
-"""A table of products with photos, and how far a worker is with it."""
+"""A table of products with photos, and counts of its embedded rows."""
 
 import re
 from pathlib import Path

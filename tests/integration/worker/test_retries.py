@@ -1,4 +1,4 @@
-"""Rows that fail: tried again later, given up with the reason, or left to another worker."""
+"""Rows that fail are retried later, given up with a reason, or left to another worker."""
 
 import subprocess
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def test_what_never_comes_is_given_up_with_the_reason_until_retried(
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
     assert logged(ran.stderr) == [WORKING, "products: 1 known"]
     assert counts(db) == (8, 7, 0, 0, 1)
-    # An image that replaces it is tried at once, and the failure is forgotten.
+    # A new image is tried at once, and the failure is deleted.
     db.connection.execute("UPDATE products SET photo = '0002.jpg' WHERE id = 8")
     db.tables.work(once=True)
     assert counts(db) == (8, 8, 0, 0, 0)
@@ -93,7 +93,7 @@ def test_a_lease_hides_a_row_until_it_runs_out(
     assert db.tables.work(once=True).n_seen == 0
     assert counts(db) == (6, 0, 0, 6, 0)
     wait_until(lambda: bool(db.tables.work(once=True)) and coverage(db).embedded == 5)
-    # The one that workers were lost with again and again is given up.
+    # The row with which workers were lost repeatedly is given up.
     wait_until(lambda: bool(db.tables.work(once=True)) and coverage(db).failed == 1)
     assert counts(db) == (6, 5, 0, 0, 1)
     (failure,) = db.failures("products")
@@ -109,7 +109,7 @@ def test_a_row_that_the_application_holds_is_waited_for_without_waiting(
         application.execute("SELECT FROM products WHERE id = 2 FOR UPDATE")
         application.execute("UPDATE products SET colour = 'blue' WHERE id = 3")
         assert db.tables.work(once=True).n_seen == 6
-        # Neither the deleted nor the locked one; an update of other columns is in nobody's way.
+        # Without the deleted and the locked row; an update of other columns blocks nothing.
         assert counts(db) == (6, 4, 2, 0, 0)
     wait_until(lambda: db.tables.work(once=True).n_seen > 0 and coverage(db).pending == 0)
     assert counts(db) == (5, 5, 0, 0, 0)

@@ -41,7 +41,7 @@ def test_a_row_is_searched_for_by_its_key(db: Database, shop: Path, spocdb: Run)
     assert ran.returncode == 0, ran.stderr
     assert [line.split(",")[2] for line in ran.stdout.splitlines()[:2]] == ["key", "1"]
     colours = Image.open(sheet).convert("RGB").getcolors(10**7)
-    assert colours and len(colours) > 10_000  # the pictures are there, not grey tiles
+    assert colours and len(colours) > 10_000  # the tiles show pictures and are not grey
     ran = spocdb("search", "--key", "none")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == "spocdb: collection products has no image none: see `spocdb status`\n"
@@ -54,7 +54,7 @@ def test_what_changes_is_followed(db: Database, shop: Path) -> None:
     db.connection.execute("UPDATE products SET photo = '0004.jpg' WHERE id = 3")
     db.connection.execute("UPDATE products SET photo = NULL WHERE id = 4")
     db.connection.execute("UPDATE products SET photo = '' WHERE id = 5")
-    # Three rows do not belong any more, and count until a worker has taken them out.
+    # Three rows do not belong any more, but count until a worker removes them.
     assert counts(db) == (6, 1, 5, 0, 0)
     done = db.tables.work(once=True)
     # The bytes of products 2 and 3 are known: no network is needed.
@@ -161,7 +161,7 @@ def test_a_worker_on_a_machine_of_its_own_finds_or_is_given_the_weights(
             assert (ran.returncode, logged(ran.stderr)) == (0, [WORKING, "products: 6 new"])
     assert ran.returncode == 1
     assert ran.stderr.endswith("not on this machine: give the file with --weights FILE\n")
-    # Nothing was leased in vain.
+    # No row was leased.
     given = ("--weights", random_recipe["weights"])
     ran = spocdb("worker", "--once", *given, env=elsewhere | _url(db))
     assert (ran.returncode, logged(ran.stderr)[1:]) == (0, ["shoes: 1 new"])
