@@ -6,6 +6,7 @@ twentieth of the time that migrating does.
 
 import importlib
 import os
+import shutil
 import subprocess
 import tempfile
 import warnings
@@ -39,6 +40,16 @@ pytest_plugins = [
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # Of each process that runs tests, should they share a server.
 TEMPLATE = f"spocdb_template{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+
+# Nothing outlives the session, so nothing need survive a power failure. Dropping a database or a
+# table searches all of shared_buffers, of which the embedded server has up to 4 GB.
+SERVER_SETTINGS = (
+    "fsync = off",
+    "full_page_writes = off",
+    "shared_buffers = '128MB'",
+    # Keeps the write-ahead log short, because it may be in memory too.
+    "max_wal_size = '512MB'",
+)
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -89,18 +100,23 @@ def server() -> Iterator[str]:
     if url := os.environ.get("SPOCDB_TEST_DSN"):
         yield url
         return
-    with tempfile.TemporaryDirectory(prefix="spocdb-test-") as folder:
+    with tempfile.TemporaryDirectory(prefix="spocdb-test-", dir=_memory()) as folder:
         wanted = os.environ.get("SPOCDB_TEST_SERVER")
         start, stop = _other_server(Path(folder), wanted) if wanted else _embedded(Path(folder))
         try:
-            url = start()
-            with psycopg.connect(url, autocommit=True) as admin:
-                # Nothing here outlives the session, so nothing need survive a power failure.
-                admin.execute("ALTER SYSTEM SET fsync = off")
-                admin.execute("SELECT pg_reload_conf()")
-            yield url
+            with psycopg.connect(start(), autocommit=True) as admin:
+                for setting in SERVER_SETTINGS:
+                    admin.execute(f"ALTER SYSTEM SET {setting}")
+            stop()
+            yield start()
         finally:
             stop()
+
+
+def _memory() -> Path | None:
+    """Return a folder in memory, or None where there is little: a container has 64 MB."""
+    folder = Path("/dev/shm")
+    return folder if folder.is_dir() and shutil.disk_usage(folder).free > 4 * 2**30 else None
 
 
 StartStop = tuple[Callable[[], str], Callable[[], object]]
