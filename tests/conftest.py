@@ -183,22 +183,31 @@ def template(server: str) -> Iterator[str]:
         admin.execute(f"DROP DATABASE {TEMPLATE}")
 
 
+@pytest.fixture(scope="session")
+def admin(server: str) -> Iterator[psycopg.Connection]:
+    """Return a superuser's connection, which makes and drops the databases of all tests."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture
-def make_database(server: str) -> Iterator[Callable[[str], str]]:
+def make_database(server: str, admin: psycopg.Connection) -> Iterator[Callable[[str], str]]:
     """Return a function that makes a database from a template and returns its URL."""
-    with psycopg.connect(server, autocommit=True) as admin:
-        made: list[str] = []
+    made: list[str] = []
+    # Copies the files; the default, which PostgreSQL 14 does not know, copies page by page and
+    # leaves the first connection to read the catalogues again.
+    strategy = "STRATEGY FILE_COPY" if admin.info.server_version >= 150_000 else ""
+    statement = f"CREATE DATABASE {{}} TEMPLATE {{}} {strategy}"
 
-        def make(template: str) -> str:
-            name = f"test_{uuid4().hex}"
-            statement = SQL("CREATE DATABASE {} TEMPLATE {}")
-            admin.execute(statement.format(Identifier(name), Identifier(template)))
-            made.append(name)
-            return make_conninfo(server, dbname=name)
+    def make(template: str) -> str:
+        name = f"test_{uuid4().hex}"
+        admin.execute(SQL(statement).format(Identifier(name), Identifier(template)))
+        made.append(name)
+        return make_conninfo(server, dbname=name)
 
-        yield make
-        for name in made:
-            admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    yield make
+    for name in made:
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 @pytest.fixture
