@@ -21,8 +21,9 @@ from spocdb.db.addresses import conninfo
 from spocdb.db.connections import Connection, connect, wrapped
 from spocdb.errors import ConfigError, DatabaseBusy, DatabaseError
 
-# How often a waiting client checks whether connecting failed.
-SECONDS_BETWEEN_LOOKS = 0.1
+# How often a waiting client checks whether connecting failed. A refused connection is reported
+# after that time at the latest.
+SECONDS_BETWEEN_LOOKS = 0.02
 # Timeout of a client while all connections are in use.
 SECONDS_UNTIL_BUSY = 30.0
 # How long `close` waits for threads that are still connecting, e.g. to a server that is silent.

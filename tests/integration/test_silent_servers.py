@@ -92,10 +92,12 @@ def far_url(url: str, proxy: Proxy) -> str:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the watch ask sooner, and wait less for an answer."""
-    monkeypatch.setattr(watching, "SECONDS_UNTIL_ASKED", 0.5)
-    monkeypatch.setattr(watching, "SECONDS_TO_ANSWER", 1.5)
+    """Let the watch ask sooner, and wait less for an answer or for the end of a statement."""
+    monkeypatch.setattr(watching, "SECONDS_UNTIL_ASKED", 0.2)
+    monkeypatch.setattr(watching, "SECONDS_TO_ANSWER", 1.0)
     monkeypatch.setattr(watching, "MOST_SILENCES", 2)
+    monkeypatch.setattr(watching, "SECONDS_UNTIL_CANCELLED", 0.4)
+    monkeypatch.setattr(watching, "SECONDS_UNTIL_CUT", 0.8)
 
 
 class Working:

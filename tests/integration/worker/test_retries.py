@@ -87,11 +87,12 @@ def test_a_lease_hides_a_row_until_it_runs_out(
 ) -> None:
     db.connection.execute("SELECT spocdb.take_in(collection_id) FROM spocdb.sources")
     db.connection.execute(
-        "UPDATE spocdb.queue SET lease = gen_random_uuid(), due_at = now() + interval '1 second',"
+        "UPDATE spocdb.queue SET lease = gen_random_uuid(), due_at = now() + interval '1 hour',"
         f" attempts = 1, lost = CASE key WHEN '1' THEN {MOST_LOST - 1} ELSE 0 END"
     )
     assert db.tables.work(once=True).n_seen == 0
     assert counts(db) == (6, 0, 0, 6, 0)
+    db.connection.execute("UPDATE spocdb.queue SET due_at = now()")
     wait_until(lambda: bool(db.tables.work(once=True)) and coverage(db).embedded == 5)
     # The row with which workers were lost repeatedly is given up.
     wait_until(lambda: bool(db.tables.work(once=True)) and coverage(db).failed == 1)
