@@ -33,6 +33,7 @@ from tests.fixtures.opened import Database
 pytest_plugins = [
     "tests.fixtures.logs",
     "tests.fixtures.distribution",
+    "tests.fixtures.forking",
     "tests.fixtures.program",
     "tests.fixtures.waiting",
 ]
@@ -60,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Those that start programs, or measure quality on real photographs, would take long and tell
     nothing more.
     """
-    others = {"spocdb", "spocdb_process", "start_process", "shop_environment", "shared"}
+    others = {"spocdb", "spocdb_process", "fork", "start_process", "shop_environment", "shared"}
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if "server" in fixtures and not fixtures & others:

@@ -14,7 +14,7 @@ import pytest
 
 from spocdb.db.attachments import Attachment
 from tests.fixtures.opened import Database
-from tests.fixtures.program import Start
+from tests.fixtures.program import Start, StartProcess
 from tests.fixtures.waiting import WaitForLock, WaitUntil
 
 # A test whose process does not end fails by its time; one that ends is not timed.
@@ -58,7 +58,7 @@ WAITS = {
 @pytest.mark.parametrize("wait", WAITS)
 def test_one_signal_ends_a_process_that_is_stuck(
     tmp_path: Path,
-    start_process: Start,
+    start_process: StartProcess,
     wait_until: WaitUntil,
     wait: str,
     number: signal.Signals,
@@ -79,8 +79,7 @@ def test_one_signal_ends_a_process_that_is_stuck(
 
 def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
     db: Database,
-    start_process: Start,
-    program: Path,
+    start_spocdb: Start,
     wait_for_lock: WaitForLock,
     recipe: dict[str, Any],
     make_photos: Callable[..., Path],
@@ -90,7 +89,7 @@ def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
     # Reading is not hindered, so it is the writer's thread that waits.
     with psycopg.connect(db.url) as holder:
         holder.execute("LOCK TABLE spocdb.descriptors IN EXCLUSIVE MODE")
-        process = start_process(program, "ingest", folder, SPOCDB_DATABASE_URL=db.url)
+        process = start_spocdb("ingest", folder, SPOCDB_DATABASE_URL=db.url)
         wait_for_lock(db.connection)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=SECONDS)
@@ -107,8 +106,7 @@ def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
 
 def test_a_command_that_waits_for_a_lock_in_the_main_thread_ends(
     db: Database,
-    start_process: Start,
-    program: Path,
+    start_spocdb: Start,
     wait_for_lock: WaitForLock,
     recipe: dict[str, Any],
     make_photos: Callable[..., Path],
@@ -116,9 +114,7 @@ def test_a_command_that_waits_for_a_lock_in_the_main_thread_ends(
     db.ingest(make_photos(1), **recipe)
     with psycopg.connect(db.url) as holder:
         holder.execute("SELECT FROM spocdb.collections FOR UPDATE")
-        process = start_process(
-            *(program, "collections", "drop", "photos", "--yes"), SPOCDB_DATABASE_URL=db.url
-        )
+        process = start_spocdb("collections", "drop", "photos", "--yes", SPOCDB_DATABASE_URL=db.url)
         wait_for_lock(db.connection)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=SECONDS)
@@ -127,7 +123,7 @@ def test_a_command_that_waits_for_a_lock_in_the_main_thread_ends(
 
 
 def test_a_worker_that_waits_for_a_silent_server_ends_and_gives_its_rows_back(
-    db: Database, start_process: Start, program: Path, recipe: dict[str, Any]
+    db: Database, start_spocdb: Start, recipe: dict[str, Any]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/photo.jpg"
@@ -135,7 +131,7 @@ def test_a_worker_that_waits_for_a_silent_server_ends_and_gives_its_rows_back(
         db.connection.execute("INSERT INTO shop VALUES (1, %s)", [url])
         attachment = Attachment("public.shop", "id", "photo", urls=True, allow_private=True)
         db.tables.attach(attachment, **recipe)
-        process = start_process(program, "worker", SPOCDB_DATABASE_URL=db.url)
+        process = start_spocdb("worker", SPOCDB_DATABASE_URL=db.url)
         accepted, _ = server.accept()
         with accepted:
             process.send_signal(signal.SIGTERM)

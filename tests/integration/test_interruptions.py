@@ -4,7 +4,6 @@ import os
 import random
 import re
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +17,9 @@ import pytest
 from spocdb.db import embedded, schema
 from spocdb.features.backbones import find
 from spocdb.settings import from_environment
+from tests.fixtures.forking import Forked
 from tests.fixtures.opened import Database
-from tests.fixtures.program import Start
+from tests.fixtures.program import Start, StartProcess
 from tests.fixtures.waiting import WaitUntil
 
 Make = Callable[..., Path]
@@ -33,13 +33,12 @@ INTERRUPTED = 130
 
 
 @pytest.fixture
-def start(start_process: Start, program: Path, recipe: Recipe) -> Start:
+def start(start_spocdb: Start, recipe: Recipe) -> Start:
     """Return a function that starts `spocdb ingest`."""
     options = [f"--{name}={value}" for name, value in recipe.items()]
 
-    def start(url: str, folder: Path) -> "subprocess.Popen[str]":
-        command = (program, "ingest", folder, "--batch-size=1", *options)
-        return start_process(*command, SPOCDB_DATABASE_URL=url)
+    def start(url: str, folder: Path) -> Forked:
+        return start_spocdb("ingest", folder, "--batch-size=1", *options, SPOCDB_DATABASE_URL=url)
 
     return start
 
@@ -209,7 +208,7 @@ def stop_at_once(data_dir: Path, wait_until: WaitUntil) -> None:
 
 
 def test_ctrl_c_in_the_terminal_that_started_the_server_leaves_the_server_alone(
-    start_process: Start, program: Path
+    start_process: StartProcess, program: Path
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="spocdb-own-") as folder:
         try:

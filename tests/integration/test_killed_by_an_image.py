@@ -62,7 +62,7 @@ def out_of_memory_killer(pid: int) -> Iterator[list[int]]:
 
 @pytest.fixture
 def ingest(
-    db: Database, start_process: Start, program: Path, recipe: dict[str, Any]
+    db: Database, start_spocdb: Start, recipe: dict[str, Any]
 ) -> Callable[..., tuple[int, list[str], bool]]:
     """Return a function that ingests where memory is short.
 
@@ -71,8 +71,9 @@ def ingest(
     options = [f"--{name}={value}" for name, value in recipe.items()]
 
     def run(folder: Path, *more: str) -> tuple[int, list[str], bool]:
-        command = (program, "ingest", folder, "--auto-pca=0", *options, *more)
-        process = start_process(*command, SPOCDB_DATABASE_URL=db.url)
+        process = start_spocdb(
+            "ingest", folder, "--auto-pca=0", *options, *more, SPOCDB_DATABASE_URL=db.url
+        )
         with out_of_memory_killer(process.pid) as killed:
             _, said = process.communicate(timeout=120)
         return process.returncode, said.splitlines(), process.pid in killed

@@ -169,10 +169,9 @@ def test_a_stopped_worker_does_not_wait_for_a_silent_server(working: Working, pr
 
 @pytest.mark.slow
 def test_sigterm_ends_a_worker_whose_server_is_silent(
-    stocked: Any, far_url: str, proxy: Proxy, start_process: Start, program: Path
+    stocked: Any, far_url: str, proxy: Proxy, start_spocdb: Start
 ) -> None:
-    worker = start_process(program, "worker", "--poll=0.1", "--db", far_url)
-    assert worker.stderr is not None
+    worker = start_spocdb("worker", "--poll=0.1", "--db", far_url)
     first = worker.stderr.readline()
     assert first.endswith(" working on products (table products)\n")
     proxy.freeze()
@@ -227,14 +226,13 @@ def test_an_ingest_whose_server_is_silent_can_be_ended(
     db: Database,
     far_url: str,
     proxy: Proxy,
-    start_process: Start,
-    program: Path,
+    start_spocdb: Start,
     wait_until: WaitUntil,
     make_photos: Any,
 ) -> None:
     photos = make_photos(150)
     options = ["--extractor=mini", "--size=64", "--batch-size=1", "--db", far_url]
-    ingest = start_process(program, "ingest", photos, *options)
+    ingest = start_spocdb("ingest", photos, *options)
     some = "SELECT FROM spocdb.images LIMIT 1"
     wait_until(lambda: db.connection.execute(some).fetchall(), ingest)
     proxy.freeze()

@@ -51,12 +51,11 @@ def finetuning(folder: Path, out: Path, *more: str) -> list[str]:
 
 
 @pytest.fixture
-def kill_after_epoch_1(start_process: Start, program: Path, url: str) -> Callable[..., None]:
+def kill_after_epoch_1(start_spocdb: Start, url: str) -> Callable[..., None]:
     """Return a function that runs the program and kills it somewhere in the second epoch."""
 
     def run(*arguments: object) -> None:
-        process = start_process(program, *arguments, SPOCDB_DATABASE_URL=url)
-        assert process.stderr is not None
+        process = start_spocdb(*arguments, SPOCDB_DATABASE_URL=url)
         assert any(line.startswith("epoch 1") for line in process.stderr)
         time.sleep(0.2)
         process.kill()
@@ -146,11 +145,10 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
 
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(
-    stripes: Path, tmp_path: Path, start_process: Start, program: Path, db: Database
+    stripes: Path, tmp_path: Path, start_spocdb: Start, db: Database
 ) -> None:
     arguments = finetuning(stripes, tmp_path / "tuned.safetensors")
-    process = start_process(program, *arguments, SPOCDB_DATABASE_URL=db.url)
-    assert process.stderr is not None
+    process = start_spocdb(*arguments, SPOCDB_DATABASE_URL=db.url)
     lines = []
     for line in process.stderr:
         lines.append(line)

@@ -41,6 +41,6 @@ def photos(db: Database, recipe: Options, make_photos: Make) -> Path:
 
 
 @pytest.fixture
-def start(start_process: Start, program: Path, url: str) -> Start:
+def start(start_spocdb: Start, url: str) -> Start:
     """Return a function that starts the program."""
-    return partial(start_process, program, SPOCDB_DATABASE_URL=url)
+    return partial(start_spocdb, SPOCDB_DATABASE_URL=url)

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 
 from spocdb.db import embedded, schema
 from spocdb.settings import from_environment
+from tests.fixtures.forking import Forked
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import WaitUntil
@@ -29,12 +29,12 @@ N_PHOTOS = 120
 
 
 @pytest.fixture
-def start(start_process: Start, program: Path) -> Start:
+def start(start_spocdb: Start) -> Start:
     """Return a function that starts `spocdb worker`, short of patience."""
     patience = ("--visibility=2", "--poll=0.5", "--batch-size=1")
 
-    def start(url: str, *options: str) -> "subprocess.Popen[str]":
-        return start_process(program, "worker", *patience, *options, SPOCDB_DATABASE_URL=url)
+    def start(url: str, *options: str) -> Forked:
+        return start_spocdb("worker", *patience, *options, SPOCDB_DATABASE_URL=url)
 
     return start
 
@@ -146,7 +146,6 @@ def test_workers_outlive_a_restart_of_the_server(
                 wait_until(lambda: coverage(db).embedded > 0)
             _stop(Path(data), wait_until)
             for worker in workers:
-                assert worker.stderr is not None
                 assert any("trying again in 1 s" in line for line in worker.stderr)
             embedded.start(Path(data))
             with Database(from_environment(url, environment)) as db:
