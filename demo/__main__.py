@@ -4,7 +4,6 @@ From the repository's root: python -m demo [--images FOLDER]
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,9 +68,9 @@ def show_gallery(shell: Shell) -> None:
 def count_right(shell: Shell, queries: Sequence[Path]) -> None:
     """Print how many of the ten best answers show the subject of the query."""
     right = 0
-    for query in queries:
-        answers = json.loads(shell.read("search", query, "-k", "10", "--json", "--quiet"))
-        right += sum(answer["metadata"]["subject"] == query.stem for answer in answers)
+    with shell.connect() as db:
+        for query in queries:
+            right += sum(hit.metadata["subject"] == query.stem for hit in db.search(query, k=10))
     print(f"\n{len(queries)} photographs, ten answers each: {right} of {10 * len(queries)} right")
 
 

@@ -6,12 +6,14 @@ right answers of a search are known: the other views of the same subject.
 
 import csv
 import random
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image, ImageEnhance, ImageOps
 
 N_VIEWS = 12
+# Sides of a photograph. A view has 400 at most; rotating more would only take longer.
+MOST_PIXELS = 640
 # Where a subject has two photographs, the views alternate between them.
 SUBJECTS = {
     "astronaut": ("astronaut.png",),
@@ -60,10 +62,12 @@ def make_gallery(folder: Path) -> tuple[Path, list[Path]]:
 
 def _photograph(name: str) -> Image.Image:
     for package, folder in (("skimage", "data"), ("sklearn", "datasets/images")):
-        source = files(package).joinpath(folder, name)
-        if source.is_file():
-            with source.open("rb") as file:
-                return Image.open(file).convert("RGB")
+        # Importing the packages would take seconds.
+        spec = find_spec(package)
+        if spec and spec.origin and (source := Path(spec.origin).parent / folder / name).is_file():
+            photograph = Image.open(source).convert("RGB")
+            photograph.thumbnail((MOST_PIXELS, MOST_PIXELS))
+            return photograph
     raise FileNotFoundError(f"neither scikit-image nor scikit-learn brings {name}")
 
 

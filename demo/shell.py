@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from spocdb import Database, connect
 from spocdb.db import embedded
+from spocdb.settings import from_environment
 
 FINISHED_WITH_FAILURES = 3
 PROGRAM = Path(sys.executable).with_name("spocdb")
@@ -45,6 +47,10 @@ class Shell:
         url = self.read("db", "url").strip()
         program = embedded.psql(self.folder)
         subprocess.run([program, "--no-psqlrc", url, "--command", statement], check=True)
+
+    def connect(self) -> Database:
+        """Open the database from Python, as a program with many queries would."""
+        return connect(settings=from_environment(None, self.environment))
 
     def stop(self) -> None:
         """Stop the server."""
