@@ -14,6 +14,7 @@ from spocdb.db import embedded
 from spocdb.errors import SchemaOutOfDate
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
+from tests.fixtures.program import Finished, Start
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]
@@ -164,7 +165,7 @@ def test_a_wrong_setting_is_one_line(
 
 
 def test_without_network_the_next_step_is_told_in_one_line(
-    spocdb_process: Run, environment: dict[str, str], make_photos: Make, tmp_path: Path
+    start_spocdb: Start, url: str, environment: dict[str, str], make_photos: Make, tmp_path: Path
 ) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # nothing listens there
@@ -172,7 +173,9 @@ def test_without_network_the_next_step_is_told_in_one_line(
         environment |= dict.fromkeys(("https_proxy", "HTTPS_PROXY"), proxy)
         environment |= {"no_proxy": "", "NO_PROXY": "", "TORCH_HOME": str(tmp_path / "torch")}
         # urllib reads the proxy's address once per process.
-        said = the_line(spocdb_process("ingest", make_photos(1)))
+        process = start_spocdb("ingest", make_photos(1), SPOCDB_DATABASE_URL=url)
+        out, err = process.communicate(timeout=60)
+        said = the_line(Finished([], process.wait(), out, err))
     assert said.startswith("spocdb: cannot download https://download.pytorch.org/models/vgg19-")
     assert "Connection refused" in said
     assert said.endswith("use --extractor mini, which is here, or give a file with --weights FILE")

@@ -22,6 +22,15 @@ MADE = (
 )
 MOST_BYTES = 2_500_000
 MAIN = "import sys; from spocdb.cli import main; sys.argv[0] = 'spocdb'; main()"
+# Several searches by one process: most of what each takes is the import of torch.
+SEARCHES = """
+import sys
+from spocdb.cli import run
+for query in sys.argv[1:]:
+    sys.argv = ["spocdb", "search", query, "-k", "3", "--csv"]
+    if code := run():
+        sys.exit(code)
+"""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -61,12 +70,12 @@ def installed(distribution: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def installed_spocdb(installed: Path, url: str, environment: dict[str, str], tmp_path: Path) -> Run:
-    """Return a function that runs the installed program without a network."""
+    """Return a function that runs the installed program, or other code, without a network."""
     nowhere = "http://127.0.0.1:9"
 
-    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: object, code: str = MAIN) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-c", MAIN, *map(str, arguments)],
+            [sys.executable, "-c", code, *map(str, arguments)],
             env=environment
             | {
                 "PYTHONPATH": str(installed),
@@ -125,11 +134,13 @@ def test_the_wheel_finds_the_right_neighbours_offline(
     _, queries = make_gallery(tmp_path)
     done = installed_spocdb("ingest", tmp_path / "images", "--extractor", "mini")
     assert done.returncode == 0, done.stderr
-    for query in (q for q in queries if q.stem in ("astronaut", "coffee", "rocket")):
-        found = installed_spocdb("search", query, "-k", "3", "--csv")
-        assert found.returncode == 0, found.stderr
-        paths = [line for line in found.stdout.splitlines() if ".jpg" in line]
-        assert len(paths) == 3 and all(f"{query.stem}-" in path for path in paths)
+    subjects = ("astronaut", "coffee", "rocket")
+    found = installed_spocdb(*(q for q in queries if q.stem in subjects), code=SEARCHES)
+    assert found.returncode == 0, found.stderr
+    paths = [line for line in found.stdout.splitlines() if ".jpg" in line]
+    assert len(paths) == 9
+    for number, path in enumerate(paths):
+        assert f"{subjects[number // 3]}-" in path
     assert (installed / "spocdb" / "features" / "mini.safetensors").stat().st_size <= MOST_BYTES
     code = "import spocdb; print(spocdb.__file__)"
     where = subprocess.run(

@@ -76,7 +76,7 @@ def ingest(
         )
         with out_of_memory_killer(process.pid) as killed:
             _, said = process.communicate(timeout=120)
-        return process.returncode, said.splitlines(), process.pid in killed
+        return process.wait(), said.splitlines(), process.pid in killed
 
     return run
 

@@ -1,7 +1,5 @@
 """A row that kills its worker affects no other row, and keeps its embedding."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,18 +9,16 @@ import pytest
 
 from spocdb.db import collections, queue
 from spocdb.verdicts import MOST_LOST
+from tests.fixtures.forking import Fork
 
 POISON = b"BM poison"
 KILLED = 86
-# Real worker processes, forked because importing torch takes seconds. Certain bytes kill their
-# decoder, as too little memory or a crash would. Prints how each of them ended.
-WORKERS = f"""
+# Works until nothing is due. Its decoder ends the process on certain bytes, as a crash or a lack of
+# memory would.
+WORKER = f"""
 import os, sys
-import psycopg
+import spocdb
 from spocdb.pipeline import intake
-import spocdb.features.extractor
-from tests.fixtures.opened import Database
-from spocdb.settings import from_environment
 
 decode = intake.decode
 
@@ -31,38 +27,29 @@ def decode_or_die(data, *arguments):
         os._exit({KILLED})
     return decode(data, *arguments)
 
-def work():
-    intake.decode = decode_or_die
-    with Database(from_environment(sys.argv[1], os.environ)) as db:
-        db.tables.work(once=True)
-    os._exit(0)
-
-ended = {KILLED}
-while ended:
-    with psycopg.connect(sys.argv[1]) as connection:
-        # Leases of the dead run out at once.
-        connection.execute("UPDATE spocdb.queue SET due_at = now() WHERE lease IS NOT NULL")
-    ended = os.waitstatus_to_exitcode(os.waitpid(os.fork() or work(), 0)[1])
-    print(ended, flush=True)
+intake.decode = decode_or_die
+with spocdb.connect(sys.argv[1]) as db:
+    db.tables.work(once=True)
 """
 
 
-def work(shop: Any, environment: dict[str, str]) -> list[int]:
-    """Run workers one after the other until one survives; return how they ended."""
-    ran = subprocess.run(
-        [sys.executable, "-c", WORKERS, shop.db.url],
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=True,
-    )
-    return [int(line) for line in ran.stdout.split()]
+def work(shop: Any, fork: Fork, environment: dict[str, str], script: Path) -> list[int]:
+    """Let one worker after the other work until one survives; return how they ended."""
+    script.write_text(WORKER)
+    ended = [KILLED]
+    while ended[-1]:
+        # Leases of the dead run out at once.
+        shop.execute("UPDATE spocdb.queue SET due_at = now() WHERE lease IS NOT NULL")
+        with fork([str(script), shop.db.url], environment) as worker:
+            _, said = worker.communicate(timeout=120)
+            ended.append(worker.wait())
+        assert ended[-1] in (0, KILLED), said
+    return ended[1:]
 
 
 @pytest.mark.parametrize("had_an_embedding", [False, True])
 def test_a_poisonous_row_is_the_only_one_that_fails(
-    shop: Any, environment: dict[str, str], had_an_embedding: bool
+    shop: Any, fork: Fork, environment: dict[str, str], tmp_path: Path, had_an_embedding: bool
 ) -> None:
     shop.execute("INSERT INTO products VALUES (7, '0001.jpg'), (8, '0002.jpg')")
     shop.attach()
@@ -74,8 +61,8 @@ def test_a_poisonous_row_is_the_only_one_that_fails(
     else:
         shop.execute("UPDATE products SET photo = 'poison.bmp' WHERE id = 4")
     (shop.folder / "poison.bmp").write_bytes(POISON)
-    # Leased together with others until it is suspect, and then alone.
-    assert work(shop, environment) == [KILLED] * MOST_LOST + [0]
+    # Together with others until it is suspect, and then alone.
+    assert work(shop, fork, environment, tmp_path / "worker.py") == [KILLED] * MOST_LOST + [0]
     (coverage,) = shop.db.tables.coverage()
     assert (coverage.rows, coverage.embedded, coverage.failed, coverage.pending) == (8, 7, 1, 0)
     (failure,) = shop.db.failures("products")

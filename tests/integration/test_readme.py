@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 # The documents' database URL is replaced by the URL of the test's database.
 SHOP = "export SPOCDB_DATABASE_URL=postgresql://me@localhost/shop"
-# Characters that a shell interprets outside of quotes.
+# The address of a database, as the documentation inserts it into other commands.
+URL = "$(spocdb db url)"
+# What a shell does not take as it stands, should it be outside of quotes.
 FOR_A_SHELL = re.compile(r"[$`*?~|;&<>\\[{(]")
 
 
@@ -90,6 +92,8 @@ def type_in(home: tuple[Path, dict[str, str]], spocdb: Run) -> Callable[[str], F
     folder, environment = home
 
     def type_in(line: str) -> Finished:
+        if URL in line:
+            line = line.replace(URL, type_in("spocdb db url").stdout.strip())
         program, *arguments = shlex.split(line)
         if program != "spocdb" or FOR_A_SHELL.search(line):
             return run(["bash", "-ec", line], folder, environment)
