@@ -7,6 +7,8 @@ to stderr.
 
 import sys
 import warnings
+from functools import cache
+from typing import Any
 
 import typer
 
@@ -75,6 +77,12 @@ def version(
         raise typer.Exit
 
 
+@cache
+def root() -> Any:
+    """Return the tree of commands. Typer builds it from their signatures, once per process."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line of this process; turn a signal into an exit code."""
     # First, because the signals' pipe would otherwise get the descriptor of a closed stream.
@@ -89,4 +97,4 @@ def run() -> int:
     # A user can do nothing about Pillow's warnings on a file's metadata.
     warnings.filterwarnings("ignore", module="PIL")
     be_quiet(False)
-    return edge.run(app)
+    return edge.run(root())

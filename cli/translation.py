@@ -122,16 +122,14 @@ def _option(parameter: str | None, value: bool) -> str | None:
 @cache
 def _options() -> dict[str, tuple[str, str]]:
     """Return each parameter's option and its --no- form, of all commands together."""
-    from typer.main import get_command
-
-    from . import app
+    from . import root
 
     return {
         parameter.name: (
             max(parameter.opts, key=lambda option: option.startswith("--")),
             next(iter(parameter.secondary_opts), ""),
         )
-        for command in _leaves(get_command(app))
+        for command in _leaves(root())
         for parameter in command.params
         if parameter.param_type_name == "option"
     }

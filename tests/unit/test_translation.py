@@ -75,8 +75,9 @@ def test_an_error_names_the_option(translation: Any, error: SpocdbError, shown: 
 def test_every_command_of_the_table_exists(translation: Any, app: Any) -> None:
     from typer.main import get_command
 
+    root: Any = get_command(app)
     for words in translation.COMMANDS.values():
-        command: Any = get_command(app)
+        command = root
         for word in words.split():
             if word.startswith("--"):
                 assert word in {option for p in command.params for option in p.opts}
