@@ -1,11 +1,14 @@
 """The sinks of a run: for images of a collection, leased rows of a table, or descriptors only.
 
+Descriptors only are those of a collection's extractor, or of several extractors at once.
+
 Each reads on one connection, and writes on another in the writer thread.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
+from operator import itemgetter
 
 from spocdb.db import connections, outcomes, projections, writing
 from spocdb.db.batch import Batch
@@ -20,10 +23,11 @@ from spocdb.db.waiting import Stopped
 from spocdb.db.writing import Project
 from spocdb.errors import ImageError, RowGone
 from spocdb.features.projection import project
+from spocdb.features.recipes import split
 from spocdb.pipeline.work import Work
 from spocdb.pipeline.writing import Write
 from spocdb.progress import Progress
-from spocdb.records import ImageRef, NewDescriptor
+from spocdb.records import ImageRef, NewDescriptor, Recipe
 from spocdb.verdicts import Rules, outcome_of
 
 Descriptors = Mapping[bytes, NewDescriptor]
@@ -164,7 +168,9 @@ class DescriptorsSink(_CollectionSink):
         for work in works:
             for ref in work.refs:
                 self._count(self._open.pop(ref.sha256), ref, work.error)
-        return partial(write_descriptors, self._write_connection, self._collection, descriptors)
+        return partial(
+            write_descriptors, self._write_connection, self._collection.extractor_id, descriptors
+        )
 
     def _count(self, copies: Copies, ref: ImageRef, error: ImageError | None) -> None:
         """Count the other names of a content; the run itself counts the one that was read."""
@@ -177,6 +183,41 @@ class DescriptorsSink(_CollectionSink):
         else:
             self._progress.n_failed += others
             self.first_bad = self.first_bad or (ref, error)
+
+
+class PooledSink:
+    """Stores raw descriptors by several extractors, which differ only in pooling."""
+
+    def __init__(
+        self, connection: Connection, write_connection: Connection, ids: Mapping[Recipe, int]
+    ) -> None:
+        """`ids` are those of the extractors, in the order of the descriptors' parts."""
+        self._connection, self._write_connection, self._ids = connection, write_connection, ids
+        writing.make_staging(write_connection)
+
+    def known(self, hashes: set[bytes]) -> set[bytes]:
+        """Return the sha256 that have a raw descriptor by each of the extractors."""
+        return hashes.intersection(
+            *(known(self._connection, i, hashes) for i in self._ids.values())
+        )
+
+    def batch(self, works: Sequence[Work[ImageRef]], descriptors: Descriptors) -> Write:
+        """Return a function that writes the descriptors of a batch."""
+        return partial(self._write, descriptors)
+
+    def cancel(self) -> None:
+        """Cancel the running statement of the write connection."""
+        connections.cancel(self._write_connection)
+
+    def _write(self, descriptors: Descriptors) -> None:
+        parts = {h: split(new.descriptor, [*self._ids]) for h, new in descriptors.items()}
+        with self._write_connection.transaction():
+            # By number, so that two writers cannot deadlock.
+            for recipe, extractor_id in sorted(self._ids.items(), key=itemgetter(1)):
+                own = {
+                    h: replace(new, descriptor=parts[h][recipe]) for h, new in descriptors.items()
+                }
+                write_descriptors(self._write_connection, extractor_id, own)
 
 
 def projecting(connection: Connection) -> Project:

@@ -81,30 +81,29 @@ def count_described(connection: Connection, collection: Collection) -> int:
     return int(one_row(connection, COUNT_DESCRIBED, values)[0])
 
 
-def write(
-    connection: Connection, collection: Collection, new: Mapping[bytes, NewDescriptor]
-) -> None:
-    """Write raw descriptors by the collection's extractor in one transaction.
+def write(connection: Connection, extractor_id: int, new: Mapping[bytes, NewDescriptor]) -> None:
+    """Write raw descriptors by an extractor in one transaction.
 
     Stored descriptors stay unchanged.
     """
     if not new:
         return
+    # Sorted, as the images are, so that two ingests of one folder cannot deadlock.
+    hashes = sorted(new)
+    descriptors = np.stack([new[h].descriptor for h in hashes])
     fields = {
         "extractor_id": "bigint",
         "sha256": "sha256",
         "width": "integer",
         "height": "integer",
-        "descriptor": f"halfvec({collection.channels})",
+        "descriptor": f"halfvec({descriptors.shape[1]})",
     }
-    # Sorted, as the images are, so that two ingests of one folder cannot deadlock.
-    hashes = sorted(new)
     columns = {
-        "extractor_id": np.full(len(new), collection.extractor_id),
+        "extractor_id": np.full(len(new), extractor_id),
         "sha256": np.array(hashes, "V32"),
         "width": [new[h].width for h in hashes],
         "height": [new[h].height for h in hashes],
-        "descriptor": np.stack([new[h].descriptor for h in hashes]),
+        "descriptor": descriptors,
     }
     with connection.transaction():
         try:

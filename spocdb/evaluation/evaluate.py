@@ -2,28 +2,29 @@
 
     images -> ingest -> PCA of other images -> activate -> SQL search, exact and by index -> measure
 
-It uses temporary collections, which are dropped at the end. Raw descriptors stay, so that the next
-run is fast.
+Methods that differ only in pooling get their raw descriptors in one pass before, see together.py.
+Collections are temporary and are dropped at the end. Raw descriptors stay, so that the next run is
+fast.
 """
 
 import logging
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-from spocdb import codebooks
 from spocdb.api import Database
 from spocdb.db import evaluations, images, scratch
 from spocdb.errors import ConfigError, DescriptorError
+from spocdb.evaluation import together
 from spocdb.evaluation.benchmark import Benchmark, restricted
 from spocdb.evaluation.gallery import Gallery, Notes
-from spocdb.evaluation.methods import PLAIN, Method
+from spocdb.evaluation.methods import Method
 from spocdb.evaluation.options import Options
+from spocdb.evaluation.plans import Plan, plan
 from spocdb.evaluation.results import Result
-from spocdb.recipe_options import OF_THE_MAP
 from spocdb.sources import kinds
 from spocdb.sources.walking import walk
 from spocdb.wording import counted
@@ -55,15 +56,20 @@ def evaluate(
     notes.missing(benchmark)
     if options.train is None:
         log.warning("no `train=...`: PCA is fitted on the gallery itself, which overfits")
-    results: list[Result] = []
+    skipping = partial(_skipping, alone=len(methods) == 1)
+    plans: list[Plan] = []
     for method in methods:
-        try:
-            with _prepared(db, benchmark, method, options, notes) as gallery:
-                results += gallery.measure(options)
-        except (ConfigError, DescriptorError) as error:
-            if len(methods) == 1:
-                raise
-            log.warning("%s: not measured: %s", method.name, error)
+        with skipping(method):
+            plans.append(plan(db, benchmark, method, options))
+    files = [*benchmark.images.values(), *(options.train or ())]
+    together.describe(db, [planned.chosen for planned in plans], files, options)
+    results: list[Result] = []
+    for planned in plans:
+        with (
+            skipping(planned.method),
+            _prepared(db, benchmark, planned, options, notes) as gallery,
+        ):
+            results += gallery.measure(options)
     if not results:
         raise ConfigError(f"{benchmark.name}: nothing could be measured: see the lines above")
     return results
@@ -99,13 +105,24 @@ def train_images(db: Database, given: str) -> list[Path]:
 
 
 @contextmanager
+def _skipping(method: Method, *, alone: bool) -> Iterator[None]:
+    """Log why a method cannot be measured; raise the error if there is no other method."""
+    try:
+        yield
+    except (ConfigError, DescriptorError) as error:
+        if alone:
+            raise
+        log.warning("%s: not measured: %s", method.name, error)
+
+
+@contextmanager
 def _prepared(
-    db: Database, benchmark: Benchmark, method: Method, options: Options, notes: Notes
+    db: Database, benchmark: Benchmark, planned: Plan, options: Options, notes: Notes
 ) -> Iterator[Gallery]:
     """Ingest a method's gallery and training images; drop their collections after the block."""
     mark = f"eval-{uuid4().hex[:8]}"
     names = {role: f"{mark}-{role}" for role in ("gallery", "train")}
-    recipe, codebook = _recipe(db, benchmark, method, options)
+    method = planned.method
     with (
         # This connection holds the mark's lock until the block ends.
         db.engine.connection() as connection,
@@ -120,11 +137,11 @@ def _prepared(
                 collection=names[role],
                 extractor=options.extractor,
                 weights=options.weights,
-                codebook=codebook,
+                codebook=planned.codebook,
                 auto_pca=0,
                 device=options.device,
                 precision=options.precision,
-                **recipe,
+                **planned.options,
             )
             log.info(
                 "%s: %s, %s through the network",
@@ -168,33 +185,3 @@ def _dropped(db: Database, names: Collection[str]) -> Iterator[None]:
             is_own = {*projection.fitted_on.get("collections", ())} & {*names}
             if is_own and not projection.embedded:
                 db.pca.drop(projection.id)
-
-
-def _recipe(
-    db: Database, benchmark: Benchmark, method: Method, options: Options
-) -> tuple[dict[str, Any], Path | None]:
-    """Return a method's recipe options, and its codebook, which is learned if necessary."""
-    given = {name: value for name, value in options.recipe.items() if value is not None}
-    if method is PLAIN:
-        return given, options.codebook
-    # A named method defines its own pooling, so only the options of the feature map apply.
-    local: dict[str, Any] = {n: value for n, value in given.items() if n in OF_THE_MAP}
-    recipe: dict[str, Any] = {**local, **method.recipe}
-    if method.enlarge != 1:
-        base = db.recipe(options.extractor, options.weights, **local)
-        # Rounded down, so that the image has no more pixels than the square.
-        recipe["size"] = int(base.size * method.enlarge)
-    if method.codebook is None:
-        return recipe, None
-    kind, k = method.codebook
-    files = options.train if options.train is not None else list(benchmark.images.values())
-    codebook = codebooks.learn(
-        db.extractor(
-            options.extractor, options.weights, options.device, options.precision, **local
-        ),
-        kind,
-        k,
-        files,
-        db.settings,
-    )
-    return local | {"pooling": kind}, codebook

@@ -1,11 +1,12 @@
 """RGB pixels -> raw descriptors, using the network of a recipe."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from threading import RLock
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -19,8 +20,8 @@ from spocdb.features.codebooks import Codebook
 from spocdb.features.devices import fastest_dtype, find_devices
 from spocdb.features.jpegs import decode_on
 from spocdb.features.lanes import Lane, OnDone, open_lanes, uncounted
-from spocdb.features.network import Network, positions
-from spocdb.features.recipes import channels
+from spocdb.features.network import Network, WithCodebook, positions
+from spocdb.features.recipes import channels, split
 from spocdb.features.runtimes import runtime_of
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array, Jpeg, Recipe, UInt8Array
@@ -48,7 +49,8 @@ class Extractor:
     """A recipe's network on one or more devices of one kind; thread-safe.
 
     Each lane computes one batch at a time. A CPU has one lane, which spreads the images over the
-    cores; a GPU has two.
+    cores; a GPU has two. With `others`, recipes that differ only in pooling, the descriptors of all
+    recipes stand beside each other, in this order: the trunk runs once.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class Extractor:
         devices: Sequence[torch.device],
         precision: Precision = "auto",
         codebook: Codebook | None = None,
+        others: Sequence[WithCodebook] = (),
     ) -> None:
         self.recipe, self._canvas = recipe, recipe.canvas
-        self.dim = channels(recipe)
+        self._recipes = [recipe, *(other for other, _ in others)]
+        self.dim = sum(map(channels, self._recipes))
         self.device = devices[0]
-        self._trunk, self._codebook = trunk, codebook
+        self._trunk, self._codebook, self._others = trunk, codebook, others
         self._dtype = DTYPES.get(precision) or fastest_dtype(self.device)
         self._unproven = precision == "auto" and self._dtype == torch.bfloat16
         # torchvision keeps one decoder and rebuilds it when the device changes: one device only.
@@ -126,11 +130,12 @@ class Extractor:
                 batch = _stacked([pixels[i] for i in indices])
             self._prove(lane, batch[:1])
             raw[indices] = lane.extract(batch, on_done).half().float().numpy()
-        if not np.isfinite(raw).all():
-            raise DescriptorError(
-                f"{self.recipe.name} gives numbers that are not finite: "
-                "check the weights file, or use `precision='float32'`"
-            )
+        for recipe, part in split(raw, self._recipes).items():
+            if not np.isfinite(part).all():
+                raise DescriptorError(
+                    f"{recipe.name} gives numbers that are not finite: "
+                    "check the weights file, or use `precision='float32'`"
+                )
         return raw
 
     def decode_in(self, lane: Lane, jpegs: Sequence[Jpeg]) -> list[Tensor | None]:
@@ -159,7 +164,7 @@ class Extractor:
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Network:
         trunk = runtime_of(self.recipe.backbone).engine(self._trunk, dtype, device)
-        return Network(self.recipe, trunk, self._codebook).to(device)
+        return Network(self.recipe, trunk, self._codebook, self._others).to(device)
 
     def _prove(self, lane: Lane, image: Tensor) -> None:
         """Compare bfloat16 with float32 on the first image; use float32 if bfloat16 is too coarse.
@@ -172,7 +177,7 @@ class Extractor:
             fast = lane.extract(image)
             with lane.working():
                 exact = self._network(lane.device, torch.float32)(image.to(lane.device)).cpu()
-            if not _agree(fast, exact, LEAST_AGREEMENT):
+            if not _agree(fast, exact, [*map(channels, self._recipes)]):
                 self._dtype = torch.float32
                 self._load()
             self._unproven = False
@@ -211,8 +216,11 @@ def load_extractor(
     device: str = "auto",
     precision: Precision = "auto",
     codebook: Path | None = None,
+    others: Mapping[Recipe, Path | None] = MappingProxyType({}),
 ) -> Extractor:
     """Load a recipe's network, and its codebook if it has one.
+
+    `others` are recipes that differ only in pooling, and their codebooks: see `Extractor`.
 
     `device` is "auto", "cpu", "cuda" (all of them), "cuda:1" or "mps". `precision` "auto" is
     bfloat16 if the hardware supports it and its descriptor of the first image is close enough to
@@ -225,9 +233,11 @@ def load_extractor(
     check_precision(precision)
     devices = find_devices(device)
     trunk = runtime_of(recipe.backbone).load(recipe, weights)
-    return Extractor(
-        recipe, trunk, devices, precision, load_codebook(codebook) if codebook else None
-    )
+    first, *rest = [
+        (each, load_codebook(file) if file else None)
+        for each, file in {recipe: codebook, **others}.items()
+    ]
+    return Extractor(recipe, trunk, devices, precision, first[1], rest)
 
 
 def check_precision(name: str) -> None:
@@ -240,9 +250,11 @@ def check_precision(name: str) -> None:
         raise UnknownChoice("precision", name, ["auto", *DTYPES])
 
 
-def _agree(fast: Tensor, exact: Tensor, least: float) -> bool:
+def _agree(fast: Tensor, exact: Tensor, dims: list[int]) -> bool:
+    """Return whether the descriptors of each recipe, of `dims` values, agree."""
+    pairs = zip(torch.split(fast, dims, 1), torch.split(exact, dims, 1), strict=True)
     # NaN compares false, which counts as disagreement.
-    return functional.cosine_similarity(fast, exact).item() >= least
+    return all(functional.cosine_similarity(*pair).item() >= LEAST_AGREEMENT for pair in pairs)
 
 
 def _same_shape(pixels: Sequence[Pixels]) -> list[list[int]]:

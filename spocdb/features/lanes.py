@@ -138,7 +138,7 @@ class CudaLane(Lane):
         with recording:
             torch.cuda.synchronize(self.device)
         # A codebook encodes on the CPU, which a CUDA graph cannot record.
-        return network if network.codebook else Graphs(network)
+        return network if network.has_codebook else Graphs(network)
 
     def _run(self, batch: Tensor) -> Tensor:
         with self.working():

@@ -6,12 +6,15 @@ Does not import torch, so that a command can check its arguments quickly.
 import math
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TypeVar, Unpack, cast
+
+import numpy as np
 
 from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
 from spocdb.features.backbones import ANY_SIZE, Backbone, find
 from spocdb.recipe_options import OPTIONS, Attention, Fit, Pooling, RecipeOptions
-from spocdb.records import Recipe
+from spocdb.records import Float32Array, Recipe
 
 # The usual start of GeM's exponent (Radenovic et al. 2018).
 USUAL_GEM_P = 3.0
@@ -39,6 +42,12 @@ def map_channels(recipe: Recipe) -> int:
         ConfigError: As for `channels`.
     """
     return find(recipe.backbone).channels(recipe.layer)
+
+
+def split(raw: Float32Array, recipes: Sequence[Recipe]) -> dict[Recipe, Float32Array]:
+    """Return each recipe's part (..., C) of descriptors (..., C1 + C2 + ...) in this order."""
+    ends = list(accumulate(map(channels, recipes)))
+    return dict(zip(recipes, np.split(raw, ends[:-1], axis=-1), strict=True))
 
 
 def make_recipe(

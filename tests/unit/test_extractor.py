@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from spocdb.features import devices
 from spocdb.features.extractor import Extractor, Precision, load_extractor
 from spocdb.features.lanes import Lane
 from spocdb.features.network import Network as RecipeNetwork
-from spocdb.features.recipes import make_recipe
+from spocdb.features.recipes import make_recipe, split
 from spocdb.machine import n_cores
 from spocdb.records import UInt8Array
 
@@ -96,6 +97,18 @@ def test_no_memory_for_one_image_says_what_to_do() -> None:
 def test_numbers_that_are_not_finite_are_refused() -> None:
     with pytest.raises(DescriptorError, match="not finite"):
         make(Network(lambda x: x * torch.nan)).extract([noise(4, 4)])
+
+
+def test_recipes_that_differ_in_pooling_share_a_trunk() -> None:
+    network, images = Network(), [noise(8, 8, seed=i) for i in range(3)]
+    others = [replace(RECIPE, pooling="max"), replace(RECIPE, attention="crow")]
+    shared = Extractor(RECIPE, network, [CPU], "float32", None, [(other, None) for other in others])
+    assert shared.dim == 3 * 512
+    parts = split(shared.extract(images), [RECIPE, *others])
+    assert sum(network.batches) == len(images)
+    for recipe, part in parts.items():
+        alone = Extractor(recipe, Network(), [CPU], "float32")
+        np.testing.assert_array_equal(part, alone.extract(images))
 
 
 @pytest.fixture

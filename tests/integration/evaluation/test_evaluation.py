@@ -125,6 +125,35 @@ def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
     assert [r.exact for r in again] == [r.exact for r in found if r.method == "spoc"]
 
 
+def test_methods_that_differ_only_in_pooling_see_each_image_once(
+    db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any], said: list[str]
+) -> None:
+    broken = holidays_folder / "100200.png"
+    broken.write_bytes(b"broken")
+    methods = find_methods(["spoc", "max", "triangulation-1", "flip"])
+    given = Options([*make_photos(8).iterdir()], **options)
+    benchmark = holidays.read(holidays_folder)
+    alone = [r for method in methods for r in evaluate(db, benchmark, [method], given)]
+    db.connection.execute("DELETE FROM spocdb.descriptors")
+    said.clear()
+    together = evaluate(db, benchmark, methods, given)
+    (shared,) = [line for line in said if line.endswith("once for all of them")]
+    assert shared.count("squeezenet1_1-") == 3 and ": 13 images, 12 through the network" in shared
+    seen = {line for line in said if "gallery images" in line}
+    assert seen == {
+        "spoc: 5 gallery images, 0 through the network",
+        "max: 5 gallery images, 0 through the network",
+        "triangulation-1: 5 gallery images, 0 through the network",
+        "flip: 5 gallery images, 4 through the network",
+    }
+    assert said.count("max: 1 gallery image could not be read") == 1
+    figures, expected = (
+        {(r.method, r.embedding, r.dim, r.fitted_on): r.exact for r in results}
+        for results in (together, alone)
+    )
+    assert figures == pytest.approx(expected)
+
+
 def test_what_a_collection_was_made_with_survives_an_evaluation(
     db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any]
 ) -> None:

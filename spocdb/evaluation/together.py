@@ -1,0 +1,106 @@
+"""Raw descriptors of several methods in one pass: those that differ only in pooling.
+
+    images -> read, decode -> the trunk, once -> the pooling of each method -> stored
+
+The ingest of each method then finds its raw descriptors in the database.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spocdb.api import Database
+from spocdb.choosing import Chosen
+from spocdb.db import collections
+from spocdb.errors import ConfigError, DescriptorError
+from spocdb.evaluation.options import Options
+from spocdb.features.recipes import channels
+from spocdb.features.weights import locate, locate_codebook
+from spocdb.pipeline import run as pipeline
+from spocdb.pipeline.extraction import OnDemand
+from spocdb.progress import Progress
+from spocdb.records import Recipe
+from spocdb.sinks import PooledSink
+from spocdb.sources.files import FilesSource
+from spocdb.wording import counted
+
+if TYPE_CHECKING:
+    from spocdb.features.extractor import Extractor
+
+log = logging.getLogger(__name__)
+
+
+def describe(
+    db: Database, chosen: Iterable[Chosen], files: Sequence[Path], options: Options
+) -> None:
+    """Store the files' raw descriptors by those of the chosen recipes that differ only in pooling.
+
+    What fails is left to the methods' own ingests: each file is reported there, and a method that
+    cannot be measured is skipped.
+
+    Raises:
+        DatabaseError: The database fails.
+    """
+    ordered = sorted(dict.fromkeys(chosen), key=_feature_map)
+    for _, group in groupby(ordered, key=_feature_map):
+        if len(sharing := list(group)) > 1:
+            with suppress(ConfigError, DescriptorError):
+                _describe(db, sharing, files, options)
+
+
+def _describe(
+    db: Database, chosen: Sequence[Chosen], files: Sequence[Path], options: Options
+) -> None:
+    recipes = [each.recipe for each in chosen]
+
+    @cache
+    def load() -> "Extractor":
+        return _load(db, recipes, options)
+
+    source = FilesSource([str(file) for file in files])
+    progress = Progress()
+    with db.engine.connection() as connection, db.engine.connect() as write_connection:
+        for each in chosen:
+            each.prove(lambda _: load())
+        ids = {r: collections.add_extractor(connection, r, channels(r)) for r in recipes}
+        pipeline.run(
+            source,
+            source.refs(),
+            OnDemand(recipes[0], load),
+            PooledSink(connection, write_connection, ids),
+            pipeline.Options(db.settings.limits),
+            progress,
+        )
+    log.info(
+        "%s: %s, %s through the network once for all of them",
+        ", ".join(recipe.name for recipe in recipes),
+        counted(progress.n_done, "image"),
+        progress.n_new,
+    )
+
+
+def _load(db: Database, recipes: Sequence[Recipe], options: Options) -> "Extractor":
+    from spocdb.features.extractor import load_extractor
+
+    cache_dir = db.settings.cache_dir
+    first, *others = recipes
+    codebooks: Mapping[Recipe, Path | None] = {r: locate_codebook(r, cache_dir) for r in recipes}
+    return load_extractor(
+        first,
+        locate(first, cache_dir),
+        options.device,
+        options.precision,
+        codebooks[first],
+        {recipe: codebooks[recipe] for recipe in others},
+    )
+
+
+def _feature_map(chosen: Chosen) -> str:
+    """Return the fingerprint of the recipe without its pooling."""
+    plain = replace(chosen.recipe, pooling="sum", sigma=None, gem_p=None, attention=None)
+    return replace(plain, codebook=None, codebook_dim=None).fingerprint
