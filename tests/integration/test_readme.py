@@ -74,7 +74,7 @@ def home(
     ):
         (tmp_path / "holidays").mkdir(exist_ok=True)
         photo.rename(tmp_path / "holidays" / f"{name}.jpg")
-    for number, photo in enumerate(sorted(make_photos(12, "more", seed=3).iterdir())):
+    for number, photo in enumerate(sorted(make_photos(8, "more", seed=3).iterdir())):
         (tmp_path / "classes" / str(number // 2)).mkdir(parents=True, exist_ok=True)
         photo.rename(tmp_path / "classes" / str(number // 2) / photo.name)
     with tempfile.TemporaryDirectory(prefix="spocdb-readme-") as folder:

@@ -180,7 +180,7 @@ def lessons(make_photos: Make) -> list[str]:
     return [
         *("train", "distill", str(photos), "--teacher", "mini,size=64,pooling=max"),
         *("--teacher", "mini,size=48", "--size", "48", "--views", "2", "--held-out", "0.05"),
-        *("--epochs", "8", "--batch-size", "16", "--learning-rate", "2e-3", "--json"),
+        *("--epochs", "4", "--batch-size", "16", "--learning-rate", "2e-3", "--json"),
     ]
 
 

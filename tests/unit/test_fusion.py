@@ -16,13 +16,25 @@ CPU = torch.device("cpu")
 def random_trunk(backbone: str, *, relu: bool = True) -> Trunk:
     """Return a network with effective batch norm and non-zero biases, so that every part counts."""
     torch.manual_seed(0)
-    network = find(backbone).network()
-    for name, tensor in network.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.uniform_(0.5, 2)
-        elif name.endswith(("bias", "running_mean")):
-            tensor.normal_(std=0.1)
-    return build_trunk(make_recipe(backbone, "ab12", relu=relu), network.state_dict())
+    with torch.device("meta"):
+        meta = find(backbone).network().state_dict()
+    # Without the classifier, whose numbers would take most of the time.
+    state = {
+        key: _random(key, tensor.shape)
+        for key, tensor in meta.items()
+        if not key.startswith(("classifier", "fc"))
+    }
+    return build_trunk(make_recipe(backbone, "ab12", relu=relu), state)
+
+
+def _random(name: str, shape: torch.Size) -> Tensor:
+    if name.endswith("running_var"):
+        return torch.empty(shape).uniform_(0.5, 2)
+    if len(shape) == 4:  # keeps the signal's size from layer to layer
+        return nn.init.kaiming_normal_(torch.empty(shape))
+    if name.endswith(("bias", "running_mean")):
+        return torch.empty(shape).normal_(std=0.1)
+    return torch.ones(shape)
 
 
 def images(*shape: int) -> Tensor:
