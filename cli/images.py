@@ -90,6 +90,7 @@ def show(
             "sha256": found.sha256,
             "described by": ", ".join(found.descriptors),
             "embedded by": ", ".join(projections),
+            "thumbnail": "stored" if found.has_thumbnail else "made on demand",
             "copies": found.copies,
             "failure": found.failure and in_commands(found.failure),
             **{f"metadata {key}": value for key, value in fields["metadata"].items()},

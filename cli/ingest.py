@@ -60,6 +60,7 @@ def ingest(
             "--moves/--no-moves", help="Recognise moved files by their bytes; id and metadata stay."
         ),
     ] = True,
+    thumbnails: options.Thumbnails = True,
     prune: Annotated[
         bool, typer.Option("--prune", help="Delete images under PATH whose file is gone.")
     ] = False,
@@ -138,6 +139,7 @@ def ingest(
             metadata=metadata,
             exif=exif,
             moves=moves,
+            thumbnails=thumbnails,
             prune=prune,
             prune_gone=yes,
             strict=strict,

@@ -74,6 +74,12 @@ Precision = Annotated[
         help="auto: bfloat16 where it is fast and the first image proves it exact.",
     ),
 ]
+Thumbnails = Annotated[
+    bool,
+    typer.Option(
+        "--thumbnails/--no-thumbnails", help="Store thumbnails of the images that are decoded."
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Plot = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw loss and mAP by epoch.")

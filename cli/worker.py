@@ -40,6 +40,7 @@ def worker(
         int | None,
         typer.Option(min=1, help="Images per batch.", show_default="8 a core, 64 on GPU"),
     ] = None,
+    thumbnails: options.Thumbnails = True,
     db: options.Db = None,
 ) -> None:
     """Embed the changes of attached tables until stopped; any number of workers share the work.
@@ -64,7 +65,9 @@ def worker(
             device=device,
             precision=precision,  # type: ignore[arg-type]  # the library checks it
             options=WorkerOptions(
-                database.settings.limits, visibility, poll, batch_size=batch_size
+                *(database.settings.limits, visibility, poll),
+                batch_size=batch_size,
+                thumbnails=thumbnails,
             ),
             is_stopped=is_stopped,
         )

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         StoredEvaluation,
         StoredImage,
         Tables,
+        Thumbnail,
         WorkerOptions,
         connect,
     )
@@ -131,6 +132,7 @@ __all__ = [
     "StoredEvaluation",
     "StoredImage",
     "Tables",
+    "Thumbnail",
     "UnknownChoice",
     "UnreadableImage",
     "WeightsNotFound",

@@ -160,11 +160,15 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An image ready for a network: uint8 RGB pixels (H, W, 3), and its original upright size."""
+    """An image ready for a network: uint8 RGB pixels (H, W, 3), and its original upright size.
+
+    `thumbnail` is a WebP file, if one was asked for and made.
+    """
 
     pixels: UInt8Array
     width: int
     height: int
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +183,26 @@ class Jpeg:
 
 @dataclass(frozen=True, slots=True)
 class NewDescriptor:
-    """A raw descriptor (C,) just computed, and the upright size of its image in pixels."""
+    """A raw descriptor (C,) just computed, and the upright size of its image in pixels.
+
+    `thumbnail` is a WebP file, if one was made of the same picture.
+    """
 
     width: int
     height: int
     descriptor: Float32Array
+    thumbnail: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small picture of an image: the bytes of a WebP file, and the sha256 (hex) of the image.
+
+    It is upright, in sRGB, and has at most 256 pixels on its longer side.
+    """
+
+    data: bytes = field(repr=False)
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class WorkerOptions:
     A row is leased for `visibility`; without a notification the queue is polled every `poll`. A row
     whose image is missing is retried after `backoff`, which doubles each time. Bytes from a URL
     that are no image are final once the same bytes still come `believed_after` the first time.
+    `thumbnails` are stored of the images that are decoded.
     """
 
     limits: Limits
@@ -48,6 +49,7 @@ class WorkerOptions:
     backoff: float = 5.0
     believed_after: float = 3600.0
     batch_size: int | None = None
+    thumbnails: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Turn:
             self._leased(n_rows, progress, is_alone),
             OnDemand(self.collection.recipe, lambda: self.extractor),
             sink,
-            Options(limits, self.options.batch_size),
+            Options(limits, self.options.batch_size, thumbnails=self.options.thumbnails),
             progress,
         )
         progress.refuse(sink.n_refused)

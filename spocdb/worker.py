@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from spocdb import projections as fitting
-from spocdb.db import attachments, collections, connections, queue, rights
+from spocdb.db import attachments, collections, connections, queue, rights, thumbnails
 from spocdb.db.attachments import Attached
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
@@ -79,6 +79,7 @@ class Worker:
                     with connections.wrapped(), watch.open() as connection:
                         pause = SHORTEST_PAUSE
                         self._give_back(connection)
+                        thumbnails.delete_left(connection)
                         connection.execute(f"LISTEN {queue.CHANNEL}")
                         self._passes(connection, watch, names, total, once=once)
                         break

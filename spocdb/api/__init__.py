@@ -20,7 +20,7 @@ from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
 from spocdb.progress import Progress
 from spocdb.pruning import GoneRoot
-from spocdb.records import Crop, Projection, Recipe, Refinement
+from spocdb.records import Crop, Projection, Recipe, Refinement, Thumbnail
 from spocdb.settings import Limits, Settings
 from spocdb.sources.files import Choice
 from spocdb.worker import WorkerOptions
@@ -56,6 +56,7 @@ __all__ = [
     "StoredEvaluation",
     "StoredImage",
     "Tables",
+    "Thumbnail",
     "WorkerOptions",
     "connect",
 ]

@@ -5,10 +5,10 @@ from typing import Self
 from spocdb.api.collections import Collections
 from spocdb.api.engine import Engine
 from spocdb.api.extractors import Extractors
-from spocdb.api.images import Images
 from spocdb.api.index import Index
 from spocdb.api.ingesting import Ingesting
 from spocdb.api.pca import Pca
+from spocdb.api.pictures import Pictures
 from spocdb.api.reembedding import Reembedding
 from spocdb.api.rights import Rights
 from spocdb.api.searching import Searching
@@ -16,7 +16,7 @@ from spocdb.api.tables import Tables
 from spocdb.settings import Settings
 
 
-class Database(Ingesting, Reembedding, Searching, Images, Collections, Extractors, Rights):
+class Database(Ingesting, Reembedding, Searching, Pictures, Collections, Extractors, Rights):
     """One database and its operations.
 
     A Database is cheap, and threads may share one: each call takes a connection from the engine's

@@ -162,8 +162,8 @@ class Images(Part):
     ) -> int:
         """Delete images by their ids or paths, or by a filter. Files and raw descriptors stay.
 
-        Each transaction deletes up to a thousand images. If one of them does not exist, none is
-        deleted.
+        Embeddings go, and so do the thumbnails of bytes that no other image has. Each transaction
+        deletes up to a thousand images. If one of them does not exist, none is deleted.
 
         Args:
             *chosen: ids or paths of images, which may be mixed.

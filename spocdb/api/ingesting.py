@@ -44,6 +44,7 @@ class Ingesting(Part):
         all_files: bool = False,
         follow_links: bool = False,
         moves: bool = True,
+        thumbnails: bool = True,
         prune: bool = False,
         prune_gone: bool = False,
         strict: bool = False,
@@ -73,6 +74,8 @@ class Ingesting(Part):
             follow_links: also read the folders that symbolic links lead to.
             moves: recognise moved files. If a file's bytes are stored under a path that no longer
                 exists, that image gets the new path and keeps its id and metadata.
+            thumbnails: store thumbnails of the images that are decoded; without, they are made
+                when `thumbnail` asks for them.
             prune: delete images under `paths` whose file is gone.
             prune_gone: also delete the images of a given path that itself is gone or holds no image
                 any more.
@@ -100,7 +103,9 @@ class Ingesting(Part):
         engine = self._engine
         options = ingesting.IngestOptions(
             StoringOptions(
-                Options(engine.settings.limits, batch_size, exif, strict), retry_failed, moves
+                Options(engine.settings.limits, batch_size, exif, strict, thumbnails),
+                retry_failed,
+                moves,
             ),
             prune=prune,
             prune_gone=prune_gone,
@@ -183,7 +188,9 @@ class Ingesting(Part):
         name = fitting.name_beside(real, recipe.name)
         # Refuse a folder without images: the ingest below would prune all that were stored.
         FilesSource([real]).check_any()
-        done = self.ingest(real, collection=name, extractor=recipe.name, auto_pca=0, prune=True)
+        done = self.ingest(
+            real, collection=name, extractor=recipe.name, auto_pca=0, prune=True, thumbnails=False
+        )
         images_, failed = counted(done.n_seen, "image"), f"{done.n_failed} failed"
         log.info("%s, %s: kept as collection %s", images_, failed, name)
         if left_out := kinds.told(done.left_out):

@@ -24,6 +24,12 @@ class Batch:
     failures: Sequence[tuple[ImageRef, ImageError]] = ()
     exif: Mapping[bytes, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def thumbnails(self) -> dict[bytes, bytes]:
+        """Return the thumbnails that came with the descriptors of its images, by sha256."""
+        made = {sha256: self.descriptors.get(sha256) for _, sha256 in self.images}
+        return {key: new.thumbnail for key, new in made.items() if new and new.thumbnail}
+
     def items(self) -> list["Batch"]:
         """Return batches of one image each."""
         return [

@@ -24,7 +24,8 @@ class ImageDetails:
     `version` is the source's own text; `modified` is when the file changed last, None for a row of
     a table. `descriptors` names the extractors that described its bytes, `projections` the ids of
     the projections that embed it. `copies` are paths of images with the same bytes in the same
-    collection. `failure` is the error of newer bytes that could not be stored.
+    collection. `failure` is the error of newer bytes that could not be stored. `has_thumbnail` says
+    whether one is stored; `Database.thumbnail` makes a missing one.
     """
 
     id: int
@@ -43,6 +44,7 @@ class ImageDetails:
     active: int
     copies: list[str]
     failure: str | None
+    has_thumbnail: bool
     modified: datetime | None = None
 
 
@@ -61,7 +63,8 @@ SELECT i.id, c.name AS collection, i.path, s.relation::text AS "table", i.size, 
        ARRAY(SELECT o.path FROM spocdb.images o WHERE o.sha256 = i.sha256
              AND o.collection_id = i.collection_id AND o.id <> i.id ORDER BY 1 LIMIT 100) AS copies,
        (SELECT f.reason || ': ' || f.message FROM spocdb.failures f
-        WHERE f.collection_id = i.collection_id AND f.path = i.path) AS failure
+        WHERE f.collection_id = i.collection_id AND f.path = i.path) AS failure,
+       EXISTS (SELECT FROM spocdb.thumbnails t WHERE t.sha256 = i.sha256) AS has_thumbnail
 FROM spocdb.images i
 JOIN spocdb.collections c ON c.id = i.collection_id
 LEFT JOIN spocdb.sources s ON s.collection_id = c.id

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from spocdb.db import thumbnails
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.errors import ImageNotFound
@@ -174,7 +175,7 @@ def prune(
 ) -> int:
     """Delete the images and failures whose path `is_gone`; return how many images.
 
-    Reads and deletes a thousand images at a time.
+    Reads and deletes a thousand images at a time, then thumbnails that are left without an image.
     """
     n_deleted, last = 0, 0
     while rows := connection.execute(FILES, [collection.id, last]).fetchall():
@@ -185,6 +186,7 @@ def prune(
         n_deleted += len(gone)
     if dry_run:
         return n_deleted
+    thumbnails.delete_left(connection)
     failed = [row[0] for row in connection.execute(FAILED, [collection.id])]
     forget_failures(connection, collection, filter(is_gone, failed))
     return n_deleted

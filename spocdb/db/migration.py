@@ -71,6 +71,8 @@ def _settings(schema: str) -> list[str]:
         f"SET LOCAL search_path = spocdb, {schema}",
         # See `run_functions`.
         "SET LOCAL check_function_bodies = off",
+        # DROP IF EXISTS reports each function that is not there.
+        "SET LOCAL client_min_messages = warning",
     ]
 
 

@@ -20,7 +20,7 @@ READER = (
     "GRANT SELECT ON spocdb.{view} TO {role}",
 )
 
-# A worker writes descriptors, images, embeddings, failures and the queue.
+# A worker writes descriptors, thumbnails, images, embeddings, failures and the queue.
 WORKER = (
     "GRANT USAGE ON SCHEMA spocdb TO {role}",
     "GRANT SELECT ON ALL TABLES IN SCHEMA spocdb TO {role}",
@@ -28,6 +28,7 @@ WORKER = (
     "spocdb.source_rows(bigint, text[]), spocdb.source_keys(bigint), "
     "spocdb.lock_rows(bigint, text[]), spocdb.lock_collection(bigint) TO {role}",
     "GRANT INSERT ON spocdb.descriptors TO {role}",
+    "GRANT INSERT, DELETE ON spocdb.thumbnails TO {role}",
     "GRANT INSERT, UPDATE, DELETE ON spocdb.images, spocdb.failures, spocdb.queue TO {role}",
 )
 # PUBLIC has these rights unless they were revoked.

@@ -163,6 +163,13 @@ images = Table(
     ),
 )
 
+thumbnails = Table(
+    "thumbnails",
+    metadata,
+    Column("sha256", LargeBinary, CheckConstraint("octet_length(sha256) = 32"), primary_key=True),
+    Column("webp", LargeBinary, nullable=False),
+)
+
 sources = Table(
     "sources",
     metadata,

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 from psycopg.types.json import Jsonb
 
-from spocdb.db import descriptors
+from spocdb.db import descriptors, thumbnails
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
@@ -139,6 +139,7 @@ def write_whole(
     with connection.transaction():
         lock(connection, collection)
         descriptors.write(connection, collection.extractor_id, batch.descriptors)
+        thumbnails.add(connection, batch.thumbnails)
         n_moved = _write_images(connection, collection, batch, project, moves)
         _write_failures(connection, collection, batch)
     if moves:

@@ -139,6 +139,7 @@ def _prepared(
                 weights=options.weights,
                 codebook=planned.codebook,
                 auto_pca=0,
+                thumbnails=False,
                 device=options.device,
                 precision=options.precision,
                 **planned.options,

@@ -8,6 +8,7 @@ from spocdb.images.colour import finished, to_rgb
 from spocdb.images.formats import orientation, reading, upright_size
 from spocdb.images.geometry import cropped, fitted, fitted_size, turned
 from spocdb.images.profiles import Transform, to_srgb
+from spocdb.images.thumbnails import SIDE, encoded
 from spocdb.recipe_options import Background, Fit
 from spocdb.records import PLAIN, Canvas, Crop, Decoded, Jpeg
 
@@ -19,6 +20,8 @@ def decode(
     max_pixels: int,
     canvas: Canvas = PLAIN,
     crop: Crop | None = None,
+    *,
+    with_thumbnail: bool = False,
 ) -> Decoded:
     """Decode an image file: upright, RGB, cropped, fitted into a network's input.
 
@@ -27,18 +30,38 @@ def decode(
     square; "aspect" gives the longer side `size` pixels. `canvas` is the recipe's. The record's
     width and height are those of the upright image before the crop.
 
+    `with_thumbnail` makes one of the whole picture, which changes no pixel of the network's input.
+    There is none if a JPEG was scaled below its size during decoding, for a small network.
+
     Raises:
         UnreadableImage: The bytes are no image, or decoding takes too long.
         ImageTooLarge: The image has too many pixels; none is decoded.
         EmptyCrop: The crop holds no pixel of the image.
     """
     if crop:
+        assert not with_thumbnail
         whole = upright(data, max_pixels, canvas.background)
         return Decoded(fitted(cropped(whole, crop), size, fit, canvas), whole.width, whole.height)
     with reading(data, max_pixels) as image:
         width_height = _shrink(image, size, fit)
         whole, transform = _upright(image, canvas.background)
-        return Decoded(fitted(whole, size, fit, canvas, transform), *(width_height or whole.size))
+        width, height = width_height or whole.size
+        pixels = fitted(whole, size, fit, canvas, transform)
+        is_enough = max(whole.size) >= min(SIDE, max(width, height))
+        small = encoded(whole, transform) if with_thumbnail and is_enough else None
+        return Decoded(pixels, width, height, small)
+
+
+def thumbnail(data: bytes, max_pixels: int) -> bytes:
+    """Make the thumbnail of an image file, as a WebP file.
+
+    Raises:
+        UnreadableImage: The bytes are no image, or decoding takes too long.
+        ImageTooLarge: The image has too many pixels; none is decoded.
+    """
+    with reading(data, max_pixels) as image:
+        _shrink(image, SIDE, "aspect")
+        return encoded(*_upright(image, "white"))
 
 
 def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:

@@ -110,10 +110,14 @@ def _extract(
         pixels = _pixels(list(shown.values()), extractor, lane)
         raw = extractor.extract_in(lane, list(pixels.values()), on_done)
     return {
-        sha256: NewDescriptor(picture.width, picture.height, descriptor)
+        sha256: NewDescriptor(picture.width, picture.height, descriptor, _thumbnail(picture))
         for sha256, descriptor in zip(pixels, raw, strict=True)
         if (picture := shown[sha256].picture)
     }
+
+
+def _thumbnail(picture: Decoded | Jpeg) -> bytes | None:
+    return picture.thumbnail if isinstance(picture, Decoded) else None
 
 
 def _pixels(works: list[Work[Ref]], extractor: "Extractor", lane: "Lane") -> "dict[bytes, Pixels]":

@@ -42,6 +42,7 @@ class Intake(Generic[Ref]):
     # Returns whether JPEGs are left to the device from now on.
     defer: Callable[[], bool] = lambda: False
     exif: bool = False
+    thumbnails: bool = False
     # A repeated content joins its open work. Once handed over for writing, the content counts as
     # stored, until the database itself reports it.
     _open: dict[bytes, Work[Ref]] = field(default_factory=dict)
@@ -100,7 +101,11 @@ class Intake(Generic[Ref]):
         if work.is_apart:
             decode_work(work, self.recipe, max_pixels, apart=self.caution.decode)
         else:
-            decode_work(work, self.recipe, max_pixels, defer=self.defer())
+            decode_work(
+                *(work, self.recipe, max_pixels),
+                defer=self.defer(),
+                with_thumbnail=self.thumbnails,
+            )
 
 
 def decode_work(
@@ -109,16 +114,19 @@ def decode_work(
     max_pixels: int,
     *,
     defer: bool = False,
+    with_thumbnail: bool = False,
     apart: Callable[[bytes, int, Fit, int, Canvas], Decoded] | None = None,
 ) -> None:
     """Decode a work's bytes for a recipe's network; on failure set its error.
 
-    `defer` leaves plain JPEGs encoded, for the network's device; `apart` replaces `decode`.
+    `defer` leaves plain JPEGs encoded, for the network's device; `apart` replaces `decode`. Neither
+    makes thumbnails.
     """
     if not work.error and not work.is_known:
         try:
             jpeg = plain_jpeg(work.data, max_pixels) if defer else None
-            work.picture = jpeg or (apart or decode)(
+            read = apart or partial(decode, with_thumbnail=with_thumbnail)
+            work.picture = jpeg or read(
                 work.data, recipe.size, recipe.fit, max_pixels, recipe.canvas
             )
         except ImageError as exc:

@@ -200,4 +200,6 @@ def chunks(
 def _size(picture: Decoded | Jpeg | None) -> int:
     if picture is None:
         return 0
-    return len(picture.data) if isinstance(picture, Jpeg) else picture.pixels.nbytes
+    if isinstance(picture, Jpeg):
+        return len(picture.data)
+    return picture.pixels.nbytes + len(picture.thumbnail or b"")

@@ -34,13 +34,15 @@ MOST_BATCHES = 6
 class Options:
     """How to run: the limits, and the images per batch (None: the device's default).
 
-    `exif` reads EXIF metadata; `strict` stops at the first bad image.
+    `exif` reads EXIF metadata; `strict` stops at the first bad image; `thumbnails` are made of the
+    pictures that are decoded here: not by a GPU, nor in a separate process.
     """
 
     limits: Limits
     batch_size: int | None = None
     exif: bool = False
     strict: bool = False
+    thumbnails: bool = False
 
     @property
     def most_in_flight(self) -> int:
@@ -97,6 +99,7 @@ def run(
             *(extractor.recipe, sink.known, prefetcher, caution),
             defer=extractor.decodes_jpegs,
             exif=options.exif,
+            thumbnails=options.thumbnails,
         )
         works = intake.take(source, refs)
         for batch, descriptors in extract(works, extractor, options.batch_size, progress):

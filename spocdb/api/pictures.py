@@ -1,0 +1,45 @@
+"""The pictures of stored images in the API: their bytes and their thumbnails."""
+
+import hashlib
+
+from spocdb import thumbnails as making
+from spocdb.api.images import Images
+from spocdb.db import thumbnails
+from spocdb.errors import ImageChanged
+from spocdb.records import Thumbnail
+
+
+class Pictures(Images):
+    """Methods of Database that return what an image looks like."""
+
+    def read(self, id: int) -> bytes:
+        """Return the bytes of a stored image, from its file or through its table's row.
+
+        Raises:
+            ImageNotFound: there is no image with this id.
+            ImageVanished: its file or its row's image is gone, or cannot be read.
+            ImageChanged: it has other bytes than when it was stored.
+            ImageTooLarge: it has more bytes than the settings allow.
+            ImageError: it cannot be read for another reason.
+            SourceBroken: its table was dropped or altered.
+        """
+        with self._engine.connection() as connection:
+            found = thumbnails.content(connection, id)
+        data = self.reader(found.collection)(found.path)
+        if hashlib.sha256(data).digest() != found.sha256:
+            raise ImageChanged("it has other bytes than when it was stored")
+        return data
+
+    def thumbnail(self, id: int) -> Thumbnail:
+        """Return the thumbnail of an image: at most 256 x 256 pixels, upright, WebP.
+
+        Ingests and workers store one of each image that they decode. A missing one is made of the
+        image's bytes, and stored if the role may write.
+
+        Raises:
+            ImageNotFound: there is no image with this id.
+            ImageError: none is stored, and the image cannot be read (see `read`) or decoded.
+            SourceBroken: none is stored, and the image's table was dropped or altered.
+        """
+        engine = self._engine
+        return making.thumbnail(engine.connection, id, self.read, engine.settings.limits)

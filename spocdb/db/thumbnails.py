@@ -1,0 +1,94 @@
+"""Thumbnails: small WebP pictures, by the sha256 of the bytes that they were made from.
+
+They are stored with the images of a batch, or one at a time on demand. A trigger deletes them with
+the last image of these bytes (migrations/sql/functions/forget_thumbnails.sql).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from spocdb.db.connections import Connection, one_row
+from spocdb.errors import ImageNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Where the bytes of an image are: its path or key in a collection, and their sha256."""
+
+    collection: str
+    path: str
+    sha256: bytes
+
+
+ADD = """
+INSERT INTO spocdb.thumbnails (sha256, webp)
+SELECT * FROM unnest(%b::bytea[], %b::bytea[])
+ON CONFLICT DO NOTHING
+"""
+
+# Locks the image FOR SHARE: whoever deletes it or replaces its bytes then waits until the thumbnail
+# is stored, and deletes it. If somebody deletes the image already, nothing is stored.
+ADD_MADE = """
+WITH held AS (
+    SELECT i.sha256 FROM spocdb.images i
+    WHERE i.id = %s AND i.sha256 = %s FOR SHARE SKIP LOCKED
+)
+INSERT INTO spocdb.thumbnails (sha256, webp) SELECT h.sha256, %b FROM held h
+ON CONFLICT DO NOTHING
+"""
+
+# FOR SHARE needs the right UPDATE. A standby is read-only too.
+MAY_ADD = """
+SELECT has_table_privilege('spocdb.thumbnails', 'INSERT')
+   AND has_table_privilege('spocdb.images', 'UPDATE')
+   AND current_setting('transaction_read_only') = 'off'
+"""
+
+CONTENT = """
+SELECT c.name, i.path, i.sha256
+FROM spocdb.images i JOIN spocdb.collections c ON c.id = i.collection_id WHERE i.id = %s
+"""
+
+FIND = "SELECT webp FROM spocdb.thumbnails WHERE sha256 = %s"
+
+DELETE_LEFT = """
+DELETE FROM spocdb.thumbnails t
+WHERE NOT EXISTS (SELECT FROM spocdb.images i WHERE i.sha256 = t.sha256)
+"""
+
+
+def content(connection: Connection, id: int) -> Content:
+    """Return where the bytes of an image are.
+
+    Raises:
+        ImageNotFound: there is no image with this id.
+    """
+    row = connection.execute(CONTENT, [id]).fetchone()
+    if row is None:
+        raise ImageNotFound(f"there is no image {id}: see `db.images()`")
+    return Content(*row)
+
+
+def find(connection: Connection, sha256: bytes) -> bytes | None:
+    """Return the stored thumbnail of some bytes, if there is one."""
+    row = connection.execute(FIND, [sha256], binary=True).fetchone()
+    return row and row[0]
+
+
+def add(connection: Connection, made: Mapping[bytes, bytes]) -> None:
+    """Store thumbnails by sha256, in the transaction that stores their images."""
+    if made:
+        # In one order, so that two writers of the same images cannot deadlock.
+        hashes = sorted(made)
+        connection.execute(ADD, [hashes, [made[sha256] for sha256 in hashes]])
+
+
+def add_made(connection: Connection, id: int, sha256: bytes, webp: bytes) -> None:
+    """Store a thumbnail made on demand, if the role may and the image still has these bytes."""
+    if one_row(connection, MAY_ADD)[0]:
+        connection.execute(ADD_MADE, [id, sha256, webp])
+
+
+def delete_left(connection: Connection) -> None:
+    """Delete thumbnails without an image, which deletions at the same time can leave."""
+    connection.execute(DELETE_LEFT)

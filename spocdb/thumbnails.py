@@ -1,0 +1,43 @@
+"""The thumbnail of a stored image: the stored one, or one made of the image's bytes and stored."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from spocdb.db import thumbnails
+from spocdb.db.connections import Connection
+from spocdb.images.decode import thumbnail as decode_thumbnail
+from spocdb.images.footprint import footprint
+from spocdb.images.thumbnails import SIDE
+from spocdb.pipeline.budget import of_process
+from spocdb.records import Thumbnail
+from spocdb.settings import Limits
+
+# Returns a context manager that yields a connection.
+Connections = Callable[[], AbstractContextManager[Connection]]
+
+
+def thumbnail(
+    connections: Connections, id: int, read: Callable[[int], bytes], limits: Limits
+) -> Thumbnail:
+    """Return an image's thumbnail; make and store it if none is stored and the role may.
+
+    `read` returns the image's bytes by its id. No connection is held while they are read and
+    decoded, which takes part in the process's budget of memory.
+
+    Raises:
+        ImageNotFound: There is no image with this id.
+        ImageError: There is no thumbnail, and the image cannot be read or decoded.
+    """
+    with connections() as connection:
+        sha256 = thumbnails.content(connection, id).sha256
+        webp = thumbnails.find(connection, sha256)
+    if webp is None:
+        webp = _made(read(id), limits)
+        with connections() as connection:
+            thumbnails.add_made(connection, id, sha256, webp)
+    return Thumbnail(webp, sha256.hex())
+
+
+def _made(data: bytes, limits: Limits) -> bytes:
+    with of_process(limits.memory).lent(footprint(data, SIDE, "aspect")):
+        return decode_thumbnail(data, limits.max_pixels)
