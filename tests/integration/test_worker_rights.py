@@ -44,6 +44,10 @@ def test_a_worker_works_and_no_more(
     assert len(granted.db.similar(1, 9, collection="products")) == 5
     missing = f"SELECT count(*) FROM spocdb.embeddings_1_{number}"
     assert granted.execute(missing).fetchone() == (6,)
+    # Of the images of ids 1 to 6 of the table, 2 is gone, and 1 and 7 look like others.
+    n_contents = "SELECT count(DISTINCT sha256) FROM spocdb.images"
+    n_thumbnails = "SELECT count(*) FROM spocdb.thumbnails"
+    assert granted.execute(n_thumbnails).fetchone() == granted.execute(n_contents).fetchone()
 
     execute = log_in(roles["worker"]).execute
     rows = execute("SELECT collection, rows, embedded, failed FROM spocdb.coverage").fetchall()
@@ -64,6 +68,21 @@ def test_a_worker_works_and_no_more(
         "CREATE TABLE spocdb.x ()",
     ):
         with pytest.raises((DENIED, psycopg.errors.FeatureNotSupported)):
+            execute(statement)
+
+
+def test_a_worker_of_an_earlier_release_may_store_thumbnails_after_an_upgrade(
+    db: Database, role: str, log_in: LogIn
+) -> None:
+    db.grant_worker(role)
+    schema.downgrade(db.url, "0.1.0")
+    schema.upgrade(db.url)
+    execute = log_in(role).execute
+    thumbnail = [bytes(32), b"webp"]
+    execute("INSERT INTO spocdb.thumbnails VALUES (%s, %s)", thumbnail)
+    assert execute("DELETE FROM spocdb.thumbnails RETURNING webp").fetchone() == (b"webp",)
+    for statement in ("UPDATE spocdb.thumbnails SET webp = ''", "TRUNCATE spocdb.thumbnails"):
+        with pytest.raises(DENIED):
             execute(statement)
 
 
