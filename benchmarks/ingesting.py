@@ -58,9 +58,9 @@ def _ingest(
 ) -> list[Figure]:
     options: dict[str, Any] = {"collection": preset, "extractor": preset, "weights": weights}
     # The first image loads the network, which is not timed for the peers either.
-    db.ingest(files[0], auto_pca=0, **options)
+    db.ingest(files[0], auto_pca=0, thumbnails=False, **options)
     began = time.perf_counter()
-    progress = db.ingest(*files[1:], auto_pca=0, **options)
+    progress = db.ingest(*files[1:], auto_pca=0, thumbnails=False, **options)
     rate = progress.n_new / (time.perf_counter() - began)
     recipe = make_recipe(preset, "")
     name = f"ingest, {preset} at {recipe.size}, CPU{what}"

@@ -72,7 +72,7 @@ def content(connection: Connection, id: int) -> Content:
 def find(connection: Connection, sha256: bytes) -> bytes | None:
     """Return the stored thumbnail of some bytes, if there is one."""
     row = connection.execute(FIND, [sha256], binary=True).fetchone()
-    return row and row[0]
+    return bytes(row[0]) if row else None
 
 
 def add(connection: Connection, made: Mapping[bytes, bytes]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from PIL import Image
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
@@ -44,10 +45,6 @@ def test_a_worker_works_and_no_more(
     assert len(granted.db.similar(1, 9, collection="products")) == 5
     missing = f"SELECT count(*) FROM spocdb.embeddings_1_{number}"
     assert granted.execute(missing).fetchone() == (6,)
-    # Of the images of ids 1 to 6 of the table, 2 is gone, and 1 and 7 look like others.
-    n_contents = "SELECT count(DISTINCT sha256) FROM spocdb.images"
-    n_thumbnails = "SELECT count(*) FROM spocdb.thumbnails"
-    assert granted.execute(n_thumbnails).fetchone() == granted.execute(n_contents).fetchone()
 
     execute = log_in(roles["worker"]).execute
     rows = execute("SELECT collection, rows, embedded, failed FROM spocdb.coverage").fetchall()
@@ -69,6 +66,23 @@ def test_a_worker_works_and_no_more(
     ):
         with pytest.raises((DENIED, psycopg.errors.FeatureNotSupported)):
             execute(statement)
+
+
+def test_a_worker_stores_thumbnails_and_deletes_them_with_images(
+    granted: Any, roles: dict[str, str], url: str, environment: dict[str, str]
+) -> None:
+    Image.new("RGB", (40, 30), "red").save(granted.folder / "red.jpg")
+    granted.execute("INSERT INTO products VALUES (7, 'red.jpg')")
+    n_thumbnails = "SELECT count(*) FROM spocdb.thumbnails"
+    with Database(from_environment(make_conninfo(url, user=roles["worker"]), environment)) as db:
+        assert db.tables.work(once=True).n_new == 1
+        assert granted.execute(n_thumbnails).fetchone() == (7,)
+        granted.execute("DELETE FROM spocdb.thumbnails")
+        assert db.thumbnail(1).data
+        assert granted.execute(n_thumbnails).fetchone() == (1,)
+        granted.execute("UPDATE products SET photo = '../outside.jpg' WHERE id = 1")
+        db.tables.work(once=True)
+        assert granted.execute(n_thumbnails).fetchone() == (0,)
 
 
 def test_a_worker_of_an_earlier_release_may_store_thumbnails_after_an_upgrade(

@@ -29,4 +29,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.delete_images(text, bigint[]) IS
-    'Delete images of a collection with their embeddings; files and raw descriptors stay; returns how many were deleted';
+    'Delete images of a collection with their embeddings, and thumbnails that no other image has; files and raw descriptors stay; returns how many were deleted';

@@ -117,8 +117,9 @@ def test_other_bytes_give_no_thumbnail_of_an_image(
 
 def test_limits_hold_on_demand(db: Database, recipe: Options, make_photos: Make) -> None:
     db.ingest(make_photos(1), thumbnails=False, **recipe)
-    for limit in ({"max_pixels": 96 * 72 - 1}, {"max_bytes": 100}):
-        with Database(replace(db.settings, **limit)) as strict, pytest.raises(ImageTooLarge):
+    few_pixels = replace(db.settings, max_pixels=96 * 72 - 1)
+    for settings in (few_pixels, replace(db.settings, max_bytes=100)):
+        with Database(settings) as strict, pytest.raises(ImageTooLarge):
             strict.thumbnail(1)
     assert not stored(db)
 
