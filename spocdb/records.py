@@ -195,17 +195,6 @@ class NewDescriptor:
 
 
 @dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """A small picture of an image: the bytes of a WebP file, and the sha256 (hex) of the image.
-
-    It is upright, in sRGB, and has at most 256 pixels on its longer side.
-    """
-
-    data: bytes = field(repr=False)
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class Crop:
     """A rectangle in pixels of the upright image (after the EXIF turn)."""
 

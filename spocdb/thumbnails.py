@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 
 from spocdb.db import thumbnails
 from spocdb.db.connections import Connection
@@ -9,11 +10,21 @@ from spocdb.images.decode import thumbnail as decode_thumbnail
 from spocdb.images.footprint import footprint
 from spocdb.images.thumbnails import SIDE
 from spocdb.pipeline.budget import of_process
-from spocdb.records import Thumbnail
 from spocdb.settings import Limits
 
 # Returns a context manager that yields a connection.
 Connections = Callable[[], AbstractContextManager[Connection]]
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small picture of an image: the bytes of a WebP file, and the sha256 (hex) of the image.
+
+    It is upright, in sRGB, and has at most 256 pixels on its longer side.
+    """
+
+    data: bytes = field(repr=False)
+    sha256: str
 
 
 def thumbnail(

@@ -20,9 +20,10 @@ from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
 from spocdb.progress import Progress
 from spocdb.pruning import GoneRoot
-from spocdb.records import Crop, Projection, Recipe, Refinement, Thumbnail
+from spocdb.records import Crop, Projection, Recipe, Refinement
 from spocdb.settings import Limits, Settings
 from spocdb.sources.files import Choice
+from spocdb.thumbnails import Thumbnail
 from spocdb.worker import WorkerOptions
 
 # Until the application configures logging, spocdb prints nothing, not even warnings on stderr.

@@ -6,7 +6,7 @@ from spocdb import thumbnails as making
 from spocdb.api.images import Images
 from spocdb.db import thumbnails
 from spocdb.errors import ImageChanged
-from spocdb.records import Thumbnail
+from spocdb.thumbnails import Thumbnail
 
 
 class Pictures(Images):

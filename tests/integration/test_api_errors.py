@@ -32,6 +32,8 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "count": lambda db, folder: db.count(),
     "path": lambda db, folder: db.path(1),
     "reader": lambda db, folder: db.reader(),
+    "read": lambda db, folder: db.read(1),
+    "thumbnail": lambda db, folder: db.thumbnail(1),
     "delete": lambda db, folder: db.delete(1),
     "move": lambda db, folder: db.move(folder, "/elsewhere"),
     "collections": lambda db, folder: db.collections(),

@@ -6,7 +6,7 @@ AS $$
 BEGIN
     -- Locks no thumbnail that stays, so that transactions of applications never wait for each other here.
     -- If two of them delete the last two images of some bytes at once, each sees the other's image and the
-    -- thumbnail stays: workers and `ingest --prune` delete it later.
+    -- thumbnail stays: the next worker, or ingest that prunes, deletes it.
     IF TG_OP = 'UPDATE' THEN
         DELETE FROM thumbnails t
         WHERE t.sha256 = OLD.sha256 AND NOT EXISTS (SELECT FROM images i WHERE i.sha256 = OLD.sha256);
