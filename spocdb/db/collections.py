@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from spocdb.db.connections import Connection, one_row
-from spocdb.errors import CollectionNotFound
+from spocdb.errors import CollectionNotFound, ProjectionNotFound
 from spocdb.records import Recipe
 from spocdb.settings import DEFAULT_COLLECTION
 
@@ -58,6 +58,14 @@ SELECT c.id, c.name, c.extractor_id, e.dim, e.recipe, c.active_projection_id,
        c.previous_projection_id
 FROM spocdb.collections c JOIN spocdb.extractors e ON e.id = c.extractor_id
 WHERE c.name = %s
+"""
+
+EXTRACTOR_OF = """
+SELECT e.id, e.dim, e.recipe
+FROM spocdb.embedding_tables t
+JOIN spocdb.projections p ON p.id = t.projection_id
+JOIN spocdb.extractors e ON e.id = p.extractor_id
+WHERE t.collection_id = %s AND t.projection_id = %s
 """
 
 LIST = """
@@ -117,6 +125,34 @@ def get(connection: Connection, name: str | None) -> Collection:
             f"name one of the collections with `collection=...`: {known}", field="collection"
         )
     raise CollectionNotFound(f"there is no collection named {name}; there are: {known}")
+
+
+def as_if_active(
+    connection: Connection, collection: Collection, projection: int | None
+) -> Collection:
+    """Return the collection as it would be with a kept projection active, None for the active one.
+
+    The projection may belong to another extractor: after a re-embedding the old ones are kept.
+
+    Raises:
+        ProjectionNotFound: the collection has no embeddings by this projection.
+    """
+    if projection is None:
+        return collection
+    row = connection.execute(EXTRACTOR_OF, [collection.id, projection]).fetchone()
+    if row is None:
+        raise ProjectionNotFound(
+            f"collection {collection.name} has no embeddings by projection {projection}: "
+            "see `db.pca.list()`"
+        )
+    extractor_id, channels, recipe = row
+    return replace(
+        collection,
+        extractor_id=extractor_id,
+        channels=channels,
+        recipe=Recipe(**recipe),
+        active_projection_id=projection,
+    )
 
 
 def create(connection: Connection, name: str, recipe: Recipe, channels: int) -> Collection:

@@ -21,6 +21,7 @@ from spocdb.errors import (
     DatabaseError,
     DatabaseLost,
     ImageNotFound,
+    ProjectionNotFound,
     SpocdbError,
 )
 from spocdb.records import Float32Array
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 RAISED: dict[str, type[SpocdbError]] = {
     "42704": CollectionNotFound,
     "P0002": ImageNotFound,
+    "42P02": ProjectionNotFound,
     "42602": ConfigError,
     # invalid_regular_expression, which PostgreSQL raises for a filter.
     "2201B": ConfigError,

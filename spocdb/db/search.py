@@ -29,20 +29,21 @@ class Hit:
     method: str
 
 
-EMBED = "SELECT spocdb.embed(%s, %s)"
+# The last argument of each function is the projection, NULL for the active one.
+EMBED = "SELECT spocdb.embed(%s, %s, %s)"
 
-EMBEDDING = "SELECT spocdb.embedding(%s, %s)"
+EMBEDDING = "SELECT spocdb.embedding(%s, %s, %s)"
 
 EMBEDDINGS = """
-SELECT spocdb.embedding(%s, listed.id) FROM unnest(%s::bigint[]) WITH ORDINALITY AS listed (id, n)
-ORDER BY listed.n
+SELECT spocdb.embedding(%s, listed.id, %s)
+FROM unnest(%s::bigint[]) WITH ORDINALITY AS listed (id, n) ORDER BY listed.n
 """
 
-EXPAND = "SELECT spocdb.expand(%s, %s, %s, %s, %s)"
+EXPAND = "SELECT spocdb.expand(%s, %s, %s, %s, %s, %s)"
 
-NEAREST = "SELECT * FROM spocdb.search(%s, %s, %s, %s, %s)"
+NEAREST = "SELECT * FROM spocdb.search(%s, %s, %s, %s, %s, %s)"
 
-SIMILAR = "SELECT * FROM spocdb.similar(%s, %s, %s, %s, %s)"
+SIMILAR = "SELECT * FROM spocdb.similar(%s, %s, %s, %s, %s, %s)"
 
 MOST_RESULTS = 2**31 - 1
 
@@ -60,13 +61,16 @@ def snapshot(connection: Connection) -> Iterator[None]:
         yield
 
 
-def embed(connection: Connection, collection: str, raw: Float32Array) -> Float32Array:
-    """Return the embedding (N,) of a raw descriptor (C,) by the active projection.
+def embed(
+    connection: Connection, collection: str, raw: Float32Array, projection: int | None = None
+) -> Float32Array:
+    """Return the embedding (N,) of a raw descriptor (C,) by the active projection or a kept one.
 
     Raises:
+        ProjectionNotFound: the collection has no embeddings by this projection.
         psycopg.DataError: the projection is damaged and gives no embedding.
     """
-    (found,) = one_row(connection, EMBED, [collection, Vector(raw)])
+    (found,) = one_row(connection, EMBED, [collection, Vector(raw), projection])
     if found is None:
         raise psycopg.DataError(
             f"the projection of {collection} has no components: run `spocdb.db.doctor.examine(...)`"
@@ -74,18 +78,23 @@ def embed(connection: Connection, collection: str, raw: Float32Array) -> Float32
     return floats(found)
 
 
-def embedding(connection: Connection, collection: str, id: int) -> Float32Array:
+def embedding(
+    connection: Connection, collection: str, id: int, projection: int | None = None
+) -> Float32Array:
     """Return the embedding (N,) of one of the collection's own images.
 
     Raises:
         ImageNotFound: the collection has no such image.
     """
-    return floats(one_row(connection, EMBEDDING, [collection, id])[0])
+    return floats(one_row(connection, EMBEDDING, [collection, id, projection])[0])
 
 
-def embeddings(connection: Connection, collection: str, ids: Sequence[int]) -> Float32Array:
+def embeddings(
+    connection: Connection, collection: str, ids: Sequence[int], projection: int | None = None
+) -> Float32Array:
     """Return the embeddings (n, N) of some of the collection's images, in the order of `ids`."""
-    return np.array([floats(row[0]) for row in connection.execute(EMBEDDINGS, [collection, ids])])
+    rows = connection.execute(EMBEDDINGS, [collection, projection, ids])
+    return np.array([floats(row[0]) for row in rows])
 
 
 def expand(
@@ -96,9 +105,10 @@ def expand(
     alpha: float,
     *,
     exact: bool,
+    projection: int | None = None,
 ) -> Float32Array:
     """Add the nearest neighbours to an embedding (N,): query expansion."""
-    values = [collection, Vector(query), neighbours, alpha, exact]
+    values = [collection, Vector(query), neighbours, alpha, exact, projection]
     return floats(one_row(connection, EXPAND, values)[0])
 
 
@@ -110,9 +120,10 @@ def nearest(
     filter: Json,
     *,
     exact: bool,
+    projection: int | None = None,
 ) -> list[Hit]:
     """Return the k images nearest to an embedding (N,)."""
-    values = [collection, Vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact]
+    values = [collection, Vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact, projection]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
         return cursor.execute(NEAREST, values).fetchall()
 
@@ -125,13 +136,15 @@ def similar(
     filter: Json,
     *,
     exact: bool,
+    projection: int | None = None,
 ) -> list[Hit]:
     """Return the k images nearest to one of the collection's own, without it.
 
     Raises:
         ImageNotFound: the collection has no such image.
+        ProjectionNotFound: the collection has no embeddings by this projection.
     """
     # The SQL function searches for k + 1.
-    values = [collection, id, min(k, MOST_RESULTS - 1), Jsonb(filter), exact]
+    values = [collection, id, min(k, MOST_RESULTS - 1), Jsonb(filter), exact, projection]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
         return cursor.execute(SIMILAR, values).fetchall()

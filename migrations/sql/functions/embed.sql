@@ -1,8 +1,8 @@
-CREATE OR REPLACE FUNCTION spocdb.embed(collection text, raw vector)
+CREATE OR REPLACE FUNCTION spocdb.embed(collection text, raw vector, projection bigint DEFAULT NULL)
 RETURNS vector
-LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
-AS $$ SELECT project(raw, t.projection) FROM target(collection) t $$;
+AS $$ SELECT project(raw, t.projection) FROM target(collection, embed.projection) t $$;
 
-COMMENT ON FUNCTION spocdb.embed(text, vector) IS
-    'Project a raw descriptor with the active projection of a collection, ready for its ORDER BY';
+COMMENT ON FUNCTION spocdb.embed(text, vector, bigint) IS
+    'Project a raw descriptor with a projection of a collection, by default the active one, ready for the ORDER BY over its view';

@@ -3,7 +3,8 @@ CREATE OR REPLACE FUNCTION spocdb.expand(
     query      vector,
     neighbours integer DEFAULT 5,
     alpha      double precision DEFAULT 3,
-    exact      boolean DEFAULT false
+    exact      boolean DEFAULT false,
+    projection bigint DEFAULT NULL
 )
 RETURNS vector
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -20,19 +21,19 @@ DECLARE
     expanded @extschema:vector@.vector;
 BEGIN
     SELECT @extschema:vector@.sum(
-               embedding(collection, s.id)
+               embedding(collection, s.id, projection)
                OPERATOR(@extschema:vector@.*) array_fill(
                    power(greatest(1 - s.distance, 0), coalesce(alpha, 3))::real,
                    ARRAY[@extschema:vector@.vector_dims(unit)])::@extschema:vector@.vector)
     INTO expanded
     FROM (
         SELECT found.id, found.distance
-        FROM search(collection, unit, n_joined + copies, '{}', exact) found
+        FROM search(collection, unit, n_joined + copies, '{}', exact, projection) found
         WHERE found.distance > same ORDER BY found.distance, found.id LIMIT n_joined
     ) s;
     RETURN coalesce(@extschema:vector@.l2_normalize(unit OPERATOR(@extschema:vector@.+) expanded), unit);
 END
 $$;
 
-COMMENT ON FUNCTION spocdb.expand(text, vector, integer, double precision, boolean) IS
+COMMENT ON FUNCTION spocdb.expand(text, vector, integer, double precision, boolean, bigint) IS
     'Query expansion: an embedding plus its nearest neighbours, each weighted by its similarity to the power of alpha (0: the plain average), normalised for search';

@@ -3,7 +3,8 @@ CREATE OR REPLACE FUNCTION spocdb.search(
     query      vector,
     k          integer DEFAULT 10,
     filter     jsonb DEFAULT '{}',
-    exact      boolean DEFAULT false
+    exact      boolean DEFAULT false,
+    projection bigint DEFAULT NULL
 )
 RETURNS TABLE (id bigint, path text, distance double precision, metadata jsonb, method text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
@@ -56,11 +57,11 @@ BEGIN
     END IF;
     exact := coalesce(exact, false);
     -- Assignments here and below, because plpgsql evaluates them faster than it starts a query.
-    goal := target(collection);
+    goal := target(collection, projection);
     IF @extschema:vector@.vector_dims(query) <> goal.dim THEN
         RAISE EXCEPTION 'collection % has embeddings of % dimensions, the query has %',
             quote_ident(collection), goal.dim, @extschema:vector@.vector_dims(query)
-            USING ERRCODE = 'data_exception', HINT = 'project a raw descriptor with spocdb.embed(collection, raw)';
+            USING ERRCODE = 'data_exception', HINT = 'project a raw descriptor with spocdb.embed(collection, raw, projection)';
     END IF;
 
     unit := @extschema:vector@.l2_normalize(query);
@@ -144,5 +145,5 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION spocdb.search(text, vector, integer, jsonb, boolean) IS
-    'The k images of a collection nearest to an embedding, by cosine distance; filter: {"key": value}, which the metadata contains, or [["key", ">=", value], ...]; method says how they were found';
+COMMENT ON FUNCTION spocdb.search(text, vector, integer, jsonb, boolean, bigint) IS
+    'The k images of a collection nearest to an embedding, by cosine distance; projection: one that the collection keeps, by default the active one; filter: {"key": value}, which the metadata contains, or [["key", ">=", value], ...]; method says how they were found';

@@ -3,7 +3,8 @@ CREATE OR REPLACE FUNCTION spocdb.similar(
     image_id   bigint,
     k          integer DEFAULT 10,
     filter     jsonb DEFAULT '{}',
-    exact      boolean DEFAULT false
+    exact      boolean DEFAULT false,
+    projection bigint DEFAULT NULL
 )
 RETURNS TABLE (id bigint, path text, distance double precision, metadata jsonb, method text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -21,10 +22,11 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'ask for more images';
     END IF;
     RETURN QUERY
-        SELECT s.* FROM search(collection, embedding(collection, image_id), coalesce(k, 10) + 1, filter, exact) s
+        SELECT s.*
+        FROM search(collection, embedding(collection, image_id, projection), coalesce(k, 10) + 1, filter, exact, projection) s
         WHERE s.id <> image_id ORDER BY s.distance, s.id LIMIT coalesce(k, 10);
 END
 $$;
 
-COMMENT ON FUNCTION spocdb.similar(text, bigint, integer, jsonb, boolean) IS
+COMMENT ON FUNCTION spocdb.similar(text, bigint, integer, jsonb, boolean, bigint) IS
     'The k images of a collection that look most like one of its own, which is left out';
