@@ -1,8 +1,8 @@
 """Search: describe the query image like the gallery's, then search in SQL, refined on request."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from spocdb.db import collections, projections
@@ -22,43 +22,94 @@ if TYPE_CHECKING:
 
 # Returns a context manager that yields a connection.
 Connections = Callable[[], AbstractContextManager[Connection]]
+# Returns the query's raw descriptor (C,) by the extractor of a recipe.
+Describe = Callable[[Recipe], Float32Array]
 
 # Re-ranking compares every pair of the short list.
 LONGEST_SHORT_LIST = 2000
 
+NOTHING_MORE = Refinement()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a search, apart from its query.
+
+    `projection` is one that the collection keeps, None the active one. Hits farther than
+    `max_distance` are left out.
+
+    Raises:
+        InvalidValue: The refinement or the distance is out of range.
+    """
+
+    k: int
+    filter: Json = field(default_factory=dict)
+    exact: bool = False
+    refinement: Refinement = NOTHING_MORE
+    projection: int | None = None
+    max_distance: float | None = None
+
+    def __post_init__(self) -> None:
+        more = self.refinement
+        _check("rerank", more.rerank, LONGEST_SHORT_LIST)
+        _check("expand", more.expand, LONGEST_SHORT_LIST)
+        _check("alpha", more.alpha, 100)
+        if self.max_distance is not None:
+            _check("max_distance", self.max_distance, 2)
+
+    def within(self, hits: list[Hit]) -> list[Hit]:
+        """Return the hits that are near enough, at most k."""
+        if self.max_distance is not None:
+            hits = [hit for hit in hits if hit.distance <= self.max_distance]
+        return hits[: self.k]
+
 
 def search(
-    connections: Connections,
-    collection: Collection,
-    image: bytes | InMemory,
-    load_extractor: "Callable[[Recipe], Extractor]",
-    k: int,
-    *,
-    crop: Crop | None,
-    filter: Json,
-    exact: bool,
-    refinement: Refinement,
-    max_pixels: int,
+    connections: Connections, collection: Collection, describe: Describe, request: Request
 ) -> list[Hit]:
-    """Return the k images of the collection that look most like an image file's bytes, or an image.
+    """Return the images of the collection that look most like the query.
 
-    No connection is held while the network computes.
+    `collection` is as `collections.as_if_active` returns it for the requested projection. No
+    connection is held while the network computes.
 
     Raises:
         ImageError: The image or the crop is bad.
+        ProjectionNotFound: The collection has no embeddings by the requested projection.
     """
+    with _embedded(connections, collection, describe, request.projection) as (connection, query):
+        return nearest(connection, collection.name, query, request)
+
+
+def embed(
+    connections: Connections, collection: Collection, describe: Describe, projection: int | None
+) -> Float32Array:
+    """Return the query's embedding (N,), by the active projection or one that is kept.
+
+    Raises:
+        ImageError: The image or the crop is bad.
+        ProjectionNotFound: The collection has no embeddings by this projection.
+    """
+    with _embedded(connections, collection, describe, projection) as (_, query):
+        return query
+
+
+@contextmanager
+def _embedded(
+    connections: Connections, collection: Collection, describe: Describe, projection: int | None
+) -> Iterator[tuple[Connection, Float32Array]]:
+    """Yield the query's embedding (N,), and a connection that sees the same projection."""
     while True:
-        load = partial(load_extractor, collection.recipe)
-        raw = describe(image, collection.recipe, load, max_pixels, crop)
+        raw = describe(collection.recipe)
         with (
             connections() as connection,
             projections.blamed(connection, collection.active_projection_id),
             db_search.snapshot(connection),
         ):
-            now = collections.get(connection, collection.name)
+            found = collections.get(connection, collection.name)
+            now = collections.as_if_active(connection, found, projection)
             if now.extractor_id == collection.extractor_id:
-                query = db_search.embed(connection, collection.name, raw)
-                return nearest(connection, collection.name, query, k, filter, exact, refinement)
+                yield connection, db_search.embed(connection, collection.name, raw, projection)
+                return
         collection = now  # it was re-embedded meanwhile
 
 
@@ -85,64 +136,58 @@ def describe(
     return raw
 
 
-def similar(
-    connection: Connection,
-    collection: Collection,
-    id: int,
-    k: int,
-    *,
-    filter: Json,
-    exact: bool,
-    refinement: Refinement,
-) -> list[Hit]:
-    """Return the k images that look most like a stored image, which is left out.
+def similar(connection: Connection, collection: Collection, id: int, request: Request) -> list[Hit]:
+    """Return the images that look most like a stored image, which is left out.
 
     Raises:
         ImageNotFound: The collection has no image with this id.
+        ProjectionNotFound: The collection has no embeddings by the requested projection.
     """
-    if refinement == Refinement():
-        return db_search.similar(connection, collection.name, id, k, filter, exact=exact)
+    name, projection = collection.name, request.projection
+    if request.refinement == NOTHING_MORE:
+        found = db_search.similar(
+            *(connection, name, id, request.k, request.filter),
+            exact=request.exact,
+            projection=projection,
+        )
+        return request.within(found)
     with db_search.snapshot(connection):
-        query = db_search.embedding(connection, collection.name, id)
+        query = db_search.embedding(connection, name, id, projection)
         # One more, for the image itself. A negative k is refused by the database.
-        n = k + 1 if k >= 0 else k
-        hits = nearest(connection, collection.name, query, n, filter, exact, refinement)
-    return [hit for hit in hits if hit.id != id][:k]
+        n = request.k + 1 if request.k >= 0 else request.k
+        hits = nearest(connection, name, query, replace(request, k=n))
+    return [hit for hit in hits if hit.id != id][: request.k]
 
 
 def nearest(
-    connection: Connection,
-    collection: str,
-    query: Float32Array,
-    k: int,
-    filter: Json,
-    exact: bool,
-    refinement: Refinement,
+    connection: Connection, collection: str, query: Float32Array, request: Request
 ) -> list[Hit]:
-    """Return the k images nearest to an embedding (N,), refined as asked.
+    """Return the images nearest to an embedding (N,), refined as requested.
 
     The distances are to the expanded query; re-ranking changes only the order.
     """
-    check(refinement)
-    if refinement.expand:
+    more, projection = request.refinement, request.projection
+    if more.expand:
         query = db_search.expand(
-            connection, collection, query, refinement.expand, refinement.alpha, exact=exact
+            *(connection, collection, query, more.expand, more.alpha),
+            exact=request.exact,
+            projection=projection,
         )
-    n_found = max(k, refinement.rerank) if refinement.rerank else k
-    hits = db_search.nearest(connection, collection, query, n_found, filter, exact=exact)
-    if refinement.rerank:
-        listed, rest = hits[: refinement.rerank], hits[refinement.rerank :]
-        vectors = db_search.embeddings(connection, collection, [hit.id for hit in listed])
+    n_found = max(request.k, more.rerank) if more.rerank else request.k
+    hits = db_search.nearest(
+        *(connection, collection, query, n_found, request.filter),
+        exact=request.exact,
+        projection=projection,
+    )
+    if more.rerank:
+        listed, rest = hits[: more.rerank], hits[more.rerank :]
+        ids = [hit.id for hit in listed]
+        vectors = db_search.embeddings(connection, collection, ids, projection)
         hits = [listed[i] for i in rerank(query, vectors)] + rest
-    return hits[:k]
+    return request.within(hits)
 
 
-def check(refinement: Refinement) -> None:
-    """Raise ConfigError for a refinement that is out of range."""
-    if not 0 <= refinement.rerank <= LONGEST_SHORT_LIST:
-        raise InvalidValue("rerank", refinement.rerank, f"0 to {LONGEST_SHORT_LIST}")
-    if not 0 <= refinement.expand <= LONGEST_SHORT_LIST:
-        raise InvalidValue("expand", refinement.expand, f"0 to {LONGEST_SHORT_LIST}")
+def _check(field: str, value: float, most: int) -> None:
     # Written so that NaN fails too.
-    if not 0 <= refinement.alpha <= 100:
-        raise InvalidValue("alpha", refinement.alpha, "0 to 100")
+    if not 0 <= value <= most:
+        raise InvalidValue(field, value, f"0 to {most}")

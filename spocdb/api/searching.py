@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from spocdb import search as searching
@@ -18,12 +19,11 @@ from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, Json, to_json
 from spocdb.images.memory import InMemory
 from spocdb.images.regular import read_bytes
-from spocdb.records import Crop, Refinement
+from spocdb.records import Crop, Float32Array, Recipe, Refinement
+from spocdb.search import NOTHING_MORE, Describe, Request
 
 # A file, its bytes, or an image in memory.
 Query = str | os.PathLike[str] | bytes | InMemory
-
-NOTHING_MORE = Refinement()
 
 
 class Searching(Part):
@@ -39,6 +39,8 @@ class Searching(Part):
         filter: Filter | None = None,
         exact: bool = False,
         refinement: Refinement = NOTHING_MORE,
+        projection: int | None = None,
+        max_distance: float | None = None,
         weights: str | os.PathLike[str] | None = None,
         codebook: str | os.PathLike[str] | None = None,
         device: str = "auto",
@@ -60,43 +62,78 @@ class Searching(Part):
             filter: a condition on the metadata, see docs/reference/filters.md.
             exact: compare all embeddings, without the index.
             refinement: query expansion and re-ranking; by default neither.
+            projection: the number of one that the collection keeps, even of another extractor;
+                None for the active one.
+            max_distance: leave out hits farther than this, 0 to 2. It applies to the distance that
+                a hit has: to the query, with expansion to the expanded one. Re-ranking orders the
+                whole short list first; what is too far is left out of its order.
             weights: needed only if this machine has never used the collection's weights file.
             codebook: needed only if this machine has never used the collection's codebook file.
             device: auto, cpu, cuda, cuda:1 or mps.
 
         Returns:
-            The hits, nearest first; fewer than k if there are fewer.
+            The hits, nearest first; fewer than k if there are fewer, or fewer are near enough.
 
         Raises:
             CollectionNotFound: there is no such collection.
+            ProjectionNotFound: the collection has no embeddings by this projection.
             UnreadableImage: the image cannot be decoded, or an array has another type or shape.
             ImageTooLarge: it has more pixels than the settings allow.
             EmptyCrop: the crop does not touch it.
             WeightsNotFound: the collection's weights are not on this machine.
-            ConfigError: the file cannot be read, or the filter or refinement is invalid.
+            InvalidValue: the refinement or the distance is out of range.
+            ConfigError: the file cannot be read, or the filter is invalid.
         """
-        engine, wanted = self._engine, to_json(filter)
+        engine = self._engine
+        request = Request(k, to_json(filter), exact, refinement, projection, max_distance)
         with engine.connection() as connection:
-            target = collections.get(connection, collection)
+            found = collections.get(connection, collection)
+            target = collections.as_if_active(connection, found, projection)
             if weights is not None or codebook is not None:
                 files = Wanted(weights=path_of(weights), codebook=path_of(codebook))
                 choose(connection, files, target, engine.settings.cache_dir)
         with _named(image):
-            hits = searching.search(
-                engine.connection,
-                target,
-                _held(image, engine.settings.max_bytes),
-                # One image gains nothing from a lower precision.
-                lambda recipe: engine.extractor(recipe, device, "float32"),
-                k,
-                crop=crop,
-                filter=wanted,
-                exact=exact,
-                refinement=refinement,
-                max_pixels=engine.settings.max_pixels,
-            )
-        self._explain(target, wanted, len(hits))
+            described = self._described(image, crop, device)
+            hits = searching.search(engine.connection, target, described, request)
+        self._explain(target, request.filter, len(hits))
         return hits
+
+    def embed(
+        self,
+        image: Query,
+        *,
+        collection: str | None = None,
+        crop: Crop | None = None,
+        projection: int | None = None,
+        device: str = "auto",
+    ) -> Float32Array:
+        """Return an image's embedding (N,) of length one, to compare with a collection's in SQL.
+
+        `SELECT ... FROM spocdb.photos ORDER BY embedding <#> ...` takes it if `projection` is None:
+        the view of a collection shows the embeddings by the active projection.
+
+        Args:
+            image: what `search` takes.
+            collection: the name; None if there is only one.
+            crop: the part of the upright image to embed, in pixels.
+            projection: the number of one that the collection keeps; None for the active one.
+            device: auto, cpu, cuda, cuda:1 or mps.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ProjectionNotFound: the collection has no embeddings by this projection.
+            UnreadableImage: the image cannot be decoded, or an array has another type or shape.
+            ImageTooLarge: it has more pixels than the settings allow.
+            EmptyCrop: the crop does not touch it.
+            WeightsNotFound: the collection's weights are not on this machine.
+            ConfigError: the file cannot be read.
+        """
+        with self._engine.connection() as connection:
+            found = collections.get(connection, collection)
+            target = collections.as_if_active(connection, found, projection)
+        with _named(image):
+            described = self._described(image, crop, device)
+            return searching.embed(self._engine.connection, target, described, projection)
 
     def similar(
         self,
@@ -107,6 +144,8 @@ class Searching(Part):
         filter: Filter | None = None,
         exact: bool = False,
         refinement: Refinement = NOTHING_MORE,
+        projection: int | None = None,
+        max_distance: float | None = None,
     ) -> list[Hit]:
         """Return the k images that look most like a stored image, which is left out.
 
@@ -117,23 +156,40 @@ class Searching(Part):
             filter: a condition on the metadata, see docs/reference/filters.md.
             exact: compare all embeddings, without the index.
             refinement: query expansion and re-ranking; by default neither.
+            projection: the number of one that the collection keeps, even of another extractor;
+                None for the active one.
+            max_distance: leave out hits farther than this, 0 to 2. It applies to the distance that
+                a hit has: to the query, with expansion to the expanded one. Re-ranking orders the
+                whole short list first; what is too far is left out of its order.
 
         Returns:
-            The hits, nearest first; fewer than k if there are fewer.
+            The hits, nearest first; fewer than k if there are fewer, or fewer are near enough.
 
         Raises:
             CollectionNotFound: there is no such collection.
             ImageNotFound: the collection has no image with this id.
-            ConfigError: the filter or refinement is invalid.
+            ProjectionNotFound: the collection has no embeddings by this projection.
+            InvalidValue: the refinement or the distance is out of range.
+            ConfigError: the filter is invalid.
         """
-        wanted = to_json(filter)
+        request = Request(k, to_json(filter), exact, refinement, projection, max_distance)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            hits = searching.similar(
-                connection, target, id, k, filter=wanted, exact=exact, refinement=refinement
-            )
-        self._explain(target, wanted, len(hits))
+            hits = searching.similar(connection, target, id, request)
+        self._explain(target, request.filter, len(hits))
         return hits
+
+    def _described(self, image: Query, crop: Crop | None, device: str) -> Describe:
+        """Return what describes a query by the extractor of a recipe; a file is read now."""
+        engine = self._engine
+        held = _held(image, engine.settings.max_bytes)
+
+        def described(recipe: Recipe) -> Float32Array:
+            # One image gains nothing from a lower precision.
+            load = partial(engine.extractor, recipe, device, "float32")
+            return searching.describe(held, recipe, load, engine.settings.max_pixels, crop)
+
+        return described
 
     def _explain(self, target: Collection, filter: Json, n_found: int) -> None:
         if filter:

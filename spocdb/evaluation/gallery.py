@@ -23,6 +23,7 @@ from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Answer, Embedding, FittedOn, Result
 from spocdb.images.regular import read_bytes
 from spocdb.records import Crop, Float32Array, Recipe
+from spocdb.search import Request
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +197,8 @@ class Gallery:
                 vector = db_search.embedding(connection, self.name, self.ids[query.name])
             else:
                 vector = db_search.embed(connection, self.name, self._raw[_view(query)])
-            return searching.nearest(connection, self.name, vector, k, {}, exact, self.refinement)
+            request = Request(k, exact=exact, refinement=self.refinement)
+            return searching.nearest(connection, self.name, vector, request)
 
     def _described(self, notes: Notes) -> Iterator[tuple[View, Float32Array]]:
         """Yield the raw descriptors of the queries that are not stored in the gallery."""

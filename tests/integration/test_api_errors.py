@@ -25,6 +25,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "ingest_beside": lambda db, folder: db.ingest_beside(folder),
     "reembed": lambda db, folder: db.reembed("mini", size=96),
     "search": lambda db, folder: db.search(folder / "0000.jpg"),
+    "embed": lambda db, folder: db.embed(folder / "0000.jpg"),
     "similar": lambda db, folder: db.similar(1),
     "images": lambda db, folder: list(db.images()),
     "embeddings": lambda db, folder: db.embeddings(),

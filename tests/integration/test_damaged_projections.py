@@ -17,7 +17,8 @@ from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.errors import ConfigError, DatabaseError, DescriptorError
 from spocdb.features.projection_files import ARRAYS
-from spocdb.records import Float32Array, Refinement
+from spocdb.records import Float32Array
+from spocdb.search import Request, describe
 from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
@@ -184,14 +185,10 @@ def test_a_search_by_a_damaged_projection_names_it(
         searching.search,
         lambda: nullcontext(db.connection),
         collections.get(db.connection, "photos"),
-        (folder / "0003.jpg").read_bytes(),
-        lambda recipe: db.engine.extractor(recipe, "cpu", "float32"),
-        3,
-        crop=None,
-        filter={},
-        exact=False,
-        refinement=Refinement(),
-        max_pixels=10**6,
+        lambda recipe: describe(
+            (folder / "0003.jpg").read_bytes(), recipe, lambda: db.engine.extractor(recipe), 10**6
+        ),
+        Request(3),
     )
     assert len(search()) == 3
     for statement, what in NOTICED.items():

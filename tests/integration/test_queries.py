@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pgvector import Vector
 from PIL import Image, ImageOps
 
 from spocdb import Crop, EmptyCrop, ImageTooLarge, SpocdbError, UnreadableImage
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, InvalidValue
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
@@ -93,6 +94,42 @@ def test_a_turned_pil_image_is_not_turned_again(db: Database, photos: Path, tmp_
     file = lying(photos / "0003.jpg", tmp_path)
     with Image.open(file) as photo:
         assert db.search(ImageOps.exif_transpose(photo), 8) == db.search(file, 8)
+
+
+def test_an_embedded_picture_finds_in_sql_what_a_search_finds(db: Database, photos: Path) -> None:
+    statement = """
+        SELECT id, 1 + (embedding <#> %s) FROM spocdb.photos ORDER BY embedding <#> %s LIMIT 8
+    """
+    for crop in (None, Crop(10, 10, 40, 30)):
+        embedded = db.embed(photos / "0003.jpg", crop=crop)
+        assert (embedded.shape, embedded.dtype) == ((256,), np.float32)
+        assert np.linalg.norm(embedded) == pytest.approx(1, abs=1e-5)
+        rows = db.connection.execute(statement, 2 * [Vector(embedded)]).fetchall()
+        hits = db.search(photos / "0003.jpg", 8, crop=crop)
+        assert [row[0] for row in rows] == [hit.id for hit in hits]
+        assert [row[1] for row in rows] == pytest.approx([hit.distance for hit in hits], abs=1e-6)
+    with Image.open(photos / "0003.jpg") as photo:
+        np.testing.assert_array_equal(db.embed(photo), db.embed(photos / "0003.jpg"))
+    with pytest.raises(UnreadableImage, match=r"conftest\.py: "):
+        db.embed(Path(__file__).with_name("conftest.py"))
+
+
+def test_hits_beyond_a_distance_are_left_out(db: Database, photos: Path) -> None:
+    every = db.search(photos / "0003.jpg", 8)
+    bound = every[3].distance
+    assert db.search(photos / "0003.jpg", 8, max_distance=bound) == every[:4]
+    assert db.search(photos / "0003.jpg", 2, max_distance=bound) == every[:2]
+    assert db.search(photos / "0003.jpg", 8, max_distance=2) == every
+    near = db.similar(every[0].id, 8)
+    assert db.similar(every[0].id, 8, max_distance=near[2].distance) == near[:3]
+    assert db.similar(every[0].id, 8, max_distance=0, filter={}) == []
+
+
+@pytest.mark.parametrize("bound", [-0.1, 2.1, float("nan"), float("inf")])
+def test_a_bound_that_no_distance_can_have_is_refused(db: Database, bound: float) -> None:
+    for search in (db.search, db.similar):
+        with pytest.raises(InvalidValue, match=f"^max_distance must be 0 to 2, not {bound}$"):
+            search(1, max_distance=bound)  # type: ignore[operator]
 
 
 def test_an_array_finds_what_its_picture_finds(db: Database, photos: Path, tmp_path: Path) -> None:

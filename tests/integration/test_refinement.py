@@ -134,6 +134,23 @@ def test_reranking_orders_the_short_list_and_nothing_else(gallery: Database) -> 
     assert [h.id for h in found[:39]] == [listed[i] for i in order if listed[i] != QUERY]
 
 
+@pytest.mark.parametrize("expand", [0, 3])
+def test_a_distance_bounds_the_hits_and_not_what_refines_them(
+    gallery: Database, expand: int
+) -> None:
+    refined = Refinement(expand=expand, rerank=40)
+    every = gallery.similar(QUERY, 60, refinement=refined)
+    # Re-ranking put a farther image before this one.
+    i = next(i for i in range(1, 40) if every[i - 1].distance > every[i].distance)
+    bound = every[i].distance
+    near = [hit for hit in every if hit.distance <= bound]
+    found = gallery.similar(QUERY, 60, refinement=refined, max_distance=bound)
+    assert found == near
+    # As many as were asked for, although one of the first is too far.
+    found = gallery.similar(QUERY, i, refinement=refined, max_distance=bound)
+    assert found == near[:i] != every[:i]
+
+
 @pytest.mark.parametrize(
     ("refinement", "message"),
     [

@@ -10,8 +10,9 @@ import pytest
 from spocdb import search as searching
 from spocdb.db import collections, connections
 from spocdb.errors import DatabaseError
+from spocdb.records import Float32Array
 from spocdb.records import Recipe as StoredRecipe
-from spocdb.records import Refinement
+from spocdb.search import Request, describe
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import Meanwhile, WaitUntil
@@ -173,21 +174,13 @@ def test_a_query_that_the_switch_overtakes_is_described_anew(
 
     overtake = once(reembed)
 
-    def load(recipe: StoredRecipe) -> Any:
+    def described(recipe: StoredRecipe) -> Float32Array:
         overtake()
-        return db.engine.extractor(recipe, "cpu", "float32")
+        query = (photos / "0007.jpg").read_bytes()
+        return describe(query, recipe, lambda: db.engine.extractor(recipe), 10**6)
 
     hits = searching.search(
-        db.engine.connection,
-        collections.get(db.connection, "photos"),
-        (photos / "0007.jpg").read_bytes(),
-        load,
-        3,
-        crop=None,
-        filter={},
-        exact=False,
-        refinement=Refinement(),
-        max_pixels=10**6,
+        db.engine.connection, collections.get(db.connection, "photos"), described, Request(3)
     )
     assert [hits[0].path, len(hits)] == [str(photos / "0007.jpg"), 3]
     assert hits[0].distance < 1e-2
