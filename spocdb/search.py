@@ -131,9 +131,7 @@ def describe(
         decoded = decode(image, recipe.size, recipe.fit, max_pixels, recipe.canvas, crop)
     else:
         decoded = fit_held(image, recipe.size, recipe.fit, max_pixels, recipe.canvas, crop)
-    raw: Float32Array
-    (raw,) = load_extractor().extract([decoded.pixels])
-    return raw
+    return load_extractor().describe(decoded.pixels)
 
 
 def similar(connection: Connection, collection: Collection, id: int, request: Request) -> list[Hit]:

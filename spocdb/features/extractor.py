@@ -23,6 +23,7 @@ from spocdb.features.lanes import Lane, OnDone, open_lanes, uncounted
 from spocdb.features.network import Network, WithCodebook, positions
 from spocdb.features.recipes import channels, split
 from spocdb.features.runtimes import runtime_of
+from spocdb.features.sharing import Sharing
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array, Jpeg, Recipe, UInt8Array
 
@@ -78,6 +79,7 @@ class Extractor:
         self._free: SimpleQueue[Lane] = SimpleQueue()
         for lane in self._lanes:
             self._free.put(lane)
+        self._sharing = Sharing(len(self._lanes), self.batch_size)
 
     @property
     def precision(self) -> str:
@@ -110,6 +112,16 @@ class Extractor:
         """
         with self.lane() as lane:
             return self.extract_in(lane, pixels)
+
+    def describe(self, pixels: UInt8Array) -> Float32Array:
+        """Compute the raw descriptor of one image, (H, W, 3) -> (C,), as `extract` does.
+
+        Threads that call this while the lanes are busy share the next batch.
+
+        Raises:
+            DescriptorError: The network gives numbers that are not finite.
+        """
+        return self._sharing.compute(pixels, self.extract)
 
     @contextmanager
     def lane(self) -> Iterator[Lane]:

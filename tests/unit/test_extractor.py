@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,25 @@ def test_images_of_different_shapes_keep_their_order() -> None:
     assert network.batches == [1, 1, 1]
     alone = [make(Network()).extract([image])[0] for image in images]
     np.testing.assert_array_equal(together, alone)
+
+
+def test_threads_that_share_batches_get_each_their_own_descriptor() -> None:
+    def spoil(feature_map: Tensor) -> Tensor:
+        """Give no numbers for a white image."""
+        white = feature_map[:, :1].amin(dim=(2, 3), keepdim=True) > 2
+        return torch.where(white, torch.nan, feature_map)
+
+    extractor = make(Network(spoil))
+    images = [noise(8, 6 + i % 3, seed=i) for i in range(40)]
+    alone = extractor.extract(images)
+    images[7] = np.full((8, 8, 3), 255, np.uint8)
+    with ThreadPoolExecutor(16) as threads:
+        calls = [threads.submit(extractor.describe, image) for image in images]
+    with pytest.raises(DescriptorError, match="not finite"):
+        calls[7].result()
+    for i, call in enumerate(calls):
+        if i != 7:
+            np.testing.assert_allclose(call.result(), alone[i], atol=1e-3)
 
 
 def test_no_images_give_no_rows() -> None:
