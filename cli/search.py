@@ -28,8 +28,12 @@ def search(
         Path | None, typer.Argument(metavar="IMAGE", help="A picture to search with.")
     ] = None,
     id: Annotated[
-        int | None,
-        typer.Option("--id", max=2**63 - 1, help="Search with a stored image instead."),
+        list[int] | None,
+        typer.Option(
+            "--id",
+            max=2**63 - 1,
+            help="Search with a stored image instead; repeatable.",
+        ),
     ] = None,
     key: Annotated[
         str | None,
@@ -40,8 +44,38 @@ def search(
         str | None,
         typer.Option(metavar="X,Y,W,H", help="Search with this part of the picture, in pixels."),
     ] = None,
+    like: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--like",
+            metavar="ID",
+            max=2**63 - 1,
+            help="Beside an IMAGE: a stored image that results should look like; repeatable.",
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--unlike",
+            metavar="ID",
+            max=2**63 - 1,
+            help="A stored image that results should not look like; repeatable.",
+        ),
+    ] = None,
     collection: options.Collection = None,
     filter: options.Filter = None,
+    max_distance: Annotated[
+        float | None,
+        typer.Option(metavar="D", help="Leave out results farther than this distance, 0 to 2."),
+    ] = None,
+    projection: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            max=2**63 - 1,
+            help="Search by this projection, which the collection keeps, not by the active one.",
+        ),
+    ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare all embeddings, without the index.")
     ] = False,
@@ -70,8 +104,10 @@ def search(
 
     The distance is the cosine distance: 0 is the same, 1 has nothing in common, 2 is the opposite.
     """
-    if [image, id, key].count(None) != 2:
+    if sum(bool(query) for query in (image, id, key is not None)) != 1:
         raise typer.BadParameter("give an IMAGE, or --id, or --key", param_hint="IMAGE")
+    if like and image is None:
+        raise typer.BadParameter("without an IMAGE repeat --id", param_hint="--like")
     options.one_format(json, as_csv)
     if crop and image is None:
         raise typer.BadParameter("a crop needs an IMAGE", param_hint="--crop")
@@ -97,12 +133,16 @@ def search(
                 filter=wanted,
                 exact=exact,
                 refinement=refinement,
+                projection=projection,
+                max_distance=max_distance,
+                like=like or [],
+                unlike=unlike or [],
                 weights=weights,
                 codebook=codebook,
                 device=device,
             )
         else:
-            own = id if id is not None else database.tables.image_id(str(key), collection)
+            own = id or [database.tables.image_id(str(key), collection)]
             hits = database.similar(
                 own,
                 k,
@@ -110,6 +150,9 @@ def search(
                 filter=wanted,
                 exact=exact,
                 refinement=refinement,
+                projection=projection,
+                max_distance=max_distance,
+                unlike=unlike or [],
             )
         _print(hits, json, as_csv, refinement, database.tables.names_by(collection))
         if sheet:
@@ -117,7 +160,7 @@ def search(
 
             stored = database.reader(collection)
             draw_sheet(
-                image or database.path(own, collection=collection),
+                image or database.path(own[0], collection=collection),
                 [Tile(hit.path, f"{hit.distance:.3f}", hit.id) for hit in hits],
                 sheet,
                 area,

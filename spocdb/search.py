@@ -1,6 +1,6 @@
 """Search: describe the query image like the gallery's, then search in SQL, refined on request."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -65,19 +65,29 @@ class Request:
 
 
 def search(
-    connections: Connections, collection: Collection, describe: Describe, request: Request
+    connections: Connections,
+    collection: Collection,
+    describe: Describe,
+    request: Request,
+    like: Sequence[int] = (),
+    unlike: Sequence[int] = (),
 ) -> list[Hit]:
     """Return the images of the collection that look most like the query.
 
+    Stored images that are liked and disliked move the query; they may be among the hits.
     `collection` is as `collections.as_if_active` returns it for the requested projection. No
     connection is held while the network computes.
 
     Raises:
         ImageError: The image or the crop is bad.
+        ImageNotFound: The collection has no image with one of the ids.
         ProjectionNotFound: The collection has no embeddings by the requested projection.
     """
-    with _embedded(connections, collection, describe, request.projection) as (connection, query):
-        return nearest(connection, collection.name, query, request)
+    name, projection = collection.name, request.projection
+    with _embedded(connections, collection, describe, projection) as (connection, query):
+        if like or unlike:
+            query = db_search.rocchio(connection, name, like, unlike, query, projection)
+        return nearest(connection, name, query, request)
 
 
 def embed(
@@ -134,27 +144,38 @@ def describe(
     return load_extractor().describe(decoded.pixels)
 
 
-def similar(connection: Connection, collection: Collection, id: int, request: Request) -> list[Hit]:
-    """Return the images that look most like a stored image, which is left out.
+def similar(
+    connection: Connection,
+    collection: Collection,
+    ids: Sequence[int],
+    request: Request,
+    unlike: Sequence[int] = (),
+) -> list[Hit]:
+    """Return the images that look most like stored ones, and unlike others; all these are left out.
 
     Raises:
-        ImageNotFound: The collection has no image with this id.
+        ImageNotFound: The collection has no image with one of the ids.
         ProjectionNotFound: The collection has no embeddings by the requested projection.
     """
     name, projection = collection.name, request.projection
-    if request.refinement == NOTHING_MORE:
+    is_one = len(ids) == 1 and not unlike
+    if is_one and request.refinement == NOTHING_MORE:
         found = db_search.similar(
-            *(connection, name, id, request.k, request.filter),
+            *(connection, name, ids[0], request.k, request.filter),
             exact=request.exact,
             projection=projection,
         )
         return request.within(found)
+    left_out = {*ids, *unlike}
     with db_search.snapshot(connection):
-        query = db_search.embedding(connection, name, id, projection)
-        # One more, for the image itself. A negative k is refused by the database.
-        n = request.k + 1 if request.k >= 0 else request.k
+        if is_one:
+            query = db_search.embedding(connection, name, ids[0], projection)
+        else:
+            query = db_search.rocchio(connection, name, ids, unlike, projection=projection)
+        # More by those that are left out. A negative k is refused by the database.
+        n = request.k + len(left_out) if request.k >= 0 else request.k
         hits = nearest(connection, name, query, replace(request, k=n))
-    return [hit for hit in hits if hit.id != id][: request.k]
+    return [hit for hit in hits if hit.id not in left_out][: request.k]
 
 
 def nearest(

@@ -1,10 +1,13 @@
 """Searching in the API: with an image from outside, or with a stored one."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from operator import index
 from pathlib import Path
+
+import numpy as np
 
 from spocdb import search as searching
 from spocdb.api.extractors import path_of
@@ -14,7 +17,7 @@ from spocdb.db import collections
 from spocdb.db import metadata as about
 from spocdb.db.collections import Collection
 from spocdb.db.search import Hit
-from spocdb.errors import ConfigError, ImageTooLarge, UnreadableImage
+from spocdb.errors import ConfigError, ImageTooLarge, InvalidValue, UnreadableImage
 from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, Json, to_json
 from spocdb.images.memory import InMemory
@@ -41,6 +44,8 @@ class Searching(Part):
         refinement: Refinement = NOTHING_MORE,
         projection: int | None = None,
         max_distance: float | None = None,
+        like: Sequence[int] = (),
+        unlike: Sequence[int] = (),
         weights: str | os.PathLike[str] | None = None,
         codebook: str | os.PathLike[str] | None = None,
         device: str = "auto",
@@ -67,6 +72,8 @@ class Searching(Part):
             max_distance: leave out hits farther than this, 0 to 2. It applies to the distance that
                 a hit has: to the query, with expansion to the expanded one. Re-ranking orders the
                 whole short list first; what is too far is left out of its order.
+            like: ids of stored images that the hits should look like, too (Rocchio's method).
+            unlike: ids of stored images that the hits should not look like.
             weights: needed only if this machine has never used the collection's weights file.
             codebook: needed only if this machine has never used the collection's codebook file.
             device: auto, cpu, cuda, cuda:1 or mps.
@@ -77,6 +84,7 @@ class Searching(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ProjectionNotFound: the collection has no embeddings by this projection.
+            ImageNotFound: the collection has no image with one of the ids.
             UnreadableImage: the image cannot be decoded, or an array has another type or shape.
             ImageTooLarge: it has more pixels than the settings allow.
             EmptyCrop: the crop does not touch it.
@@ -94,7 +102,9 @@ class Searching(Part):
                 choose(connection, files, target, engine.settings.cache_dir)
         with _named(image):
             described = self._described(image, crop, device)
-            hits = searching.search(engine.connection, target, described, request)
+            hits = searching.search(
+                engine.connection, target, described, request, _ids(like), _ids(unlike)
+            )
         self._explain(target, request.filter, len(hits))
         return hits
 
@@ -137,7 +147,7 @@ class Searching(Part):
 
     def similar(
         self,
-        id: int,
+        id: int | Sequence[int],
         k: int = 10,
         *,
         collection: str | None = None,
@@ -146,11 +156,15 @@ class Searching(Part):
         refinement: Refinement = NOTHING_MORE,
         projection: int | None = None,
         max_distance: float | None = None,
+        unlike: Sequence[int] = (),
     ) -> list[Hit]:
-        """Return the k images that look most like a stored image, which is left out.
+        """Return the k images that look most like one stored image or several.
+
+        These images, and those of `unlike`, are left out of the hits.
 
         Args:
-            id: the image.
+            id: the image, or several. Of several the query is made by Rocchio's method, in SQL by
+                `spocdb.rocchio`.
             k: how many results.
             collection: the name; None if there is only one.
             filter: a condition on the metadata, see docs/reference/filters.md.
@@ -161,21 +175,24 @@ class Searching(Part):
             max_distance: leave out hits farther than this, 0 to 2. It applies to the distance that
                 a hit has: to the query, with expansion to the expanded one. Re-ranking orders the
                 whole short list first; what is too far is left out of its order.
+            unlike: ids of stored images that the hits should not look like.
 
         Returns:
             The hits, nearest first; fewer than k if there are fewer, or fewer are near enough.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ImageNotFound: the collection has no image with this id.
+            ImageNotFound: the collection has no image with one of the ids.
             ProjectionNotFound: the collection has no embeddings by this projection.
-            InvalidValue: the refinement or the distance is out of range.
+            InvalidValue: no image is given, or the refinement or the distance is out of range.
             ConfigError: the filter is invalid.
         """
         request = Request(k, to_json(filter), exact, refinement, projection, max_distance)
+        if not (ids := _ids(id)):
+            raise InvalidValue("id", ids, "one image or more")
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            hits = searching.similar(connection, target, id, request)
+            hits = searching.similar(connection, target, ids, request, _ids(unlike))
         self._explain(target, request.filter, len(hits))
         return hits
 
@@ -195,6 +212,11 @@ class Searching(Part):
         if filter:
             with self._engine.connection() as connection:
                 about.explain(connection, target, filter, n_found)
+
+
+def _ids(given: int | Sequence[int]) -> list[int]:
+    """Return one id or several as a list; also those of NumPy, which `embeddings` returns."""
+    return [index(id) for id in ([given] if isinstance(given, int | np.integer) else given)]
 
 
 def _held(image: Query, max_bytes: int) -> bytes | InMemory:

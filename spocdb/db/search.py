@@ -41,6 +41,8 @@ FROM unnest(%s::bigint[]) WITH ORDINALITY AS listed (id, n) ORDER BY listed.n
 
 EXPAND = "SELECT spocdb.expand(%s, %s, %s, %s, %s, %s)"
 
+ROCCHIO = "SELECT spocdb.rocchio(%s, %s::bigint[], %s::bigint[], %s, %s)"
+
 NEAREST = "SELECT * FROM spocdb.search(%s, %s, %s, %s, %s, %s)"
 
 SIMILAR = "SELECT * FROM spocdb.similar(%s, %s, %s, %s, %s, %s)"
@@ -110,6 +112,24 @@ def expand(
     """Add the nearest neighbours to an embedding (N,): query expansion."""
     values = [collection, Vector(query), neighbours, alpha, exact, projection]
     return floats(one_row(connection, EXPAND, values)[0])
+
+
+def rocchio(
+    connection: Connection,
+    collection: str,
+    liked: Sequence[int],
+    disliked: Sequence[int],
+    query: Float32Array | None = None,
+    projection: int | None = None,
+) -> Float32Array:
+    """Return a query (N,) made of liked and disliked images, and of an embedding (N,) if given.
+
+    Raises:
+        ImageNotFound: the collection has no such image.
+    """
+    given = None if query is None else Vector(query)
+    values = [collection, list(liked), list(disliked), given, projection]
+    return floats(one_row(connection, ROCCHIO, values)[0])
 
 
 def nearest(

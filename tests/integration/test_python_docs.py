@@ -24,12 +24,13 @@ def test_the_code_of_the_document_runs(
     monkeypatch.setenv("SPOCDB_CACHE_DIR", str(tmp_path / "cache"))
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     for block in blocks:
         exec(block, names)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == f"0.000 {tmp_path}/images/0002.jpg"
     assert printed[-1] == "collection photos has no image 123456"
     assert [len(answer) for answer in names["answers"]] == [3, 3, 3, 3]
+    assert [len(names["rows"]), names["rows"][0]] == [3, (f"{tmp_path}/images/0002.jpg",)]
     assert names["vectors"].shape == (6, 256)
     assert names["ids"].tolist() == [1, 2, 3, 4, 5, 6]

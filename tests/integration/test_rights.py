@@ -32,6 +32,7 @@ SEARCHES = [
     "SELECT spocdb.embed('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
     "SELECT spocdb.embedding('{c}', {n})",
     "SELECT spocdb.expand('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
+    "SELECT spocdb.rocchio('{c}', '{{{n}}}')",
 ]
 
 
@@ -97,6 +98,7 @@ HARMLESS = {
     "filter_path",
     "iterative_scan",
     "owner",
+    "rocchio",
     "search",
     "similar",
     "similar_rows",
