@@ -71,7 +71,7 @@ class Searching(Part):
                 None for the active one.
             max_distance: leave out hits farther than this, 0 to 2. It applies to the distance that
                 a hit has: to the query, with expansion to the expanded one. Re-ranking orders the
-                whole short list first; what is too far is left out of its order.
+                whole short list, and only then are the hits beyond it left out.
             like: ids of stored images that the hits should look like, too (Rocchio's method).
             unlike: ids of stored images that the hits should not look like.
             weights: needed only if this machine has never used the collection's weights file.
@@ -174,7 +174,7 @@ class Searching(Part):
                 None for the active one.
             max_distance: leave out hits farther than this, 0 to 2. It applies to the distance that
                 a hit has: to the query, with expansion to the expanded one. Re-ranking orders the
-                whole short list first; what is too far is left out of its order.
+                whole short list, and only then are the hits beyond it left out.
             unlike: ids of stored images that the hits should not look like.
 
         Returns:
@@ -191,7 +191,8 @@ class Searching(Part):
         if not (ids := _ids(id)):
             raise InvalidValue("id", ids, "one image or more")
         with self._engine.connection() as connection:
-            target = collections.get(connection, collection)
+            found = collections.get(connection, collection)
+            target = collections.as_if_active(connection, found, projection)
             hits = searching.similar(connection, target, ids, request, _ids(unlike))
         self._explain(target, request.filter, len(hits))
         return hits

@@ -197,6 +197,12 @@ def _explain(exc: BaseException | None) -> DatabaseError:
             "this role may not create the extension vector: "
             "ask a superuser to run `CREATE EXTENSION vector` in this database, then try again"
         )
+    if isinstance(exc, psycopg.errors.DependentObjectsStillExist):
+        # Such as a view of the application that calls a function which gets another argument.
+        found = ", ".join((exc.diag.message_detail or str(exc)).splitlines())
+        return DatabaseError(
+            f"the migration failed: {found}: drop it, migrate, then create it again"
+        )
     return DatabaseError(f"the migration failed: {str(exc).strip().splitlines()[0]}")
 
 

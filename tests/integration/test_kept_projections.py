@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from pgvector import Vector
 
+from spocdb.db import connections
 from spocdb.db import search as db_search
 from spocdb.errors import ProjectionNotFound
 from spocdb.features.projection import project
@@ -99,6 +100,10 @@ def test_a_projection_that_is_not_kept_is_named(gallery: Database, make_photos: 
         with pytest.raises(ProjectionNotFound) as caught:
             call()
         assert str(caught.value) == IS_UNKNOWN
+    with pytest.raises(ProjectionNotFound, match=f"by projection {2**70}"):
+        gallery.similar(QUERY, projection=2**70)
+    with pytest.raises(ProjectionNotFound, match="by projection 99"), connections.wrapped():
+        db_search.embedding(gallery.connection, "photos", QUERY, 99)
     gallery.pca.drop(KEPT, "photos")
     with pytest.raises(ProjectionNotFound, match="has no embeddings by projection 1"):
         gallery.similar(QUERY, projection=KEPT)

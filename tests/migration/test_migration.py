@@ -189,6 +189,22 @@ def test_a_role_that_may_create_nothing_is_told_so(
     assert dump(empty_url) == before
 
 
+def test_a_view_that_calls_a_function_with_other_arguments_is_named(url: str, psql: Psql) -> None:
+    schema.downgrade(url, "0.1.0")
+    view = "CREATE VIEW public.like_one AS SELECT * FROM spocdb.similar('photos', 1, 3)"
+    psql(url, view).check_returncode()
+    with pytest.raises(DatabaseError) as caught:
+        schema.upgrade(url)
+    said = str(caught.value)
+    assert said.startswith("the migration failed: view like_one depends on function ")
+    assert said.endswith(
+        "(text,bigint,integer,jsonb,boolean): drop it, migrate, then create it again"
+    )
+    psql(url, "DROP VIEW public.like_one").check_returncode()
+    schema.upgrade(url)
+    psql(url, view).check_returncode()
+
+
 def test_two_programs_may_migrate_at_once(
     empty_url: str, environment: dict[str, str], url: str, dump: Dump
 ) -> None:
