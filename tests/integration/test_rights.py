@@ -120,6 +120,7 @@ CALLS = {
     "drop_embedding_table": "1, 1",
     "count_coverage": "",
     "forget_embeddings": "",
+    "forget_thumbnails": "",
     "refuse_update": "",
     "hazard_of": "'products', '{id}'",
     "types_of": "'products', '{id}'",
