@@ -69,6 +69,7 @@ class Worker:
 
         Raises:
             CollectionNotFound: A name is of no attached collection.
+            DatabaseError: The role has not the rights of a worker.
             DatabaseLost: With `once`, the connection was lost.
             SourceBroken: With `once`, at the end, a table could not be read.
         """
@@ -78,6 +79,7 @@ class Worker:
                 try:
                     with connections.wrapped(), watch.open() as connection:
                         pause = SHORTEST_PAUSE
+                        rights.check_worker(connection)
                         self._give_back(connection)
                         thumbnails.delete_left(connection)
                         connection.execute(f"LISTEN {queue.CHANNEL}")

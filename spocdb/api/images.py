@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spocdb.api.part import Part
-from spocdb.db import attachments, catalogue, collections, images, listing
+from spocdb.db import attachments, catalogue, collections, images, listing, rights
 from spocdb.db import metadata as about
 from spocdb.db.catalogue import ImageDetails
 from spocdb.db.collections import Collection
@@ -132,7 +132,10 @@ class Images(Part):
             return images.path(connection, collections.get(connection, collection), id)
 
     def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
-        """Return a function that reads an image's bytes by path or key; it raises ImageError.
+        """Return a function that reads an image's bytes by path or key.
+
+        It raises ImageError, and DatabaseError for the row of an attached table if the role has not
+        the rights of a worker.
 
         Threads may share it. It takes a connection only to find the row of an attached table, and
         none while it reads a file or fetches a URL. Ask for another one after `db.tables.attach`.
@@ -149,6 +152,7 @@ class Images(Part):
             if table is None:
                 return locate(FilesSource(), name)
             with engine.connection() as connection:
+                rights.check_worker(connection)
                 return locate(RowsSource(connection, target, table, limits), name)
 
         return lambda name: located(name)(limits.max_bytes)

@@ -17,7 +17,10 @@ from spocdb.errors import ConfigError, SourceBroken
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """An attached table; the `kind` of its image column is bytes, path (below `root`) or url."""
+    """An attached table; the `kind` of its image column is bytes, path (below `root`) or url.
+
+    A reader is not shown `root`.
+    """
 
     collection: str
     relation: str
@@ -75,10 +78,8 @@ SELECT spocdb.judge_source(%(relation)s::regclass, %(key)s, %(image)s, %(root)s,
 """
 
 LIST = """
-SELECT c.name AS collection, s.relation::text AS relation, s.kind, s.root, s.allow_private
-FROM spocdb.sources s JOIN spocdb.collections c ON c.id = s.collection_id
-WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
-ORDER BY 1
+SELECT collection, relation::text AS relation, kind, root, allow_private
+FROM spocdb.attached(%(collection)s) ORDER BY 1
 """
 
 # With the functions' lock_timeout of 800 ms, about half a minute in all.

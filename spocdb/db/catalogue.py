@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
 from spocdb.db.collections import Collection, hold
@@ -55,10 +56,8 @@ COUNT = "SELECT count(*) FROM spocdb.images i WHERE i.collection_id = %(collecti
 SHOW = """
 SELECT i.id, c.name AS collection, i.path, s.relation::text AS "table", i.size, i.version,
        i.width, i.height, encode(i.sha256, 'hex') AS sha256, i.metadata, i.ingested_at,
-       ARRAY(SELECT e.name FROM spocdb.descriptors d JOIN spocdb.extractors e
-             ON e.id = d.extractor_id WHERE d.sha256 = i.sha256 ORDER BY 1) AS descriptors,
-       ARRAY(SELECT t.projection_id FROM spocdb.embedding_tables t
-             WHERE t.collection_id = c.id ORDER BY 1) AS projections,
+       coalesce(spocdb.described_by(i.id), '{}') AS descriptors,
+       spocdb.embedded_by(i.id) AS projections,
        c.active_projection_id AS active,
        ARRAY(SELECT o.path FROM spocdb.images o WHERE o.sha256 = i.sha256
              AND o.collection_id = i.collection_id AND o.id <> i.id ORDER BY 1 LIMIT 100) AS copies,
@@ -67,7 +66,7 @@ SELECT i.id, c.name AS collection, i.path, s.relation::text AS "table", i.size, 
        EXISTS (SELECT FROM spocdb.thumbnails t WHERE t.sha256 = i.sha256) AS has_thumbnail
 FROM spocdb.images i
 JOIN spocdb.collections c ON c.id = i.collection_id
-LEFT JOIN spocdb.sources s ON s.collection_id = c.id
+LEFT JOIN spocdb.attached(c.name) s ON true
 WHERE i.id = %s
 """
 
@@ -128,26 +127,11 @@ def details(connection: Connection, id: int) -> ImageDetails:
     Raises:
         ImageNotFound: there is no image with this id.
     """
-    with connection.cursor() as cursor:
-        row = cursor.execute(SHOW, [id]).fetchone()
-        names = [column.name for column in cursor.description or ()]
-    if row is None:
+    with connection.cursor(row_factory=class_row(ImageDetails)) as cursor:
+        found = cursor.execute(SHOW, [id]).fetchone()
+    if found is None:
         raise ImageNotFound(f"there is no image {id}: see `db.images()`")
-    found = dict(zip(names, row, strict=True))
-    found["projections"] = [
-        number for number in found["projections"] if _is_embedded(connection, id, number)
-    ]
-    return ImageDetails(**found)
-
-
-def _is_embedded(connection: Connection, id: int, projection: int) -> bool:
-    (table,) = one_row(
-        connection,
-        "SELECT spocdb.embedding_table(collection_id, %s) FROM spocdb.images WHERE id = %s",
-        [projection, id],
-    )
-    statement = SQL("SELECT EXISTS (SELECT FROM spocdb.{} WHERE image_id = %s)")
-    return bool(one_row(connection, statement.format(Identifier(table)), [id])[0])
+    return found
 
 
 def check_ids(connection: Connection, collection: Collection, ids: Sequence[int]) -> None:

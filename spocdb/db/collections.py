@@ -86,6 +86,8 @@ SELECT e.name, e.dim, e.recipe, e.parentage,
 FROM spocdb.extractors e ORDER BY e.name
 """
 
+RECIPES = "SELECT recipe FROM spocdb.extractors ORDER BY name"
+
 ADD_EXTRACTOR = """
 SELECT spocdb.add_extractor(
     %(name)s, %(fingerprint)s, %(recipe)s, %(dim)s, %(parentage)s)
@@ -218,9 +220,8 @@ def summaries(connection: Connection) -> list[CollectionSummary]:
 
 
 def recipes(connection: Connection) -> list[Recipe]:
-    """Return the recipes of all extractors that the database knows, by their name."""
-    found = connection.execute("SELECT recipe FROM spocdb.extractors ORDER BY name")
-    return [Recipe(**recipe) for (recipe,) in found]
+    """List the recipes of the extractors that the role may see, by name."""
+    return [Recipe(**recipe) for (recipe,) in connection.execute(RECIPES)]
 
 
 def extractor_summaries(connection: Connection) -> list[ExtractorSummary]:

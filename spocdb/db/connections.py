@@ -45,7 +45,8 @@ RAISED: dict[str, type[SpocdbError]] = {
 ADVICE = {
     "25006": "spocdb may only read here: name a server and a role that may write "
     "(default_transaction_read_only is off, the server is no standby)",
-    "42501": "ask the owner of spocdb for the right (`db.grant_worker(...)`), or use that role",
+    "42501": "a reader may read and search, a worker (`db.grant_worker(...)`) also embed rows; "
+    "everything else takes the rights of the owner of spocdb",
     "53100": "make room on the server's disk, then run the same command again",
     "57014": "if a statement_timeout of PGOPTIONS or of the URL's options ended it, raise it there",
     "22P05": "the database must be encoded in UTF8",

@@ -32,7 +32,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class AttachedTable:
-    """The table that is attached to a collection; see spocdb.sources."""
+    """The table that is attached to a collection; see spocdb.sources.
+
+    A reader is not shown `root` and `condition`.
+    """
 
     relation: str
     key_column: str
@@ -90,7 +93,7 @@ PROJECTED = "SELECT id, kind, dim, n_samples, settings FROM spocdb.projections W
 TABLE = """
 SELECT relation::text, key_column, key_type, image_column, kind, root, condition, metadata,
        allow_private
-FROM spocdb.sources WHERE collection_id = %s
+FROM spocdb.attached(%s)
 """
 
 COLUMNS = """
@@ -145,7 +148,7 @@ def _previous(connection: Connection, collection: Collection) -> Projected | Non
 
 def _table(connection: Connection, collection: Collection) -> AttachedTable | None:
     with connection.cursor(row_factory=class_row(AttachedTable)) as cursor:
-        return cursor.execute(TABLE, [collection.id]).fetchone()
+        return cursor.execute(TABLE, [collection.name]).fetchone()
 
 
 def _columns(connection: Connection, collection: Collection) -> list[Column]:

@@ -199,7 +199,8 @@ def _creators(connection: Connection) -> Finding:
 
 def _renamers(connection: Connection) -> list[Finding]:
     """Look for roles that could replace an attached table while it is read."""
-    if one_row(connection, "SELECT to_regclass('spocdb.sources') IS NULL")[0]:
+    may_read = "SELECT has_table_privilege(to_regclass('spocdb.sources'), 'SELECT')"
+    if not one_row(connection, may_read)[0]:
         return []
     return [
         Finding(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Literal
 
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, floats, one_row
@@ -43,25 +43,27 @@ class StoredImage:
 
 LIST = """
 SELECT i.id, i.path, i.width, i.height, i.size, encode(i.sha256, 'hex') AS sha256, i.metadata,
-       i.ingested_at, {embedding}
-FROM spocdb.images i {join}
+       i.ingested_at
+FROM spocdb.images i
 WHERE i.collection_id = %(collection)s AND (%(last)s::text IS NULL OR i.path > %(last)s)
   AND {matches}
 ORDER BY i.path LIMIT %(page)s
 """
 
-EMBEDDED = "LEFT JOIN spocdb.{table} e ON e.image_id = i.id"
-
-ACTIVE = """
-SELECT spocdb.embedding_table(c.id, p.id), p.dim
-FROM spocdb.collections c JOIN spocdb.projections p ON p.id = c.active_projection_id
+DIM = """
+SELECT p.dim FROM spocdb.collections c JOIN spocdb.projections p ON p.id = c.active_projection_id
 WHERE c.id = %s
 """
 
-COUNT_EMBEDDED = "SELECT count(*) FROM spocdb.{table}"
+IDS = """
+COPY (SELECT id FROM spocdb.images WHERE collection_id = {collection} ORDER BY id)
+TO STDOUT (FORMAT binary)
+"""
 
-COPY_EMBEDDINGS = """
-COPY (SELECT image_id, embedding::vector FROM spocdb.{table} ORDER BY image_id)
+EMBEDDED = "SELECT image_id, embedding FROM spocdb.embeddings(%s, %s)"
+
+COPY_EMBEDDED = """
+COPY (SELECT image_id, embedding FROM spocdb.embeddings({collection}, {ids}))
 TO STDOUT (FORMAT binary)
 """
 
@@ -77,22 +79,16 @@ def page(
 ) -> list[StoredImage]:
     """Return the next n images that match a filter, ordered by path, after the path `last`."""
     condition, values = matches(connection, filter)
-    embedding: Composable = SQL("NULL")
-    join: Composable = SQL("")
+    statement = SQL(LIST).format(matches=condition)
+    values |= {"collection": collection.id, "last": last, "page": n}
     with snapshot(connection):
-        if embeddings:
-            # Read for each page, because another projection may have been activated since.
-            (table, _) = one_row(connection, ACTIVE, [collection.id])
-            embedding = SQL("e.embedding::vector")
-            join = SQL(EMBEDDED).format(table=Identifier(table))
-        statement = SQL(LIST).format(matches=condition, embedding=embedding, join=join)
-        values |= {"collection": collection.id, "last": last, "page": n}
         rows = connection.execute(statement, values).fetchall()
-    return [StoredImage(*row[:-1], *map(_embedding, row[-1:])) for row in rows]
-
-
-def _embedding(found: Any) -> Float32Array | None:
-    return None if found is None else floats(found)
+        wanted = [collection.name, [row[0] for row in rows]]
+        embedded: dict[int, Any] = {}
+        if embeddings:
+            embedded = dict(connection.execute(EMBEDDED, wanted).fetchall())
+    vectors = {id: floats(vector) for id, vector in embedded.items()}
+    return [StoredImage(*row, vectors.get(row[0])) for row in rows]
 
 
 def listed(connection: Connection, collection: Collection, filter: Json) -> Iterator[StoredImage]:
@@ -108,13 +104,16 @@ def embeddings(
 ) -> tuple[NDArray[np.int64], Float32Array]:
     """Return the ids (n,) of all embedded images, ascending, and their embeddings (n, N)."""
     with snapshot(connection):
-        table, dim = one_row(connection, ACTIVE, [collection.id])
-        name = Identifier(table)
-        (n_rows,) = one_row(connection, SQL(COUNT_EMBEDDED).format(table=name))
-        ids, found = np.empty(n_rows, np.int64), np.empty((n_rows, dim), np.float32)
-        statement = SQL(COPY_EMBEDDINGS).format(table=name)
+        (dim,) = one_row(connection, DIM, [collection.id])
+        statement = SQL(IDS).format(collection=Literal(collection.id))
+        of_images = [*copy_out(connection, statement, {"id": "bigint"}, PAGE)]
+        n_images = sum(map(len, of_images))
+        ids, found = np.empty(n_images, np.int64), np.empty((n_images, dim), np.float32)
         n, fields = 0, {"id": "bigint", "embedding": f"vector({dim})"}
-        for rows in copy_out(connection, statement, fields, PAGE):
-            ids[n : n + len(rows)], found[n : n + len(rows)] = rows["id"], rows["embedding"]
-            n += len(rows)
-    return ids, found
+        for chunk in of_images:
+            names = {"collection": Literal(collection.name), "ids": Literal(chunk["id"].tolist())}
+            statement = SQL(COPY_EMBEDDED).format(**names)
+            for rows in copy_out(connection, statement, fields, PAGE):
+                ids[n : n + len(rows)], found[n : n + len(rows)] = rows["id"], rows["embedding"]
+                n += len(rows)
+    return ids[:n], found[:n]

@@ -22,7 +22,10 @@ from spocdb.soundness import fault
 
 @dataclass(frozen=True, slots=True)
 class ProjectionSummary:
-    """One line of `spocdb pca list`. `embedded` are the collections that have its embeddings."""
+    """One line of `spocdb pca list`. `embedded` are the collections that have its embeddings.
+
+    `fitted_on` is empty for a role that may not read all collections that it was fitted on.
+    """
 
     id: int
     kind: str
@@ -38,8 +41,8 @@ class ProjectionSummary:
 
 
 LIST = """
-SELECT p.id, p.kind, e.name AS extractor, p.dim, p.n_samples, p.settings, p.fitted_on,
-       p.fingerprint, p.created_at,
+SELECT p.id, p.kind, e.name AS extractor, p.dim, p.n_samples, p.settings,
+       spocdb.fitted_on(p.id) AS fitted_on, p.fingerprint, p.created_at,
        ARRAY(SELECT c.name FROM spocdb.embedding_tables t
              JOIN spocdb.collections c ON c.id = t.collection_id
              WHERE t.projection_id = p.id ORDER BY 1) AS embedded,

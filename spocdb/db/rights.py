@@ -11,10 +11,13 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, DatabaseError
 
 IS_OWNER = "SELECT pg_has_role(current_user, spocdb.owner(), 'MEMBER')"
 
+MAY_READ_ROWS = "SELECT has_function_privilege('spocdb.source_rows(bigint, text[])', 'EXECUTE')"
+
+# Policies let a role that may read a collection's view read the collection's rows of other tables.
 READER = (
     "GRANT USAGE ON SCHEMA spocdb TO {role}",
     "GRANT SELECT ON spocdb.{view} TO {role}",
@@ -32,6 +35,11 @@ WORKER = (
     "GRANT INSERT, UPDATE, DELETE ON spocdb.images, spocdb.failures, spocdb.queue TO {role}",
 )
 # PUBLIC has these rights unless they were revoked.
+CONNECT = "GRANT CONNECT ON DATABASE {name} TO {role}"
+LACKS_CONNECT = """
+SELECT current_database()
+WHERE NOT has_database_privilege(%(role)s, current_database(), 'CONNECT')
+"""
 DATABASE = "GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {role}"
 LACKS_DATABASE = """
 SELECT current_database()
@@ -55,15 +63,42 @@ def is_owner(connection: Connection) -> bool:
     return bool(one_row(connection, IS_OWNER)[0])
 
 
+def check_worker(connection: Connection) -> None:
+    """Refuse a role that may not read the rows of attached tables, such as a reader.
+
+    Raises:
+        DatabaseError: the role has no right to spocdb.source_rows.
+    """
+    if not one_row(connection, MAY_READ_ROWS)[0]:
+        role = connection.info.user
+        raise DatabaseError(
+            f"the role {role} may not read the rows of attached tables (spocdb.source_rows): "
+            f"the owner of spocdb runs `db.grant_worker({role!r})`"
+        )
+
+
+def _check_owner(connection: Connection) -> None:
+    """Refuse any other role: PostgreSQL only warns that it granted nothing."""
+    if not is_owner(connection):
+        (owner,) = one_row(connection, "SELECT spocdb.owner()::text")
+        raise DatabaseError(
+            f"the role {connection.info.user} may not grant rights to spocdb: its owner does, "
+            f"the role {owner}"
+        )
+
+
 def grant_reader(connection: Connection, role: str, collection: Collection) -> None:
     """Let a role read and search one collection.
 
     Raises:
         ConfigError: there is no such role, or another role has to grant a right.
+        DatabaseError: the connection's role is not the owner of spocdb.
     """
+    _check_owner(connection)
     with connection.transaction():
         _run(connection, READER, role=role, view=collection.name)
         _let_in(connection, role, LACKS_EXTENSION, EXTENSION)
+        _let_in(connection, role, LACKS_CONNECT, CONNECT)
 
 
 def grant_worker(connection: Connection, role: str) -> None:
@@ -73,7 +108,9 @@ def grant_worker(connection: Connection, role: str) -> None:
 
     Raises:
         ConfigError: there is no such role, or another role has to grant a right.
+        DatabaseError: the connection's role is not the owner of spocdb.
     """
+    _check_owner(connection)
     with connection.transaction():
         _run(connection, WORKER, role=role)
         _let_in(connection, role, LACKS_EXTENSION, EXTENSION)

@@ -12,7 +12,7 @@ from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
 # The revisions in order; a release has its version number. Kept here so that commands need not load
 # Alembic; a test compares them with migrations/versions.
-REVISIONS = ("0.1.0", "0002_versions", "0003_thumbnails", "0004_search")
+REVISIONS = ("0.1.0", "0002_versions", "0003_thumbnails", "0004_search", "0005_readers")
 HEAD = REVISIONS[-1]
 
 # Revisions of checkouts before the first release.
@@ -35,7 +35,7 @@ def current(connection: Connection) -> str | None:
     """Return the revision the database is at; None if it has no schema spocdb.
 
     Raises:
-        DatabaseError: the role may only search in SQL.
+        DatabaseError: the role may not read the schema.
     """
     state = _state(connection)
     return state and state.revision
@@ -82,9 +82,9 @@ def _state(connection: Connection) -> State | None:
         row = connection.execute(STATE).fetchone()
     except psycopg.errors.InsufficientPrivilege as exc:
         raise DatabaseError(
-            f"the role {connection.info.user} may run no command: a reader searches in SQL "
-            "(spocdb.search, the collection's view); commands need the rights of "
-            "`db.grant_worker(...)` or of the owner of spocdb"
+            f"the role {connection.info.user} may not read spocdb.alembic_version: the owner of "
+            "spocdb runs `spocdb.db.schema.upgrade(...)`, which lets readers do so, or "
+            "`db.grant_reader(...)`"
         ) from exc
     return State(*row) if row else None
 

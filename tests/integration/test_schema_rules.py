@@ -25,12 +25,17 @@ STATED = re.compile(
     re.DOTALL,
 )
 
-# These need the owner's rights: a reader has rights to views only, and a worker has none to the
-# application's tables.
+# These need the owner's rights: a reader has none to embedding tables, raw descriptors and the
+# queue, and a worker has none to the application's tables.
 DEFINERS = {
+    "attached",
     "count_coverage",
+    "described_by",
     "embed",
+    "embedded_by",
     "embedding",
+    "embeddings",
+    "fitted_on",
     "lock_collection",
     "lock_rows",
     "project",

@@ -47,14 +47,18 @@ DECLARE
                (SELECT now() - min(w.since) FROM waiting w)
         FROM (SELECT s.key, max(s.state) AS state FROM states s GROUP BY s.key) k $count$;
     nothing CONSTANT text := '(SELECT NULL::text WHERE false)';
+    -- Reading an attached table locks it until the transaction ends. A reader has no right to that, so its
+    -- counts are of the rows that the triggers noted.
+    opens   CONSTANT boolean := may_read();
     found record;
 BEGIN
     FOR found IN
         SELECT c.id, c.name, t.projection_id, t.projection_id = c.active_projection_id AS active,
-               s.relation, s.collection_id IS NOT NULL AS is_attached,
+               s.relation, s.collection_id IS NOT NULL AND opens AS is_opened,
                embedding_table(c.id, t.projection_id) AS table_name
         FROM collections c JOIN embedding_tables t ON t.collection_id = c.id
-        LEFT JOIN sources s ON s.collection_id = c.id ORDER BY c.name, t.projection_id
+        LEFT JOIN sources s ON s.collection_id = c.id
+        WHERE may_read(c.name) ORDER BY c.name, t.projection_id
     LOOP
         collection := found.name;
         projection := found.projection_id;
@@ -63,7 +67,7 @@ BEGIN
         problem := NULL;
         BEGIN
             EXECUTE format(counting, found.table_name,
-                           CASE WHEN found.is_attached THEN 'spocdb.source_keys($1)' ELSE nothing END)
+                           CASE WHEN found.is_opened THEN 'spocdb.source_keys($1)' ELSE nothing END)
             INTO rows, embedded, pending, leased, failed, oldest_pending USING found.id;
         EXCEPTION WHEN OTHERS THEN
             problem := SQLERRM;
@@ -77,9 +81,10 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.count_coverage() IS
-    'The rows of spocdb.coverage; the counts are exact, so it reads every row';
+    'The rows of spocdb.coverage, of the collections that the caller may read; the counts are exact, so it reads every row';
 
-REVOKE ALL ON FUNCTION spocdb.count_coverage() FROM PUBLIC;
+-- A release before revoked it; CREATE OR REPLACE keeps that.
+GRANT EXECUTE ON FUNCTION spocdb.count_coverage() TO PUBLIC;
 
 CREATE OR REPLACE VIEW spocdb.coverage AS SELECT * FROM spocdb.count_coverage();
 COMMENT ON VIEW spocdb.coverage IS

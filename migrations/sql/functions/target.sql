@@ -24,7 +24,8 @@ BEGIN
         RAISE EXCEPTION 'there is no collection named %', quote_ident(target.collection)
             USING ERRCODE = 'undefined_object', HINT = 'SELECT name FROM spocdb.collections';
     END IF;
-    IF NOT has_table_privilege(caller, format('spocdb.%I', target.collection), 'SELECT') THEN
+    IF NOT (has_table_privilege(caller, format('spocdb.%I', target.collection), 'SELECT')
+            OR has_table_privilege(caller, 'spocdb.queue', 'SELECT')) THEN
         RAISE EXCEPTION 'the role % may not read collection %', quote_ident(caller), quote_ident(target.collection)
             USING ERRCODE = 'insufficient_privilege',
                   HINT = format('the owner of spocdb runs `db.grant_reader(%s, collection=%s)`',
@@ -40,7 +41,7 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.target(text, bigint) IS
-    'How a collection is searched by a projection, NULL for the active one; refused unless the role that runs the statement may read its view';
+    'How a collection is searched by a projection, NULL for the active one; refused unless the role that runs the statement may read the collection';
 
 -- Readers call spocdb.search and spocdb.embed, which call this as the owner.
 REVOKE ALL ON FUNCTION spocdb.target(text, bigint) FROM PUBLIC;
