@@ -1,7 +1,7 @@
 """Projections as rows: immutable versions, stored, loaded, listed, dropped."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -169,9 +169,7 @@ def blamed(connection: Connection, projection_id: int) -> Iterator[None]:
     try:
         yield
     except psycopg.DataError:
-        # A reader may not read projections, and gets the database's own error.
-        with suppress(psycopg.errors.InsufficientPrivilege):
-            load(connection, projection_id)
+        load(connection, projection_id)
         raise
 
 
