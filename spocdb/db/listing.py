@@ -88,7 +88,7 @@ def page(
         if embeddings:
             embedded = dict(connection.execute(EMBEDDED, wanted).fetchall())
     vectors = {id: floats(vector) for id, vector in embedded.items()}
-    return [StoredImage(*row, vectors.get(row[0])) for row in rows]
+    return [StoredImage(*row, embedding=vectors.get(row[0])) for row in rows]
 
 
 def listed(connection: Connection, collection: Collection, filter: Json) -> Iterator[StoredImage]:

@@ -210,7 +210,7 @@ def test_a_reader_is_told_which_projection_is_damaged(
         rights.grant_reader(fitted.connection, "spocdb_test_blind", target)
         fitted.connection.execute("SET LOCAL ROLE spocdb_test_blind")
         with (
-            pytest.raises(DatabaseError, match="projection 2 cannot be used: its whitening factors"),
+            pytest.raises(DatabaseError, match="projection 2 cannot be used: its whitening"),
             projections.blamed(fitted.connection, 2),
             fitted.connection.transaction(),
         ):

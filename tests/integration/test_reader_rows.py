@@ -26,7 +26,7 @@ ROWS = {
     "id, extractor_id, kind, dim, mean, n_samples, settings, fingerprint, created_at "
     "FROM spocdb.projections": f"id IN {KEPT}",
     "id, name, fingerprint, recipe, dim, created_at FROM spocdb.extractors": "id = 1",
-    "collection, projection, rows, embedded, failed FROM spocdb.coverage": "collection = 'products'",
+    "collection, projection, rows, failed FROM spocdb.coverage": "collection = 'products'",
 }
 # What would tell of others: where projections and networks come from, what shares its bytes.
 HIDDEN = [
@@ -213,7 +213,9 @@ def test_others_see_no_row_and_those_of_all_tables_every_row(
     mixed.execute(SQL("GRANT USAGE ON SCHEMA spocdb TO {}").format(Identifier(roles["member"])))
     assert member.execute(images).fetchone() == (0,)
     assert member.execute("SELECT FROM spocdb.coverage").fetchall() == []
-    mixed.execute(SQL("GRANT {} TO {}").format(*map(Identifier, (roles["reader"], roles["member"]))))
+    mixed.execute(
+        SQL("GRANT {} TO {}").format(*map(Identifier, (roles["reader"], roles["member"])))
+    )
     assert member.execute(images).fetchone() == (6,)
     mixed.execute(SQL("GRANT pg_read_all_data TO {}").format(Identifier(roles["member"])))
     (n_all,) = mixed.execute(images).fetchone()

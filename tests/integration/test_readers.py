@@ -52,11 +52,13 @@ def test_a_reader_is_shown_what_the_owner_is_of_its_collections(
         lambda db: db.similar(1, 3, collection="products", exact=True),
         lambda db: [*db.images(collection="products")],
         lambda db: [*db.images([("name", "~", "shoe [1-3]")], collection="products", limit=2)],
-        lambda db: [image.embedding.tolist() for image in db.images(collection="files")],
+        lambda db: [str(image.embedding) for image in db.images(collection="files")],
         lambda db: [array.tolist() for array in db.embeddings("products")],
         lambda db: db.count(collection="files"),
         lambda db: db.image(db.tables.image_id("3", "products")),
-        lambda db: [db.path(image.id, collection="files") for image in db.images(collection="files")],
+        lambda db: [
+            db.path(image.id, collection="files") for image in db.images(collection="files")
+        ],
         lambda db: db.failures("products"),
         lambda db: db.tables.coverage("products"),
         lambda db: db.tables.names_by("products"),
@@ -97,8 +99,13 @@ def test_a_reader_is_shown_nothing_of_others(granted: Any, reading: Database) ->
         with pytest.raises(ImageNotFound):
             reading.similar(id, collection="products")
     for name in ("secret", "hidden", "no such"):
-        for call in (reading.describe, reading.failures, reading.tables.coverage, reading.embeddings):
-            with pytest.raises(CollectionNotFound, match="there are: files, products$"):
+        for call in (
+            reading.describe,
+            reading.failures,
+            reading.tables.coverage,
+            reading.embeddings,
+        ):
+            with pytest.raises(CollectionNotFound, match=r"there are: files, products$"):
                 call(name)
     with pytest.raises(CollectionNotFound):
         reading.search(granted.folder / "0002.jpg", collection="secret")
@@ -128,7 +135,9 @@ def test_a_reader_s_writes_are_refused_in_one_line(
         reading.extractors,
     ]
     for number, call in enumerate(by_the_owner):
-        with pytest.raises(DatabaseError, match="takes the rights of the owner of spocdb") as raised:
+        with pytest.raises(
+            DatabaseError, match="takes the rights of the owner of spocdb"
+        ) as raised:
             call()
         assert "\n" not in str(raised.value), number
     for call in (theirs.work, lambda: reading.reader("products")("1")):

@@ -1,4 +1,4 @@
-"""Roles that a release granted rights to: what they have after an upgrade, and after the way back."""
+"""Roles that a release granted rights to: what they have after an upgrade, and back again."""
 
 from collections.abc import Iterator
 from uuid import uuid4
