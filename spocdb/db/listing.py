@@ -1,12 +1,13 @@
 """Read a whole collection: its images page by page, or all its embeddings."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg.rows import class_row
 from psycopg.sql import SQL, Literal
 
 from spocdb.db.collections import Collection
@@ -81,14 +82,14 @@ def page(
     condition, values = matches(connection, filter)
     statement = SQL(LIST).format(matches=condition)
     values |= {"collection": collection.id, "last": last, "page": n}
-    with snapshot(connection):
-        rows = connection.execute(statement, values).fetchall()
-        wanted = [collection.name, [row[0] for row in rows]]
-        embedded: dict[int, Any] = {}
-        if embeddings:
-            embedded = dict(connection.execute(EMBEDDED, wanted).fetchall())
-    vectors = {id: floats(vector) for id, vector in embedded.items()}
-    return [StoredImage(*row, embedding=vectors.get(row[0])) for row in rows]
+    with snapshot(connection), connection.cursor(row_factory=class_row(StoredImage)) as cursor:
+        images = cursor.execute(statement, values).fetchall()
+        if not embeddings:
+            return images
+        wanted = [collection.name, [image.id for image in images]]
+        rows = connection.execute(EMBEDDED, wanted).fetchall()
+    found = {id: floats(vector) for id, vector in rows}
+    return [replace(image, embedding=found.get(image.id)) for image in images]
 
 
 def listed(connection: Connection, collection: Collection, filter: Json) -> Iterator[StoredImage]:

@@ -228,6 +228,23 @@ def test_others_see_no_row_and_those_of_all_tables_every_row(
     assert len(worker.execute("SELECT FROM spocdb.similar('more', %s)", [more]).fetchall()) == 2
 
 
+def test_policies_keep_the_index_look_ups(
+    mixed: Any, roles: dict[str, str], log_in: LogIn, plan: Callable[..., str]
+) -> None:
+    """Only leakproof operators may be evaluated before a policy: those of paths and ids are."""
+    of_paths = "Index Cond: ((collection_id = 1) AND (path "
+    for role in ("worker", "reader"):
+        connection = log_in(roles[role])
+        connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        for condition in ("path > '3'", "path = '3'", "path = ANY ('{3,4}')"):
+            statement = f"SELECT id FROM spocdb.images WHERE collection_id = 1 AND {condition}"
+            assert of_paths in plan(connection, statement), (role, condition)
+        by_id = plan(connection, "SELECT path FROM spocdb.images WHERE id = 1")
+        assert "Index Cond: (id = 1)" in by_id
+        by_bytes = plan(connection, "SELECT id FROM spocdb.images WHERE sha256 = '\\x00'")
+        assert "images_sha256" in by_bytes
+
+
 def test_statistics_of_others_are_hidden(mixed: Any, roles: dict[str, str], log_in: LogIn) -> None:
     mixed.execute("ANALYZE spocdb.images, spocdb.collections, spocdb.failures")
     values = "SELECT DISTINCT tablename FROM pg_stats WHERE schemaname = 'spocdb'"
