@@ -179,6 +179,22 @@ def test_commands_run_as_a_reader(
     assert "may not create what spocdb needs" in ran.stdout
 
 
+def test_a_reader_is_shown_thumbnails_of_its_images(
+    granted: Any, reading: Database, log_in: Callable[..., Any], roles: dict[str, str]
+) -> None:
+    count = "SELECT count(*) FROM spocdb.thumbnails"
+    shown: set[str] = set()
+    for image in [*reading.images(collection="files"), *reading.images(collection="products")]:
+        assert reading.thumbnail(image.id) == granted.db.thumbnail(image.id)
+        shown.add(image.sha256)
+    (n_all,) = granted.execute(count).fetchone()
+    (n_shown,) = log_in(roles["reader"]).execute(count).fetchone()
+    assert n_all > n_shown == len(shown)
+    (hidden,) = granted.execute("SELECT min(id) FROM spocdb.hidden").fetchone()
+    with pytest.raises(ImageNotFound):
+        reading.thumbnail(hidden)
+
+
 def test_the_right_goes_with_the_view_s(
     granted: Any, reading: Database, roles: dict[str, str]
 ) -> None:

@@ -71,6 +71,7 @@ BY_POLICY = {
     "spocdb.failures",
     "spocdb.images",
     "spocdb.projection_components",
+    "spocdb.thumbnails",
 }
 
 

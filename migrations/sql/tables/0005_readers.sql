@@ -32,6 +32,11 @@ CREATE POLICY readable ON spocdb.extractors USING (
     (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
     OR id IN (SELECT p.extractor_id FROM spocdb.projections p));
 
+-- Of images that the role may read. OFFSET 0: by the index of the hashes, and not by a list of all of them.
+CREATE POLICY readable ON spocdb.thumbnails USING (
+    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
+    OR EXISTS (SELECT FROM spocdb.images i WHERE i.sha256 = thumbnails.sha256 OFFSET 0));
+
 ALTER TABLE spocdb.collections ENABLE ROW LEVEL SECURITY;
 ALTER TABLE spocdb.images ENABLE ROW LEVEL SECURITY;
 ALTER TABLE spocdb.failures ENABLE ROW LEVEL SECURITY;
@@ -40,7 +45,8 @@ ALTER TABLE spocdb.projections ENABLE ROW LEVEL SECURITY;
 ALTER TABLE spocdb.projection_components ENABLE ROW LEVEL SECURITY;
 ALTER TABLE spocdb.extractors ENABLE ROW LEVEL SECURITY;
 
-GRANT SELECT ON spocdb.alembic_version, spocdb.collections, spocdb.images, spocdb.failures,
+ALTER TABLE spocdb.thumbnails ENABLE ROW LEVEL SECURITY;
+GRANT SELECT ON spocdb.thumbnails, spocdb.alembic_version, spocdb.collections, spocdb.images, spocdb.failures,
     spocdb.embedding_tables, spocdb.projection_components, spocdb.coverage TO PUBLIC;
 -- Without fitted_on, which names collections: spocdb.fitted_on shows it to those who may read these.
 GRANT SELECT (id, extractor_id, kind, dim, mean, n_samples, settings, fingerprint, created_at)
