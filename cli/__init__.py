@@ -26,6 +26,7 @@ from . import (
     pca,
     reembed,
     search,
+    serve,
     shared,
     signals,
     train,
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.command()(ingest.ingest)
 app.command()(search.search)
+app.command()(serve.serve)
 app.add_typer(images.app, name="images")
 app.command()(ingest.failures)
 app.command()(attach.attach)

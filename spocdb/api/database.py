@@ -47,6 +47,15 @@ class Database(Ingesting, Reembedding, Searching, Pictures, Collections, Extract
         """Return the database's URL, a password included."""
         return self.engine.url
 
+    def check(self) -> None:
+        """Check that the database answers and has this program's schema.
+
+        Raises:
+            DatabaseLost: it does not answer.
+            SchemaOutOfDate: its schema is missing, older or newer.
+        """
+        self.engine.check()
+
     def close(self) -> None:
         """Close the engine's connections, if `spocdb.connect` opened it for this Database alone."""
         if self._closes_engine:

@@ -53,11 +53,20 @@ class Engine:
         self._loading = Lock()
         self._watch: Watch | None = None
         try:
-            with self.connection() as connection:
-                schema.check(connection)
+            self.check()
         except BaseException:
             self.close()
             raise
+
+    def check(self) -> None:
+        """Check that the database answers and has this program's schema.
+
+        Raises:
+            DatabaseLost: it does not answer.
+            SchemaOutOfDate: its schema is missing, older or newer.
+        """
+        with self.connection() as connection:
+            schema.check(connection)
 
     def close(self) -> None:
         """Close all connections; an embedded server runs on."""

@@ -1,0 +1,42 @@
+"""The application: routes, guards and errors, put together for one engine."""
+
+from fastapi import APIRouter, FastAPI
+
+from spocdb import __version__
+from spocdb.api import Engine
+from spocdb.web import problems
+from spocdb.web.guard import Guard
+from spocdb.web.metrics import Measured, Metrics
+from spocdb.web.options import ServerOptions
+from spocdb.web.routes import collections, health, images, search
+from spocdb.web.uploads import BodyLimit
+
+PREFIX = "/api/v1"
+
+
+def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
+    """Return the application that serves an engine's database.
+
+    The engine stays open; whoever opened it closes it.
+    """
+    app = FastAPI(
+        title="spocdb",
+        version=__version__,
+        summary="Visual similarity search inside your own PostgreSQL.",
+        openapi_url=f"{PREFIX}/openapi.json",
+        # They load scripts from other sites.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.engine, app.state.options, app.state.metrics = engine, options, Metrics()
+    problems.install(app)
+    api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
+    for routes in (collections, search, images):
+        api.include_router(routes.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    # The last one added sees a request first.
+    app.add_middleware(BodyLimit, bounds=options.bounds)
+    app.add_middleware(Guard, options=options)
+    app.add_middleware(Measured, metrics=app.state.metrics)
+    return app

@@ -1,0 +1,94 @@
+"""What the HTTP API answers with; each model is made from the record of the same name."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Model(BaseModel):
+    """Reads its fields from a record's attributes."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Collection(Model):
+    """A collection and its state; `dim` is the dimension N of its embeddings."""
+
+    name: str
+    extractor: str
+    n_images: int
+    n_failures: int
+    projection: int
+    dim: int
+    created_at: datetime
+
+
+class Hit(Model):
+    """A result; `distance` is the cosine distance, 0 is the same and 2 the opposite."""
+
+    id: int
+    path: str
+    distance: float
+    metadata: dict[str, Any]
+    method: str
+
+
+class Found(Model):
+    """The results of a search, nearest first; `notes` say why a filter finds nothing."""
+
+    collection: str
+    hits: list[Hit]
+    notes: list[str]
+
+
+class Embedding(Model):
+    """An embedding (N,) of length one, for `ORDER BY embedding <#> $1` in SQL."""
+
+    collection: str
+    dim: int
+    embedding: list[float]
+
+
+class Image(Model):
+    """All that is known about an image; see `spocdb images show`."""
+
+    id: int
+    collection: str
+    path: str
+    table: str | None
+    size: int
+    width: int
+    height: int
+    sha256: str
+    metadata: dict[str, Any]
+    ingested_at: datetime
+    modified: datetime | None
+    descriptors: list[str]
+    projections: list[int]
+    active: int
+    copies: list[str]
+    failure: str | None
+
+
+class Failure(Model):
+    """An image that could not be stored, and why."""
+
+    collection: str
+    path: str
+    reason: str
+    message: str
+    failed_at: datetime
+
+
+class Coverage(Model):
+    """How many images of a collection are embedded by a projection."""
+
+    collection: str
+    relation: str | None
+    projection: int
+    is_active: bool
+    n_images: int
+    n_embedded: int
+    n_waiting: int
+    n_failed: int

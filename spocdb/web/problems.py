@@ -1,0 +1,155 @@
+"""Errors as problem details (RFC 9457), with the codes of the library's errors."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from spocdb import errors
+
+MEDIA_TYPE = "application/problem+json"
+# SQLSTATE of a right that the role lacks, and of a statement that was ended.
+FORBIDDEN, ENDED = "42501", "57014"
+
+# The first class that fits decides.
+STATUS: Sequence[tuple[type[errors.SpocdbError], int]] = (
+    (errors.CollectionNotFound, 404),
+    (errors.ImageNotFound, 404),
+    (errors.ProjectionNotFound, 404),
+    (errors.ImageVanished, 404),
+    (errors.ImageChanged, 409),
+    (errors.ExtractorChanged, 409),
+    (errors.ImageTooLarge, 413),
+    (errors.ImageError, 422),
+    (errors.WeightsNotFound, 503),
+    (errors.ConfigError, 422),
+    (errors.DatabaseLost, 503),
+    (errors.DatabaseBusy, 503),
+    (errors.SchemaOutOfDate, 503),
+    (errors.SpocdbError, 500),
+)
+TITLES = {
+    400: "malformed request",
+    401: "a token is needed",
+    403: "not allowed",
+    404: "not found",
+    405: "method not allowed",
+    408: "the request took too long to arrive",
+    409: "changed meanwhile",
+    413: "too large",
+    415: "unsupported media type",
+    421: "unknown host",
+    422: "invalid request",
+    500: "the server failed",
+    503: "not available at the moment",
+    504: "the database took too long",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """A problem detail: `code` is the library's, `field` and `bound` say which value is wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    bound: str | None = None
+
+
+# For OpenAPI: any request may end in a problem.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "content": {MEDIA_TYPE: {}}},
+    "5XX": {"model": Problem, "content": {MEDIA_TYPE: {}}},
+}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of an application with a problem detail."""
+    app.add_exception_handler(errors.SpocdbError, _of_library)
+    app.add_exception_handler(RequestValidationError, _of_request)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(Exception, _of_bug)
+
+
+def response(
+    status: int,
+    detail: str,
+    code: str,
+    *,
+    field: str | None = None,
+    bound: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return a problem detail as a response."""
+    problem = Problem(
+        type=f"urn:spocdb:{code}",
+        title=TITLES.get(status, "error"),
+        status=status,
+        detail=detail,
+        code=code,
+        field=field,
+        bound=_text(bound),
+    )
+    return JSONResponse(
+        problem.model_dump(exclude_none=True), status, dict(headers or {}), MEDIA_TYPE
+    )
+
+
+def status_of(error: errors.SpocdbError) -> int:
+    """Return the HTTP status of an error of the library."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    if state == FORBIDDEN:
+        return 403
+    if state == ENDED:
+        return 504
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+async def _of_library(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.SpocdbError)
+    status = status_of(error)
+    if status >= 500:
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+    return response(
+        *(status, str(error), error.code),
+        field=error.field,
+        bound=error.bound,
+        headers={"Retry-After": "5"} if status == 503 else None,
+    )
+
+
+async def _of_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    field = ".".join(place) or None
+    detail = f"{field}: {first['msg']}" if field else str(first["msg"])
+    return response(422, detail, "invalid-request", field=field)
+
+
+async def _of_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    title = TITLES.get(error.status_code, "error")
+    return response(
+        *(error.status_code, str(error.detail), title.replace(" ", "-")), headers=error.headers
+    )
+
+
+async def _of_bug(request: Request, error: Exception) -> Response:
+    # Starlette raises it again afterwards, so that the traceback is logged.
+    return response(500, "this is a bug of spocdb: its log has the traceback", "error")
+
+
+def _text(bound: object) -> str | None:
+    if bound is None or isinstance(bound, str):
+        return bound
+    return ", ".join(map(str, bound)) if isinstance(bound, Sequence) else str(bound)

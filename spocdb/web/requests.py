@@ -1,0 +1,140 @@
+"""What a request asks for: its database, its collection, a picture and how to search."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from spocdb import errors
+from spocdb.api import Crop, Database, Refinement
+from spocdb.filters import Filter
+from spocdb.web.options import Bounds, ServerOptions
+
+# PostgreSQL's bigint and integer.
+LARGEST_ID, LARGEST_INTEGER = 2**63 - 1, 2**31 - 1
+
+ImageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the image's id")]
+
+
+def _database(request: Request) -> Database:
+    return Database(request.app.state.engine)
+
+
+def _options(request: Request) -> ServerOptions:
+    options: ServerOptions = request.app.state.options
+    return options
+
+
+Db = Annotated[Database, Depends(_database)]
+Options = Annotated[ServerOptions, Depends(_options)]
+
+
+def _collection(
+    name: Annotated[str, Path(min_length=1, max_length=63, description="a collection's name")],
+    options: Options,
+) -> str:
+    check_shown(options, name)
+    return name
+
+
+Collection = Annotated[str, Depends(_collection)]
+
+
+def check_shown(options: ServerOptions, name: str) -> None:
+    """Refuse a collection that this server does not show.
+
+    Raises:
+        CollectionNotFound: it is none of the options' collections.
+    """
+    if options.collections and name not in options.collections:
+        raise errors.CollectionNotFound(f"there is no collection named {name} here")
+
+
+async def _picture(request: Request) -> bytes:
+    """Return the body, which is an image file."""
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise HTTPException(415, "send the picture itself as the body, not a form")
+    if not (data := await request.body()):
+        raise HTTPException(400, "the body is empty: send a picture as the body")
+    return data
+
+
+Picture = Annotated[bytes, Depends(_picture)]
+# FastAPI does not see a body that is read from the request itself.
+PICTURE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+class Search(BaseModel):
+    """How to search. Conditions on the metadata are texts such as `year>=2023`, or JSON."""
+
+    k: int = Field(10, ge=1, description="how many results")
+    filter: list[str] = Field(
+        default_factory=list,
+        max_length=100,
+        description="a condition on the metadata; repeatable",
+    )
+    exact: bool = Field(False, description="compare all embeddings, without the index")
+    expand: int = Field(0, ge=0, description="query expansion by the N nearest")
+    alpha: float = Field(3.0, ge=0, le=100, description="the expansion's exponent")
+    rerank: int = Field(0, ge=0, description="re-rank the N nearest")
+
+    def within(self, bounds: Bounds) -> dict[str, Any]:
+        """Return the arguments for the library's search.
+
+        Raises:
+            InvalidValue: a number is above the server's bound.
+            ConfigError: a condition is malformed.
+        """
+        for name in ("k", "expand", "rerank"):
+            if getattr(self, name) > (most := getattr(bounds, name)):
+                raise errors.InvalidValue(name, getattr(self, name), f"at most {most} here")
+        return {
+            "k": self.k,
+            "filter": conditions(self.filter),
+            "exact": self.exact,
+            "refinement": Refinement(self.expand, self.alpha, self.rerank),
+        }
+
+
+Searched = Annotated[Search, Query()]
+
+
+def conditions(texts: list[str]) -> Filter:
+    """Return the conditions of all texts, each in spocdb's grammar or JSON.
+
+    Raises:
+        ConfigError: a text that begins like JSON is none.
+    """
+    return [part for text in texts for part in _parts(text)]
+
+
+def _parts(text: str) -> list[Any]:
+    if not text.lstrip().startswith(("{", "[")):
+        return [text]
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise errors.ConfigError(f"filter: {text[:60]!r} is not JSON", field="filter") from exc
+    return [found] if isinstance(found, dict) else found
+
+
+def _crop(
+    crop: Annotated[
+        str | None,
+        Query(
+            pattern=r"^\d{1,9},\d{1,9},\d{1,9},\d{1,9}$",
+            description="X,Y,WIDTH,HEIGHT in pixels of the upright picture",
+        ),
+    ] = None,
+) -> Crop | None:
+    return Crop(*map(int, crop.split(","))) if crop else None
+
+
+Part = Annotated[Crop | None, Depends(_crop)]

@@ -1,0 +1,61 @@
+"""Stored images by their id: what is known about them, and their pixels."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from spocdb.api import Database, ImageDetails
+from spocdb.web import models
+from spocdb.web.options import ServerOptions
+from spocdb.web.requests import Db, ImageId, Options, check_shown
+
+router = APIRouter(prefix="/images/{id}", tags=["images"])
+
+WEBP: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}}}
+}
+# The address of an image stays, its bytes may change: ask each time, and answer 304.
+FRESH = "private, no-cache"
+
+
+@router.get("")
+def image(db: Db, options: Options, id: ImageId) -> models.Image:
+    """Return all that is known about an image."""
+    return models.Image.model_validate(_shown(db, options, id))
+
+
+@router.get("/thumbnail", response_class=Response, responses=WEBP)
+def thumbnail(db: Db, options: Options, request: Request, id: ImageId) -> Response:
+    """Return an image within 256 x 256 pixels, as WebP."""
+    details = _shown(db, options, id)
+    return _unless_known(request, details.sha256, lambda: db.thumbnail(id).data)
+
+
+@router.get("/picture", response_class=Response, responses=WEBP)
+def picture(
+    db: Db,
+    options: Options,
+    request: Request,
+    id: ImageId,
+    side: Annotated[int, Query(ge=16, description="at most this many pixels a side")] = 1024,
+) -> Response:
+    """Return an image within `side` x `side` pixels, re-encoded as WebP."""
+    details = _shown(db, options, id)
+    side = min(side, options.bounds.side)
+    return _unless_known(request, f"{details.sha256}-{side}", lambda: db.picture(id, side))
+
+
+def _shown(db: Database, options: ServerOptions, id: int) -> ImageDetails:
+    details = db.image(id)
+    check_shown(options, details.collection)
+    return details
+
+
+def _unless_known(request: Request, tag: str, made: Callable[[], bytes]) -> Response:
+    """Answer 304 to a client that has this version, else make the picture."""
+    headers = {"ETag": f'"{tag}"', "Cache-Control": FRESH}
+    if f'"{tag}"' in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(made(), media_type="image/webp", headers=headers)

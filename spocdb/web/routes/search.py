@@ -1,0 +1,65 @@
+"""Searching, and embeddings for an application that searches in SQL itself."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from spocdb import errors
+from spocdb.api import Hit
+from spocdb.web import models
+from spocdb.web.notes import noted
+from spocdb.web.requests import (
+    LARGEST_ID,
+    PICTURE_BODY,
+    Collection,
+    Db,
+    Options,
+    Part,
+    Picture,
+    Searched,
+)
+
+router = APIRouter(prefix="/collections/{name}", tags=["search"])
+
+
+@router.post("/search", openapi_extra=PICTURE_BODY)
+def search(
+    db: Db, options: Options, name: Collection, picture: Picture, asked: Searched, crop: Part
+) -> models.Found:
+    """Find the images that look most like a picture, which is the body, or like a part of it."""
+    wanted = asked.within(options.bounds)
+    with noted() as notes:
+        hits = db.search(picture, collection=name, crop=crop, **wanted)
+    return _found(name, hits, notes)
+
+
+@router.get("/similar")
+def similar(
+    db: Db,
+    options: Options,
+    name: Collection,
+    asked: Searched,
+    id: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="a stored image")] = None,
+    key: Annotated[str | None, Query(description="a row of the attached table")] = None,
+) -> models.Found:
+    """Find the images that look most like a stored one, which is left out."""
+    if (id is None) == (key is None):
+        raise errors.ConfigError("give either `id=...` or `key=...`", field="id")
+    wanted = asked.within(options.bounds)
+    own = db.tables.image_id(key, name) if key is not None else id
+    assert own is not None
+    with noted() as notes:
+        hits = db.similar(own, collection=name, **wanted)
+    return _found(name, hits, notes)
+
+
+@router.post("/embed", openapi_extra=PICTURE_BODY)
+def embed(db: Db, name: Collection, picture: Picture, crop: Part) -> models.Embedding:
+    """Return the embedding of a picture, which is the body, as the collection's own have it."""
+    found = db.embed(picture, collection=name, crop=crop)
+    return models.Embedding(collection=name, dim=len(found), embedding=found.tolist())
+
+
+def _found(name: str, hits: list[Hit], notes: list[str]) -> models.Found:
+    found = [models.Hit.model_validate(hit) for hit in hits]
+    return models.Found(collection=name, hits=found, notes=notes)
