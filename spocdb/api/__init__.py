@@ -13,6 +13,7 @@ from spocdb.db.catalogue import ImageDetails
 from spocdb.db.collections import CollectionSummary, ExtractorSummary
 from spocdb.db.details import CollectionDetails
 from spocdb.db.evaluations import StoredEvaluation
+from spocdb.db.facets import Facet, Facets, FacetValue
 from spocdb.db.indexes import IndexStatus
 from spocdb.db.listing import StoredImage
 from spocdb.db.projections import ProjectionSummary
@@ -40,6 +41,9 @@ __all__ = [
     "Database",
     "Engine",
     "ExtractorSummary",
+    "Facet",
+    "FacetValue",
+    "Facets",
     "Failure",
     "GoneRoot",
     "Hit",

@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from spocdb.api.browsing import Browsing
 from spocdb.api.collections import Collections
 from spocdb.api.engine import Engine
 from spocdb.api.extractors import Extractors
@@ -16,7 +17,9 @@ from spocdb.api.tables import Tables
 from spocdb.settings import Settings
 
 
-class Database(Ingesting, Reembedding, Searching, Pictures, Collections, Extractors, Rights):
+class Database(
+    Ingesting, Reembedding, Searching, Pictures, Browsing, Collections, Extractors, Rights
+):
     """One database and its operations.
 
     A Database is cheap, and threads may share one: each call takes a connection from the engine's

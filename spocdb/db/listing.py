@@ -51,6 +51,15 @@ WHERE i.collection_id = %(collection)s AND (%(last)s::text IS NULL OR i.path > %
 ORDER BY i.path LIMIT %(page)s
 """
 
+NEWEST = """
+SELECT i.id, i.path, i.width, i.height, i.size, encode(i.sha256, 'hex') AS sha256, i.metadata,
+       i.ingested_at
+FROM spocdb.images i
+WHERE i.collection_id = %(collection)s AND (%(before)s::bigint IS NULL OR i.id < %(before)s)
+  AND {matches}
+ORDER BY i.id DESC LIMIT %(page)s
+"""
+
 DIM = """
 SELECT p.dim FROM spocdb.collections c JOIN spocdb.projections p ON p.id = c.active_projection_id
 WHERE c.id = %s
@@ -90,6 +99,16 @@ def page(
         rows = connection.execute(EMBEDDED, wanted).fetchall()
     found = {id: floats(vector) for id, vector in rows}
     return [replace(image, embedding=found.get(image.id)) for image in images]
+
+
+def newest(
+    connection: Connection, collection: Collection, filter: Json, before: int | None, n: int
+) -> list[StoredImage]:
+    """Return the next n images that match a filter, newest first, older than the id `before`."""
+    condition, values = matches(connection, filter)
+    values |= {"collection": collection.id, "before": before, "page": n}
+    statement = SQL(NEWEST).format(matches=condition)
+    return [StoredImage(*row) for row in connection.execute(statement, values)]
 
 
 def listed(connection: Connection, collection: Collection, filter: Json) -> Iterator[StoredImage]:

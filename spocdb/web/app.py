@@ -8,7 +8,7 @@ from spocdb.web import problems
 from spocdb.web.guard import Guard
 from spocdb.web.metrics import Measured, Metrics
 from spocdb.web.options import ServerOptions
-from spocdb.web.routes import collections, health, images, search
+from spocdb.web.routes import browsing, collections, health, images, search
 from spocdb.web.uploads import BodyLimit
 
 PREFIX = "/api/v1"
@@ -31,7 +31,7 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
     app.state.engine, app.state.options, app.state.metrics = engine, options, Metrics()
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for routes in (collections, search, images):
+    for routes in (collections, browsing, search, images):
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(health.router)

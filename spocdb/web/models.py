@@ -1,7 +1,7 @@
 """What the HTTP API answers with; each model is made from the record of the same name."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -69,6 +69,56 @@ class Image(Model):
     active: int
     copies: list[str]
     failure: str | None
+
+
+class Listed(Model):
+    """An image in a listing; width and height are of the upright image, in pixels."""
+
+    id: int
+    path: str
+    width: int
+    height: int
+    metadata: dict[str, Any]
+    ingested_at: datetime
+
+
+class Page(Model):
+    """A page of images, newest first.
+
+    `next` is the `before` of the next page, null on the last one; `n_images` match in all, counted
+    for the first page only.
+    """
+
+    collection: str
+    images: list[Listed]
+    next: int | None
+    n_images: int | None
+    notes: list[str]
+
+
+class FacetValue(Model):
+    """A value of a key, and how many images have it."""
+
+    value: Any
+    n_images: int
+
+
+class Facet(Model):
+    """A key of the metadata: its most frequent values, or the range of numbers or dates."""
+
+    key: str
+    kind: Literal["values", "number", "date"]
+    n_values: int
+    values: list[FacetValue]
+    least: Any
+    greatest: Any
+
+
+class Facets(Model):
+    """The facets of a collection; `n_counted` images were counted, of many only a sample."""
+
+    n_counted: int
+    facets: list[Facet]
 
 
 class Failure(Model):

@@ -71,15 +71,20 @@ PICTURE_BODY: dict[str, Any] = {
 }
 
 
+Texts = Annotated[
+    list[str],
+    Field(
+        max_length=100,
+        description="a condition on the metadata, such as `year>=2023`, or JSON; repeatable",
+    ),
+]
+
+
 class Search(BaseModel):
-    """How to search. Conditions on the metadata are texts such as `year>=2023`, or JSON."""
+    """How to search."""
 
     k: int = Field(10, ge=1, description="how many results")
-    filter: list[str] = Field(
-        default_factory=list,
-        max_length=100,
-        description="a condition on the metadata; repeatable",
-    )
+    filter: Texts = Field(default_factory=list)
     exact: bool = Field(False, description="compare all embeddings, without the index")
     expand: int = Field(0, ge=0, description="query expansion by the N nearest")
     alpha: float = Field(3.0, ge=0, le=100, description="the expansion's exponent")
@@ -113,6 +118,13 @@ def conditions(texts: list[str]) -> Filter:
         ConfigError: a text that begins like JSON is none.
     """
     return [part for text in texts for part in _parts(text)]
+
+
+def _conditions(filter: Annotated[Texts, Query(default_factory=list)]) -> Filter:
+    return conditions(filter)
+
+
+Conditions = Annotated[Filter, Depends(_conditions)]
 
 
 def _parts(text: str) -> list[Any]:

@@ -1,0 +1,61 @@
+"""Looking at collections in the API: the newest images, and the values of their metadata."""
+
+from spocdb.api.part import Part
+from spocdb.db import collections, facets, listing
+from spocdb.db import metadata as about
+from spocdb.db.facets import Facets
+from spocdb.db.listing import StoredImage
+from spocdb.errors import InvalidValue
+from spocdb.filters import Filter, to_json
+
+
+class Browsing(Part):
+    """Methods of Database for looking through a collection."""
+
+    def newest(
+        self,
+        filter: Filter | None = None,
+        *,
+        collection: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[StoredImage]:
+        """Return a page of a collection's images, the newest first, without embeddings.
+
+        Args:
+            filter: a condition on the metadata, see docs/reference/filters.md.
+            collection: the name; None if there is only one.
+            before: the id of the last image of the page before; None for the first page.
+            limit: images per page, 1 to 1000.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            InvalidValue: `limit` is out of range.
+            ConfigError: the filter is invalid.
+        """
+        if not 1 <= limit <= listing.PAGE:
+            raise InvalidValue("limit", limit, f"1 to {listing.PAGE}")
+        wanted = to_json(filter)
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            found = listing.newest(connection, target, wanted, before, limit)
+            if wanted and before is None:
+                about.explain(connection, target, wanted, len(found))
+        return found
+
+    def facets(self, filter: Filter | None = None, *, collection: str | None = None) -> Facets:
+        """Return the values of each key of the metadata, over the images that match a filter.
+
+        Beyond 100,000 images, values are counted in a sample.
+
+        Args:
+            filter: a condition on the metadata, see docs/reference/filters.md.
+            collection: the name; None if there is only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigError: the filter is invalid.
+        """
+        wanted = to_json(filter)
+        with self._engine.connection() as connection:
+            return facets.facets(connection, collections.get(connection, collection), wanted)

@@ -1,0 +1,38 @@
+"""Looking through a collection: its images, newest first, and the values of their metadata."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from spocdb.web import models
+from spocdb.web.notes import noted
+from spocdb.web.requests import LARGEST_ID, Collection, Conditions, Db
+
+router = APIRouter(prefix="/collections/{name}", tags=["collections"])
+
+Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="images a page")]
+
+
+@router.get("/images")
+def images(
+    db: Db, name: Collection, filter: Conditions, before: Before = None, limit: Limit = 100
+) -> models.Page:
+    """List the images of a collection, newest first."""
+    with noted() as notes:
+        found = db.newest(filter, collection=name, before=before, limit=limit)
+    # Counted once: it takes as long as the page itself, or longer.
+    n_images = db.count(filter, collection=name) if before is None else None
+    return models.Page(
+        collection=name,
+        images=[models.Listed.model_validate(one) for one in found],
+        next=found[-1].id if len(found) == limit else None,
+        n_images=n_images,
+        notes=notes,
+    )
+
+
+@router.get("/facets")
+def facets(db: Db, name: Collection, filter: Conditions) -> models.Facets:
+    """Count the values of each key of the metadata, over the images that match."""
+    return models.Facets.model_validate(db.facets(filter, collection=name))
