@@ -66,7 +66,7 @@ class Guard:
         if not self._is_known(headers.get("host", "")):
             return problems.response(
                 421,
-                "the Host header is no name of this server: start it with `names=...` to allow it",
+                "the Host header is no name of this server; whoever runs it can add names",
                 "unknown-host",
             )
         if scope["method"] not in SAFE_METHODS and not _is_same_origin(headers):

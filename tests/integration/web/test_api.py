@@ -51,12 +51,12 @@ def test_by_id_it_is_left_out(client: httpx.Client, ids: dict[str, int]) -> None
     "filter", ["width=320", '{"width": 320}', '[["width", ">=", 320]]', "height<1000 and width>1"]
 )
 def test_filters_of_each_form(client: httpx.Client, ids: dict[str, int], filter: str) -> None:
-    query = {"id": ids["07.jpg"], "k": 30, "filter": filter}
+    query: dict[str, str | int] = {"id": ids["07.jpg"], "k": 30, "filter": filter}
     assert len(ok(client.get(f"{API}/collections/photos/similar", params=query))["hits"]) == 23
 
 
 def test_a_filter_that_finds_nothing_says_why(client: httpx.Client, ids: dict[str, int]) -> None:
-    query = {"id": ids["07.jpg"], "filter": "widht=320"}
+    query: dict[str, str | int] = {"id": ids["07.jpg"], "filter": "widht=320"}
     found = ok(client.get(f"{API}/collections/photos/similar", params=query))
     assert found["hits"] == []
     assert "no image has the key widht" in found["notes"][0]

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -101,7 +102,7 @@ def test_a_body_that_is_too_large_is_refused_by_its_header_alone(
 def test_an_endless_upload_is_ended(gallery: Database, serve: Serving) -> None:
     n_sent = 0
 
-    def endless() -> "object":
+    def endless() -> Iterator[bytes]:
         nonlocal n_sent
         while True:
             n_sent += 65536
