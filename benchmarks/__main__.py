@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import database, ingesting, layouts, limits, memory, numerics, record
+from benchmarks import database, ingesting, layouts, limits, memory, numerics, record, serving
 from benchmarks.database import gallery
 from benchmarks.database.gallery import Step
 from benchmarks.record import Figure
@@ -34,10 +34,11 @@ class Sizes:
     n_remembered: tuple[int, int]
     seconds_a_stage: float
     n_ingested: int
+    n_served: int
 
 
-FULL = Sizes(database.N_ROWS, 20_000, (1000, 50_000), 8.0, 64)
-QUICK = Sizes(10_000, 5000, (500, 3000), 1.0, 8)
+FULL = Sizes(database.N_ROWS, 20_000, (1000, 50_000), 8.0, 64, 100_000)
+QUICK = Sizes(10_000, 5000, (500, 3000), 1.0, 8, 5000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "ingesting": lambda r: ingesting.run(r.db, r.folder, r.images, r.weights, r.sizes.n_ingested),
     "layouts": lambda r: layouts.run("mini", MINI, r.sizes.seconds_a_stage),
     "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),
+    "serving": lambda r: serving.run(r.db, r.folder, r.sizes.n_served, r.sizes.seconds_a_stage),
     # Last, because its rows stay in the database.
     **{f"database-{name}": _database(step) for name, step in database.STEPS.items()},
 }
