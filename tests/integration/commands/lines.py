@@ -53,6 +53,8 @@ BY_NAME = {
 MORE = {
     "search": ["0000.jpg"],
     "worker": ["--once"],
+    # It would serve until it is stopped.
+    "serve": ["--collections", "none"],
     "bench": ["photos", "--extractor", "mini", "--seconds", "0.1"],
     "detach": ["--yes"],
     "collections drop": ["--yes"],
