@@ -18,11 +18,12 @@ LARGEST_ID, LARGEST_INTEGER = 2**63 - 1, 2**31 - 1
 ImageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the image's id")]
 
 
-def _database(request: Request) -> Database:
+# Dependencies are coroutines: FastAPI would hand a plain function to a thread.
+async def _database(request: Request) -> Database:
     return Database(request.app.state.engine)
 
 
-def _options(request: Request) -> ServerOptions:
+async def _options(request: Request) -> ServerOptions:
     options: ServerOptions = request.app.state.options
     return options
 
@@ -31,7 +32,7 @@ Db = Annotated[Database, Depends(_database)]
 Options = Annotated[ServerOptions, Depends(_options)]
 
 
-def _collection(
+async def _collection(
     name: Annotated[str, Path(min_length=1, max_length=63, description="a collection's name")],
     options: Options,
 ) -> str:
@@ -120,7 +121,7 @@ def conditions(texts: list[str]) -> Filter:
     return [part for text in texts for part in _parts(text)]
 
 
-def _conditions(filter: Annotated[Texts, Query(default_factory=list)]) -> Filter:
+async def _conditions(filter: Annotated[Texts, Query(default_factory=list)]) -> Filter:
     return conditions(filter)
 
 
@@ -137,7 +138,7 @@ def _parts(text: str) -> list[Any]:
     return [found] if isinstance(found, dict) else found
 
 
-def _crop(
+async def _crop(
     crop: Annotated[
         str | None,
         Query(
