@@ -43,12 +43,19 @@ def thumbnail(
         sha256 = thumbnails.content(connection, id).sha256
         webp = thumbnails.find(connection, sha256)
     if webp is None:
-        webp = _made(read(id), limits)
+        webp = rendered(read(id), SIDE, limits)
         with connections() as connection:
             thumbnails.add_made(connection, id, sha256, webp)
     return Thumbnail(webp, sha256.hex())
 
 
-def _made(data: bytes, limits: Limits) -> bytes:
-    with of_process(limits.memory).lent(footprint(data, SIDE, "aspect")):
-        return decode_thumbnail(data, limits.max_pixels)
+def rendered(data: bytes, side: int, limits: Limits) -> bytes:
+    """Return an image file as WebP, upright and sRGB, its longer side at most `side` pixels.
+
+    Decoding takes part in the process's budget of memory.
+
+    Raises:
+        ImageError: It cannot be decoded.
+    """
+    with of_process(limits.memory).lent(footprint(data, side, "aspect")):
+        return decode_thumbnail(data, limits.max_pixels, side)

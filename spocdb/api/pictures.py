@@ -5,8 +5,11 @@ import hashlib
 from spocdb import thumbnails as making
 from spocdb.api.images import Images
 from spocdb.db import thumbnails
-from spocdb.errors import ImageChanged
+from spocdb.errors import ImageChanged, InvalidValue
 from spocdb.thumbnails import Thumbnail
+
+# WebP's own limit.
+LARGEST_SIDE = 16383
 
 
 class Pictures(Images):
@@ -43,3 +46,20 @@ class Pictures(Images):
         """
         engine = self._engine
         return making.thumbnail(engine.connection, id, self.read, engine.settings.limits)
+
+    def picture(self, id: int, side: int = 1024) -> bytes:
+        """Return an image as a WebP file, re-encoded: upright, sRGB, without metadata.
+
+        Args:
+            id: the image.
+            side: the most pixels of its longer side, 1 to 16383; it is never enlarged.
+
+        Raises:
+            ImageNotFound: there is no image with this id.
+            InvalidValue: `side` is out of range.
+            ImageError: it cannot be read (see `read`) or decoded.
+            SourceBroken: its table was dropped or altered.
+        """
+        if not 1 <= side <= LARGEST_SIDE:
+            raise InvalidValue("side", side, f"1 to {LARGEST_SIDE}")
+        return making.rendered(self.read(id), side, self._engine.settings.limits)

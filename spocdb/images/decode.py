@@ -52,16 +52,16 @@ def decode(
         return Decoded(pixels, width, height, small)
 
 
-def thumbnail(data: bytes, max_pixels: int) -> bytes:
-    """Make the thumbnail of an image file, as a WebP file.
+def thumbnail(data: bytes, max_pixels: int, side: int = SIDE) -> bytes:
+    """Make a thumbnail of an image file, as a WebP file whose longer side is at most `side`.
 
     Raises:
         UnreadableImage: The bytes are no image, or decoding takes too long.
         ImageTooLarge: The image has too many pixels; none is decoded.
     """
     with reading(data, max_pixels) as image:
-        _shrink(image, SIDE, "aspect")
-        return encoded(*_upright(image, "white"))
+        _shrink(image, side, "aspect")
+        return encoded(*_upright(image, "white"), side)
 
 
 def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:

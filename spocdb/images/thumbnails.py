@@ -18,18 +18,19 @@ FILTER = Image.Resampling.HAMMING
 GAP = 2.0
 
 
-def thumbnail_size(width: int, height: int) -> tuple[int, int]:
+def thumbnail_size(width: int, height: int, side: int = SIDE) -> tuple[int, int]:
     """Return the width and height of a picture's thumbnail: its aspect, never enlarged."""
-    scale = min(1.0, SIDE / max(width, height))
+    scale = min(1.0, side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def encoded(picture: Image.Image, transform: Transform | None = None) -> bytes:
+def encoded(picture: Image.Image, transform: Transform | None = None, side: int = SIDE) -> bytes:
     """Return the thumbnail of an upright picture as a WebP file, which has no metadata.
 
-    `transform` converts the resized picture to RGB from another mode or colour space.
+    `side` is the most pixels of its longer side. `transform` converts the resized picture to RGB
+    from another mode or colour space.
     """
-    size = thumbnail_size(*picture.size)
+    size = thumbnail_size(*picture.size, side)
     small = picture.resize(size, FILTER, reducing_gap=GAP)
     stream = io.BytesIO()
     rgb = finished(small, transform)

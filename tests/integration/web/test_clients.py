@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import httpx
 import pytest
@@ -51,7 +52,7 @@ def test_python(client: httpx.Client, folder: Path) -> None:
 
 def test_javascript(client: httpx.Client, folder: Path) -> None:
     (folder / "client.mjs").write_text(code("javascript").replace(ADDRESS, str(client.base_url)))
-    options = {"cwd": folder, "capture_output": True, "text": True, "timeout": 60}
+    options: dict[str, Any] = {"cwd": folder, "capture_output": True, "text": True, "timeout": 60}
     done = node(["client.mjs"], return_completed_process=True, **options)
     assert done.returncode == 0, done.stderr
     first, *others = done.stdout.splitlines()
