@@ -15,6 +15,11 @@ from spocdb.web.options import Bounds, ServerOptions
 # PostgreSQL's bigint and integer.
 LARGEST_ID, LARGEST_INTEGER = 2**63 - 1, 2**31 - 1
 
+# So many images may be named as liked, and so many as disliked.
+MOST_MARKED = 100
+
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+Ids = Annotated[list[Id], Query(max_length=MOST_MARKED)]
 ImageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the image's id")]
 
 
@@ -90,6 +95,12 @@ class Search(BaseModel):
     expand: int = Field(0, ge=0, description="query expansion by the N nearest")
     alpha: float = Field(3.0, ge=0, le=100, description="the expansion's exponent")
     rerank: int = Field(0, ge=0, description="re-rank the N nearest")
+    projection: int | None = Field(
+        None, ge=1, le=LARGEST_ID, description="one that the collection keeps; the active one"
+    )
+    max_distance: float | None = Field(
+        None, ge=0, le=2, description="leave out images farther than this"
+    )
 
     def within(self, bounds: Bounds) -> dict[str, Any]:
         """Return the arguments for the library's search.
@@ -106,6 +117,8 @@ class Search(BaseModel):
             "filter": conditions(self.filter),
             "exact": self.exact,
             "refinement": Refinement(self.expand, self.alpha, self.rerank),
+            "projection": self.projection,
+            "max_distance": self.max_distance,
         }
 
 

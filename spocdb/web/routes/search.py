@@ -13,6 +13,7 @@ from spocdb.web.requests import (
     PICTURE_BODY,
     Collection,
     Db,
+    Ids,
     Options,
     Part,
     Picture,
@@ -24,12 +25,22 @@ router = APIRouter(prefix="/collections/{name}", tags=["search"])
 
 @router.post("/search", openapi_extra=PICTURE_BODY)
 def search(
-    db: Db, options: Options, name: Collection, picture: Picture, asked: Searched, crop: Part
+    db: Db,
+    options: Options,
+    name: Collection,
+    picture: Picture,
+    asked: Searched,
+    crop: Part,
+    like: Ids = [],  # noqa: B006
+    unlike: Ids = [],  # noqa: B006
 ) -> models.Found:
-    """Find the images that look most like a picture, which is the body, or like a part of it."""
+    """Find the images that look most like a picture, which is the body, or like a part of it.
+
+    `like` and `unlike` are stored images that the hits should and should not look like, too.
+    """
     wanted = asked.within(options.bounds)
     with noted() as notes:
-        hits = db.search(picture, collection=name, crop=crop, **wanted)
+        hits = db.search(picture, collection=name, crop=crop, like=like, unlike=unlike, **wanted)
     return _found(name, hits, notes)
 
 
@@ -39,24 +50,33 @@ def similar(
     options: Options,
     name: Collection,
     asked: Searched,
-    id: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="a stored image")] = None,
+    id: Annotated[Ids, Query(description="a stored image; repeatable")] = [],  # noqa: B006
     key: Annotated[str | None, Query(description="a row of the attached table")] = None,
+    unlike: Ids = [],  # noqa: B006
 ) -> models.Found:
-    """Find the images that look most like a stored one, which is left out."""
-    if (id is None) == (key is None):
+    """Find the images that look most like stored ones, and less like those of `unlike`.
+
+    These images are left out of the hits.
+    """
+    if bool(id) == (key is not None):
         raise errors.ConfigError("give either `id=...` or `key=...`", field="id")
     wanted = asked.within(options.bounds)
-    own = db.tables.image_id(key, name) if key is not None else id
-    assert own is not None
+    own = id if key is None else [db.tables.image_id(key, name)]
     with noted() as notes:
-        hits = db.similar(own, collection=name, **wanted)
+        hits = db.similar(own, collection=name, unlike=unlike, **wanted)
     return _found(name, hits, notes)
 
 
 @router.post("/embed", openapi_extra=PICTURE_BODY)
-def embed(db: Db, name: Collection, picture: Picture, crop: Part) -> models.Embedding:
+def embed(
+    db: Db,
+    name: Collection,
+    picture: Picture,
+    crop: Part,
+    projection: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
+) -> models.Embedding:
     """Return the embedding of a picture, which is the body, as the collection's own have it."""
-    found = db.embed(picture, collection=name, crop=crop)
+    found = db.embed(picture, collection=name, crop=crop, projection=projection)
     return models.Embedding(collection=name, dim=len(found), embedding=found.tolist())
 
 

@@ -47,6 +47,41 @@ def test_by_id_it_is_left_out(client: httpx.Client, ids: dict[str, int]) -> None
     assert {hit["id"] for hit in found["hits"]} == {*ids.values()} - {ids["07.jpg"]}
 
 
+def test_several_images_and_disliked_ones(
+    client: httpx.Client, gallery: Database, ids: dict[str, int], photos: Path
+) -> None:
+    one, two, three = (ids[f"0{n}.jpg"] for n in (1, 2, 3))
+    query = f"{API}/collections/photos/similar?id={one}&id={two}&unlike={three}&k=30"
+    found = [hit["id"] for hit in ok(client.get(query))["hits"]]
+    hits = gallery.similar([one, two], 30, collection="photos", unlike=[three])
+    assert found == [hit.id for hit in hits]
+    assert not {one, two, three} & {*found}
+    data = (photos / "07.jpg").read_bytes()
+    query = f"{API}/collections/photos/search?like={one}&unlike={three}&k=30"
+    found = [hit["id"] for hit in ok(client.post(query, content=data))["hits"]]
+    hits = gallery.search(data, 30, collection="photos", like=[one], unlike=[three])
+    assert found == [hit.id for hit in hits]
+
+
+def test_a_bound_on_the_distance(client: httpx.Client, photos: Path) -> None:
+    data = (photos / "07.jpg").read_bytes()
+    query = f"{API}/collections/photos/search?k=30&max_distance=0.001"
+    assert len(ok(client.post(query, content=data))["hits"]) == 1
+
+
+def test_an_embedding_goes_on_in_sql(
+    client: httpx.Client, gallery: Database, photos: Path, ids: dict[str, int]
+) -> None:
+    data = (photos / "07.jpg").read_bytes()
+    found = ok(client.post(f"{API}/collections/photos/embed", content=data))
+    assert len(found["embedding"]) == found["dim"] == gallery.collections()[1].dim
+    nearest = gallery.connection.execute(
+        "SELECT id FROM spocdb.photos ORDER BY embedding <#> %s::real[]::vector LIMIT 1",
+        [found["embedding"]],
+    ).fetchone()
+    assert nearest == (ids["07.jpg"],)
+
+
 @pytest.mark.parametrize(
     "filter", ["width=320", '{"width": 320}', '[["width", ">=", 320]]', "height<1000 and width>1"]
 )
