@@ -14,8 +14,11 @@ from spocdb.errors import InvalidValue
 from spocdb.features.reranking import rerank
 from spocdb.filters import Json
 from spocdb.images.decode import decode
+from spocdb.images.footprint import footprint
 from spocdb.images.memory import InMemory, fit_held
+from spocdb.pipeline.budget import of_process
 from spocdb.records import Crop, Float32Array, Recipe, Refinement
+from spocdb.settings import Limits
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -127,20 +130,25 @@ def describe(
     image: bytes | InMemory,
     recipe: Recipe,
     load_extractor: "Callable[[], Extractor]",
-    max_pixels: int,
+    limits: Limits,
     crop: Crop | None = None,
 ) -> Float32Array:
     """Return the raw descriptor (C,) of an image file's bytes or of an image, or of a crop.
 
-    The network is loaded after the image was decoded.
+    Decoding takes part in the process's budget of memory, so that queries of many threads stay
+    within it. The network is loaded after the image was decoded.
 
     Raises:
         ImageError: The image or the crop is bad.
     """
+    size, fit, most = recipe.size, recipe.fit, limits.max_pixels
     if isinstance(image, bytes):
-        decoded = decode(image, recipe.size, recipe.fit, max_pixels, recipe.canvas, crop)
+        # A part is cut out of the whole picture.
+        needed = footprint(image, None if crop else size, fit)
+        with of_process(limits.memory).lent(needed):
+            decoded = decode(image, size, fit, most, recipe.canvas, crop)
     else:
-        decoded = fit_held(image, recipe.size, recipe.fit, max_pixels, recipe.canvas, crop)
+        decoded = fit_held(image, size, fit, most, recipe.canvas, crop)
     return load_extractor().describe(decoded.pixels)
 
 

@@ -205,7 +205,7 @@ class Searching(Part):
         def described(recipe: Recipe) -> Float32Array:
             # One image gains nothing from a lower precision.
             load = partial(engine.extractor, recipe, device, "float32")
-            return searching.describe(held, recipe, load, engine.settings.max_pixels, crop)
+            return searching.describe(held, recipe, load, engine.settings.limits, crop)
 
         return described
 

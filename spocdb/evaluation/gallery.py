@@ -211,9 +211,9 @@ class Gallery:
                 notes.warn(f"{self.benchmark.name}: query {name} is left out: {error}")
 
     def _extract(self, path: Path, crop: Crop | None = None) -> Float32Array:
-        limit = self.db.settings.max_pixels
+        limits = self.db.settings.limits
         return searching.describe(
-            read_bytes(path), self.recipe, lambda: self.extractor, limit, crop
+            read_bytes(path), self.recipe, lambda: self.extractor, limits, crop
         )
 
     def _milliseconds_an_image(self) -> float:

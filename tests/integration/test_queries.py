@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps
 
 from spocdb import Crop, EmptyCrop, ImageTooLarge, SpocdbError, UnreadableImage
 from spocdb.errors import ConfigError, InvalidValue
+from spocdb.pipeline.budget import of_process
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
@@ -200,3 +202,13 @@ def test_what_is_in_memory_has_the_same_limit(
                 with pytest.raises(ImageTooLarge, match="96 x 72 pixels are over the limit of 100"):
                     strict.search(query)
     assert issubclass(ImageTooLarge, SpocdbError)
+
+
+def test_a_query_waits_for_memory_that_others_hold(db: Database, photos: Path) -> None:
+    budget = of_process(db.settings.memory)
+    with ThreadPoolExecutor() as threads:
+        with budget.lent(budget.total):
+            found = threads.submit(db.search, photos / "0000.jpg")
+            with pytest.raises(TimeoutError):
+                found.result(0.5)
+        assert Path(found.result(60)[0].path).name == "0000.jpg"
