@@ -22,6 +22,7 @@ SpocdbError
    ├─ SchemaOutOfDate
    ├─ DatabaseLost
    ├─ DatabaseBusy
+   ├─ RightMissing
    ├─ SourceBroken
    ├─ ExtractorChanged
    ├─ CollectionNotFound
@@ -206,6 +207,12 @@ class DatabaseBusy(DatabaseError):
     """All connections of the engine were in use for 30 s."""
 
     code = "database-busy"
+
+
+class RightMissing(DatabaseError):
+    """The role that the database was opened with lacks a right."""
+
+    code = "right-missing"
 
 
 class SourceBroken(DatabaseError):

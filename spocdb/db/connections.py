@@ -22,6 +22,7 @@ from spocdb.errors import (
     DatabaseLost,
     ImageNotFound,
     ProjectionNotFound,
+    RightMissing,
     SpocdbError,
 )
 from spocdb.records import Float32Array
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 # Errors that spocdb's SQL functions raise, by SQLSTATE.
 RAISED: dict[str, type[SpocdbError]] = {
+    "42501": RightMissing,
     "42704": CollectionNotFound,
     "P0002": ImageNotFound,
     "42P02": ProjectionNotFound,

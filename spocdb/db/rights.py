@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
-from spocdb.errors import ConfigError, DatabaseError
+from spocdb.errors import ConfigError, RightMissing
 
 IS_OWNER = "SELECT pg_has_role(current_user, spocdb.owner(), 'MEMBER')"
 
@@ -67,11 +67,11 @@ def check_worker(connection: Connection) -> None:
     """Refuse a role that may not read the rows of attached tables, such as a reader.
 
     Raises:
-        DatabaseError: the role has no right to spocdb.source_rows.
+        RightMissing: the role has no right to spocdb.source_rows.
     """
     if not one_row(connection, MAY_READ_ROWS)[0]:
         role = connection.info.user
-        raise DatabaseError(
+        raise RightMissing(
             f"the role {role} may not read the rows of attached tables (spocdb.source_rows): "
             f"the owner of spocdb runs `db.grant_worker({role!r})`"
         )
@@ -81,7 +81,7 @@ def _check_owner(connection: Connection) -> None:
     """Refuse any other role: PostgreSQL only warns that it granted nothing."""
     if not is_owner(connection):
         (owner,) = one_row(connection, "SELECT spocdb.owner()::text")
-        raise DatabaseError(
+        raise RightMissing(
             f"the role {connection.info.user} may not grant rights to spocdb: its owner does, "
             f"the role {owner}"
         )
@@ -92,7 +92,7 @@ def grant_reader(connection: Connection, role: str, collection: Collection) -> N
 
     Raises:
         ConfigError: there is no such role, or another role has to grant a right.
-        DatabaseError: the connection's role is not the owner of spocdb.
+        RightMissing: the connection's role is not the owner of spocdb.
     """
     _check_owner(connection)
     with connection.transaction():
@@ -108,7 +108,7 @@ def grant_worker(connection: Connection, role: str) -> None:
 
     Raises:
         ConfigError: there is no such role, or another role has to grant a right.
-        DatabaseError: the connection's role is not the owner of spocdb.
+        RightMissing: the connection's role is not the owner of spocdb.
     """
     _check_owner(connection)
     with connection.transaction():

@@ -132,13 +132,15 @@ class Failure(Model):
 
 
 class Coverage(Model):
-    """How many images of a collection are embedded by a projection."""
+    """How far a collection is embedded by one of its projections; see `spocdb status`."""
 
     collection: str
-    relation: str | None
     projection: int
-    is_active: bool
-    n_images: int
-    n_embedded: int
-    n_waiting: int
-    n_failed: int
+    active: bool
+    relation: str | None
+    rows: int | None
+    embedded: int
+    pending: int
+    leased: int
+    failed: int
+    problem: str | None

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from spocdb import errors
 
 MEDIA_TYPE = "application/problem+json"
-# SQLSTATE of a right that the role lacks, and of a statement that was ended.
-FORBIDDEN, ENDED = "42501", "57014"
+# SQLSTATE of a statement that ran for too long.
+ENDED = "57014"
 
 # The first class that fits decides.
 STATUS: Sequence[tuple[type[errors.SpocdbError], int]] = (
@@ -28,6 +28,7 @@ STATUS: Sequence[tuple[type[errors.SpocdbError], int]] = (
     (errors.ImageError, 422),
     (errors.WeightsNotFound, 503),
     (errors.ConfigError, 422),
+    (errors.RightMissing, 403),
     (errors.DatabaseLost, 503),
     (errors.DatabaseBusy, 503),
     (errors.SchemaOutOfDate, 503),
@@ -106,10 +107,7 @@ def response(
 
 def status_of(error: errors.SpocdbError) -> int:
     """Return the HTTP status of an error of the library."""
-    state = getattr(error.__cause__, "sqlstate", None)
-    if state == FORBIDDEN:
-        return 403
-    if state == ENDED:
+    if getattr(error.__cause__, "sqlstate", None) == ENDED:
         return 504
     return next(status for kind, status in STATUS if isinstance(error, kind))
 

@@ -186,7 +186,10 @@ def test_a_search_by_a_damaged_projection_names_it(
         lambda: nullcontext(db.connection),
         collections.get(db.connection, "photos"),
         lambda recipe: describe(
-            (folder / "0003.jpg").read_bytes(), recipe, lambda: db.engine.extractor(recipe), 10**6
+            (folder / "0003.jpg").read_bytes(),
+            recipe,
+            lambda: db.engine.extractor(recipe),
+            db.settings.limits,
         ),
         Request(3),
     )

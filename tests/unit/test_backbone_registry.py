@@ -27,6 +27,9 @@ from spocdb.pipeline.work import Work
 from spocdb.recipe_options import Background, Interpolation
 from spocdb.records import Crop, Decoded, ImageRef, Recipe, UInt8Array
 from spocdb.search import describe
+from spocdb.settings import Limits
+
+LIMITS = Limits(max_pixels=10**6, max_bytes=10**6, memory=2**28)
 
 FAMILY = """
 from functools import partial
@@ -128,7 +131,7 @@ def test_a_new_file_is_an_extractor_from_the_bytes_to_the_descriptor(
     recipe = choose(Wanted("toy", weights), None, [], tmp_path / "cache")
     assert (recipe.interpolation, recipe.background) == ("bicubic", "white")
     extractor = load_extractor(recipe, weights, "cpu", "float32")
-    raw = describe(picture(), recipe, lambda: extractor, 10**6)
+    raw = describe(picture(), recipe, lambda: extractor, LIMITS)
     assert raw.shape == (channels(recipe),) == (7,)
 
     # The same by hand: the declared normalisation, the network, a ReLU, the paper's prior.
@@ -206,7 +209,7 @@ def test_every_way_to_the_network_resizes_and_flattens_as_the_recipe_says(
 
     extractor = load_extractor(recipe, weights, "cpu", "float32")
     for crop in (None, Crop(0, 0, 20, 20)):
-        raw = describe(picture(), recipe, lambda: extractor, 10**6, crop)
+        raw = describe(picture(), recipe, lambda: extractor, LIMITS, crop)
         np.testing.assert_array_equal(raw, extractor.extract([drawn(recipe, bool(crop))])[0])
 
 

@@ -177,7 +177,7 @@ def test_a_query_that_the_switch_overtakes_is_described_anew(
     def described(recipe: StoredRecipe) -> Float32Array:
         overtake()
         query = (photos / "0007.jpg").read_bytes()
-        return describe(query, recipe, lambda: db.engine.extractor(recipe), 10**6)
+        return describe(query, recipe, lambda: db.engine.extractor(recipe), db.settings.limits)
 
     hits = searching.search(
         db.engine.connection, collections.get(db.connection, "photos"), described, Request(3)

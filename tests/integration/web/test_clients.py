@@ -55,7 +55,7 @@ def test_javascript(client: httpx.Client, folder: Path) -> None:
     options: dict[str, Any] = {"cwd": folder, "capture_output": True, "text": True, "timeout": 60}
     done = node(["client.mjs"], return_completed_process=True, **options)
     assert done.returncode == 0, done.stderr
-    first, *others = done.stdout.splitlines()
+    first, *others = str(done.stdout).splitlines()
     assert first.startswith("0.000 ") and first.endswith("/07.jpg")
     assert len(others) == 4
 
