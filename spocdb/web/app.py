@@ -8,6 +8,7 @@ from spocdb.web import problems
 from spocdb.web.guard import Guard
 from spocdb.web.metrics import Measured, Metrics
 from spocdb.web.options import ServerOptions
+from spocdb.web.pages import assets, looking, sign_in
 from spocdb.web.routes import browsing, collections, health, images, search
 from spocdb.web.uploads import BodyLimit
 
@@ -34,7 +35,8 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
     for routes in (collections, browsing, search, images):
         api.include_router(routes.router)
     app.include_router(api)
-    app.include_router(health.router)
+    for pages in (health, assets, sign_in, looking):
+        app.include_router(pages.router)
     # The last one added sees a request first.
     app.add_middleware(BodyLimit, bounds=options.bounds)
     app.add_middleware(Guard, options=options)

@@ -1,0 +1,63 @@
+"""A collection as a page: its newest images, or those that look like one of them."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query
+from fastapi.responses import RedirectResponse, Response
+
+from spocdb.api import Database
+from spocdb.errors import CollectionNotFound
+from spocdb.web.options import ServerOptions
+from spocdb.web.pages.rendering import PageRoute, page
+from spocdb.web.requests import Collection, Conditions, Db, Options
+from spocdb.web.routes import browsing
+from spocdb.web.routes import collections as listing
+
+# Fills the first screen of a large monitor.
+FIRST = 120
+# More failures than anybody looks at would only make the page slow.
+MOST_FAILURES = 500
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+Ids = Annotated[list[str], Query(default_factory=list)]
+
+
+@router.get("/")
+def start(db: Db, options: Options) -> Response:
+    """Show the first collection, or how to make one."""
+    shown = listing.collections(db, options)
+    if not shown:
+        return page("empty.html", collections=[])
+    largest = max(shown, key=lambda one: one.n_images)
+    return RedirectResponse(f"/collections/{quote(largest.name, safe='')}", 303)
+
+
+@router.get("/collections/{name}")
+def collection(
+    db: Db, options: Options, name: Collection, filter: Conditions, like: Ids, picture: str = ""
+) -> Response:
+    """Show a collection's newest images; a search's results are filled in by the page's module."""
+    is_search = bool(like or picture)
+    # Results cannot be rendered here: the browser has the picture.
+    first = None if is_search else browsing.images(db, name, filter, None, FIRST)
+    return page("collection.html", first=first, **_around(db, options, name))
+
+
+@router.get("/collections/{name}/failures")
+def failures(db: Db, options: Options, name: Collection) -> Response:
+    """Show what could not be stored, and why."""
+    found = db.failures(name)
+    shown = found[:MOST_FAILURES]
+    more = len(found) - len(shown)
+    return page("failures.html", failures=shown, n_more=more, **_around(db, options, name))
+
+
+def _around(db: Database, options: ServerOptions, name: str) -> dict[str, Any]:
+    """Return what every page about a collection shows."""
+    shown = listing.collections(db, options)
+    own = next((one for one in shown if one.name == name), None)
+    if own is None:
+        raise CollectionNotFound(f"there is no collection named {name} here")
+    return {"collections": shown, "own": own}

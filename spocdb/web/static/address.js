@@ -1,0 +1,46 @@
+/**
+ * What the page shows is in its address: so it can be shared, and the browser's history works.
+ *
+ * filter   a condition on the metadata; several must all hold
+ * like     the id of a stored picture to search with; several are combined
+ * unlike   the id of a picture that looks wrong
+ * picture  the name of a picture that this browser keeps; see pictures.js
+ * crop     X,Y,WIDTH,HEIGHT: the part to search with, in pixels of the upright picture
+ * k        how many results
+ */
+
+export const FIRST_RESULTS = 60;
+
+export function read(location) {
+  const asked = new URLSearchParams(location.search);
+  return {
+    filters: asked.getAll("filter"),
+    likes: asked.getAll("like"),
+    unlikes: asked.getAll("unlike"),
+    picture: asked.get("picture"),
+    crop: asked.get("crop"),
+    k: Number(asked.get("k")) || FIRST_RESULTS,
+  };
+}
+
+export function write(state) {
+  const asked = new URLSearchParams();
+  state.filters.forEach((text) => asked.append("filter", text));
+  if (state.picture) asked.append("picture", state.picture);
+  state.likes.forEach((id) => asked.append("like", id));
+  state.unlikes.forEach((id) => asked.append("unlike", id));
+  if (state.crop) asked.append("crop", state.crop);
+  if (state.k !== FIRST_RESULTS) asked.append("k", state.k);
+  // A comma needs no escape here, and people read addresses.
+  const text = asked.toString().replaceAll("%2C", ",");
+  return text ? `?${text}` : location.pathname;
+}
+
+export const isSearch = (state) => Boolean(state.picture || state.likes.length);
+
+/** Return a state that searches with stored pictures, within the same filters. */
+export const likeThis = (state, id) => ({
+  ...read({ search: "" }),
+  filters: state.filters,
+  likes: [String(id)],
+});

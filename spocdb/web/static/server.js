@@ -1,0 +1,52 @@
+/** The HTTP API of the server that this page comes from. */
+
+export const API = "/api/v1";
+
+/** An answer that is a problem detail (RFC 9457), or no answer at all. */
+export class Problem extends Error {}
+
+async function answer(path, options) {
+  let response;
+  try {
+    response = await fetch(API + path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("The server does not answer. Is `spocdb serve` still running?");
+  }
+  if (response.status === 401) {
+    location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+  }
+  const told = await response.json();
+  if (!response.ok) throw new Problem(told.detail);
+  return told;
+}
+
+const parameters = (values) => {
+  const asked = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    for (const one of [value].flat()) if (one !== null && one !== undefined) asked.append(name, one);
+  }
+  return asked.size ? `?${asked}` : "";
+};
+
+export const thumbnail = (id) => `${API}/images/${id}/thumbnail`;
+export const picture = (id) => `${API}/images/${id}/picture`;
+
+/** Return functions that ask about one collection; `signal` ends a request. */
+export function collectionOf(name) {
+  const base = `/collections/${encodeURIComponent(name)}`;
+  const get = (path, values, signal) => answer(base + path + parameters(values), { signal });
+  const post = (path, body, values, signal) =>
+    answer(base + path + parameters(values), { method: "POST", body, signal });
+  return {
+    images: (values, signal) => get("/images", values, signal),
+    facets: (values, signal) => get("/facets", values, signal),
+    coverage: (signal) => get("/coverage", {}, signal),
+    similar: (values, signal) => get("/similar", values, signal),
+    search: (body, values, signal) => post("/search", body, values, signal),
+    sql: (values, signal) => get("/sql", values, signal),
+    sqlOf: (body, values, signal) => post("/sql", body, values, signal),
+  };
+}
+
+export const image = (id, signal) => answer(`/images/${id}`, { signal });
