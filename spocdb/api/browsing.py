@@ -1,5 +1,7 @@
 """Looking at collections in the API: the newest images, and the values of their metadata."""
 
+from collections.abc import Sequence
+
 from spocdb.api.part import Part
 from spocdb.db import collections, facets, listing
 from spocdb.db import metadata as about
@@ -42,6 +44,11 @@ class Browsing(Part):
             if wanted and before is None:
                 about.explain(connection, target, wanted, len(found))
         return found
+
+    def sizes(self, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Return width and height in pixels of upright images, by id; unknown ids are left out."""
+        with self._engine.connection() as connection:
+            return listing.sizes(connection, ids)
 
     def facets(self, filter: Filter | None = None, *, collection: str | None = None) -> Facets:
         """Return the values of each key of the metadata, over the images that match a filter.

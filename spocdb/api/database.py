@@ -13,6 +13,7 @@ from spocdb.api.pictures import Pictures
 from spocdb.api.reembedding import Reembedding
 from spocdb.api.rights import Rights
 from spocdb.api.searching import Searching
+from spocdb.api.statements import Statements
 from spocdb.api.tables import Tables
 from spocdb.settings import Settings
 
@@ -33,12 +34,14 @@ class Database(
         pca: projections, see Pca.
         index: HNSW indexes, see Index.
         tables: attached tables, see Tables.
+        sql: statements that give the same rows, see Statements.
     """
 
     def __init__(self, engine: Engine, *, closes_engine: bool = False) -> None:
         super().__init__(engine)
         self.engine, self._closes_engine = engine, closes_engine
         self.pca, self.index, self.tables = Pca(engine), Index(engine), Tables(engine)
+        self.sql = Statements(engine)
 
     @property
     def settings(self) -> Settings:

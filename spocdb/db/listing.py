@@ -1,6 +1,6 @@
 """Read a whole collection: its images page by page, or all its embeddings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -60,6 +60,8 @@ WHERE i.collection_id = %(collection)s AND (%(before)s::bigint IS NULL OR i.id <
 ORDER BY i.id DESC LIMIT %(page)s
 """
 
+SIZES = "SELECT id, width, height FROM spocdb.images WHERE id = ANY(%s)"
+
 DIM = """
 SELECT p.dim FROM spocdb.collections c JOIN spocdb.projections p ON p.id = c.active_projection_id
 WHERE c.id = %s
@@ -109,6 +111,11 @@ def newest(
     values |= {"collection": collection.id, "before": before, "page": n}
     statement = SQL(NEWEST).format(matches=condition)
     return [StoredImage(*row) for row in connection.execute(statement, values)]
+
+
+def sizes(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return width and height of images by id; ids of no image are left out."""
+    return {id: (width, height) for id, width, height in connection.execute(SIZES, [list(ids)])}
 
 
 def listed(connection: Connection, collection: Collection, filter: Json) -> Iterator[StoredImage]:

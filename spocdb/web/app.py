@@ -9,7 +9,7 @@ from spocdb.web.guard import Guard
 from spocdb.web.metrics import Measured, Metrics
 from spocdb.web.options import ServerOptions
 from spocdb.web.pages import assets, looking, sign_in
-from spocdb.web.routes import browsing, collections, health, images, search
+from spocdb.web.routes import browsing, collections, health, images, search, statements
 from spocdb.web.uploads import BodyLimit
 
 PREFIX = "/api/v1"
@@ -32,7 +32,7 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
     app.state.engine, app.state.options, app.state.metrics = engine, options, Metrics()
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for routes in (collections, browsing, search, images):
+    for routes in (collections, browsing, search, statements, images):
         api.include_router(routes.router)
     app.include_router(api)
     for pages in (health, assets, sign_in, looking):

@@ -25,11 +25,16 @@ class Collection(Model):
 
 
 class Hit(Model):
-    """A result; `distance` is the cosine distance, 0 is the same and 2 the opposite."""
+    """A result; `distance` is the cosine distance, 0 is the same and 2 the opposite.
+
+    `width` and `height` are of the upright image, in pixels; null if it was deleted meanwhile.
+    """
 
     id: int
     path: str
     distance: float
+    width: int | None = None
+    height: int | None = None
     metadata: dict[str, Any]
     method: str
 
@@ -40,6 +45,12 @@ class Found(Model):
     collection: str
     hits: list[Hit]
     notes: list[str]
+
+
+class Statement(Model):
+    """A statement of SQL."""
+
+    sql: str
 
 
 class Embedding(Model):

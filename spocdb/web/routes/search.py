@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from spocdb import errors
-from spocdb.api import Hit
+from spocdb.api import Database, Hit
 from spocdb.web import models
 from spocdb.web.notes import noted
 from spocdb.web.requests import (
@@ -41,7 +41,7 @@ def search(
     wanted = asked.within(options.bounds)
     with noted() as notes:
         hits = db.search(picture, collection=name, crop=crop, like=like, unlike=unlike, **wanted)
-    return _found(name, hits, notes)
+    return _found(db, name, hits, notes)
 
 
 @router.get("/similar")
@@ -64,7 +64,7 @@ def similar(
     own = id if key is None else [db.tables.image_id(key, name)]
     with noted() as notes:
         hits = db.similar(own, collection=name, unlike=unlike, **wanted)
-    return _found(name, hits, notes)
+    return _found(db, name, hits, notes)
 
 
 @router.post("/embed", openapi_extra=PICTURE_BODY)
@@ -80,6 +80,9 @@ def embed(
     return models.Embedding(collection=name, dim=len(found), embedding=found.tolist())
 
 
-def _found(name: str, hits: list[Hit], notes: list[str]) -> models.Found:
+def _found(db: Database, name: str, hits: list[Hit], notes: list[str]) -> models.Found:
     found = [models.Hit.model_validate(hit) for hit in hits]
+    sizes = db.sizes([hit.id for hit in hits])
+    for hit in found:
+        hit.width, hit.height = sizes.get(hit.id, (None, None))
     return models.Found(collection=name, hits=found, notes=notes)

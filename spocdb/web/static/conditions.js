@@ -46,5 +46,8 @@ export const contained = (pattern) =>
   pattern.replace(/^\(\?i\)/, "").replace(/\\([.*+?^${}()|[\]\\])/g, "$1");
 
 /** Return how a value is shown. */
-export const shown = (value) =>
-  value === null ? "none" : typeof value === "object" ? JSON.stringify(value) : String(value);
+export function shown(value) {
+  if (value === null) return "none";
+  if (Array.isArray(value)) return value.map(shown).join(", ");
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}

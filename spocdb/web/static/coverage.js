@@ -1,9 +1,10 @@
-/** How many images are embedded, as long as some are not. */
+/** How many rows of an attached table are embedded, as long as some are not. */
 
 import { count } from "./elements.js";
 
 const SECONDS_WAITING = 3;
-const SECONDS_IDLE = 30;
+// Counting reads every row.
+const SECONDS_IDLE = 60;
 
 /** Keep `shown` up to date while the page is in sight. */
 export async function watchCoverage(collection, shown) {
@@ -21,13 +22,13 @@ async function update(collection, shown) {
     // The grid says so when it needs the server.
     return false;
   }
-  const active = all.find((one) => one.is_active);
-  const isWhole = !active || active.n_embedded >= active.n_images + active.n_waiting;
-  shown.hidden = isWhole;
-  if (isWhole) return false;
-  const of = active.n_images + active.n_waiting;
-  shown.style.setProperty("--part", active.n_embedded / of);
-  const text = `${count(active.n_embedded, "of", "of")} ${count(of, "embedded", "embedded")}`;
+  const active = all.find((one) => one.active);
+  const waiting = active ? active.pending + active.leased : 0;
+  shown.hidden = !waiting;
+  if (!waiting) return false;
+  const rows = active.rows ?? active.embedded + waiting;
+  shown.style.setProperty("--part", active.embedded / rows);
+  const text = `${count(active.embedded, "of", "of")} ${count(rows, "embedded", "embedded")}`;
   if (shown.textContent !== text) shown.textContent = text;
   return true;
 }

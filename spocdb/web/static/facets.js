@@ -44,16 +44,26 @@ export class Facets {
   }
 
   #draw() {
-    const hadFocus = this.bar.contains(document.activeElement) && document.activeElement.id;
+    const { activeElement } = document;
+    const hadFocus = this.bar.contains(activeElement) ? activeElement.dataset.is : null;
+    const open = this.bar.querySelector(":popover-open")?.parentElement.dataset.key;
     const chips = this.facets.map((facet, at) => this.#chip(facet, at));
     const unread = this.filters.filter((text) => !conditions.read(text));
     const others = unread.map((text) => this.#removable(text));
     const clear =
       this.filters.length > 0
-        ? element("button", { class: "quiet", id: "no-filters", onclick: () => this.onChange([]) }, "Clear filters")
+        ? element("button", { class: "quiet", "data-is": "clear", onclick: () => this.onChange([]) }, "Clear filters")
         : null;
     this.bar.replaceChildren(...chips, ...others, ...(clear ? [clear] : []));
-    if (hadFocus) (document.getElementById(hadFocus) ?? this.bar.querySelector("button"))?.focus();
+    // A panel stays open while its values are chosen one after another.
+    const again = [...this.bar.children].find(({ dataset }) => open && dataset.key === open);
+    again?.querySelector("[popover]").showPopover();
+    if (hadFocus) this.#named(hadFocus)?.focus({ preventScroll: true });
+  }
+
+  #named(name) {
+    const all = [...this.bar.querySelectorAll("[data-is]")];
+    return all.find(({ dataset }) => dataset.is === name) ?? this.bar.querySelector("button");
   }
 
   #chip(facet, at) {
@@ -61,7 +71,7 @@ export class Facets {
     const id = `facet-${at}`;
     const button = element(
       "button",
-      { class: "chip", id: `${id}-chip`, "data-key": facet.key, "aria-expanded": "false" },
+      { class: "chip", "data-is": `chip ${facet.key}`, "aria-expanded": "false" },
       element("span", { class: "key" }, facet.key),
       chosen.length ? element("span", { class: "chosen" }, summary(chosen)) : null,
       icon(ICONS.down),
@@ -76,7 +86,7 @@ export class Facets {
       panel.replaceChildren(...this.#form(facet, chosen));
       below(panel, button);
     });
-    return element("div", { class: "facet" }, button, panel);
+    return element("div", { class: "facet", "data-key": facet.key }, button, panel);
   }
 
   #removable(text) {
@@ -117,7 +127,12 @@ function values(facet, chosen, set) {
       else picked.delete(text);
       set(picked.size ? [{ key: facet.key, operator: "in", value: [...picked.values()] }] : []);
     };
-    const box = element("input", { type: "checkbox", checked: picked.has(text), onchange: toggle });
+    const box = element("input", {
+      type: "checkbox",
+      checked: picked.has(text),
+      "data-is": `${facet.key} ${text}`,
+      onchange: toggle,
+    });
     const row = element(
       "label",
       { class: "value" },

@@ -2,8 +2,9 @@
 
 // A jump is this many times the usual step from a result to the next...
 const TIMES = 6;
-// ...and not only noise among results that are all alike.
-const LEAST = 0.04;
+// ...and a good part of the distance after it: the nearest of results that are all far differ, too.
+const PART = 0.15;
+const LEAST = 0.02;
 const MOST = 2;
 
 /** Return a map from the index of the first result after a jump to a text about it. */
@@ -13,7 +14,7 @@ export function jumps(distances) {
   return new Map(
     steps
       .map((step, at) => ({ step, index: at + 1 }))
-      .filter(({ step }) => step > LEAST && step > TIMES * usual)
+      .filter(({ step, index }) => step > Math.max(LEAST, TIMES * usual, PART * distances[index]))
       .sort((a, b) => b.step - a.step)
       .slice(0, MOST)
       .map(({ index }) => [index, text(distances[index - 1], distances[index])]),

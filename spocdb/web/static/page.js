@@ -33,7 +33,7 @@ const grid = new Grid(part("grid"), {
 });
 const facets = new Facets(part("facets"), collection, (filters) => go({ ...state, filters }));
 const statement = new Statement(collection, async () => {
-  if (!address.isSearch(state)) return { filter: state.filters };
+  if (!address.isSearch(state)) return { filter: state.filters, k: grid.items.length || 1 };
   return asked(running.signal);
 });
 

@@ -82,12 +82,16 @@ export async function show(section, query, state, actions) {
 
 function facts(list) {
   if (!list.length) return element("p", { class: "hint" }, "This picture stays in your browser.");
+  const rows = list.map(([key, value]) =>
+    element("div", {}, element("dt", {}, key), element("dd", {}, value)),
+  );
+  // On a phone the results come first.
+  const open = matchMedia("(min-width: 701px)").matches;
   return element(
-    "dl",
-    { class: "facts" },
-    ...list.map(([key, value]) =>
-      element("div", {}, element("dt", {}, key), element("dd", {}, value)),
-    ),
+    "details",
+    { class: "facts", open },
+    element("summary", {}, "About this picture"),
+    element("dl", {}, ...rows),
   );
 }
 

@@ -1,0 +1,54 @@
+"""Statements in the API: the SQL of what the other methods return, to go on with elsewhere."""
+
+from spocdb.api.part import Part
+from spocdb.db import collections, equivalents
+from spocdb.filters import Filter, to_json
+from spocdb.records import Float32Array
+
+
+class Statements(Part):
+    """Statements that give the rows of other methods, to run in psql or an application."""
+
+    def newest(
+        self, filter: Filter | None = None, *, collection: str | None = None, limit: int = 100
+    ) -> str:
+        """Return the statement that gives the images of `Database.newest`, in the same order.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigError: the filter is invalid.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            return equivalents.newest(connection, target, to_json(filter), limit)
+
+    def similar(
+        self, id: int, k: int = 10, *, collection: str | None = None, filter: Filter | None = None
+    ) -> str:
+        """Return the statement that gives the hits of `Database.similar`, in the same order.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigError: the filter is invalid.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            return equivalents.similar(connection, target, id, k, to_json(filter))
+
+    def search(
+        self,
+        embedding: Float32Array,
+        k: int = 10,
+        *,
+        collection: str | None = None,
+        filter: Filter | None = None,
+    ) -> str:
+        """Return the statement that gives the hits of `Database.search`, for an embedding (N,).
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ConfigError: the filter is invalid.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            return equivalents.search(connection, target, embedding, k, to_json(filter))

@@ -1,0 +1,77 @@
+"""Statements as texts, for people to run in psql: they give the rows that the API gives."""
+
+from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.types.json import Jsonb
+
+from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection
+from spocdb.filters import Json
+from spocdb.records import Float32Array
+
+NEWEST = """SELECT {id}, {name}
+FROM spocdb.{view}{condition}
+ORDER BY {id} DESC
+LIMIT {n};"""
+
+SIMILAR = """SELECT id, path, distance
+FROM spocdb.similar({collection}, {image}, {k}{filter});"""
+
+SEARCH = """SELECT id, path, distance
+FROM spocdb.search({collection}, {query}, {k}{filter});"""
+
+KEY = """
+SELECT spocdb.view_key(s.key_column) FROM spocdb.sources s WHERE s.collection_id = %s
+"""
+
+
+def newest(connection: Connection, collection: Collection, filter: Json, n: int) -> str:
+    """Return the statement that lists a collection's newest images."""
+    key = connection.execute(KEY, [collection.id]).fetchone()
+    statement = SQL(NEWEST).format(
+        id=SQL("image_id" if key else "id"),
+        name=Identifier(key[0] if key else "path"),
+        view=Identifier(collection.name),
+        condition=_condition(filter),
+        n=Literal(n),
+    )
+    return statement.as_string(connection)
+
+
+def similar(
+    connection: Connection, collection: Collection, image: int, k: int, filter: Json
+) -> str:
+    """Return the statement that finds the images like a stored one."""
+    statement = SQL(SIMILAR).format(
+        collection=Literal(collection.name),
+        image=Literal(image),
+        k=Literal(k),
+        filter=_argument(filter),
+    )
+    return statement.as_string(connection)
+
+
+def search(
+    connection: Connection, collection: Collection, query: Float32Array, k: int, filter: Json
+) -> str:
+    """Return the statement that finds the images nearest to an embedding (N,)."""
+    # Nine digits tell any two float32 apart.
+    numbers = ",".join(f"{value:.9g}" for value in query)
+    statement = SQL(SEARCH).format(
+        collection=Literal(collection.name),
+        query=Literal(f"[{numbers}]"),
+        k=Literal(k),
+        filter=_argument(filter),
+    )
+    return statement.as_string(connection)
+
+
+def _condition(filter: Json) -> Composable:
+    if not filter:
+        return SQL("")
+    if isinstance(filter, dict):
+        return SQL("\nWHERE metadata @> {}").format(Literal(Jsonb(filter)))
+    return SQL("\nWHERE metadata @@ spocdb.filter_path({})").format(Literal(Jsonb(filter)))
+
+
+def _argument(filter: Json) -> Composable:
+    return SQL(", {}").format(Literal(Jsonb(filter))) if filter else SQL("")
