@@ -10,7 +10,7 @@ import hmac
 import ipaddress
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
@@ -77,7 +77,7 @@ class Guard:
         if path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or self._is_signed_in(headers):
             return None
         if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
-            return RedirectResponse("/sign-in", 303)
+            return RedirectResponse(f"/sign-in?next={_address(scope)}", 303)
         return problems.response(
             401,
             "send the header `Authorization: Bearer TOKEN`",
@@ -106,6 +106,12 @@ class Guard:
 def session(token: str) -> str:
     """Return the value of the cookie of those who know the token, which it does not reveal."""
     return hmac.new(token.encode(), b"spocdb session", hashlib.sha256).hexdigest()
+
+
+def _address(scope: Scope) -> str:
+    """Return the address that was asked for, quoted as a parameter."""
+    query = scope["query_string"].decode("latin-1")
+    return quote(scope["raw_path"].decode("latin-1") + (query and f"?{query}"), safe="")
 
 
 def _cookie(headers: Headers) -> str:

@@ -1,5 +1,6 @@
 """A real server on a free port, over a gallery that tests only read."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -44,10 +45,24 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def metadata(photos: Path) -> Path:
+    """Return a file of metadata of each kind about the photographs, some with markup."""
+    file = photos.with_name("metadata.jsonl")
+    kinds = ("shoe", "boot", "<b>hat</b>")
+    lines = [
+        {"path": str(photo), "kind": kinds[n % 3], "year": 2000 + n, "sold": f"2024-01-{n + 1:02d}"}
+        for n, photo in enumerate(sorted(photos.iterdir()))
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+@pytest.fixture(scope="session")
 def gallery(
     server: str,
     template: str,
     photos: Path,
+    metadata: Path,
     recipe: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Database]:
@@ -57,7 +72,7 @@ def gallery(
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         with Database(from_environment(make_conninfo(server, dbname=name), environment)) as db:
-            db.ingest(photos, collection="photos", exif=True, **recipe)
+            db.ingest(photos, collection="photos", exif=True, metadata=metadata, **recipe)
             db.ingest(photos / "05.jpg", collection="others", **recipe)
             yield db
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
