@@ -7,6 +7,7 @@ from spocdb.api.database import Database
 from spocdb.api.engine import Engine
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
+from spocdb.api.statements import Statements
 from spocdb.api.tables import Tables
 from spocdb.db.attachments import Attached, Attachment, Coverage
 from spocdb.db.catalogue import ImageDetails
@@ -58,6 +59,7 @@ __all__ = [
     "Recipe",
     "Refinement",
     "Settings",
+    "Statements",
     "StoredEvaluation",
     "StoredImage",
     "Tables",

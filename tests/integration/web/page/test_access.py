@@ -55,8 +55,9 @@ def test_facets_by_keyboard(opened: Opened) -> None:
     expect(page.locator(".value:visible")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("options", [{}, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("scheme", "options"), [("light", {}), ("dark", PHONE)], ids=["desktop", "dark phone"]
+)
 def test_axe_finds_nothing_serious(
     opened: Opened, gallery: Database, scheme: str, options: dict[str, object]
 ) -> None:
@@ -138,3 +139,4 @@ def test_it_asks_for_the_token_once(opened: Opened, gallery: Database, serve: Se
         (cookie,) = page.context.cookies()
         assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (COOKIE, True, "Strict")
         assert TOKEN not in cookie["value"]
+        page.close()
