@@ -8,7 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    sync_playwright,
+)
 
 Opened = Callable[..., Page]
 
@@ -46,11 +53,17 @@ def opened(chromium: Browser, client: httpx.Client) -> Iterator[Opened]:
     contexts = []
     own = str(client.base_url).rstrip("/")
 
-    def open_(address: str = "/", base: str = own, **options: Any) -> Page:
+    def open_(
+        address: str = "/",
+        base: str = own,
+        prepare: Callable[[BrowserContext], None] = lambda context: None,
+        **options: Any,
+    ) -> Page:
         given = {"viewport": TALL, "reduced_motion": "reduce"} | options
         context = chromium.new_context(base_url=base, **given)
         context.set_default_timeout(15_000)
         contexts.append(context)
+        prepare(context)
         page = context.new_page()
         page.on("console", lambda said: complaints.extend(_errors(said)))
         page.on("pageerror", lambda error: complaints.append(str(error)))

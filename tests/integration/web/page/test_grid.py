@@ -1,0 +1,116 @@
+"""A collection of many pictures: endless scrolling with few elements."""
+
+from collections.abc import Callable, Iterator
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.fixtures.opened import Database
+from tests.integration.web.conftest import Serving
+from tests.integration.web.page.conftest import Opened
+from tests.integration.web.page.looking import shows, tiles
+
+N_IMAGES = 700
+SMALL = {"width": 500, "height": 400}
+POSITIONS = "all => all.map(tile => Number(tile.getAttribute('aria-posinset')))"
+
+
+@pytest.fixture
+def many(db: Database, add_images: Callable[..., None], serve: Serving) -> Iterator[str]:
+    """Return the address of a server of N_IMAGES rows, which have no files."""
+    rng = np.random.default_rng(0)
+    add_images(db.connection, rng.normal(size=(N_IMAGES, 32)).astype(np.float32))
+    with serve(db.engine) as client:
+        yield str(client.base_url).rstrip("/")
+
+
+def grey(context: BrowserContext) -> None:
+    """Answer for the files that do not exist."""
+    picture = BytesIO()
+    Image.new("RGB", (40, 30), "grey").save(picture, "webp")
+    context.route(
+        "**/thumbnail",
+        lambda route: route.fulfill(body=picture.getvalue(), content_type="image/webp"),
+    )
+
+
+def positions(page: Page) -> list[int]:
+    found: list[int] = tiles(page).evaluate_all(POSITIONS)
+    return found
+
+
+def test_every_picture_is_reached_and_few_are_elements(opened: Opened, many: str) -> None:
+    page = opened("/", base=many, prepare=grey, viewport=SMALL)
+    shows(page, f"{N_IMAGES} pictures")
+    seen: set[int] = set()
+    for _ in range(200):
+        now = positions(page)
+        seen |= {*now}
+        # A window, and one above and below; the focus keeps one more.
+        assert len(now) < 80
+        assert now == sorted(now)
+        if N_IMAGES in seen:
+            break
+        page.evaluate("scrollBy(0, innerHeight)")
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    assert seen == {*range(1, N_IMAGES + 1)}
+    # Back at the top nothing is asked for again but pictures.
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator('.tile[aria-posinset="2"]')).to_be_visible()
+    page.close()
+
+
+def test_the_end_key_goes_on_through_all_pages(opened: Opened, many: str) -> None:
+    page = opened("/", base=many, prepare=grey, viewport=SMALL)
+    shows(page, f"{N_IMAGES} pictures")
+    tiles(page).first.locator("a").focus()
+    last = page.locator(f'.tile[aria-posinset="{N_IMAGES}"] a')
+    for _ in range(20):
+        page.keyboard.press("End")
+        page.wait_for_load_state("networkidle")
+        if last.count():
+            break
+    page.keyboard.press("End")
+    expect(last).to_be_focused()
+    expect(last).to_be_in_viewport()
+    page.close()
+
+
+def test_going_back_finds_the_same_place(opened: Opened, many: str) -> None:
+    page = opened("/", base=many, prepare=grey, viewport=SMALL)
+    shows(page, f"{N_IMAGES} pictures")
+    page.evaluate("scrollTo(0, 3000)")
+    tile = page.locator(".tile:nth-child(20)")
+    expect(tile).to_be_attached()
+    before = page.evaluate("scrollY")
+    here = positions(page)
+    page.evaluate("history.pushState(null, '', '?filter=a>1')")
+    page.evaluate("dispatchEvent(new Event('popstate'))")
+    expect(page.locator("#status")).to_have_text("0 pictures")
+    page.go_back()
+    shows(page, f"{N_IMAGES} pictures")
+    assert page.evaluate("scrollY") == before
+    # By now more may have been loaded below.
+    assert {*here} <= {*positions(page)}
+    page.close()
+
+
+def test_failures_are_tiles_with_reasons(opened: Opened, many: str, db: Database) -> None:
+    page = opened("/", base=many, prepare=grey)
+    expect(page.get_by_role("link", name="failed")).to_have_count(0)
+    db.connection.execute(
+        """INSERT INTO spocdb.failures (collection_id, path, version, reason, message)
+           SELECT id, '/photos/<b>broken</b>.jpg', '', 'unreadable', 'no <i>end</i> of image'
+           FROM spocdb.collections"""
+    )
+    page.reload()
+    page.get_by_role("link", name="1 failed").click()
+    tile = page.locator(".failure")
+    expect(tile).to_have_count(1)
+    expect(tile.get_by_role("heading")).to_have_text("b>.jpg")
+    expect(tile).to_contain_text("unreadable")
+    expect(tile).to_contain_text("no <i>end</i> of image")
+    page.close()
