@@ -20,6 +20,8 @@ export function justify(items, from, top, { width, gap, caption, divider, breaks
   const target = rowHeight(width);
   let start = from;
   let shapes = 0;
+  // A row that is not full is not stretched; it looks like the one above.
+  const short = () => rows.at(-1)?.height ?? target;
   const finish = (end, height) => {
     top += breaks.has(start) ? divider : 0;
     rows.push({ start, end, top, height });
@@ -28,13 +30,12 @@ export function justify(items, from, top, { width, gap, caption, divider, breaks
     shapes = 0;
   };
   for (let at = from; at < items.length; at++) {
-    // Such a row is not full, so it is not stretched.
-    if (at > start && breaks.has(at)) finish(at, target);
+    if (at > start && breaks.has(at)) finish(at, short());
     shapes += shape(items[at]);
     const height = (width - gap * (at - start)) / shapes;
     if (height <= target) finish(at + 1, height);
   }
-  if (start < items.length) finish(items.length, target);
+  if (start < items.length) finish(items.length, short());
   return rows;
 }
 

@@ -81,7 +81,7 @@ export async function show(section, query, state, actions) {
 }
 
 function facts(list) {
-  if (!list.length) return element("p", { class: "hint" }, "This picture stays in your browser.");
+  if (!list.length) return element("p", { class: "hint" }, "Kept in this browser. The server searches with it, and forgets it.");
   const rows = list.map(([key, value]) =>
     element("div", {}, element("dt", {}, key), element("dd", {}, value)),
   );
