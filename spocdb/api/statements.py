@@ -1,5 +1,7 @@
 """Statements in the API: the SQL of what the other methods return, to go on with elsewhere."""
 
+from collections.abc import Sequence
+
 from spocdb.api.part import Part
 from spocdb.db import collections, equivalents
 from spocdb.filters import Filter, to_json
@@ -23,7 +25,13 @@ class Statements(Part):
             return equivalents.newest(connection, target, to_json(filter), limit)
 
     def similar(
-        self, id: int, k: int = 10, *, collection: str | None = None, filter: Filter | None = None
+        self,
+        id: int | Sequence[int],
+        k: int = 10,
+        *,
+        collection: str | None = None,
+        filter: Filter | None = None,
+        unlike: Sequence[int] = (),
     ) -> str:
         """Return the statement that gives the hits of `Database.similar`, in the same order.
 
@@ -33,7 +41,8 @@ class Statements(Part):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            return equivalents.similar(connection, target, id, k, to_json(filter))
+            ids = [id] if isinstance(id, int) else id
+            return equivalents.similar(connection, target, ids, k, to_json(filter), unlike)
 
     def search(
         self,
@@ -42,6 +51,8 @@ class Statements(Part):
         *,
         collection: str | None = None,
         filter: Filter | None = None,
+        like: Sequence[int] = (),
+        unlike: Sequence[int] = (),
     ) -> str:
         """Return the statement that gives the hits of `Database.search`, for an embedding (N,).
 
@@ -51,4 +62,6 @@ class Statements(Part):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            return equivalents.search(connection, target, embedding, k, to_json(filter))
+            return equivalents.search(
+                connection, target, embedding, k, to_json(filter), like, unlike
+            )

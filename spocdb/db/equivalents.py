@@ -1,5 +1,7 @@
 """Statements as texts, for people to run in psql: they give the rows that the API gives."""
 
+from collections.abc import Sequence
+
 from psycopg.sql import SQL, Composable, Identifier, Literal
 from psycopg.types.json import Jsonb
 
@@ -18,6 +20,14 @@ FROM spocdb.similar({collection}, {image}, {k}{filter});"""
 
 SEARCH = """SELECT id, path, distance
 FROM spocdb.search({collection}, {query}, {k}{filter});"""
+
+# The named images are left out after the search, so it has to find as many more.
+SEVERAL = """SELECT id, path, distance
+FROM spocdb.search({collection}, {query}, {n}{filter})
+WHERE id <> ALL ({named})
+LIMIT {k};"""
+
+ROCCHIO = "spocdb.rocchio({collection}, {liked}, {disliked}{query})"
 
 KEY = """
 SELECT spocdb.view_key(s.key_column) FROM spocdb.sources s WHERE s.collection_id = %s
@@ -38,12 +48,28 @@ def newest(connection: Connection, collection: Collection, filter: Json, n: int)
 
 
 def similar(
-    connection: Connection, collection: Collection, image: int, k: int, filter: Json
+    connection: Connection,
+    collection: Collection,
+    images: Sequence[int],
+    k: int,
+    filter: Json,
+    unlike: Sequence[int],
 ) -> str:
-    """Return the statement that finds the images like a stored one."""
+    """Return the statement that finds the images like stored ones, and unlike others."""
+    if len(images) > 1 or unlike:
+        named = {*images, *unlike}
+        several = SQL(SEVERAL).format(
+            collection=Literal(collection.name),
+            query=_rocchio(collection, images, unlike),
+            n=Literal(k + len(named)),
+            filter=_argument(filter),
+            named=_ids(sorted(named)),
+            k=Literal(k),
+        )
+        return several.as_string(connection)
     statement = SQL(SIMILAR).format(
         collection=Literal(collection.name),
-        image=Literal(image),
+        image=Literal(images[0]),
         k=Literal(k),
         filter=_argument(filter),
     )
@@ -51,18 +77,42 @@ def similar(
 
 
 def search(
-    connection: Connection, collection: Collection, query: Float32Array, k: int, filter: Json
+    connection: Connection,
+    collection: Collection,
+    query: Float32Array,
+    k: int,
+    filter: Json,
+    like: Sequence[int],
+    unlike: Sequence[int],
 ) -> str:
     """Return the statement that finds the images nearest to an embedding (N,)."""
     # Nine digits tell any two float32 apart.
-    numbers = ",".join(f"{value:.9g}" for value in query)
+    embedding = Literal("[" + ",".join(f"{value:.9g}" for value in query) + "]")
     statement = SQL(SEARCH).format(
         collection=Literal(collection.name),
-        query=Literal(f"[{numbers}]"),
+        query=_rocchio(collection, like, unlike, embedding) if like or unlike else embedding,
         k=Literal(k),
         filter=_argument(filter),
     )
     return statement.as_string(connection)
+
+
+def _rocchio(
+    collection: Collection,
+    liked: Sequence[int],
+    disliked: Sequence[int],
+    query: Composable | None = None,
+) -> Composable:
+    return SQL(ROCCHIO).format(
+        collection=Literal(collection.name),
+        liked=_ids(liked),
+        disliked=_ids(disliked),
+        query=SQL(", {}").format(query) if query else SQL(""),
+    )
+
+
+def _ids(ids: Sequence[int]) -> Composable:
+    return Literal("{" + ",".join(map(str, ids)) + "}")
 
 
 def _condition(filter: Json) -> Composable:

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Query
 
 from spocdb.web import models
 from spocdb.web.requests import (
-    LARGEST_ID,
     PICTURE_BODY,
     Collection,
     Conditions,
     Db,
+    Ids,
     Part,
     Picture,
 )
@@ -18,23 +18,36 @@ from spocdb.web.requests import (
 router = APIRouter(prefix="/collections/{name}/sql", tags=["sql"])
 
 K = Annotated[int, Query(ge=1, le=1_000_000, description="how many rows")]
-Id = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="a stored image")]
 
 
 @router.get("")
 def listing_sql(
-    db: Db, name: Collection, filter: Conditions, id: Id = None, k: K = 100
+    db: Db,
+    name: Collection,
+    filter: Conditions,
+    id: Ids = [],  # noqa: B006
+    unlike: Ids = [],  # noqa: B006
+    k: K = 100,
 ) -> models.Statement:
-    """Return the SQL of the newest images, or with `id` of those that look like one."""
-    if id is None:
+    """Return the SQL of the newest images, or with `id` of those that look like stored ones."""
+    if not id:
         return models.Statement(sql=db.sql.newest(filter, collection=name, limit=k))
-    return models.Statement(sql=db.sql.similar(id, k, collection=name, filter=filter))
+    found = db.sql.similar(id, k, collection=name, filter=filter, unlike=unlike)
+    return models.Statement(sql=found)
 
 
 @router.post("", openapi_extra=PICTURE_BODY)
 def search_sql(
-    db: Db, name: Collection, picture: Picture, filter: Conditions, crop: Part, k: K = 100
+    db: Db,
+    name: Collection,
+    picture: Picture,
+    filter: Conditions,
+    crop: Part,
+    like: Ids = [],  # noqa: B006
+    unlike: Ids = [],  # noqa: B006
+    k: K = 100,
 ) -> models.Statement:
     """Return the SQL of the images that look like a picture, which is the body."""
     query = db.embed(picture, collection=name, crop=crop)
-    return models.Statement(sql=db.sql.search(query, k, collection=name, filter=filter))
+    marks = {"like": like, "unlike": unlike}
+    return models.Statement(sql=db.sql.search(query, k, collection=name, filter=filter, **marks))

@@ -38,6 +38,24 @@ export function write(state) {
 
 export const isSearch = (state) => Boolean(state.picture || state.likes.length);
 
+/** Return a state in which a picture is marked as right or wrong, or no more. */
+export function marked(state, id, isRight) {
+  const [own, other] = isRight ? ["likes", "unlikes"] : ["unlikes", "likes"];
+  const without = (list) => list.filter((one) => one !== id);
+  const isMarked = state[own].includes(id);
+  return {
+    ...state,
+    [own]: isMarked ? without(state[own]) : [...state[own], id],
+    [other]: without(state[other]),
+  };
+}
+
+/** Return the marks alone: without a picture of its own, the first one is what is searched with. */
+export const marks = (state) => ({
+  right: state.picture ? state.likes : state.likes.slice(1),
+  wrong: state.unlikes,
+});
+
 /** Return a state that searches with stored pictures, within the same filters. */
 export const likeThis = (state, id) => ({
   ...read({ search: "" }),

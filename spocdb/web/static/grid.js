@@ -60,19 +60,6 @@ export class Grid {
     this.render();
   }
 
-  /** Make again what is drawn of one picture. */
-  redraw(id) {
-    const index = this.items.findIndex((item) => item.id === id);
-    const tile = this.shown.get(index);
-    if (!tile) return;
-    const hadFocus = tile.contains(document.activeElement) && document.activeElement.dataset.does;
-    this.shown.delete(index);
-    remove(tile);
-    this.render();
-    const again = this.shown.get(index);
-    if (hadFocus) again.querySelector(`[data-does="${hadFocus}"]`)?.focus();
-  }
-
   /** Move the keyboard's focus to a picture, wherever it is. */
   focus(index) {
     this.focused = Math.max(0, Math.min(index, this.items.length - 1));
@@ -143,7 +130,7 @@ export class Grid {
     style.setProperty("--y", `${row.top}px`);
     style.setProperty("--w", `${place.width}px`);
     style.setProperty("--h", `${row.height}px`);
-    tile.querySelector("a").tabIndex = index === this.focused ? 0 : -1;
+    reach(tile, index === this.focused);
   }
 
   #placeIn(row, index) {
@@ -211,9 +198,7 @@ export class Grid {
   #onFocus(event) {
     const tile = event.target.closest(".tile");
     for (const [index, other] of this.shown) if (other === tile) this.focused = index;
-    for (const other of this.shown.values()) {
-      other.querySelector("a").tabIndex = other === tile ? 0 : -1;
-    }
+    for (const other of this.shown.values()) reach(other, other === tile);
   }
 
   #onKey(event) {
@@ -243,6 +228,11 @@ export class Grid {
     while (index + 1 < other.end && this.#placeIn(other, index + 1).x <= middle) index++;
     return index;
   }
+}
+
+/** Let the Tab key stop at a tile, or pass it: arrow keys lead from one to the next. */
+function reach(tile, isFocused) {
+  for (const one of tile.querySelectorAll("a, button")) one.tabIndex = isFocused ? 0 : -1;
 }
 
 /** Take a tile away, and end the loading of its picture. */

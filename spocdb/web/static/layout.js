@@ -1,14 +1,15 @@
 /** Rows of pictures that all are as wide as the grid: each keeps its shape, rows differ in height. */
 
 // Panoramas and receipts are cut, or one would fill a row or leave a sliver.
-const NARROWEST = 0.5;
+const NARROWEST = 0.62;
 const WIDEST = 3;
 
 export const shape = ({ width, height }) =>
   Math.min(WIDEST, Math.max(NARROWEST, width && height ? width / height : 4 / 3));
 
 /** Return the height that rows should have in a grid of some width, in CSS pixels. */
-export const rowHeight = (width) => Math.min(Math.max(width / 7, 108), width > 2400 ? 256 : 192);
+export const rowHeight = (width, least) =>
+  Math.min(Math.max(width / 7, least), width > 2400 ? 256 : 192);
 
 /**
  * Return the rows of items[from...], each { start, end, top, height }.
@@ -17,7 +18,8 @@ export const rowHeight = (width) => Math.min(Math.max(width / 7, 108), width > 2
  */
 export function justify(items, from, top, { width, gap, caption, divider, breaks }) {
   const rows = [];
-  const target = rowHeight(width);
+  // Number and marks need room below the narrowest picture.
+  const target = rowHeight(width, caption ? 144 : 108);
   let start = from;
   let shapes = 0;
   // A row that is not full is not stretched; it looks like the one above.

@@ -28,7 +28,11 @@ let query = null;
 
 const grid = new Grid(part("grid"), {
   makeTile: (item, index, existing) =>
-    tile(item, (id) => address.write(address.likeThis(state, id)), existing),
+    tile(item, {
+      existing,
+      linkTo: (id) => address.write(address.likeThis(state, id)),
+      mark: { isRight: state.likes, isWrong: state.unlikes, set: mark },
+    }),
   onEnd: loadMore,
 });
 const facets = new Facets(part("facets"), collection, (filters) => go({ ...state, filters }));
@@ -38,11 +42,17 @@ const statement = new Statement(collection, async () => {
 });
 
 /** Go to another state; its address is added to the browser's history. */
-function go(next) {
+function go(next, back = null) {
   const target = address.write(next);
   if (new URL(target, location).href === location.href) return;
   history.pushState(null, "", target);
-  render();
+  render(back);
+}
+
+/** Mark a result as right or wrong, or take the mark away; the window stays where it is. */
+function mark(id, isRight) {
+  const focused = grid.list.contains(document.activeElement) ? grid.focused : -1;
+  go(address.marked(state, String(id), isRight), { scroll: scrollY, focused });
 }
 
 /** Show what the address says; `back` is what `remember` kept of it. */
@@ -82,6 +92,7 @@ async function showQuery(signal) {
   }
   await queries.show(part("query"), query, state, {
     crop: (crop) => go({ ...state, crop, k: address.FIRST_RESULTS }),
+    unmark: (id, isRight) => mark(id, isRight),
     clear: () => go({ ...address.read({ search: "" }), filters: state.filters }),
   });
 }
@@ -141,7 +152,10 @@ async function loadMore() {
 /** Return the parameters of the search that is shown, and the picture if one must be sent. */
 async function asked(signal) {
   const values = { k: state.k, filter: state.filters };
+  values.unlike = state.unlikes;
   if (!state.picture && !state.crop) return { ...values, id: state.likes };
+  // Without a picture of its own, the first one is what was cropped.
+  values.like = state.picture ? state.likes : state.likes.slice(1);
   const { blob, crop } = await queries.toSend(query, state.crop);
   signal.throwIfAborted();
   return { ...values, crop, body: blob };

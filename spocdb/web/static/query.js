@@ -1,10 +1,11 @@
 /** The query: a picture that was brought or is stored, what is known about it, and its parts. */
 
+import { marks } from "./address.js";
 import { CropBox, inParts, inPixels, scaled } from "./crop.js";
 import { element, icon, ICONS, nameOf } from "./elements.js";
 import { shown } from "./conditions.js";
 import * as pictures from "./pictures.js";
-import { image, picture, Problem } from "./server.js";
+import { image, picture, Problem, thumbnail } from "./server.js";
 
 /** Thrown where an address names a picture that another browser keeps. */
 export class PictureElsewhere extends Problem {}
@@ -60,7 +61,7 @@ export async function sizeOf(source) {
   return { width: drawn.naturalWidth, height: drawn.naturalHeight };
 }
 
-/** Show the query in `section`; `actions` are { crop(text or null), clear() }. */
+/** Show the query in `section`; `actions` are { crop(text or null), unmark(id, isRight), clear() }. */
 export async function show(section, query, state, actions) {
   const size = await query.size().catch(() => null);
   const drawn = element("img", { src: query.source, alt: `Query: ${query.title}`, draggable: "false" });
@@ -74,10 +75,35 @@ export async function show(section, query, state, actions) {
     element("p", { class: "kicker" }, state.crop ? "Like a part of" : "Like"),
     element("h2", {}, query.title),
     facts(query.facts),
+    ...marked(state, actions),
     controls(frame, size, state, actions),
   );
   section.replaceChildren(frame, about);
   section.hidden = false;
+}
+
+/** Return the marked pictures, each a button that takes its mark away. */
+function marked(state, actions) {
+  const { right, wrong } = marks(state);
+  const list = (title, ids, isRight) => {
+    const buttons = ids.map((id) =>
+      element(
+        "button",
+        {
+          class: "marked",
+          "aria-label": `${title}: take back the mark of picture ${id}`,
+          onclick: () => actions.unmark(id, isRight),
+        },
+        element("img", { src: thumbnail(id), alt: "" }),
+        icon(isRight ? ICONS.tick : ICONS.cross),
+      ),
+    );
+    return element("p", { class: isRight ? "marks" : "marks are-wrong" }, `${title} `, ...buttons);
+  };
+  return [
+    ...(right.length ? [list("Right", right, true)] : []),
+    ...(wrong.length ? [list("Wrong", wrong, false)] : []),
+  ];
 }
 
 function facts(list) {

@@ -54,4 +54,12 @@ def value(page: Page, text: str) -> Locator:
     return row.get_by_role("checkbox")
 
 
+def statement(page: Page) -> str:
+    """Open the SQL of what is shown, and return it."""
+    page.get_by_role("button", name="SQL").click()
+    shown = page.locator("#statement")
+    expect(shown).to_contain_text("SELECT")
+    return shown.inner_text()
+
+
 FOUND = re.compile(r"\d+ pictures?, nearest first")

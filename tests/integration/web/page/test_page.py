@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from spocdb.api import Crop
 from tests.fixtures.opened import Database
@@ -19,6 +19,7 @@ from tests.integration.web.page.looking import (
     chosen,
     ids,
     shows,
+    statement,
     tiles,
     value,
 )
@@ -180,26 +181,17 @@ def test_a_filter_written_by_hand(opened: Opened) -> None:
     shows(page, "24 pictures")
 
 
-def statement(page: Page) -> str:
-    page.get_by_role("button", name="SQL").click()
-    shown = page.locator("#statement")
-    expect(shown).to_contain_text("SELECT")
-    return shown.inner_text()
-
-
 def test_the_sql_gives_the_same_rows(opened: Opened, gallery: Database, picture: Path) -> None:
     like = gallery.newest(collection="photos")[0].id
-    url = gallery.engine.settings.database_url
-    assert url
     for query in ("", '?filter=kind in ["boot"]', f"?like={like}&filter=year>2010"):
         page = opened(PHOTOS + query)
         expect(page.locator("#status")).to_have_text(re.compile("picture"))
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(gallery.url) as connection:
             rows = connection.execute(statement(page).encode()).fetchall()
         assert [row[0] for row in rows] == ids(page), query
     page = opened(PHOTOS)
     bring(page, DROP, picture)
     expect(page.locator("#status")).to_have_text(FOUND)
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(gallery.url) as connection:
         rows = connection.execute(statement(page).encode()).fetchall()
     assert [row[0] for row in rows] == ids(page)
