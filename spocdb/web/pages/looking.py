@@ -42,7 +42,8 @@ def collection(
     is_search = bool(like or picture)
     # Results cannot be rendered here: the browser has the picture.
     first = None if is_search else browsing.images(db, name, filter, None, FIRST)
-    return page("collection.html", first=first, **_around(db, options, name))
+    others = [one for one in db.pca.list() if name in one.embedded and name not in one.active]
+    return page("collection.html", first=first, others=others, **_around(db, options, name))
 
 
 @router.get("/collections/{name}/failures")

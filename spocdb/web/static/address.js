@@ -6,6 +6,7 @@
  * unlike   the id of a picture that looks wrong
  * picture  the name of a picture that this browser keeps; see pictures.js
  * crop     X,Y,WIDTH,HEIGHT: the part to search with, in pixels of the upright picture
+ * beside   another projection, whose results are shown beside those of the active one
  * k        how many results
  */
 
@@ -19,6 +20,7 @@ export function read(location) {
     unlikes: asked.getAll("unlike"),
     picture: asked.get("picture"),
     crop: asked.get("crop"),
+    beside: asked.get("beside"),
     k: Number(asked.get("k")) || FIRST_RESULTS,
   };
 }
@@ -30,6 +32,7 @@ export function write(state) {
   state.likes.forEach((id) => asked.append("like", id));
   state.unlikes.forEach((id) => asked.append("unlike", id));
   if (state.crop) asked.append("crop", state.crop);
+  if (state.beside) asked.append("beside", state.beside);
   if (state.k !== FIRST_RESULTS) asked.append("k", state.k);
   // A comma needs no escape here, and people read addresses.
   const text = asked.toString().replaceAll("%2C", ",");
@@ -60,5 +63,6 @@ export const marks = (state) => ({
 export const likeThis = (state, id) => ({
   ...read({ search: "" }),
   filters: state.filters,
+  beside: state.beside,
   likes: [String(id)],
 });

@@ -148,6 +148,7 @@ export class Grid {
     const top = last ? last.top + last.height + this.caption + gap : 0;
     for (const row of justify(this.items, from, top, this.measures)) this.rows.push(row);
     const end = this.rows.at(-1);
+    this.list.style.setProperty("--width", `${wide}px`);
     this.list.style.setProperty("--height", `${end ? end.top + end.height + this.caption : 0}px`);
   }
 

@@ -2,6 +2,7 @@
 
 import * as address from "./address.js";
 import { count, element } from "./elements.js";
+import { Beside, markAlone } from "./beside.js";
 import { Facets } from "./facets.js";
 import { Grid } from "./grid.js";
 import { jumps } from "./jumps.js";
@@ -26,15 +27,14 @@ let here = location.href;
 let running = new AbortController();
 let query = null;
 
-const grid = new Grid(part("grid"), {
-  makeTile: (item, index, existing) =>
-    tile(item, {
-      existing,
-      linkTo: (id) => address.write(address.likeThis(state, id)),
-      mark: { isRight: state.likes, isWrong: state.unlikes, set: mark },
-    }),
-  onEnd: loadMore,
-});
+const makeTile = (item, index, existing) =>
+  tile(item, {
+    existing,
+    linkTo: (id) => address.write(address.likeThis(state, id)),
+    mark: { isRight: state.likes, isWrong: state.unlikes, set: mark },
+  });
+const grid = new Grid(part("grid"), { makeTile, onEnd: loadMore });
+const other = new Beside(makeTile, (beside) => go({ ...state, beside }, { scroll: scrollY }));
 const facets = new Facets(part("facets"), collection, (filters) => go({ ...state, filters }));
 const statement = new Statement(collection, async () => {
   if (!address.isSearch(state)) return { filter: state.filters, k: grid.items.length || 1 };
@@ -99,8 +99,11 @@ async function showQuery(signal) {
 
 async function showPictures(signal, back) {
   const list = back?.items ? back : await (query ? results(signal) : newest(signal));
+  const pair = query && state.beside ? await found(signal, state.beside) : null;
   signal.throwIfAborted();
-  display(list);
+  other.offer(Boolean(query), state.beside);
+  if (pair) other.show(state.beside, pair.hits.map(record), list.items);
+  display(pair ? { ...list, items: markAlone(list.items, pair.hits), breaks: new Map() } : list);
   scrollTo(0, back?.scroll ?? 0);
   grid.render();
   if (back?.focused >= 0) grid.focus(back.focused);
@@ -161,12 +164,17 @@ async function asked(signal) {
   return { ...values, crop, body: blob };
 }
 
+/** Return the answer to the search that is shown, by the active or another projection. */
+async function found(signal, projection = null) {
+  const { body, ...values } = await asked(signal);
+  return body
+    ? collection.search(body, { ...values, projection }, signal)
+    : collection.similar({ ...values, projection }, signal);
+}
+
 async function results(signal) {
   say("Searching");
-  const { body, ...values } = await asked(signal);
-  const { hits, notes } = body
-    ? await collection.search(body, values, signal)
-    : await collection.similar(values, signal);
+  const { hits, notes } = await found(signal);
   return {
     items: hits.map(record),
     isEnded: true,
@@ -210,6 +218,7 @@ async function bring(file) {
 
 function fail(error) {
   grid.clear();
+  other.offer(false, null);
   part("more").replaceChildren();
   if (error instanceof queries.PictureElsewhere) {
     part("query").hidden = true;
@@ -243,7 +252,7 @@ function note(text, label, action) {
 function start() {
   history.scrollRestoration = "manual";
   addEventListener("popstate", () => render(kept.get(location.href)));
-  part("grid").addEventListener("click", follow);
+  part("lists").addEventListener("click", follow);
   acceptPictures(bring);
   watchCoverage(collection, part("coverage"));
   part("show-sql").addEventListener("click", () => statement.show());

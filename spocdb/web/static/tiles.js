@@ -17,6 +17,10 @@ export function tile(image, { linkTo, mark, existing }) {
   link.href = linkTo(image.id);
   link.dataset.name = name;
   made.querySelector("img").loading = "eager";
+  if (image.isAlone) {
+    made.classList.add("is-alone");
+    link.append(element("span", { class: "alone" }, "only here"));
+  }
   if (image.distance !== undefined) made.append(caption(image, mark));
   return made;
 }

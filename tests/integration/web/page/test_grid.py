@@ -31,10 +31,11 @@ def grey(context: BrowserContext) -> None:
     """Answer for the files that do not exist."""
     picture = BytesIO()
     Image.new("RGB", (40, 30), "grey").save(picture, "webp")
-    context.route(
-        "**/thumbnail",
-        lambda route: route.fulfill(body=picture.getvalue(), content_type="image/webp"),
-    )
+    for address in ("**/thumbnail", "**/picture"):
+        context.route(
+            address,
+            lambda route: route.fulfill(body=picture.getvalue(), content_type="image/webp"),
+        )
 
 
 def positions(page: Page) -> list[int]:
@@ -113,4 +114,30 @@ def test_failures_are_tiles_with_reasons(opened: Opened, many: str, db: Database
     expect(tile.get_by_role("heading")).to_have_text("b>.jpg")
     expect(tile).to_contain_text("unreadable")
     expect(tile).to_contain_text("no <i>end</i> of image")
+    page.close()
+
+
+def test_two_projections_side_by_side(opened: Opened, many: str, db: Database) -> None:
+    before = db.describe().active.id
+    db.pca.activate(db.pca.fit(dim=4))
+    like = db.newest()[0].id
+    page = opened(f"/collections/photos?like={like}", base=many, prepare=grey)
+    shows(page, "60 pictures, nearest first")
+    page.get_by_label("Compare with").select_option(str(before))
+    page.wait_for_url(f"**beside={before}")
+    own = [hit.id for hit in db.similar(like, 60)]
+    other = [hit.id for hit in db.similar(like, 60, projection=before)]
+    n_changed = len({*other} - {*own})
+    assert 0 < n_changed < 60
+    expect(page.locator("#changes")).to_have_text(f": {n_changed} entered, {n_changed} left")
+    for list_, wanted, lacking in (("#grid", own, other), ("#other-grid", other, own)):
+        drawn = page.locator(f"{list_} .tile")
+        ids = drawn.evaluate_all("all => all.map(tile => Number(tile.dataset.id))")
+        # Those near the window are elements.
+        assert ids == wanted[: len(ids)]
+        alone = page.locator(f"{list_} .is-alone")
+        marked = alone.evaluate_all("all => all.map(tile => Number(tile.dataset.id))")
+        assert marked == [id for id in ids if id not in lacking]
+    page.go_back()
+    expect(page.locator("#other")).to_be_hidden()
     page.close()
