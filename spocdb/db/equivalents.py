@@ -29,17 +29,20 @@ LIMIT {k};"""
 
 ROCCHIO = "spocdb.rocchio({collection}, {liked}, {disliked}{query})"
 
-KEY = """
-SELECT spocdb.view_key(s.key_column) FROM spocdb.sources s WHERE s.collection_id = %s
+# id and path; or a table's key and image_id. From the view, because a reader may not see more.
+FIRST_COLUMNS = """
+SELECT attname FROM pg_attribute
+WHERE attrelid = format('spocdb.%%I', %s::text)::regclass AND attnum <= 2 ORDER BY attnum
 """
 
 
 def newest(connection: Connection, collection: Collection, filter: Json, n: int) -> str:
     """Return the statement that lists a collection's newest images."""
-    key = connection.execute(KEY, [collection.id]).fetchone()
+    (first,), (second,) = connection.execute(FIRST_COLUMNS, [collection.name]).fetchall()
+    id, name = (second, first) if second == "image_id" else (first, second)
     statement = SQL(NEWEST).format(
-        id=SQL("image_id" if key else "id"),
-        name=Identifier(key[0] if key else "path"),
+        id=Identifier(id),
+        name=Identifier(name),
         view=Identifier(collection.name),
         condition=_condition(filter),
         n=Literal(n),

@@ -5,7 +5,7 @@ import { CropBox, inParts, inPixels, scaled } from "./crop.js";
 import { element, icon, ICONS, nameOf } from "./elements.js";
 import { shown } from "./conditions.js";
 import * as pictures from "./pictures.js";
-import { image, picture, Problem, thumbnail } from "./server.js";
+import { file, image, picture, Problem, thumbnail } from "./server.js";
 
 /** Thrown where an address names a picture that another browser keeps. */
 export class PictureElsewhere extends Problem {}
@@ -49,7 +49,7 @@ async function stored(id, signal) {
       [known.table ? "key" : "path", known.path],
     ],
     size: async () => ({ width, height }),
-    blob: async () => (await fetch(picture(id), { signal })).blob(),
+    blob: () => file(picture(id), signal),
   };
 }
 
@@ -69,6 +69,9 @@ export async function show(section, query, state, actions) {
     drawn.width = size.width;
     drawn.height = size.height;
   }
+  // Who may not read the application's table still sees the thumbnail.
+  const instead = () => (drawn.src = thumbnail(query.id));
+  if (query.id) drawn.addEventListener("error", instead, { once: true });
   const frame = element("div", { class: "frame" }, drawn);
   const about = element("div", { class: "about" });
   about.append(

@@ -5,10 +5,10 @@ export const API = "/api/v1";
 /** An answer that is a problem detail (RFC 9457), or no answer at all. */
 export class Problem extends Error {}
 
-async function answer(path, options) {
+async function asked(address, options) {
   let response;
   try {
-    response = await fetch(API + path, options);
+    response = await fetch(address, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem("The server does not answer. Is `spocdb serve` still running?");
@@ -16,10 +16,14 @@ async function answer(path, options) {
   if (response.status === 401) {
     location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
-  const told = await response.json();
-  if (!response.ok) throw new Problem(told.detail);
-  return told;
+  if (!response.ok) throw new Problem((await response.json()).detail);
+  return response;
 }
+
+const answer = async (path, options) => (await asked(API + path, options)).json();
+
+/** Return what is at an address as a file. */
+export const file = async (address, signal) => (await asked(address, { signal })).blob();
 
 const parameters = (values) => {
   const asked = new URLSearchParams();

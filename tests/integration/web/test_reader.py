@@ -67,3 +67,17 @@ def test_what_only_the_table_holds_is_forbidden(reader: httpx.Client, granted: A
     response = reader.get(f"{API}/images/{page['images'][0]['id']}/picture")
     assert response.status_code == 403
     assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_the_page_of_its_own_collection_is_shown(reader: httpx.Client, granted: Any) -> None:
+    listed = reader.get(f"{API}/collections/products/images").json()["images"]
+    own = listed[0]
+    assert reader.get("/", follow_redirects=True).url.path == "/collections/products"
+    for address in ("", f"?like={own['id']}", "/failures"):
+        page = reader.get(f"/collections/products{address}")
+        assert page.status_code == 200, page.text
+        assert "secret" not in page.text
+    assert reader.get("/collections/secret").status_code == 404
+    statement = reader.get(f"{API}/collections/products/sql").json()["sql"]
+    rows = granted.execute(statement).fetchall()
+    assert [(id, str(key)) for id, key in rows] == [(one["id"], one["path"]) for one in listed]
