@@ -1,6 +1,7 @@
 """A tour of spocdb that shows commands and runs them.
 
 From the repository's root: python -m demo [--images FOLDER]
+In a terminal it ends with the page of `spocdb serve`, until Ctrl-C.
 """
 
 import argparse
@@ -36,11 +37,14 @@ def main() -> None:
                 show_gallery(shell)
             else:
                 show_folder(shell, arguments.images)
+            print(f"\nThe answers as a picture: {SHEET}")
+            if sys.stdin.isatty():
+                print("Look at the pictures in a browser, and find more: Ctrl-C ends the demo.")
+                shell.serve()
         except CalledProcessError as error:
             sys.exit(error.returncode)
         finally:
             shell.stop()
-    print(f"\nThe answers as a picture: {SHEET}")
 
 
 def show_folder(shell: Shell, images: Path) -> None:

@@ -48,6 +48,16 @@ class Shell:
         program = embedded.psql(self.folder)
         subprocess.run([program, "--no-psqlrc", url, "--command", statement], check=True)
 
+    def serve(self) -> None:
+        """Serve the page until Ctrl-C, which the server gets too: the terminal sends it to both."""
+        print("\n$ spocdb serve", flush=True)
+        # A free port: the usual one may be in use.
+        server = subprocess.Popen([PROGRAM, "serve", "--port", "0"], env=self.environment)
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            server.wait()
+
     def connect(self) -> Database:
         """Open the database from Python, as a program with many queries would."""
         return connect(settings=from_environment(None, self.environment))

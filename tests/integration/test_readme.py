@@ -4,12 +4,14 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
@@ -217,8 +219,39 @@ def test_the_two_commands_that_set_everything_up_are_in_the_makefile() -> None:
     assert {"demo", "test"} <= set(targets)
 
 
-def test_the_demo_finds_what_it_knows_to_be_right(environment: dict[str, str]) -> None:
-    done = run([sys.executable, "-m", "demo"], ROOT, environment)
-    found = re.search(r"(\d+) of 70 right", done.stdout)
+def test_the_demo_finds_what_it_knows_to_be_right_and_shows_it(
+    environment: dict[str, str],
+) -> None:
+    """In a terminal it ends with the address of the page, until Ctrl-C."""
+    terminal, inside = os.openpty()
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env=environment,
+        stdin=inside,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert demo.stdout
+        shown = ""
+        for line in demo.stdout:
+            shown += line
+            if address := re.match("serving (http://.*)", line):
+                break
+        assert address, shown
+        page = httpx.get(address[1], follow_redirects=True, headers={"Accept": "text/html"})
+        assert (page.status_code, "chelsea" in page.text) == (200, True)
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.communicate(timeout=60)[0].startswith("stopped")
+        assert demo.returncode == 0
+    finally:
+        demo.kill()
+        demo.wait()
+        os.close(terminal)
+        os.close(inside)
+    found = re.search(r"(\d+) of 70 right", shown)
     assert found and int(found[1]) >= 66
     assert (ROOT / "demo" / "out" / "results.png").stat().st_size > 100_000
