@@ -16,6 +16,11 @@ class Statements(Part):
     ) -> str:
         """Return the statement that gives the images of `Database.newest`, in the same order.
 
+        Args:
+            filter: a condition on the metadata, see docs/reference/filters.md.
+            collection: the name; None if there is only one.
+            limit: how many images.
+
         Raises:
             CollectionNotFound: there is no such collection.
             ConfigError: the filter is invalid.
@@ -34,6 +39,13 @@ class Statements(Part):
         unlike: Sequence[int] = (),
     ) -> str:
         """Return the statement that gives the hits of `Database.similar`, in the same order.
+
+        Args:
+            id: the image, or several.
+            k: how many results.
+            collection: the name; None if there is only one.
+            filter: a condition on the metadata, see docs/reference/filters.md.
+            unlike: ids of stored images that the hits should not look like.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -55,6 +67,14 @@ class Statements(Part):
         unlike: Sequence[int] = (),
     ) -> str:
         """Return the statement that gives the hits of `Database.search`, for an embedding (N,).
+
+        Args:
+            embedding: what `Database.embed` returns for the picture.
+            k: how many results.
+            collection: the name; None if there is only one.
+            filter: a condition on the metadata, see docs/reference/filters.md.
+            like: ids of stored images that the hits should look like, too.
+            unlike: ids of stored images that the hits should not look like.
 
         Raises:
             CollectionNotFound: there is no such collection.

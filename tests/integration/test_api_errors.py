@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 import spocdb
+from spocdb.api.statements import Statements
 from spocdb.db import embedded
 from spocdb.settings import Settings, from_environment
 
@@ -39,6 +41,10 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "newest": lambda db, folder: db.newest(),
     "facets": lambda db, folder: db.facets(),
     "check": lambda db, folder: db.check(),
+    "sizes": lambda db, folder: db.sizes([1]),
+    "sql.newest": lambda db, folder: db.sql.newest(),
+    "sql.similar": lambda db, folder: db.sql.similar(1),
+    "sql.search": lambda db, folder: db.sql.search(np.ones(256, np.float32)),
     "delete": lambda db, folder: db.delete(1),
     "move": lambda db, folder: db.move(folder, "/elsewhere"),
     "collections": lambda db, folder: db.collections(),
@@ -83,9 +89,10 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
 def methods() -> set[str]:
     """Return the names of all public methods of Database and its parts that use the server."""
     found = {name for name, _ in inspect.getmembers(spocdb.Database, inspect.isfunction)}
-    for part in (spocdb.Pca, spocdb.Index, spocdb.Tables):
+    parts = {"pca": spocdb.Pca, "index": spocdb.Index, "tables": spocdb.Tables, "sql": Statements}
+    for attribute, part in parts.items():
         names = (name for name, _ in inspect.getmembers(part, inspect.isfunction))
-        found |= {f"{part.__name__.lower()}.{name}" for name in names}
+        found |= {f"{attribute}.{name}" for name in names}
     return {n for n in found if not n.rpartition(".")[2].startswith("_")} - {"close"}
 
 

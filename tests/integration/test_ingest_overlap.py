@@ -62,9 +62,9 @@ def test_the_next_images_are_decoded_while_the_network_runs(
 ) -> None:
     decoded = threading.Semaphore(0)
 
-    def count_and_decode(*arguments: Any) -> Any:
+    def count_and_decode(*arguments: Any, **options: Any) -> Any:
         decoded.release()
-        return decode(*arguments)
+        return decode(*arguments, **options)
 
     monkeypatch.setattr("spocdb.pipeline.intake.decode", count_and_decode)
 

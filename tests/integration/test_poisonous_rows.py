@@ -22,10 +22,10 @@ from spocdb.pipeline import intake
 
 decode = intake.decode
 
-def decode_or_die(data, *arguments):
+def decode_or_die(data, *arguments, **options):
     if data == {POISON!r}:
         os._exit({KILLED})
-    return decode(data, *arguments)
+    return decode(data, *arguments, **options)
 
 intake.decode = decode_or_die
 with spocdb.connect(sys.argv[1]) as db:

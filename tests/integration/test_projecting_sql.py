@@ -58,13 +58,15 @@ def test_no_vector_no_projection_and_no_collection(
     query = Vector(clustered(1)[0])
     row = db.connection.execute(
         "SELECT spocdb.project(NULL, 1), spocdb.project(%s, NULL), spocdb.project(%s, 99), "
-        "spocdb.embed('photos', NULL), spocdb.embed(NULL, %s)",
-        [query, query, query],
+        "spocdb.embed('photos', NULL)",
+        [query, query],
     ).fetchone()
-    assert row == (None,) * 5
+    assert row == (None,) * 4
     # NULL instead of an error would order a search's results by nothing.
     with pytest.raises(psycopg.errors.UndefinedObject, match="no collection named nothing"):
         db.connection.execute("SELECT spocdb.embed('nothing', %s)", [query])
+    with pytest.raises(psycopg.errors.UndefinedObject, match="no collection named <NULL>"):
+        db.connection.execute("SELECT spocdb.embed(NULL, %s)", [query])
 
 
 @pytest.mark.parametrize("kind", ["raw", "pca"])

@@ -243,7 +243,8 @@ def test_the_demo_finds_what_it_knows_to_be_right_and_shows_it(
                 break
         assert address, shown
         page = httpx.get(address[1], follow_redirects=True, headers={"Accept": "text/html"})
-        assert (page.status_code, "chelsea" in page.text) == (200, True)
+        assert page.status_code == 200
+        assert page.text.count('class="tile"') >= 100
         os.killpg(demo.pid, signal.SIGINT)
         assert demo.communicate(timeout=60)[0].startswith("stopped")
         assert demo.returncode == 0
