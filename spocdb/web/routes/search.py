@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from spocdb import errors
 from spocdb.api import Database, Hit
@@ -23,7 +24,7 @@ from spocdb.web.requests import (
 router = APIRouter(prefix="/collections/{name}", tags=["search"])
 
 
-@router.post("/search", openapi_extra=PICTURE_BODY)
+@router.post("/search", response_model=models.Found, openapi_extra=PICTURE_BODY)
 def search(
     db: Db,
     options: Options,
@@ -33,7 +34,7 @@ def search(
     crop: Part,
     like: Ids = [],  # noqa: B006
     unlike: Ids = [],  # noqa: B006
-) -> models.Found:
+) -> Response:
     """Find the images that look most like a picture, which is the body, or like a part of it.
 
     `like` and `unlike` are stored images that the hits should and should not look like, too.
@@ -44,7 +45,7 @@ def search(
     return _found(db, name, hits, notes)
 
 
-@router.get("/similar")
+@router.get("/similar", response_model=models.Found)
 def similar(
     db: Db,
     options: Options,
@@ -53,7 +54,7 @@ def similar(
     id: Annotated[Ids, Query(description="a stored image; repeatable")] = [],  # noqa: B006
     key: Annotated[str | None, Query(description="a row of the attached table")] = None,
     unlike: Ids = [],  # noqa: B006
-) -> models.Found:
+) -> Response:
     """Find the images that look most like stored ones, and less like those of `unlike`.
 
     These images are left out of the hits.
@@ -80,9 +81,14 @@ def embed(
     return models.Embedding(collection=name, dim=len(found), embedding=found.tolist())
 
 
-def _found(db: Database, name: str, hits: list[Hit], notes: list[str]) -> models.Found:
-    found = [models.Hit.model_validate(hit) for hit in hits]
+def _found(db: Database, name: str, hits: list[Hit], notes: list[str]) -> Response:
+    """Return the hits with the sizes of their images.
+
+    A response of its own, as FastAPI would check the model and copy it before it is encoded.
+    """
     sizes = db.sizes([hit.id for hit in hits])
+    found = [models.Hit.model_validate(hit) for hit in hits]
     for hit in found:
         hit.width, hit.height = sizes.get(hit.id, (None, None))
-    return models.Found(collection=name, hits=found, notes=notes)
+    answer = models.Found(collection=name, hits=found, notes=notes)
+    return Response(answer.model_dump_json(), media_type="application/json")
