@@ -65,7 +65,7 @@ def _serve(asked: "ServerOptions", db: str | None) -> None:
     from spocdb.api import connect
     from spocdb.web.server import Server
 
-    with connect(db) as database:
+    with connect(db, statement_seconds=asked.bounds.statement_seconds) as database:
         for name in asked.collections:
             database.collection(name)
         server = Server(database.engine, asked)

@@ -29,7 +29,8 @@ QUOTED = r'"(?:[^"\\]|\\.)*"'
 PART = rf'(?:{QUOTED}|[^\s"=!<>~.]+)'
 KEY = re.compile(rf"\s*({PART}(?:\.{PART})*)")
 OPERATOR = re.compile(r"\s*([=!<>~]+)|\s+(in|exists)(?![^\s\[])", re.IGNORECASE)
-AND = re.compile(r"\s+and(?!\S)", re.IGNORECASE)
+# Without the look-behind, many spaces in a row would take quadratic time.
+AND = re.compile(r"(?<!\s)\s+and(?!\S)", re.IGNORECASE)
 SPACE = re.compile(r"\s*")
 # An unquoted text with one of these is probably a condition without `and` before it.
 OPERATOR_INSIDE = re.compile(r"[=<>~]")

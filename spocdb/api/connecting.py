@@ -9,7 +9,11 @@ from spocdb.settings import Settings, from_environment
 
 
 def connect(
-    url: str | None = None, *, settings: Settings | None = None, pool_size: int = POOL_SIZE
+    url: str | None = None,
+    *,
+    settings: Settings | None = None,
+    pool_size: int = POOL_SIZE,
+    statement_seconds: float | None = None,
 ) -> Database:
     """Open a database at `url`, or at `SPOCDB_DATABASE_URL`, or the embedded server.
 
@@ -21,6 +25,7 @@ def connect(
         url: a URL such as postgresql://USER@HOST/DATABASE, or anything libpq takes.
         settings: all settings, instead of `url` and the environment.
         pool_size: how many connections are opened at most.
+        statement_seconds: how long a statement may run; None is as long as it takes.
 
     Returns:
         The database; `.engine` is its engine.
@@ -33,4 +38,5 @@ def connect(
     found = settings or from_environment(url)
     if found.database_url is None:
         found = replace(found, database_url=embedded.upgraded(found.data_dir))
-    return Database(Engine(found, pool_size=pool_size), closes_engine=True)
+    engine = Engine(found, pool_size=pool_size, statement_seconds=statement_seconds)
+    return Database(engine, closes_engine=True)

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from spocdb.db import connections, schema
+from spocdb.db.addresses import limited
 from spocdb.db.pool import Pool
 from spocdb.db.watching import Watch
 from spocdb.errors import ConfigError, InvalidValue
@@ -35,6 +36,7 @@ class Engine:
         settings: where the database is, and the limits for images. `database_url` must be given:
             the embedded server is started by `spocdb.connect`.
         pool_size: how many connections are opened at most; a call takes one while it needs it.
+        statement_seconds: how long a statement may run; None is as long as it takes.
 
     Raises:
         ConfigError: the settings name no database, or its address is malformed.
@@ -42,12 +44,20 @@ class Engine:
         SchemaOutOfDate: the schema is missing, older or newer than this program.
     """
 
-    def __init__(self, settings: Settings, *, pool_size: int = POOL_SIZE) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pool_size: int = POOL_SIZE,
+        statement_seconds: float | None = None,
+    ) -> None:
         if settings.database_url is None:
             raise ConfigError("an Engine needs a database_url: spocdb.connect() has a default")
         if pool_size < 1:
             raise InvalidValue("pool_size", pool_size, "at least 1")
         self.settings, self.url = settings, settings.database_url
+        if statement_seconds is not None:
+            self.url = limited(self.url, statement_seconds)
         self._pool = Pool(self.url, pool_size)
         self._extractors: dict[tuple[str, str, str], Extractor] = {}
         self._loading = Lock()

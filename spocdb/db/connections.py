@@ -135,6 +135,8 @@ def wrapped() -> Iterator[None]:
         if isinstance(exc, psycopg.errors.LockNotAvailable):
             message = "the table is being used by others: run the same command again"
             raise DatabaseError(message) from exc
+        if isinstance(exc, psycopg.DataError) and exc.sqlstate is None and "NUL" in str(exc):
+            raise ConfigError("a text has a NUL character, which PostgreSQL cannot store") from exc
         if _is_timed_out(exc):
             raise DatabaseError(TIMED_OUT) from exc
         raise kind(_one_line(exc)) from exc

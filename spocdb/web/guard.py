@@ -8,15 +8,15 @@ anything, because browsers say where a request comes from.
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spocdb.web import problems
+from spocdb.web.headers import PROTECTION
 from spocdb.web.options import LOOPBACK_NAMES, ServerOptions, is_loopback
 
 COOKIE = "spocdb_session"
@@ -24,19 +24,6 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Whether the server runs is no secret. The sign-in form has to be reachable, with its style sheet.
 OPEN_PATHS = ("/healthz", "/readyz", "/sign-in")
 OPEN_FOLDER = "/static/"
-
-PROTECTION: Mapping[str, str] = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
-        "form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    # Other sites cannot show these images in their pages, which would tell that they exist.
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 
 
 class Guard:
@@ -88,7 +75,8 @@ class Guard:
     def _is_known(self, host: str) -> bool:
         """Tell whether a Host header names this server; no rebinding leads to an IP address."""
         name = _name_of(host)
-        if name in LOOPBACK_NAMES or name in self._options.names:
+        known = (*LOOPBACK_NAMES, self._options.host, *self._options.names)
+        if name in map(str.lower, known):
             return True
         return not is_loopback(self._options.host) and _is_address(name)
 
@@ -115,11 +103,8 @@ def _address(scope: Scope) -> str:
 
 
 def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    # Not http.cookies: it drops all of them for one that another program set malformed.
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
 def _is_same_origin(headers: Headers) -> bool:
@@ -128,7 +113,10 @@ def _is_same_origin(headers: Headers) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    try:
+        return origin is None or urlsplit(origin).netloc == headers.get("host")
+    except ValueError:
+        return False
 
 
 def _name_of(host: str) -> str:

@@ -15,12 +15,13 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 class Bounds:
     """Limits of one request, so that no client can keep the server busy for long.
 
-    Bytes of an uploaded picture, seconds until it must have arrived, results of a search, length of
-    the list that is re-ranked or expanded by, pixels of the longer side of a returned image, and
-    seconds of one SQL statement.
+    Bytes of an uploaded picture, and of all that are held at once; seconds until a picture must
+    have arrived; results of a search; length of the list that is re-ranked or expanded by; pixels
+    of the longer side of a returned image; seconds of one SQL statement.
     """
 
     upload_bytes: int = 32 * 2**20
+    all_upload_bytes: int = 256 * 2**20
     upload_seconds: float = 30.0
     k: int = 1000
     rerank: int = 200

@@ -9,8 +9,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from spocdb import errors
+from spocdb.web.headers import PROTECTION
 
 MEDIA_TYPE = "application/problem+json"
 # SQLSTATE of a statement that ran for too long.
@@ -78,6 +80,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.SpocdbError, _of_library)
     app.add_exception_handler(RequestValidationError, _of_request)
     app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(ClientDisconnect, _of_disconnect)
     app.add_exception_handler(Exception, _of_bug)
 
 
@@ -112,13 +115,25 @@ def status_of(error: errors.SpocdbError) -> int:
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
+def detail_of(request: Request, error: errors.SpocdbError) -> str:
+    """Return what a client is told; the library's text may name collections that are not shown."""
+    if request.app.state.options.collections and isinstance(error, errors.CollectionNotFound):
+        return "there is no such collection here"
+    return str(error)
+
+
+def note(request: Request, error: errors.SpocdbError) -> None:
+    """Log an error that is the server's or the database's fault."""
+    if status_of(error) >= 500:
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+
+
 async def _of_library(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.SpocdbError)
     status = status_of(error)
-    if status >= 500:
-        log.warning("%s %s: %s", request.method, request.url.path, error)
+    note(request, error)
     return response(
-        *(status, str(error), error.code),
+        *(status, detail_of(request, error), error.code),
         field=error.field,
         bound=error.bound,
         headers={"Retry-After": "5"} if status == 503 else None,
@@ -142,9 +157,16 @@ async def _of_http(request: Request, error: Exception) -> Response:
     )
 
 
+async def _of_disconnect(request: Request, error: Exception) -> Response:
+    # Nobody reads it: the client went away while it sent its picture.
+    return response(400, "the body ended before it was whole", "malformed-request")
+
+
 async def _of_bug(request: Request, error: Exception) -> Response:
-    # Starlette raises it again afterwards, so that the traceback is logged.
-    return response(500, "this is a bug of spocdb: its log has the traceback", "error")
+    # Starlette raises it again afterwards, so that the traceback is logged. This answer passes no
+    # other layer, so it gets the protecting headers here.
+    detail = "this is a bug of spocdb: its log has the traceback"
+    return response(500, detail, "error", headers=PROTECTION)
 
 
 def _text(bound: object) -> str | None:

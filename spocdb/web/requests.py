@@ -54,8 +54,13 @@ def check_shown(options: ServerOptions, name: str) -> None:
     Raises:
         CollectionNotFound: it is none of the options' collections.
     """
-    if options.collections and name not in options.collections:
+    if not is_shown(options, name):
         raise errors.CollectionNotFound(f"there is no collection named {name} here")
+
+
+def is_shown(options: ServerOptions, name: str) -> bool:
+    """Tell whether this server shows a collection."""
+    return not options.collections or name in options.collections
 
 
 async def _picture(request: Request) -> bytes:
@@ -78,7 +83,7 @@ PICTURE_BODY: dict[str, Any] = {
 
 
 Texts = Annotated[
-    list[str],
+    list[Annotated[str, Field(max_length=4000)]],
     Field(
         max_length=100,
         description="a condition on the metadata, such as `year>=2023`, or JSON; repeatable",

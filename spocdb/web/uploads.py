@@ -10,36 +10,40 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from spocdb.web import problems
 from spocdb.web.options import Bounds
 
-# Beside the picture, a form holds a few short fields.
-FORM_BYTES = 64 * 2**10
+# The only form, which is open to those without a token.
+SIGN_IN, FORM_BYTES = "/sign-in", 16 * 2**10
 
 
 class BodyLimit:
-    """Ends a request whose body is too large, or comes too slowly."""
+    """Ends a request whose body is too large, or comes too slowly, or with too many others."""
 
     def __init__(self, app: ASGIApp, bounds: Bounds) -> None:
         self._app, self._bounds = app, bounds
-        self._most = bounds.upload_bytes + FORM_BYTES
+        # Of all requests. Only the event loop's thread changes it.
+        self._n_held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a bounded body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = FORM_BYTES if scope["path"] == SIGN_IN else self._bounds.upload_bytes
         declared = Headers(scope=scope).get("content-length", "0")
-        if not declared.isdecimal() or int(declared) > self._most:
-            await self._too_large()(scope, receive, send)
+        if not declared.isdecimal() or int(declared) > most:
+            await _too_large(most)(scope, receive, send)
             return
-        await self._app(scope, self._bounded(receive), send)
+        body = _Body()
+        try:
+            await self._app(scope, self._bounded(receive, body, most), send)
+        finally:
+            self._n_held -= body.n_bytes
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, body: "_Body", most: int) -> Receive:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._bounds.upload_seconds
-        n_bytes, is_whole = 0, False
 
         async def bounded() -> Message:
-            nonlocal n_bytes, is_whole
-            if is_whole:
+            if body.is_whole:
                 # Only a disconnect can follow, however long the answer takes.
                 return await receive()
             try:
@@ -47,19 +51,31 @@ class BodyLimit:
             except TimeoutError:
                 seconds = f"{self._bounds.upload_seconds:g}"
                 raise _ended(408, f"the body must arrive within {seconds} s") from None
-            n_bytes += len(message.get("body", b""))
-            is_whole = not message.get("more_body", False)
-            if n_bytes > self._most:
-                raise _ended(413, self._detail())
+            n_more = len(message.get("body", b""))
+            body.n_bytes += n_more
+            self._n_held += n_more
+            body.is_whole = not message.get("more_body", False)
+            if body.n_bytes > most:
+                raise _ended(413, _detail(most))
+            if self._n_held > self._bounds.all_upload_bytes:
+                raise _ended(503, "too many pictures arrive at once: try again in a moment")
             return message
 
         return bounded
 
-    def _too_large(self) -> Response:
-        return problems.response(413, self._detail(), "too-large", headers={"Connection": "close"})
 
-    def _detail(self) -> str:
-        return f"a picture may have {self._bounds.upload_bytes:,} bytes: send a smaller one"
+class _Body:
+    """What has arrived of a request's body."""
+
+    n_bytes, is_whole = 0, False
+
+
+def _too_large(most: int) -> Response:
+    return problems.response(413, _detail(most), "too-large", headers={"Connection": "close"})
+
+
+def _detail(most: int) -> str:
+    return f"the body may have {most:,} bytes: send a smaller picture"
 
 
 def _ended(status: int, detail: str) -> HTTPException:

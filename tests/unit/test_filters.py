@@ -156,3 +156,9 @@ def test_the_forms_that_python_takes() -> None:
 def test_what_is_no_filter_is_refused(filter: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         to_json(filter)
+
+
+def test_many_spaces_take_no_quadratic_time() -> None:
+    """With that, this would take minutes."""
+    text = f"a=x{' ' * 500_000}y"
+    assert parse(text) == [[["a"], "=", text.removeprefix("a=")]]

@@ -23,7 +23,9 @@ BEGIN
     SELECT @extschema:vector@.sum(
                embedding(collection, s.id, projection)
                OPERATOR(@extschema:vector@.*) array_fill(
-                   power(greatest(1 - s.distance, 0), coalesce(alpha, 3))::real,
+                   -- What is smaller than 1e-30 would be too small for a real.
+                   CASE WHEN coalesce(alpha, 3) * ln(greatest(1 - s.distance, 1e-300)) < ln(1e-30) THEN 0
+                        ELSE power(greatest(1 - s.distance, 0), coalesce(alpha, 3)) END::real,
                    ARRAY[@extschema:vector@.vector_dims(unit)])::@extschema:vector@.vector)
     INTO expanded
     FROM (

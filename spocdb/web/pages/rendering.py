@@ -59,7 +59,8 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except SpocdbError as error:
-                return _problem(problems.status_of(error), str(error))
+                problems.note(request, error)
+                return _problem(problems.status_of(error), problems.detail_of(request, error))
             except RequestValidationError as error:
                 return _problem(422, str(error.errors()[0]["msg"]))
 

@@ -26,7 +26,7 @@ def form(next: str = "/") -> Response:
 @router.post("/sign-in")
 async def sign_in(request: Request, options: Options) -> Response:
     """Set the cookie if the token is right."""
-    sent = parse_qs((await request.body()).decode("utf-8", "replace"))
+    sent = _fields((await request.body()).decode("utf-8", "replace"))
     token, next = (sent.get(name, [""])[0].strip() for name in ("token", "next"))
     known = options.token
     if known is not None and not hmac.compare_digest(token.encode(), known.encode()):
@@ -36,10 +36,18 @@ async def sign_in(request: Request, options: Options) -> Response:
         answer.set_cookie(
             *(COOKIE, session(known)),
             httponly=True,
-            samesite="strict",
+            # Strict would ask again whoever follows a shared link. Changes are checked by origin.
+            samesite="lax",
             secure=_is_encrypted(request),
         )
     return answer
+
+
+def _fields(body: str) -> dict[str, list[str]]:
+    try:
+        return parse_qs(body, max_num_fields=8)
+    except ValueError:  # no form of ours
+        return {}
 
 
 def _local(next: str) -> str:

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from spocdb.api import Database, ImageDetails
+from spocdb.errors import ImageNotFound
 from spocdb.web import models
 from spocdb.web.options import ServerOptions
-from spocdb.web.requests import Db, ImageId, Options, check_shown
+from spocdb.web.requests import Db, ImageId, Options, is_shown
 
 router = APIRouter(prefix="/images/{id}", tags=["images"])
 
@@ -49,7 +50,9 @@ def picture(
 
 def _shown(db: Database, options: ServerOptions, id: int) -> ImageDetails:
     details = db.image(id)
-    check_shown(options, details.collection)
+    if not is_shown(options, details.collection):
+        # As of an image that does not exist: the collection's name would tell that it does.
+        raise ImageNotFound(f"there is no image {id}: see `db.images()`")
     return details
 
 

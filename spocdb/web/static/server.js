@@ -16,8 +16,15 @@ async function asked(address, options) {
   if (response.status === 401) {
     location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
-  if (!response.ok) throw new Problem((await response.json()).detail);
+  if (!response.ok) throw new Problem(await reason(response));
   return response;
+}
+
+// A server with too many connections, or a proxy, answers with no problem detail.
+async function reason(response) {
+  const type = response.headers.get("Content-Type") ?? "";
+  if (type.includes("json")) return (await response.json()).detail;
+  return `The server answers ${response.status}. Try again in a moment.`;
 }
 
 const answer = async (path, options) => (await asked(API + path, options)).json();
@@ -33,8 +40,8 @@ const parameters = (values) => {
   return asked.size ? `?${asked}` : "";
 };
 
-export const thumbnail = (id) => `${API}/images/${id}/thumbnail`;
-export const picture = (id) => `${API}/images/${id}/picture`;
+export const thumbnail = (id) => `${API}/images/${encodeURIComponent(id)}/thumbnail`;
+export const picture = (id) => `${API}/images/${encodeURIComponent(id)}/picture`;
 
 /** Return functions that ask about one collection; `signal` ends a request. */
 export function collectionOf(name) {
@@ -53,4 +60,4 @@ export function collectionOf(name) {
   };
 }
 
-export const image = (id, signal) => answer(`/images/${id}`, { signal });
+export const image = (id, signal) => answer(`/images/${encodeURIComponent(id)}`, { signal });

@@ -125,6 +125,9 @@ PROBLEMS: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/collections/photos/similar?id=1&rerank=201", {}, 422, "invalid-value"),
     ("GET", "/collections/photos/similar?id=1&filter=a", {}, 422, "config-error"),
     ("GET", "/collections/photos/similar?id=1&filter={", {}, 422, "config-error"),
+    ("GET", "/collections/%00/images", {}, 422, "config-error"),
+    ("GET", "/collections/photos/similar?key=%00", {}, 422, "config-error"),
+    ("GET", "/collections/photos/images?filter=" + 4001 * "a", {}, 422, "invalid-request"),
     ("GET", "/nothing", {}, 404, "not-found"),
     ("DELETE", "/images/1", {}, 405, "method-not-allowed"),
     ("POST", "/collections/photos/search", {}, 400, "malformed-request"),
@@ -144,6 +147,12 @@ def test_errors_are_problem_details(
     assert (response.status_code, problem["status"], problem["code"]) == (status, status, code)
     assert problem["title"] and problem["detail"] and problem["type"] == f"urn:spocdb:{code}"
     assert "\n" not in problem["detail"]
+
+
+def test_an_expansion_by_the_nearest_alone(client: httpx.Client, ids: dict[str, int]) -> None:
+    """Weights of 0.3 to the power of 100 are too small for a real."""
+    query = f"{API}/collections/photos/similar?id={ids['07.jpg']}&expand=20&alpha=100"
+    assert len(ok(client.get(query))["hits"]) == 10
 
 
 def test_a_pixel_limit_holds(client: httpx.Client) -> None:

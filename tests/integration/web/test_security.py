@@ -3,14 +3,20 @@
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from spocdb.errors import ConfigError
-from spocdb.web import server
+from spocdb.api import Engine
+from spocdb.errors import ConfigError, DatabaseError
+from spocdb.web import problems
+from spocdb.web import server as serving
 from spocdb.web.guard import COOKIE, session
 from spocdb.web.options import Bounds, ServerOptions
 from tests.fixtures.opened import Database
@@ -42,6 +48,7 @@ def test_an_address_of_the_network_is_foreign_on_loopback(client: httpx.Client) 
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"},
@@ -130,7 +137,7 @@ def test_a_slow_upload_is_ended(gallery: Database, serve: Serving) -> None:
 def test_headers_that_never_end_are_ended(
     gallery: Database, serve: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "SECONDS_FOR_HEADERS", 0.3)
+    monkeypatch.setattr(serving, "SECONDS_FOR_HEADERS", 0.3)
     with serve(gallery.engine) as client:
         assert _raw(str(client.base_url), "GET / HTTP/1.1\r\nHost: loc") == b""
         assert client.get("/healthz").status_code == 200
@@ -175,6 +182,71 @@ def test_only_the_named_collections_are_shown(
         ]
         assert {response.status_code for response in refused} == {404}
         assert client.post(f"{API}/collections/others/search", content=data).status_code == 200
+
+
+def test_a_hidden_image_is_like_one_that_does_not_exist(
+    gallery: Database, serve: Serving, ids: dict[str, int]
+) -> None:
+    hidden, unknown = ids["07.jpg"], 999_999_999
+    with serve(gallery.engine, collections=("others",)) as client:
+        for what in ("", "/thumbnail", "/picture"):
+            shown = [client.get(f"{API}/images/{id}{what}") for id in (hidden, unknown)]
+            assert [response.status_code for response in shown] == [404, 404]
+            assert shown[0].text.replace(str(hidden), str(unknown)) == shown[1].text
+
+
+def test_the_form_for_the_token_is_small(gallery: Database, serve: Serving) -> None:
+    with serve(gallery.engine, token=TOKEN) as client:
+        assert client.post("/sign-in", content=b"a=1&" * 10_000).status_code == 413
+        assert client.post("/sign-in", content=b"a=1&" * 1000).status_code == 401
+
+
+def test_bodies_of_many_requests_are_bounded_together(gallery: Database, serve: Serving) -> None:
+    with serve(gallery.engine, bounds=Bounds(all_upload_bytes=1000)) as client:
+        path = f"{API}/collections/photos/search"
+        for _ in range(3):  # what a request held is released
+            assert client.post(path, content=b"x" * 2000).status_code == 503
+            assert client.post(path, content=b"x" * 900).status_code == 422
+
+
+def test_a_statement_may_not_run_for_ever(gallery: Database) -> None:
+    with Engine(gallery.settings, statement_seconds=0.05) as engine:
+        for _ in range(2):  # also after the session was reset
+            with pytest.raises(DatabaseError) as caught, engine.connection() as connection:
+                connection.execute("SELECT pg_sleep(10)")
+            assert problems.status_of(caught.value) == 504
+
+
+def test_an_unready_database_is_not_described(
+    server: str, template: str, gallery: Database, serve: Serving
+) -> None:
+    name = f"test_{uuid4().hex}"
+    url = make_conninfo(server, dbname=name)
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        with (
+            Database(replace(gallery.settings, database_url=url)) as gone,
+            serve(gone.engine) as client,
+        ):
+            assert client.get("/readyz").status_code == 200
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            response = client.get("/readyz")
+            assert (response.status_code, name in response.text) == (503, False)
+
+
+def test_further_names_and_addresses_are_known(gallery: Database, serve: Serving) -> None:
+    with serve(gallery.engine, host="127.0.0.2", names=("Photos.Example.com",)) as client:
+        assert client.get("/healthz").status_code == 200
+        for host in ("photos.example.com", "PHOTOS.example.COM:80"):
+            assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+def test_a_malformed_cookie_of_another_program_signs_nobody_out(
+    gallery: Database, serve: Serving
+) -> None:
+    with serve(gallery.engine, token=TOKEN) as client:
+        cookie = {"Cookie": f'other={{"x":1}}; {COOKIE}={session(TOKEN)}'}
+        assert client.get(f"{API}/collections", headers=cookie).status_code == 200
 
 
 def _raw(url: str, request: str) -> bytes:
