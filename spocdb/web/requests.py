@@ -15,6 +15,7 @@ from spocdb.web.options import Bounds, ServerOptions
 # PostgreSQL's bigint and integer.
 LARGEST_ID, LARGEST_INTEGER = 2**63 - 1, 2**31 - 1
 
+LONGEST_FILTER = 4000
 # So many images may be named as liked, and so many as disliked.
 MOST_MARKED = 100
 
@@ -83,7 +84,7 @@ PICTURE_BODY: dict[str, Any] = {
 
 
 Texts = Annotated[
-    list[Annotated[str, Field(max_length=4000)]],
+    list[str],
     Field(
         max_length=100,
         description="a condition on the metadata, such as `year>=2023`, or JSON; repeatable",
@@ -134,8 +135,13 @@ def conditions(texts: list[str]) -> Filter:
     """Return the conditions of all texts, each in spocdb's grammar or JSON.
 
     Raises:
+        InvalidValue: a text is too long.
         ConfigError: a text that begins like JSON is none.
     """
+    for text in texts:
+        if len(text) > LONGEST_FILTER:
+            bound = f"at most {LONGEST_FILTER} characters"
+            raise errors.InvalidValue("filter", f"{len(text)} characters", bound)
     return [part for text in texts for part in _parts(text)]
 
 

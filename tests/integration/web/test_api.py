@@ -127,7 +127,7 @@ PROBLEMS: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/collections/photos/similar?id=1&filter={", {}, 422, "config-error"),
     ("GET", "/collections/%00/images", {}, 422, "config-error"),
     ("GET", "/collections/photos/similar?key=%00", {}, 422, "config-error"),
-    ("GET", "/collections/photos/images?filter=" + 4001 * "a", {}, 422, "invalid-request"),
+    ("GET", "/collections/photos/images?filter=" + 4001 * "a", {}, 422, "invalid-value"),
     ("GET", "/nothing", {}, 404, "not-found"),
     ("DELETE", "/images/1", {}, 405, "method-not-allowed"),
     ("POST", "/collections/photos/search", {}, 400, "malformed-request"),
