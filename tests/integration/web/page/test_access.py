@@ -137,6 +137,6 @@ def test_it_asks_for_the_token_once(opened: Opened, gallery: Database, serve: Se
         assert "filter=" in page.url
         assert len(ids(page)) == 13
         (cookie,) = page.context.cookies()
-        assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (COOKIE, True, "Strict")
+        assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (COOKIE, True, "Lax")
         assert TOKEN not in cookie["value"]
         page.close()
