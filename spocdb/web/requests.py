@@ -12,9 +12,8 @@ from spocdb.api import Crop, Database, Refinement
 from spocdb.filters import Filter
 from spocdb.web.options import Bounds, ServerOptions
 
-# PostgreSQL's bigint and integer.
-LARGEST_ID, LARGEST_INTEGER = 2**63 - 1, 2**31 - 1
-
+# PostgreSQL's bigint.
+LARGEST_ID = 2**63 - 1
 LONGEST_FILTER = 4000
 # So many images may be named as liked, and so many as disliked.
 MOST_MARKED = 100

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from spocdb.web import models
-from spocdb.web.requests import Collection, Db, Options
+from spocdb.web.requests import Collection, Db, Options, is_shown
 
 router = APIRouter(prefix="/collections", tags=["collections"])
 
@@ -11,11 +11,10 @@ router = APIRouter(prefix="/collections", tags=["collections"])
 @router.get("")
 def collections(db: Db, options: Options) -> list[models.Collection]:
     """List the collections that this server shows."""
-    shown = options.collections
     return [
         models.Collection.model_validate(one)
         for one in db.collections()
-        if not shown or one.name in shown
+        if is_shown(options, one.name)
     ]
 
 
