@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 
 def _presets() -> str:
-    remarks = {name: " (comes with spocdb)" for name in names() if find(name).packed}
-    remarks[DEFAULT] = " (default)"
-    return ", ".join(name + remarks.get(name, "") for name in names())
+    return ", ".join(name + _remark(name) for name in names())
+
+
+def _remark(name: str) -> str:
+    packed = find(name).packed
+    if packed is None:
+        return " (default)" if name == DEFAULT else ""
+    return f" (with spocdb[{packed.extra}])" if packed.extra else " (comes with spocdb)"
 
 
 Db = Annotated[

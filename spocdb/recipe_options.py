@@ -54,7 +54,7 @@ class RecipeOptions(TypedDict, total=False):
             "warp",
         ),
     ]
-    relu: Annotated[bool | None, About("Pool after or before the last ReLU.", "after")]
+    relu: Annotated[bool | None, About("Pool after or before the last activation.", "after")]
     pooling: Annotated[Pooling | None, About("How the feature map is pooled.", "sum")]
     centering: Annotated[
         bool | None,

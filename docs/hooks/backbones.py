@@ -22,8 +22,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _row(backbone: backbones.Backbone) -> str:
-    layer, sigma = backbone.layer, Fraction(backbone.sigma).limit_denominator(100)
-    cut = f"`{layer}`, {'after' if backbone.relu else 'before'} the ReLU"
+    layer = backbone.layer
+    sigma = Fraction(backbone.sigma).limit_denominator(100) if backbone.sigma else "no prior"
+    cut = f"`{layer}`, {'after' if backbone.relu else 'before'} the activation"
     values, size = backbone.channels(layer), f"{backbone.size} x {backbone.size}"
     own = backbone.licence or "none: give a file with `--weights`"
     return f"| `{backbone.name}` | {cut} | {values} values | {size} | {sigma} | {own} |"

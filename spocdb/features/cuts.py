@@ -33,3 +33,15 @@ def cut_sequence(
     assert isinstance(features, nn.Sequential)
     kept = features[: ends[layer] + 1]
     return {"features": nn.Sequential(*kept, *[nn.ReLU(inplace=True)] * relu)}
+
+
+def cut_before_activation(network: "nn.Module", layer: str, relu: bool) -> "dict[str, nn.Module]":
+    """Cut a network whose `features` end with its last activation; keep that if `relu`."""
+    from torch import nn
+
+    features = network.get_submodule("features")
+    if not relu:
+        last = features.get_submodule(str(len(list(features.children())) - 1))
+        assert isinstance(last, nn.Sequential)
+        last[-1] = nn.Identity()
+    return {"features": features}

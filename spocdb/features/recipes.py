@@ -12,7 +12,7 @@ from typing import TypeVar, Unpack, cast
 import numpy as np
 
 from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
-from spocdb.features.backbones import ANY_SIZE, Backbone, find
+from spocdb.features.backbones import ANY_SIZE, PAPER_SIGMA, Backbone, find
 from spocdb.recipe_options import OPTIONS, Attention, Fit, Pooling, RecipeOptions
 from spocdb.records import Float32Array, Recipe
 
@@ -159,9 +159,10 @@ def _sigma(
                 field="centering",
             )
         return None
-    if centering is False:
-        return None
-    return _positive("sigma", base.sigma if sigma is None else sigma)
+    if sigma is None:
+        wanted = base.sigma is not None if centering is None else centering
+        sigma = (base.sigma or PAPER_SIGMA) if wanted else None
+    return None if sigma is None else _positive("sigma", sigma)
 
 
 def _gem_p(pooling: Pooling, gem_p: float | None) -> float | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from spocdb.errors import ConfigError
 from spocdb.features.backbones import find
@@ -30,6 +31,36 @@ class Trunk(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         feature_map: Tensor = self.layers(images)
         return feature_map
+
+
+class Residual(nn.Sequential):
+    """Layers whose result is added to their input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for layer in self:
+            y = layer(y)
+        return x + y
+
+
+class PadLikeTensorFlow(nn.Module):
+    """Zeros around a feature map, so that a convolution with a stride gives ceil(side / stride).
+
+    Where their number is odd, TensorFlow ("SAME") puts one more below and on the right.
+    """
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self._kernel, self._stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        (top, bottom), (left, right) = map(self._sides, x.shape[2:])
+        return functional.pad(x, (left, right, top, bottom))
+
+    def _sides(self, side: int) -> tuple[int, int]:
+        steps = -(-side // self._stride) - 1
+        total = max(0, steps * self._stride + self._kernel - side)
+        return total // 2, total - total // 2
 
 
 class BeforeRelu(nn.Module):
@@ -73,9 +104,9 @@ def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
 def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> None:
     expected = trunk.layers.state_dict()
     # Batch norm's counters are for training only, and old files lack them.
-    wanted = {key: t.shape for key, t in expected.items() if not key.endswith("batches_tracked")}
+    wanted = {key: t for key, t in expected.items() if not key.endswith("batches_tracked")}
     misfits = [
-        key for key in wanted if key not in state_dict or state_dict[key].shape != wanted[key]
+        key for key in wanted if key not in state_dict or state_dict[key].shape != wanted[key].shape
     ]
     if misfits:
         raise ConfigError(
@@ -83,8 +114,20 @@ def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> No
             f"({len(misfits)} of {len(wanted)} tensors do not fit)"
         )
     # Copy, so that the file's other tensors can be freed.
-    weights = {key: _float32(key, state_dict[key], backbone) for key in wanted}
+    weights = {
+        key: _float32(key, state_dict[key], backbone)
+        if tensor.is_floating_point()
+        else _index(key, state_dict[key], tensor, backbone)
+        for key, tensor in wanted.items()
+    }
     trunk.layers.load_state_dict(weights, assign=True)
+
+
+def _index(key: str, tensor: Tensor, expected: Tensor, backbone: str) -> Tensor:
+    """Return a copy of a table of positions, which some networks keep beside their weights."""
+    if tensor.dtype != expected.dtype:
+        raise ConfigError(f"these weights of {backbone} cannot be used: {key} is no index")
+    return tensor.clone()
 
 
 def _float32(key: str, tensor: Tensor, backbone: str) -> Tensor:

