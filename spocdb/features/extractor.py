@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spocdb.errors import DescriptorError, ImageError, UnknownChoice
+from spocdb.features.backbones import find
 from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.codebooks import Codebook
 from spocdb.features.devices import fastest_dtype, find_devices
@@ -68,7 +69,7 @@ class Extractor:
         self.dim = sum(map(channels, self._recipes))
         self.device = devices[0]
         self._trunk, self._codebook, self._others = trunk, codebook, others
-        self._dtype = DTYPES.get(precision) or fastest_dtype(self.device)
+        self._dtype = DTYPES.get(precision) or _fastest(recipe, self.device)
         self._unproven = precision == "auto" and self._dtype == torch.bfloat16
         # torchvision keeps one decoder and rebuilds it when the device changes: one device only.
         self._jpegs_unproven = self.decodes_jpegs = self.device.type == "cuda" and len(devices) == 1
@@ -260,6 +261,11 @@ def check_precision(name: str) -> None:
     """
     if name != "auto" and name not in DTYPES:
         raise UnknownChoice("precision", name, ["auto", *DTYPES])
+
+
+def _fastest(recipe: Recipe, device: torch.device) -> torch.dtype:
+    """Return the fastest precision of a device that is fine enough for the network."""
+    return fastest_dtype(device) if find(recipe.backbone).bfloat16 else torch.float32
 
 
 def _agree(fast: Tensor, exact: Tensor, dims: list[int]) -> bool:

@@ -88,6 +88,9 @@ class Backbone:
     sha256, or in the file `packed` of an installed package. Without either, the user must give a
     file. `licence` is the licence of the weights.
 
+    `bfloat16` says whether that precision may be chosen automatically: false where measurements
+    show that it is too coarse.
+
     `sigma` is the default of the centering prior; None: no prior unless the user asks for it.
     """
 
@@ -109,6 +112,7 @@ class Backbone:
     mean: RGB = IMAGENET_MEAN
     std: RGB = IMAGENET_STD
     sizes: range = ANY_SIZE
+    bfloat16: bool = True
     # None: torch, see features/runtimes.py.
     runtime: Runtime | None = None
 

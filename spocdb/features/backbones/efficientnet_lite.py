@@ -145,6 +145,8 @@ def _lite(number: int, width: float, depth: float, sha256: str) -> Backbone:
         sigma=None,
         mean=MEAN,
         std=STD,
+        # Measured on 48 photographs: the least cosine to float32 is 0.9976 (Lite0), 0.9963 (Lite2).
+        bfloat16=False,
     )
 
 
