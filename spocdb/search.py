@@ -17,7 +17,7 @@ from spocdb.images.decode import decode
 from spocdb.images.footprint import footprint
 from spocdb.images.memory import InMemory, fit_held
 from spocdb.pipeline.budget import of_process
-from spocdb.records import Crop, Float32Array, Recipe, Refinement
+from spocdb.records import Crop, Decoded, Float32Array, Recipe, Refinement
 from spocdb.settings import Limits
 
 if TYPE_CHECKING:
@@ -132,11 +132,13 @@ def describe(
     load_extractor: "Callable[[], Extractor]",
     limits: Limits,
     crop: Crop | None = None,
+    decode_file: Callable[..., Decoded] = decode,
 ) -> Float32Array:
     """Return the raw descriptor (C,) of an image file's bytes or of an image, or of a crop.
 
     Decoding takes part in the process's budget of memory, so that queries of many threads stay
-    within it. The network is loaded after the image was decoded.
+    within it. `decode_file` replaces `decode` for files. The network is loaded after the image was
+    decoded.
 
     Raises:
         ImageError: The image or the crop is bad.
@@ -146,7 +148,7 @@ def describe(
         # A part is cut out of the whole picture.
         needed = footprint(image, None if crop else size, fit)
         with of_process(limits.memory).lent(needed):
-            decoded = decode(image, size, fit, most, recipe.canvas, crop)
+            decoded = decode_file(image, size, fit, most, recipe.canvas, crop)
     else:
         decoded = fit_held(image, size, fit, most, recipe.canvas, crop)
     return load_extractor().describe(decoded.pixels)

@@ -1,6 +1,7 @@
-"""The worker: it processes the attached tables in turn until stopped.
+"""The worker: it processes the attached tables in turn until stopped, and answers queries.
 
     changes -> queue -> a turn at each table (spocdb/turns.py) -> wait for more
+    queries -> answers, in a thread (spocdb/answering.py)
 
 Extraction runs outside any transaction. If a worker is killed, its leases expire and others take
 the rows. If it is stopped, it finishes its rows, unless the server does not answer.
@@ -8,7 +9,6 @@ the rows. If it is stopped, it finishes its rows, unless the server does not ans
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from spocdb import projections as fitting
+from spocdb.answering import Answers
 from spocdb.db import attachments, collections, connections, queue, rights, thumbnails
 from spocdb.db.attachments import Attached
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
+from spocdb.db.waiting import notification, sleep
 from spocdb.db.watching import Watch
 from spocdb.errors import (
     CollectionNotFound,
@@ -41,18 +43,20 @@ log = logging.getLogger(__name__)
 
 __all__ = ["Worker", "WorkerOptions"]
 
-# The interval at which a waiting worker checks whether it is stopped.
-SECONDS_BETWEEN_LOOKS = 0.5
 # The back-off between reconnections doubles from the first to the second.
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker of one database; `connect` opens a connection to it."""
+    """A worker of one database; `connect` opens a connection to it.
+
+    `load_for_queries` loads the network in float32, as `Database.search` does.
+    """
 
     connect: Callable[[], Connection]
     load_extractor: "Callable[[Recipe], Extractor]"
+    load_for_queries: "Callable[[Recipe], Extractor]"
     options: WorkerOptions
     is_stopped: Callable[[], bool] = lambda: False
     # The last error of each collection, so that it is logged once.
@@ -63,9 +67,10 @@ class Worker:
     _owed: list[tuple[Collection, list[UUID]]] = field(default_factory=list)
 
     def run(self, names: Sequence[str] = (), *, once: bool = False) -> Progress:
-        """Work on the attached collections, all or those named, until stopped.
+        """Work on the attached collections, all or those named, and on queries, until stopped.
 
-        A lost connection is reopened with back-off. With `once` the run ends when no row is due.
+        A lost connection is reopened with back-off. With `once` the run ends when no row is due;
+        queries are answered before the first row.
 
         Raises:
             CollectionNotFound: A name is of no attached collection.
@@ -83,7 +88,12 @@ class Worker:
                         self._give_back(connection)
                         thumbnails.delete_left(connection)
                         connection.execute(f"LISTEN {queue.CHANNEL}")
-                        self._passes(connection, watch, names, total, once=once)
+                        with self._answers() as answers:
+                            if once:
+                                answers.give_due(connection)
+                            else:
+                                answers.start(watch)
+                            self._passes(connection, watch, names, total, answers, once=once)
                         break
                 except DatabaseLost as exc:
                     if once:
@@ -93,11 +103,15 @@ class Worker:
                     log.warning(
                         "lost the database (%s); trying again in %.0f s", exc.__cause__, pause
                     )
-                    self._sleep(pause)
+                    sleep(pause, self.is_stopped)
                     pause = min(2 * pause, LONGEST_PAUSE)
         if once and self._problems:
             raise next(iter(self._problems.values()))
         return total
+
+    def _answers(self) -> Answers:
+        options = self.options
+        return Answers(self.load_for_queries, options.limits, options.poll, self.is_stopped)
 
     def _passes(
         self,
@@ -105,11 +119,13 @@ class Worker:
         watch: Watch,
         names: Sequence[str],
         total: Progress,
+        answers: Answers,
         *,
         once: bool,
     ) -> None:
         """Process all collections repeatedly."""
         while not self.is_stopped():
+            answers.check()
             chosen = _chosen(attachments.attached(connection), names)
             self._introduce(chosen, once=once)
             done = Progress()
@@ -120,7 +136,7 @@ class Worker:
             if done.n_seen == 0 and once:
                 return
             if done.n_seen == 0:
-                self._wait(connection)
+                notification(connection, self.options.poll, self.is_stopped)
 
     def _introduce(self, chosen: list[Attached], *, once: bool) -> None:
         """Log the tables, at the start and whenever one was attached or detached."""
@@ -128,7 +144,7 @@ class Worker:
             tables = ", ".join(f"{s.collection} (table {s.relation})" for s in chosen)
             log.info("working on %s", tables)
         elif not chosen and (self._introduced or not once):
-            log.info("no table is attached: waiting for `db.tables.attach(...)`")
+            log.info("no table is attached: answering queries")
         self._introduced[:] = chosen
 
     def _pass(
@@ -212,22 +228,6 @@ class Worker:
             with collections.try_exclusive(connection, collection) as is_exclusive:
                 if is_exclusive:
                     fitting.settle(connection, self.connect, collection)
-
-    def _wait(self, connection: Connection) -> None:
-        """Wait for a notification, at most the poll interval."""
-        for seconds in self._slices(self.options.poll):
-            if any(connection.notifies(timeout=seconds, stop_after=1)):
-                return
-
-    def _sleep(self, seconds: float) -> None:
-        for slice_ in self._slices(seconds):
-            time.sleep(slice_)
-
-    def _slices(self, seconds: float) -> Iterator[float]:
-        """Yield short times that add up to `seconds`; end early when stopped."""
-        until = time.monotonic() + seconds
-        while not self.is_stopped() and (left := until - time.monotonic()) > 0:
-            yield min(left, SECONDS_BETWEEN_LOOKS)
 
 
 def _chosen(attached: Sequence[Attached], names: Sequence[str]) -> list[Attached]:

@@ -100,13 +100,14 @@ class Tables(Part):
         options: WorkerOptions | None = None,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> Progress:
-        """Embed the changes of the attached tables until stopped.
+        """Embed the changes of the attached tables until stopped, and answer queries asked in SQL.
 
         Any number of workers share the work. If the database goes away, the worker reconnects,
         unless `once`. It opens its own connections outside the pool.
 
         Args:
-            *names: collections; without names, all that are attached.
+            *names: collections; without names, all that are attached. Queries are answered about
+                any collection.
             once: return when no row is due.
             weights: files that this machine has not seen yet.
             device: auto, cpu, cuda, cuda:1 or mps.
@@ -128,6 +129,7 @@ class Tables(Part):
         worker = Worker(
             partial(connections.connect, self._engine.url),  # a worker watches its own connections
             lambda recipe: self._engine.extractor(recipe, device, precision),
+            lambda recipe: self._engine.extractor(recipe, device, "float32"),
             options or WorkerOptions(self._engine.settings.limits),
             is_stopped,
         )

@@ -23,7 +23,8 @@ READER = (
     "GRANT SELECT ON spocdb.{view} TO {role}",
 )
 
-# A worker writes descriptors, thumbnails, images, embeddings, failures and the queue.
+# A worker writes descriptors, thumbnails, images, embeddings, failures and the queue, and answers
+# queries.
 WORKER = (
     "GRANT USAGE ON SCHEMA spocdb TO {role}",
     "GRANT SELECT ON ALL TABLES IN SCHEMA spocdb TO {role}",
@@ -33,6 +34,7 @@ WORKER = (
     "GRANT INSERT ON spocdb.descriptors TO {role}",
     "GRANT INSERT, DELETE ON spocdb.thumbnails TO {role}",
     "GRANT INSERT, UPDATE, DELETE ON spocdb.images, spocdb.failures, spocdb.queue TO {role}",
+    "GRANT UPDATE, DELETE ON spocdb.queries TO {role}",
 )
 # PUBLIC has these rights unless they were revoked.
 CONNECT = "GRANT CONNECT ON DATABASE {name} TO {role}"

@@ -12,7 +12,14 @@ from spocdb.errors import ConfigError, DatabaseError, SchemaOutOfDate
 
 # The revisions in order; a release has its version number. Kept here so that commands need not load
 # Alembic; a test compares them with migrations/versions.
-REVISIONS = ("0.1.0", "0002_versions", "0003_thumbnails", "0004_search", "0005_readers")
+REVISIONS = (
+    "0.1.0",
+    "0002_versions",
+    "0003_thumbnails",
+    "0004_search",
+    "0005_readers",
+    "0006_queries",
+)
 HEAD = REVISIONS[-1]
 
 # Revisions of checkouts before the first release.

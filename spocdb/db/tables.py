@@ -212,6 +212,33 @@ queue = Table(
     Index("queue_due", "collection_id", "due_at", "key"),
 )
 
+queries = Table(
+    "queries",
+    metadata,
+    _id(),
+    Column("collection", Text, CheckConstraint("collection <> ''"), nullable=False),
+    Column("picture", LargeBinary, CheckConstraint("octet_length(picture) <= 33554432")),
+    Column("crop", ARRAY(Integer)),
+    Column("asked_by", Text, nullable=False, server_default=text("CURRENT_USER")),
+    _now("asked_at"),
+    _now("due_at"),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("embedding", VECTOR),
+    Column("projection", BigInteger),
+    Column("error", Text),
+    Column("message", Text),
+    Column("answered_at", DateTime(timezone=True)),
+    Column(
+        "expires_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("now() + interval '10 minutes'"),
+    ),
+    Index("queries_waiting", "due_at", "id", postgresql_where=text("answered_at IS NULL")),
+    Index("queries_expires_at", "expires_at"),
+    prefixes=["UNLOGGED"],
+)
+
 runs = Table(
     "runs",
     metadata,

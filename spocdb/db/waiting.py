@@ -1,4 +1,4 @@
-"""Wait for a server in another thread, so that a stopped program does not wait for it."""
+"""Wait without keeping a stopped program: for a server, a notification, or some time."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -57,6 +57,26 @@ def _close(made: list[Connection | BaseException]) -> None:
     for connection in made:
         if isinstance(connection, psycopg.Connection):
             connection.close()
+
+
+def notification(connection: Connection, seconds: float, is_stopped: Stopped) -> None:
+    """Wait for a notification, at most `seconds`; end early when stopped."""
+    for part in _parts(seconds, is_stopped):
+        if any(connection.notifies(timeout=part, stop_after=1)):
+            return
+
+
+def sleep(seconds: float, is_stopped: Stopped) -> None:
+    """Sleep for `seconds`; end early when stopped."""
+    for part in _parts(seconds, is_stopped):
+        time.sleep(part)
+
+
+def _parts(seconds: float, is_stopped: Stopped) -> Iterator[float]:
+    """Yield short times that add up to `seconds`, until stopped."""
+    until = time.monotonic() + seconds
+    while not is_stopped() and (left := until - time.monotonic()) > 0:
+        yield min(left, SECONDS_BETWEEN_LOOKS)
 
 
 def in_time(action: Callable[[], Result], seconds: float, is_stopped: Stopped) -> Result:

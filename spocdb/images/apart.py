@@ -18,14 +18,14 @@ from typing import IO, Any
 import numpy as np
 
 from spocdb import errors
-from spocdb.errors import ImageError, ImageTooLarge, ProcessLost, UnreadableImage
+from spocdb.errors import EmptyCrop, ImageError, ImageTooLarge, ProcessLost, UnreadableImage
 from spocdb.images.decode import decode
 from spocdb.recipe_options import Fit
-from spocdb.records import PLAIN, Canvas, Decoded
+from spocdb.records import PLAIN, Canvas, Crop, Decoded
 
 # The lengths of a header and of the bytes that follow it.
 LENGTHS = struct.Struct("<QQ")
-RAISED = (ImageTooLarge, UnreadableImage, ProcessLost)
+RAISED = (ImageTooLarge, UnreadableImage, EmptyCrop, ProcessLost)
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from spocdb.images.apart import serve; serve()"
 # Timeout for the process to exit after its pipe has closed; then it is killed.
 SECONDS_TO_DIE = 5.0
@@ -44,7 +44,13 @@ class Apart:
         return self._process.pid if self._process else None
 
     def decode(
-        self, data: bytes, size: int, fit: Fit, max_pixels: int, canvas: Canvas = PLAIN
+        self,
+        data: bytes,
+        size: int,
+        fit: Fit,
+        max_pixels: int,
+        canvas: Canvas = PLAIN,
+        crop: Crop | None = None,
     ) -> Decoded:
         """Decode as `images.decode.decode` does.
 
@@ -52,7 +58,13 @@ class Apart:
             ImageError: As for `images.decode.decode`.
             ProcessLost: The image ended the process, or `close` was called.
         """
-        asked = {"size": size, "fit": fit, "max_pixels": max_pixels, "canvas": asdict(canvas)}
+        asked = {
+            "size": size,
+            "fit": fit,
+            "max_pixels": max_pixels,
+            "canvas": asdict(canvas),
+            "crop": crop and asdict(crop),
+        }
         with self._lock:
             if self._is_closed:
                 raise ProcessLost("the run was interrupted")
@@ -98,7 +110,8 @@ def serve() -> None:
 def _answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     try:
         canvas = Canvas(**asked["canvas"])
-        done = decode(data, asked["size"], asked["fit"], asked["max_pixels"], canvas)
+        crop = asked["crop"] and Crop(**asked["crop"])
+        done = decode(data, asked["size"], asked["fit"], asked["max_pixels"], canvas, crop)
     except ImageError as exc:
         about = {"field": exc.field, "bound": exc.bound}
         return {"error": type(exc).__name__, "message": str(exc), **about}, b""

@@ -129,7 +129,7 @@ def test_a_worker_without_tables_says_so(cli: Cli, shop: Any, said: list[str]) -
     assert (ran.exit_code, ran.stderr) == (0, "no table is attached: run `spocdb attach` first\n")
     said.clear()
     shop.db.tables.work(is_stopped=lambda: bool(said))
-    assert said == ["no table is attached: waiting for `db.tables.attach(...)`"]
+    assert said == ["no table is attached: answering queries"]
 
 
 def test_recorded_failures_of_every_kind_are_exit_code_3(cli: Cli, shop: Any) -> None:

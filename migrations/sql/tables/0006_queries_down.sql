@@ -1,0 +1,2 @@
+-- Questions and answers are lost; clients ask again.
+DROP TABLE spocdb.queries;

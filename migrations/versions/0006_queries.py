@@ -1,0 +1,20 @@
+"""A client asks for the embedding of a new picture by a row, which workers answer.
+
+Revision ID: 0006_queries
+Revises: 0005_readers
+"""
+
+from spocdb.db.migration import run_sql
+
+revision = "0006_queries"
+down_revision = "0005_readers"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql("tables/0006_queries")
+
+
+def downgrade() -> None:
+    run_sql("tables/0006_queries_down")
