@@ -43,7 +43,7 @@ def worker(
     thumbnails: options.Thumbnails = True,
     db: options.Db = None,
 ) -> None:
-    """Embed the changes of attached tables until stopped; any number of workers share the work.
+    """Embed changes of attached tables and queries asked in SQL until stopped; workers share both.
 
     On Ctrl-C or SIGTERM the worker finishes its rows, for at most a few seconds; a second signal
     ends it at once. If a worker is killed, other workers take its rows after their leases expire.

@@ -61,8 +61,8 @@ class Worker:
     is_stopped: Callable[[], bool] = lambda: False
     # The last error of each collection, so that it is logged once.
     _problems: dict[str, SpocdbError] = field(default_factory=dict)
-    # The tables that were last logged as worked on.
-    _introduced: list[Attached] = field(default_factory=list)
+    # The tables that were last logged as worked on: no entry before the first time.
+    _introduced: list[list[Attached]] = field(default_factory=list)
     # Leases of turns that ended early, to be released on the next connection.
     _owed: list[tuple[Collection, list[UUID]]] = field(default_factory=list)
 
@@ -140,12 +140,14 @@ class Worker:
 
     def _introduce(self, chosen: list[Attached], *, once: bool) -> None:
         """Log the tables, at the start and whenever one was attached or detached."""
-        if chosen and chosen != self._introduced:
+        if [chosen] == self._introduced:
+            return
+        if chosen:
             tables = ", ".join(f"{s.collection} (table {s.relation})" for s in chosen)
             log.info("working on %s", tables)
-        elif not chosen and (self._introduced or not once):
+        elif self._introduced or not once:
             log.info("no table is attached: answering queries")
-        self._introduced[:] = chosen
+        self._introduced[:] = [chosen]
 
     def _pass(
         self,

@@ -1,6 +1,7 @@
 """Pictures that are asked for by rows of spocdb.queries: the answers, and who sees them."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from psycopg.sql import SQL, Identifier
 from spocdb import Crop
 from spocdb.db import connections, schema
 from spocdb.db.connections import Connection, floats
+from spocdb.pipeline.budget import of_process
 from spocdb.settings import from_environment
 from spocdb.turns import WorkerOptions
 from tests.fixtures.opened import Database
+from tests.fixtures.waiting import WaitUntil
 
 # They outlive the database, so they are made before it.
 pytestmark = pytest.mark.usefixtures("roles")
@@ -246,6 +249,23 @@ def test_rows_expire_and_lose_their_picture_when_answered(
     db.connection.execute(expired, [answered])
     db.tables.work(once=True)
     assert reader.execute("SELECT FROM spocdb.queries").fetchall() == []
+
+
+def test_decoding_waits_for_memory_that_others_hold(
+    db: Database, photos: Path, reader: Connection, wait_until: WaitUntil
+) -> None:
+    budget = of_process(db.settings.memory)
+    id = ask(reader, (photos / "0000.jpg").read_bytes())
+    is_answered = "SELECT tries, answered_at IS NOT NULL FROM spocdb.queries"
+    with ThreadPoolExecutor() as threads:
+        with budget.lent(budget.total):
+            work = threads.submit(db.tables.work, once=True)
+            wait_until(lambda: reader.execute(is_answered).fetchone() == (1, False))
+            with pytest.raises(TimeoutError):
+                work.result(0.5)
+            assert reader.execute(is_answered).fetchone() == (1, False)
+        work.result(60)
+    assert reader.execute(ROW, [id]).fetchall() == [(None, None)]
 
 
 def test_a_query_that_workers_were_lost_with_is_given_up(
