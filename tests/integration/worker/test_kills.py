@@ -71,7 +71,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(
             "DELETE FROM products WHERE id = (SELECT min(id) FROM products);"
             "UPDATE products SET photo = '0007.jpg' WHERE id % 10 = 3"
         )
-    wait_until(lambda: coverage(db).pending + coverage(db).leased == 0)
+    wait_until(lambda: counts(db)[2:4] == (0, 0))
     for worker in workers:
         worker.send_signal(signal.SIGTERM)
         _, said = worker.communicate(timeout=60)
@@ -150,7 +150,7 @@ def test_workers_outlive_a_restart_of_the_server(
             embedded.start(Path(data))
             with Database(from_environment(url, environment)) as db:
                 assert coverage(db).embedded < N_PHOTOS
-                wait_until(lambda: coverage(db).pending + coverage(db).leased == 0)
+                wait_until(lambda: counts(db)[2:4] == (0, 0))
                 all_there_once(db, N_PHOTOS)
             for worker in workers:
                 worker.send_signal(signal.SIGTERM)
