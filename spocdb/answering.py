@@ -32,6 +32,7 @@ from spocdb.errors import (
 from spocdb.images.apart import Apart
 from spocdb.records import Crop, Decoded, Float32Array, Recipe
 from spocdb.settings import Limits
+from spocdb.text import one_line
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -83,10 +84,12 @@ class Answers(AbstractContextManager["Answers"]):
 
     def __exit__(self, *exc_info: object) -> None:
         self._is_over.set()
-        if self._thread:
-            wait([self._thread], SECONDS_WHEN_STOPPED)
-        self._apart.close()
-        self._pool.shutdown()
+        try:
+            if self._thread:
+                wait([self._thread], SECONDS_WHEN_STOPPED)
+        finally:
+            self._apart.close()  # ends a picture that still is being decoded
+            self._pool.shutdown()
 
     def give_due(self, connection: Connection) -> None:
         """Answer the queries that wait now, and delete expired ones."""
@@ -154,6 +157,6 @@ class Answers(AbstractContextManager["Answers"]):
 def _told(query: Query, error: SpocdbError) -> str:
     """Return what a client is told of an error; log the others, which are the worker's."""
     if isinstance(error, TOLD):
-        return str(error)
+        return one_line(str(error))
     log.warning("%s: a query cannot be answered: %s", query.collection, error)
     return f"a worker cannot describe pictures of {query.collection}: its log says why"

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spocdb.errors import ImageTooLarge, ProcessLost, UnreadableImage
+from spocdb.errors import EmptyCrop, ImageTooLarge, ProcessLost, UnreadableImage
 from spocdb.images.apart import Apart
 from spocdb.images.decode import decode
 from spocdb.pipeline.caution import Caution
-from spocdb.records import ImageRef
+from spocdb.records import PLAIN, Crop, ImageRef
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,18 @@ def test_pixels_and_errors_are_those_of_decoding_here(apart: Apart) -> None:
     assert (large.value.field, large.value.bound) == ("max_pixels", 100)
     with pytest.raises(UnreadableImage, match="empty file"):
         apart.decode(b"", 64, "aspect", 100)
+
+
+def test_a_part_of_a_picture_is_decoded_there_too(apart: Apart) -> None:
+    stream = io.BytesIO()
+    Image.linear_gradient("L").save(stream, "PNG")
+    data = stream.getvalue()
+    part = apart.decode(data, 64, "warp", 10**6, PLAIN, Crop(200, 200, 90, 30)).pixels
+    here = decode(data, 64, "warp", 10**6, PLAIN, Crop(200, 200, 90, 30)).pixels
+    np.testing.assert_array_equal(part, here)
+    assert part.min() >= 200 and part.max() < 232
+    with pytest.raises(EmptyCrop, match="holds no pixel of the 256 x 256 image"):
+        apart.decode(data, 64, "warp", 10**6, PLAIN, Crop(256, 0, 1, 1))
 
 
 def test_signals_to_stop_are_for_the_process_that_started_it(apart: Apart) -> None:
