@@ -122,3 +122,23 @@ def plan() -> Callable[..., str]:
         return "\n".join(row[0] for row in rows)
 
     return explain
+
+
+def test_a_backup_has_queries_unless_it_is_made_without_unlogged_rows(
+    stocked: Any, empty_url: str, environment: dict[str, str], psql: Psql, dump: Dump
+) -> None:
+    picture = (stocked.folder / "0003.jpg").read_bytes()
+    (id,) = stocked.execute("SELECT spocdb.ask('products', %b)", [picture]).fetchone()
+    without = dump(stocked.db.url, "--no-unlogged-table-data")
+    assert picture.hex() not in without and "COPY spocdb.queries" not in without
+    psql(empty_url, dump(stocked.db.url)).check_returncode()
+    with Database(from_environment(empty_url, environment)) as restored:
+        restored.tables.work(once=True)
+        nearest = restored.connection.execute(
+            "SELECT s.path, q.id FROM spocdb.queries q, "
+            "spocdb.search('products', q.embedding, 1, projection => q.projection) s"
+        )
+        assert nearest.fetchall() == [("4", id)]
+        assert restored.connection.execute(
+            "SELECT relpersistence FROM pg_class WHERE oid = 'spocdb.queries'::regclass"
+        ).fetchone() == ("u",)
