@@ -23,6 +23,7 @@ from . import (
     images,
     index,
     ingest,
+    maps,
     pca,
     reembed,
     search,
@@ -48,6 +49,8 @@ app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(serve.serve)
 app.add_typer(images.app, name="images")
+app.command("map")(maps.map_)
+app.command()(maps.export)
 app.command()(ingest.failures)
 app.command()(attach.attach)
 app.command()(attach.detach)

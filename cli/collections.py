@@ -10,6 +10,7 @@ from .output import confirm, counted, moment, print_fields, print_json, print_ta
 
 if TYPE_CHECKING:
     from spocdb.db.details import Projected
+    from spocdb.db.maps import CollectionMap
 
 app = typer.Typer(
     help="Collections: list, show, drop.", no_args_is_help=True, rich_markup_mode=None
@@ -76,6 +77,7 @@ def show(
                 + ("" if i.bytes is None else "not measured" if i.recall is None else f"{i.recall}")
                 for i in found.indexes
             ],
+            "map": [_mapped(one) for one in found.maps],
             "metadata": [f"{key.key}: {counted(key.n_images, 'image')}" for key in found.keys],
             "view": [f"{column.name} {column.type}" for column in found.columns],
             "owner": found.owner,
@@ -87,6 +89,14 @@ def show(
 def _projected(projection: "Projected") -> str:
     made = f", of {projection.n_samples:,} samples" if projection.n_samples else ""
     return f"projection {projection.id}: {projection.kind}, {projection.dim} dimensions{made}"
+
+
+def _mapped(found: "CollectionMap") -> str:
+    after = f", {found.n_without:,} came after it: map again" if found.n_without else ""
+    return (
+        f"projection {found.projection}: {found.method}, {counted(found.n_placed, 'image')}, "
+        f"{moment(found.made_at)}{after}"
+    )
 
 
 @app.command()

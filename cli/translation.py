@@ -23,6 +23,7 @@ COMMANDS = {
     "db.ingest": "ingest",
     "db.ingest_beside": "pca fit --from",
     "db.learn_codebook": "codebook fit",
+    "db.map": "map",
     "db.pca.activate": "pca activate",
     "db.pca.augment": "pca augment",
     "db.pca.drop": "pca drop",

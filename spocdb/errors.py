@@ -27,6 +27,7 @@ SpocdbError
    ├─ ExtractorChanged
    ├─ CollectionNotFound
    ├─ ProjectionNotFound
+   ├─ MapNotFound
    └─ ImageNotFound
 
 A message is one line that ends with what to do next. It speaks Python: parameters and calls stand
@@ -237,6 +238,12 @@ class ProjectionNotFound(DatabaseError):
     """There is no projection of this number."""
 
     code = "projection-not-found"
+
+
+class MapNotFound(DatabaseError):
+    """No map of the collection has been made by this projection."""
+
+    code = "map-not-found"
 
 
 class ImageNotFound(DatabaseError):

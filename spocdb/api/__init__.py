@@ -17,6 +17,7 @@ from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.facets import Facet, Facets, FacetValue
 from spocdb.db.indexes import IndexStatus
 from spocdb.db.listing import StoredImage
+from spocdb.db.maps import CollectionMap, MapPoints
 from spocdb.db.projections import ProjectionSummary
 from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
@@ -36,6 +37,7 @@ __all__ = [
     "Attachment",
     "Choice",
     "CollectionDetails",
+    "CollectionMap",
     "CollectionSummary",
     "Coverage",
     "Crop",
@@ -52,6 +54,7 @@ __all__ = [
     "Index",
     "IndexStatus",
     "Limits",
+    "MapPoints",
     "Pca",
     "Progress",
     "Projection",

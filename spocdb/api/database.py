@@ -8,6 +8,7 @@ from spocdb.api.engine import Engine
 from spocdb.api.extractors import Extractors
 from spocdb.api.index import Index
 from spocdb.api.ingesting import Ingesting
+from spocdb.api.mapping import Mapping
 from spocdb.api.pca import Pca
 from spocdb.api.pictures import Pictures
 from spocdb.api.reembedding import Reembedding
@@ -19,7 +20,7 @@ from spocdb.settings import Settings
 
 
 class Database(
-    Ingesting, Reembedding, Searching, Pictures, Browsing, Collections, Extractors, Rights
+    Ingesting, Reembedding, Searching, Pictures, Browsing, Mapping, Collections, Extractors, Rights
 ):
     """One database and its operations.
 

@@ -16,7 +16,14 @@ from spocdb.db.connections import Connection
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 # V32, not S32: NumPy would strip the zero bytes that one hash in 256 ends with.
-TYPES = {"bigint": ">i8", "integer": ">i4", "sha256": "V32", "vector": ">f4", "halfvec": ">f2"}
+TYPES = {
+    "bigint": ">i8",
+    "integer": ">i4",
+    "real": ">f4",
+    "sha256": "V32",
+    "vector": ">f4",
+    "halfvec": ">f2",
+}
 
 PIECE_ROWS = 512
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from spocdb.db import indexes, metadata
+from spocdb.db import indexes, maps, metadata
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.indexes import IndexStatus
+from spocdb.db.maps import CollectionMap
 from spocdb.db.metadata import KeyCount
 from spocdb.records import Recipe
 
@@ -73,6 +74,7 @@ class CollectionDetails:
     active: Projected
     previous: Projected | None
     indexes: list[IndexStatus]
+    maps: list[CollectionMap]
     table: AttachedTable | None
     keys: list[KeyCount]
     columns: list[Column]
@@ -131,6 +133,7 @@ def get(connection: Connection, collection: Collection) -> CollectionDetails:
         Projected(*one_row(connection, PROJECTED, [collection.active_projection_id])),
         _previous(connection, collection),
         indexes.status(connection, collection.name),
+        maps.stored(connection, collection),
         _table(connection, collection),
         metadata.counts(connection, collection),
         _columns(connection, collection),

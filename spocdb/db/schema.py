@@ -19,6 +19,7 @@ REVISIONS = (
     "0004_search",
     "0005_readers",
     "0006_queries",
+    "0007_maps",
 )
 HEAD = REVISIONS[-1]
 

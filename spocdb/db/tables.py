@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, REGCLASS, UUID
+from sqlalchemy.dialects.postgresql import JSONB, REAL, REGCLASS, UUID
 
 metadata = MetaData(schema="spocdb")
 
@@ -168,6 +168,33 @@ thumbnails = Table(
     metadata,
     Column("sha256", LargeBinary, CheckConstraint("octet_length(sha256) = 32"), primary_key=True),
     Column("webp", LargeBinary, nullable=False),
+)
+
+maps = Table(
+    "maps",
+    metadata,
+    _id(),
+    _big("collection_id"),
+    _big("projection_id"),
+    _text("method"),
+    _json("settings"),
+    _now("made_at"),
+    UniqueConstraint("collection_id", "projection_id"),
+    ForeignKeyConstraint(
+        ["collection_id", "projection_id"],
+        ["spocdb.embedding_tables.collection_id", "spocdb.embedding_tables.projection_id"],
+        ondelete="CASCADE",
+    ),
+)
+
+map_positions = Table(
+    "map_positions",
+    metadata,
+    _part_of("map", primary_key=True),
+    _part_of("image", primary_key=True),
+    Column("x", REAL, nullable=False),
+    Column("y", REAL, nullable=False),
+    Index("map_positions_image", "image_id"),
 )
 
 sources = Table(

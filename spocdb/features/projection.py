@@ -93,7 +93,7 @@ def fit(
     scale = np.sqrt((moments.count - 1) / (strongest + added)) if whiten else np.ones(dim)
     return Projection(
         mean=origin.astype(np.float32),
-        components=_with_fixed_signs(components).astype(np.float32),
+        components=with_fixed_signs(components).astype(np.float32),
         scale=scale,
         singular_values=np.sqrt(strongest),
         explained=strongest / np.trace(scatter),
@@ -195,7 +195,8 @@ def project(raw: Float32Array, projection: Projection) -> Float32Array:
     return embeddings
 
 
-def _with_fixed_signs(components: Float64Array) -> Float64Array:
+def with_fixed_signs(components: Float64Array) -> Float64Array:
+    """Return components (K, C) each with the sign that makes its largest entry positive."""
     largest = np.abs(components).argmax(axis=1)
     signs: Float64Array = np.sign(components[np.arange(len(components)), largest])
     return components * signs[:, None]

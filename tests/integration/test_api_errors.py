@@ -47,6 +47,10 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "sql.search": lambda db, folder: db.sql.search(np.ones(256, np.float32)),
     "delete": lambda db, folder: db.delete(1),
     "move": lambda db, folder: db.move(folder, "/elsewhere"),
+    "map": lambda db, folder: db.map(method="components"),
+    "describe_map": lambda db, folder: db.describe_map(),
+    "map_points": lambda db, folder: db.map_points(),
+    "export": lambda db, folder: db.export(folder.parent / "photos.parquet"),
     "collections": lambda db, folder: db.collections(),
     "collection": lambda db, folder: db.collection(),
     "describe": lambda db, folder: db.describe(),
@@ -114,6 +118,7 @@ def fill(db: spocdb.Database, folder: Path) -> None:
     db.ingest(folder, auto_pca=0, extractor="mini", size=64)
     db.pca.activate(db.pca.fit(dim=2))
     db.pca.export(2, folder.parent / "before.npz")
+    db.map(method="components")
 
 
 def only_spocdb_errors(db: spocdb.Database, folder: Path) -> dict[str, spocdb.SpocdbError]:

@@ -21,6 +21,8 @@ ROWS = {
     "* FROM spocdb.collections": "name = 'products'",
     "* FROM spocdb.images": f"collection_id = {MINE}",
     "* FROM spocdb.failures": f"collection_id = {MINE}",
+    "* FROM spocdb.maps": f"collection_id = {MINE}",
+    "* FROM spocdb.map_positions": f"map_id IN (SELECT id FROM spocdb.maps WHERE collection_id = {MINE})",
     "* FROM spocdb.embedding_tables": f"collection_id = {MINE}",
     "* FROM spocdb.projection_components": f"projection_id IN {KEPT}",
     "id, extractor_id, kind, dim, mean, n_samples, settings, fingerprint, created_at "
@@ -48,6 +50,7 @@ def mixed(granted: Any, make_photos: Callable[..., Any]) -> Any:
     granted.work()
     for name in ("products", "secret"):
         granted.db.pca.activate(granted.db.pca.fit(name, dim=len(name) - 3), name)
+        granted.db.map(name, method="components")
     granted.db.ingest(make_photos(3, "more", 1), collection="more", extractor="mini", size=48)
     return granted
 

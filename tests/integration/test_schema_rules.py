@@ -26,7 +26,7 @@ STATED = re.compile(
 )
 
 # These need the owner's rights: a reader has none to embedding tables, raw descriptors and the
-# queue, and a worker has none to the application's tables.
+# queue, and a worker has none to the application's tables or to maps.
 DEFINERS = {
     "attached",
     "count_coverage",
@@ -36,6 +36,7 @@ DEFINERS = {
     "embedding",
     "embeddings",
     "fitted_on",
+    "forget_position",
     "lock_collection",
     "lock_rows",
     "project",

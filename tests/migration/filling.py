@@ -41,6 +41,7 @@ def dump_filled(folder: Path) -> str:
         spocdb("ingest", photos, *MINI, "--metadata", folder / "about.csv", code=3)
         spocdb("pca", "fit", "photos", "--dim", 4, "--activate", "-q")
         spocdb("index", "build", "-c", "photos", "-q")
+        spocdb("map", "photos", "--method", "components", "-q")
         (folder / "pairs.csv").write_text("query,match\nphotos/0.jpg,photos/1.jpg\n")
         pairs = (folder / "pairs.csv", "--gallery", photos, "--dim", 4)
         spocdb("eval", "pairs", *pairs, *MINI, "--save")

@@ -74,6 +74,7 @@ def use(url: str, environment: dict[str, str]) -> None:
         first = db.connection.execute("SELECT min(id) FROM spocdb.photos").fetchone()
         assert first is not None
         assert len(db.similar(first[0], 5)) == 5
+        assert db.map("photos", method="components").n_placed == 60
 
 
 def test_up_down_up_gives_equal_dumps(

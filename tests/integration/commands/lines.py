@@ -62,6 +62,7 @@ MORE = {
     "db grant": ["--reader", "pg_monitor"],
     "train finetune": ["--epochs", "1"],
     "train distill": ["--epochs", "1"],
+    "map": ["--method", "components"],
 }
 
 
@@ -74,12 +75,16 @@ def words_for(name: str, folder: Path) -> list[str]:
             continue
         value = BY_NAME.get(parameter.name)
         if value is None:
-            value = "out.safetensors" if parameter.name == "file" else "photos"
+            value = _file(name) if parameter.name == "file" else "photos"
         if parameter.name in ("folder", "paths", "gallery", "images"):
             value = str(folder)
         words += [value] if is_argument else [parameter.opts[0], value]
     more = [str(folder / w) if w == "0000.jpg" else w for w in MORE.get(name, [])]
     return [*words, *(str(folder) if w == "photos" and name == "bench" else w for w in more)]
+
+
+def _file(name: str) -> str:
+    return "out.parquet" if name == "export" else "out.safetensors"
 
 
 def assert_clean(result: Finished, name: str) -> None:

@@ -1,0 +1,20 @@
+"""Maps: where the images of a collection lie in two dimensions.
+
+Revision ID: 0007_maps
+Revises: 0006_queries
+"""
+
+from spocdb.db.migration import run_sql
+
+revision = "0007_maps"
+down_revision = "0006_queries"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql("tables/0007_maps")
+
+
+def downgrade() -> None:
+    run_sql("tables/0007_maps_down")

@@ -1,0 +1,235 @@
+"""Maps: where the images of a collection lie in two dimensions, stored beside a projection."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Literal
+from psycopg.types.json import Jsonb
+
+from spocdb.db import embeddings
+from spocdb.db.collections import Collection, hold
+from spocdb.db.connections import Connection, one_row
+from spocdb.db.copy import Rows, copy_in, copy_out, pieces
+from spocdb.db.search import snapshot
+from spocdb.errors import MapNotFound, RightMissing
+from spocdb.records import Float32Array
+from spocdb.wording import counted
+
+# Embeddings in memory at once while they are streamed.
+CHUNK_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionMap:
+    """What is known about a map; `settings` are those of its method, umap or components.
+
+    `n_placed` images have a position. The collection has `n_images` by now: those that were added
+    or changed after the map was made have none.
+    """
+
+    id: int
+    collection: str
+    projection: int
+    method: str
+    settings: dict[str, Any]
+    made_at: datetime
+    n_placed: int
+    n_images: int
+
+    @property
+    def n_without(self) -> int:
+        """Return the number of images that came, or changed, after the map was made."""
+        return self.n_images - self.n_placed
+
+
+@dataclass(frozen=True, slots=True)
+class MapPoints:
+    """A map's positions (n, 2) float32 and the images' ids (n,) int64, ascending."""
+
+    map: CollectionMap
+    ids: NDArray[np.int64]
+    positions: Float32Array
+
+
+FIND = """
+SELECT m.id, c.name AS collection, m.projection_id AS projection, m.method, m.settings, m.made_at,
+       (SELECT count(*) FROM spocdb.map_positions p WHERE p.map_id = m.id) AS n_placed,
+       (SELECT count(*) FROM spocdb.images i WHERE i.collection_id = c.id) AS n_images
+FROM spocdb.maps m JOIN spocdb.collections c ON c.id = m.collection_id
+WHERE m.collection_id = %s AND (%s::bigint IS NULL OR m.projection_id = %s)
+ORDER BY m.projection_id
+"""
+
+POSITIONS = """
+COPY (SELECT image_id, x, y FROM spocdb.map_positions WHERE map_id = {map} ORDER BY image_id)
+TO STDOUT (FORMAT binary)
+"""
+
+SOME_POSITIONS = """
+SELECT image_id, x, y FROM spocdb.map_positions WHERE map_id = %s AND image_id = ANY(%s)
+"""
+
+CONTENTS = """
+COPY (SELECT id, sha256 FROM spocdb.images WHERE collection_id = {collection} ORDER BY id)
+TO STDOUT (FORMAT binary)
+"""
+
+EMBEDDED = """
+COPY (SELECT image_id, embedding FROM spocdb.embeddings({collection}, {ids}, {projection}))
+TO STDOUT (FORMAT binary)
+"""
+
+MAY_WRITE = """
+SELECT has_table_privilege('spocdb.maps', 'INSERT, DELETE')
+   AND has_table_privilege('spocdb.map_positions', 'INSERT')
+"""
+
+STAGE = """
+CREATE TEMPORARY TABLE incoming_positions (
+    image_id bigint NOT NULL, sha256 bytea NOT NULL, x real NOT NULL, y real NOT NULL
+) ON COMMIT DROP
+"""
+STAGED = {"image_id": "bigint", "sha256": "sha256", "x": "real", "y": "real"}
+
+FORGET = "DELETE FROM spocdb.maps WHERE collection_id = %s AND projection_id = %s"
+
+ADD = """
+INSERT INTO spocdb.maps (collection_id, projection_id, method, settings) VALUES (%s, %s, %s, %s)
+RETURNING id
+"""
+
+# The lock of the collection keeps ingests and workers away. A row that an application deletes at
+# this moment is not waited for: its image has no position.
+PLACE = """
+INSERT INTO spocdb.map_positions (map_id, image_id, x, y)
+SELECT %s, i.id, n.x, n.y
+FROM incoming_positions n JOIN spocdb.images i ON i.id = n.image_id AND i.sha256 = n.sha256
+FOR KEY SHARE OF i SKIP LOCKED
+"""
+
+
+def find(connection: Connection, collection: Collection, projection: int) -> CollectionMap:
+    """Return what is known about a collection's map by a projection.
+
+    Raises:
+        MapNotFound: none has been made.
+    """
+    found = stored(connection, collection, projection)
+    if not found:
+        raise MapNotFound(
+            f"collection {collection.name} has no map by projection {projection}: "
+            f"run `db.map({collection.name!r})`"
+        )
+    return found[0]
+
+
+def stored(
+    connection: Connection, collection: Collection, projection: int | None = None
+) -> list[CollectionMap]:
+    """List a collection's maps by projection; with `projection` only the one by it."""
+    with connection.cursor(row_factory=class_row(CollectionMap)) as cursor:
+        return cursor.execute(FIND, [collection.id, projection, projection]).fetchall()
+
+
+def without(found: CollectionMap) -> str:
+    """Return a line about the images that have no position; call it if there are any."""
+    n, of = found.n_without, counted(found.n_images, "image")
+    return (
+        f"{n:,} of {of} came after the map of {found.collection}, or changed: run "
+        f"`db.map({found.collection!r}, projection={found.projection})` again"
+    )
+
+
+def points(connection: Connection, collection: Collection, projection: int) -> MapPoints:
+    """Return a map with all its positions.
+
+    Raises:
+        MapNotFound: none has been made.
+    """
+    with snapshot(connection):
+        found = find(connection, collection, projection)
+        ids = np.empty(found.n_placed, np.int64)
+        positions = np.empty((found.n_placed, 2), np.float32)
+        statement, n = SQL(POSITIONS).format(map=Literal(found.id)), 0
+        fields = {"image_id": "bigint", "x": "real", "y": "real"}
+        for rows in copy_out(connection, statement, fields, CHUNK_ROWS):
+            part = slice(n, n + len(rows))
+            ids[part], positions[part, 0], positions[part, 1] = (
+                rows["image_id"],
+                rows["x"],
+                rows["y"],
+            )
+            n += len(rows)
+    return MapPoints(found, ids, positions)
+
+
+def positions_of(
+    connection: Connection, map_id: int, ids: list[int]
+) -> dict[int, tuple[float, float]]:
+    """Return the positions of some images by their ids; images without one are left out."""
+    return {id: (x, y) for id, x, y in connection.execute(SOME_POSITIONS, [map_id, ids])}
+
+
+def contents(connection: Connection, collection: Collection) -> list[Rows]:
+    """Return `id` and `sha256` of all images, by id, in parts of at most CHUNK_ROWS."""
+    statement = SQL(CONTENTS).format(collection=Literal(collection.id))
+    fields = {"id": "bigint", "sha256": "sha256"}
+    return [*copy_out(connection, statement, fields, CHUNK_ROWS)]
+
+
+def embedded(
+    connection: Connection, collection: Collection, projection: int, dim: int, ids: list[int]
+) -> Iterator[Rows]:
+    """Stream `id` and `embedding` (n, N) of images by a projection, in the order of their ids."""
+    statement = SQL(EMBEDDED).format(
+        collection=Literal(collection.name), ids=Literal(ids), projection=Literal(projection)
+    )
+    fields = {"id": "bigint", "embedding": f"vector({dim})"}
+    return copy_out(connection, statement, fields, CHUNK_ROWS)
+
+
+def check_rights(connection: Connection) -> None:
+    """Refuse a role that may not store maps, before one is computed.
+
+    Raises:
+        RightMissing: the role may not write to spocdb.maps.
+    """
+    if not one_row(connection, MAY_WRITE)[0]:
+        role = connection.info.user
+        raise RightMissing(
+            f"the role {role} may not store maps (spocdb.maps): ask the owner of spocdb to make it"
+        )
+
+
+def store(
+    connection: Connection,
+    collection: Collection,
+    projection: int,
+    method: str,
+    settings: dict[str, Any],
+    columns: dict[str, Any],
+) -> CollectionMap:
+    """Store a map in place of an earlier one, in one transaction.
+
+    `columns` are image_id, sha256, x and y. Images that were deleted or changed since they were
+    read get no position.
+
+    Raises:
+        ProjectionNotFound: the embeddings by this projection were dropped meanwhile.
+    """
+    with connection.transaction():
+        hold(connection, collection)
+        embeddings.table_of(connection, collection, projection)
+        connection.execute(FORGET, [collection.id, projection])
+        values = [collection.id, projection, method, Jsonb(settings)]
+        (made,) = one_row(connection, ADD, values)
+        connection.execute(STAGE)
+        copied = "COPY incoming_positions FROM STDIN (FORMAT binary)"
+        copy_in(connection, copied, pieces(STAGED, columns))
+        connection.execute(PLACE, [made])
+        return find(connection, collection, projection)
