@@ -8,8 +8,8 @@ from spocdb.web import problems
 from spocdb.web.guard import Guard
 from spocdb.web.metrics import Measured, Metrics
 from spocdb.web.options import ServerOptions
-from spocdb.web.pages import assets, looking, sign_in
-from spocdb.web.routes import browsing, collections, health, images, search, statements
+from spocdb.web.pages import assets, looking, mapping, sign_in
+from spocdb.web.routes import browsing, collections, health, images, maps, search, statements
 from spocdb.web.uploads import BodyLimit
 
 PREFIX = "/api/v1"
@@ -32,10 +32,10 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
     app.state.engine, app.state.options, app.state.metrics = engine, options, Metrics()
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for routes in (collections, browsing, search, statements, images):
+    for routes in (collections, browsing, maps, search, statements, images):
         api.include_router(routes.router)
     app.include_router(api)
-    for pages in (health, assets, sign_in, looking):
+    for pages in (health, assets, sign_in, looking, mapping):
         app.include_router(pages.router)
     # The last one added sees a request first.
     app.add_middleware(BodyLimit, bounds=options.bounds)

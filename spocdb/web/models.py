@@ -107,6 +107,21 @@ class Page(Model):
     notes: list[str]
 
 
+class Map(Model):
+    """How a map was made; `n_placed` images of the collection's `n_images` have a position on it.
+
+    `method` is umap, with `settings`, or components: the projection's first two.
+    """
+
+    collection: str
+    projection: int
+    method: Literal["umap", "components"]
+    settings: dict[str, Any]
+    made_at: datetime
+    n_placed: int
+    n_images: int
+
+
 class FacetValue(Model):
     """A value of a key, and how many images have it."""
 

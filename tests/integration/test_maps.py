@@ -178,7 +178,7 @@ def test_umap_takes_no_more_memory_than_there_is(
 ) -> None:
     fill(20)
     monkeypatch.setattr(maps.machine, "memory", lambda: 1000)
-    with pytest.raises(ConfigError, match="UMAP needs about .* of memory: use `method='comp"):
+    with pytest.raises(ConfigError, match=r"UMAP needs about .* of memory: use `method='comp"):
         db.map(method="umap")
     assert db.map().method == "components"
     assert any(line.startswith("UMAP needs about") for line in said)

@@ -15,6 +15,7 @@ LogIn = Callable[[str], connections.Connection]
 
 MINE = "(SELECT id FROM spocdb.collections WHERE name = 'products')"
 KEPT = f"(SELECT projection_id FROM spocdb.embedding_tables WHERE collection_id = {MINE})"
+MAPS = f"(SELECT id FROM spocdb.maps WHERE collection_id = {MINE})"
 # What a reader of `products` may select, and the condition by which the owner finds the same rows.
 ROWS = {
     "* FROM spocdb.alembic_version": "true",
@@ -22,7 +23,7 @@ ROWS = {
     "* FROM spocdb.images": f"collection_id = {MINE}",
     "* FROM spocdb.failures": f"collection_id = {MINE}",
     "* FROM spocdb.maps": f"collection_id = {MINE}",
-    "* FROM spocdb.map_positions": f"map_id IN (SELECT id FROM spocdb.maps WHERE collection_id = {MINE})",
+    "* FROM spocdb.map_positions": f"map_id IN {MAPS}",
     "* FROM spocdb.embedding_tables": f"collection_id = {MINE}",
     "* FROM spocdb.projection_components": f"projection_id IN {KEPT}",
     "id, extractor_id, kind, dim, mean, n_samples, settings, fingerprint, created_at "

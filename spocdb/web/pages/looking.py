@@ -43,7 +43,7 @@ def collection(
     # Results cannot be rendered here: the browser has the picture.
     first = None if is_search else browsing.images(db, name, filter, None, FIRST)
     others = [one for one in db.pca.list() if name in one.embedded and name not in one.active]
-    return page("collection.html", first=first, others=others, **_around(db, options, name))
+    return page("collection.html", first=first, others=others, **around(db, options, name))
 
 
 @router.get("/collections/{name}/failures")
@@ -52,10 +52,10 @@ def failures(db: Db, options: Options, name: Collection) -> Response:
     found = db.failures(name)
     shown = found[:MOST_FAILURES]
     more = len(found) - len(shown)
-    return page("failures.html", failures=shown, n_more=more, **_around(db, options, name))
+    return page("failures.html", failures=shown, n_more=more, **around(db, options, name))
 
 
-def _around(db: Database, options: ServerOptions, name: str) -> dict[str, Any]:
+def around(db: Database, options: ServerOptions, name: str) -> dict[str, Any]:
     """Return what every page about a collection shows."""
     shown = listing.collections(db, options)
     own = next((one for one in shown if one.name == name), None)

@@ -1,5 +1,6 @@
 """Templates, and errors as pages."""
 
+import shlex
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -38,7 +39,7 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.globals["asset"] = assets.address
-templates.filters |= {"name": _name, "number": _number, "day": _day}
+templates.filters |= {"name": _name, "number": _number, "day": _day, "quoted": shlex.quote}
 
 
 def page(template: str, status: int = 200, /, **values: Any) -> HTMLResponse:

@@ -57,6 +57,8 @@ export function collectionOf(name) {
     search: (body, values, signal) => post("/search", body, values, signal),
     sql: (values, signal) => get("/sql", values, signal),
     sqlOf: (body, values, signal) => post("/sql", body, values, signal),
+    mapPoints: async (values) =>
+      (await asked(`${API}${base}/map/points${parameters(values)}`)).arrayBuffer(),
   };
 }
 

@@ -1,0 +1,22 @@
+"""The map of a collection as a page, or how to make one."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from spocdb.errors import MapNotFound
+from spocdb.web.pages.looking import around
+from spocdb.web.pages.rendering import PageRoute, page
+from spocdb.web.requests import Collection, Db, Options
+from spocdb.web.routes.maps import Projection
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+
+@router.get("/collections/{name}/map")
+def map_(db: Db, options: Options, name: Collection, projection: Projection = None) -> Response:
+    """Show the map of a collection, which the page's module draws."""
+    try:
+        found = db.describe_map(name, projection=projection)
+    except MapNotFound:
+        found = None
+    return page("map.html", found=found, **around(db, options, name))

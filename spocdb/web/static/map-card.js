@@ -1,0 +1,82 @@
+/** Cards of pictures on a map: one beside what is pointed at, and a list of those near the middle. */
+
+import { element, nameOf } from "./elements.js";
+import { image, thumbnail } from "./server.js";
+
+// A pointer that only passes by asks for nothing.
+const PAUSE = 60;
+const MOST_NAMES = 500;
+const APART = 16;
+
+const names = new Map();
+
+/** Return the name of a picture, which is asked for once; without an answer its id. */
+async function nameIn(id) {
+  if (!names.has(id)) {
+    if (names.size === MOST_NAMES) names.delete(names.keys().next().value);
+    names.set(id, image(id).then((known) => nameOf(known.path), () => `picture ${id}`));
+  }
+  return names.get(id);
+}
+
+/** The card beside what is pointed at; a link, for fingers. */
+export class Card {
+  /** `linkTo(id)` is the address of pictures like one. */
+  constructor(shown, linkTo) {
+    Object.assign(this, { shown, linkTo, index: -1 });
+  }
+
+  /** Show the picture with an id beside a pixel of the stage. */
+  show(index, id, { x, y }) {
+    if (index === this.index) return;
+    this.hide();
+    this.index = index;
+    this.waiting = setTimeout(() => this.#fill(index, id, x, y), PAUSE);
+  }
+
+  hide() {
+    clearTimeout(this.waiting);
+    this.index = -1;
+    this.shown.hidden = true;
+  }
+
+  async #fill(index, id, x, y) {
+    const name = await nameIn(id);
+    if (index !== this.index) return;
+    const drawn = element("img", { src: thumbnail(id), alt: "" });
+    this.shown.replaceChildren(drawn, element("span", {}, name));
+    this.shown.href = this.linkTo(id);
+    this.shown.hidden = false;
+    const place = () => this.#place(x, y);
+    drawn.addEventListener("load", place, { once: true });
+    place();
+  }
+
+  /** To the right of and below the pixel, or on the other side where there is no room. */
+  #place(x, y) {
+    const { offsetWidth: width, offsetHeight: height } = this.shown;
+    const { clientWidth, clientHeight } = this.shown.parentElement;
+    const left = x + APART + width > clientWidth ? Math.max(0, x - APART - width) : x + APART;
+    const top = Math.max(0, Math.min(y - height / 2, clientHeight - height));
+    this.shown.style.setProperty("--x", `${left}px`);
+    this.shown.style.setProperty("--y", `${top}px`);
+  }
+}
+
+/** Show pictures as a list of links. */
+export async function list(shown, ids, linkTo) {
+  const known = await Promise.all(ids.map(nameIn));
+  shown.replaceChildren(
+    ...ids.map((id, at) =>
+      element(
+        "li",
+        {},
+        element(
+          "a",
+          { href: linkTo(id) },
+          element("img", { src: thumbnail(id), alt: known[at], title: known[at] }),
+        ),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,95 @@
+"""The map by HTTP: what is known about it, and its points in binary."""
+
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.fixtures.opened import Database
+from tests.integration.web.conftest import Serving
+
+MAP = "/api/v1/collections/photos/map"
+
+
+@pytest.fixture
+def mapped(
+    db: Database, add_images: object, serve: Serving
+) -> Iterator[tuple[Database, httpx.Client]]:
+    """Return a database of 30 images on a map, and a client of its server."""
+    assert callable(add_images)
+    rng = np.random.default_rng(0)
+    add_images(db.connection, rng.normal(size=(30, 32)).astype(np.float32))
+    db.map(method="components")
+    with serve(db.engine) as client:
+        yield db, client
+
+
+def test_the_points_are_those_of_the_library(mapped: tuple[Database, httpx.Client]) -> None:
+    db, client = mapped
+    about = client.get(MAP).json()
+    found = db.describe_map()
+    assert about.pop("made_at") == found.made_at.isoformat().replace("+00:00", "Z")
+    assert about == {
+        "collection": "photos",
+        "projection": 1,
+        "method": "components",
+        "settings": {},
+        "n_placed": 30,
+        "n_images": 30,
+    }
+    answer = client.get(f"{MAP}/points")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    n = len(answer.content) // 16
+    ids = np.frombuffer(answer.content, "<i8", n)
+    positions = np.frombuffer(answer.content, "<f4", offset=8 * n).reshape(2, n).T
+    points = db.map_points()
+    np.testing.assert_array_equal(ids, points.ids)
+    np.testing.assert_array_equal(positions, points.positions)
+    asked = {"projection": 1}
+    assert client.get(f"{MAP}/points", params=asked).content == answer.content
+
+
+def test_known_points_are_sent_again_only_if_they_changed(
+    mapped: tuple[Database, httpx.Client],
+) -> None:
+    db, client = mapped
+    answer = client.get(f"{MAP}/points")
+
+    def again() -> httpx.Response:
+        known = {"If-None-Match": answer.headers["etag"]}
+        return client.get(f"{MAP}/points", headers=known)
+
+    assert (again().status_code, again().content) == (304, b"")
+    assert again().headers["etag"] == answer.headers["etag"]
+    db.delete(1)
+    answer = again()
+    assert (answer.status_code, len(answer.content)) == (200, 29 * 16)
+    assert again().status_code == 304
+    db.map(method="components")
+    assert again().status_code == 200
+
+
+def test_without_a_map_it_is_not_found(client: httpx.Client) -> None:
+    for path in (MAP, f"{MAP}/points", "/api/v1/collections/none/map"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get(MAP).json()["code"] == "map-not-found"
+    assert client.get(MAP, params={"projection": 0}).status_code == 422
+    page = client.get("/collections/photos/map")
+    assert page.status_code == 200
+    assert "<code>spocdb map photos</code>" in page.text and "<canvas" not in page.text
+
+
+def test_the_page_counts_what_came_after_the_map(
+    mapped: tuple[Database, httpx.Client], add_images: object
+) -> None:
+    db, client = mapped
+    assert "came after this map" not in client.get("/collections/photos/map").text
+    assert callable(add_images)
+    rng = np.random.default_rng(1)
+    add_images(db.connection, rng.normal(size=(3, 32)).astype(np.float32), first=100)
+    page = client.get("/collections/photos/map").text
+    assert "3 of 33 images came after this map: run <code>spocdb map photos</code> again" in page
+    assert "30 pictures" in page
