@@ -21,7 +21,8 @@ export class Gestures {
     listen("pointermove", this.#move);
     listen("pointerup", this.#up);
     listen("pointercancel", this.#cancel);
-    listen("pointerleave", () => on.over(null));
+    // A finger that is lifted leaves too; what it tapped stays.
+    listen("pointerleave", (event) => event.pointerType === "mouse" && on.over(null));
     listen("wheel", this.#wheel, { passive: false });
     listen("keydown", this.#key);
   }

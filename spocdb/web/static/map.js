@@ -145,8 +145,10 @@ function at({ x, y }, reach) {
   return nearest;
 }
 
-function mark(index, pixel) {
+/** Mark a point and show its card; as a link for a finger, which clicks no point below it. */
+function mark(index, pixel, isTouch = false) {
   if (index === marked) return;
+  part("card").classList.toggle("is-link", isTouch);
   marked = index;
   canvas.classList.toggle("is-over", index >= 0);
   if (index < 0) card.hide();
@@ -182,7 +184,7 @@ function click(pixel, event) {
   const index = at(pixel, isTouch ? FINGER : REACH);
   if (isTouch) {
     mark(-1);
-    mark(index, pixel);
+    mark(index, pixel, true);
   } else if (index >= 0) {
     const isAside = event.ctrlKey || event.metaKey;
     if (isAside) open(linkTo(points.id(index)), "_blank", "noopener");
@@ -210,7 +212,8 @@ function listen() {
   part("zoom-all").addEventListener("click", () => glide((shown) => shown.showAll()));
   part("near").addEventListener("toggle", () => part("near").open && showNear());
   canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && markMiddle());
-  canvas.addEventListener("blur", () => mark(-1));
+  // The card is tapped, too.
+  canvas.addEventListener("blur", (event) => event.relatedTarget !== part("card") && mark(-1));
   isDark.addEventListener("change", redraw);
 }
 
