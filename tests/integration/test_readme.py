@@ -186,6 +186,7 @@ def test_the_guides_to_quality_and_speed_do_what_they_say(
     folder, _ = home
     type_in("spocdb ingest ./images --extractor mini")
     _, stderr = walk(
+        "docs/how-to/map.md",
         "docs/how-to/pca.md",
         "docs/how-to/evaluate.md",
         "docs/how-to/train.md",
@@ -194,6 +195,8 @@ def test_the_guides_to_quality_and_speed_do_what_they_say(
     assert "warning: 270 images are few for whitening 256 dimensions" in stderr
     for file in ("variance.png", "quality.png", "worst.png", "curve.png", "pca.safetensors"):
         assert (folder / file).exists()
+    assert "6 images are too few for UMAP: the map shows the first two components" in stderr
+    assert (folder / "photos.parquet").exists()
 
 
 def test_what_is_typed_anywhere_is_run_by_a_test() -> None:
