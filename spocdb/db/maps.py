@@ -85,7 +85,8 @@ TO STDOUT (FORMAT binary)
 """
 
 MAY_WRITE = """
-SELECT has_table_privilege('spocdb.maps', 'INSERT, DELETE')
+SELECT has_table_privilege('spocdb.maps', 'INSERT')
+   AND has_table_privilege('spocdb.maps', 'DELETE')
    AND has_table_privilege('spocdb.map_positions', 'INSERT')
 """
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from spocdb import machine
 from spocdb.errors import DescriptorError
 from spocdb.features.projection import Moments, with_fixed_signs
 from spocdb.records import Float32Array, Float64Array, Projection
@@ -92,7 +93,7 @@ def umap_positions(
             metric="euclidean",
             init=_spread(beginning) + noise.astype(np.float32),
             random_state=seed,
-            n_jobs=-1 if seed is None else 1,
+            n_jobs=machine.n_cores() if seed is None else 1,
             tqdm_kwds={"disable": False, "file": _Rounds(), "bar_format": "{n_fmt} of {total_fmt}"},
         )
         found: Float32Array = layout.fit_transform(embeddings).astype(np.float32)
@@ -115,7 +116,8 @@ class _Rounds:
         self._logged = time.monotonic()
 
     def write(self, text: str) -> None:
-        if (count := text.strip()) and time.monotonic() - self._logged > SECONDS_BETWEEN_LINES:
+        is_due = time.monotonic() - self._logged > SECONDS_BETWEEN_LINES
+        if is_due and (count := text.strip()) and not count.startswith("0 "):
             self._logged = time.monotonic()
             log.info("laying out: %s rounds", count)
 

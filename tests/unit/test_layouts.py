@@ -32,8 +32,8 @@ def test_components_are_those_of_the_pca(whiten: bool) -> None:
     centred = raw - raw.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     expected = centred @ directions[:2].T
-    angles = [np.arctan2(np.abs(p[:, 1]), np.abs(p[:, 0])) for p in (found, expected)]
-    np.testing.assert_allclose(*angles, atol=1e-4)
+    ours, theirs = (np.arctan2(np.abs(p[:, 1]), np.abs(p[:, 0])) for p in (found, expected))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 def test_whitening_is_undone() -> None:

@@ -7,6 +7,7 @@ import { image, thumbnail } from "./server.js";
 const PAUSE = 60;
 const MOST_NAMES = 500;
 const APART = 16;
+const EDGE = 8;
 
 const names = new Map();
 
@@ -56,8 +57,9 @@ export class Card {
   #place(x, y) {
     const { offsetWidth: width, offsetHeight: height } = this.shown;
     const { clientWidth, clientHeight } = this.shown.parentElement;
-    const left = x + APART + width > clientWidth ? Math.max(0, x - APART - width) : x + APART;
-    const top = Math.max(0, Math.min(y - height / 2, clientHeight - height));
+    const fits = x + APART + width + EDGE < clientWidth;
+    const left = fits ? x + APART : Math.max(EDGE, x - APART - width);
+    const top = Math.max(EDGE, Math.min(y - height / 2, clientHeight - height - EDGE));
     this.shown.style.setProperty("--x", `${left}px`);
     this.shown.style.setProperty("--y", `${top}px`);
   }

@@ -27,6 +27,9 @@ export class Points {
     this.cell = { width: width / this.side || 1, height: height / this.side || 1 };
     Object.assign(this, { left, bottom });
     this.#sort(ids, xs, ys);
+    // How far neighbours are apart on average, where there are points.
+    const occupied = this.starts.filter((start, c) => start < this.starts[c + 1]).length;
+    this.spacing = Math.sqrt((occupied * this.cell.width * this.cell.height) / this.n);
   }
 
   /** Sort by cell, row by row: a counting sort. */

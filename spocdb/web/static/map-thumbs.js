@@ -9,24 +9,23 @@ const AT_ONCE = 6;
 // The longer side in CSS pixels, far out and near.
 const LEAST_SIDE = 46;
 const MOST_SIDE = 132;
-// A thumbnail far out may stand for so many points; for more after zooming in.
+// A thumbnail far out may stand for so many points; for more after zooming in, or on a small map.
 const STANDS_FOR = 3;
+const SMALL = 20_000;
 // A cell with so few points offers all of them, another one only one.
 const FEW = 6;
 
 export class Thumbs {
   /** `onLoad()` is called when there is more to draw. */
   constructor(points, onLoad) {
-    Object.assign(this, { points, onLoad, chosen: [], queue: [] });
+    Object.assign(this, { points, onLoad, chosen: new Set(), queue: [] });
     this.kept = new Map();
     this.loading = new Map();
     this.broken = new Set();
-    const { width, height } = points.bounds;
-    this.spacing = Math.sqrt((width * height) / points.n) || Math.max(width, height) / points.n;
   }
 
   side(view) {
-    return Math.max(LEAST_SIDE, Math.min(MOST_SIDE, view.scale * this.spacing || MOST_SIDE));
+    return Math.max(LEAST_SIDE, Math.min(MOST_SIDE, view.scale * this.points.spacing));
   }
 
   /**
@@ -38,11 +37,11 @@ export class Thumbs {
     const side = this.side(view);
     const candidates = this.#candidates(view, side);
     candidates.sort((a, b) => this.points.ranks[a.index] - this.points.ranks[b.index]);
-    this.chosen = [];
+    this.chosen = new Set();
     const taken = new Map();
     for (const one of candidates) {
-      if (this.chosen.length === MOST_SHOWN) break;
-      if (isFree(taken, one, side)) this.chosen.push(one);
+      if (this.chosen.size === MOST_SHOWN) break;
+      if (isFree(taken, one, side)) this.chosen.add(one.index);
     }
     return this.chosen;
   }
@@ -63,7 +62,7 @@ export class Thumbs {
       counts[cell]++;
       if (best[cell] < 0 || ranks[i] < ranks[best[cell]]) best[cell] = i;
     });
-    const most = STANDS_FOR * view.zoom;
+    const most = STANDS_FOR * view.zoom * Math.max(1, SMALL / this.points.n);
     const found = [];
     this.points.within(box, (i) => {
       const cell = cellOf(i);
@@ -73,53 +72,50 @@ export class Thumbs {
     return found;
   }
 
-  /** Draw what is loaded; `mark` is the index of a point whose picture has a frame. */
-  draw(target, view, { paper, accent, mark }) {
-    const side = this.side(view);
-    for (const { index } of this.choose(view)) {
+  /** Draw what is loaded, each with an edge of paper. */
+  draw(target, view, paper) {
+    target.fillStyle = paper;
+    for (const index of this.choose(view)) {
       const picture = this.#use(index);
       if (!picture) continue;
-      const at = this.#place(view, index, picture, side);
-      target.fillStyle = index === mark ? accent : paper;
-      const border = index === mark ? 3 : 1;
-      target.fillRect(at.x - border, at.y - border, at.width + 2 * border, at.height + 2 * border);
-      target.drawImage(picture, at.x, at.y, at.width, at.height);
+      const { x, y, width, height } = this.boxOf(view, index);
+      target.fillRect(x - 1, y - 1, width + 2, height + 2);
+      target.drawImage(picture, x, y, width, height);
     }
   }
 
-  #place(view, index, picture, side) {
+  /** Return where the thumbnail of a point is drawn, in pixels; null if it is not. */
+  boxOf(view, index) {
+    const picture = this.kept.get(index);
+    if (!picture || !this.chosen.has(index)) return null;
     const { x, y } = view.toScreen(this.points.xs[index], this.points.ys[index]);
-    const factor = (side - 4) / Math.max(picture.width, picture.height);
+    const factor = (this.side(view) - 4) / Math.max(picture.width, picture.height);
     const [width, height] = [picture.width * factor, picture.height * factor];
     return { x: x - width / 2, y: y - height / 2, width, height };
   }
 
   /** Return the index of the point whose thumbnail is at a pixel, or -1. */
   at(view, px, py) {
-    const side = this.side(view);
-    const found = this.chosen.find(({ index }) => {
-      const picture = this.kept.get(index);
-      if (!picture) return false;
-      const { x, y, width, height } = this.#place(view, index, picture, side);
-      return px >= x && px <= x + width && py >= y && py <= y + height;
-    });
-    return found ? found.index : -1;
+    for (const index of this.chosen) {
+      const { x, y, width, height } = this.boxOf(view, index) ?? {};
+      if (px >= x && px <= x + width && py >= y && py <= y + height) return index;
+    }
+    return -1;
   }
 
   /** Load what was chosen and is missing, from the middle outwards; end what is not wanted. */
   load(view) {
-    const wanted = new Set(this.chosen.map((one) => one.index));
-    for (const [index, controller] of this.loading) if (!wanted.has(index)) controller.abort();
-    const far = ({ index }) =>
+    for (const [index, ending] of this.loading) if (!this.chosen.has(index)) ending.abort();
+    const far = (index) =>
       (this.points.xs[index] - view.x) ** 2 + (this.points.ys[index] - view.y) ** 2;
-    this.queue = this.chosen
-      .filter(({ index }) => !this.kept.has(index) && !this.loading.has(index))
+    this.queue = [...this.chosen]
+      .filter((index) => !this.kept.has(index) && !this.loading.has(index))
       .sort((a, b) => far(b) - far(a));
     this.#next();
   }
 
   #next() {
-    while (this.queue.length && this.loading.size < AT_ONCE) this.#fetch(this.queue.pop().index);
+    while (this.queue.length && this.loading.size < AT_ONCE) this.#fetch(this.queue.pop());
   }
 
   async #fetch(index) {

@@ -8,7 +8,9 @@ const MARGIN = 0.07;
 const MOST_MARGIN = 48;
 
 export class View {
-  constructor({ left, bottom, width, height }) {
+  /** `isEmpty(box)` tells whether a part of the map has no point. */
+  constructor({ left, bottom, width, height }, isEmpty) {
+    this.isEmpty = isEmpty;
     this.middle = { x: left + width / 2, y: bottom + height / 2 };
     this.extent = { width, height };
     Object.assign(this, { width: 1, height: 1, zoom: 1, ...this.middle });
@@ -45,12 +47,14 @@ export class View {
     this.#centre(this.x - dx / this.scale, this.y + dy / this.scale);
   }
 
-  /** Zoom around a pixel, which stays where it is. */
+  /** Zoom around a pixel, which stays where it is; but not into a place without points. */
   zoomAt(factor, px = this.width / 2, py = this.height / 2) {
+    const was = { x: this.x, y: this.y, zoom: this.zoom };
     const before = this.toMap(px, py);
     this.goTo({ zoom: this.zoom * factor });
     const after = this.toMap(px, py);
     this.#centre(this.x + before.x - after.x, this.y + before.y - after.y);
+    if (factor > 1 && this.isEmpty(this.box())) this.goTo(was);
   }
 
   /** The middle never leaves the map, so nobody gets lost. */

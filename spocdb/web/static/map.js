@@ -16,6 +16,7 @@ const GLIDE = 160;
 const REACH = 8;
 const FINGER = 20;
 const IN_LIST = 24;
+const RING = 14;
 // Pixels of the canvas, however dense the screen is.
 const MOST_PIXELS = 10e6;
 
@@ -39,18 +40,19 @@ function draw() {
   const { accent, paper, ink } = colours();
   dots.draw(target, points, view, ratio, { colour: rgb(accent), deep: rgb(ink) });
   target.setTransform(ratio, 0, 0, ratio, 0, 0);
-  thumbs.draw(target, view, { accent, paper, mark: marked });
-  if (marked >= 0) ring(accent);
+  thumbs.draw(target, view, paper);
+  if (marked >= 0) ring();
 }
 
-/** Draw a ring around the marked point. */
-function ring(accent) {
+/** Put a ring around the marked point or its thumbnail; it is an element, so nothing is drawn. */
+function ring() {
   const { x, y } = view.toScreen(points.xs[marked], points.ys[marked]);
-  target.strokeStyle = accent;
-  target.lineWidth = 2;
-  target.beginPath();
-  target.arc(x, y, 7, 0, 2 * Math.PI);
-  target.stroke();
+  const dot = { x: x - RING / 2, y: y - RING / 2, width: RING, height: RING };
+  const around = thumbs.boxOf(view, marked) ?? dot;
+  for (const [name, value] of Object.entries(around)) {
+    part("ring").style.setProperty(`--${name}`, `${value}px`);
+  }
+  part("ring").classList.toggle("is-dot", around === dot);
 }
 
 function colours() {
@@ -151,16 +153,15 @@ function mark(index, pixel, isTouch = false) {
   part("card").classList.toggle("is-link", isTouch);
   marked = index;
   canvas.classList.toggle("is-over", index >= 0);
-  if (index < 0) card.hide();
-  else card.show(index, points.id(index), pixel ?? middle());
-  redraw();
+  part("ring").hidden = index < 0;
+  if (index < 0) return card.hide();
+  card.show(index, points.id(index), pixel);
+  ring();
 }
-
-const middle = () => ({ x: view.width / 2, y: view.height / 2 });
 
 /** Return the indices of the `k` points in the window nearest to its middle, or the next ones. */
 function nearMiddle(k) {
-  const { x, y } = middle();
+  const [x, y] = [view.width / 2, view.height / 2];
   for (let times = 1; ; times *= 4) {
     const found = points.nearest(view.around(x, y, times * x, times * y), k);
     if (found.length || times > 1e6) return found;
@@ -226,7 +227,7 @@ async function start() {
   }
   if (!points.n) return say("All pictures of this map are gone.");
   say("");
-  view = new View(points.bounds);
+  view = new View(points.bounds, (box) => !points.nearest(box, 1).length);
   thumbs = new Thumbs(points, redraw);
   view.goTo(read());
   listen();

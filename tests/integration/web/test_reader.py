@@ -33,7 +33,10 @@ def test_its_own_collection_is_served(reader: httpx.Client, granted: Any) -> Non
     assert reader.get(f"{API}/images/{first}").json()["collection"] == "products"
     assert reader.get(f"{API}/images/{first}/thumbnail").status_code == 200
     data = (granted.folder / "0002.jpg").read_bytes()
+    granted.db.map("products", method="components")
     asked = [
+        reader.get(f"{API}/collections/products/map"),
+        reader.get(f"{API}/collections/products/map/points"),
         reader.post(f"{API}/collections/products/search", content=data),
         reader.post(f"{API}/collections/products/embed", content=data),
         reader.get(f"{API}/collections/products/similar?id={first}"),
@@ -48,7 +51,10 @@ def test_its_own_collection_is_served(reader: httpx.Client, granted: Any) -> Non
 def test_another_collection_is_not_there(reader: httpx.Client, granted: Any) -> None:
     (secret,) = granted.execute("SELECT min(image_id) FROM spocdb.secret").fetchone()
     data = (granted.folder / "0002.jpg").read_bytes()
+    granted.db.map("secret", method="components")
     asked = [
+        reader.get(f"{API}/collections/secret/map"),
+        reader.get(f"{API}/collections/secret/map/points"),
         reader.post(f"{API}/collections/secret/search", content=data),
         reader.get(f"{API}/collections/secret/images"),
         reader.get(f"{API}/collections/secret/coverage"),
@@ -73,7 +79,7 @@ def test_the_page_of_its_own_collection_is_shown(reader: httpx.Client, granted: 
     listed = reader.get(f"{API}/collections/products/images").json()["images"]
     own = listed[0]
     assert reader.get("/", follow_redirects=True).url.path == "/collections/products"
-    for address in ("", f"?like={own['id']}", "/failures"):
+    for address in ("", f"?like={own['id']}", "/failures", "/map"):
         page = reader.get(f"/collections/products{address}")
         assert page.status_code == 200, page.text
         assert "secret" not in page.text

@@ -171,6 +171,18 @@ def test_an_address_of_nonsense_shows_a_map(opened: Opened, mapped: Database, as
     settled(page)
 
 
+def test_zooming_stops_before_nothing_is_in_view(opened: Opened, mapped: Database) -> None:
+    page = opened(MAP, viewport=WINDOW)
+    settled(page)
+    box = page.locator("#map").bounding_box()
+    assert box
+    # In the corner there is no picture.
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
+    for _ in range(20):
+        page.mouse.wheel(0, -120)
+    expect(page.locator("#status")).to_have_text(re.compile(r"^[1-9]\d* pictures? in view$"))
+
+
 def test_by_keyboard_alone(opened: Opened, mapped: Database) -> None:
     page = opened(MAP, viewport=WINDOW)
     settled(page)
