@@ -91,7 +91,7 @@ def _map_of(connection: Connection, collection: Collection, projection: int) -> 
 def _groups(connection: Connection, collection: Collection) -> Iterator[list[StoredImage]]:
     """Yield the images by their path, those of a row group at a time."""
     group: list[StoredImage] = []
-    for image in listing.listed(connection, collection, None):
+    for image in listing.listed(connection, collection, {}):
         group.append(image)
         if len(group) == GROUP_ROWS:
             yield group

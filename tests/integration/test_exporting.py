@@ -48,7 +48,8 @@ def test_a_file_has_each_image_with_its_position(
     points = mapped.map_points()
     placed = sorted((row[0], row[5], row[6]) for row in rows if row[5] is not None)
     assert [row[0] for row in placed] == points.ids.tolist() and len(placed) == N
-    np.testing.assert_array_equal(np.float32([row[1:] for row in placed]), points.positions)
+    positions = np.array([row[1:] for row in placed], np.float32)
+    np.testing.assert_array_equal(positions, points.positions)
     assert any(line.startswith("1 of 26 images came after the map of photos") for line in said)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from spocdb import maps
+from spocdb import machine, maps
 from spocdb.db import connections
+from spocdb.db import maps as stored
 from spocdb.errors import (
     ConfigError,
     InvalidValue,
@@ -26,7 +27,7 @@ from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Any]
-COMPONENTS = {"method": "components"}
+COMPONENTS: dict[str, Any] = {"method": "components"}
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_what_is_deleted_while_the_map_is_computed_is_not_waited_for(
 ) -> None:
     fill(20)
     with connections.connect(url) as application, application.transaction():
-        store = maps.maps.store
+        store = stored.store
 
         def delete_meanwhile(*arguments: Any) -> Any:
             application.execute("DELETE FROM spocdb.images WHERE id = 1")
@@ -123,7 +124,7 @@ def test_what_is_deleted_while_the_map_is_computed_is_not_waited_for(
             db.connection.execute("DELETE FROM spocdb.images WHERE id = 3")
             return store(*arguments)
 
-        monkeypatch.setattr(maps.maps, "store", delete_meanwhile)
+        monkeypatch.setattr(stored, "store", delete_meanwhile)
         made = db.map(**COMPONENTS)
     assert (made.n_placed, made.n_images) == (17, 19)
     assert db.describe_map().n_images == 18
@@ -177,7 +178,7 @@ def test_umap_takes_no_more_memory_than_there_is(
     db: Database, fill: Any, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(20)
-    monkeypatch.setattr(maps.machine, "memory", lambda: 1000)
+    monkeypatch.setattr(machine, "memory", lambda: 1000)
     with pytest.raises(ConfigError, match=r"UMAP needs about .* of memory: use `method='comp"):
         db.map(method="umap")
     assert db.map().method == "components"

@@ -282,7 +282,8 @@ def test_dark_points_are_light(opened: Opened, crowd: str) -> None:
     )
     settled(light)
     settled(dark)
-    assert light.evaluate(DRAWN)[1] < 100 < dark.evaluate(DRAWN)[1]
+    # Thumbnails are the same in both.
+    assert 1.1 * light.evaluate(DRAWN)[1] < dark.evaluate(DRAWN)[1]
 
 
 @pytest.mark.parametrize("width", [320, 3840])
