@@ -20,6 +20,7 @@ from spocdb.db.listing import StoredImage
 from spocdb.db.projections import ProjectionSummary
 from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
+from spocdb.db.versions import ProjectionVersion
 from spocdb.progress import Progress
 from spocdb.pruning import GoneRoot
 from spocdb.records import Crop, Projection, Recipe, Refinement
@@ -56,6 +57,7 @@ __all__ = [
     "Progress",
     "Projection",
     "ProjectionSummary",
+    "ProjectionVersion",
     "Recipe",
     "Refinement",
     "Settings",

@@ -6,9 +6,10 @@ from pathlib import Path
 from spocdb import augmentation
 from spocdb import projections as fitting
 from spocdb.api.part import Part
-from spocdb.db import collections, embeddings, projections
+from spocdb.db import collections, embeddings, projections, versions
 from spocdb.db.connections import Connection
 from spocdb.db.projections import ProjectionSummary
+from spocdb.db.versions import ProjectionVersion
 from spocdb.errors import ConfigError
 from spocdb.features import projection_files
 from spocdb.features.recipes import channels
@@ -55,6 +56,20 @@ class Pca(Part):
                 centre=centre,
                 regularisation=regularisation,
             )
+
+    def versions(self, collection: str | None = None) -> list[ProjectionVersion]:
+        """List the projections that embed a collection or could, oldest first.
+
+        These are the projections of its extractor, and of those whose embeddings it still keeps.
+
+        Args:
+            collection: the name; None if there is only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            return versions.versions(connection, collections.get(connection, collection))
 
     def list(self) -> list[ProjectionSummary]:
         """List the projections, oldest first."""

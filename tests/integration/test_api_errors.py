@@ -63,6 +63,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "grant_worker": lambda db, folder: db.grant_worker("pg_monitor"),
     "grant_owner": lambda db, folder: db.grant_owner("pg_monitor"),
     "pca.fit": lambda db, folder: db.pca.fit(dim=2),
+    "pca.versions": lambda db, folder: db.pca.versions(),
     "pca.list": lambda db, folder: db.pca.list(),
     "pca.show": lambda db, folder: db.pca.show(1),
     "pca.activate": lambda db, folder: db.pca.activate(2),
