@@ -35,7 +35,7 @@ class ProjectionVersion:
     explained: list[float]
 
 
-# An augmentation that is not kept cannot be activated: its embeddings are not made from descriptors.
+# Augmentations only while they are kept: their embeddings are not made from descriptors alone.
 LIST = """
 WITH kept AS (
     SELECT t.projection_id,

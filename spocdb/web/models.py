@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 
 class Model(BaseModel):
@@ -45,6 +45,44 @@ class Found(Model):
     collection: str
     hits: list[Hit]
     notes: list[str]
+
+
+class Projection(Model):
+    """A projection as a version of a collection; `explained` is each component's part of variance.
+
+    `is_kept` tells that the collection has embeddings by it, `is_indexed` that these have their
+    index, `is_previous` that a rollback leads to it. `fitted_on` are collections.
+    """
+
+    number: int
+    kind: str
+    extractor: str
+    dim: int
+    n_samples: int
+    settings: dict[str, Any]
+    fitted_on: list[str]
+    created_at: datetime
+    is_active: bool
+    is_previous: bool
+    is_kept: bool
+    is_indexed: bool
+    explained: list[float]
+
+    @field_validator("fitted_on", mode="before")
+    @classmethod
+    def _names(cls, about: Any) -> Any:
+        return about.get("collections", []) if isinstance(about, dict) else about
+
+
+class Change(BaseModel):
+    """A change of a collection's active projection; `said` is what it does, or why it failed."""
+
+    collection: str
+    state: Literal["running", "done", "failed"]
+    projection: int | None = None
+    said: str
+    began_at: datetime
+    ended_at: datetime | None
 
 
 class Statement(Model):
