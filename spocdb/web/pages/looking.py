@@ -10,8 +10,9 @@ from spocdb.api import Database
 from spocdb.errors import CollectionNotFound
 from spocdb.web.options import ServerOptions
 from spocdb.web.pages.rendering import PageRoute, page
+from spocdb.web.pages.variance import plot
 from spocdb.web.requests import Collection, Conditions, Db, Options
-from spocdb.web.routes import browsing
+from spocdb.web.routes import browsing, projections
 from spocdb.web.routes import collections as listing
 
 # Fills the first screen of a large monitor.
@@ -53,6 +54,22 @@ def failures(db: Db, options: Options, name: Collection) -> Response:
     shown = found[:MOST_FAILURES]
     more = len(found) - len(shown)
     return page("failures.html", failures=shown, n_more=more, **_around(db, options, name))
+
+
+@router.get("/collections/{name}/projections")
+def versions(db: Db, options: Options, name: Collection, changes: projections.Known) -> Response:
+    """Show the projections that embed a collection or could, and which of them is active."""
+    found = projections.projections(db, options, name)
+    return page(
+        "projections.html",
+        versions=found,
+        plots={one.number: plot(one.explained) for one in found},
+        change=projections.change(db, name, changes),
+        # What two projections find is compared for this picture first.
+        example=next(iter(db.newest(collection=name, limit=1)), None),
+        is_review=options.is_review,
+        **_around(db, options, name),
+    )
 
 
 def _around(db: Database, options: ServerOptions, name: str) -> dict[str, Any]:

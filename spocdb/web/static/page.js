@@ -99,11 +99,12 @@ async function showQuery(signal) {
 
 async function showPictures(signal, back) {
   const list = back?.items ? back : await (query ? results(signal) : newest(signal));
-  const pair = query && state.beside ? await found(signal, state.beside) : null;
+  const pair = query && state.beside ? await beside(signal) : null;
   signal.throwIfAborted();
   other.offer(Boolean(query), state.beside);
   if (pair) other.show(state.beside, pair.hits.map(record), list.items);
   display(pair ? { ...list, items: markAlone(list.items, pair.hits), breaks: new Map() } : list);
+  if (pair?.problem) tell(pair.problem);
   scrollTo(0, back?.scroll ?? 0);
   grid.render();
   if (back?.focused >= 0) grid.focus(back.focused);
@@ -172,6 +173,16 @@ async function found(signal, projection = null) {
     : collection.similar({ ...values, projection }, signal);
 }
 
+/** Return what the other projection finds; without it, the results of the active one still show. */
+async function beside(signal) {
+  try {
+    return await found(signal, state.beside);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return { hits: [], problem: error };
+  }
+}
+
 async function results(signal) {
   say("Searching");
   const { hits, notes } = await found(signal);
@@ -210,7 +221,8 @@ function remember() {
 async function bring(file) {
   try {
     const name = await pictures.keep(file);
-    go({ ...address.read({ search: "" }), filters: state.filters, picture: name });
+    const { filters, beside } = state;
+    go({ ...address.read({ search: "" }), filters, beside, picture: name });
   } catch (error) {
     tell(error);
   }

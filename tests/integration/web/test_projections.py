@@ -194,7 +194,9 @@ def test_a_failure_after_the_answer_is_told(
     with two.connection.transaction():
         two.connection.execute("SELECT FROM spocdb.collections FOR UPDATE")
         assert review.post(f"{PATH}/projections/2/activate").status_code == 202
-        wait_for_lock(two.connection)
+        # Not by `two.connection`: a transaction sees the other sessions as they were.
+        with two.engine.connection() as looking:
+            wait_for_lock(looking)
         two.connection.execute(END_THOSE_THAT_WAIT)
     failed = ended()
     assert (failed["state"], failed["projection"], active(two)) == ("failed", None, 1)
