@@ -78,10 +78,13 @@ async function render(back = null) {
 }
 
 async function showQuery(signal) {
-  const before = query;
-  query = address.isSearch(state) ? await queries.load(state, signal) : null;
-  if (before?.source.startsWith("blob:")) URL.revokeObjectURL(before.source);
+  query?.release();
+  query = null;
+  const loaded = address.isSearch(state) ? await queries.load(state, signal) : null;
+  // Another state may be shown already.
+  if (signal.aborted) loaded?.release();
   signal.throwIfAborted();
+  query = loaded;
   document.title = [query?.title, document.querySelector("main").dataset.collection, "spocdb"]
     .filter(Boolean)
     .join(" · ");
@@ -90,11 +93,12 @@ async function showQuery(signal) {
     part("query").replaceChildren();
     return;
   }
-  await queries.show(part("query"), query, state, {
+  const actions = {
     crop: (crop) => go({ ...state, crop, k: address.FIRST_RESULTS }),
     unmark: (id, isRight) => mark(id, isRight),
     clear: () => go({ ...address.read({ search: "" }), filters: state.filters }),
-  });
+  };
+  await queries.show(part("query"), query, state, actions, signal);
 }
 
 async function showPictures(signal, back) {
@@ -160,6 +164,7 @@ async function asked(signal) {
   if (!state.picture && !state.crop) return { ...values, id: state.likes };
   // Without a picture of its own, the first one is what was cropped.
   values.like = state.picture ? state.likes : state.likes.slice(1);
+  if (!query) throw new Problem("There is no picture to search with.");
   const { blob, crop } = await queries.toSend(query, state.crop);
   signal.throwIfAborted();
   return { ...values, crop, body: blob };
@@ -221,6 +226,8 @@ function remember() {
 async function bring(file) {
   try {
     const name = await pictures.keep(file);
+    // The picture that the address names, which this browser did not have: nothing else changes.
+    if (name === state.picture) return render();
     const { filters, beside } = state;
     go({ ...address.read({ search: "" }), filters, beside, picture: name });
   } catch (error) {
@@ -232,8 +239,8 @@ function fail(error) {
   grid.clear();
   other.offer(false, null);
   part("more").replaceChildren();
+  part("query").hidden = !query;
   if (error instanceof queries.PictureElsewhere) {
-    part("query").hidden = true;
     say("");
     tell(error, { label: "Choose the picture", action: () => part("pick").click() });
   } else {
