@@ -151,10 +151,15 @@ async function loadMore() {
     grid.isLoading = false;
     grid.append(images.map(record), next === null);
   } catch (error) {
-    unlessEnded(signal, () => tell(error, { label: "Try again", action: loadMore }));
+    unlessEnded(signal, () => tell(error, { label: "Try again", action: loadAgain }));
   } finally {
     grid.isLoading = false;
   }
+}
+
+function loadAgain() {
+  part("notes").replaceChildren();
+  loadMore();
 }
 
 /** Return the parameters of the search that is shown, and the picture if one must be sent. */
