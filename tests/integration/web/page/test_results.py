@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import FloatRect, Page, Route, expect
 from psycopg.types.json import Jsonb
 
 from tests.fixtures.opened import Database
@@ -32,10 +32,10 @@ def shown(db: Database, add_images: Callable[..., None], serve: Serving) -> Iter
         yield str(client.base_url).rstrip("/")
 
 
-def box(page: Page, n: int) -> dict[str, float]:
+def box(page: Page, n: int) -> FloatRect:
     found = tiles(page).nth(n).bounding_box()
     assert found
-    return {**found}
+    return found
 
 
 def test_a_line_where_distances_jump(opened: Opened, db: Database, shown: str) -> None:
