@@ -142,6 +142,14 @@ class Failure(Model):
     failed_at: datetime
 
 
+class Failures(Model):
+    """A page of failures, by path; `next` is the `after` of the next page, null on the last one."""
+
+    collection: str
+    failures: list[Failure]
+    next: str | None
+
+
 class Coverage(Model):
     """How far a collection is embedded by one of its projections; see `spocdb status`."""
 

@@ -20,6 +20,7 @@ MOST_MARKED = 100
 
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Ids = Annotated[list[Id], Query(max_length=MOST_MARKED)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="how many a page")]
 ImageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the image's id")]
 
 

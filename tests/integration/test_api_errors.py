@@ -51,7 +51,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "collection": lambda db, folder: db.collection(),
     "describe": lambda db, folder: db.describe(),
     "drop": lambda db, folder: db.drop("photos"),
-    "failures": lambda db, folder: db.failures(),
+    "failures": lambda db, folder: list(db.failures()),
     "evaluations": lambda db, folder: db.evaluations(),
     "extractors": lambda db, folder: db.extractors(),
     "recipe": lambda db, folder: db.recipe("mini"),

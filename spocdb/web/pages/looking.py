@@ -16,8 +16,8 @@ from spocdb.web.routes import collections as listing
 
 # Fills the first screen of a large monitor.
 FIRST = 120
-# More failures than anybody looks at would only make the page slow.
-MOST_FAILURES = 500
+# Failures a page.
+FAILURES = 100
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -47,12 +47,10 @@ def collection(
 
 
 @router.get("/collections/{name}/failures")
-def failures(db: Db, options: Options, name: Collection) -> Response:
+def failures(db: Db, options: Options, name: Collection, after: listing.After = None) -> Response:
     """Show what could not be stored, and why."""
-    found = db.failures(name)
-    shown = found[:MOST_FAILURES]
-    more = len(found) - len(shown)
-    return page("failures.html", failures=shown, n_more=more, **_around(db, options, name))
+    found = listing.failures(db, name, after, FAILURES)
+    return page("failures.html", shown=found, after=after, **_around(db, options, name))
 
 
 def _around(db: Database, options: ServerOptions, name: str) -> dict[str, Any]:

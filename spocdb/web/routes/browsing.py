@@ -6,12 +6,11 @@ from fastapi import APIRouter, Query
 
 from spocdb.web import models
 from spocdb.web.notes import noted
-from spocdb.web.requests import LARGEST_ID, Collection, Conditions, Db
+from spocdb.web.requests import LARGEST_ID, Collection, Conditions, Db, Limit
 
 router = APIRouter(prefix="/collections/{name}", tags=["collections"])
 
 Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="images a page")]
 
 
 @router.get("/images")

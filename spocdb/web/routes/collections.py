@@ -1,11 +1,15 @@
 """Collections, their failures and their coverage."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from spocdb.web import models
-from spocdb.web.requests import Collection, Db, Options, is_shown
+from spocdb.web.requests import Collection, Db, Limit, Options, is_shown
 
 router = APIRouter(prefix="/collections", tags=["collections"])
+
+After = Annotated[str | None, Query(max_length=2000, description="`next` of the page before")]
 
 
 @router.get("")
@@ -19,9 +23,11 @@ def collections(db: Db, options: Options) -> list[models.Collection]:
 
 
 @router.get("/{name}/failures")
-def failures(db: Db, name: Collection) -> list[models.Failure]:
+def failures(db: Db, name: Collection, after: After = None, limit: Limit = 100) -> models.Failures:
     """List the images of a collection that could not be stored, and why."""
-    return [models.Failure.model_validate(one) for one in db.failures(name)]
+    found = [models.Failure.model_validate(f) for f in db.failures(name, after=after, limit=limit)]
+    following = found[-1].path if len(found) == limit else None
+    return models.Failures(collection=name, failures=found, next=following)
 
 
 @router.get("/{name}/coverage")
