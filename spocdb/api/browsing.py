@@ -53,7 +53,8 @@ class Browsing(Part):
     def facets(self, filter: Filter | None = None, *, collection: str | None = None) -> Facets:
         """Return the values of each key of the metadata, over the images that match a filter.
 
-        Beyond 100,000 images, values are counted in a sample.
+        Of more than 100,000 images the newest are counted. The most frequent keys and values are
+        listed, none that is longer than 200 characters; the answer says how many there are.
 
         Args:
             filter: a condition on the metadata, see docs/reference/filters.md.
