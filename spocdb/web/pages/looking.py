@@ -1,13 +1,13 @@
 """A collection as a page: its newest images, or those that look like one of them."""
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse, Response
 
 from spocdb.api import Database
 from spocdb.errors import CollectionNotFound
+from spocdb.web.addresses import segment
 from spocdb.web.options import ServerOptions
 from spocdb.web.pages.rendering import PageRoute, page
 from spocdb.web.requests import Collection, Conditions, Db, Options
@@ -31,7 +31,7 @@ def start(db: Db, options: Options) -> Response:
     if not shown:
         return page("empty.html", collections=[])
     largest = max(shown, key=lambda one: one.n_images)
-    return RedirectResponse(f"/collections/{quote(largest.name, safe='')}", 303)
+    return RedirectResponse(f"/collections/{segment(largest.name)}", 303)
 
 
 @router.get("/collections/{name}")
