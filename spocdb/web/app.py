@@ -10,9 +10,12 @@ from spocdb.web.metrics import Measured, Metrics
 from spocdb.web.options import ServerOptions
 from spocdb.web.pages import assets, looking, sign_in
 from spocdb.web.routes import browsing, collections, health, images, search, statements
+from spocdb.web.sharing import Shared
 from spocdb.web.uploads import BodyLimit
 
 PREFIX = "/api/v1"
+# How long a count of the coverage is shared: counting reads every row.
+SECONDS_COUNTED = 2.0
 
 
 def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
@@ -30,6 +33,7 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
         redoc_url=None,
     )
     app.state.engine, app.state.options, app.state.metrics = engine, options, Metrics()
+    app.state.coverage = Shared(SECONDS_COUNTED)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
     for routes in (collections, browsing, search, statements, images):

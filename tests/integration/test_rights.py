@@ -109,6 +109,7 @@ HARMLESS = {
     "condition_path",
     "contains_path",
     "count_coverage",
+    "coverage_of",
     "described_by",
     "embed",
     "embedded_by",

@@ -29,7 +29,7 @@ STATED = re.compile(
 # queue, and a worker has none to the application's tables.
 DEFINERS = {
     "attached",
-    "count_coverage",
+    "coverage_of",
     "described_by",
     "embed",
     "embedded_by",

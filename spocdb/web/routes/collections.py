@@ -2,10 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
 
 from spocdb.web import models
 from spocdb.web.requests import Collection, Db, Limit, Options, is_shown
+from spocdb.web.sharing import Shared
 
 router = APIRouter(prefix="/collections", tags=["collections"])
 
@@ -31,6 +33,12 @@ def failures(db: Db, name: Collection, after: After = None, limit: Limit = 100) 
 
 
 @router.get("/{name}/coverage")
-def coverage(db: Db, name: Collection) -> list[models.Coverage]:
-    """Count the embedded images of a collection, by projection."""
-    return [models.Coverage.model_validate(one) for one in db.tables.coverage(name)]
+async def coverage(request: Request, db: Db, name: Collection) -> list[models.Coverage]:
+    """Count the embedded images of a collection, by projection; all who poll share a count."""
+
+    async def counted() -> list[models.Coverage]:
+        found = await run_in_threadpool(db.tables.coverage, name)
+        return [models.Coverage.model_validate(one) for one in found]
+
+    shared: Shared[list[models.Coverage]] = request.app.state.coverage
+    return await shared.get(name, counted)
