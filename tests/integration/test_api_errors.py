@@ -35,6 +35,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "count": lambda db, folder: db.count(),
     "path": lambda db, folder: db.path(1),
     "reader": lambda db, folder: db.reader(),
+    "content": lambda db, folder: db.content(1),
     "read": lambda db, folder: db.read(1),
     "thumbnail": lambda db, folder: db.thumbnail(1),
     "picture": lambda db, folder: db.picture(1),

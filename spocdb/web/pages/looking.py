@@ -39,11 +39,14 @@ def collection(
     db: Db, options: Options, name: Collection, filter: Conditions, like: Ids, picture: str = ""
 ) -> Response:
     """Show a collection's newest images; a search's results are filled in by the page's module."""
-    is_search = bool(like or picture)
+    around, first = _around(db, options, name), None
     # Results cannot be rendered here: the browser has the picture.
-    first = None if is_search else browsing.images(db, name, filter, None, FIRST)
+    if not (like or picture):
+        known = (around["own"].n_images, [])
+        total, notes = browsing.counted(db, name, filter) if filter else known
+        first = browsing.listed(db, name, filter, None, FIRST, total, notes)
     others = [one for one in db.pca.list() if name in one.embedded and name not in one.active]
-    return page("collection.html", first=first, others=others, **_around(db, options, name))
+    return page("collection.html", first=first, others=others, **around)
 
 
 @router.get("/collections/{name}/failures")
