@@ -30,6 +30,7 @@ SEARCHES = [
     "SELECT spocdb.expand('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
     "SELECT spocdb.rocchio('{c}', '{{{n}}}')",
     "SELECT * FROM spocdb.embeddings('{c}', '{{{n}}}')",
+    "SELECT * FROM spocdb.embeddings_after('{c}', 0, 1)",
 ]
 
 
@@ -116,6 +117,7 @@ HARMLESS = {
     "embedding",
     "embedding_table",
     "embeddings",
+    "embeddings_after",
     "expand",
     "filter_path",
     "fitted_on",

@@ -35,6 +35,7 @@ DEFINERS = {
     "embedded_by",
     "embedding",
     "embeddings",
+    "embeddings_after",
     "fitted_on",
     "lock_collection",
     "lock_rows",

@@ -42,8 +42,8 @@ def collection(
     around, first = _around(db, options, name), None
     # Results cannot be rendered here: the browser has the picture.
     if not (like or picture):
-        known = (around["own"].n_images, [])
-        total, notes = browsing.counted(db, name, filter) if filter else known
+        all_of_it: tuple[int, list[str]] = (around["own"].n_images, [])
+        total, notes = browsing.counted(db, name, filter) if filter else all_of_it
         first = browsing.listed(db, name, filter, None, FIRST, total, notes)
     others = [one for one in db.pca.list() if name in one.embedded and name not in one.active]
     return page("collection.html", first=first, others=others, **around)

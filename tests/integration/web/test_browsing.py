@@ -110,7 +110,7 @@ def test_of_many_images_the_newest_are_counted(
     assert not shown.facets().is_partial
 
 
-BOUNDED = [
+BOUNDED: list[dict[str, Any]] = [
     {f"key {n:03d}": n for n in range(70)} | {"often": 0, 300 * "k": 0},
     {"often": 300 * "v", "short": "s", "huge": 0, "long date": "2024-01-01" + 300 * "!"},
     {"often": [10**400, 10**150, "s"], "huge": 10**400, "long date": "2024-01-02"},

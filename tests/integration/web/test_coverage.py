@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -67,7 +68,7 @@ def test_an_answer_is_shared_while_it_is_made_and_an_error_is_not_kept() -> None
         return f"{key} {len(asked)}"
 
     async def all_of(shared: Shared[str], *keys: str) -> list[Any]:
-        every = [shared.get(key, lambda key=key: ask(key)) for key in keys]
+        every = [shared.get(key, partial(ask, key)) for key in keys]
         return await asyncio.gather(*every, return_exceptions=True)
 
     async def run() -> None:
@@ -78,7 +79,7 @@ def test_an_answer_is_shared_while_it_is_made_and_an_error_is_not_kept() -> None
             first, second = await all_of(shared, "bad", "bad")
             assert first is second and isinstance(first, ValueError)
             assert asked.count("bad") == n
-        gone = asyncio.create_task(shared.get("c", lambda: ask("c")))
+        gone = asyncio.create_task(shared.get("c", partial(ask, "c")))
         await asyncio.sleep(0)
         gone.cancel()
         assert await all_of(shared, "c") == [f"c {len(asked)}"]
