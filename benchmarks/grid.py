@@ -36,13 +36,14 @@ PEER = "plain page of 1,000"
 METRICS = "Performance.getMetrics"
 WINDOW = {"width": 1280, "height": 800}
 
-# The time of the first paint of a thumbnail. The browser reports paints larger than those before.
+# The time of the first frame with a thumbnail: it was loaded and decoded, and one frame was drawn.
 PAINTED = """
 window.firstPainted = new Promise((resolve) => {
-  new PerformanceObserver((list) => {
-    const found = list.getEntries().find(({ url }) => url.includes("thumbnail"));
-    if (found) resolve(found.startTime);
-  }).observe({ type: "largest-contentful-paint", buffered: true });
+  const drawn = () => requestAnimationFrame(() => requestAnimationFrame(resolve));
+  const isSeen = (image) =>
+    image.matches?.("img[src*=thumbnail]") && image.getBoundingClientRect().top < innerHeight;
+  const onLoad = ({ target }) => isSeen(target) && target.decode().then(drawn);
+  addEventListener("load", onLoad, true);
 });
 """
 # Jumps to the end of the list until a picture is an element; returns the seconds.
