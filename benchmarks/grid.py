@@ -43,7 +43,7 @@ window.firstPainted = new Promise((resolve) => {
   const isSeen = (image) =>
     image.matches?.("img[src*=thumbnail]") && image.getBoundingClientRect().top < innerHeight;
   const onLoad = ({ target }) => isSeen(target) && target.decode().then(drawn);
-  addEventListener("load", onLoad, true);
+  document.addEventListener("load", onLoad, true);
 });
 """
 # Jumps to the end of the list until a picture is an element; returns the seconds.
@@ -63,7 +63,7 @@ def run(db: Database, n_rows: int) -> list[Figure]:
     """Measure the first picture in turns with the peer, then scroll through all images."""
     _fill(db, n_rows)
     ours = [sys.executable, "-m", "spocdb", "serve", "--db", db.url, "--port"]
-    theirs = [sys.executable, "-m", "benchmarks.plain_page", db.url]
+    theirs = [sys.executable, "-m", "benchmarks.plain_page", db.url, NAME]
     with started(ours) as port, started(theirs) as peer_port, _chromium() as browser:
         own, peer = (
             f"http://127.0.0.1:{port}/collections/{NAME}",
