@@ -33,7 +33,6 @@ NAME, CHANNELS, BATCH = "grid", 8, 5000
 # Different pictures; the rows share them.
 N_PICTURES, N_OPENED = 300, 9
 PEER = "plain page of 1,000"
-METRICS = "Performance.getMetrics"
 WINDOW = {"width": 1280, "height": 800}
 
 # The time of the first frame with a thumbnail: it was loaded and decoded, and one frame was drawn.
@@ -74,7 +73,7 @@ def run(db: Database, n_rows: int) -> list[Figure]:
             taken[address].append(_first_picture(browser, address))
         first = {address: statistics.median(times[1:]) for address, times in taken.items()}
         with _opened(browser, peer) as page:
-            beside = _weight(page)
+            beside = _Scale(page).read()
         return [
             Figure(f"first picture of {n_rows:,}, p50", first[own], "ms", first[peer], PEER),
             *_through(browser, own, n_rows, beside),
@@ -85,16 +84,17 @@ def _through(browser: Browser, address: str, n_rows: int, peer: dict[str, float]
     """Scroll to half of the images and to the end; weigh the tab before, between and after."""
     figures, tenth = [], n_rows // 10
     with _opened(browser, address) as page:
+        scale = _Scale(page)
 
         def weigh(where: str) -> None:
+            found = scale.read()
             for name, unit in (("heap", "MB"), ("elements and texts", "")):
-                found = _weight(page)[name]
-                figures.append(Figure(f"{name} {where}", found, unit, peer[name], PEER))
+                figures.append(Figure(f"{name} {where}", found[name], unit, peer[name], PEER))
 
         def scroll(until: int) -> tuple[float, float]:
             """Return the seconds, and those in which the page's own thread was busy."""
-            busy = _weight(page)["busy"]
-            return page.evaluate(REACH, until), _weight(page)["busy"] - busy
+            busy = scale.read()["busy"]
+            return page.evaluate(REACH, until), scale.read()["busy"] - busy
 
         weigh("at the start")
         first = scroll(tenth)
@@ -170,16 +170,22 @@ def _first_picture(browser: Browser, address: str) -> float:
         return float(page.evaluate("firstPainted"))
 
 
-def _weight(page: Page) -> dict[str, float]:
-    """Return the megabytes of the page's heap without garbage, its nodes, its thread's seconds."""
-    page.wait_for_load_state("networkidle")
-    session = page.context.new_cdp_session(page)
-    session.send("HeapProfiler.collectGarbage")
-    session.send("Performance.enable")
-    metrics = {one["name"]: one["value"] for one in session.send(METRICS)["metrics"]}
-    session.detach()
-    return {
-        "heap": metrics["JSHeapUsedSize"] / 1e6,
-        "elements and texts": metrics["Nodes"],
-        "busy": metrics["TaskDuration"],
-    }
+class _Scale:
+    """Weighs a page, from when it was opened."""
+
+    def __init__(self, page: Page) -> None:
+        self._page, self._session = page, page.context.new_cdp_session(page)
+        # Counts the time of the page's thread from here on.
+        self._session.send("Performance.enable")
+
+    def read(self) -> dict[str, float]:
+        """Return the heap's megabytes without garbage, the nodes, the thread's seconds so far."""
+        self._page.wait_for_load_state("networkidle")
+        self._session.send("HeapProfiler.collectGarbage")
+        found = self._session.send("Performance.getMetrics")["metrics"]
+        metrics = {one["name"]: one["value"] for one in found}
+        return {
+            "heap": metrics["JSHeapUsedSize"] / 1e6,
+            "elements and texts": metrics["Nodes"],
+            "busy": metrics["TaskDuration"],
+        }

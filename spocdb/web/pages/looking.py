@@ -16,6 +16,8 @@ from spocdb.web.routes import collections as listing
 
 # Fills the first screen of a large monitor.
 FIRST = 120
+# Of these the browser asks before it knows where they stand. The others wait for the layout.
+SEEN = 24
 # Failures a page.
 FAILURES = 100
 
@@ -46,7 +48,7 @@ def collection(
         total, notes = browsing.counted(db, name, filter) if filter else all_of_it
         first = browsing.listed(db, name, filter, None, FIRST, total, notes)
     others = [one for one in db.pca.list() if name in one.embedded and name not in one.active]
-    return page("collection.html", first=first, others=others, **around)
+    return page("collection.html", first=first, n_seen=SEEN, others=others, **around)
 
 
 @router.get("/collections/{name}/failures")
