@@ -88,7 +88,7 @@ def _through(browser: Browser, address: str, n_rows: int, peer: dict[str, float]
 
         def weigh(where: str) -> None:
             found = scale.read()
-            for name, unit in (("heap", "MB"), ("elements and texts", "")):
+            for name, unit in (("heap", "MB"), ("page", "nodes")):
                 figures.append(Figure(f"{name} {where}", found[name], unit, peer[name], PEER))
 
         def scroll(until: int) -> tuple[float, float]:
@@ -186,6 +186,6 @@ class _Scale:
         metrics = {one["name"]: one["value"] for one in found}
         return {
             "heap": metrics["JSHeapUsedSize"] / 1e6,
-            "elements and texts": metrics["Nodes"],
+            "page": metrics["Nodes"],
             "busy": metrics["TaskDuration"],
         }
