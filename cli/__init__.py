@@ -20,6 +20,7 @@ from . import (
     db,
     edge,
     evaluate,
+    failures,
     images,
     index,
     ingest,
@@ -48,7 +49,7 @@ app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(serve.serve)
 app.add_typer(images.app, name="images")
-app.command()(ingest.failures)
+app.command()(failures.failures)
 app.command()(attach.attach)
 app.command()(attach.detach)
 app.command()(worker.worker)

@@ -20,6 +20,7 @@ from spocdb.db.listing import StoredImage
 from spocdb.db.projections import ProjectionSummary
 from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
+from spocdb.db.thumbnails import Content
 from spocdb.db.versions import ProjectionVersion
 from spocdb.progress import Progress
 from spocdb.pruning import GoneRoot
@@ -38,6 +39,7 @@ __all__ = [
     "Choice",
     "CollectionDetails",
     "CollectionSummary",
+    "Content",
     "Coverage",
     "Crop",
     "Database",

@@ -19,9 +19,12 @@ from spocdb.web.routes import (
     search,
     statements,
 )
+from spocdb.web.sharing import Shared
 from spocdb.web.uploads import BodyLimit
 
 PREFIX = "/api/v1"
+# How long a count of the coverage is shared: counting reads every row.
+SECONDS_COUNTED = 2.0
 
 
 def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
@@ -40,6 +43,7 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
     )
     app.state.engine, app.state.options, app.state.metrics = engine, options, Metrics()
     app.state.changes = Changes(engine.settings)
+    app.state.coverage = Shared(SECONDS_COUNTED)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
     for routes in (collections, browsing, search, statements, projections, images):

@@ -153,7 +153,11 @@ class FacetValue(Model):
 
 
 class Facet(Model):
-    """A key of the metadata: its most frequent values, or the range of numbers or dates."""
+    """A key of the metadata: its most frequent values, or the range of numbers or dates.
+
+    `n_values` is the number of different values: more than `values` has if some were left out, as
+    those beyond 20 and those longer than 200 characters are.
+    """
 
     key: str
     kind: Literal["values", "number", "date"]
@@ -164,9 +168,16 @@ class Facet(Model):
 
 
 class Facets(Model):
-    """The facets of a collection; `n_counted` images were counted, of many only a sample."""
+    """The facets of a collection, of the images that match.
+
+    `n_counted` images were counted: all, or the newest of more if `is_partial`. `n_keys` is the
+    number of different keys: more than `facets` has if some were left out, as those beyond 50 and
+    those longer than 200 characters are.
+    """
 
     n_counted: int
+    is_partial: bool
+    n_keys: int
     facets: list[Facet]
 
 
@@ -178,6 +189,14 @@ class Failure(Model):
     reason: str
     message: str
     failed_at: datetime
+
+
+class Failures(Model):
+    """A page of failures, by path; `next` is the `after` of the next page, null on the last one."""
+
+    collection: str
+    failures: list[Failure]
+    next: str | None
 
 
 class Coverage(Model):

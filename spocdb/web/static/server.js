@@ -43,9 +43,13 @@ const parameters = (values) => {
 export const thumbnail = (id) => `${API}/images/${encodeURIComponent(id)}/thumbnail`;
 export const picture = (id) => `${API}/images/${encodeURIComponent(id)}/picture`;
 
+// As spocdb.web.addresses writes it, and says why.
+const segment = (name) =>
+  encodeURIComponent(name.replace(/[/.~]/g, (one) => `~${one.charCodeAt().toString(16).toUpperCase()}`));
+
 /** Return functions that ask about one collection; `signal` ends a request. */
 export function collectionOf(name) {
-  const base = `/collections/${encodeURIComponent(name)}`;
+  const base = `/collections/${segment(name)}`;
   const get = (path, values, signal) => answer(base + path + parameters(values), { signal });
   const post = (path, body, values, signal) =>
     answer(base + path + parameters(values), { method: "POST", body, signal });
