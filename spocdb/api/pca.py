@@ -25,7 +25,7 @@ class Pca(Part):
         dim: int = fitting.DEFAULT_DIM,
         whiten: bool = True,
         centre: bool = True,
-        regularisation: float = 0.0,
+        regularisation: fitting.Regularisation = 0.0,
     ) -> int:
         """Fit a PCA on stored raw descriptors. Searches do not use it until it is activated.
 
@@ -36,7 +36,8 @@ class Pca(Part):
             dim: dimensions of the embeddings, N.
             whiten: divide by the singular values.
             centre: subtract the mean.
-            regularisation: the part of the mean variance that is added to each variance.
+            regularisation: the part of the mean variance that is added to each variance; "auto"
+                chooses it by the likelihood of images that are held out.
 
         Returns:
             The number of the projection; the same images and settings give the same one.
