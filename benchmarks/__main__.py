@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import database, ingesting, layouts, limits, memory, numerics, record, serving
+from benchmarks import database, grid, ingesting, layouts, limits, memory, numerics, record, serving
 from benchmarks.database import gallery
 from benchmarks.database.gallery import Step
 from benchmarks.record import Figure
@@ -67,6 +67,7 @@ PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "layouts": lambda r: layouts.run("mini", MINI, r.sizes.seconds_a_stage),
     "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),
     "serving": lambda r: serving.run(r.db, r.folder, r.sizes.n_served, r.sizes.seconds_a_stage),
+    "grid": lambda r: grid.run(r.db, r.sizes.n_served),
     # Last, because its rows stay in the database.
     **{f"database-{name}": _database(step) for name, step in database.STEPS.items()},
 }

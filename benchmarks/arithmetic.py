@@ -8,10 +8,10 @@ It counts multiply-adds and bytes of the networks, measures this machine's ceili
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import ceilings, record
 from benchmarks.ceilings import Ceilings
@@ -29,7 +29,7 @@ BFLOAT16_BYTES, FLOAT32_BYTES = 2, 4
 class Work:
     """A network's work for one image.
 
-    `macs` are multiply-adds, `values` the numbers that its convolutions read and write,
+    `macs` are multiply-adds, `values` the numbers that its layers read and write,
     `pixel_bytes` the bytes of the image.
     """
 
@@ -49,9 +49,10 @@ def work_of(preset: str, size: int | None = None) -> Work:
     # On the meta device tensors have only shapes, and nothing is computed.
     with torch.device("meta"):
         trunk = build_trunk(recipe, find(recipe.backbone).network().state_dict())
-    with _counting(trunk) as counted:
+    counter = FlopCounterMode(display=False)
+    with counter, _counting_values(trunk) as values:
         trunk(torch.empty(1, 3, recipe.size, recipe.size, device="meta"))
-    return Work(counted["macs"], counted["values"], 3 * recipe.size**2)
+    return Work(counter.get_total_flops() // 2, sum(values), 3 * recipe.size**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +65,13 @@ class Limit:
 
 
 @contextmanager
-def _counting(network: nn.Module) -> Iterator[dict[str, int]]:
-    counted = {"macs": 0, "values": 0}
+def _counting_values(network: nn.Module) -> Iterator[list[int]]:
+    counted: list[int] = []
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        weight: Any = layer.weight
-        # Each output value is one filter's sum over its window.
-        counted["macs"] += output.numel() * weight[0].numel()
-        counted["values"] += inputs[0].numel() + output.numel()
+        counted.append(inputs[0].numel() + output.numel())
 
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     yield counted
     for hook in hooks:
@@ -86,7 +84,7 @@ def main() -> None:
     for preset in names():
         work, size = work_of(preset), find(preset).size
         print(
-            f"  {preset:14} {size} x {size}  {work.macs / 1e9:8.3f} GMAC {work.flops / 1e9:8.3f} "
+            f"  {preset:18} {size} x {size}  {work.macs / 1e9:8.3f} GMAC {work.flops / 1e9:8.3f} "
             f"GFLOP  {work.pixel_bytes / 1e6:.2f} MB of pixels"
         )
     about = record.machine()

@@ -52,7 +52,7 @@ def run(db: Database, folder: Path, n_rows: int, seconds: float) -> list[Figure]
 
     ours = [sys.executable, "-m", "spocdb", "serve", "--db", db.url, "--port"]
     theirs = [sys.executable, "-m", "benchmarks.plain_server", db.url, table]
-    with _started(ours) as port, _started(theirs) as peer_port:
+    with started(ours) as port, started(theirs) as peer_port:
         ends = {
             "": f"http://127.0.0.1:{port}/api/v1/collections/{NAME}/",
             PEER: f"http://127.0.0.1:{peer_port}/",
@@ -80,7 +80,7 @@ def _fill(db: Database, n_rows: int) -> None:
 
 
 @contextmanager
-def _started(command: list[str]) -> Iterator[int]:
+def started(command: list[str]) -> Iterator[int]:
     """Start a server on a free port; wait until it answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -20,6 +20,7 @@ from . import (
     db,
     edge,
     evaluate,
+    failures,
     images,
     index,
     ingest,
@@ -51,7 +52,7 @@ app.command()(serve.serve)
 app.add_typer(images.app, name="images")
 app.command("map")(maps.map_)
 app.command()(maps.export)
-app.command()(ingest.failures)
+app.command()(failures.failures)
 app.command()(attach.attach)
 app.command()(attach.detach)
 app.command()(worker.worker)

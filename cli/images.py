@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
-from itertools import islice
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,11 +15,11 @@ from . import options
 from .output import (
     confirm,
     counted,
-    json_text,
     moment,
     print_fields,
     print_json,
-    print_table,
+    print_json_list,
+    print_pages,
     shown_metadata,
     talk,
 )
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Images: list, show, delete, move.", no_args_is_help=True, rich_markup_mode=None
 )
-
-# Rows of a table in memory at once; each page is aligned separately.
-TABLE_PAGE = 1000
 
 
 @app.command("list")
@@ -56,7 +52,7 @@ def list_(
     with options.open_database(db) as database:
         found = database.images(wanted, collection=collection, limit=limit, embeddings=False)
         if json:
-            _print_json(found)
+            print_json_list(map(_fields, found))
         elif as_csv:
             _print_csv(found, database.tables.names_by(collection))
         else:
@@ -145,15 +141,6 @@ def move(
         talk(f"there is nothing at {new} yet: move the files too")
 
 
-def _print_json(found: "Iterator[StoredImage]") -> None:
-    """Print a JSON list with one element in memory at a time."""
-    separator = "["
-    for image in found:
-        print(separator, json_text(_fields(image), indent=None), sep="\n", end="")
-        separator = ","
-    print("[]" if separator == "[" else "\n]")
-
-
 def _fields(image: "StoredImage") -> dict[str, Any]:
     """Return all fields of an image but its embedding."""
     fields = asdict(image)
@@ -170,21 +157,15 @@ def _print_csv(found: "Iterator[StoredImage]", path: str) -> None:
 
 
 def _print_table(found: "Iterator[StoredImage]", path: str) -> None:
-    n_images = 0
-    while page := [*islice(found, TABLE_PAGE)]:
-        n_images += len(page)
-        print_table(
-            ["id", path, "pixels", "ingested", "metadata"],
-            [
-                [
-                    image.id,
-                    image.path,
-                    f"{image.width} x {image.height}",
-                    moment(image.ingested_at),
-                    shown_metadata(image.metadata),
-                ]
-                for image in page
-            ],
-        )
-    if not n_images:
+    rows = (
+        [
+            image.id,
+            image.path,
+            f"{image.width} x {image.height}",
+            moment(image.ingested_at),
+            shown_metadata(image.metadata),
+        ]
+        for image in found
+    )
+    if not print_pages(["id", path, "pixels", "ingested", "metadata"], rows):
         talk("no images")

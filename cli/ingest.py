@@ -1,9 +1,7 @@
-"""spocdb ingest, spocdb failures."""
+"""spocdb ingest."""
 
-import csv
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,7 @@ from spocdb.recipe_options import RecipeOptions
 from spocdb.text import written_out
 
 from . import options
-from .output import confirm, counted, print_json, print_table, quiet_libraries, talk
+from .output import confirm, counted, print_json, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, display
 from .translation import in_commands
 
@@ -157,39 +155,6 @@ def ingest(
     if progress.n_failed:
         talk(f"{counted(progress.n_failed, 'image')} failed: see `spocdb failures`")
         raise typer.Exit(FINISHED_WITH_FAILURES)
-
-
-def failures(
-    collection: options.Collection = None,
-    json: options.Json = False,
-    as_csv: options.Csv = False,
-    db: options.Db = None,
-) -> None:
-    """List the images that could not be stored, and why."""
-    options.one_format(json, as_csv)
-    with options.open_database(db) as database:
-        rows = [
-            replace(failure, message=in_commands(failure.message))
-            for failure in database.failures(collection)
-        ]
-        names = {database.tables.names_by(name) for name in {row.collection for row in rows}}
-    if json:
-        print_json(rows)
-    elif as_csv:
-        writer = csv.writer(sys.stdout)
-        writer.writerow(["collection", "reason", _path_or_key(names), "message", "failed_at"])
-        writer.writerows([f.collection, f.reason, f.path, f.message, f.failed_at] for f in rows)
-    elif rows:
-        print_table(
-            ["collection", "reason", _path_or_key(names), "message"],
-            [[f.collection, f.reason, f.path, f.message] for f in rows],
-        )
-    else:
-        talk("no failures")
-
-
-def _path_or_key(names: set[str]) -> str:
-    return " or ".join(sorted(names)) or "path"
 
 
 def is_interactive() -> bool:

@@ -3,10 +3,11 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from spocdb.text import written_out
@@ -14,6 +15,9 @@ from spocdb.wording import counted as counted
 
 from .tables import print_table as print_table
 from .translation import in_commands
+
+# Rows of a table in memory at once.
+TABLE_PAGE = 1000
 
 _is_quiet = False
 
@@ -68,6 +72,24 @@ def quiet_libraries() -> Iterator[None]:
 def print_json(data: Any) -> None:
     """Print records, or containers of them, as JSON."""
     print(json_text(data))
+
+
+def print_json_list(records: Iterable[Any]) -> None:
+    """Print records as a JSON list, a line for each; one is in memory at a time."""
+    separator = "["
+    for record in records:
+        print(separator, json_text(record, indent=None), sep="\n", end="")
+        separator = ","
+    print("[]" if separator == "[" else "\n]")
+
+
+def print_pages(header: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    """Print rows as a table, a thousand at a time, each page aligned; return their number."""
+    rows, n_rows = iter(rows), 0
+    while page := [*islice(rows, TABLE_PAGE)]:
+        n_rows += len(page)
+        print_table(header, page)
+    return n_rows
 
 
 def json_text(data: Any, indent: int | None = 2) -> str:

@@ -10,6 +10,7 @@ from .output import counted, moment, print_json, print_table, quiet_libraries, t
 
 if TYPE_CHECKING:
     from spocdb.db.projections import ProjectionSummary
+    from spocdb.projections import Regularisation
 
 app = typer.Typer(
     help="Projections: PCA and whitening, versioned.", no_args_is_help=True, rich_markup_mode=None
@@ -36,8 +37,13 @@ def fit(
     whiten: Annotated[bool, typer.Option(help="Divide by the singular values.")] = True,
     centre: Annotated[bool, typer.Option(help="Subtract the mean.")] = True,
     regularisation: Annotated[
-        float, typer.Option(help="Part of the mean variance that is added to each variance.")
-    ] = 0.0,
+        str,
+        typer.Option(
+            metavar="PART|auto",
+            help="Part of the mean variance that is added to each variance; auto: chosen by the "
+            "likelihood of held-out images.",
+        ),
+    ] = "0",
     activate: Annotated[
         bool, typer.Option("--activate", help="Activate it for the collection at once.")
     ] = False,
@@ -60,18 +66,31 @@ def fit(
             dim=dim,
             whiten=whiten,
             centre=centre,
-            regularisation=regularisation,
+            regularisation=_part(regularisation),
         )
         summary, _ = database.pca.show(number)
         print(
             f"projection {number}: {dim} dimensions of {summary.extractor}, "
             f"fitted on {counted(summary.n_samples, 'image')} of {', '.join(names or [target])}"
         )
+        if regularisation == "auto":
+            talk(f"regularisation: {summary.settings['regularisation']:g}, by held-out likelihood")
         if activate:
             database.pca.activate(number, target)
             print(f"{target}: projection {number} is active")
         else:
             talk(f"next: spocdb pca activate {number} --collection {target}")
+
+
+def _part(text: str) -> "Regularisation":
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither a number nor auto", param_hint="--regularisation"
+        ) from None
 
 
 @app.command("list")

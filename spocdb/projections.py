@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,13 +22,18 @@ from spocdb.errors import (
     NotEnoughSamples,
     ProjectionNotFound,
 )
-from spocdb.features.projection import Moments, advice, merge, project
+from spocdb.features import shrinkage
+from spocdb.features.projection import Moments, advice, check_options, merge, project
 from spocdb.features.projection import fit as fit_moments
+from spocdb.features.shrinkage import N_FOLDS
 from spocdb.soundness import fault
 from spocdb.sources.names import printable
 from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
+
+# The part of the mean variance that is added to each variance; "auto": see features/shrinkage.py.
+Regularisation = float | Literal["auto"]
 
 DEFAULT_DIM = 256
 # With fewer images whitening amplifies noise: 1000 are four for each of 256 dimensions.
@@ -48,12 +53,13 @@ def fit(
     *,
     whiten: bool = True,
     centre: bool = True,
-    regularisation: float = 0.0,
+    regularisation: Regularisation = 0.0,
 ) -> int:
     """Fit a PCA on the distinct images of the collections; return the stored projection's number.
 
     One exact streaming pass. The same images and settings give the same projection, which is stored
-    once. A warning is logged if dimensions or images are too few for good results.
+    once. With `regularisation` "auto" the amount is chosen by held-out likelihood, and stored. A
+    warning is logged if dimensions or images are too few for good results.
 
     Raises:
         NotEnoughSamples: There are too few images for `dim` dimensions.
@@ -65,14 +71,12 @@ def fit(
     if any(c.extractor_id != first.extractor_id for c in fitted_on):
         names = ", ".join(f"{c.name} ({c.recipe.name})" for c in fitted_on)
         raise ConfigError(f"a PCA belongs to one extractor, these have several: {names}")
-    moments = Moments.of(np.empty((0, first.channels), np.float32))
-    digest = hashlib.sha256()
-    ids = [c.id for c in fitted_on]
-    for rows in projections.samples(
-        connection, first.extractor_id, first.channels, ids, CHUNK_ROWS
-    ):
-        moments = merge(moments, Moments.of(rows["descriptor"].astype(np.float32)))
-        digest.update(rows["sha256"].tobytes())
+    check_options(first.channels, dim, 0.0 if regularisation == "auto" else regularisation)
+    n_folds = N_FOLDS if regularisation == "auto" and whiten else 0
+    moments, folds, sha256 = _moments(connection, fitted_on, n_folds)
+    if regularisation == "auto":
+        regularisation = shrinkage.chosen(folds, centre=centre)
+        log.info("regularisation %g, chosen by held-out likelihood", regularisation)
     fitted = fit_moments(moments, dim, whiten=whiten, centre=centre, regularisation=regularisation)
     if found := fault(fitted, first.channels):
         raise DescriptorError(f"a PCA of these images cannot be used: {found}")
@@ -82,9 +86,31 @@ def fit(
         "collections": sorted(c.name for c in fitted_on),
         "n_images": moments.count,
         # Hash of the images' sorted hashes: equal if two PCAs were fitted on the same images.
-        "images_sha256": digest.hexdigest(),
+        "images_sha256": sha256,
     }
     return projections.store(connection, first.extractor_id, fitted, about)
+
+
+def _moments(
+    connection: Connection, fitted_on: list[Collection], n_folds: int
+) -> tuple[Moments, list[Moments], str]:
+    """Return the moments of all images and of `n_folds` parts, and a hash of the images' hashes."""
+    first = fitted_on[0]
+    none = Moments.of(np.empty((0, first.channels), np.float32))
+    moments, folds = none, [none] * n_folds
+    digest = hashlib.sha256()
+    ids = [c.id for c in fitted_on]
+    for rows in projections.samples(
+        connection, first.extractor_id, first.channels, ids, CHUNK_ROWS
+    ):
+        descriptors = rows["descriptor"].astype(np.float32)
+        # The parts do not add up to the very same numbers as the whole.
+        moments = merge(moments, Moments.of(descriptors))
+        # The rows are sorted by hash, so that every n-th is a random part.
+        parts = (Moments.of(descriptors[fold::n_folds]) for fold in range(n_folds))
+        folds = [merge(fold, part) for fold, part in zip(folds, parts, strict=True)]
+        digest.update(rows["sha256"].tobytes())
+    return moments, folds, digest.hexdigest()
 
 
 def activate(

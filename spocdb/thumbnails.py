@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from spocdb.db import thumbnails
 from spocdb.db.connections import Connection
+from spocdb.db.thumbnails import Content
 from spocdb.images.decode import thumbnail as decode_thumbnail
 from spocdb.images.footprint import footprint
 from spocdb.images.thumbnails import SIDE
@@ -28,25 +29,23 @@ class Thumbnail:
 
 
 def thumbnail(
-    connections: Connections, id: int, read: Callable[[int], bytes], limits: Limits
+    connections: Connections, content: Content, read: Callable[[], bytes], limits: Limits
 ) -> Thumbnail:
     """Return an image's thumbnail; make and store it if none is stored and the role may.
 
-    `read` returns the image's bytes by its id. No connection is held while they are read and
+    `read` returns the image's bytes. No connection is held while they are read and
     decoded, which takes part in the process's budget of memory.
 
     Raises:
-        ImageNotFound: There is no image with this id.
         ImageError: There is no thumbnail, and the image cannot be read or decoded.
     """
     with connections() as connection:
-        sha256 = thumbnails.content(connection, id).sha256
-        webp = thumbnails.find(connection, sha256)
+        webp = thumbnails.find(connection, content.sha256)
     if webp is None:
-        webp = rendered(read(id), SIDE, limits)
+        webp = rendered(read(), SIDE, limits)
         with connections() as connection:
-            thumbnails.add_made(connection, id, sha256, webp)
-    return Thumbnail(webp, sha256.hex())
+            thumbnails.add_made(connection, content, webp)
+    return Thumbnail(webp, content.sha256)
 
 
 def rendered(data: bytes, side: int, limits: Limits) -> bytes:

@@ -21,6 +21,8 @@ from spocdb.db.maps import CollectionMap, MapPoints
 from spocdb.db.projections import ProjectionSummary
 from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
+from spocdb.db.thumbnails import Content
+from spocdb.db.versions import ProjectionVersion
 from spocdb.progress import Progress
 from spocdb.pruning import GoneRoot
 from spocdb.records import Crop, Projection, Recipe, Refinement
@@ -39,6 +41,7 @@ __all__ = [
     "CollectionDetails",
     "CollectionMap",
     "CollectionSummary",
+    "Content",
     "Coverage",
     "Crop",
     "Database",
@@ -59,6 +62,7 @@ __all__ = [
     "Progress",
     "Projection",
     "ProjectionSummary",
+    "ProjectionVersion",
     "Recipe",
     "Refinement",
     "Settings",

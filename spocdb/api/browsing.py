@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from spocdb.api.part import Part
 from spocdb.db import collections, facets, listing
-from spocdb.db import metadata as about
 from spocdb.db.facets import Facets
 from spocdb.db.listing import StoredImage
 from spocdb.errors import InvalidValue
@@ -24,6 +23,8 @@ class Browsing(Part):
     ) -> list[StoredImage]:
         """Return a page of a collection's images, the newest first, without embeddings.
 
+        `count` tells how many match in all, and why none does.
+
         Args:
             filter: a condition on the metadata, see docs/reference/filters.md.
             collection: the name; None if there is only one.
@@ -40,10 +41,7 @@ class Browsing(Part):
         wanted = to_json(filter)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            found = listing.newest(connection, target, wanted, before, limit)
-            if wanted and before is None:
-                about.explain(connection, target, wanted, len(found))
-        return found
+            return listing.newest(connection, target, wanted, before, limit)
 
     def sizes(self, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Return width and height in pixels of upright images, by id; unknown ids are left out."""
@@ -53,7 +51,8 @@ class Browsing(Part):
     def facets(self, filter: Filter | None = None, *, collection: str | None = None) -> Facets:
         """Return the values of each key of the metadata, over the images that match a filter.
 
-        Beyond 100,000 images, values are counted in a sample.
+        Of more than 100,000 images the newest are counted. The most frequent keys and values are
+        listed, none that is longer than 200 characters; the answer says how many there are.
 
         Args:
             filter: a condition on the metadata, see docs/reference/filters.md.

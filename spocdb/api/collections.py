@@ -1,8 +1,11 @@
 """Collections in the API: list, describe and drop them."""
 
+from collections.abc import Iterator
+from itertools import chain, islice
+
 from spocdb.api.part import Part
 from spocdb.db import collections, details, evaluations, runs
-from spocdb.db.collections import CollectionSummary
+from spocdb.db.collections import Collection, CollectionSummary
 from spocdb.db.details import CollectionDetails
 from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.runs import Failure
@@ -44,16 +47,41 @@ class Collections(Part):
         with self._engine.connection() as connection:
             collections.drop(connection, collections.get(connection, collection))
 
-    def failures(self, collection: str | None = None) -> list[Failure]:
-        """List the images that could not be stored, of one collection or of all.
+    def failures(
+        self, collection: str | None = None, *, after: str | None = None, limit: int | None = None
+    ) -> Iterator[Failure]:
+        """Iterate over the images that could not be stored, by collection and path.
+
+        They are read in pages of a thousand. No connection is held between two pages, so that other
+        calls can run.
+
+        Args:
+            collection: the name; None are all collections.
+            after: leave out paths up to this one, e.g. the last of the page before.
+            limit: the maximum number of failures.
+
+        Returns:
+            The failures, with path, reason and message.
 
         Raises:
             CollectionNotFound: there is no such collection.
         """
         with self._engine.connection() as connection:
-            if collection is not None:
-                collections.get(connection, collection)
-            return runs.failures(connection, collection)
+            targets = collections.some(connection, collection)
+        pages = chain.from_iterable(self._failures(target, after, limit) for target in targets)
+        return islice(pages, limit)
+
+    def _failures(
+        self, target: Collection, after: str | None, limit: int | None
+    ) -> Iterator[Failure]:
+        n = runs.PAGE if limit is None else min(runs.PAGE, limit)
+        while True:
+            with self._engine.connection() as connection:
+                page = runs.failures(connection, target, after, n)
+            yield from page
+            if len(page) < n:
+                return
+            after = page[-1].path
 
     def evaluations(self, benchmark: str | None = None) -> list[StoredEvaluation]:
         """List the stored evaluations, of one benchmark or of all, oldest first."""

@@ -25,7 +25,8 @@ def connect(
         url: a URL such as postgresql://USER@HOST/DATABASE, or anything libpq takes.
         settings: all settings, instead of `url` and the environment.
         pool_size: how many connections are opened at most.
-        statement_seconds: how long a statement may run; None is as long as it takes.
+        statement_seconds: how long a statement may run; None is as long as it takes, or as a
+            statement_timeout of PGOPTIONS or of the URL's options says.
 
     Returns:
         The database; `.engine` is its engine.

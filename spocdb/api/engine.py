@@ -8,7 +8,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from spocdb.db import connections, schema
-from spocdb.db.addresses import limited
 from spocdb.db.pool import Pool
 from spocdb.db.watching import Watch
 from spocdb.errors import ConfigError, InvalidValue
@@ -36,7 +35,8 @@ class Engine:
         settings: where the database is, and the limits for images. `database_url` must be given:
             the embedded server is started by `spocdb.connect`.
         pool_size: how many connections are opened at most; a call takes one while it needs it.
-        statement_seconds: how long a statement may run; None is as long as it takes.
+        statement_seconds: how long a statement may run; None is as long as it takes, or as a
+            statement_timeout of PGOPTIONS or of the URL's options says.
 
     Raises:
         ConfigError: the settings name no database, or its address is malformed.
@@ -56,9 +56,8 @@ class Engine:
         if pool_size < 1:
             raise InvalidValue("pool_size", pool_size, "at least 1")
         self.settings, self.url = settings, settings.database_url
-        if statement_seconds is not None:
-            self.url = limited(self.url, statement_seconds)
-        self._pool = Pool(self.url, pool_size)
+        self.statement_seconds = statement_seconds
+        self._pool = Pool(self.url, pool_size, statement_seconds)
         self._extractors: dict[tuple[str, str, str], Extractor] = {}
         self._loading = Lock()
         self._watch: Watch | None = None
@@ -111,7 +110,7 @@ class Engine:
         each other. The caller closes it, within a block of `connection`, which wraps its errors
         too.
         """
-        connection = connections.connect(self.url)
+        connection = connections.connect(self.url, self.statement_seconds)
         if self._watch:
             self._watch.add(connection)
         return connection

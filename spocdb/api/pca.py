@@ -6,9 +6,10 @@ from pathlib import Path
 from spocdb import augmentation
 from spocdb import projections as fitting
 from spocdb.api.part import Part
-from spocdb.db import collections, embeddings, projections
+from spocdb.db import collections, embeddings, projections, versions
 from spocdb.db.connections import Connection
 from spocdb.db.projections import ProjectionSummary
+from spocdb.db.versions import ProjectionVersion
 from spocdb.errors import ConfigError
 from spocdb.features import projection_files
 from spocdb.features.recipes import channels
@@ -24,7 +25,7 @@ class Pca(Part):
         dim: int = fitting.DEFAULT_DIM,
         whiten: bool = True,
         centre: bool = True,
-        regularisation: float = 0.0,
+        regularisation: fitting.Regularisation = 0.0,
     ) -> int:
         """Fit a PCA on stored raw descriptors. Searches do not use it until it is activated.
 
@@ -35,7 +36,8 @@ class Pca(Part):
             dim: dimensions of the embeddings, N.
             whiten: divide by the singular values.
             centre: subtract the mean.
-            regularisation: the part of the mean variance that is added to each variance.
+            regularisation: the part of the mean variance that is added to each variance; "auto"
+                chooses it by the likelihood of images that are held out.
 
         Returns:
             The number of the projection; the same images and settings give the same one.
@@ -55,6 +57,20 @@ class Pca(Part):
                 centre=centre,
                 regularisation=regularisation,
             )
+
+    def versions(self, collection: str | None = None) -> list[ProjectionVersion]:
+        """List the projections that embed a collection or could, oldest first.
+
+        These are the projections of its extractor, and of those whose embeddings it still keeps.
+
+        Args:
+            collection: the name; None if there is only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            return versions.versions(connection, collections.get(connection, collection))
 
     def list(self) -> list[ProjectionSummary]:
         """List the projections, oldest first."""

@@ -1,10 +1,12 @@
 """The pictures of stored images in the API: their bytes and their thumbnails."""
 
 import hashlib
+from functools import partial
 
 from spocdb import thumbnails as making
 from spocdb.api.images import Images
 from spocdb.db import thumbnails
+from spocdb.db.thumbnails import Content
 from spocdb.errors import ImageChanged, InvalidValue
 from spocdb.thumbnails import Thumbnail
 
@@ -15,8 +17,20 @@ LARGEST_SIDE = 16383
 class Pictures(Images):
     """Methods of Database that return what an image looks like."""
 
-    def read(self, id: int) -> bytes:
+    def content(self, id: int) -> Content:
+        """Return where the bytes of an image are, and their sha256.
+
+        Raises:
+            ImageNotFound: there is no image with this id.
+        """
+        with self._engine.connection() as connection:
+            return thumbnails.content(connection, id)
+
+    def read(self, image: int | Content) -> bytes:
         """Return the bytes of a stored image, from its file or through its table's row.
+
+        Args:
+            image: its id, or what `content` returned for it.
 
         Raises:
             ImageNotFound: there is no image with this id.
@@ -26,32 +40,35 @@ class Pictures(Images):
             ImageError: it cannot be read for another reason.
             SourceBroken: its table was dropped or altered.
         """
-        with self._engine.connection() as connection:
-            found = thumbnails.content(connection, id)
+        found = self._content(image)
         data = self.reader(found.collection)(found.path)
-        if hashlib.sha256(data).digest() != found.sha256:
+        if hashlib.sha256(data).hexdigest() != found.sha256:
             raise ImageChanged("it has other bytes than when it was stored")
         return data
 
-    def thumbnail(self, id: int) -> Thumbnail:
+    def thumbnail(self, image: int | Content) -> Thumbnail:
         """Return the thumbnail of an image: at most 256 x 256 pixels, upright, WebP.
 
         Ingests and workers store one of each image that they decode. A missing one is made of the
         image's bytes, and stored if the role may write.
+
+        Args:
+            image: its id, or what `content` returned for it.
 
         Raises:
             ImageNotFound: there is no image with this id.
             ImageError: none is stored, and the image cannot be read (see `read`) or decoded.
             SourceBroken: none is stored, and the image's table was dropped or altered.
         """
-        engine = self._engine
-        return making.thumbnail(engine.connection, id, self.read, engine.settings.limits)
+        found, engine = self._content(image), self._engine
+        read = partial(self.read, found)
+        return making.thumbnail(engine.connection, found, read, engine.settings.limits)
 
-    def picture(self, id: int, side: int = 1024) -> bytes:
+    def picture(self, image: int | Content, side: int = 1024) -> bytes:
         """Return an image as a WebP file, re-encoded: upright, sRGB, without metadata.
 
         Args:
-            id: the image.
+            image: its id, or what `content` returned for it.
             side: the most pixels of its longer side, 1 to 16383; it is never enlarged.
 
         Raises:
@@ -62,4 +79,7 @@ class Pictures(Images):
         """
         if not 1 <= side <= LARGEST_SIDE:
             raise InvalidValue("side", side, f"1 to {LARGEST_SIDE}")
-        return making.rendered(self.read(id), side, self._engine.settings.limits)
+        return making.rendered(self.read(image), side, self._engine.settings.limits)
+
+    def _content(self, image: int | Content) -> Content:
+        return image if isinstance(image, Content) else self.content(image)

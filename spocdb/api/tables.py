@@ -127,7 +127,8 @@ class Tables(Part):
         for file in weights:
             remember(Path(file), self._engine.settings.cache_dir)
         worker = Worker(
-            partial(connections.connect, self._engine.url),  # a worker watches its own connections
+            # A worker watches its own connections.
+            partial(connections.connect, self._engine.url, self._engine.statement_seconds),
             lambda recipe: self._engine.extractor(recipe, device, precision),
             lambda recipe: self._engine.extractor(recipe, device, "float32"),
             options or WorkerOptions(self._engine.settings.limits),

@@ -5,10 +5,9 @@ port or an option may be a part of the password, so the errors raised here never
 """
 
 import re
-from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from spocdb.errors import ConfigError
 
@@ -37,17 +36,6 @@ def conninfo(address: str) -> str:
     if not re.fullmatch(r"[0-9,]*", str(parts.get("port", ""))):
         raise _malformed()
     return address
-
-
-def limited(address: str, seconds: float) -> str:
-    """Return an address whose sessions end each statement that runs longer.
-
-    Raises:
-        ConfigError: the address is malformed.
-    """
-    given: dict[str, Any] = dict(conninfo_to_dict(conninfo(address)))
-    options = f"{given.get('options') or ''} -c statement_timeout={round(1000 * seconds)}"
-    return make_conninfo(**{**given, "options": options.strip()})
 
 
 def _postgresql(scheme: str) -> str:

@@ -85,10 +85,7 @@ FROM spocdb.attached(%(collection)s) ORDER BY 1
 # With the functions' lock_timeout of 800 ms, about half a minute in all.
 TRIES, SECONDS_BETWEEN_TRIES = 25, 0.5
 
-COVERAGE = """
-SELECT * FROM spocdb.coverage
-WHERE %(collection)s::text IS NULL OR collection = %(collection)s
-"""
+COVERAGE = "SELECT * FROM spocdb.coverage_of(%s)"
 
 # Errors after an application altered its table: dropped columns, revoked rights.
 BROKEN = (
@@ -186,7 +183,7 @@ def refuse(connection: Connection, collection: Collection) -> None:
 def coverage(connection: Connection, collection: str | None = None) -> list[Coverage]:
     """Count the coverage of one collection, or of all; the counts are exact."""
     with connection.cursor(row_factory=class_row(Coverage)) as cursor:
-        return cursor.execute(COVERAGE, {"collection": collection}).fetchall()
+        return cursor.execute(COVERAGE, [collection]).fetchall()
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def get(connection: Connection, name: str | None) -> Collection:
     """
     if name and (found := find(connection, name)):
         return found
-    names = [row[0] for row in connection.execute("SELECT name FROM spocdb.collections ORDER BY 1")]
+    names = _names(connection)
     wanted = name or (names[0] if len(names) == 1 else DEFAULT_COLLECTION)
     if found := find(connection, wanted):
         return found
@@ -127,6 +127,23 @@ def get(connection: Connection, name: str | None) -> Collection:
             f"name one of the collections with `collection=...`: {known}", field="collection"
         )
     raise CollectionNotFound(f"there is no collection named {name}; there are: {known}")
+
+
+def some(connection: Connection, name: str | None) -> list[Collection]:
+    """Return the collection of this name; without a name all collections, by name.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+    """
+    if name is not None:
+        return [get(connection, name)]
+    return [found for one in _names(connection) if (found := find(connection, one))]
+
+
+def _names(connection: Connection) -> list[str]:
+    return [
+        name for (name,) in connection.execute("SELECT name FROM spocdb.collections ORDER BY 1")
+    ]
 
 
 def as_if_active(

@@ -74,8 +74,10 @@ PATIENCE: dict[str, Any] = {
 }
 
 
-def connect(url: str) -> Connection:
+def connect(url: str, statement_seconds: float | None = None) -> Connection:
     """Open an autocommitting connection to `url`, anything libpq takes.
+
+    With `statement_seconds` the server ends each statement that runs longer.
 
     Raises:
         ConfigError: the address is malformed.
@@ -95,7 +97,7 @@ def connect(url: str) -> Connection:
         ) from exc
     try:
         with wrapped():
-            if sessions.configure(connection):
+            if sessions.configure(connection, statement_seconds):
                 register_vector(connection)
     except BaseException:
         connection.close()

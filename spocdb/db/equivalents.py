@@ -1,6 +1,7 @@
 """Statements as texts, for people to run in psql: they give the rows that the API gives."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from typing import LiteralString
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 from psycopg.types.json import Jsonb
@@ -15,17 +16,13 @@ FROM spocdb.{view}{condition}
 ORDER BY {id} DESC
 LIMIT {n};"""
 
-SIMILAR = """SELECT id, path, distance
-FROM spocdb.similar({collection}, {image}, {k}{filter});"""
+# What is left out is left out after the search, so it has to find as many more.
+FOUND = """SELECT id, path, distance
+FROM spocdb.{function}({collection}, {query}, {n}{filter}){rest};"""
 
-SEARCH = """SELECT id, path, distance
-FROM spocdb.search({collection}, {query}, {k}{filter});"""
-
-# The named images are left out after the search, so it has to find as many more.
-SEVERAL = """SELECT id, path, distance
-FROM spocdb.search({collection}, {query}, {n}{filter})
-WHERE id <> ALL ({named})
-LIMIT {k};"""
+LEFT_OUT = """
+WHERE id <> ALL ({ids})
+LIMIT {k}"""
 
 ROCCHIO = "spocdb.rocchio({collection}, {liked}, {disliked}{query})"
 
@@ -59,24 +56,10 @@ def similar(
     unlike: Sequence[int],
 ) -> str:
     """Return the statement that finds the images like stored ones, and unlike others."""
-    if len(images) > 1 or unlike:
-        named = {*images, *unlike}
-        several = SQL(SEVERAL).format(
-            collection=Literal(collection.name),
-            query=_rocchio(collection, images, unlike),
-            n=Literal(k + len(named)),
-            filter=_argument(filter),
-            named=_ids(sorted(named)),
-            k=Literal(k),
-        )
-        return several.as_string(connection)
-    statement = SQL(SIMILAR).format(
-        collection=Literal(collection.name),
-        image=Literal(images[0]),
-        k=Literal(k),
-        filter=_argument(filter),
-    )
-    return statement.as_string(connection)
+    if len(images) == 1 and not unlike:
+        return _found(connection, collection, "similar", Literal(images[0]), k, filter)
+    query = _rocchio(collection, images, unlike)
+    return _found(connection, collection, "search", query, k, filter, {*images, *unlike})
 
 
 def search(
@@ -91,11 +74,27 @@ def search(
     """Return the statement that finds the images nearest to an embedding (N,)."""
     # Nine digits tell any two float32 apart.
     embedding = Literal("[" + ",".join(f"{value:.9g}" for value in query) + "]")
-    statement = SQL(SEARCH).format(
+    moved = _rocchio(collection, like, unlike, embedding) if like or unlike else embedding
+    return _found(connection, collection, "search", moved, k, filter)
+
+
+def _found(
+    connection: Connection,
+    collection: Collection,
+    function: LiteralString,
+    query: Composable,
+    k: int,
+    filter: Json,
+    left_out: Set[int] = frozenset(),
+) -> str:
+    rest = SQL(LEFT_OUT).format(ids=_ids(sorted(left_out)), k=Literal(k))
+    statement = SQL(FOUND).format(
+        function=SQL(function),
         collection=Literal(collection.name),
-        query=_rocchio(collection, like, unlike, embedding) if like or unlike else embedding,
-        k=Literal(k),
-        filter=_argument(filter),
+        query=query,
+        n=Literal(k + len(left_out)),
+        filter=SQL(", {}").format(Literal(Jsonb(filter))) if filter else SQL(""),
+        rest=rest if left_out else SQL(""),
     )
     return statement.as_string(connection)
 
@@ -124,7 +123,3 @@ def _condition(filter: Json) -> Composable:
     if isinstance(filter, dict):
         return SQL("\nWHERE metadata @> {}").format(Literal(Jsonb(filter)))
     return SQL("\nWHERE metadata @@ spocdb.filter_path({})").format(Literal(Jsonb(filter)))
-
-
-def _argument(filter: Json) -> Composable:
-    return SQL(", {}").format(Literal(Jsonb(filter))) if filter else SQL("")

@@ -1,6 +1,6 @@
 """Read a whole collection: its images page by page, or all its embeddings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Literal
 
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, floats, one_row
-from spocdb.db.copy import copy_out
+from spocdb.db.copy import Rows, copy_out
 from spocdb.db.metadata import matches
 from spocdb.db.search import snapshot
 from spocdb.filters import Json
@@ -20,6 +20,8 @@ from spocdb.records import Float32Array
 
 # Images per statement. One cursor over all would hold its snapshot as long as the caller takes.
 PAGE = 1000
+# Embeddings per statement. The server holds the result of a function, on its disk if it is large.
+EMBEDDED_PAGE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,12 @@ SELECT p.dim FROM spocdb.collections c JOIN spocdb.projections p ON p.id = c.act
 WHERE c.id = %s
 """
 
-IDS = """
-COPY (SELECT id FROM spocdb.images WHERE collection_id = {collection} ORDER BY id)
-TO STDOUT (FORMAT binary)
-"""
+COUNT = "SELECT count(*) FROM spocdb.images WHERE collection_id = %s"
 
 EMBEDDED = "SELECT image_id, embedding FROM spocdb.embeddings(%s, %s)"
 
 COPY_EMBEDDED = """
-COPY (SELECT image_id, embedding FROM spocdb.embeddings({collection}, {ids}))
+COPY (SELECT image_id, embedding FROM spocdb.embeddings_after({collection}, {last}, {n}))
 TO STDOUT (FORMAT binary)
 """
 
@@ -132,15 +131,22 @@ def embeddings(
     """Return the ids (n,) of all embedded images, ascending, and their embeddings (n, N)."""
     with snapshot(connection):
         (dim,) = one_row(connection, DIM, [collection.id])
-        statement = SQL(IDS).format(collection=Literal(collection.id))
-        of_images = [*copy_out(connection, statement, {"id": "bigint"}, PAGE)]
-        n_images = sum(map(len, of_images))
+        (n_images,) = one_row(connection, COUNT, [collection.id])
         ids, found = np.empty(n_images, np.int64), np.empty((n_images, dim), np.float32)
         n, fields = 0, {"id": "bigint", "embedding": f"vector({dim})"}
-        for chunk in of_images:
-            names = {"collection": Literal(collection.name), "ids": Literal(chunk["id"].tolist())}
-            statement = SQL(COPY_EMBEDDED).format(**names)
-            for rows in copy_out(connection, statement, fields, PAGE):
-                ids[n : n + len(rows)], found[n : n + len(rows)] = rows["id"], rows["embedding"]
-                n += len(rows)
+        for rows in _embedded(connection, collection, fields):
+            ids[n : n + len(rows)], found[n : n + len(rows)] = rows["id"], rows["embedding"]
+            n += len(rows)
     return ids[:n], found[:n]
+
+
+def _embedded(
+    connection: Connection, collection: Collection, fields: Mapping[str, str]
+) -> Iterator[Rows]:
+    last, n_read = 0, EMBEDDED_PAGE
+    while n_read == EMBEDDED_PAGE:
+        n_read = 0
+        names = {"collection": Literal(collection.name), "last": last, "n": EMBEDDED_PAGE}
+        for rows in copy_out(connection, SQL(COPY_EMBEDDED).format(**names), fields, PAGE):
+            yield rows
+            n_read, last = n_read + len(rows), int(rows["id"][-1])

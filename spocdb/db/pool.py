@@ -34,11 +34,14 @@ logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 
 
 class Pool:
-    """At most `size` connections to `url`; one thread at a time uses each."""
+    """At most `size` connections to `url`; one thread at a time uses each.
 
-    def __init__(self, url: str, size: int) -> None:
+    With `statement_seconds` the server ends each statement that runs longer.
+    """
+
+    def __init__(self, url: str, size: int, statement_seconds: float | None = None) -> None:
         conninfo(url)  # refuses a malformed address here, not in a thread of the pool
-        self._url, self._size = url, size
+        self._url, self._size, self._statement_seconds = url, size, statement_seconds
         self._lock = Lock()
         self._n_used = self._n_failures = 0
         self._failure: DatabaseError | None = None
@@ -69,7 +72,7 @@ class Pool:
             try:
                 yield connection
             except BaseException:
-                sessions.restore(connection)
+                sessions.restore(connection, self._statement_seconds)
                 raise
             finally:
                 self._give_back(connection)
@@ -104,7 +107,7 @@ class Pool:
 
     def _open(self) -> Connection:
         try:
-            return connect(self._url)
+            return connect(self._url, self._statement_seconds)
         except DatabaseError as exc:
             with self._lock:
                 self._failure, self._n_failures = exc, self._n_failures + 1

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from psycopg.rows import class_row
+from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
 from spocdb.db.collections import Collection
@@ -42,11 +42,13 @@ WHERE r.collection_id = %s AND r.status = 'running' AND NOT EXISTS (
 
 END = "UPDATE spocdb.runs SET status = %s, finished_at = now(), summary = %s WHERE id = %s"
 
+# Failures per statement, and the most in memory.
+PAGE = 1000
+
 LIST_FAILURES = """
-SELECT c.name AS collection, f.path, f.reason, f.message, f.failed_at
-FROM spocdb.failures f JOIN spocdb.collections c ON c.id = f.collection_id
-WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
-ORDER BY c.name, f.path
+SELECT f.path, f.reason, f.message, f.failed_at
+FROM spocdb.failures f WHERE f.collection_id = %(collection)s AND {beyond}
+ORDER BY f.path LIMIT %(n)s
 """
 
 FAILED = "SELECT path FROM spocdb.failures WHERE collection_id = %s ORDER BY path"
@@ -70,10 +72,15 @@ def end(connection: Connection, run_id: int, status: Status, summary: dict[str, 
     connection.execute("SELECT pg_advisory_unlock(hashtext('spocdb.runs'), %s::integer)", [run_id])
 
 
-def failures(connection: Connection, collection: str | None = None) -> list[Failure]:
-    """List the failures of one collection, or of all."""
-    with connection.cursor(row_factory=class_row(Failure)) as cursor:
-        return cursor.execute(LIST_FAILURES, {"collection": collection}).fetchall()
+def failures(
+    connection: Connection, collection: Collection, after: str | None, n: int
+) -> list[Failure]:
+    """Return the next n failures of a collection by path, after the path `after`."""
+    # Not by OR: a generic plan would read the pages before again.
+    beyond = SQL("true" if after is None else "f.path > %(after)s")
+    values = {"collection": collection.id, "after": after, "n": n}
+    rows = connection.execute(SQL(LIST_FAILURES).format(beyond=beyond), values)
+    return [Failure(collection.name, *row) for row in rows]
 
 
 def lost(connection: Connection, collection: Collection) -> set[str]:

@@ -49,7 +49,7 @@ SELECT
     (SELECT pg_catalog.count(pg_catalog.set_config(s.name, w.value, false))
      FROM pg_catalog.pg_settings s
      JOIN pg_catalog.jsonb_each_text(%s) AS w (name, value) ON w.name = s.name
-     WHERE s.setting <> w.value AND NOT (s.name ~ 'timeout$' AND s.source = 'client')),
+     WHERE s.setting <> w.value AND NOT (s.name = ANY(%s) AND s.source = 'client')),
     (SELECT pg_catalog.set_config('search_path', coalesce(
         pg_catalog.string_agg(pg_catalog.quote_ident(p.schema), ', ' ORDER BY p.n), ''), false)
      FROM (
@@ -74,14 +74,25 @@ SELECT pg_catalog.pg_advisory_unlock_all()
 """
 
 
-def configure(connection: psycopg.Connection[TupleRow]) -> bool:
-    """Apply the settings that spocdb relies on; tell whether the database has the extension."""
-    values = RELIED_ON | dict.fromkeys(TIMEOUTS, "0")
-    row = connection.execute(CONFIGURE, [Jsonb(values)]).fetchone()
+def configure(
+    connection: psycopg.Connection[TupleRow], statement_seconds: float | None = None
+) -> bool:
+    """Apply the settings that spocdb relies on; tell whether the database has the extension.
+
+    `statement_seconds` is a timeout that spocdb itself sets, whatever PGOPTIONS says. It is no
+    startup option, because pgbouncer refuses those.
+    """
+    values, kept = RELIED_ON | dict.fromkeys(TIMEOUTS, "0"), {*TIMEOUTS}
+    if statement_seconds is not None:
+        values["statement_timeout"] = str(round(1000 * statement_seconds))
+        kept.remove("statement_timeout")
+    row = connection.execute(CONFIGURE, [Jsonb(values), [*kept]]).fetchone()
     return row is not None and bool(row[2])
 
 
-def restore(connection: psycopg.Connection[TupleRow]) -> None:
+def restore(
+    connection: psycopg.Connection[TupleRow], statement_seconds: float | None = None
+) -> None:
     """Reset a connection after a failed step; close it if that fails.
 
     Resets settings, advisory locks, LISTEN and temporary tables.
@@ -89,7 +100,7 @@ def restore(connection: psycopg.Connection[TupleRow]) -> None:
     try:
         connection.rollback()
         connection.execute(RESET)
-        configure(connection)
+        configure(connection, statement_seconds)
     except psycopg.Error:
         connection.close()
     except BaseException:

@@ -13,11 +13,12 @@ from spocdb.errors import ImageNotFound
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Where the bytes of an image are: its path or key in a collection, and their sha256."""
+    """Where the bytes of an image are: its path or key in a collection, and their sha256 (hex)."""
 
+    id: int
     collection: str
     path: str
-    sha256: bytes
+    sha256: str
 
 
 ADD = """
@@ -45,7 +46,7 @@ SELECT has_table_privilege('spocdb.thumbnails', 'INSERT')
 """
 
 CONTENT = """
-SELECT c.name, i.path, i.sha256
+SELECT i.id, c.name, i.path, encode(i.sha256, 'hex')
 FROM spocdb.images i JOIN spocdb.collections c ON c.id = i.collection_id WHERE i.id = %s
 """
 
@@ -69,9 +70,9 @@ def content(connection: Connection, id: int) -> Content:
     return Content(*row)
 
 
-def find(connection: Connection, sha256: bytes) -> bytes | None:
+def find(connection: Connection, sha256: str) -> bytes | None:
     """Return the stored thumbnail of some bytes, if there is one."""
-    row = connection.execute(FIND, [sha256], binary=True).fetchone()
+    row = connection.execute(FIND, [bytes.fromhex(sha256)], binary=True).fetchone()
     return bytes(row[0]) if row else None
 
 
@@ -83,10 +84,10 @@ def add(connection: Connection, made: Mapping[bytes, bytes]) -> None:
         connection.execute(ADD, [hashes, [made[sha256] for sha256 in hashes]])
 
 
-def add_made(connection: Connection, id: int, sha256: bytes, webp: bytes) -> None:
+def add_made(connection: Connection, content: Content, webp: bytes) -> None:
     """Store a thumbnail made on demand, if the role may and the image still has these bytes."""
     if one_row(connection, MAY_ADD)[0]:
-        connection.execute(ADD_MADE, [id, sha256, webp])
+        connection.execute(ADD_MADE, [content.id, bytes.fromhex(content.sha256), webp])
 
 
 def delete_left(connection: Connection) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from spocdb.errors import ConfigError
 from spocdb.features.codebooks import Kind
+from spocdb.projections import Regularisation
 from spocdb.records import Refinement
 
 
@@ -30,7 +31,7 @@ class Method:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     enlarge: float = 1.0
     codebook: tuple[Kind, int] | None = None
-    regularisation: float = 0.0
+    regularisation: Regularisation = 0.0
     augmentation: Augmentation | None = None
     refinement: Refinement = field(default_factory=Refinement)
 
@@ -59,6 +60,7 @@ BEYOND = (
     Method("flip", "spoc, and its mirror image", SPOC | {"flip": True}),
     Method("multiscale", "spoc at 1, 0.71 and 0.5", SPOC | {"scales": (1.0, 0.71, 0.5)}),
     Method("shrinkage", "spoc, whitening shrunk by 0.1", SPOC, regularisation=0.1),
+    Method("likeliest", "spoc, shrunk by held-out likelihood", SPOC, regularisation="auto"),
     Method(
         "best",
         "GeM p = 2, wider prior, aspect kept, mirrored, shrunk by 0.3",

@@ -85,7 +85,7 @@ def fit(
     check_options(len(moments.mean), dim, regularisation)
     _check_count(moments.count, dim)
     origin = moments.mean if centre else np.zeros_like(moments.mean)
-    scatter = _scatter(moments, centre=centre)
+    scatter = scatter_of(moments, centre=centre)
     eigenvalues, eigenvectors = np.linalg.eigh(scatter)
     _check_rank(eigenvalues, moments.count, dim)
     strongest, components = eigenvalues[: -dim - 1 : -1], eigenvectors[:, : -dim - 1 : -1].T
@@ -135,12 +135,12 @@ def _is_enough(count: int, dim: int, projection: Projection) -> bool:
 
 
 def _enough_dimensions(moments: Moments, *, centre: bool) -> int:
-    variances = np.linalg.eigvalsh(_scatter(moments, centre=centre))[::-1]
+    variances = np.linalg.eigvalsh(scatter_of(moments, centre=centre))[::-1]
     together = np.cumsum(variances) / variances.sum()
     return int(np.searchsorted(together, ENOUGH_EXPLAINED)) + 1
 
 
-def _scatter(moments: Moments, *, centre: bool) -> Float64Array:
+def scatter_of(moments: Moments, *, centre: bool) -> Float64Array:
     """Return the scatter about the mean, or about the origin."""
     if centre:
         return moments.scatter

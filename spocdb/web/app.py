@@ -5,14 +5,27 @@ from fastapi import APIRouter, FastAPI
 from spocdb import __version__
 from spocdb.api import Engine
 from spocdb.web import problems
+from spocdb.web.changes import Changes
 from spocdb.web.guard import Guard
 from spocdb.web.metrics import Measured, Metrics
 from spocdb.web.options import ServerOptions
 from spocdb.web.pages import assets, looking, mapping, sign_in
-from spocdb.web.routes import browsing, collections, health, images, maps, search, statements
+from spocdb.web.routes import (
+    browsing,
+    collections,
+    health,
+    images,
+    maps,
+    projections,
+    search,
+    statements,
+)
+from spocdb.web.sharing import Shared
 from spocdb.web.uploads import BodyLimit
 
 PREFIX = "/api/v1"
+# How long a count of the coverage is shared: counting reads every row.
+SECONDS_COUNTED = 2.0
 
 
 def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
@@ -30,9 +43,11 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
         redoc_url=None,
     )
     app.state.engine, app.state.options, app.state.metrics = engine, options, Metrics()
+    app.state.changes = Changes(engine.settings)
+    app.state.coverage = Shared(SECONDS_COUNTED)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for routes in (collections, browsing, maps, search, statements, images):
+    for routes in (collections, browsing, maps, search, statements, projections, images):
         api.include_router(routes.router)
     app.include_router(api)
     for pages in (health, assets, sign_in, looking, mapping):

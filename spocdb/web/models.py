@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 
 class Model(BaseModel):
@@ -45,6 +45,44 @@ class Found(Model):
     collection: str
     hits: list[Hit]
     notes: list[str]
+
+
+class Projection(Model):
+    """A projection as a version of a collection; `explained` is each component's part of variance.
+
+    `is_kept` tells that the collection has embeddings by it, `is_indexed` that these have their
+    index, `is_previous` that a rollback leads to it. `fitted_on` are collections.
+    """
+
+    number: int
+    kind: str
+    extractor: str
+    dim: int
+    n_samples: int
+    settings: dict[str, Any]
+    fitted_on: list[str]
+    created_at: datetime
+    is_active: bool
+    is_previous: bool
+    is_kept: bool
+    is_indexed: bool
+    explained: list[float]
+
+    @field_validator("fitted_on", mode="before")
+    @classmethod
+    def _names(cls, about: Any) -> Any:
+        return about.get("collections", []) if isinstance(about, dict) else about
+
+
+class Change(BaseModel):
+    """A change of a collection's active projection; `said` is what it does, or why it failed."""
+
+    collection: str
+    state: Literal["running", "done", "failed"]
+    projection: int | None = None
+    said: str
+    began_at: datetime
+    ended_at: datetime | None
 
 
 class Statement(Model):
@@ -130,7 +168,11 @@ class FacetValue(Model):
 
 
 class Facet(Model):
-    """A key of the metadata: its most frequent values, or the range of numbers or dates."""
+    """A key of the metadata: its most frequent values, or the range of numbers or dates.
+
+    `n_values` is the number of different values: more than `values` has if some were left out, as
+    those beyond 20 and those longer than 200 characters are.
+    """
 
     key: str
     kind: Literal["values", "number", "date"]
@@ -141,9 +183,16 @@ class Facet(Model):
 
 
 class Facets(Model):
-    """The facets of a collection; `n_counted` images were counted, of many only a sample."""
+    """The facets of a collection, of the images that match.
+
+    `n_counted` images were counted: all, or the newest of more if `is_partial`. `n_keys` is the
+    number of different keys: more than `facets` has if some were left out, as those beyond 50 and
+    those longer than 200 characters are.
+    """
 
     n_counted: int
+    is_partial: bool
+    n_keys: int
     facets: list[Facet]
 
 
@@ -155,6 +204,14 @@ class Failure(Model):
     reason: str
     message: str
     failed_at: datetime
+
+
+class Failures(Model):
+    """A page of failures, by path; `next` is the `after` of the next page, null on the last one."""
+
+    collection: str
+    failures: list[Failure]
+    next: str | None
 
 
 class Coverage(Model):

@@ -54,7 +54,18 @@ TITLES = {
     504: "the database took too long",
 }
 
+# What is said of an error that nobody expected.
+BUG = "this is a bug of spocdb: its log has the traceback"
+
 log = logging.getLogger(__name__)
+
+
+class Refusal(Exception):
+    """A request that this server refuses; `code` names the reason for programs."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
 
 
 class Problem(BaseModel):
@@ -79,6 +90,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 def install(app: FastAPI) -> None:
     """Answer every error of an application with a problem detail."""
     app.add_exception_handler(errors.SpocdbError, _of_library)
+    app.add_exception_handler(Refusal, _of_refusal)
     app.add_exception_handler(RequestValidationError, _of_request)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(ClientDisconnect, _of_disconnect)
@@ -141,6 +153,11 @@ async def _of_library(request: Request, error: Exception) -> Response:
     )
 
 
+async def _of_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return response(error.status, error.detail, error.code)
+
+
 async def _of_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
@@ -166,8 +183,7 @@ async def _of_disconnect(request: Request, error: Exception) -> Response:
 async def _of_bug(request: Request, error: Exception) -> Response:
     # Starlette raises it again afterwards, so that the traceback is logged. This answer passes no
     # other layer, so it gets the protecting headers here.
-    detail = "this is a bug of spocdb: its log has the traceback"
-    return response(500, detail, "error", headers=PROTECTION)
+    return response(500, BUG, "error", headers=PROTECTION)
 
 
 def _text(bound: object) -> str | None:

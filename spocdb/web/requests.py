@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from spocdb import errors
 from spocdb.api import Crop, Database, Refinement
 from spocdb.filters import Filter
+from spocdb.web.addresses import name_of
 from spocdb.web.options import Bounds, ServerOptions
 
 # PostgreSQL's bigint.
@@ -18,8 +19,11 @@ LONGEST_FILTER = 4000
 # So many images may be named as liked, and so many as disliked.
 MOST_MARKED = 100
 
+NAME = "a collection's name; `/`, `.` and `~` in it are written `~2F`, `~2E` and `~7E`"
+
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Ids = Annotated[list[Id], Query(max_length=MOST_MARKED)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="how many a page")]
 ImageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="the image's id")]
 
 
@@ -38,11 +42,12 @@ Options = Annotated[ServerOptions, Depends(_options)]
 
 
 async def _collection(
-    name: Annotated[str, Path(min_length=1, max_length=63, description="a collection's name")],
+    name: Annotated[str, Path(min_length=1, max_length=3 * 63, description=NAME)],
     options: Options,
 ) -> str:
-    check_shown(options, name)
-    return name
+    found = name_of(name)
+    check_shown(options, found)
+    return found
 
 
 Collection = Annotated[str, Depends(_collection)]

@@ -78,9 +78,10 @@ class Server:
     def __init__(self, engine: Engine, options: ServerOptions) -> None:
         self._socket = _listen(options)
         self.url = _url(self._socket)
+        self._app = create_app(engine, options)
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
-                create_app(engine, options),
+                self._app,
                 http=Protocol,
                 ws="none",
                 lifespan="off",
@@ -99,8 +100,11 @@ class Server:
         `on_ready` is called as soon as requests are answered. A second signal ends all requests.
         """
         self._uvicorn.on_ready = on_ready
-        with self._socket:
-            self._uvicorn.run(sockets=[self._socket])
+        try:
+            with self._socket:
+                self._uvicorn.run(sockets=[self._socket])
+        finally:
+            self._app.state.changes.stop()
 
     def stop(self) -> None:
         """Stop the server, from another thread."""

@@ -197,7 +197,7 @@ def test_a_batch_of_the_extractor_before_is_refused(
     failed = Batch(failures=[(ImageRef("/a.jpg", "1 1"), UnreadableImage("it is none"))])
     with pytest.raises(DatabaseError, match="changed its extractor meanwhile: run the same com"):
         writing.write(db.connection, target, failed, lambda _, raw: raw)
-    assert db.failures() == []
+    assert list(db.failures()) == []
     now = collections.get(db.connection, "photos")
     writing.write(db.connection, now, failed, lambda _, raw: raw)
 

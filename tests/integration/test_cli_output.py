@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from spocdb.features.backbones import names
 from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
@@ -180,18 +181,10 @@ def test_extractors_lists_what_is_stored_and_the_presets(spocdb: Run, photos: Pa
     assert lines[0].split()[0] == "extractor"
     assert lines[1].startswith("mini-")
     assert lines[1].endswith("photos")
-    assert [line.split()[0] for line in lines[2:]] == [
-        "vgg19",
-        "mini",
-        "mobilenet_v1",
-        "resnet50",
-        "resnet101",
-        "squeezenet1_1",
-        "vgg16",
-    ]
+    assert [line.split()[0] for line in lines[2:]] == [*names()]
     listed = json.loads(spocdb("extractors", "--json").stdout)
     assert listed["stored"][0]["recipe"]["size"] == 64
-    assert len(listed["presets"]) == 7
+    assert len(listed["presets"]) == len(names())
 
 
 def test_collections_are_listed_and_dropped(spocdb: Run, photos: Path) -> None:

@@ -212,6 +212,32 @@ def test_what_spocdb_relies_on_is_set_again_after_an_error(
     }
 
 
+@pytest.mark.parametrize("given", ["", "-c statement_timeout=77s -c lock_timeout=66s"])
+def test_the_timeout_of_statements_is_in_force_on_every_connection_and_stays(
+    url: str, environment: dict[str, str], given: str
+) -> None:
+    """It is set in the session: as an option of the address it would not pass pgbouncer."""
+    settings = from_environment(make_conninfo(url, options=given), environment)
+    timeouts = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
+    expected = [("50ms", "66s" if given else "0")]
+    with Engine(settings, pool_size=1, statement_seconds=0.05) as engine:
+        with engine.connection() as connection:
+            assert connection.info.get_parameters().get("options", "") == given
+        server, left = pid(engine), rows(engine, LEFT)
+        for _ in range(2):
+            assert rows(engine, timeouts) == expected
+            with pytest.raises(DatabaseError, match="statement_timeout"):
+                rows(engine, "SELECT pg_sleep(10)")
+            with pytest.raises(ZeroDivisionError), engine.connection() as connection:
+                connection.execute(f"SET statement_timeout = 0; {LEAVE}")
+                raise ZeroDivisionError
+            assert (pid(engine), rows(engine, LEFT)) == (server, left)
+        with engine.connection(), engine.connect() as other:
+            assert other.execute(timeouts).fetchall() == expected
+    with Engine(settings, pool_size=1) as engine:
+        assert rows(engine, timeouts) == [("77s", "66s") if given else ("0", "0")]
+
+
 def test_a_transaction_that_is_left_open_is_rolled_back(narrow: Engine) -> None:
     with pytest.raises(ValueError, match="stop"), narrow.connection() as connection:
         connection.execute("BEGIN; CREATE TABLE public.half_done ()")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from spocdb.db import runs
 from spocdb.errors import CollectionNotFound, UnreadableImage
 from tests.fixtures.opened import Database
 
@@ -100,7 +101,7 @@ def test_a_failed_file_is_not_read_again_until_asked(
     assert (progress.n_unchanged, progress.n_failed) == (4, 1)
     progress = db.ingest(folder, retry_failed=True)
     assert (progress.n_new, progress.n_unchanged, progress.n_failed) == (1, 4, 0)
-    assert db.failures() == []
+    assert list(db.failures()) == []
     assert db.search(folder / "bad.png")[0].path == str(folder / "bad.png")
 
 
@@ -110,7 +111,7 @@ def test_a_failed_file_that_changes_is_tried_again(
     db.ingest(folder, **recipe)
     Image.new("RGB", (40, 40)).save(folder / "bad.png")
     assert db.ingest(folder).n_new == 1
-    assert db.failures() == []
+    assert list(db.failures()) == []
 
 
 def test_all_failed_files_of_a_collection_are_retried_without_naming_them(
@@ -142,7 +143,7 @@ def test_prune_forgets_the_failures_of_deleted_files_too(
     with open(os.fsencode(folder) + b"/caf\xe9.jpg", "wb") as stream:
         stream.write(b"still there")
     db.ingest(folder, **recipe)
-    assert len(db.failures()) == 2
+    assert len([*db.failures()]) == 2
     (folder / "bad.png").unlink()
     db.ingest(folder, prune=True)
     assert reasons(db).keys() == {"caf\\udce9.jpg"}
@@ -186,7 +187,38 @@ def test_failures_are_those_of_the_collection_that_is_named(
 ) -> None:
     db.ingest(folder, **recipe)
     db.ingest(folder / "0000.jpg", collection="good", **recipe)
-    assert db.failures("good") == []
-    assert len(db.failures("photos")) == len(db.failures()) == 1
+    assert list(db.failures("good")) == []
+    assert len([*db.failures("photos")]) == len([*db.failures()]) == 1
     with pytest.raises(CollectionNotFound, match="nowhere"):
         db.failures("nowhere")
+
+
+INVENT = """
+INSERT INTO spocdb.failures (collection_id, path, version, reason, message)
+SELECT c.id, format('/%s/%s', c.name, n), '', 'UnreadableImage', 'no image'
+FROM spocdb.collections c, generate_series(1, 25) n
+"""
+
+
+def test_failures_are_read_in_pages(
+    db: Database, recipe: Recipe, make_photos: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_photos(1)
+    for name in ("a", "b"):
+        db.ingest(folder, collection=name, **recipe)
+    db.connection.execute(INVENT)
+    every = [(f.collection, f.path) for f in db.failures()]
+    asked: list[int] = []
+
+    def counted(connection: Any, target: Any, after: str | None, n: int) -> list[runs.Failure]:
+        asked.append(n)
+        return page(connection, target, after, n)
+
+    page = runs.failures
+    monkeypatch.setattr(runs, "PAGE", 10)
+    monkeypatch.setattr(runs, "failures", counted)
+    assert [(f.collection, f.path) for f in db.failures()] == every == sorted(every)
+    assert (len(every), asked) == (50, 6 * [10])
+    paths = [path for name, path in every if name == "a"]
+    assert [f.path for f in db.failures("a", after=paths[3], limit=5)] == paths[4:9]
+    assert [f.path for f in db.failures("a", limit=12)] == paths[:12]

@@ -112,4 +112,4 @@ def test_the_image_is_found_named_and_left_out_from_then_on(
 
     # Where there is memory, it is an image like any other.
     assert db.ingest(folder, retry_failed=True).n_new == 1
-    assert db.failures("photos") == []
+    assert list(db.failures("photos")) == []

@@ -109,7 +109,7 @@ def test_a_moved_file_that_failed_once_is_no_failure_any_more(
     (folder / "0000.jpg").unlink()
     moved.write_bytes(good)
     assert db.ingest(moved).n_moved == 1
-    assert db.failures() == []
+    assert list(db.failures()) == []
 
 
 def test_a_move_is_of_one_collection(

@@ -64,6 +64,21 @@ def test_everything_it_was_fitted_on_is_recorded(
     np.testing.assert_allclose(projection.components, expected.components, atol=1e-5)
 
 
+def test_shrinkage_by_held_out_likelihood_is_stored_as_a_number(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    add_images(db.connection, clustered(60), "few")
+    add_images(db.connection, clustered(3000, seed=1), "many")
+    few, many = (db.pca.fit(name, dim=8, regularisation="auto") for name in ("few", "many"))
+    found = [float(str(db.pca.show(n)[0].settings["regularisation"])) for n in (few, many)]
+    assert found[0] > found[1] > 0
+    # The same images: the same number, and so the same projection.
+    assert db.pca.fit("few", dim=8, regularisation=found[0]) == few
+    assert db.pca.fit("few", dim=8, regularisation="auto") == few
+    unwhitened = db.pca.fit("few", dim=8, whiten=False, regularisation="auto")
+    assert db.pca.show(unwhitened)[0].settings["regularisation"] == 0
+
+
 def test_the_same_images_give_the_same_fingerprint_anywhere(
     db: Database, other: Database, add_images: AddImages, clustered: Clustered
 ) -> None:

@@ -62,7 +62,7 @@ def test_a_reader_is_shown_what_the_owner_is_of_its_collections(
         lambda db: [
             db.path(image.id, collection="files") for image in db.images(collection="files")
         ],
-        lambda db: db.failures("products"),
+        lambda db: [*db.failures("products")],
         lambda db: db.tables.coverage("products"),
         lambda db: db.tables.names_by("products"),
         lambda db: db.describe("files"),

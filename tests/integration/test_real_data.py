@@ -289,7 +289,7 @@ def test_hostile_files_are_ingested_or_listed_with_their_reason(
     # Beside what libtiff itself writes there.
     assert "Traceback" not in run.stderr
     assert run.stderr.splitlines()[-1].endswith(" images failed: see `spocdb failures`")
-    failures = db.failures()
+    failures = list(db.failures())
     assert summary["n_failed"] == len(failures) > 10
     assert summary["n_seen"] == summary["n_new"] + summary["n_reused"] + summary["n_failed"]
     if by_name:

@@ -30,6 +30,7 @@ SEARCHES = [
     "SELECT spocdb.expand('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
     "SELECT spocdb.rocchio('{c}', '{{{n}}}')",
     "SELECT * FROM spocdb.embeddings('{c}', '{{{n}}}')",
+    "SELECT * FROM spocdb.embeddings_after('{c}', 0, 1)",
 ]
 
 
@@ -111,12 +112,14 @@ HARMLESS = {
     "condition_path",
     "contains_path",
     "count_coverage",
+    "coverage_of",
     "described_by",
     "embed",
     "embedded_by",
     "embedding",
     "embedding_table",
     "embeddings",
+    "embeddings_after",
     "expand",
     "filter_path",
     "fitted_on",

@@ -29,12 +29,13 @@ STATED = re.compile(
 # queue, and a worker has none to the application's tables or to maps.
 DEFINERS = {
     "attached",
-    "count_coverage",
+    "coverage_of",
     "described_by",
     "embed",
     "embedded_by",
     "embedding",
     "embeddings",
+    "embeddings_after",
     "fitted_on",
     "forget_position",
     "lock_collection",

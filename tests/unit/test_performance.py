@@ -21,6 +21,10 @@ from spocdb.features.backbones import find, names
         ("mini", 256, 0.5726),
         # As torchvision states it for 224 pixels: 4.09 GMAC, of which its last layer is 2 million.
         ("resnet50", 224, 4.087),
+        # As torchvision states them: 4.456, 4.491 and 8.366 GMAC, with their last layers.
+        ("convnext_tiny", 224, 4.455),
+        ("swin_t", 224, 4.490),
+        ("efficientnet_v2_s", 384, 8.365),
     ],
 )
 def test_multiply_adds_are_counted(preset: str, size: int, gmac: float) -> None:

@@ -13,7 +13,8 @@ BEGIN
                    (target(collection, projection)).table_name)
     INTO result USING image_id;
     IF result IS NULL THEN
-        RAISE EXCEPTION 'collection % has no image %', quote_ident(collection), image_id
+        RAISE EXCEPTION 'collection % has no image %', quote_ident(collection),
+            concat(image_id, ' embedded by projection ' || projection)
             USING ERRCODE = 'no_data_found';
     END IF;
     RETURN result;

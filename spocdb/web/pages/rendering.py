@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spocdb.errors import SpocdbError
 from spocdb.web import problems
+from spocdb.web.addresses import segment
 from spocdb.web.pages import assets
 
 
@@ -39,7 +40,8 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.globals["asset"] = assets.address
-templates.filters |= {"name": _name, "number": _number, "day": _day, "quoted": shlex.quote}
+templates.filters |= {"segment": segment, "name": _name, "number": _number, "day": _day}
+templates.filters["quoted"] = shlex.quote
 
 
 def page(template: str, status: int = 200, /, **values: Any) -> HTMLResponse:

@@ -4,14 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from spocdb.api import Database
+from spocdb.filters import Filter
 from spocdb.web import models
 from spocdb.web.notes import noted
-from spocdb.web.requests import LARGEST_ID, Collection, Conditions, Db
+from spocdb.web.requests import LARGEST_ID, Collection, Conditions, Db, Limit
 
 router = APIRouter(prefix="/collections/{name}", tags=["collections"])
 
 Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="images a page")]
 
 
 @router.get("/images")
@@ -19,10 +20,28 @@ def images(
     db: Db, name: Collection, filter: Conditions, before: Before = None, limit: Limit = 100
 ) -> models.Page:
     """List the images of a collection, newest first."""
-    with noted() as notes:
-        found = db.newest(filter, collection=name, before=before, limit=limit)
     # Counted once: it takes as long as the page itself, or longer.
-    n_images = db.count(filter, collection=name) if before is None else None
+    n_images, notes = counted(db, name, filter) if before is None else (None, [])
+    return listed(db, name, filter, before, limit, n_images, notes)
+
+
+def counted(db: Database, name: str, filter: Filter) -> tuple[int, list[str]]:
+    """Count the images that match, and return notes about a filter that finds nothing."""
+    with noted() as notes:
+        return db.count(filter, collection=name), notes
+
+
+def listed(
+    db: Database,
+    name: str,
+    filter: Filter,
+    before: int | None,
+    limit: int,
+    n_images: int | None,
+    notes: list[str],
+) -> models.Page:
+    """Return a page of images."""
+    found = db.newest(filter, collection=name, before=before, limit=limit)
     return models.Page(
         collection=name,
         images=[models.Listed.model_validate(one) for one in found],

@@ -18,7 +18,8 @@ export class Facets {
   async show(filters, signal) {
     this.filters = filters;
     const [all, others] = await Promise.all([this.#count(filters, signal), this.#kept(signal)]);
-    this.facets = all
+    this.hint = leftOut(all);
+    this.facets = all.facets
       .filter((facet) => !others.has(facet.key))
       .concat([...others.values()])
       .filter(isUseful(filters))
@@ -33,14 +34,15 @@ export class Facets {
     const found = await Promise.all(
       [...keys].map(async (key) => {
         const others = conditions.replace(this.filters, key, []);
-        return (await this.#count(others, signal)).find((facet) => facet.key === key);
+        const { facets } = await this.#count(others, signal);
+        return facets.find((facet) => facet.key === key);
       }),
     );
     return new Map(found.filter(Boolean).map((facet) => [facet.key, facet]));
   }
 
-  async #count(filters, signal) {
-    return (await this.collection.facets({ filter: filters }, signal)).facets;
+  #count(filters, signal) {
+    return this.collection.facets({ filter: filters }, signal);
   }
 
   #draw() {
@@ -48,13 +50,15 @@ export class Facets {
     const hadFocus = this.bar.contains(activeElement) ? activeElement.dataset.is : null;
     const open = this.bar.querySelector(":popover-open")?.parentElement.dataset.key;
     const chips = this.facets.map((facet, at) => this.#chip(facet, at));
-    const unread = this.filters.filter((text) => !conditions.read(text));
+    const drawn = new Set(this.facets.map((facet) => facet.key));
+    const unread = this.filters.filter((text) => !drawn.has(conditions.read(text)?.key));
     const others = unread.map((text) => this.#removable(text));
     const clear =
       this.filters.length > 0
         ? element("button", { class: "quiet", "data-is": "clear", onclick: () => this.onChange([]) }, "Clear filters")
         : null;
-    this.bar.replaceChildren(...chips, ...others, ...(clear ? [clear] : []));
+    const hint = this.hint && element("p", { class: "hint" }, this.hint);
+    this.bar.replaceChildren(...[...chips, ...others, clear, hint].filter(Boolean));
     // A panel stays open while its values are chosen one after another.
     const again = [...this.bar.children].find(({ dataset }) => open && dataset.key === open);
     again?.querySelector("[popover]").showPopover();
@@ -106,6 +110,13 @@ export class Facets {
       ? [title, ...values(facet, chosen, set)]
       : [title, range(facet, chosen, set)];
   }
+}
+
+/** Return what the server left out of its facets, as a text; empty if nothing. */
+function leftOut({ facets, n_keys: n, n_counted: counted, is_partial: isPartial }) {
+  const keys = n > facets.length ? `and ${count(n - facets.length, "more key")}` : "";
+  const images = isPartial ? `counted over the newest ${count(counted, "picture")}` : "";
+  return [keys, images].filter(Boolean).join("; ");
 }
 
 /** Tell whether a facet can narrow what is shown. */

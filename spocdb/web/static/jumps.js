@@ -5,20 +5,18 @@ const TIMES = 6;
 // ...and a good part of the distance after it: the nearest of results that are all far differ, too.
 const PART = 0.15;
 const LEAST = 0.02;
-const MOST = 2;
 
-/** Return a map from the index of the first result after a jump to a text about it. */
+/**
+ * Return a map from the index of the first result after the largest jump to a text about it; empty
+ * if there is none. Only the largest: each line begins a row, and the row before it is cut short.
+ */
 export function jumps(distances) {
   const steps = distances.slice(1).map((distance, at) => distance - distances[at]);
   const usual = [...steps].sort((a, b) => a - b)[steps.length >> 1] ?? 0;
-  return new Map(
-    steps
-      .map((step, at) => ({ step, index: at + 1 }))
-      .filter(({ step, index }) => step > Math.max(LEAST, TIMES * usual, PART * distances[index]))
-      .sort((a, b) => b.step - a.step)
-      .slice(0, MOST)
-      .map(({ index }) => [index, text(distances[index - 1], distances[index])]),
-  );
+  const isJump = (step, at) => step > Math.max(LEAST, TIMES * usual, PART * distances[at + 1]);
+  const largest = Math.max(...steps.filter(isJump));
+  const after = steps.indexOf(largest) + 1;
+  return new Map(after ? [[after, text(distances[after - 1], distances[after])]] : []);
 }
 
 const text = (before, after) =>

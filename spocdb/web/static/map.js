@@ -7,7 +7,7 @@ import { decode } from "./map-points.js";
 import { Thumbs } from "./map-thumbs.js";
 import { View } from "./map-view.js";
 import { count } from "./elements.js";
-import { collectionOf, Problem } from "./server.js";
+import { collectionOf, Problem, segment } from "./server.js";
 
 // After a change: until pictures load, and until the address follows.
 const SETTLED = 180;
@@ -27,7 +27,7 @@ const canvas = part("map");
 const target = canvas.getContext("2d");
 const isStill = matchMedia("(prefers-reduced-motion: reduce)");
 const isDark = matchMedia("(prefers-color-scheme: dark)");
-const linkTo = (id) => `/collections/${encodeURIComponent(collection)}?like=${id}`;
+const linkTo = (id) => `/collections/${segment(collection)}?like=${id}`;
 const dots = new Dots();
 const card = new Card(part("card"), linkTo);
 let points, view, thumbs, settling, gliding;

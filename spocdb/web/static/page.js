@@ -78,10 +78,13 @@ async function render(back = null) {
 }
 
 async function showQuery(signal) {
-  const before = query;
-  query = address.isSearch(state) ? await queries.load(state, signal) : null;
-  if (before?.source.startsWith("blob:")) URL.revokeObjectURL(before.source);
+  query?.release();
+  query = null;
+  const loaded = address.isSearch(state) ? await queries.load(state, signal) : null;
+  // Another state may be shown already.
+  if (signal.aborted) loaded?.release();
   signal.throwIfAborted();
+  query = loaded;
   document.title = [query?.title, document.querySelector("main").dataset.collection, "spocdb"]
     .filter(Boolean)
     .join(" · ");
@@ -90,20 +93,22 @@ async function showQuery(signal) {
     part("query").replaceChildren();
     return;
   }
-  await queries.show(part("query"), query, state, {
+  const actions = {
     crop: (crop) => go({ ...state, crop, k: address.FIRST_RESULTS }),
     unmark: (id, isRight) => mark(id, isRight),
     clear: () => go({ ...address.read({ search: "" }), filters: state.filters }),
-  });
+  };
+  await queries.show(part("query"), query, state, actions, signal);
 }
 
 async function showPictures(signal, back) {
   const list = back?.items ? back : await (query ? results(signal) : newest(signal));
-  const pair = query && state.beside ? await found(signal, state.beside) : null;
+  const pair = query && state.beside ? await beside(signal) : null;
   signal.throwIfAborted();
   other.offer(Boolean(query), state.beside);
   if (pair) other.show(state.beside, pair.hits.map(record), list.items);
   display(pair ? { ...list, items: markAlone(list.items, pair.hits), breaks: new Map() } : list);
+  if (pair?.problem) tell(pair.problem);
   scrollTo(0, back?.scroll ?? 0);
   grid.render();
   if (back?.focused >= 0) grid.focus(back.focused);
@@ -146,10 +151,15 @@ async function loadMore() {
     grid.isLoading = false;
     grid.append(images.map(record), next === null);
   } catch (error) {
-    unlessEnded(signal, () => tell(error, { label: "Try again", action: loadMore }));
+    unlessEnded(signal, () => tell(error, { label: "Try again", action: loadAgain }));
   } finally {
     grid.isLoading = false;
   }
+}
+
+function loadAgain() {
+  part("notes").replaceChildren();
+  loadMore();
 }
 
 /** Return the parameters of the search that is shown, and the picture if one must be sent. */
@@ -159,6 +169,7 @@ async function asked(signal) {
   if (!state.picture && !state.crop) return { ...values, id: state.likes };
   // Without a picture of its own, the first one is what was cropped.
   values.like = state.picture ? state.likes : state.likes.slice(1);
+  if (!query) throw new Problem("There is no picture to search with.");
   const { blob, crop } = await queries.toSend(query, state.crop);
   signal.throwIfAborted();
   return { ...values, crop, body: blob };
@@ -170,6 +181,16 @@ async function found(signal, projection = null) {
   return body
     ? collection.search(body, { ...values, projection }, signal)
     : collection.similar({ ...values, projection }, signal);
+}
+
+/** Return what the other projection finds; without it, the results of the active one still show. */
+async function beside(signal) {
+  try {
+    return await found(signal, state.beside);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return { hits: [], problem: error };
+  }
 }
 
 async function results(signal) {
@@ -210,7 +231,10 @@ function remember() {
 async function bring(file) {
   try {
     const name = await pictures.keep(file);
-    go({ ...address.read({ search: "" }), filters: state.filters, picture: name });
+    // The picture that the address names, which this browser did not have: nothing else changes.
+    if (name === state.picture) return render();
+    const { filters, beside } = state;
+    go({ ...address.read({ search: "" }), filters, beside, picture: name });
   } catch (error) {
     tell(error);
   }
@@ -220,8 +244,8 @@ function fail(error) {
   grid.clear();
   other.offer(false, null);
   part("more").replaceChildren();
+  part("query").hidden = !query;
   if (error instanceof queries.PictureElsewhere) {
-    part("query").hidden = true;
     say("");
     tell(error, { label: "Choose the picture", action: () => part("pick").click() });
   } else {

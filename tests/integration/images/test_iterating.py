@@ -31,10 +31,16 @@ def test_iterating_gives_id_path_metadata_and_embedding(photos: Database) -> Non
     assert bare == found and all(image.embedding is None for image in bare)
 
 
+@pytest.mark.parametrize("page", [17, 30, 1000])
 def test_embeddings_are_those_that_iterating_gives(
-    db: Database, add_images: AddImages, clustered: Clustered, monkeypatch: pytest.MonkeyPatch
+    db: Database,
+    add_images: AddImages,
+    clustered: Clustered,
+    monkeypatch: pytest.MonkeyPatch,
+    page: int,
 ) -> None:
     monkeypatch.setattr(listing, "PAGE", 7)
+    monkeypatch.setattr(listing, "EMBEDDED_PAGE", page)
     add_images(db.connection, clustered(60))
     for dim in (32, 8):  # raw ones in half precision, projected ones in single
         ids, vectors = db.embeddings()

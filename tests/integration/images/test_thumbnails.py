@@ -194,7 +194,8 @@ def test_nothing_is_stored_of_an_image_that_is_being_deleted(
         assert not stored(db)
     with db.engine.connection() as connection:
         # Of other bytes than the image has by now.
-        thumbnails.add_made(connection, 2, bytes(32), b"webp")
+        other = replace(thumbnails.content(connection, 2), sha256=bytes(32).hex())
+        thumbnails.add_made(connection, other, b"webp")
     assert not stored(db)
 
 

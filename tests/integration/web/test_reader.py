@@ -75,6 +75,18 @@ def test_what_only_the_table_holds_is_forbidden(reader: httpx.Client, granted: A
     assert response.headers["content-type"] == "application/problem+json"
 
 
+def test_a_thumbnail_that_is_not_stored_is_not_made_of_the_table(
+    reader: httpx.Client, granted: Any
+) -> None:
+    page = reader.get(f"{API}/collections/products/images").json()
+    granted.execute("DELETE FROM spocdb.thumbnails")
+    response = reader.get(f"{API}/images/{page['images'][0]['id']}/thumbnail")
+    assert (response.status_code, response.json()["code"]) == (403, "right-missing")
+    # A role that may read the table makes it, and stores it for everybody.
+    granted.db.thumbnail(page["images"][0]["id"])
+    assert reader.get(f"{API}/images/{page['images'][0]['id']}/thumbnail").status_code == 200
+
+
 def test_the_page_of_its_own_collection_is_shown(reader: httpx.Client, granted: Any) -> None:
     listed = reader.get(f"{API}/collections/products/images").json()["images"]
     own = listed[0]

@@ -47,7 +47,8 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 def opened(chromium: Browser, client: httpx.Client) -> Iterator[Opened]:
     """Return a function that opens an address of the server in a new window.
 
-    Its options are those of Playwright's contexts, e.g. `color_scheme`.
+    Its options are those of Playwright's contexts, e.g. `color_scheme`. With `may_be_refused` the
+    browser may log that a request failed.
     """
     complaints: list[str] = []
     contexts = []
@@ -57,6 +58,7 @@ def opened(chromium: Browser, client: httpx.Client) -> Iterator[Opened]:
         address: str = "/",
         base: str = own,
         prepare: Callable[[BrowserContext], None] = lambda context: None,
+        may_be_refused: bool = False,
         **options: Any,
     ) -> Page:
         given = {"viewport": TALL, "reduced_motion": "reduce"} | options
@@ -65,7 +67,7 @@ def opened(chromium: Browser, client: httpx.Client) -> Iterator[Opened]:
         contexts.append(context)
         prepare(context)
         page = context.new_page()
-        page.on("console", lambda said: complaints.extend(_errors(said)))
+        page.on("console", lambda said: complaints.extend(_errors(said, may_be_refused)))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda shown: complaints.append(f"a dialog: {shown.message}"))
         page.on("request", lambda sent: complaints.extend(_foreign(sent.url, base)))
@@ -78,7 +80,9 @@ def opened(chromium: Browser, client: httpx.Client) -> Iterator[Opened]:
     assert complaints == []
 
 
-def _errors(said: ConsoleMessage) -> list[str]:
+def _errors(said: ConsoleMessage, may_be_refused: bool) -> list[str]:
+    if may_be_refused and said.text.startswith("Failed to load resource"):
+        return []
     return [f"{said.type}: {said.text}"] if said.type in ("error", "warning") else []
 
 

@@ -117,6 +117,28 @@ def test_failures_are_tiles_with_reasons(opened: Opened, many: str, db: Database
     page.close()
 
 
+def test_filters_that_are_too_many_or_too_long_to_list_are_said(
+    opened: Opened, many: str, db: Database
+) -> None:
+    db.connection.execute(
+        """UPDATE spocdb.images SET metadata = (
+               SELECT jsonb_object_agg(format('key %s', lpad(n::text, 2, '0')), id % 5)
+               FROM generate_series(1, 60) n
+           ) || jsonb_build_object(repeat('long ', 30), jsonb_build_array('a', id % 2),
+                                   'kind', jsonb_build_array('b', repeat('x', 150) || id % 2))"""
+    )
+    page = opened('/collections/photos?filter="key 60">=1', base=many, prepare=grey)
+    bar = page.locator("#facets")
+    expect(bar.locator(".hint")).to_have_text("and 12 more keys")
+    # A condition about a key that is not listed can be taken back, too.
+    expect(bar.get_by_role("button", name='Remove the filter "key 60">=1')).to_be_visible()
+    bar.get_by_role("button", name="kind").click()
+    panel = page.locator(".sheet:popover-open")
+    expect(panel.locator(".value")).to_have_count(3)
+    assert panel.evaluate("panel => panel.scrollWidth <= panel.clientWidth")
+    page.close()
+
+
 def test_two_projections_side_by_side(opened: Opened, many: str, db: Database) -> None:
     before = db.describe().active.id
     db.pca.activate(db.pca.fit(dim=4))

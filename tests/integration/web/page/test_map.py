@@ -87,12 +87,12 @@ def farthest(db: Database) -> int:
 
 def test_the_collection_leads_to_its_map(opened: Opened, mapped: Database) -> None:
     page = opened("/collections/photos", viewport=WINDOW)
-    page.get_by_role("link", name="Map").click()
+    page.get_by_role("link", name="Map", exact=True).click()
     settled(page)
     expect(page.locator(".state")).to_contain_text(
         "24 pictures, along the two directions in which they differ most"
     )
-    page.get_by_role("link", name="All pictures").click()
+    page.get_by_role("link", name="Pictures", exact=True).click()
     shows(page, "24 pictures")
 
 

@@ -80,7 +80,7 @@ def test_a_chosen_file_and_its_address_later(
     assert ids(page) == near(gallery, picture)
     # Another browser does not have the picture, and says so.
     other = opened(urlsplit(page.url)._replace(scheme="", netloc="").geturl())
-    expect(other.locator("#notes")).to_contain_text("only the browser it was made in has")
+    expect(other.locator("#notes")).to_contain_text("a picture that this browser does not have")
     assert tiles(other).count() == 0
 
 

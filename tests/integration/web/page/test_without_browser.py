@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from spocdb.web.guard import COOKIE
-from spocdb.web.pages import assets
+from spocdb.web.pages import assets, looking
 from tests.fixtures.opened import Database
 from tests.integration.web.conftest import Serving
 
@@ -32,6 +32,14 @@ def test_the_page_needs_nothing_inline(client: httpx.Client) -> None:
     assert re.findall(r"<script(?![^>]* src=)(?![^>]*application/json)", page) == []
     assert re.findall(r"<style|\sstyle=|\son\w+=", page.replace("src=x onerror=alert(1)", "")) == []
     assert "<img src=x" not in page
+
+
+def test_the_first_pictures_do_not_wait_for_the_layout(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "SEEN", 10)
+    tiles = re.findall(r"<img [^>]*/thumbnail[^>]*>", client.get("/collections/photos").text)
+    assert [' loading="lazy"' in tile for tile in tiles] == 10 * [False] + 14 * [True]
 
 
 def test_errors_are_pages_for_people(client: httpx.Client) -> None:

@@ -1,0 +1,123 @@
+"""The projections of a collection, and in review mode which of them is active."""
+
+import functools
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from spocdb.api import Database, ProjectionVersion
+from spocdb.errors import SpocdbError
+from spocdb.web import models, problems
+from spocdb.web.changes import Action, Change, Changes
+from spocdb.web.requests import LARGEST_ID, Collection, Db, Options, is_shown
+
+# Quick changes are answered with their result, others go on after the answer.
+SECONDS_TO_ANSWER = 1.5
+
+router = APIRouter(prefix="/collections/{name}", tags=["projections"])
+
+Number = Annotated[int, Path(ge=1, le=LARGEST_ID, description="a projection's number")]
+
+
+async def _review(options: Options) -> None:
+    if not options.is_review:
+        raise problems.Refusal(
+            *(403, "read-only"),
+            "this server changes nothing: whoever runs it can start it with `--review`",
+        )
+
+
+async def _changes(request: Request) -> Changes:
+    changes: Changes = request.app.state.changes
+    return changes
+
+
+InReview = Depends(_review)
+Known = Annotated[Changes, Depends(_changes)]
+
+
+@router.get("/projections")
+def projections(db: Db, options: Options, name: Collection) -> list[models.Projection]:
+    """List the projections that embed a collection or could, oldest first."""
+    shown = functools.partial(is_shown, options)
+    found = [_version(one, shown) for one in db.pca.versions(name)]
+    return [one for one in found if one is not None]
+
+
+@router.get("/change")
+def change(db: Db, name: Collection, changes: Known) -> models.Change | None:
+    """Return the latest change of the active projection that this server was asked for."""
+    db.collection(name)
+    last = changes.last(name)
+    return None if last is None else state_of(last)
+
+
+@router.post(
+    "/projections/{number}/activate",
+    dependencies=[InReview],
+    responses={202: {"model": models.Change}},
+)
+def activate(
+    response: Response, db: Db, name: Collection, number: Number, changes: Known
+) -> models.Change:
+    """Activate a projection, in review mode; its embeddings and index are built first if needed.
+
+    What takes longer than a moment is answered with 202, and `change` tells how it goes.
+    """
+    db.collection(name)
+
+    def action(own: Database) -> int:
+        own.pca.activate(number, name)
+        return number
+
+    return _begun(response, changes, name, action)
+
+
+@router.post("/rollback", dependencies=[InReview], responses={202: {"model": models.Change}})
+def rollback(response: Response, db: Db, name: Collection, changes: Known) -> models.Change:
+    """Activate the previous projection, in review mode; a second call undoes the first."""
+    db.collection(name)
+    return _begun(response, changes, name, lambda own: own.pca.rollback(name))
+
+
+def _begun(response: Response, changes: Changes, name: str, action: Action) -> models.Change:
+    begun = changes.begin(name, action)
+    if begun is None:
+        raise problems.Refusal(
+            *(409, "change-running"),
+            "another projection is being activated: wait until that is done",
+        )
+    try:
+        begun.result.result(SECONDS_TO_ANSWER)
+    except TimeoutError:
+        response.status_code = 202
+    return state_of(begun)
+
+
+def state_of(change: Change) -> models.Change:
+    """Return how a change goes."""
+    state = models.Change(
+        collection=change.collection,
+        state="running",
+        said=change.said,
+        began_at=change.began_at,
+        ended_at=change.ended_at,
+    )
+    if not change.result.done():
+        return state
+    if (error := change.result.exception()) is None:
+        return state.model_copy(update={"state": "done", "projection": change.result.result()})
+    detail = str(error) if isinstance(error, SpocdbError) else problems.BUG
+    return state.model_copy(update={"state": "failed", "said": detail})
+
+
+def _version(
+    version: ProjectionVersion, is_shown: Callable[[str], bool]
+) -> models.Projection | None:
+    """Return a version, None if it tells of collections that this server does not show."""
+    found = models.Projection.model_validate(version)
+    names = [one for one in found.fitted_on if is_shown(one)]
+    if not version.is_kept and names != found.fitted_on:
+        return None
+    return found.model_copy(update={"fitted_on": names})
