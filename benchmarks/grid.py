@@ -175,8 +175,8 @@ class _Scale:
 
     def __init__(self, page: Page) -> None:
         self._page, self._session = page, page.context.new_cdp_session(page)
-        # Counts the time of the page's thread from here on.
-        self._session.send("Performance.enable")
+        # Counts the processor time of the page's thread from here on.
+        self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
 
     def read(self) -> dict[str, float]:
         """Return the heap's megabytes without garbage, the nodes, the thread's seconds so far."""

@@ -89,4 +89,6 @@ def test_an_answer_is_shared_while_it_is_made_and_an_error_is_not_kept() -> None
         while asked.count("d") < 2:
             await all_of(at_once, "d")
 
-    asyncio.run(run())
+    # In a thread of its own: a browser's event loop may run in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, run()).result()
