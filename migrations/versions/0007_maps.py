@@ -4,7 +4,7 @@ Revision ID: 0007_maps
 Revises: 0006_queries
 """
 
-from spocdb.db.migration import run_sql
+from spocdb.db.migration import need_name, run_sql
 
 revision = "0007_maps"
 down_revision = "0006_queries"
@@ -13,6 +13,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    need_name("maps")
+    need_name("map_positions")
     run_sql("tables/0007_maps")
 
 

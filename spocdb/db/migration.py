@@ -17,6 +17,26 @@ def run_sql(name: str) -> None:
     op.execute(text(body.replace(":", r"\:")))
 
 
+def need_name(name: str) -> None:
+    """Refuse to go on if a collection has the name of a table that a revision creates.
+
+    The view of the collection already has this name. The message gives the statements that rename
+    both.
+    """
+    op.execute(
+        f"""
+        DO $$ BEGIN
+            IF EXISTS (SELECT FROM spocdb.collections WHERE name = '{name}') THEN
+                RAISE EXCEPTION 'the collection {name} has the name of a table of this version: '
+                    'rename it, ALTER VIEW spocdb.{name} RENAME TO my_{name}; '
+                    'UPDATE spocdb.collections SET name = ''my_{name}'' WHERE name = ''{name}'', '
+                    'then upgrade again' USING ERRCODE = 'reserved_name';
+            END IF;
+        END $$
+        """
+    )
+
+
 def run_afterwards(name: str) -> None:
     """Run migrations/sql/`name`.sql when all revisions have run and the functions are replaced.
 

@@ -48,6 +48,8 @@ TAKEN = [
     "embeddings_1_1",
     "embeddings_99_99",
     "queue",
+    "duplicates",
+    "queries",
     "sources",
 ]
 

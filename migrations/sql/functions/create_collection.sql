@@ -13,7 +13,7 @@ BEGIN
     END IF;
     -- The collection's view has the same name, which must be free now and in later versions.
     IF to_regclass(format('spocdb.%I', name)) IS NOT NULL OR name LIKE 'embeddings\_%' OR name LIKE 'images\_key\_%'
-       OR name IN ('sources', 'queue', 'evaluations', 'coverage') THEN
+       OR name IN ('decisions', 'duplicates') THEN
         RAISE EXCEPTION 'the name % is taken by spocdb''s own tables: choose another', quote_ident(name)
             USING ERRCODE = 'reserved_name';
     END IF;
