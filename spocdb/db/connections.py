@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import psycopg
 from pgvector import Vector
-from pgvector.psycopg import register_vector
+from pgvector.psycopg.halfvec import register_halfvec_info
+from pgvector.psycopg.vector import register_vector_info
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
+from psycopg.types import TypeInfo
 
 from spocdb.db import sessions, statements
 from spocdb.db.addresses import conninfo
@@ -62,6 +64,8 @@ TIMED_OUT = (
 # The server ended the session: it shut down, or a timeout of the session ran out.
 ENDED = ("57P", "25P03", "25P04")
 
+ADAPTERS = {"vector": register_vector_info, "halfvec": register_halfvec_info}
+
 # Timeouts for a broken network, unless the address sets others: 10 s to connect, about a minute of
 # silence of an idle connection, 30 s until sent data is acknowledged.
 PATIENCE: dict[str, Any] = {
@@ -97,14 +101,23 @@ def connect(url: str, statement_seconds: float | None = None) -> Connection:
         ) from exc
     try:
         with wrapped():
-            if sessions.configure(connection, statement_seconds):
-                register_vector(connection)
+            _adapt(connection, sessions.configure(connection, statement_seconds))
     except BaseException:
         connection.close()
         raise
     info = connection.info
     log.debug("connected to %s on %s as %s", info.dbname, info.host or "a socket", info.user)
     return connection
+
+
+def _adapt(connection: Connection, types: sessions.Types) -> None:
+    """Let the driver read and write the extension's types that spocdb uses.
+
+    pgvector's `register_vector` would ask the server four times.
+    """
+    for name, register in ADAPTERS.items():
+        if name in types:
+            register(connection, TypeInfo(name, *types[name]))
 
 
 def cancel(connection: Connection) -> None:

@@ -44,12 +44,16 @@ TIMEOUTS = (
 # Sets RELIED_ON and TIMEOUTS, and adds the extension's schema to the end of the search_path. The
 # role's own schemas come first, so that an unqualified name of an application's table resolves as
 # it does for the role. System schemas keep their implicit place in front of all others.
+# Returns the oids of the extension's types and of their arrays.
+# Every connection runs this first, so it reads few catalogues, which a new session has not cached:
+# pg_settings only for a timeout that is not 0.
 CONFIGURE = r"""
 SELECT
-    (SELECT pg_catalog.count(pg_catalog.set_config(s.name, w.value, false))
-     FROM pg_catalog.pg_settings s
-     JOIN pg_catalog.jsonb_each_text(%s) AS w (name, value) ON w.name = s.name
-     WHERE s.setting <> w.value AND NOT (s.name = ANY(%s) AND s.source = 'client')),
+    (SELECT pg_catalog.count(pg_catalog.set_config(w.name, w.value, false))
+     FROM pg_catalog.jsonb_each_text(%s) AS w (name, value)
+     WHERE pg_catalog.current_setting(w.name, true) <> w.value AND (
+        w.name <> ALL(%s) OR (
+            SELECT s.source <> 'client' FROM pg_catalog.pg_settings s WHERE s.name = w.name))),
     (SELECT pg_catalog.set_config('search_path', coalesce(
         pg_catalog.string_agg(pg_catalog.quote_ident(p.schema), ', ' ORDER BY p.n), ''), false)
      FROM (
@@ -57,7 +61,10 @@ SELECT
         FROM pg_catalog.unnest(pg_catalog.current_schemas(false) || v.schemas)
              WITH ORDINALITY AS u (schema, n)
         WHERE u.schema !~ '^pg_(catalog$|temp)' GROUP BY u.schema) p),
-    v.schemas <> '{}'
+    (SELECT pg_catalog.jsonb_object_agg(t.typname, ARRAY[t.oid::bigint, t.typarray::bigint])
+     FROM pg_catalog.pg_extension e
+     JOIN pg_catalog.pg_type t ON t.typnamespace = e.extnamespace
+     WHERE e.extname = 'vector' AND t.typname IN ('vector', 'halfvec'))
 FROM (
     SELECT ARRAY(
         SELECT n.nspname FROM pg_catalog.pg_extension e
@@ -65,6 +72,8 @@ FROM (
         WHERE e.extname = 'vector') AS schemas) v
 """
 
+# {name of a type: its oid, and that of its array}
+Types = dict[str, tuple[int, int]]
 
 RESET = """
 RESET ALL;
@@ -76,8 +85,8 @@ SELECT pg_catalog.pg_advisory_unlock_all()
 
 def configure(
     connection: psycopg.Connection[TupleRow], statement_seconds: float | None = None
-) -> bool:
-    """Apply the settings that spocdb relies on; tell whether the database has the extension.
+) -> Types:
+    """Apply the settings that spocdb relies on; return the extension's types, {} without it.
 
     `statement_seconds` is a timeout that spocdb itself sets, whatever PGOPTIONS says. It is no
     startup option, because pgbouncer refuses those.
@@ -87,7 +96,7 @@ def configure(
         values["statement_timeout"] = str(round(1000 * statement_seconds))
         kept.remove("statement_timeout")
     row = connection.execute(CONFIGURE, [Jsonb(values), [*kept]]).fetchone()
-    return row is not None and bool(row[2])
+    return (row and row[2]) or {}
 
 
 def restore(
