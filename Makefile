@@ -28,9 +28,10 @@ help:
 demo: $(INSTALLED)
 	$(BIN)/python -m demo $(if $(IMAGES),--images "$(IMAGES)")
 
-# A process for each core; within them torch gets one thread, more would wait for each other.
-# Whoever is free takes the next test, or the next group of those that share what takes long to make.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
+# One process per core, with one thread of torch each, because more threads would compete for the
+# cores. A free process takes the next test, or the next group of tests that share a fixture.
+# Bytecode is always written: otherwise each process compiles all modules again.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist loadscope
 
 test: $(INSTALLED)
 	$(PYTEST)

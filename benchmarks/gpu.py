@@ -39,6 +39,8 @@ from spocdb.settings import Settings
 
 PRESETS = ("vgg19", "mini")
 MATRIX = 8192
+# Enough to show that the script runs without a GPU.
+BATCH_OF_A_CPU = 4
 # From the fourth batch of a shape on, the network replays a CUDA graph.
 N_WARM_UPS = 4
 N_PHOTOGRAPHS, MAX_PIXELS = 64, 10**8
@@ -151,7 +153,7 @@ def _decoding(device: torch.device, files: list[Path], seconds: Seconds) -> list
 def _network(extractor: Extractor, weights: Path, ceiling: float, seconds: Seconds) -> list[Figure]:
     """Measure the network with pixels on the device, compared with plain torchvision."""
     recipe, device = extractor.recipe, extractor.device
-    n = extractor.batch_size
+    n = extractor.batch_size if device.type == "cuda" else BATCH_OF_A_CPU
     batch = torch.randint(0, 256, (n, recipe.size, recipe.size, 3), dtype=torch.uint8).to(device)
     with extractor.lane() as lane:
         extractor.extract_in(lane, list(batch[:1]))

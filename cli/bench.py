@@ -29,7 +29,7 @@ def bench(
     precision: options.Precision = "auto",
     seconds: Annotated[
         float, typer.Option(min=0.1, max=600, help="Seconds to measure each stage.")
-    ] = 4.0,
+    ] = 2.0,
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:

@@ -22,7 +22,7 @@ SEARCH = "SELECT id, path, distance, metadata FROM spocdb.search(%s, %s)"
 
 def run(target: Gallery) -> list[Figure]:
     """Run clients for some seconds; they share the cores with the server."""
-    n_clients, seconds = (N_CLIENTS, 6.0) if target.is_large else (N_CLIENTS[:3], 0.5)
+    n_clients, seconds = (N_CLIENTS, 6.0) if target.is_large else (N_CLIENTS[:2], 0.5)
     return [figure for n in n_clients for figure in _together(target, n, seconds)]
 
 

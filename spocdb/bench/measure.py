@@ -50,7 +50,7 @@ class Options:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     precision: "Precision" = "auto"
-    seconds: float = 4.0
+    seconds: float = 2.0
 
 
 def measure(db: Database, paths: Sequence[Path], options: Options) -> Speed:
