@@ -6,6 +6,7 @@ right answers of a search are known: the other views of the same subject.
 
 import csv
 import random
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,8 +39,8 @@ SUBJECTS = {
 }
 
 
-def make_gallery(folder: Path) -> tuple[Path, list[Path]]:
-    """Write the views into `folder`/images and the original photographs into `folder`/queries.
+def make_gallery(folder: Path, subjects: Collection[str] = SUBJECTS) -> tuple[Path, list[Path]]:
+    """Write the subjects' views into `folder`/images and their photographs into `folder`/queries.
 
     Returns the metadata file (path, subject, view) of the views, and the photographs.
     """
@@ -50,7 +51,8 @@ def make_gallery(folder: Path) -> tuple[Path, list[Path]]:
     with metadata.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("path", "subject", "view"))
-        for subject, names in SUBJECTS.items():
+        for subject in subjects:
+            names = SUBJECTS[subject]
             photographs = [_photograph(name) for name in names]
             _scaled(photographs[0], 480).save(queries / f"{subject}.jpg", quality=92)
             for view in range(1, N_VIEWS + 1):

@@ -61,7 +61,7 @@ class Gallery:
         """Embeddings (n, 256) of images outside the gallery that resemble images in it."""
         stretches = range(min(3, self.n_rows // self.stretch))
         raw = [data.make_stretch(number, self.stretch)[1] for number in stretches]
-        n_queries = 1000 if self.is_large else 200
+        n_queries = min(1000, max(100, self.n_rows // 500))
         return project(np.concatenate(raw), self.fitted)[:n_queries]
 
 

@@ -22,7 +22,7 @@ MADE = (
 )
 MOST_BYTES = 2_500_000
 MAIN = "import sys; from spocdb.cli import main; sys.argv[0] = 'spocdb'; main()"
-# Several searches by one process: most of what each takes is the import of torch.
+# Several searches in one process, because importing torch takes most of the time of each.
 SEARCHES = """
 import sys
 from spocdb.cli import run
@@ -37,7 +37,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the checkout, because a build leaves files that the next one would ship."""
+    """Return a copy of the checkout; a build leaves files there that the next one would ship."""
     copy = tmp_path_factory.mktemp("source") / "spocdb"
     # Only in the root, because the library has folders of the same names.
     made = shutil.ignore_patterns(*MADE)
@@ -131,10 +131,11 @@ def test_an_index_of_packages_would_take_it(distribution: Path) -> None:
 def test_the_wheel_finds_the_right_neighbours_offline(
     installed_spocdb: Run, installed: Path, tmp_path: Path
 ) -> None:
-    _, queries = make_gallery(tmp_path)
+    subjects = ("astronaut", "coffee", "rocket")
+    # The demo's test searches all subjects.
+    _, queries = make_gallery(tmp_path, (*subjects, "brick", "chelsea", "moon"))
     done = installed_spocdb("ingest", tmp_path / "images", "--extractor", "mini")
     assert done.returncode == 0, done.stderr
-    subjects = ("astronaut", "coffee", "rocket")
     found = installed_spocdb(*(q for q in queries if q.stem in subjects), code=SEARCHES)
     assert found.returncode == 0, found.stderr
     paths = [line for line in found.stdout.splitlines() if ".jpg" in line]

@@ -150,15 +150,16 @@ def test_large_pictures_stay_within_the_memory_that_they_may_take(
 
 
 def write_sparse_bitmaps(folder: Path, n: int, width: int, height: int) -> Path:
-    """Write black pictures that differ in their first pixels, as sparse files."""
+    """Write black pictures that differ in their first pixels, as sparse files of grey values."""
     folder.mkdir()
-    n_bytes = 3 * width * height
-    header = struct.pack("<2sIHHI", b"BM", 54 + n_bytes, 0, 0, 54)
-    header += struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, n_bytes, 0, 0, 0, 0)
+    n_bytes, greys = width * height, bytes(value for i in range(256) for value in (i, i, i, 0))
+    start = 54 + len(greys)
+    header = struct.pack("<2sIHHI", b"BM", start + n_bytes, 0, 0, start)
+    header += struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 0, n_bytes, 0, 0, 256, 0)
     for i in range(n):
         with open(folder / f"{i:02}.bmp", "wb") as file:
-            file.write(header + bytes([i] * 300))
-            file.truncate(54 + n_bytes)
+            file.write(header + greys + bytes([i] * 300))
+            file.truncate(start + n_bytes)
     return folder
 
 
@@ -171,7 +172,7 @@ def test_twenty_four_pictures_of_80_megapixels_beside_each_other_stay_within_the
     make_photos: Make,
     tmp_path: Path,
 ) -> None:
-    # Each file has 240 MB, and its decoder needs more than that again.
+    # Each file has 80 MB, and decoding it takes 400 MB more: eight threads must not do it at once.
     folder = write_sparse_bitmaps(tmp_path / "large", 24, 10_000, 8_000)
     options = ["--extractor", recipe["extractor"], "--size", 32, "--auto-pca", 0]
     env = environment | {"SPOCDB_DATABASE_URL": url}

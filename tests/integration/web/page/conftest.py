@@ -1,4 +1,4 @@
-"""A real browser on a real server. A page that logs an error, or asks another server, fails."""
+"""A real browser and a real server. A test fails if a page logs an error or asks another server."""
 
 import os
 import shutil
@@ -19,26 +19,31 @@ from playwright.sync_api import (
 
 Opened = Callable[..., Page]
 
-# All pictures of the gallery are elements at once.
+ARGUMENTS = (
+    "--no-sandbox",  # the sandbox refuses to run as root
+    # An emulated GPU, and a new process for each window, take a fifth more of the processor.
+    "--disable-gpu",
+    "--renderer-process-limit=1",
+)
+# Tall enough that all pictures of the gallery are elements of the page.
 TALL = {"width": 1280, "height": 1400}
 
 
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """Return Playwright; it is stopped soon, because its event loop fails asyncio.run."""
+    """Return Playwright, only for this folder: while it runs, asyncio.run fails."""
     with sync_playwright() as started:
         yield started
 
 
 @pytest.fixture(scope="package")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """Return Debian's Chromium; locally a test without it is skipped, in CI it fails."""
+    """Return Debian's Chromium; without it tests are skipped, or fail in CI."""
     program = shutil.which("chromium")
     if program is None:
         reason = "there is no chromium: apt-get install chromium"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    # Its sandbox refuses to run as root.
-    browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    browser = playwright.chromium.launch(executable_path=program, args=[*ARGUMENTS])
     yield browser
     browser.close()
 
