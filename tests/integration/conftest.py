@@ -1,4 +1,4 @@
-"""Collections of made-up descriptors: no image, no network, thousands of them in a second."""
+"""Collections of synthetic descriptors, which need neither images nor a network."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +27,13 @@ AddImages = Callable[..., Collection]
 
 @pytest.fixture(scope="session")
 def made_up() -> Recipe:
-    """Return the recipe of the made-up descriptors; nobody has its weights."""
+    """Return the recipe of the synthetic descriptors; there are no weights of this hash."""
     return make_recipe("squeezenet1_1", hashlib.sha256(b"made up").hexdigest())
 
 
 @pytest.fixture(scope="session")
 def clustered() -> Clustered:
-    """Return a function that makes `n` descriptors around random centres, as photos are."""
+    """Return a function that makes `n` descriptors in clusters, like those of photographs."""
 
     def make(n: int, channels: int = 32, seed: int = 0) -> Float32Array:
         rng = np.random.default_rng(seed)
@@ -41,7 +41,7 @@ def clustered() -> Clustered:
         rows = centres[rng.integers(len(centres), size=n)]
         rows = rows + 0.5 * rng.normal(size=(n, channels))
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        # Half precision, as an extractor's are.
+        # Rounded to half precision, as an extractor's descriptors are.
         result: Float32Array = rows.astype(np.float16).astype(np.float32)
         return result
 
@@ -50,9 +50,9 @@ def clustered() -> Clustered:
 
 @pytest.fixture(scope="session")
 def add_images(made_up: Recipe) -> AddImages:
-    """Return a function that writes descriptors as the images of a collection, made if new.
+    """Return a function that stores descriptors as images of a collection, created if missing.
 
-    Equal descriptors are equal contents; the names count up from `first`.
+    Equal descriptors have equal content hashes. Names are numbered from `first`.
     """
 
     def add(
@@ -90,7 +90,7 @@ def gallery_rows(clustered: Clustered) -> Float32Array:
 
 @pytest.fixture(scope="session")
 def gallery_queries(clustered: Clustered) -> Float32Array:
-    """Return the descriptors (100, 256) of images like those of the gallery, but not in it."""
+    """Return the descriptors (100, 256) of images that resemble the gallery's but are not in it."""
     return clustered(5100, 256)[5000:]
 
 
@@ -98,9 +98,10 @@ def gallery_queries(clustered: Clustered) -> Float32Array:
 def gallery_template(
     server: str, template: str, gallery_rows: Float32Array, add_images: AddImages
 ) -> Iterator[str]:
-    """Return a database with 5000 clustered images of 256 dimensions, both indexes built.
+    """Return the name of a database with 5000 clustered images of 256 dimensions.
 
-    Projection 1 is the raw one, in half precision; 2 has 64 dimensions and is active.
+    Projection 1 is the raw one, in half precision. Projection 2 has 64 dimensions and is active.
+    Both have an index.
     """
     name = f"{template}_gallery"
     with psycopg.connect(server, autocommit=True) as admin:
@@ -116,7 +117,7 @@ def gallery_template(
             indexes.build(connection, target, target.active_projection_id)
             number = fitting.fit(connection, [target], 64)
             fitting.activate(connection, partial(connections.connect, url), target, number)
-            # As autovacuum would, a minute after the UPDATE: plans depend on it.
+            # Plans depend on statistics, which autovacuum would collect a minute later.
             connection.execute("ANALYZE spocdb.images")
         yield name
         admin.execute(f"DROP DATABASE {name}")
@@ -146,7 +147,7 @@ def other(
 
 @pytest.fixture
 def role(server: str, url: str) -> Iterator[str]:
-    """Return the name of a role that may do nothing yet, and needs quoting."""
+    """Return the name of a role without privileges; the name needs quoting."""
     name = 'shop "web"'
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(name)))
@@ -166,13 +167,13 @@ def _plan(
 
 @pytest.fixture(scope="session")
 def plan() -> Callable[..., str]:
-    """Return a function that returns a statement's plan as text."""
+    """Return a function that returns the plan of a statement as text."""
     return _plan
 
 
 @pytest.fixture
 def roles(server: str) -> Iterator[dict[str, str]]:
-    """Return the names of roles that may log in and nothing else; they outlive their database."""
+    """Return the names of roles without privileges, which are dropped after the database."""
     names = {name: f'spocdb "{name}"' for name in ("reader", "worker", "member", "writer", "owner")}
     with psycopg.connect(server, autocommit=True) as admin:
         for name in names.values():
@@ -185,7 +186,7 @@ def roles(server: str) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def granted(roles: dict[str, str], shop: Any) -> Any:
-    """Return a shop with two collections of its table, one granted to the reader."""
+    """Return a shop whose table has two collections; the reader may read one of them."""
     shop.attach(metadata=["name"])
     shop.attach(collection="secret")
     shop.work()
@@ -198,7 +199,7 @@ def granted(roles: dict[str, str], shop: Any) -> Any:
 
 @pytest.fixture
 def log_in(url: str) -> Iterator[Callable[[str], connections.Connection]]:
-    """Return a function that opens a connection of a role's own."""
+    """Return a function that opens a connection as a role."""
     opened = []
 
     def connect(role: str) -> connections.Connection:
@@ -212,7 +213,7 @@ def log_in(url: str) -> Iterator[Callable[[str], connections.Connection]]:
 
 @pytest.fixture
 def trapper(server: str) -> Iterator[str]:
-    """Return the name of a role; named before its database, it outlives what it made there."""
+    """Return the name of a role; request it before the database, which must be dropped first."""
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute("DROP ROLE IF EXISTS trapper")
         admin.execute("CREATE ROLE trapper")

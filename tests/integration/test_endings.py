@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a command in seconds, whatever it waits for."""
+"""SIGTERM and Ctrl-C end a command within seconds, also while it waits."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tests.fixtures.opened import Database
 from tests.fixtures.program import Start, StartProcess
 from tests.fixtures.waiting import WaitForLock, WaitUntil
 
-# A test whose process does not end fails by its time; one that ends is not timed.
+# Timeout after which a test fails because its process has not ended.
 SECONDS = 60
 INTERRUPTED = 130
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 def ticks_of_work(process: "subprocess.Popen[str]") -> int:
-    """Return the time that a process has computed for, in hundredths of a second."""
+    """Return the processor time of a process in user mode, in hundredths of a second."""
     about = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2]
     return int(about.split()[11])
 
@@ -43,10 +43,10 @@ with signals.ending_soon():
 """
 
 WAITS = {
-    # Hours in C, which lets no handler run.
+    # A computation of hours in C, during which Python runs no signal handler.
     "the main thread computes": 'print("waits", flush=True); '
     'hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)',
-    # As a read from a mount that is gone does.
+    # Opening a pipe without a writer blocks, as reading from a mount that is gone does.
     "a thread of a pool is stuck": "ready = threading.Event()\n"
     '        with threads(1, "stuck") as pool:\n'
     '            stuck = pool.submit(open, os.environ["PIPE"])\n'
@@ -86,7 +86,7 @@ def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
 ) -> None:
     db.ingest(make_photos(1, "first"), **recipe)
     folder = make_photos(3, seed=1)
-    # Reading is not hindered, so it is the writer's thread that waits.
+    # The lock blocks writes but not reads, so only the writing thread waits.
     with psycopg.connect(db.url) as holder:
         holder.execute("LOCK TABLE spocdb.descriptors IN EXCLUSIVE MODE")
         process = start_spocdb("ingest", folder, SPOCDB_DATABASE_URL=db.url)
@@ -95,7 +95,8 @@ def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
         _, said = process.communicate(timeout=SECONDS)
         assert process.returncode == INTERRUPTED, said
         assert said.splitlines()[-1].startswith("interrupted; what was written stays")
-        # The server does not notice by itself that a client which waits for a lock has gone.
+        # The command has cancelled its statement: the server does not notice by itself that a
+        # client is gone while its session waits for a lock.
         wait_for_lock(db.connection, 0)
         holder.rollback()
     statuses = db.connection.execute("SELECT status FROM spocdb.runs ORDER BY id").fetchall()

@@ -1,4 +1,4 @@
-"""Stopped at any point, in any way, nothing is lost or doubled and the same command goes on."""
+"""After any interruption the same command continues; no row is lost or stored twice."""
 
 import os
 import random
@@ -53,8 +53,8 @@ def statuses(db: Database) -> list[str]:
 
 
 def same_as_undisturbed(db: Database, folder: Path, recipe: Recipe) -> None:
-    """Compare all rows with those of an ingest that computes everything anew, undisturbed."""
-    # Another size of the prior's last digit: another extractor, so nothing is reused.
+    """Compare all rows with those of an uninterrupted ingest that reuses no descriptor."""
+    # Another sigma is another extractor, whose descriptors are all computed.
     sigma = find(recipe["extractor"]).sigma
     assert sigma
     db.ingest(folder, collection="undisturbed", sigma=sigma + 1e-9, **recipe)
@@ -85,7 +85,7 @@ def test_killed_at_random_moments_it_goes_on(
     db: Database, recipe: Recipe, make_photos: Make, start: Start, wait_until: WaitUntil
 ) -> None:
     folder, moments = make_photos(N_PHOTOS), random.Random(7)
-    # The first dies while it starts, at whatever it is doing then.
+    # The first process is killed while it starts.
     process = start(db.url, folder)
     time.sleep(moments.uniform(0, 3))
     process.kill()
@@ -106,7 +106,7 @@ def test_killed_at_random_moments_it_goes_on(
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert f"{N_PHOTOS} images:" in said
-    # The killed ones are known as such; the last run marked them.
+    # The last run has marked the killed runs as interrupted.
     assert statuses(db)[-1] == "finished"
     assert statuses(db).count("interrupted") >= n_kills
     assert set(statuses(db)) <= {"finished", "interrupted"}
@@ -152,7 +152,7 @@ def test_a_signal_while_it_starts_is_as_quiet(
     wait_until(is_connected, process)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    # It may be quicker than the signal.
+    # The ingest of one image may end before the signal arrives.
     assert process.returncode in (INTERRUPTED, 0)
     assert "Traceback" not in said
     assert len(said.splitlines()) <= 2
@@ -166,7 +166,7 @@ WHERE datname = current_database() AND application_name = 'spocdb'
 
 @pytest.fixture
 def own_server() -> Iterator[Path]:
-    """Return the data folder of an embedded server that a test may stop."""
+    """Return the data folder of an embedded server of the test's own, which it may stop."""
     with tempfile.TemporaryDirectory(prefix="spocdb-own-") as folder:
         try:
             schema.upgrade(embedded.start(Path(folder)))
@@ -202,7 +202,7 @@ def test_a_server_that_goes_away_is_one_line_and_later_the_same_command_complete
 
 
 def stop_at_once(data_dir: Path, wait_until: WaitUntil) -> None:
-    """Stop the server as `pg_ctl stop -m fast` does: clients are cut off."""
+    """Stop the server as `pg_ctl stop -m fast` does: it ends the clients' sessions."""
     about = data_dir / "pg" / "postmaster.pid"
     os.kill(int(about.read_text().split()[0]), signal.SIGINT)
     wait_until(lambda: not about.exists())
@@ -213,12 +213,11 @@ def test_ctrl_c_in_the_terminal_that_started_the_server_leaves_the_server_alone(
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="spocdb-own-") as folder:
         try:
-            # Nothing of the network is loaded; it sits between two signals in the shell.
             shell = ("/bin/sh", "-c", f'"{program}" db start && sleep 60')
             process = start_process(*shell, SPOCDB_DATA_DIR=folder)
             assert process.stdout is not None
             url = process.stdout.readline().strip()
-            # What a terminal does: the signal goes to all of the foreground.
+            # A terminal sends SIGINT to all processes in the foreground.
             os.killpg(process.pid, signal.SIGINT)
             process.communicate(timeout=60)
             with psycopg.connect(url) as connection:

@@ -1,4 +1,4 @@
-"""An image that kills the process ends an ingest once: the next one finds it and leaves it out."""
+"""An image kills the process that decodes it; the next ingest finds it and leaves it out."""
 
 import os
 import signal
@@ -16,12 +16,12 @@ from tests.fixtures.program import Start
 
 pytestmark = pytest.mark.slow
 
-# What decoding the large picture takes is more, what a process takes without it is less.
+# Decoding the large picture takes more than this; a process without it takes less.
 MOST_MEGABYTES = 450
 
 
 def anonymous_megabytes(pid: int) -> int:
-    """Return what a process has allocated; its libraries do not count."""
+    """Return the allocated memory of a process, without its libraries."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
@@ -30,7 +30,7 @@ def anonymous_megabytes(pid: int) -> int:
 
 
 def with_children(pid: int) -> list[int]:
-    """Return a process and those that it started."""
+    """Return the ids of a process and of its children."""
     children: list[int] = []
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -40,7 +40,7 @@ def with_children(pid: int) -> list[int]:
 
 @contextmanager
 def out_of_memory_killer(pid: int) -> Iterator[list[int]]:
-    """Kill what takes too much memory, as Linux does in a container; list it."""
+    """Kill processes that take too much memory, as Linux does in a container; yield their ids."""
     killed: list[int] = []
     is_over = threading.Event()
 
@@ -64,9 +64,9 @@ def out_of_memory_killer(pid: int) -> Iterator[list[int]]:
 def ingest(
     db: Database, start_spocdb: Start, recipe: dict[str, Any]
 ) -> Callable[..., tuple[int, list[str], bool]]:
-    """Return a function that ingests where memory is short.
+    """Return a function that runs an ingest with little memory.
 
-    It returns the exit code, what was said, and whether the program itself was killed.
+    It returns the exit code, the lines on stderr, and whether the program itself was killed.
     """
     options = [f"--{name}={value}" for name, value in recipe.items()]
 
@@ -101,15 +101,15 @@ def test_the_image_is_found_named_and_left_out_from_then_on(
     assert failure.message.startswith("decoding it ended a process (Killed): it is left out")
     assert db.collections()[0].n_images == 12
 
-    # Unchanged it is not tried again.
+    # An unchanged file is not tried again.
     done = db.ingest(folder, auto_pca=0)
     assert (done.n_failed, done.n_unchanged, done.n_new) == (1, 12, 0)
 
-    # Tried again on request, it takes nothing along.
+    # Tried again on request, it does not kill the program.
     code, said, is_killed = ingest(folder, "--retry-failed")
     assert (code, is_killed) == (3, False), said
     assert [f.reason for f in db.failures("photos")] == ["ProcessLost"]
 
-    # Where there is memory, it is an image like any other.
+    # With enough memory it is ingested.
     assert db.ingest(folder, retry_failed=True).n_new == 1
     assert list(db.failures("photos")) == []

@@ -1,4 +1,4 @@
-"""A link that breaks without a word is noticed, and no stopped worker waits for it."""
+"""A server that stops answering is noticed, and a stopped worker does not wait for it."""
 
 import re
 import signal
@@ -24,7 +24,7 @@ from tests.fixtures.waiting import WaitUntil
 
 
 class Proxy:
-    """Forwards a port to the server, until it is told to forward nothing more of some links."""
+    """Forwards a port to the server, until some or all connections are frozen."""
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -36,12 +36,12 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def freeze_links(self) -> None:
-        """Forward nothing more of the links that there are."""
+        """Stop forwarding data of the open connections."""
         for link in self._links:
             link.set()
 
     def freeze(self) -> None:
-        """Forward nothing more, of new links neither."""
+        """Stop forwarding data of the open connections and of new ones."""
         self.is_frozen = True
         self.freeze_links()
 
@@ -92,7 +92,7 @@ def far_url(url: str, proxy: Proxy) -> str:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the watch ask sooner, and wait less for an answer or for the end of a statement."""
+    """Shorten the intervals and timeouts of the watch."""
     monkeypatch.setattr(watching, "SECONDS_UNTIL_ASKED", 0.2)
     monkeypatch.setattr(watching, "SECONDS_TO_ANSWER", 1.0)
     monkeypatch.setattr(watching, "MOST_SILENCES", 2)
@@ -101,7 +101,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Working:
-    """A worker in a thread, on a database beyond the proxy."""
+    """A worker in a thread, connected through the proxy."""
 
     def __init__(
         self, url: str, environment: dict[str, str], wait_until: WaitUntil, said: list[str]
@@ -137,7 +137,7 @@ def working(
     hasty: None,
     said: list[str],
 ) -> Iterator[Working]:
-    """Return a worker that has done its first row."""
+    """Return a worker that has embedded its first row."""
     worker = Working(far_url, environment, wait_until, said)
     stocked.execute("INSERT INTO products VALUES (7, '0000.jpg')")
     worker.wait_until(lambda: "products: 1 known" in worker.said)
@@ -177,7 +177,7 @@ def test_sigterm_ends_a_worker_whose_server_is_silent(
     proxy.freeze()
     worker.send_signal(signal.SIGTERM)
     _, said = worker.communicate(timeout=60)
-    # 130 where that took more than the seconds that a worker has to finish.
+    # 130 if the worker did not finish within the seconds that it has after a signal.
     assert worker.returncode in (0, 130), said
     assert "Traceback" not in said
 

@@ -1,4 +1,4 @@
-"""Training from end to end: real images, a real database, real processes that are really killed."""
+"""Training from end to end: images, a database, and processes that are killed."""
 
 import json
 import signal
@@ -26,7 +26,7 @@ Make = Callable[..., Path]
 
 @pytest.fixture
 def stripes(tmp_path: Path) -> Path:
-    """Return a folder of 10 classes with 6 images each: stripes of one slope, in any colours."""
+    """Return a folder of 10 classes with 6 images each: stripes of one slope, in random colours."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:64, 0:64]
     for number in range(10):
@@ -43,7 +43,7 @@ def stripes(tmp_path: Path) -> Path:
 
 
 def finetuning(folder: Path, out: Path, *more: str) -> list[str]:
-    """Return a short training's arguments."""
+    """Return the arguments of a short training."""
     return [
         *("train", "finetune", str(folder), "--out", str(out), "--size", "64"),
         *("--batch-size", "24", "--learning-rate", "1e-3", "--epochs", "3", "--json", *more),
@@ -52,7 +52,7 @@ def finetuning(folder: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.fixture
 def kill_after_epoch_1(start_spocdb: Start, url: str) -> Callable[..., None]:
-    """Return a function that runs the program and kills it somewhere in the second epoch."""
+    """Return a function that runs the program and kills it during the second epoch."""
 
     def run(*arguments: object) -> None:
         process = start_spocdb(*arguments, SPOCDB_DATABASE_URL=url)
@@ -77,7 +77,7 @@ def test_finetuning_makes_an_extractor_that_is_better_on_classes_it_never_saw(
     assert (tmp_path / "curve.png").is_file()
     assert sorted(f.name for f in tmp_path.glob("tuned*")) == ["tuned.safetensors"]
 
-    # It is an extractor, by its name alone, and says what it was made from.
+    # An ingest finds the new extractor by its name; its record says what it was made from.
     assert spocdb("ingest", stripes, "--extractor", told["extractor"]).returncode == 0
     (summary,) = [e for e in db.extractors() if e.name == told["extractor"]]
     assert summary.collections == ["photos"] and summary.n_descriptors == 60
@@ -126,7 +126,8 @@ def test_hard_negatives_are_the_nearest_of_other_classes(db: Database) -> None:
         order = np.argsort(-(rows @ row), kind="stable")
         expected[i] = [int(j) for j in order if labels[j] != labels[i]][:3]
     agreeing = sum(found[i] == expected[i] for i in expected)
-    assert agreeing >= 198  # an index may miss one; ties of half precision may change places
+    # The index may miss a neighbour, and half precision may swap two that are as near.
+    assert agreeing >= 198
     assert db.collections() == [] and db.extractors() == []
 
 
@@ -175,7 +176,7 @@ def test_a_checkpoint_of_another_training_is_refused(
 
 @pytest.fixture
 def lessons(make_photos: Make) -> list[str]:
-    """Return a short distillation's arguments: more images than the student has dimensions."""
+    """Return the arguments of a short distillation; it needs more images than dimensions."""
     photos = make_photos(300, "lessons")
     return [
         *("train", "distill", str(photos), "--teacher", "mini,size=64,pooling=max"),

@@ -15,13 +15,13 @@ ROWS = re.compile(r"(?ms)^COPY (\S+) \((.*?)\) FROM stdin;\n(.*?)^\\\.$")
 
 @pytest.fixture(scope="session")
 def dump(postgres_bin: Path) -> Dump:
-    """Return a function that dumps a database as text, without the parts that are random."""
+    """Return a function that dumps a database as text, without random keys."""
 
     def run(url: str, *options: str) -> str:
         command = [str(postgres_bin / "pg_dump"), *options, "-d", url]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        # Since August 2025 a dump begins and ends with a random key, and a setting that servers
-        # before 17 do not have.
+        # Since August 2025, pg_dump writes a random key at the beginning and the end. It also sets
+        # transaction_timeout, which servers before 17 do not have.
         return re.sub(r"(?m)^(\\(un)?restrict|SET transaction_timeout) .*$", "", text)
 
     return run

@@ -1,4 +1,4 @@
-"""Every command, run within the test's process."""
+"""Fixtures for tests that run every command in the test's process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +31,6 @@ def photos(db: Database, make_photos: Make, recipe: dict[str, Any]) -> Path:
 
 @pytest.fixture
 def workplace(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of ingested photographs; the process works in a folder of its own."""
+    """Return the folder of ingested photographs; the working directory is its parent."""
     monkeypatch.chdir(photos.parent)
     return photos

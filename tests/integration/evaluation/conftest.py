@@ -1,4 +1,4 @@
-"""Small sets with hand-computed answers."""
+"""Small benchmarks whose results were computed by hand."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ Draw = Callable[..., Path]
 
 @pytest.fixture
 def draw(tmp_path: Path) -> Draw:
-    """Return a function that makes a folder of pictures, by their names and places on the line."""
+    """Return a function that fills a folder with pictures, given their names and places."""
 
     def make(folder: str, **places: float) -> Path:
         target = tmp_path / folder
@@ -27,13 +27,13 @@ def draw(tmp_path: Path) -> Draw:
 
 @pytest.fixture
 def holidays_folder(draw: Draw) -> Path:
-    """Return two groups of Holidays, whose mAP is 5/24."""
+    """Return a folder with two groups of Holidays, whose mAP is 5/24."""
     return draw("holidays", _100000=0, _100001=0.3, _100100=0.1, _100101=0.7)
 
 
 @pytest.fixture
 def options(random_weights: Path) -> dict[str, Any]:
-    """Return the options of a quick evaluation."""
+    """Return the options of a fast evaluation."""
     return {
         "extractor": "squeezenet1_1",
         "weights": random_weights,

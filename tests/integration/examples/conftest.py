@@ -1,4 +1,4 @@
-"""A shop's database, and programs in the examples' folders."""
+"""The shop's database, and programs that run in the examples' folders."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ Query = Callable[[str], Any]
 
 @pytest.fixture
 def photos(make_photos: Callable[..., Path]) -> Path:
-    """Return a folder of photos, 0000.jpg and so on; the last is the original's, saved again."""
+    """Return a folder of photos, 0000.jpg and so on; the last is a recompressed copy."""
     folder = make_photos(N_PRODUCTS)
     with Image.open(folder / f"{ORIGINAL - 1:04d}.jpg") as original:
         original.save(folder / f"{COPY - 1:04d}.jpg", quality=50)
@@ -30,7 +30,7 @@ def photos(make_photos: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def shop_environment(url: str, environment: dict[str, str], photos: Path) -> dict[str, str]:
-    """Return the environment that the README of the examples asks for."""
+    """Return the environment that the examples' README describes."""
     kept = {name: value for name, value in environment.items() if not name.startswith("PG")}
     values = conninfo_to_dict(url)
     return (
@@ -45,7 +45,7 @@ def run(shop_environment: dict[str, str]) -> Run:
     """Return a function that runs Python in an example's folder; it must succeed."""
 
     def run(folder: Path, *arguments: object, **more: str) -> "subprocess.CompletedProcess[str]":
-        # Not beside the sources: a checkout stays as it is.
+        # Do not write bytecode into the checkout.
         environment = shop_environment | {"PYTHONDONTWRITEBYTECODE": "1"} | more
         done = subprocess.run(
             [sys.executable, "-W", "error", *map(str, arguments)],
@@ -107,7 +107,7 @@ def work(spocdb: Run) -> Callable[[], None]:
 def attached(
     db: Database, photos: Path, fill: Callable[[str], None], recipe: dict[str, Any]
 ) -> None:
-    """Make the table of products, attach it, and embed its rows."""
+    """Create the table of products, attach it and embed its rows."""
     with psycopg.connect(db.url) as connection:
         connection.execute(
             "CREATE TABLE products (id serial PRIMARY KEY, name text NOT NULL,"

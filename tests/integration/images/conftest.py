@@ -1,4 +1,4 @@
-"""A collection of made-up images with metadata."""
+"""Collections of synthetic images with metadata."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ Cli = Callable[..., Any]
 
 @pytest.fixture
 def photos(db: Database, add_images: AddImages, clustered: Clustered) -> Database:
-    """Return a database with ten images of photos, every other one even, and five of others."""
+    """Return a database with ten images in `photos` and five in `others`; even ids are marked."""
     add_images(db.connection, clustered(10))
     add_images(db.connection, clustered(5), "others")
     db.connection.execute(

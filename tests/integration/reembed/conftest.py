@@ -1,4 +1,4 @@
-"""A collection that is taken to another extractor."""
+"""Fixtures of a collection that changes its extractor."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,13 +17,13 @@ Make = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def recipe(random_recipe: Options) -> Options:
-    """Return the options of the first extractor, whose weights are a file of the user's."""
+    """Return the options of the first extractor, whose weights are in a user's file."""
     return random_recipe
 
 
 @pytest.fixture(scope="session")
 def better(tmp_path_factory: pytest.TempPathFactory) -> Options:
-    """Return the options of a second extractor: the same network, trained otherwise."""
+    """Return the options of a second extractor: the same network with other weights."""
     from torchvision.models import squeezenet1_1
 
     file = tmp_path_factory.mktemp("better") / "better.pth"
@@ -33,7 +33,7 @@ def better(tmp_path_factory: pytest.TempPathFactory) -> Options:
 
 @pytest.fixture
 def photos(db: Database, recipe: Options, make_photos: Make) -> Path:
-    """Return a folder that is ingested, with an index by a whitened PCA of 8 dimensions."""
+    """Return an ingested folder; a whitened PCA of 8 dimensions is active and indexed."""
     folder = make_photos(N_PHOTOS)
     db.ingest(folder, **recipe)
     db.pca.activate(db.pca.fit(dim=8, regularisation=0.1))

@@ -1,4 +1,4 @@
-"""A real server on a free port, over a gallery that tests only read."""
+"""A real web server on a free port, with a gallery that tests only read."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ N_PHOTOS = 24
 
 
 def blobs(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """Return a picture of smooth blobs of colour; each seed gives another."""
+    """Return a picture of smooth blobs of colour; each seed gives a different one."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
     return small.resize(size, Image.Resampling.BICUBIC)
@@ -35,7 +35,7 @@ def blobs(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of different photographs, one of which has markup for a name."""
+    """Return a folder of different photographs; the name of one is markup."""
     folder = tmp_path_factory.mktemp("web") / "photos"
     folder.mkdir()
     for n in range(N_PHOTOS):
@@ -46,7 +46,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def metadata(photos: Path) -> Path:
-    """Return a file of metadata of each kind about the photographs, some with markup."""
+    """Return a file with metadata of the photographs: texts, numbers, dates and markup."""
     file = photos.with_name("metadata.jsonl")
     kinds = ("shoe", "boot", "<b>hat</b>")
     lines = [
@@ -103,7 +103,7 @@ def serve() -> Serving:
 
 @pytest.fixture(scope="session")
 def client(gallery: Database) -> Iterator[httpx.Client]:
-    """Return a client of a server of the gallery, with no options."""
+    """Return a client of a server of the gallery with default options."""
     with serving(gallery.engine) as found:
         yield found
 

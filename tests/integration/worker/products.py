@@ -31,7 +31,7 @@ def attach(db: Database, folder: Path, recipe: Recipe, **options: Any) -> None:
 
 
 def fill(db: Database, folder: Path) -> None:
-    """Make the table, a row for each file."""
+    """Create the table, with one row for each file."""
     db.connection.execute(TABLE)
     for file in sorted(folder.iterdir()):
         db.connection.execute("INSERT INTO products (photo) VALUES (%s)", [file.name])

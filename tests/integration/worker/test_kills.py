@@ -1,4 +1,4 @@
-"""Workers as real processes, which are killed, stopped, woken and left without a server."""
+"""Workers as real processes: killed, stopped, woken, and during a restart of the server."""
 
 import os
 import random
@@ -30,7 +30,7 @@ N_PHOTOS = 120
 
 @pytest.fixture
 def start(start_spocdb: Start) -> Start:
-    """Return a function that starts `spocdb worker`, short of patience."""
+    """Return a function that starts `spocdb worker` with short leases and polls."""
     patience = ("--visibility=2", "--poll=0.5", "--batch-size=1")
 
     def start(url: str, *options: str) -> Forked:
@@ -40,7 +40,7 @@ def start(start_spocdb: Start) -> Start:
 
 
 def all_there_once(db: Database, n_rows: int) -> None:
-    """Compare what is stored with what the rows say."""
+    """Check that each row of the table has exactly one image and one embedding."""
     assert counts(db) == (n_rows, n_rows, 0, 0, 0)
     rows = db.connection.execute(
         "SELECT p.id, count(s.id) FROM products p LEFT JOIN spocdb.products s USING (id)"
@@ -66,7 +66,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(
         killed = workers.pop(chance.randrange(len(workers)))
         os.kill(killed.pid, signal.SIGKILL)
         workers.append(start(db.url))
-        # The application goes on meanwhile.
+        # The application changes rows meanwhile.
         db.connection.execute(
             "DELETE FROM products WHERE id = (SELECT min(id) FROM products);"
             "UPDATE products SET photo = '0007.jpg' WHERE id % 10 = 3"
@@ -102,7 +102,7 @@ def test_a_stopped_worker_finishes_what_it_has(
     assert (embedded_ + pending, leased) == (N_PHOTOS, 0)
 
 
-# It has done nothing for longer than it takes between two statements.
+# Sessions that have been idle for longer than between two statements of a busy worker.
 IDLE = """
 SELECT FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'spocdb'
@@ -116,9 +116,9 @@ def test_a_waiting_worker_is_woken(
 ) -> None:
     worker = start(db.url, "--poll=3600")
     wait_until(lambda: coverage(db).embedded == 6)
-    wait_until(lambda: db.connection.execute(IDLE).rowcount)  # it waits now
+    wait_until(lambda: db.connection.execute(IDLE).rowcount)  # waits for a notification
     db.connection.execute("INSERT INTO products (photo) VALUES ('0000.jpg')")
-    # Long before the hour after which it would look by itself.
+    # The notification wakes it: its next poll is an hour later.
     wait_until(lambda: coverage(db).embedded == 7)
     worker.send_signal(signal.SIGINT)
     _, said = worker.communicate(timeout=60)
