@@ -12,7 +12,6 @@ from spocdb.db.rows import AttachedRow
 from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, RowGone
 from spocdb.records import ImageRef
 from spocdb.settings import Limits
-from spocdb.sources.fetching import fetch
 from spocdb.sources.locations import read_below
 from spocdb.sources.source import Get, Got, Reader, Ref
 
@@ -112,6 +111,9 @@ def _read(attached: Attached, row: AttachedRow, max_bytes: int) -> bytes:
         raise ImageVanished("the row has no image any more")
     if attached.root is not None:
         return read_below(attached.root, row.location, max_bytes)
+    # Imported here, because httpx would take a sixth of the start of every command.
+    from spocdb.sources.fetching import fetch
+
     return fetch(row.location, max_bytes, allow_private=attached.allow_private)
 
 
