@@ -1,4 +1,4 @@
-"""The benchmark of the database: a small one runs, and its record can be plotted."""
+"""The benchmark of the database runs on a small gallery, and its record can be plotted."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from tests.fixtures.opened import Database
 
 
 def test_a_small_gallery_goes_through_every_step(db: Database, tmp_path: Path) -> None:
-    target = gallery.open(db, db.connection, "growing", 2000)
+    target = gallery.open(db, db.connection, "growing", 1000)
     measured = (figure for step in database.STEPS.values() for figure in step(target))
     figures = {figure.name: figure for figure in measured}
     for kind in ("vector, ef_search 100", "halfvec, ef_search 100", "bit, ef_search 1000"):
         assert figures[f"{kind}, recall@10"].value >= 0.95
     for part in (1, 10, 50):
         assert figures[f"filter that {part} % match, recall@10"].value == 1
-    assert figures["growth to 2,000, recall@10"].value >= 0.99
+    assert figures["growth to 1,000, recall@10"].value >= 0.99
     assert figures["similar in Python, p50"].ratio is not None
     assert {"2 clients, queries", "re-projection, rate", "load, 512 raw + 256"} <= set(figures)
-    # Objects that were made for the measurement are dropped.
+    # Objects created for the measurement are dropped.
     assert [c.name for c in db.collections()] == ["growing"]
 
     plots.draw([*figures.values()], tmp_path / "growth.png")
