@@ -35,6 +35,8 @@ class Activation(NamedTuple):
     numbers: tuple[float, ...] = ()
 
 
+# The names of an activation in a block: that of its convolution, and this.
+OF_A_CONVOLUTION = "_activation"
 NONE = Activation(lambda x: x, "none")
 RELU = Activation(torch.relu_, "relu")
 ACTIVATIONS: dict[type[nn.Module], Activation] = {
@@ -106,10 +108,27 @@ def _fused(module: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Mo
         layers = _fused_layers(list(module), dtype, device)
         fast._modules = {str(index): layer for index, layer in enumerate(layers)}
     else:
-        fast._modules = {
-            name: child and _fused(child, dtype, device) for name, child in module._modules.items()
-        }
+        fast._modules = dict(_fused_children(module._modules, dtype, device))
     return fast
+
+
+def _fused_children(
+    children: dict[str, nn.Module | None], dtype: torch.dtype, device: torch.device
+) -> Iterator[tuple[str, nn.Module | None]]:
+    """Yield a block's children by name, with activations merged into their convolutions.
+
+    SqueezeNet's blocks have a convolution `squeeze` and its activation `squeeze_activation`.
+    """
+    for name, child in children.items():
+        following = children.get(f"{name}{OF_A_CONVOLUTION}")
+        activation = ACTIVATIONS.get(type(following)) if following else None
+        convolution = children.get(name.removesuffix(OF_A_CONVOLUTION))
+        if isinstance(child, nn.Conv2d) and activation:
+            yield name, FusedConv(child, activation, dtype, device)
+        elif isinstance(convolution, nn.Conv2d) and type(child) in ACTIVATIONS:
+            yield name, nn.Identity()
+        else:
+            yield name, child and _fused(child, dtype, device)
 
 
 def _fused_layers(
