@@ -48,8 +48,15 @@ def made(
 ) -> Iterator[Database]:
     """Return a database with a few images, whose connections have a low maintenance_work_mem."""
     little = make_conninfo(url, options="-c maintenance_work_mem=64MB")
-    with Database(from_environment(little, environment)) as db:
+    with Database(from_environment(little, environment), pool_size=1) as db:
         add_images(db.connection, clustered(60))
+        yield db
+
+
+@pytest.fixture
+def db(url: str, environment: dict[str, str]) -> Iterator[Database]:
+    """Return a database with one connection, so that each look sees the same one."""
+    with Database(from_environment(url, environment), pool_size=1) as db:
         yield db
 
 
