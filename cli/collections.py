@@ -120,13 +120,13 @@ def drop(
 
 def extractors(json: options.Json = False, db: options.Db = None) -> None:
     """List the stored extractors and the presets."""
-    from spocdb.features.backbones import find, names
+    from spocdb.features.backbones import presets
 
     with options.open_database(db) as database:
         rows = database.extractors()
-    presets = [find(name) for name in names()]
+    known = presets()
     if json:
-        print_json({"stored": rows, "presets": [preset.as_dict() for preset in presets]})
+        print_json({"stored": rows, "presets": [preset.as_dict() for preset in known]})
         return
     print_table(
         ["extractor", "dim", "size", "pooling", "sigma", "weights", "descriptors", "collections"],
@@ -145,7 +145,7 @@ def extractors(json: options.Json = False, db: options.Db = None) -> None:
         ]
         + [
             [p.name, p.channels(p.layer), p.size, p.pooling, _rounded(p.sigma), "preset", "", ""]
-            for p in presets
+            for p in known
         ],
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from spocdb.features.backbones import DEFAULT, find, names
+from spocdb.features.backbones import DEFAULT, families, find, names
 from spocdb.recipe_options import OPTIONS, Option
 
 if TYPE_CHECKING:
@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 
 
 def _presets() -> str:
-    return ", ".join(name + _remark(name) for name in names())
+    # Networks of other packages are left to `spocdb extractors`: finding them takes a while.
+    forms = [family.form + _brought_by(family.extra) for family in families()]
+    return ", ".join([*(name + _remark(name) for name in names()), *forms])
 
 
 def _remark(name: str) -> str:
     packed = find(name).packed
     if packed is None:
         return " (default)" if name == DEFAULT else ""
-    return f" (with spocdb[{packed.extra}])" if packed.extra else " (comes with spocdb)"
+    return _brought_by(packed.extra) or " (comes with spocdb)"
+
+
+def _brought_by(extra: str | None) -> str:
+    return f" (with spocdb[{extra}])" if extra else ""
 
 
 Db = Annotated[
@@ -55,7 +61,7 @@ Collection = Annotated[
 Weights = Annotated[
     Path | None,
     typer.Option(
-        "--weights", metavar="FILE", help="State dict of the network; torchvision's by default."
+        "--weights", metavar="FILE", help="Weights of the network; its own by default."
     ),
 ]
 Extractor = Annotated[
@@ -171,7 +177,11 @@ def _annotation(option: Option) -> Any:
 def _read(option: Option, given: Any) -> Any:
     if option.kind is not tuple or given is None:
         return given
-    return tuple(parse_numbers(given, f"--{option.name}", float))
+    try:
+        return option.parse(given)
+    except ValueError:
+        hint = f"--{option.name}"
+        raise typer.BadParameter(f"{given!r} is not {option.about.form}", param_hint=hint) from None
 
 
 def parse_filter(texts: list[str]) -> "list[list[Any]]":

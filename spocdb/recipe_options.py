@@ -86,10 +86,26 @@ class RecipeOptions(TypedDict, total=False):
         About("Parts of the size at which the network sees each image; summed.", "1", "1,S,..."),
     ]
     flip: Annotated[bool | None, About("Sum with the mirror image.", "no")]
+    mean: Annotated[
+        RGB | None,
+        About(
+            "Subtracted from the pixels' red, green and blue, in units of 0-255.",
+            "the network's own; ImageNet's of a file",
+            "R,G,B",
+        ),
+    ]
+    std: Annotated[
+        RGB | None,
+        About("What they are then divided by.", "the network's own; ImageNet's of a file", "R,G,B"),
+    ]
+    interpolation: Annotated[
+        Interpolation | None,
+        About("How images are resized.", "the network's own; bilinear of a file"),
+    ]
 
 
 # The options that decide the feature map; the others decide how it is pooled.
-OF_THE_MAP = ("size", "fit", "relu")
+OF_THE_MAP = ("size", "fit", "relu", "mean", "std", "interpolation")
 
 
 @dataclass(frozen=True, slots=True)

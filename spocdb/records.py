@@ -74,6 +74,11 @@ class Recipe:
     summed. `attention` weighs the positions by the feature map itself. `codebook` is the sha256
     (hex) of the file for pooling by Fisher vectors or triangulation, `codebook_dim` the dimensions
     of the result. Pixels are normalised by `mean` and `std` (red, green, blue, in units of 0-255).
+
+    A network that spocdb does not declare, such as a file's, is described by its recipe, so that a
+    machine without the file knows it: `channels` of its feature map; `sizes`, the smallest and
+    largest allowed size and the step between them, None if any will do; `leading_tokens`, how many
+    of its tokens come before those of the map, None if it gives no tokens.
     """
 
     backbone: str
@@ -95,11 +100,16 @@ class Recipe:
     codebook_dim: int | None = None
     mean: RGB = IMAGENET_MEAN
     std: RGB = IMAGENET_STD
+    channels: int | None = None
+    sizes: tuple[int, int, int] | None = None
+    leading_tokens: int | None = None
 
     def __post_init__(self) -> None:
         # Recipes are stored as JSON, which has lists for tuples.
         for name in ("scales", "mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.sizes is not None:
+            object.__setattr__(self, "sizes", tuple(self.sizes))
 
     @property
     def fingerprint(self) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spocdb.errors import DescriptorError, ImageError, UnknownChoice
-from spocdb.features.backbones import find
+from spocdb.features.backbones import backbone_of
 from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.codebooks import Codebook
 from spocdb.features.devices import fastest_dtype, find_devices
@@ -176,7 +176,7 @@ class Extractor:
                     lane.use(network)
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Network:
-        trunk = runtime_of(self.recipe.backbone).engine(self._trunk, dtype, device)
+        trunk = runtime_of(self.recipe).engine(self._trunk, dtype, device)
         return Network(self.recipe, trunk, self._codebook, self._others).to(device)
 
     def _prove(self, lane: Lane, image: Tensor) -> None:
@@ -245,7 +245,7 @@ def load_extractor(
     """
     check_precision(precision)
     devices = find_devices(device)
-    trunk = runtime_of(recipe.backbone).load(recipe, weights)
+    trunk = runtime_of(recipe).load(recipe, weights)
     first, *rest = [
         (each, load_codebook(file) if file else None)
         for each, file in {recipe: codebook, **others}.items()
@@ -265,7 +265,7 @@ def check_precision(name: str) -> None:
 
 def _fastest(recipe: Recipe, device: torch.device) -> torch.dtype:
     """Return the fastest precision of a device that is fine enough for the network."""
-    return fastest_dtype(device) if find(recipe.backbone).bfloat16 else torch.float32
+    return fastest_dtype(device) if backbone_of(recipe).bfloat16 else torch.float32
 
 
 def _agree(fast: Tensor, exact: Tensor, dims: list[int]) -> bool:

@@ -137,8 +137,7 @@ class CudaLane(Lane):
         # Another stream copied the weights: wait until it has finished.
         with recording:
             torch.cuda.synchronize(self.device)
-        # A codebook encodes on the CPU, which a CUDA graph cannot record.
-        return network if network.has_codebook else Graphs(network)
+        return Graphs(network) if network.can_be_recorded else network
 
     def _run(self, batch: Tensor) -> Tensor:
         with self.working():

@@ -56,9 +56,10 @@ class Network(nn.Module):
         return torch.cat([l2_normalise(total) for total in sums], dim=1)
 
     @property
-    def has_codebook(self) -> bool:
-        """Return whether a recipe has a codebook, which encodes on the CPU."""
-        return any(codebook for _, codebook in self._poolings)
+    def can_be_recorded(self) -> bool:
+        """Return whether a CUDA graph can hold it; a codebook encodes on the CPU."""
+        has_codebook = any(codebook for _, codebook in self._poolings)
+        return not has_codebook and getattr(self.trunk, "can_be_recorded", True)
 
     def feature_map(self, batch: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """uint8 (N, H, W, 3) -> feature map (N, C, h, w), at the recipe's first scale."""

@@ -12,8 +12,16 @@ from typing import TypeVar, Unpack, cast
 import numpy as np
 
 from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
-from spocdb.features.backbones import ANY_SIZE, PAPER_SIGMA, Backbone, find
-from spocdb.recipe_options import OPTIONS, Attention, Fit, Pooling, RecipeOptions
+from spocdb.features.backbones import ANY_SIZE, PAPER_SIGMA, Backbone, backbone_of, find
+from spocdb.recipe_options import (
+    OPTIONS,
+    RGB,
+    Attention,
+    Fit,
+    Interpolation,
+    Pooling,
+    RecipeOptions,
+)
 from spocdb.records import Float32Array, Recipe
 
 # The usual start of GeM's exponent (Radenovic et al. 2018).
@@ -22,8 +30,10 @@ USUAL_GEM_P = 3.0
 WEIGHED = ("sum", "gem")
 WITH_CODEBOOK = ("fisher", "triangulation")
 MOST_SCALES = 8
+# In units of 0-255. A smaller deviation was meant for pixels from 0 to 1.
+LEAST_MEAN, LEAST_STD = 0.0, 1.0
 
-Choice = TypeVar("Choice", Fit, Pooling, Attention)
+Choice = TypeVar("Choice", Fit, Pooling, Attention, Interpolation)
 
 
 def channels(recipe: Recipe) -> int:
@@ -41,7 +51,7 @@ def map_channels(recipe: Recipe) -> int:
     Raises:
         ConfigError: As for `channels`.
     """
-    return find(recipe.backbone).channels(recipe.layer)
+    return backbone_of(recipe).channels(recipe.layer)
 
 
 def split(raw: Float32Array, recipes: Sequence[Recipe]) -> dict[Recipe, Float32Array]:
@@ -51,7 +61,7 @@ def split(raw: Float32Array, recipes: Sequence[Recipe]) -> dict[Recipe, Float32A
 
 
 def make_recipe(
-    backbone: str,
+    backbone: str | Backbone,
     weights: str,
     *,
     codebook: tuple[str, int] | None = None,
@@ -67,7 +77,7 @@ def make_recipe(
         ConfigError: An option is unknown, out of range, or contradicts another one.
     """
     _refuse_unknown(options)
-    base = find(backbone)
+    base = find(backbone) if isinstance(backbone, str) else backbone
     pooling = _one_of("pooling", options.get("pooling") or base.pooling)
     size = _size(base, options.get("size"))
     fit = _one_of("fit", options.get("fit") or base.fit)
@@ -86,15 +96,16 @@ def make_recipe(
         pooling=pooling,
         sigma=_sigma(base, pooling, options.get("centering"), options.get("sigma")),
         gem_p=_gem_p(pooling, options.get("gem_p")),
-        interpolation=base.interpolation,
+        interpolation=_one_of("interpolation", options.get("interpolation") or base.interpolation),
         background="white",
         scales=scales,
         flip=bool(options.get("flip")),
         attention=_attention(pooling, options.get("attention")),
         codebook=sha256,
         codebook_dim=dim,
-        mean=base.mean,
-        std=base.std,
+        mean=_rgb("mean", options.get("mean") or base.mean, LEAST_MEAN),
+        std=_rgb("std", options.get("std") or base.std, LEAST_STD),
+        **base.recorded,
     )
 
 
@@ -127,7 +138,7 @@ def check_recipe(recipe: Recipe) -> None:
             "size": int(recipe.size),
             "relu": bool(recipe.relu),
         }
-        made = make_recipe(recipe.backbone, recipe.weights, codebook=codebook, **options)
+        made = make_recipe(backbone_of(recipe), recipe.weights, codebook=codebook, **options)
         # Compare the texts: True == 1, but their fingerprints differ.
         is_known = are_hashes and repr(made) == repr(recipe) and isinstance(channels(made), int)
     except (TypeError, ValueError) as error:
@@ -221,7 +232,8 @@ def _size(base: Backbone, asked: int | None) -> int:
     size, sizes = base.size if asked is None else asked, base.sizes
     if size not in sizes:
         steps = f" in steps of {sizes.step}" if sizes.step > 1 else ""
-        raise InvalidValue("size", size, f"{sizes[0]} to {sizes[-1]} pixels{steps}")
+        several = f"{sizes[0]} to {sizes[-1]} pixels{steps}"
+        raise InvalidValue("size", size, several if len(sizes) > 1 else f"{sizes[0]} pixels")
     return size
 
 
@@ -231,6 +243,15 @@ def _refuse_other_sizes(base: Backbone, fit: Fit, scales: Sequence[float]) -> No
         raise ConfigError(
             f"{base.name} takes only squares of certain sizes: use fit warp or pad, at one scale"
         )
+
+
+def _rgb(name: str, values: Sequence[float], least: float) -> RGB:
+    # NaN compares false, and is refused.
+    if len(values) != 3 or not all(least <= value <= 255 for value in values):
+        bound = f"three numbers from {least:g} to 255, of red, green and blue in units of 0-255"
+        raise InvalidValue(name, ", ".join(f"{value:g}" for value in values), bound)
+    red, green, blue = map(float, values)
+    return red, green, blue
 
 
 def _positive(name: str, value: float) -> float:

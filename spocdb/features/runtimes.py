@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from spocdb.features.backbones import Runtime, find
+from spocdb.features.backbones import Runtime, backbone_of
 from spocdb.features.fusion import fuse_trunk
 from spocdb.features.trunks import build_trunk
 from spocdb.features.weights import load_state_dict
@@ -24,10 +24,10 @@ class Torch:
         return fuse_trunk(trunk, dtype, device)
 
 
-def runtime_of(backbone: str) -> Runtime:
-    """Return the runtime that a backbone declares, or torch.
+def runtime_of(recipe: Recipe) -> Runtime:
+    """Return the runtime that a recipe's backbone declares, or torch.
 
     Raises:
         ConfigError: The backbone is unknown.
     """
-    return find(backbone).runtime or Torch()
+    return backbone_of(recipe).runtime or Torch()

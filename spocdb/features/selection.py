@@ -1,14 +1,22 @@
 """Selects a command's recipe: the user's options override those of the collection."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError, UnknownChoice
-from spocdb.features.backbones import DEFAULT, names
+from spocdb.features.backbones import (
+    DEFAULT,
+    Backbone,
+    backbone_of,
+    choices,
+    find,
+    is_known,
+    split,
+)
 from spocdb.features.codebook_files import load as load_codebook
-from spocdb.features.recipes import make_recipe, map_channels, options_of
+from spocdb.features.recipes import make_recipe, options_of
 from spocdb.features.weights import own, remember
 from spocdb.records import Recipe
 
@@ -17,8 +25,8 @@ from spocdb.records import Recipe
 class Wanted:
     """A user's request for an extractor.
 
-    `name` is a backbone or an extractor in the database; `options` are values of `RecipeOptions`,
-    None where the user gave no value.
+    `name` is a backbone, such as "mini" or "onnx:FILE", or an extractor in the database; `options`
+    are values of `RecipeOptions`, None where the user gave no value.
     """
 
     name: str | None = None
@@ -38,17 +46,26 @@ def choose(
         ConfigError: The request contradicts the collection's recipe.
         WeightsNotFound: A new recipe needs weights that are neither given nor can be downloaded.
     """
+    wanted = _with_its_file(wanted)
     _refuse_unknown(wanted.name, [*known, *filter(None, [stored])])
     options = {name: value for name, value in wanted.options.items() if value is not None}
     base = stored or next((r for r in known if r.name == wanted.name), None)
+    weights = remember(wanted.weights, cache_dir) if wanted.weights else base and base.weights
+    if base and (stored or weights == base.weights):
+        backbone = backbone_of(base)
+    else:
+        # A family's network is looked at in its file.
+        name = base.backbone if base else wanted.name or DEFAULT
+        backbone = find(name, wanted.weights, options.get("size"))
     if wanted.codebook is not None:
-        options["codebook"] = _codebook(wanted.codebook, wanted, base, cache_dir)
-    if base is None:
-        return _new(wanted, options, cache_dir)
-    weights = remember(wanted.weights, cache_dir) if wanted.weights else base.weights
+        options["codebook"] = _codebook(wanted.codebook, backbone, cache_dir)
+    if base is None or weights is None:
+        make_recipe(backbone, "", **options)  # refuse a wrong option before any download
+        weights = weights or remember(own(backbone, cache_dir), cache_dir)
+        return make_recipe(backbone, weights, **options)
     if base.codebook and "pooling" not in options:
         options = {"codebook": (base.codebook, base.codebook_dim), **options}
-    recipe = make_recipe(base.backbone, weights, **{**options_of(base, [*options]), **options})
+    recipe = make_recipe(backbone, weights, **{**options_of(base, [*options]), **options})
     is_other_name = wanted.name not in (None, base.backbone, base.name)
     if stored and (recipe != stored or is_other_name):
         raise ConfigError(
@@ -59,28 +76,37 @@ def choose(
     return recipe
 
 
+def _with_its_file(wanted: Wanted) -> Wanted:
+    """Return a request for "onnx:FILE" as one for "onnx" with its file.
+
+    Raises:
+        ConfigError: It has another file beside it.
+    """
+    name, file = split(wanted.name) if wanted.name else (None, None)
+    if file is None:
+        return wanted
+    if wanted.weights is not None:
+        raise ConfigError(
+            f"the file of {wanted.name} holds the weights: leave out `weights`", field="weights"
+        )
+    return replace(wanted, name=name, weights=file)
+
+
 def _refuse_unknown(name: str | None, known: Sequence[Recipe]) -> None:
-    there = dict.fromkeys([*names(), *(recipe.name for recipe in known)])
-    if name is not None and name not in there:
-        raise UnknownChoice("extractor", name, there)
+    stored = [recipe.name for recipe in known]
+    if name is not None and name not in stored and not is_known(name):
+        raise UnknownChoice("extractor", name, dict.fromkeys([*choices(), *stored]))
 
 
-def _codebook(file: Path, wanted: Wanted, base: Recipe | None, cache_dir: Path) -> tuple[str, int]:
+def _codebook(file: Path, backbone: Backbone, cache_dir: Path) -> tuple[str, int]:
     """Return a codebook's sha256 and dimension; refuse one learned with another network."""
     codebook = load_codebook(file)
-    base = base or make_recipe(wanted.name or DEFAULT, "")
-    if codebook.channels != (n := map_channels(base)):
+    if codebook.channels != (n := backbone.channels(backbone.layer)):
         raise ConfigError(
             f"the codebook {file} is for feature maps of {codebook.channels} channels, "
-            f"{base.backbone}'s have {n}: make one with `db.learn_codebook(...)`"
+            f"{backbone.name}'s have {n}: make one with `db.learn_codebook(...)`"
         )
     return remember(file, cache_dir), codebook.dim
-
-
-def _new(wanted: Wanted, options: Mapping[str, Any], cache_dir: Path) -> Recipe:
-    name = wanted.name or DEFAULT
-    make_recipe(name, "", **options)  # refuse a wrong option before any download
-    return make_recipe(name, remember(wanted.weights or own(name, cache_dir), cache_dir), **options)
 
 
 def _difference(wanted: Wanted, stored: Recipe, recipe: Recipe) -> str:

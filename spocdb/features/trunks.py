@@ -97,12 +97,17 @@ def build_trunk(recipe: Recipe, state_dict: Mapping[str, Tensor]) -> Trunk:
         if isinstance(module, nn.MaxPool2d):
             module.ceil_mode = recipe.ceil_mode
     trunk = Trunk(OrderedDict(backbone.cut(network, recipe.layer, recipe.relu)))
-    _assign(trunk, state_dict, recipe.backbone)
+    assign(trunk.layers, state_dict, recipe.backbone)
     return trunk.eval().requires_grad_(False)
 
 
-def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> None:
-    expected = trunk.layers.state_dict()
+def assign(module: nn.Module, state_dict: Mapping[str, Tensor], backbone: str) -> None:
+    """Put weights into a module; tensors that it does not have are ignored.
+
+    Raises:
+        ConfigError: A tensor is missing, has another shape or unusable numbers.
+    """
+    expected = module.state_dict()
     # Batch norm's counters are for training only, and old files lack them.
     wanted = {key: t for key, t in expected.items() if not key.endswith("batches_tracked")}
     misfits = [
@@ -120,7 +125,7 @@ def _assign(trunk: Trunk, state_dict: Mapping[str, Tensor], backbone: str) -> No
         else _index(key, state_dict[key], tensor, backbone)
         for key, tensor in wanted.items()
     }
-    trunk.layers.load_state_dict(weights, assign=True)
+    module.load_state_dict(weights, assign=True)
 
 
 def _index(key: str, tensor: Tensor, expected: Tensor, backbone: str) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from spocdb.errors import ConfigError, WeightsNotFound
-from spocdb.features.backbones import Packed, find, names
+from spocdb.features.backbones import Backbone, Packed, find, presets
 from spocdb.images.regular import regular
 from spocdb.records import Recipe
 
@@ -84,7 +84,7 @@ def _locate(sha256: str, cache_dir: Path, what: str, field: str) -> Path:
     link = _link(sha256, cache_dir)
     if link.is_file() and sha256_of(link) == sha256:
         return link.readlink()
-    installed = (packed.find() for name in names() if (packed := find(name).packed))
+    installed = (preset.packed.find() for preset in presets() if preset.packed)
     for file in filter(None, installed):
         if sha256_of(file) == sha256:
             return file  # no link yet, for example on a worker's machine
@@ -93,7 +93,7 @@ def _locate(sha256: str, cache_dir: Path, what: str, field: str) -> Path:
     )
 
 
-def own(backbone: str, cache_dir: Path) -> Path:
+def own(backbone: str | Backbone, cache_dir: Path) -> Path:
     """Return the file of a backbone's own weights, from an installed package or downloaded.
 
     Raises:
@@ -101,12 +101,14 @@ def own(backbone: str, cache_dir: Path) -> Path:
         WeightsNotFound: The backbone has no weights of its own, their package is not installed, or
             the download fails.
     """
-    found = find(backbone)
+    found = find(backbone) if isinstance(backbone, str) else backbone
     if found.packed:
-        return _unpacked(backbone, found.packed, cache_dir)
+        return _unpacked(found.name, found.packed, cache_dir)
+    if found.fetch:
+        return found.fetch()
     if found.url:
         return _downloaded(found.url, cache_dir)
-    raise WeightsNotFound(f"no weights of {backbone} are available: give a file of your own")
+    raise WeightsNotFound(f"no weights of {found.name} are available: give a file of your own")
 
 
 def _unpacked(backbone: str, packed: Packed, cache_dir: Path) -> Path:

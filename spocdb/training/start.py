@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spocdb.errors import ConfigError
+from spocdb.features.backbones import backbone_of
 from spocdb.features.backbones import find as find_backbone
 from spocdb.features.recipes import WITH_CODEBOOK
 from spocdb.features.trunks import Trunk, build_trunk
@@ -40,6 +41,10 @@ def check_trainable(recipe: Recipe) -> None:
     Raises:
         ConfigError: The recipe cannot be trained.
     """
+    if backbone_of(recipe).runtime is not None:
+        raise ConfigError(
+            f"{recipe.backbone} cannot be trained here, only used: train a preset of spocdb"
+        )
     if recipe.pooling in WITH_CODEBOOK:
         raise ConfigError(f"{recipe.pooling} pooling cannot be trained: use sum pooling")
     if recipe.attention == "crow":

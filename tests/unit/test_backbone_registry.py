@@ -172,8 +172,15 @@ def test_a_network_says_how_its_input_is_normalised() -> None:
     recipe = make_recipe("toy", "a" * 64)
     assert (recipe.mean, recipe.std) == ((127.5,) * 3, (255.0,) * 3)
     check_recipe(recipe)
+    other = make_recipe("toy", "a" * 64, mean=(0, 0, 0), std=(255, 255, 255))
+    assert (other.mean, other.std) == ((0.0,) * 3, (255.0,) * 3)
+    check_recipe(other)
+    wrong: list[Any] = [(0.5,), (300.0, 0.0, 0.0), (float("nan"),) * 3, ("a", "b", "c")]
+    for mean in wrong:
+        with pytest.raises(ConfigError):
+            check_recipe(replace(recipe, mean=mean))
     with pytest.raises(ConfigError, match="has no extractor such as toy-"):
-        check_recipe(replace(recipe, mean=make_recipe("mini", "a" * 64).mean))
+        check_recipe(replace(recipe, mean=(127, 127, 127)))  # equal, with another fingerprint
 
 
 def test_another_runtime_stays_within_its_file(tmp_path: Path) -> None:

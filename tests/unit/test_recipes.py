@@ -85,6 +85,11 @@ def test_the_prior_can_be_left_out() -> None:
         ({"pooling": "max", "sigma": 0.5}, "max pooling takes no centering prior"),
         ({"pooling": "mean"}, "unknown pooling 'mean': one of sum, max, gem"),
         ({"fit": "crop"}, "unknown fit 'crop': one of warp, aspect, pad"),
+        ({"mean": (0.5, 0.5)}, r"mean must be three numbers from 0 to 255, .*, not 0\.5, 0\.5"),
+        ({"mean": (0, 0, 256)}, "mean must be three numbers"),
+        ({"std": (0.229, 0.224, 0.225)}, "std must be three numbers from 1 to 255, .*units of 0-2"),
+        ({"std": (float("nan"),) * 3}, "std must be three numbers"),
+        ({"interpolation": "nearest"}, "unknown interpolation 'nearest': one of bilinear, bicubic"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
@@ -170,16 +175,20 @@ def test_a_recipe_that_0_1_0_stored_is_todays_with_the_same_fingerprint() -> Non
     assert (stored.mean, stored.std) == ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
-def test_what_decides_pixels_decides_the_fingerprint() -> None:
+def test_what_decides_pixels_or_tokens_decides_the_fingerprint() -> None:
     recipe = make_recipe("vgg19", "ab12")
     changes: list[dict[str, Any]] = [
         {"interpolation": "bicubic"},
         {"background": "black"},
         {"mean": (127.5,) * 3},
         {"std": (1.0, 1.0, 1.0)},
+        {"channels": 512},
+        {"sizes": (32, 64, 16)},
+        {"leading_tokens": 0},
+        {"leading_tokens": 1},
     ]
     others = {replace(recipe, **change).fingerprint for change in changes}
-    assert len(others) == 4 and recipe.fingerprint not in others
+    assert len(others) == len(changes) and recipe.fingerprint not in others
 
 
 @pytest.mark.parametrize(
@@ -190,6 +199,7 @@ def test_what_decides_pixels_decides_the_fingerprint() -> None:
         {"pooling": "gem", "gem_p": 2.0, "sigma": 0.7},
         {"pooling": "max"},
         {"centering": False, "attention": "crow"},
+        {"mean": (127.5,) * 3, "std": (255.0, 255.0, 254.5), "interpolation": "bicubic"},
     ],
 )
 def test_a_recipe_says_which_options_make_it(options: dict[str, Any]) -> None:

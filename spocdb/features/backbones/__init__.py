@@ -1,20 +1,23 @@
 """The networks that a recipe can name, one file per family.
 
-Each module of this package declares its networks in `BACKBONES`, and they are listed only there.
-Declaring a network does not import torch, so that a command can check its arguments quickly;
-building one does.
+Each module of this package declares its networks in `BACKBONES`, or a family of them that is not
+declared one by one in `FAMILIES`, and they are listed only there. Another package offers its own as
+entry points, see `features/offered.py`. Declaring a network does not import torch, so that a
+command can check its arguments quickly; building one does.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from spocdb.errors import ConfigError, UnknownChoice
+from spocdb.features import offered
 from spocdb.recipe_options import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -35,6 +38,8 @@ DEFAULT = "vgg19"
 PAPER_SIGMA = 1 / 3
 # A network that halves its input five times needs 32 pixels.
 ANY_SIZE = range(32, 4097)
+
+log = logging.getLogger(__name__)
 
 # A network, the layer to cut it after, and whether a ReLU follows -> the modules up to that layer,
 # in order, by their names in weights files.
@@ -75,6 +80,15 @@ class Packed:
         return next((file for file in files if file.is_file()), None)
 
 
+def not_of_modules(*_: object) -> NoReturn:
+    """Stand for `network` and `cut` of a network that only its runtime can build.
+
+    Raises:
+        ConfigError: Always.
+    """
+    raise ConfigError("this network is not built of torch's modules here: take another extractor")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backbone:
     """A network, its layers and input sizes, and its default recipe.
@@ -85,21 +99,26 @@ class Backbone:
     and `std` normalise the pixels (red, green, blue, in units of 0-255).
 
     The network's own weights are at `url`, whose file name ends with the first digits of their
-    sha256, or in the file `packed` of an installed package. Without either, the user must give a
-    file. `licence` is the licence of the weights.
+    sha256, in the file `packed` of an installed package, or `fetch` downloads them in the way of
+    another library. Without any of these, the user must give a file. `licence` is the licence of
+    the weights.
 
     `bfloat16` says whether that precision may be chosen automatically: false where measurements
     show that it is too coarse.
 
     `sigma` is the default of the centering prior; None: no prior unless the user asks for it.
+
+    A network with a `runtime` of its own may leave out `network` and `cut`; it cannot be trained.
+    `recorded` holds the fields of a recipe that describe a network of a `Family`.
     """
 
     name: str
     layers: Mapping[str, int]
-    network: "Callable[[], nn.Module]"
-    cut: Cut
+    network: "Callable[[], nn.Module]" = not_of_modules
+    cut: Cut = not_of_modules
     url: str | None = None
     packed: Packed | None = None
+    fetch: Callable[[], Path] | None = None
     licence: str | None = None
     # The default recipe.
     ceil_mode: bool = False
@@ -115,6 +134,7 @@ class Backbone:
     bfloat16: bool = True
     # None: torch, see features/runtimes.py.
     runtime: Runtime | None = None
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def layer(self) -> str:
@@ -151,23 +171,182 @@ class Backbone:
         }
 
 
-def find(name: str) -> Backbone:
-    """Return a backbone.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Networks that are looked at instead of declared: `PREFIX:FILE`, or `PREFIX:NAME`.
+
+    With `of_files` the file holds the whole network, and a recipe's backbone is the prefix alone:
+    the file is known by its sha256, as all weights are. Otherwise the backbone is `PREFIX:NAME`.
+
+    `look` takes the backbone, the file if one is given, and the size if the user gives one; it
+    returns what `made` makes of what it finds. `extra` is the extra of spocdb that brings what the
+    family needs. `bfloat16` is as for `Backbone`.
+    """
+
+    prefix: str
+    of_files: bool
+    look: Callable[["Family", str, Path | None, int | None], Backbone]
+    runtime: Runtime
+    extra: str | None = None
+    bfloat16: bool = True
+
+    @property
+    def form(self) -> str:
+        """Return how a user writes it, such as "onnx:FILE"."""
+        return f"{self.prefix}:{'FILE' if self.of_files else 'NAME'}"
+
+    def made(
+        self,
+        name: str,
+        layer: str,
+        channels: int,
+        sizes: range = ANY_SIZE,
+        leading_tokens: int | None = None,
+        **preset: Any,
+    ) -> Backbone:
+        """Return a backbone that a recipe can describe; `preset` are further fields of it.
+
+        `leading_tokens` is how many tokens are not of the feature map, None without tokens.
+        """
+        recorded = {
+            "channels": channels,
+            "sizes": None if sizes == ANY_SIZE else (sizes[0], sizes[-1], sizes.step),
+            "leading_tokens": leading_tokens,
+        }
+        defaults: dict[str, Any] = {"sigma": None, "relu": False, "bfloat16": self.bfloat16}
+        return Backbone(
+            name=name,
+            layers={layer: channels},
+            sizes=sizes,
+            runtime=self.runtime,
+            recorded=recorded,
+            **{**defaults, **preset},
+        )
+
+    def recalled(self, recipe: "Recipe") -> Backbone:
+        """Return the backbone that a recipe describes; needs neither its file nor its library.
+
+        Raises:
+            ConfigError: The recipe does not describe it.
+        """
+        first, last, step = recipe.sizes or (ANY_SIZE[0], ANY_SIZE[-1], 1)
+        sizes = range(first, last + 1, step)
+        numbers = recipe.channels or 0, (recipe.leading_tokens or 0) + 1, len(sizes)
+        if min(numbers) < 1:
+            raise ConfigError(f"the recipe {recipe.name} does not describe its network")
+        return self.made(
+            recipe.backbone,
+            recipe.layer,
+            numbers[0],
+            sizes,
+            recipe.leading_tokens,
+            size=recipe.size,
+            interpolation=recipe.interpolation,
+            mean=recipe.mean,
+            std=recipe.std,
+        )
+
+
+def find(name: str, file: Path | None = None, size: int | None = None) -> Backbone:
+    """Return a backbone; a family's is looked at, in `file` and at the input size asked for.
 
     Raises:
-        ConfigError: No backbone has this name; the message lists them all.
+        ConfigError: No backbone has this name (the message lists them all), the file does not hold
+            such a network, or the package that offers it cannot be loaded.
+        WeightsNotFound: The family needs a file.
     """
-    if name not in _declared():
-        raise UnknownChoice("extractor", name, names())
-    return _declared()[name]
+    found = _named(name)
+    return found.look(found, name, file, size) if isinstance(found, Family) else found
+
+
+def backbone_of(recipe: "Recipe") -> Backbone:
+    """Return a recipe's backbone, as it is declared or as the recipe describes it.
+
+    Raises:
+        ConfigError: The backbone is unknown, or the package that offers it cannot be loaded.
+    """
+    found = _named(recipe.backbone)
+    return found.recalled(recipe) if isinstance(found, Family) else found
+
+
+def split(name: str) -> tuple[str, Path | None]:
+    """Return the backbone and the file of a user's text, such as "onnx:FILE" or "mini".
+
+    Raises:
+        ConfigError: The package that offers it cannot be loaded.
+    """
+    prefix, colon, rest = name.partition(":")
+    if colon and is_known(prefix):
+        found = _named(prefix)
+        if isinstance(found, Family) and found.of_files:
+            return prefix, Path(rest).expanduser()
+    return name, None
+
+
+def is_known(name: str) -> bool:
+    """Return whether a backbone or the family of one has this name."""
+    prefix, colon, _ = name.partition(":")
+    declared = _declared().get(prefix)
+    if declared is None:
+        return prefix in offered.entries([*_declared()])
+    return isinstance(declared, Family) or not colon
 
 
 def names() -> Sequence[str]:
-    """Return the names of all backbones, the default first."""
-    return sorted(_declared(), key=lambda name: name != DEFAULT)
+    """Return the names of all backbones that spocdb declares, the default first."""
+    each = (name for name, found in _declared().items() if isinstance(found, Backbone))
+    return sorted(each, key=lambda name: (name != DEFAULT, name))
+
+
+def families() -> Sequence[Family]:
+    """Return the families that spocdb declares."""
+    return [found for found in _declared().values() if isinstance(found, Family)]
+
+
+def choices() -> Sequence[str]:
+    """Return all that a user may name: backbones, forms of families, what packages offer."""
+    forms = [family.form for family in families()]
+    return [*names(), *forms, *offered.entries([*_declared()])]
+
+
+def presets() -> Sequence[Backbone]:
+    """Return all backbones, also those of other packages; a broken one is warned of and left out."""
+    found = [find(name) for name in names()]
+    for name in offered.entries([*_declared()]):
+        try:
+            each = _named(name)
+        except ConfigError as error:
+            log.warning("%s", error)
+            continue
+        if isinstance(each, Backbone):
+            found.append(each)
+    return found
+
+
+def _named(name: str) -> Backbone | Family:
+    prefix, colon, _ = name.partition(":")
+    if not is_known(name):
+        raise UnknownChoice("extractor", name, choices())
+    found = _declared().get(prefix) or _offered(prefix)
+    if colon and isinstance(found, Backbone):
+        raise UnknownChoice("extractor", name, choices())
+    return found
 
 
 @cache
-def _declared() -> Mapping[str, Backbone]:
+def _offered(name: str) -> Backbone | Family:
+    """Load what another package offers under a name."""
+    found = offered.load(name)
+    if isinstance(found, Backbone | Family):
+        called = found.name if isinstance(found, Backbone) else found.prefix
+        if called == name:
+            return found
+        raise offered.broken(name, f"it is called {called} there")
+    raise offered.broken(name, f"it is a {type(found).__name__}, not a Backbone or a Family")
+
+
+@cache
+def _declared() -> Mapping[str, Backbone | Family]:
     modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
-    return {backbone.name: backbone for module in modules for backbone in module.BACKBONES}
+    backbones = {b.name: b for module in modules for b in getattr(module, "BACKBONES", ())}
+    return backbones | {f.prefix: f for module in modules for f in getattr(module, "FAMILIES", ())}
