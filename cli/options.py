@@ -60,9 +60,7 @@ Collection = Annotated[
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option(
-        "--weights", metavar="FILE", help="Weights of the network; its own by default."
-    ),
+    typer.Option("--weights", metavar="FILE", help="Weights of the network; its own by default."),
 ]
 Extractor = Annotated[
     str | None,

@@ -112,7 +112,7 @@ def as_map(given: Tensor, leading_tokens: int | None) -> Tensor:
             f"{given.shape[1]} tokens without the first {leading_tokens or 0} are no square: "
             "take another size"
         )
-    return tokens.transpose(1, 2).unflatten(2, (side, side))
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
 
 
 def look(

@@ -43,7 +43,7 @@ class Graph:
         self.output: str = session.get_outputs()[0].name
 
     def __call__(self, images: Tensor) -> Tensor:
-        parts = images.split(self._batch) if self._batch else [images]
+        parts = torch.split(images, self._batch or len(images))
         return torch.cat([self._run(part) for part in parts])
 
     def on(self, device: torch.device) -> "Graph":

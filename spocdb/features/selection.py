@@ -50,7 +50,9 @@ def choose(
     _refuse_unknown(wanted.name, [*known, *filter(None, [stored])])
     options = {name: value for name, value in wanted.options.items() if value is not None}
     base = stored or next((r for r in known if r.name == wanted.name), None)
-    weights = remember(wanted.weights, cache_dir) if wanted.weights else base and base.weights
+    weights = base.weights if base else None
+    if wanted.weights:
+        weights = remember(wanted.weights, cache_dir)
     if base and (stored or weights == base.weights):
         backbone = backbone_of(base)
     else:

@@ -135,10 +135,14 @@ def fetch(name: str, repository: str | None) -> Path:
     """
     if not repository:
         raise WeightsNotFound(f"timm has no weights of {name}: give a file with `weights=FILE`")
-    from huggingface_hub import hf_hub_download
+    import huggingface_hub as hub
 
+    if isinstance(there := hub.try_to_load_from_cache(repository, WEIGHTS), str):
+        return Path(there)
     try:
-        return Path(hf_hub_download(repository, WEIGHTS))
+        # Fails at once without a network; the download would retry for half a minute.
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, WEIGHTS))
+        return Path(hub.hf_hub_download(repository, WEIGHTS))
     # Without a network, each of several libraries raises its own.
     except Exception as error:
         reason = one_line(" ".join(str(error).split()), LONGEST_REASON)

@@ -1,6 +1,7 @@
 """timm's models: their feature maps and tokens, against timm run by hand, with random weights."""
 
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,30 +69,34 @@ def features(model: Any, pixels: UInt8Array, recipe: Recipe) -> Tensor:
     return given
 
 
+def loaded_by_timm(name: str, file: Path, **options: Any) -> Any:
+    """Return a model whose weights timm itself has loaded, resampling its positions."""
+    overlay = {"file": str(file)}
+    model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+    return model.eval()
+
+
 def pooled(positions: Tensor) -> Tensor:
     """(N, P, C) -> (N, C) of length one."""
     summed = positions.sum(dim=1)
-    return summed / summed.norm(dim=1, keepdim=True)
+    scaled: Tensor = summed / summed.norm(dim=1, keepdim=True)
+    return scaled
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "interpolation", "sizes"),
-    [
-        ("test_resnet", 160, "bilinear", None),
-        ("test_efficientnet", 160, "bicubic", None),
-        ("test_convnext", 160, "bicubic", None),
-    ],
+    ("name", "interpolation"),
+    [("test_resnet", "bilinear"), ("test_efficientnet", "bicubic"), ("test_convnext", "bicubic")],
 )
 def test_a_convolutional_model(
-    name: str, size: int, interpolation: str, sizes: Any, saved: Callable[..., Saved], tmp_path: Path
+    name: str, interpolation: str, saved: Callable[..., Saved], tmp_path: Path
 ) -> None:
     model, file = saved(name)
     recipe = chosen(name, file, tmp_path)
     assert (recipe.backbone, recipe.layer) == (f"timm:{name}", "forward_features")
-    assert (recipe.size, recipe.interpolation, recipe.sizes) == (size, interpolation, sizes)
+    assert (recipe.size, recipe.interpolation, recipe.sizes) == (160, interpolation, None)
     assert recipe.leading_tokens is None and recipe.sigma is None and not recipe.relu
     np.testing.assert_allclose(np.array(recipe.mean) / 255, model.pretrained_cfg["mean"])
-    for side in (size, 96):
+    for side in (160, 96):
         pixels = images(side)
         expected = pooled(features(model, pixels, recipe).flatten(2).transpose(1, 2))
         np.testing.assert_allclose(described(recipe, file, pixels), expected, atol=1e-3)
@@ -125,10 +130,7 @@ def test_a_vision_transformer_takes_sizes_in_steps_of_its_patch(
     _, file = saved("test_vit")
     recipe = chosen("test_vit", file, tmp_path, size=96)
     assert recipe.sizes == (32, 4096, 16)
-    # timm itself resamples the positions while it loads.
-    smaller = timm.create_model(
-        "test_vit", pretrained=True, img_size=96, pretrained_cfg_overlay={"file": str(file)}
-    ).eval()
+    smaller = loaded_by_timm("test_vit", file, img_size=96)
     pixels = images(96)
     expected = pooled(features(smaller, pixels, recipe)[:, 1:])
     np.testing.assert_allclose(described(recipe, file, pixels), expected, atol=1e-3)
@@ -147,9 +149,7 @@ def test_dinov2_without_registers(tmp_path: Path) -> None:
     assert recipe.interpolation == "bicubic"
     assert find(f"timm:{name}").size == 518
     pixels = images(56, 1)
-    small = timm.create_model(
-        name, pretrained=True, num_classes=0, img_size=56, pretrained_cfg_overlay={"file": str(file)}
-    ).eval()
+    small = loaded_by_timm(name, file, num_classes=0, img_size=56)
     expected = pooled(features(small, pixels, recipe)[:, 1:])
     np.testing.assert_allclose(described(recipe, file, pixels), expected, atol=1e-3)
 
@@ -171,7 +171,7 @@ def test_a_recipe_needs_no_timm_to_be_known(
 ) -> None:
     _, file = saved("test_vit")
     recipe = chosen("test_vit", file, tmp_path)
-    monkeypatch.setitem(__import__("sys").modules, "timm", None)
+    monkeypatch.setitem(sys.modules, "timm", None)
     assert channels(recipe) == 64
     check_recipe(recipe)
     assert choose(Wanted(), recipe, [], tmp_path) == recipe
@@ -182,12 +182,10 @@ def test_a_recipe_needs_no_timm_to_be_known(
         chosen("test_vit", file, tmp_path)
 
 
-def test_weights_that_do_not_fit_are_one_line(
-    saved: Callable[..., Saved], tmp_path: Path
-) -> None:
+def test_weights_that_do_not_fit_are_one_line(saved: Callable[..., Saved], tmp_path: Path) -> None:
     _, file = saved("test_resnet")
     recipe = chosen("test_efficientnet", file, tmp_path)
-    with pytest.raises(ConfigError, match="no weights of timm:test_efficientnet: .* is missing"):
+    with pytest.raises(ConfigError, match=r"no weights of timm:test_efficientnet: .* is missing"):
         load_extractor(recipe, file, "cpu")
     recipe = chosen("test_vit", file, tmp_path)
     with pytest.raises(ConfigError, match="no weights of timm:test_vit: "):
@@ -208,11 +206,20 @@ def test_without_a_network_one_line_says_how_to_go_on(
         raise socket.gaierror("no route")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    hub = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
     message = r"cannot download .* of timm/resnet18\S+ from the Hugging .*`weights=FILE`$"
     with pytest.raises(WeightsNotFound, match=message) as caught:
         own("timm:resnet18", tmp_path)
     assert "\n" not in str(caught.value)
+    # What timm or another program has downloaded is found.
+    repository = hub / "models--timm--resnet18.a1_in1k"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    file = repository / "snapshots" / ("0" * 40) / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert own("timm:resnet18", tmp_path) == file
     with pytest.raises(WeightsNotFound, match="no weights of timm:test_vit_relpos"):
         own("timm:test_vit_relpos", tmp_path)
 

@@ -310,7 +310,7 @@ def choices() -> Sequence[str]:
 
 
 def presets() -> Sequence[Backbone]:
-    """Return all backbones, also those of other packages; a broken one is warned of and left out."""
+    """Return all backbones, also those of other packages; log and leave out those that fail."""
     found = [find(name) for name in names()]
     for name in offered.entries([*_declared()]):
         try:
@@ -342,7 +342,7 @@ def _offered(name: str) -> Backbone | Family:
         if called == name:
             return found
         raise offered.broken(name, f"it is called {called} there")
-    raise offered.broken(name, f"it is a {type(found).__name__}, not a Backbone or a Family")
+    raise offered.broken(name, f"it is of type {type(found).__name__}, not a Backbone or a Family")
 
 
 @cache

@@ -60,6 +60,4 @@ class Runtime:
         return on_device(trunk, device)
 
 
-FAMILIES = (
-    Family(prefix=PREFIX, of_files=False, look=look, runtime=Runtime(), extra="timm"),
-)
+FAMILIES = (Family(prefix=PREFIX, of_files=False, look=look, runtime=Runtime(), extra="timm"),)

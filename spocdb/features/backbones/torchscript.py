@@ -25,7 +25,9 @@ def look(family: Family, name: str, file: Path | None, size: int | None) -> Back
     from spocdb.features import foreign
 
     if file is None:
-        raise WeightsNotFound("torchscript needs a file: give it with `extractor='torchscript:FILE'`")
+        raise WeightsNotFound(
+            "torchscript needs a file: give it with `extractor='torchscript:FILE'`"
+        )
     found, size = foreign.look(f"the TorchScript file {file}", _loaded(file), size)
     return family.made(
         PREFIX, "forward", found.channels, found.sizes, found.leading_tokens, size=size
@@ -70,6 +72,4 @@ def _loaded(file: Path) -> "nn.Module":
     return module.eval()
 
 
-FAMILIES = (
-    Family(prefix=PREFIX, of_files=True, look=look, runtime=Runtime(), bfloat16=False),
-)
+FAMILIES = (Family(prefix=PREFIX, of_files=True, look=look, runtime=Runtime(), bfloat16=False),)
