@@ -156,7 +156,7 @@ def refuse_bfloat16(what: str, dtype: torch.dtype) -> None:
     """
     if dtype != torch.float32:
         raise ConfigError(
-            f"{what} computes in the precision of its file: leave out `precision`",
+            f"{what} computes in the precision of its file: leave out `precision=...`",
             field="precision",
         )
 

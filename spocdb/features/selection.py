@@ -89,7 +89,7 @@ def _with_its_file(wanted: Wanted) -> Wanted:
         return wanted
     if wanted.weights is not None:
         raise ConfigError(
-            f"the file of {wanted.name} holds the weights: leave out `weights`", field="weights"
+            f"the file of {wanted.name} holds the weights: leave out `weights=...`", field="weights"
         )
     return replace(wanted, name=name, weights=file)
 

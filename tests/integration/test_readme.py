@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 # The documents' database URL is replaced by the URL of the test's database.
 SHOP = "export SPOCDB_DATABASE_URL=postgresql://me@localhost/shop"
+# Its test has networks for it: test_own_networks.py.
+RUN_ELSEWHERE = "docs/how-to/own-network.md"
 # The address of a database, as the documentation inserts it into other commands.
 URL = "$(spocdb db url)"
 # Characters that a shell interprets. In single quotes it interprets none.

@@ -255,8 +255,9 @@ def find(name: str, file: Path | None = None, size: int | None = None) -> Backbo
             such a network, or the package that offers it cannot be loaded.
         WeightsNotFound: The family needs a file.
     """
+    name, told = split(name)
     found = _named(name)
-    return found.look(found, name, file, size) if isinstance(found, Family) else found
+    return found.look(found, name, file or told, size) if isinstance(found, Family) else found
 
 
 def backbone_of(recipe: "Recipe") -> Backbone:
