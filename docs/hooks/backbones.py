@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from spocdb.features import backbones
+from spocdb.features.declarations import Backbone
 
 MARKER = "<!-- backbones -->"
 HEADER = (
@@ -21,7 +22,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return markdown.replace(MARKER, "\n".join([HEADER, *rows]))
 
 
-def _row(backbone: backbones.Backbone) -> str:
+def _row(backbone: Backbone) -> str:
     layer = backbone.layer
     sigma = Fraction(backbone.sigma).limit_denominator(100) if backbone.sigma else "no prior"
     cut = f"`{layer}`, {'after' if backbone.relu else 'before'} the activation"

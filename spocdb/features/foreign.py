@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from spocdb.errors import ConfigError, InvalidValue
-from spocdb.features.backbones import ANY_SIZE
+from spocdb.features.declarations import ANY_SIZE
 from spocdb.features.devices import is_out_of_memory
 from spocdb.records import Recipe
 from spocdb.text import one_line

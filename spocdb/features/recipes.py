@@ -12,7 +12,8 @@ from typing import TypeVar, Unpack, cast
 import numpy as np
 
 from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
-from spocdb.features.backbones import ANY_SIZE, PAPER_SIGMA, Backbone, backbone_of, find
+from spocdb.features.backbones import backbone_of, find
+from spocdb.features.declarations import ANY_SIZE, PAPER_SIGMA, Backbone
 from spocdb.recipe_options import (
     OPTIONS,
     RGB,

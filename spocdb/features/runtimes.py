@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from spocdb.features.backbones import Runtime, backbone_of
+from spocdb.features.backbones import backbone_of
+from spocdb.features.declarations import Runtime
 from spocdb.features.fusion import fuse_trunk
 from spocdb.features.trunks import build_trunk
 from spocdb.features.weights import load_state_dict

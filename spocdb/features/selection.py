@@ -6,16 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError, UnknownChoice
-from spocdb.features.backbones import (
-    DEFAULT,
-    Backbone,
-    backbone_of,
-    choices,
-    find,
-    is_known,
-    split,
-)
+from spocdb.features.backbones import DEFAULT, backbone_of, choices, find, is_known, split
 from spocdb.features.codebook_files import load as load_codebook
+from spocdb.features.declarations import Backbone
 from spocdb.features.recipes import make_recipe, options_of
 from spocdb.features.weights import own, remember
 from spocdb.records import Recipe

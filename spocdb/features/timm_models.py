@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spocdb.errors import ConfigError, WeightsNotFound
 from spocdb.features import foreign
-from spocdb.features.backbones import ANY_SIZE
+from spocdb.features.declarations import ANY_SIZE
 from spocdb.features.trunks import assign
 from spocdb.recipe_options import RGB
 from spocdb.records import Recipe

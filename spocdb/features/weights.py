@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from spocdb.errors import ConfigError, WeightsNotFound
-from spocdb.features.backbones import Backbone, Packed, find, presets
+from spocdb.features.backbones import find, presets
+from spocdb.features.declarations import Backbone, Packed
 from spocdb.images.regular import regular
 from spocdb.records import Recipe
 

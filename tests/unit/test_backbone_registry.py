@@ -34,7 +34,7 @@ LIMITS = Limits(max_pixels=10**6, max_bytes=10**6, memory=2**28)
 FAMILY = """
 from functools import partial
 
-from spocdb.features.backbones import Backbone
+from spocdb.features.declarations import Backbone
 from spocdb.features.cuts import cut_sequence
 
 

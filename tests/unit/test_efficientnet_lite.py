@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spocdb.errors import WeightsNotFound
-from spocdb.features.backbones import Packed, find
+from spocdb.features.backbones import find
+from spocdb.features.declarations import Packed
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import make_recipe
 from spocdb.features.selection import Wanted, choose

@@ -19,7 +19,7 @@ from spocdb.features.selection import Wanted, choose
 MODULE = """
 from functools import partial
 
-from spocdb.features.backbones import Backbone, Family
+from spocdb.features.declarations import Backbone, Family
 from spocdb.features.cuts import cut_sequence
 
 

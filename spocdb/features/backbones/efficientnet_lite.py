@@ -8,7 +8,7 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from spocdb.features.backbones import Backbone, Packed
+from spocdb.features.declarations import Backbone, Packed
 from spocdb.recipe_options import RGB
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from spocdb.features.backbones import Backbone
 from spocdb.features.cuts import BY_TORCHVISION, cut_before_activation, torchvision_network
+from spocdb.features.declarations import Backbone
 
 BACKBONES = (
     Backbone(

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spocdb.features.backbones import Backbone, Packed
 from spocdb.features.cuts import cut_sequence
+from spocdb.features.declarations import Backbone, Packed
 
 if TYPE_CHECKING:
     from torch import nn

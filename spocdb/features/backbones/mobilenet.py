@@ -4,8 +4,8 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb.features.backbones import Backbone
 from spocdb.features.cuts import cut_sequence
+from spocdb.features.declarations import Backbone
 
 if TYPE_CHECKING:
     from torch import nn

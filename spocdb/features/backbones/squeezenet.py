@@ -3,8 +3,8 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spocdb.features.backbones import Backbone
 from spocdb.features.cuts import BY_TORCHVISION, torchvision_network
+from spocdb.features.declarations import Backbone
 
 if TYPE_CHECKING:
     from torch import nn

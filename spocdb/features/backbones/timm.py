@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spocdb.features.backbones import Backbone, Family
+from spocdb.features.declarations import Backbone, Family
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spocdb.errors import ConfigError, WeightsNotFound
-from spocdb.features.backbones import Backbone, Family
+from spocdb.features.declarations import Backbone, Family
 
 if TYPE_CHECKING:
     import torch

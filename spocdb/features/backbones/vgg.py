@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from spocdb.features.backbones import Backbone
 from spocdb.features.cuts import BY_TORCHVISION, cut_sequence, torchvision_network
+from spocdb.features.declarations import Backbone
 
 
 def _vgg(name: str, layer: str, index: int, file: str) -> Backbone:
