@@ -222,7 +222,9 @@ class Family:
         first, last, step = recipe.sizes or (ANY_SIZE[0], ANY_SIZE[-1], 1)
         sizes = range(first, last + 1, step)
         numbers = recipe.channels or 0, (recipe.leading_tokens or 0) + 1, len(sizes)
-        if min(numbers) < 1:
+        # "onnx", but "timm:NAME".
+        is_named_well = (":" in recipe.backbone) != self.of_files
+        if min(numbers) < 1 or not is_named_well:
             raise ConfigError(f"the recipe {recipe.name} does not describe its network")
         return self.made(
             recipe.backbone,

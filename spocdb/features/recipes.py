@@ -129,6 +129,9 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         ConfigError: The recipe is invalid, or comes from another version of spocdb.
     """
+    # A file may hold anything as their values.
+    if not isinstance(recipe.backbone, str) or not isinstance(recipe.layer, str):
+        raise ConfigError("this extractor's recipe makes no sense: it names no network or layer")
     known_by = [recipe.weights, *([recipe.codebook] if recipe.codebook else [])]
     codebook = (recipe.codebook, recipe.codebook_dim or 0) if recipe.codebook else None
     try:

@@ -235,6 +235,9 @@ def test_another_file_under_a_known_recipe_is_looked_at(scripted: Scripted, tmp_
         {"sizes": (32, 4096, 1)},
         {"leading_tokens": -1},
         {"leading_tokens": "1"},
+        {"backbone": None},
+        {"backbone": "torchscript:"},
+        {"layer": None},
     ],
 )
 def test_a_hostile_recipe_is_refused(
