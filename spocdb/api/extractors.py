@@ -40,8 +40,9 @@ class Extractors(Part):
         """Return the recipe that `ingest` with these options would use for a new collection.
 
         Args:
-            extractor: a preset, or the name of an extractor that the database knows.
-            weights: a state dict of the network; by default the preset's own.
+            extractor: a preset, a network such as `onnx:FILE` or `timm:NAME`, or the name of an
+                extractor that the database knows.
+            weights: the network's weights; by default the preset's own.
             **recipe: options on top of the preset, see `ingest`.
 
         Raises:
@@ -63,8 +64,9 @@ class Extractors(Part):
         """Load the network that `ingest` with these options would use, at most once per engine.
 
         Args:
-            extractor: a preset, or the name of an extractor that the database knows.
-            weights: a state dict of the network; by default the preset's own.
+            extractor: a preset, a network such as `onnx:FILE` or `timm:NAME`, or the name of an
+                extractor that the database knows.
+            weights: the network's weights; by default the preset's own.
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
             **recipe: options on top of the preset, see `ingest`.
@@ -96,8 +98,9 @@ class Extractors(Part):
             file: the .safetensors file to write.
             kind: fisher or triangulation.
             k: how many centres.
-            extractor: a preset, or the name of an extractor that the database knows.
-            weights: a state dict of the network; by default the preset's own.
+            extractor: a preset, a network such as `onnx:FILE` or `timm:NAME`, or the name of an
+                extractor that the database knows.
+            weights: the network's weights; by default the preset's own.
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
             **recipe: options on top of the preset, see `ingest`.

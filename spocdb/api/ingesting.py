@@ -64,8 +64,9 @@ class Ingesting(Part):
         Args:
             *paths: files, and folders, which give the files with an image's suffix.
             collection: its name.
-            extractor: a preset, or the name of an extractor that the database knows.
-            weights: a state dict of the network; by default the preset's own.
+            extractor: a preset, a network such as `onnx:FILE` or `timm:NAME`, or the name of an
+                extractor that the database knows.
+            weights: the network's weights; by default the preset's own.
             codebook: the file that pooling by Fisher vectors or triangulation needs.
             recursive: also read subfolders.
             metadata: a .csv or .jsonl with a column `path`; it takes precedence over EXIF.

@@ -53,7 +53,7 @@ class Reembedding(Part):
         Args:
             extractor: chosen as by `ingest`, and so are the options after it.
             collection: the name; None if there is only one.
-            weights: a state dict of the network; by default the preset's own.
+            weights: the network's weights; by default the preset's own.
             codebook: the file that pooling by Fisher vectors or triangulation needs.
             dim: dimensions of the embeddings; None keeps the number.
             device: auto, cpu, cuda, cuda:1 or mps.

@@ -49,7 +49,7 @@ class Tables(Part):
             attachment: the table, and which columns name a row and hold its image.
             collection: its name; None is the table's.
             extractor: as in `Database.ingest`, like the options after it.
-            weights: a state dict of the network; by default the preset's own.
+            weights: the network's weights; by default the preset's own.
             device: where the network is loaded to test it: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
             **recipe: options on top of the preset.

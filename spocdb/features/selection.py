@@ -1,5 +1,6 @@
 """Selects a command's recipe: the user's options override those of the collection."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from spocdb.features.declarations import Backbone
 from spocdb.features.recipes import make_recipe, options_of
 from spocdb.features.weights import own, remember
 from spocdb.records import Recipe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,10 @@ def choose(
     if base is None or weights is None:
         make_recipe(backbone, "", **options)  # refuse a wrong option before any download
         weights = weights or remember(own(backbone, cache_dir), cache_dir)
-        return make_recipe(backbone, weights, **options)
+        recipe = make_recipe(backbone, weights, **options)
+        if backbone.recorded:
+            _tell(recipe)
+        return recipe
     if base.codebook and "pooling" not in options:
         options = {"codebook": (base.codebook, base.codebook_dim), **options}
     recipe = make_recipe(backbone, weights, **{**options_of(base, [*options]), **options})
@@ -69,6 +75,20 @@ def choose(
             "use another `collection=...`, or `db.reembed(...)`"
         )
     return recipe
+
+
+def _tell(recipe: Recipe) -> None:
+    """Log what was found out of a network, and the normalisation, which no file says."""
+    mean, std = (", ".join(f"{value:g}" for value in rgb) for rgb in (recipe.mean, recipe.std))
+    log.info(
+        "%s: %s values at %s pixels, mean %s, std %s, %s",
+        recipe.backbone,
+        recipe.channels,
+        recipe.size,
+        mean,
+        std,
+        recipe.interpolation,
+    )
 
 
 def _with_its_file(wanted: Wanted) -> Wanted:

@@ -11,37 +11,20 @@ from importlib import import_module, invalidate_caches
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import pytest
 import timm
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 from torch import nn
 
 from spocdb.errors import ConfigError, WeightsNotFound
 from spocdb.features import backbones, offered
+from tests.fixtures.graphs import write_onnx
 from tests.fixtures.opened import Database
 
 Program = Callable[..., Any]
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "own-network.md").read_text()
-
-
-def write_onnx(file: Path, seed: int = 0) -> None:
-    """Write a graph of one convolution: (N, 3, H, W) -> (N, 16, H / 16, W / 16)."""
-    weights = np.random.default_rng(seed).normal(size=(16, 3, 16, 16)).astype(np.float32)
-    taken, given = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, channels, None, None])
-        for name, channels in (("pixels", 3), ("features", 16))
-    )
-    node = helper.make_node("Conv", ["pixels", "weights"], ["features"], strides=[16, 16])
-    tensors = [numpy_helper.from_array(weights, "weights")]
-    made = helper.make_graph([node], "test", [taken], [given], tensors)
-    onnx.save(
-        helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file
-    )
 
 
 def write_script(file: Path) -> None:

@@ -1,6 +1,7 @@
 """Networks in TorchScript and ONNX files: what they give is found out, and said in the recipe."""
 
 import json
+import logging
 import pickle
 import warnings
 from collections.abc import Callable, Mapping
@@ -131,12 +132,17 @@ def test_a_torchscript_file_of_any_size(scripted: Scripted, tmp_path: Path) -> N
     assert chosen("torchscript", file, tmp_path).size == 224
 
 
-def test_a_file_is_normalised_as_the_user_says(scripted: Scripted, tmp_path: Path) -> None:
+def test_a_file_is_normalised_as_the_user_says_and_that_is_told(
+    scripted: Scripted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     given: dict[str, Any] = {"mean": (0.0, 1.0, 2.0), "std": (255.0, 254.0, 253.0)}
     recipe = chosen(
         "torchscript", scripted(Maps()), tmp_path, size=64, interpolation="bicubic", **given
     )
     assert (recipe.interpolation, recipe.mean, recipe.std) == ("bicubic", *given.values())
+    (line,) = caplog.messages
+    assert line == ("torchscript: 5 values at 64 pixels, mean 0, 1, 2, std 255, 254, 253, bicubic")
     pixels = images(64)
     with torch.inference_mode():
         expected = by_hand(Maps()(normalised(pixels, recipe)))
@@ -158,6 +164,27 @@ def test_what_is_already_pooled_is_its_own_sum(scripted: Scripted, tmp_path: Pat
     with torch.inference_mode():
         expected = Vectors()(normalised(pixels, recipe))
     np.testing.assert_allclose(described(recipe, tmp_path, pixels), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pooling": "max"},
+        {"pooling": "gem"},
+        {"pooling": "rmac"},
+        {"attention": "crow"},
+        {"attention": "norm"},
+        {"centering": True},
+        {"scales": (1.0, 0.5), "flip": True},
+    ],
+)
+@pytest.mark.parametrize("module", [Maps(), Vectors()], ids=["maps", "vectors"])
+def test_every_pooling_takes_them(
+    options: dict[str, Any], module: nn.Module, scripted: Scripted, tmp_path: Path
+) -> None:
+    recipe = chosen("torchscript", scripted(module), tmp_path, size=64, **options)
+    lengths = np.linalg.norm(described(recipe, tmp_path, images(64)), axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-3)
 
 
 def test_tokens_are_a_map_without_the_first_ones(scripted: Scripted, tmp_path: Path) -> None:
@@ -354,10 +381,15 @@ def test_an_onnx_graph_says_its_size_and_batch(
             chosen("onnx", file, tmp_path, size=96)
 
 
-def test_one_image_has_all_cores_and_a_batch_one_each(tmp_path: Path) -> None:
-    node, tensors = convolution()
-    onnx.save(graph(node, tensors=tensors), file := tmp_path / "model.onnx")
-    recipe = chosen("onnx", file, tmp_path, size=64)
+@pytest.mark.parametrize("name", ["torchscript", "onnx"])
+def test_one_image_has_all_cores_and_a_batch_one_each(
+    name: str, scripted: Scripted, tmp_path: Path
+) -> None:
+    file = scripted(Maps())
+    if name == "onnx":
+        node, tensors = convolution()
+        onnx.save(graph(node, tensors=tensors), file)
+    recipe = chosen(name, file, tmp_path, size=64)
     n_before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -365,7 +397,7 @@ def test_one_image_has_all_cores_and_a_batch_one_each(tmp_path: Path) -> None:
         alone = [extractor.extract([image])[0] for image in images(64, 6)]
         together = extractor.extract(list(images(64, 6)))
         trunk: Any = extractor._lanes[0].network.trunk
-        assert sorted(trunk.run._sessions) == [1, 2]
+        assert name != "onnx" or sorted(trunk.run._sessions) == [1, 2]
     finally:
         torch.set_num_threads(n_before)
     np.testing.assert_allclose(alone, together, atol=1e-3)
