@@ -199,4 +199,4 @@ def _reason(error: Exception) -> str:
 
 
 def _shape(tensor: Tensor) -> str:
-    return " x ".join(map(str, tensor.shape))
+    return " x ".join(map(str, tensor.shape)) or "a single number"

@@ -213,6 +213,23 @@ def test_tokens_with_fixed_positions_take_one_size(scripted: Scripted, tmp_path:
     assert "\n" not in str(caught.value)
 
 
+class Squares(Maps):
+    """Fails on what is no square."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert images.shape[2] == images.shape[3], "no square"
+        feature_map: Tensor = self.conv(images)
+        return feature_map
+
+
+def test_what_fails_later_is_one_line_too(scripted: Scripted, tmp_path: Path) -> None:
+    recipe = chosen("torchscript", scripted(Squares()), tmp_path, size=64, fit="aspect")
+    assert recipe.sizes is None
+    with pytest.raises(ConfigError, match=r"fails on images of 40 x 64 \(.*no square") as caught:
+        described(recipe, tmp_path, images(64)[:, :, :40])
+    assert "\n" not in str(caught.value)
+
+
 def test_a_recipe_needs_no_file_to_be_known(scripted: Scripted, tmp_path: Path) -> None:
     file = scripted(Tokens())
     recipe = chosen("torchscript", file, tmp_path, size=64)
@@ -318,7 +335,12 @@ class Oblong(Maps):
 
 @pytest.mark.parametrize(
     ("module", "given"),
-    [(Pair(), "tuple"), (Numbers(), "torch.int64"), (Sum(), "gives  for"), (Oblong(), "2 x 0 x 1")],
+    [
+        (Pair(), "tuple"),
+        (Numbers(), "torch.int64"),
+        (Sum(), "a single number"),
+        (Oblong(), "2 x 0 x 1"),
+    ],
 )
 def test_what_is_no_feature_map_is_refused(
     module: nn.Module, given: str, scripted: Scripted, tmp_path: Path

@@ -15,6 +15,7 @@ from spocdb.features import backbones, offered
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import channels, make_recipe
 from spocdb.features.selection import Wanted, choose
+from spocdb.training import start
 
 MODULE = """
 from functools import partial
@@ -109,6 +110,8 @@ def test_a_package_brings_an_extractor(install: Install, tmp_path: Path) -> None
         images = torch.from_numpy((pixels - recipe.mean) / recipe.std).permute(2, 0, 1).float()
         summed = network(images[None]).sum(dim=(2, 3))[0]
     np.testing.assert_allclose(raw, summed / summed.norm(), atol=1e-3)
+    start.check_trainable(recipe)
+    assert all(p.requires_grad for p in start.build(recipe, file, seed=0).parameters())
 
 
 def test_a_package_brings_a_family(install: Install, tmp_path: Path) -> None:
