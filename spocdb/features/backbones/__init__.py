@@ -74,7 +74,7 @@ def is_known(name: str) -> bool:
 def names() -> Sequence[str]:
     """Return the names of all backbones that spocdb declares, the default first."""
     each = (name for name, found in _declared().items() if isinstance(found, Backbone))
-    return sorted(each, key=lambda name: (name != DEFAULT, name))
+    return sorted(each, key=lambda name: name != DEFAULT)
 
 
 def families() -> Sequence[Family]:
