@@ -16,7 +16,8 @@ from spocdb.records import Recipe
 from spocdb.settings import Settings
 
 if TYPE_CHECKING:
-    from spocdb.features.extractor import Extractor, Precision
+    from spocdb.features.extractor import Extractor
+    from spocdb.features.precision import Precision
 
 # Connections of one process. A search holds none while the network computes.
 POOL_SIZE = 10

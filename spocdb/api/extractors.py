@@ -18,7 +18,8 @@ from spocdb.sources.walking import walk
 
 if TYPE_CHECKING:
     from spocdb.features.codebooks import Kind
-    from spocdb.features.extractor import Extractor, Precision
+    from spocdb.features.extractor import Extractor
+    from spocdb.features.precision import Precision
 
 log = logging.getLogger(__name__)
 

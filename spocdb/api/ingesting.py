@@ -23,7 +23,7 @@ from spocdb.storing import StoringOptions
 from spocdb.wording import counted
 
 if TYPE_CHECKING:
-    from spocdb.features.extractor import Precision
+    from spocdb.features.precision import Precision
 
 log = logging.getLogger(__name__)
 

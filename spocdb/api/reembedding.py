@@ -24,7 +24,7 @@ from spocdb.sources.rows import RowsSource
 from spocdb.sources.source import Source
 
 if TYPE_CHECKING:
-    from spocdb.features.extractor import Precision
+    from spocdb.features.precision import Precision
 
 log = logging.getLogger(__name__)
 

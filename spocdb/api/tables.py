@@ -21,7 +21,7 @@ from spocdb.recipe_options import RecipeOptions
 from spocdb.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
-    from spocdb.features.extractor import Precision
+    from spocdb.features.precision import Precision
 
 log = logging.getLogger(__name__)
 

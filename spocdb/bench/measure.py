@@ -30,7 +30,8 @@ from spocdb.sources.walking import walk
 from spocdb.storing import StoringOptions, store
 
 if TYPE_CHECKING:
-    from spocdb.features.extractor import Extractor, Precision
+    from spocdb.features.extractor import Extractor
+    from spocdb.features.precision import Precision
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spocdb.recipe_options import RecipeOptions
 
 if TYPE_CHECKING:
-    from spocdb.features.extractor import Precision
+    from spocdb.features.precision import Precision
 
 
 @dataclass(frozen=True, slots=True)

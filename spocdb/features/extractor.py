@@ -7,33 +7,28 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import RLock
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from spocdb.errors import DescriptorError, ImageError, UnknownChoice
-from spocdb.features.backbones import backbone_of
+from spocdb.errors import DescriptorError, ImageError
 from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.codebooks import Codebook
-from spocdb.features.devices import fastest_dtype, find_devices
+from spocdb.features.devices import find_devices
 from spocdb.features.jpegs import decode_on
 from spocdb.features.lanes import Lane, OnDone, open_lanes, uncounted
 from spocdb.features.network import Network, WithCodebook, positions
+from spocdb.features.precision import Precision, agree, check_precision, first_dtype
 from spocdb.features.recipes import channels, split
 from spocdb.features.runtimes import runtime_of
 from spocdb.features.sharing import Sharing
 from spocdb.images.decode import decode
 from spocdb.records import Float32Array, Jpeg, Recipe, UInt8Array
 
-Precision = Literal["auto", "float32", "bfloat16"]
 # (H, W, 3), on the CPU or on the device.
 Pixels = UInt8Array | Tensor
 
-# Least cosine of bfloat16's descriptor to float32's; measured on 421 photographs: 0.9997 or more.
-LEAST_AGREEMENT = 0.9995
 # Least cosine of the descriptors of a JPEG decoded on the device and with Pillow. They differ
 # because the decoders upsample the colour channels differently.
 LEAST_AGREEMENT_OF_JPEGS = 0.999
@@ -43,8 +38,6 @@ LEAST_AGREEMENT_OF_JPEGS = 0.999
 # batch, up to the limits below.
 GPU_BATCH, CORE_BATCH, FULL_SIZE = 64, 8, 586
 LARGEST_GPU_BATCH, LARGEST_CPU_BATCH = 256, 64
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Extractor:
@@ -69,7 +62,7 @@ class Extractor:
         self.dim = sum(map(channels, self._recipes))
         self.device = devices[0]
         self._trunk, self._codebook, self._others = trunk, codebook, others
-        self._dtype = DTYPES.get(precision) or _fastest(recipe, self.device)
+        self._dtype = first_dtype(precision, recipe, self.device)
         self._unproven = precision == "auto" and self._dtype == torch.bfloat16
         # torchvision keeps one decoder and rebuilds it when the device changes: one device only.
         self._jpegs_unproven = self.decodes_jpegs = self.device.type == "cuda" and len(devices) == 1
@@ -190,7 +183,7 @@ class Extractor:
             fast = lane.extract(image)
             with lane.working():
                 exact = self._network(lane.device, torch.float32)(image.to(lane.device)).cpu()
-            if not _agree(fast, exact, [*map(channels, self._recipes)]):
+            if not agree(fast, exact, [*map(channels, self._recipes)]):
                 self._dtype = torch.float32
                 self._load()
             self._unproven = False
@@ -251,28 +244,6 @@ def load_extractor(
         for each, file in {recipe: codebook, **others}.items()
     ]
     return Extractor(recipe, trunk, devices, precision, first[1], rest)
-
-
-def check_precision(name: str) -> None:
-    """Check the name of a precision.
-
-    Raises:
-        ConfigError: The precision is unknown.
-    """
-    if name != "auto" and name not in DTYPES:
-        raise UnknownChoice("precision", name, ["auto", *DTYPES])
-
-
-def _fastest(recipe: Recipe, device: torch.device) -> torch.dtype:
-    """Return the fastest precision of a device that is fine enough for the network."""
-    return fastest_dtype(device) if backbone_of(recipe).bfloat16 else torch.float32
-
-
-def _agree(fast: Tensor, exact: Tensor, dims: list[int]) -> bool:
-    """Return whether the descriptors of each recipe, of `dims` values, agree."""
-    pairs = zip(torch.split(fast, dims, 1), torch.split(exact, dims, 1), strict=True)
-    # NaN compares false, which counts as disagreement.
-    return all(functional.cosine_similarity(*pair).item() >= LEAST_AGREEMENT for pair in pairs)
 
 
 def _same_shape(pixels: Sequence[Pixels]) -> list[list[int]]:

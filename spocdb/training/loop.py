@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from spocdb.errors import ConfigError, InvalidValue
 from spocdb.features.devices import fastest_dtype, find_devices, is_out_of_memory
-from spocdb.features.extractor import DTYPES, Precision, check_precision
 from spocdb.features.network import Network
+from spocdb.features.precision import DTYPES, Precision, check_precision
 from spocdb.training import checkpoints
 from spocdb.training.checkpoints import Epoch, Run
 from spocdb.training.feeding import paced

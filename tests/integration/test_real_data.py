@@ -26,7 +26,7 @@ from spocdb.evaluation.methods import find_methods
 from spocdb.evaluation.options import Options
 from spocdb.evaluation.plans import plan
 from spocdb.features.devices import fastest_dtype, find_devices
-from spocdb.features.extractor import Precision
+from spocdb.features.precision import Precision
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Run

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spocdb.features.extractor import Precision, load_extractor
+from spocdb.features.extractor import load_extractor
+from spocdb.features.precision import Precision
 from spocdb.features.recipes import make_recipe, split
 from spocdb.features.weights import sha256_of
 from spocdb.images.decode import decode

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from spocdb.errors import ConfigError, DescriptorError
 from spocdb.features import devices
-from spocdb.features.extractor import Extractor, Precision, load_extractor
+from spocdb.features.extractor import Extractor, load_extractor
 from spocdb.features.lanes import Lane
 from spocdb.features.network import Network as RecipeNetwork
+from spocdb.features.precision import Precision
 from spocdb.features.recipes import make_recipe, split
 from spocdb.machine import n_cores
 from spocdb.records import UInt8Array

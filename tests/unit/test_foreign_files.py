@@ -2,19 +2,14 @@
 
 import json
 import logging
-import pickle
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from spocdb.errors import ConfigError, WeightsNotFound
@@ -22,96 +17,22 @@ from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import channels, check_recipe, make_recipe, map_channels
 from spocdb.features.selection import Wanted, choose
 from spocdb.features.weights import locate, sha256_of
-from spocdb.records import Float32Array, Recipe, UInt8Array
-from spocdb.training.start import check_trainable
-
-N_CHANNELS, PATCH = 5, 8
-
-
-class Maps(nn.Module):
-    """(N, 3, H, W) -> (N, 5, H / 8, W / 8), of any size."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.conv = nn.Conv2d(3, N_CHANNELS, PATCH, PATCH)
-
-    def forward(self, images: Tensor) -> Tensor:
-        feature_map: Tensor = self.conv(images)
-        return feature_map
-
-
-class Vectors(Maps):
-    """(N, 3, H, W) -> (N, 5), pooled as SSCD's file does: GeM, then length one."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        pooled = self.conv(images).clamp(min=1e-6).pow(3).mean(dim=(2, 3)).pow(1 / 3)
-        vector: Tensor = nn.functional.normalize(pooled)
-        return vector
-
-
-class Tokens(Maps):
-    """(N, 3, H, W) -> (N, 2 + H / 8 * W / 8, 5): a class token and a register come first."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        tokens = self.conv(images).flatten(2).transpose(1, 2)
-        first = torch.full((tokens.shape[0], 2, tokens.shape[2]), 1e6)
-        return torch.cat([first, tokens], dim=1)
-
-
-class FixedTokens(Tokens):
-    """Tokens with a position embedding for 64 x 64 pixels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.position = nn.Parameter(torch.randn(1, 66, N_CHANNELS))
-
-    def forward(self, images: Tensor) -> Tensor:
-        tokens = self.conv(images).flatten(2).transpose(1, 2)
-        first = torch.full((tokens.shape[0], 2, tokens.shape[2]), 1e6)
-        return torch.cat([first, tokens], dim=1) + self.position
-
-
-Scripted = Callable[[nn.Module], Path]
-
-
-@pytest.fixture
-def scripted(tmp_path: Path) -> Scripted:
-    """Return a function that saves a module as TorchScript."""
-
-    def save(module: nn.Module) -> Path:
-        file = tmp_path / f"{type(module).__name__}.pt"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            torch.jit.save(torch.jit.script(module), file)
-        return file
-
-    return save
-
-
-def chosen(name: str, file: Path, cache: Path, **options: Any) -> Recipe:
-    return choose(Wanted(f"{name}:{file}", options=options), None, [], cache)
-
-
-def images(size: int, n: int = 3) -> UInt8Array:
-    return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), np.uint8)
-
-
-def described(recipe: Recipe, cache: Path, pixels: UInt8Array) -> Float32Array:
-    extractor = load_extractor(recipe, locate(recipe, cache), "cpu")
-    assert extractor.precision == "float32"
-    return extractor.extract(list(pixels))
-
-
-def by_hand(feature_map: Tensor) -> Tensor:
-    summed = feature_map.sum(dim=(2, 3))
-    scaled: Tensor = summed / summed.norm(dim=1, keepdim=True)
-    return scaled
-
-
-def normalised(pixels: UInt8Array, recipe: Recipe) -> Tensor:
-    values = (pixels.astype(np.float32) - recipe.mean) / recipe.std
-    return torch.from_numpy(values).permute(0, 3, 1, 2).float()
+from spocdb.records import Recipe
+from tests.fixtures.foreign import (
+    N_CHANNELS,
+    PATCH,
+    FixedTokens,
+    Maps,
+    Scripted,
+    Tokens,
+    Vectors,
+    by_hand,
+    chosen,
+    described,
+    images,
+    normalised,
+)
+from tests.fixtures.graphs import convolution, graph
 
 
 def test_a_torchscript_file_of_any_size(scripted: Scripted, tmp_path: Path) -> None:
@@ -265,120 +186,6 @@ def test_another_file_under_a_known_recipe_is_looked_at(scripted: Scripted, tmp_
 
 
 @pytest.mark.parametrize(
-    "changed",
-    [
-        {"channels": None},
-        {"channels": 0},
-        {"channels": "5"},
-        {"channels": -5},
-        {"sizes": (64, 32, 1)},
-        {"sizes": (32, 64, 0)},
-        {"sizes": (32, 64)},
-        {"sizes": ("a", "b", "c")},
-        {"sizes": (128, 256, 8)},
-        {"sizes": (32, 4096, 1)},
-        {"leading_tokens": -1},
-        {"leading_tokens": "1"},
-        {"backbone": None},
-        {"backbone": "torchscript:"},
-        {"layer": None},
-    ],
-)
-def test_a_hostile_recipe_is_refused(
-    changed: dict[str, Any], scripted: Scripted, tmp_path: Path
-) -> None:
-    recipe = replace(chosen("torchscript", scripted(Tokens()), tmp_path, size=64), **changed)
-    with pytest.raises(ConfigError):
-        check_recipe(recipe)
-
-
-@pytest.mark.parametrize("name", ["torchscript", "onnx"])
-def test_a_family_without_its_file_asks_for_it(name: str, tmp_path: Path) -> None:
-    with pytest.raises(WeightsNotFound, match=f"needs a file: .*`extractor='{name}:FILE'`"):
-        choose(Wanted(name), None, [], tmp_path)
-    with pytest.raises(ConfigError, match=r"cannot read the weights .*gone: No such file"):
-        chosen(name, tmp_path / "gone", tmp_path)
-    with pytest.raises(ConfigError, match=r"holds the weights: leave out `weights=\.\.\.`"):
-        choose(Wanted(f"{name}:{tmp_path / 'a'}", tmp_path / "b"), None, [], tmp_path)
-
-
-@pytest.mark.parametrize("name", ["torchscript", "onnx"])
-@pytest.mark.parametrize(
-    "data", [b"", b"broken", pickle.dumps(print)], ids=["none", "junk", "evil"]
-)
-def test_a_broken_file_is_one_line(name: str, data: bytes, tmp_path: Path) -> None:
-    (file := tmp_path / "model").write_bytes(data)
-    with pytest.raises(ConfigError, match="is broken, or no ") as caught:
-        chosen(name, file, tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-class Pair(Maps):
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        return images, images
-
-
-class Numbers(Maps):
-    def forward(self, images: Tensor) -> Tensor:
-        return images.flatten(2).argmax(2)
-
-
-class Sum(Maps):
-    def forward(self, images: Tensor) -> Tensor:
-        return images.sum()
-
-
-class Oblong(Maps):
-    def forward(self, images: Tensor) -> Tensor:
-        return images.mean(dim=(1, 2, 3))[:, None, None].expand(-1, 3, 1)[:, :0]
-
-
-@pytest.mark.parametrize(
-    ("module", "given"),
-    [
-        (Pair(), "tuple"),
-        (Numbers(), "torch.int64"),
-        (Sum(), "a single number"),
-        (Oblong(), "2 x 0 x 1"),
-    ],
-)
-def test_what_is_no_feature_map_is_refused(
-    module: nn.Module, given: str, scripted: Scripted, tmp_path: Path
-) -> None:
-    with pytest.raises(ConfigError, match=rf"{given}.*: let it give one tensor \(N, C, h, w\)"):
-        chosen("torchscript", scripted(module), tmp_path)
-
-
-def graph(
-    *nodes: Any,
-    shape: tuple[int | str, ...] = ("n", 3, "h", "w"),
-    kind: int = TensorProto.FLOAT,
-    out: int = 4,
-    inputs: tuple[str, ...] = ("pixels",),
-    tensors: Mapping[str, Float32Array] = MappingProxyType({}),
-) -> onnx.ModelProto:
-    """Return a graph from its inputs to "features"."""
-    return helper.make_model(
-        helper.make_graph(
-            list(nodes),
-            "test",
-            [helper.make_tensor_value_info(name, kind, shape) for name in inputs],
-            [helper.make_tensor_value_info("features", kind, [None] * out)],
-            [numpy_helper.from_array(values, name) for name, values in tensors.items()],
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=9,
-    )
-
-
-def convolution() -> tuple[Any, dict[str, Float32Array]]:
-    node = helper.make_node("Conv", ["pixels", "weight", "bias"], ["features"], strides=[8, 8])
-    conv = Maps().conv
-    assert conv.bias is not None
-    return node, {"weight": conv.weight.detach().numpy(), "bias": conv.bias.detach().numpy()}
-
-
-@pytest.mark.parametrize(
     ("shape", "sizes", "size"),
     [
         (("n", 3, "h", "w"), None, 224),
@@ -423,69 +230,3 @@ def test_one_image_has_all_cores_and_a_batch_one_each(
     finally:
         torch.set_num_threads(n_before)
     np.testing.assert_allclose(alone, together, atol=1e-3)
-
-
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    (
-        {"shape": ("n", "h", "w", 3)},
-        r"takes pixels tensor\(float\) .*: export it to take one input",
-    ),
-    ({"shape": ("n", 3, 64, 32)}, "squares"),
-    ({"shape": ("n", 3)}, "squares"),
-    ({"inputs": ("pixels", "mask")}, "takes pixels .*, mask .*: export it to take one input"),
-    ({"kind": TensorProto.DOUBLE}, r"takes pixels tensor\(double\)"),
-]
-
-
-@pytest.mark.parametrize(("how", "message"), REFUSED)
-def test_a_graph_that_takes_something_else_is_refused(
-    how: dict[str, Any], message: str, tmp_path: Path
-) -> None:
-    node = helper.make_node("Identity", ["pixels"], ["features"])
-    onnx.save(graph(node, **{"out": len(how.get("shape", "nchw")), **how}), file := tmp_path / "m")
-    with pytest.raises(ConfigError, match=message):
-        chosen("onnx", file, tmp_path)
-
-
-def test_a_graph_with_its_weights_in_another_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its sha256 would say nothing about them."""
-    node, tensors = convolution()
-    file = tmp_path / "model.onnx"
-    onnx.save(
-        graph(node, tensors=tensors),
-        file,
-        save_as_external_data=True,
-        location="data",
-        size_threshold=0,
-    )
-    assert (tmp_path / "data").stat().st_size > 0
-    for folder in (tmp_path, tmp_path.parent):
-        monkeypatch.chdir(folder)
-        with pytest.raises(ConfigError, match="export it again as one file") as caught:
-            chosen("onnx", file, tmp_path / "cache")
-        assert "\n" not in str(caught.value)
-
-
-def test_an_operator_that_the_runtime_lacks_is_one_line(tmp_path: Path) -> None:
-    node = helper.make_node("Unheard", ["pixels"], ["features"], domain="of.mine")
-    model = graph(node)
-    model.opset_import.append(helper.make_opsetid("of.mine", 1))
-    onnx.save(model, file := tmp_path / "model.onnx")
-    with pytest.raises(ConfigError, match=r"model.onnx is broken, or no .*of\.mine") as caught:
-        chosen("onnx", file, tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["torchscript", "onnx"])
-def test_the_precision_is_the_file_s(name: str, scripted: Scripted, tmp_path: Path) -> None:
-    file = scripted(Maps())
-    if name == "onnx":
-        node, tensors = convolution()
-        onnx.save(graph(node, tensors=tensors), file)
-    recipe = chosen(name, file, tmp_path, size=64)
-    with pytest.raises(ConfigError, match=f"{name} computes in the precision of its file"):
-        load_extractor(recipe, file, "cpu", "bfloat16")
-    with pytest.raises(ConfigError, match=f"{name} cannot be trained here, only used"):
-        check_trainable(recipe)
