@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError, UnknownChoice
-from spocdb.features.backbones import DEFAULT, backbone_of, choices, find, is_known, split
+from spocdb.features.backbones import (
+    DEFAULT,
+    backbone_of,
+    choices,
+    family_of,
+    find,
+    is_known,
+    split,
+)
 from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.declarations import Backbone
 from spocdb.features.recipes import make_recipe, options_of
@@ -48,7 +56,8 @@ def choose(
     base = stored or next((r for r in known if r.name == wanted.name), None)
     weights = base.weights if base else None
     if wanted.weights:
-        weights = remember(wanted.weights, cache_dir)
+        family = family_of(wanted.name) if wanted.name else None
+        weights = remember(wanted.weights, cache_dir, family)
     if base and (stored or weights == base.weights):
         backbone = backbone_of(base)
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from spocdb.errors import ConfigError, WeightsNotFound
-from spocdb.features.backbones import find, presets
+from spocdb.features.backbones import family_of, find, presets, split
 from spocdb.features.declarations import Backbone, Packed
 from spocdb.images.regular import regular
 from spocdb.records import Recipe
@@ -36,16 +36,21 @@ def sha256_of(path: Path) -> str:
         raise ConfigError(f"cannot read the weights {path}: {error.strerror or error}") from error
 
 
-def remember(path: Path, cache_dir: Path) -> str:
+def remember(path: Path, cache_dir: Path, family: str | None = None) -> str:
     """Link a weights file from the cache, so that `locate` finds it; return its sha256.
 
-    The file itself is not copied.
+    The file itself is not copied. `family` is the family of files that it is to be opened as, None
+    for plain weights; a path such as "torchscript:FILE" names it too. Each family has links of its
+    own: a database can never have a file of plain weights opened as a program.
 
     Raises:
         ConfigError: The file cannot be read, or the cache cannot be written to.
     """
+    named, file = split(str(path))
+    if file is not None:
+        family, path = named, file
     sha256 = sha256_of(path)
-    link = _link(sha256, cache_dir)
+    link = _link(sha256, cache_dir, family)
     # Create the link under a temporary name and rename it: readers see the old or the new link.
     fresh = link.with_name(f"{sha256}.{uuid.uuid4().hex}")
     try:
@@ -66,7 +71,16 @@ def locate(recipe: Recipe, cache_dir: Path) -> Path:
         WeightsNotFound: The file is gone or has other bytes.
     """
     what = f"the weights {recipe.weights[:12]} of {recipe.backbone} are"
-    return _locate(recipe.weights, cache_dir, what, "weights")
+    if family := family_of(recipe.backbone):
+        return _linked(recipe.weights, cache_dir, what, f"weights={family}:FILE", family)
+    try:
+        return _linked(recipe.weights, cache_dir, what, "weights=FILE")
+    except WeightsNotFound:
+        installed = (preset.packed.find() for preset in presets() if preset.packed)
+        for file in filter(None, installed):
+            if sha256_of(file) == recipe.weights:
+                return file  # no link yet, for example on a worker's machine
+        raise
 
 
 def locate_codebook(recipe: Recipe, cache_dir: Path) -> Path | None:
@@ -78,19 +92,18 @@ def locate_codebook(recipe: Recipe, cache_dir: Path) -> Path | None:
     if recipe.codebook is None:
         return None
     what = f"the codebook {recipe.codebook[:12]} of {recipe.name} is"
-    return _locate(recipe.codebook, cache_dir, what, "codebook")
+    return _linked(recipe.codebook, cache_dir, what, "codebook=FILE")
 
 
-def _locate(sha256: str, cache_dir: Path, what: str, field: str) -> Path:
-    link = _link(sha256, cache_dir)
+def _linked(
+    sha256: str, cache_dir: Path, what: str, option: str, family: str | None = None
+) -> Path:
+    link = _link(sha256, cache_dir, family)
     if link.is_file() and sha256_of(link) == sha256:
         return link.readlink()
-    installed = (preset.packed.find() for preset in presets() if preset.packed)
-    for file in filter(None, installed):
-        if sha256_of(file) == sha256:
-            return file  # no link yet, for example on a worker's machine
     raise WeightsNotFound(
-        f"{what} not on this machine: give the file with `{field}=FILE`", field=field
+        f"{what} not on this machine: give the file with `{option}`",
+        field=option.partition("=")[0],
     )
 
 
@@ -220,5 +233,5 @@ def _unwritable(folder: Path, error: OSError) -> str:
     return f"cannot write to {folder} ({error.strerror}): set SPOCDB_CACHE_DIR"
 
 
-def _link(sha256: str, cache_dir: Path) -> Path:
-    return cache_dir / "weights" / sha256
+def _link(sha256: str, cache_dir: Path, family: str | None) -> Path:
+    return cache_dir / (family or "weights") / sha256

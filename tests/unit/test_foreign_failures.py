@@ -14,6 +14,7 @@ from spocdb.errors import ConfigError, WeightsNotFound
 from spocdb.features.extractor import load_extractor
 from spocdb.features.recipes import check_recipe
 from spocdb.features.selection import Wanted, choose
+from spocdb.features.weights import locate, remember
 from spocdb.training.start import check_trainable
 from tests.fixtures.foreign import (
     Maps,
@@ -71,6 +72,17 @@ def test_a_broken_file_is_one_line(name: str, data: bytes, tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="is broken, or no ") as caught:
         chosen(name, file, tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_plain_weights_are_never_opened_as_a_program(scripted: Scripted, tmp_path: Path) -> None:
+    """A recipe comes from a database, whose writers know the sha256 of many files."""
+    recipe = chosen("torchscript", scripted(Maps()), tmp_path / "mine", size=64)
+    other = tmp_path / "other"
+    assert remember(tmp_path / "Maps.pt", other) == recipe.weights
+    with pytest.raises(WeightsNotFound, match="give the file with `weights=torchscript:FILE`"):
+        locate(recipe, other)
+    remember(Path(f"torchscript:{tmp_path / 'Maps.pt'}"), other)
+    assert locate(recipe, other) == tmp_path / "Maps.pt"
 
 
 class Pair(Maps):

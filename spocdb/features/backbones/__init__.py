@@ -62,6 +62,16 @@ def split(name: str) -> tuple[str, Path | None]:
     return name, None
 
 
+def family_of(backbone: str) -> str | None:
+    """Return the family of files that a recipe's backbone is of, None for any other network.
+
+    Raises:
+        ConfigError: The package that offers it cannot be loaded.
+    """
+    found = _named(backbone) if is_known(backbone) else None
+    return backbone if isinstance(found, Family) and found.of_files else None
+
+
 def is_known(name: str) -> bool:
     """Return whether a backbone or the family of one has this name."""
     prefix, colon, _ = name.partition(":")
