@@ -11,8 +11,8 @@ none. Only then are the kept folds looked at. PCA is fitted on the photographs o
 import argparse
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -72,15 +72,13 @@ Folds = Mapping[tuple[str, int], float]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A method's mean gain and its spread, and its mAP in the folds that choose and in the kept."""
+    """A method's mean gain, its spread, and its mAP by set, in the folds that choose."""
 
     method: str
     what: str
     gain: float
     spread: float
-    by_set: dict[str, float]
-    kept: dict[str, float]
-    image_ms: float
+    by_set: dict[str, float] = field(hash=False)
 
 
 def main() -> None:
@@ -104,20 +102,27 @@ def main() -> None:
                     arguments.extractor,
                     arguments.weights,
                 )
-                scored = score(measured(db, sets, options))
+                results = measured(db, sets, options)
         finally:
             embedded.stop(folder)
+    folds = by_fold(results)
+    scored = score(folds)
     best = chosen(scored)
-    figures = [asdict(each) | {"chosen": each is best} for each in scored]
-    file = record.write(figures, f"-choice-{arguments.extractor}")
+    # The kept folds of the others are never looked at.
+    kept = {each.method: kept_folds(folds[each.method]) for each in {scored[0], best}}
+    costs = {r.method: r.costs["image"] for _, r in results}
+    figures = [
+        asdict(each)
+        | {"chosen": each is best, "kept": kept.get(each.method), "image_ms": costs[each.method]}
+        for each in scored
+    ]
     for each in scored:
-        mark = "*" if each.method == best.method else " "
+        mark = "*" if each is best else " "
         sets_ = "  ".join(f"{name} {value:.4f}" for name, value in each.by_set.items())
         print(f"{mark} {each.method:14} {each.gain:+.4f} ({each.spread:.4f})  {sets_}")
-    for known in [scored[0]] + [best] * (best is not scored[0]):
-        kept = "  ".join(f"{name} {value:.4f}" for name, value in known.kept.items())
-        print(f"kept folds, {known.method}: {kept}")
-    print(f"recorded in {file}")
+    for method, values in kept.items():
+        print(f"kept folds, {method}: " + "  ".join(f"{n} {v:.4f}" for n, v in values.items()))
+    print(f"recorded in {record.write(figures, f'-choice-{arguments.extractor}')}")
 
 
 def measured(
@@ -132,34 +137,35 @@ def measured(
     ]
 
 
-def score(results: Sequence[tuple[Labelled, Result]]) -> list[Scored]:
-    """Return the figures of each candidate, the plain recipe first."""
-    folds: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
-    costs: dict[str, list[float]] = defaultdict(list)
+def by_fold(results: Sequence[tuple[Labelled, Result]]) -> dict[str, Folds]:
+    """Return the mean average precision of each candidate in each fold."""
+    values: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
     for labelled, result in results:
-        folds[result.method] |= by_fold(labelled, result)
-        costs[result.method].append(result.costs["image"])
+        for answer in result.answers:
+            fold = labelled.benchmark.name, labelled.fold(answer.query)
+            values[result.method][fold].append(answer.value)
+    return {
+        method: {fold: fmean(of_fold) for fold, of_fold in folds.items()}
+        for method, folds in values.items()
+    }
+
+
+def score(folds: Mapping[str, Folds]) -> list[Scored]:
+    """Return the figures of each candidate, the plain recipe first, without the kept folds."""
     plain = folds[PLAIN.name]
-    what = {method.name: method.what for method in CANDIDATES}
-    return [
-        Scored(
-            name,
-            what[name],
-            *_gain(values, plain),
-            by_set=_by_set(values, kept=False),
-            kept=_by_set(values, kept=True),
-            image_ms=fmean(costs[name]),
-        )
-        for name, values in folds.items()
-    ]
+    scored = []
+    for method in CANDIDATES:
+        if method.name not in folds:
+            continue  # it could not be measured, which was said
+        gains = [v - plain[fold] for fold, v in folds[method.name].items() if fold[1] != KEPT]
+        means = _by_set(folds[method.name], lambda fold: fold != KEPT)
+        scored.append(Scored(method.name, method.what, fmean(gains), stdev(gains), means))
+    return scored
 
 
-def by_fold(labelled: Labelled, result: Result) -> Folds:
-    """Return the mean of a result's values in each fold."""
-    values: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for answer in result.answers:
-        values[labelled.benchmark.name, labelled.fold(answer.query)].append(answer.value)
-    return {key: fmean(of_fold) for key, of_fold in values.items()}
+def kept_folds(folds: Folds) -> dict[str, float]:
+    """Return a method's mean average precision in the kept fold of each set."""
+    return _by_set(folds, lambda fold: fold == KEPT)
 
 
 def chosen(scored: Sequence[Scored]) -> Scored:
@@ -168,17 +174,12 @@ def chosen(scored: Sequence[Scored]) -> Scored:
     return max([plain, *(s for s in others if s.gain > s.spread)], key=lambda s: s.gain)
 
 
-def _gain(values: Folds, plain: Folds) -> tuple[float, float]:
-    gains = [value - plain[key] for key, value in values.items() if key[1] != KEPT]
-    return fmean(gains), stdev(gains)
-
-
-def _by_set(values: Folds, *, kept: bool) -> dict[str, float]:
-    names = dict.fromkeys(name for name, _ in values)
-    return {
-        name: fmean(v for (of, fold), v in values.items() if of == name and (fold == KEPT) is kept)
-        for name in names
-    }
+def _by_set(folds: Folds, is_wanted: Callable[[int], bool]) -> dict[str, float]:
+    values: dict[str, list[float]] = defaultdict(list)
+    for (name, fold), value in folds.items():
+        if is_wanted(fold):
+            values[name].append(value)
+    return {name: fmean(of_set) for name, of_set in values.items()}
 
 
 if __name__ == "__main__":

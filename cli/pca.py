@@ -73,7 +73,7 @@ def fit(
             f"projection {number}: {dim} dimensions of {summary.extractor}, "
             f"fitted on {counted(summary.n_samples, 'image')} of {', '.join(names or [target])}"
         )
-        if regularisation == "auto":
+        if regularisation == "auto" and whiten:
             talk(f"regularisation: {summary.settings['regularisation']:g}, by held-out likelihood")
         if activate:
             database.pca.activate(number, target)

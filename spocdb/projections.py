@@ -75,8 +75,8 @@ def fit(
     n_folds = N_FOLDS if regularisation == "auto" and whiten else 0
     moments, folds, sha256 = _moments(connection, fitted_on, n_folds)
     if regularisation == "auto":
+        # Without folds, because there is no whitening to shrink, it is zero.
         regularisation = shrinkage.chosen(folds, centre=centre)
-        log.info("regularisation %g, chosen by held-out likelihood", regularisation)
     fitted = fit_moments(moments, dim, whiten=whiten, centre=centre, regularisation=regularisation)
     if found := fault(fitted, first.channels):
         raise DescriptorError(f"a PCA of these images cannot be used: {found}")

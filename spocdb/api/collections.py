@@ -9,6 +9,7 @@ from spocdb.db.collections import Collection, CollectionSummary
 from spocdb.db.details import CollectionDetails
 from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.runs import Failure
+from spocdb.errors import InvalidValue
 
 
 class Collections(Part):
@@ -57,7 +58,8 @@ class Collections(Part):
 
         Args:
             collection: the name; None are all collections.
-            after: leave out paths up to this one, e.g. the last of the page before.
+            after: leave out paths up to this one, e.g. the last of the page before; only for one
+                collection.
             limit: the maximum number of failures.
 
         Returns:
@@ -65,7 +67,12 @@ class Collections(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            ConfigError: `after` is given without a collection, or `limit` is negative.
         """
+        if after is not None and collection is None:
+            raise InvalidValue("collection", None, "a name, where `after` says where to go on")
+        if limit is not None and limit < 0:
+            raise InvalidValue("limit", limit, "zero or more")
         with self._engine.connection() as connection:
             targets = collections.some(connection, collection)
         pages = chain.from_iterable(self._failures(target, after, limit) for target in targets)

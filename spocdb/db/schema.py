@@ -20,6 +20,7 @@ REVISIONS = (
     "0005_readers",
     "0006_queries",
     "0007_maps",
+    "0008_newest",
 )
 HEAD = REVISIONS[-1]
 

@@ -155,6 +155,7 @@ images = Table(
     _now("ingested_at"),
     UniqueConstraint("collection_id", "path"),
     Index("images_sha256", "sha256"),
+    Index("images_newest", "collection_id", "id"),
     Index(
         "images_metadata",
         "metadata",

@@ -12,7 +12,8 @@ class Shared(Generic[Answer]):
     """One answer for each key, kept for `seconds`, or for as long as it took if that is longer.
 
     So a slow count takes at most half of the time, however many clients poll. Those who wait hold
-    no thread. An error is not kept.
+    no thread. An error is kept only if it took longer than `seconds`, as a count that ends at its
+    time limit.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -29,8 +30,9 @@ class Shared(Generic[Answer]):
         return await asyncio.shield(task)
 
     def _keep(self, key: str, began: float, task: "asyncio.Task[Answer]") -> None:
-        if task.cancelled() or task.exception():
+        loop = asyncio.get_running_loop()
+        took = loop.time() - began
+        if task.cancelled() or (task.exception() and took < self._seconds):
             del self._asked[key]
             return
-        loop = asyncio.get_running_loop()
-        loop.call_later(max(self._seconds, loop.time() - began), self._asked.pop, key)
+        loop.call_later(max(self._seconds, took), self._asked.pop, key)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from spocdb.db import runs
-from spocdb.errors import CollectionNotFound, UnreadableImage
+from spocdb.errors import CollectionNotFound, ConfigError, UnreadableImage
 from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
@@ -222,3 +222,10 @@ def test_failures_are_read_in_pages(
     paths = [path for name, path in every if name == "a"]
     assert [f.path for f in db.failures("a", after=paths[3], limit=5)] == paths[4:9]
     assert [f.path for f in db.failures("a", limit=12)] == paths[:12]
+
+
+def test_pages_of_failures_belong_to_one_collection(db: Database) -> None:
+    with pytest.raises(ConfigError, match="collection must be a name, where `after` says where"):
+        db.failures(after="a.jpg")
+    with pytest.raises(ConfigError, match="limit must be zero or more, not -1"):
+        db.failures(limit=-1)

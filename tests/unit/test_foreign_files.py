@@ -161,7 +161,9 @@ def test_a_recipe_needs_no_file_to_be_known(scripted: Scripted, tmp_path: Path) 
     check_recipe(stored)
     assert choose(Wanted(), stored, [], tmp_path) == stored
     missing = f"the weights {recipe.weights[:12]} of torchscript are not on this machine"
-    with pytest.raises(WeightsNotFound, match=f"{missing}: give the file with `weights=torchscript:FILE`"):
+    with pytest.raises(
+        WeightsNotFound, match=f"{missing}: give the file with `weights=torchscript:FILE`"
+    ):
         locate(stored, tmp_path)
 
 

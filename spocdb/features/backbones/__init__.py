@@ -58,8 +58,16 @@ def split(name: str) -> tuple[str, Path | None]:
     if colon and is_known(prefix):
         found = _named(prefix)
         if isinstance(found, Family) and found.of_files:
-            return prefix, Path(rest).expanduser()
+            return prefix, _home(Path(rest))
     return name, None
+
+
+def _home(path: Path) -> Path:
+    """Replace a leading ~ by a user's home, if there is such a user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def family_of(backbone: str) -> str | None:

@@ -84,6 +84,17 @@ def test_an_answer_is_shared_while_it_is_made_and_an_error_is_not_kept() -> None
         gone.cancel()
         assert await all_of(shared, "c") == [f"c {len(asked)}"]
         assert asked.count("c") == 1
+        slow = Shared[str](0.01)
+
+        async def fail() -> str:
+            asked.append("slow")
+            await asyncio.sleep(0.2)
+            raise ValueError("slow")
+
+        for _ in range(2):
+            with pytest.raises(ValueError, match="slow"):
+                await slow.get("slow", fail)
+        assert asked.count("slow") == 1, "an error that took long is kept as long"
         at_once = Shared[str](0)
         assert await all_of(at_once, "d") == [f"d {len(asked)}"]
         while asked.count("d") < 2:

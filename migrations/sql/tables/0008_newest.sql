@@ -1,0 +1,1 @@
+CREATE INDEX images_newest ON spocdb.images (collection_id, id);

@@ -1,0 +1,1 @@
+DROP INDEX spocdb.images_newest;
