@@ -53,6 +53,7 @@ def write(
     Raises:
         ConfigError: The file cannot be written.
         ProjectionNotFound: The collection has no embeddings by this projection.
+        MapNotFound: The map was replaced or dropped while it was read.
     """
     from pyarrow import parquet
 
@@ -69,6 +70,7 @@ def write(
                     rows["embedding"] = _embeddings(connection, collection, projection, dim, images)
                 writer.write_table(_table(rows, schema))
                 n_rows += len(images)
+        _refuse_mixed(connection, collection, map_id)
         fresh.replace(file)
     except OSError as exc:
         raise ConfigError(f"cannot write {file}: {exc.strerror or exc}") from exc
@@ -86,6 +88,14 @@ def _map_of(connection: Connection, collection: Collection, projection: int) -> 
     if found.n_without:
         log.warning("%s", maps.without(found))
     return found.id
+
+
+def _refuse_mixed(connection: Connection, collection: Collection, map_id: int | None) -> None:
+    # Each page is a statement of its own: after another map was stored, rows have no position.
+    if map_id is not None and not maps.exists(connection, map_id):
+        raise MapNotFound(
+            f"the map of {collection.name} was replaced or dropped meanwhile: export again"
+        )
 
 
 def _groups(connection: Connection, collection: Collection) -> Iterator[list[StoredImage]]:

@@ -117,6 +117,7 @@ class Mapping(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ProjectionNotFound: it has no embeddings by this projection.
+            MapNotFound: the map was replaced or dropped meanwhile.
             ConfigError: pyarrow is missing, the name has another suffix, or the file cannot be
                 written.
         """

@@ -28,8 +28,8 @@ CHUNK_ROWS = 1000
 class CollectionMap:
     """What is known about a map; `settings` are those of its method, umap or components.
 
-    `n_placed` images have a position. The collection has `n_images` by now: those that were added
-    or changed after the map was made have none.
+    `n_placed` images have a position. `n_embedded` have an embedding by the projection by now: those
+    of them that were added or changed after the map was made have no position.
     """
 
     id: int
@@ -39,12 +39,12 @@ class CollectionMap:
     settings: dict[str, Any]
     made_at: datetime
     n_placed: int
-    n_images: int
+    n_embedded: int
 
     @property
     def n_without(self) -> int:
-        """Return the number of images that came, or changed, after the map was made."""
-        return self.n_images - self.n_placed
+        """Return the number of images that another map by this projection would add."""
+        return max(0, self.n_embedded - self.n_placed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class MapPoints:
 FIND = """
 SELECT m.id, c.name AS collection, m.projection_id AS projection, m.method, m.settings, m.made_at,
        (SELECT count(*) FROM spocdb.map_positions p WHERE p.map_id = m.id) AS n_placed,
-       (SELECT count(*) FROM spocdb.images i WHERE i.collection_id = c.id) AS n_images
+       spocdb.count_embeddings(c.name, m.projection_id) AS n_embedded
 FROM spocdb.maps m JOIN spocdb.collections c ON c.id = m.collection_id
 WHERE m.collection_id = %s AND (%s::bigint IS NULL OR m.projection_id = %s)
 ORDER BY m.projection_id
@@ -73,6 +73,8 @@ TO STDOUT (FORMAT binary)
 SOME_POSITIONS = """
 SELECT image_id, x, y FROM spocdb.map_positions WHERE map_id = %s AND image_id = ANY(%s)
 """
+
+EXISTS = "SELECT EXISTS (SELECT FROM spocdb.maps WHERE id = %s)"
 
 CONTENTS = """
 COPY (SELECT id, sha256 FROM spocdb.images WHERE collection_id = {collection} ORDER BY id)
@@ -139,7 +141,7 @@ def stored(
 
 def without(found: CollectionMap) -> str:
     """Return a line about the images that have no position; call it if there are any."""
-    n, of = found.n_without, counted(found.n_images, "image")
+    n, of = found.n_without, counted(found.n_embedded, "embedded image")
     return (
         f"{n:,} of {of} came after the map of {found.collection}, or changed: run "
         f"`db.map({found.collection!r}, projection={found.projection})` again"
@@ -167,6 +169,11 @@ def points(connection: Connection, collection: Collection, projection: int) -> M
             )
             n += len(rows)
     return MapPoints(found, ids, positions)
+
+
+def exists(connection: Connection, map_id: int) -> bool:
+    """Tell whether a map is still stored; one that is made again gets another id."""
+    return bool(one_row(connection, EXISTS, [map_id])[0])
 
 
 def positions_of(

@@ -146,7 +146,9 @@ class Page(Model):
 
 
 class Map(Model):
-    """How a map was made; `n_placed` images of the collection's `n_images` have a position on it.
+    """How a map was made; `n_placed` of the images have a position on it.
+
+    `n_embedded` have an embedding by the projection; those that came after the map lack a position.
 
     `method` is umap, with `settings`, or components: the projection's first two.
     """
@@ -157,7 +159,7 @@ class Map(Model):
     settings: dict[str, Any]
     made_at: datetime
     n_placed: int
-    n_images: int
+    n_embedded: int
 
 
 class FacetValue(Model):

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from spocdb import exporting
-from spocdb.errors import ConfigError, ProjectionNotFound
+from spocdb.errors import ConfigError, MapNotFound, ProjectionNotFound
 from spocdb.records import Float32Array
 from tests.fixtures.opened import Database
 
@@ -50,7 +50,7 @@ def test_a_file_has_each_image_with_its_position(
     assert [row[0] for row in placed] == points.ids.tolist() and len(placed) == N
     positions = np.array([row[1:] for row in placed], np.float32)
     np.testing.assert_array_equal(positions, points.positions)
-    assert any(line.startswith("1 of 26 images came after the map of photos") for line in said)
+    assert any(line.startswith("1 of 26 embedded images came after the map of photos") for line in said)
 
 
 def test_embeddings_are_arrays_of_one_length(mapped: Database, tmp_path: Path) -> None:
@@ -103,6 +103,28 @@ def test_a_file_is_replaced_whole_or_not_at_all(
         mapped.export(tmp_path / "none" / "photos.parquet")
 
 
+def test_a_map_made_again_meanwhile_leaves_no_file(
+    mapped: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "GROUP_ROWS", 10)
+    write_table, written = parquet.ParquetWriter.write_table, list[int]()
+
+    def map_again(writer: Any, table: Any) -> None:
+        write_table(writer, table)
+        written.append(len(table))
+        if len(written) == 1:
+            mapped.map(method="components")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet.ParquetWriter, "write_table", map_again)
+        with pytest.raises(MapNotFound, match="the map of photos was replaced or dropped meanwh"):
+            mapped.export(tmp_path / "photos.parquet")
+    assert len(written) == 3
+    assert [*tmp_path.iterdir()] == []
+    mapped.export(tmp_path / "photos.parquet")
+    assert parquet.read_table(tmp_path / "photos.parquet")["x"].null_count == 0
+
+
 def test_an_empty_collection_has_no_rows(mapped: Database, tmp_path: Path) -> None:
     mapped.delete(filter="n exists")
     mapped.delete(*[image.id for image in mapped.images()])
@@ -124,6 +146,6 @@ def test_the_command(mapped: Database, tmp_path: Path, spocdb: Callable[..., Any
     assert (ran.returncode, ran.stdout) == (0, "")
     line, last = ran.stderr.splitlines()
     assert line.startswith(
-        "1 of 26 images came after the map of photos, or changed: run `spocdb map"
+        "1 of 26 embedded images came after the map of photos, or changed: run `spocdb map"
     )
     assert last == f"wrote {file}: 26 images"

@@ -45,7 +45,7 @@ def test_a_map_of_the_components(db: Database, fill: Any) -> None:
     db.pca.activate(db.pca.fit(dim=4))
     made = db.map(**COMPONENTS)
     assert (made.collection, made.projection, made.method) == ("photos", 2, "components")
-    assert (made.n_placed, made.n_images, made.n_without, made.settings) == (60, 60, 0, {})
+    assert (made.n_placed, made.n_embedded, made.n_without, made.settings) == (60, 60, 0, {})
     assert db.describe_map() == made
     assert db.describe().maps == [made]
     points = db.map_points()
@@ -97,18 +97,30 @@ def test_images_that_come_change_or_go_after_the_map(db: Database, fill: Any) ->
     made = db.map(**COMPONENTS)
     fill(3, first=100)
     now = db.describe_map()
-    assert (now.id, now.n_placed, now.n_images, now.n_without) == (made.id, 20, 23, 3)
+    assert (now.id, now.n_placed, now.n_embedded, now.n_without) == (made.id, 20, 23, 3)
     ids = db.map_points().ids.tolist()
     db.delete(ids[0], ids[1])
     # The bytes of an image change: its position was that of the old ones.
     db.connection.execute("UPDATE spocdb.images SET sha256 = sha256('x') WHERE id = %s", [ids[2]])
     now = db.describe_map()
-    assert (now.n_placed, now.n_images, now.n_without) == (17, 21, 4)
+    assert (now.n_placed, now.n_embedded, now.n_without) == (17, 21, 4)
     assert db.map_points().ids.tolist() == ids[3:]
     assert db.map(**COMPONENTS).n_placed == 21
     db.drop("photos")
     assert db.connection.execute("SELECT FROM spocdb.map_positions").fetchall() == []
     assert db.connection.execute("SELECT FROM spocdb.maps").fetchall() == []
+
+
+def test_images_that_no_map_by_this_projection_can_hold_are_not_awaited(
+    db: Database, fill: Any, said: list[str], tmp_path: Path
+) -> None:
+    fill(20)
+    # As images are that came after the collection got another extractor.
+    db.connection.execute("DELETE FROM spocdb.embeddings_1_1 WHERE image_id <= 3")
+    made = db.map(**COMPONENTS)
+    assert (made.n_placed, made.n_embedded, made.n_without) == (17, 17, 0)
+    db.export(tmp_path / "photos.parquet")
+    assert not any("came after" in line for line in said)
 
 
 def test_what_is_deleted_while_the_map_is_computed_is_not_waited_for(
@@ -126,8 +138,8 @@ def test_what_is_deleted_while_the_map_is_computed_is_not_waited_for(
 
         monkeypatch.setattr(stored, "store", delete_meanwhile)
         made = db.map(**COMPONENTS)
-    assert (made.n_placed, made.n_images) == (17, 19)
-    assert db.describe_map().n_images == 18
+    assert (made.n_placed, made.n_embedded) == (17, 19)
+    assert db.describe_map().n_embedded == 18
     assert db.map_points().ids.tolist() == [*range(4, 21)]
 
 

@@ -31,6 +31,7 @@ SEARCHES = [
     "SELECT spocdb.rocchio('{c}', '{{{n}}}')",
     "SELECT * FROM spocdb.embeddings('{c}', '{{{n}}}')",
     "SELECT * FROM spocdb.embeddings_after('{c}', 0, 1)",
+    "SELECT spocdb.count_embeddings('{c}', 1)",
 ]
 
 
@@ -112,6 +113,7 @@ HARMLESS = {
     "condition_path",
     "contains_path",
     "count_coverage",
+    "count_embeddings",
     "coverage_of",
     "described_by",
     "embed",

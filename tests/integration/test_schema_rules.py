@@ -29,6 +29,7 @@ STATED = re.compile(
 # queue, and a worker has none to the application's tables or to maps.
 DEFINERS = {
     "attached",
+    "count_embeddings",
     "coverage_of",
     "described_by",
     "embed",

@@ -36,7 +36,7 @@ def test_the_points_are_those_of_the_library(mapped: tuple[Database, httpx.Clien
         "method": "components",
         "settings": {},
         "n_placed": 30,
-        "n_images": 30,
+        "n_embedded": 30,
     }
     answer = client.get(f"{MAP}/points")
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -91,5 +91,5 @@ def test_the_page_counts_what_came_after_the_map(
     rng = np.random.default_rng(1)
     add_images(db.connection, rng.normal(size=(3, 32)).astype(np.float32), first=100)
     page = client.get("/collections/photos/map").text
-    assert "3 of 33 images came after this map: run <code>spocdb map photos</code> again" in page
+    assert "3 of 33 embedded images came after this map: run <code>spocdb map photos</code> again" in page
     assert "30 pictures" in page
