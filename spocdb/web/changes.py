@@ -46,7 +46,10 @@ class Change:
             with told(self._hear), Engine(settings) as engine, engine.looked_after(is_stopped):
                 number = action(Database(engine))
         except Exception as error:
-            if not isinstance(error, SpocdbError):
+            # After the answer 202 nobody may ask how it went.
+            if isinstance(error, SpocdbError):
+                log.warning("the change of %s failed: %s", self.collection, error)
+            else:
                 log.exception("the change of %s failed", self.collection)
             self.ended_at = datetime.now(UTC)
             self.result.set_exception(error)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from spocdb.api import Database
@@ -60,14 +60,16 @@ def failures(db: Db, options: Options, name: Collection, after: listing.After = 
 
 
 @router.get("/collections/{name}/projections")
-def versions(db: Db, options: Options, name: Collection, changes: projections.Known) -> Response:
+def versions(
+    request: Request, db: Db, options: Options, name: Collection, changes: projections.Known
+) -> Response:
     """Show the projections that embed a collection or could, and which of them is active."""
     found = projections.projections(db, options, name)
     return page(
         "projections.html",
         versions=found,
         plots={one.number: plot(one.explained) for one in found},
-        change=projections.change(db, name, changes),
+        change=projections.change(request, db, name, changes),
         # What two projections find is compared for this picture first.
         example=next(iter(db.newest(collection=name, limit=1)), None),
         is_review=options.is_review,

@@ -4,12 +4,12 @@ import functools
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from spocdb.api import Database, ProjectionVersion
-from spocdb.errors import SpocdbError
+from spocdb.errors import ProjectionNotFound, SpocdbError
 from spocdb.web import models, problems
-from spocdb.web.changes import Action, Change, Changes
+from spocdb.web.changes import Change, Changes
 from spocdb.web.requests import LARGEST_ID, Collection, Db, Options, is_shown
 
 # Quick changes are answered with their result, others go on after the answer.
@@ -35,6 +35,9 @@ async def _changes(request: Request) -> Changes:
 
 InReview = Depends(_review)
 Known = Annotated[Changes, Depends(_changes)]
+Expected = Annotated[
+    int, Query(ge=1, le=LARGEST_ID, description="the previous projection, as the client knows it")
+]
 
 
 @router.get("/projections")
@@ -46,11 +49,11 @@ def projections(db: Db, options: Options, name: Collection) -> list[models.Proje
 
 
 @router.get("/change")
-def change(db: Db, name: Collection, changes: Known) -> models.Change | None:
+def change(request: Request, db: Db, name: Collection, changes: Known) -> models.Change | None:
     """Return the latest change of the active projection that this server was asked for."""
     db.collection(name)
     last = changes.last(name)
-    return None if last is None else state_of(last)
+    return None if last is None else state_of(request, last)
 
 
 @router.post(
@@ -59,29 +62,52 @@ def change(db: Db, name: Collection, changes: Known) -> models.Change | None:
     responses={202: {"model": models.Change}},
 )
 def activate(
-    response: Response, db: Db, name: Collection, number: Number, changes: Known
+    request: Request,
+    response: Response,
+    db: Db,
+    options: Options,
+    name: Collection,
+    number: Number,
+    changes: Known,
 ) -> models.Change:
     """Activate a projection, in review mode; its embeddings and index are built first if needed.
 
     What takes longer than a moment is answered with 202, and `change` tells how it goes.
     """
-    db.collection(name)
+    if all(one.number != number for one in projections(db, options, name)):
+        raise ProjectionNotFound(f"there is no projection {number} that {name} could be searched by")
+    return _activated(request, response, changes, name, number)
 
+
+@router.post("/rollback", dependencies=[InReview], responses={202: {"model": models.Change}})
+def rollback(
+    request: Request,
+    response: Response,
+    db: Db,
+    options: Options,
+    name: Collection,
+    changes: Known,
+    to: Expected,
+) -> models.Change:
+    """Activate the previous projection, in review mode; refused if that is another one by now."""
+    previous = next((v.number for v in projections(db, options, name) if v.is_previous), None)
+    if previous is None:
+        raise ProjectionNotFound(f"{name} has no projection to go back to")
+    if previous != to:
+        raise problems.Refusal(
+            *(409, "previous-changed"),
+            f"the previous projection of {name} is {previous} by now, not {to}: look again",
+        )
+    return _activated(request, response, changes, name, to)
+
+
+def _activated(
+    request: Request, response: Response, changes: Changes, name: str, number: int
+) -> models.Change:
     def action(own: Database) -> int:
         own.pca.activate(number, name)
         return number
 
-    return _begun(response, changes, name, action)
-
-
-@router.post("/rollback", dependencies=[InReview], responses={202: {"model": models.Change}})
-def rollback(response: Response, db: Db, name: Collection, changes: Known) -> models.Change:
-    """Activate the previous projection, in review mode; a second call undoes the first."""
-    db.collection(name)
-    return _begun(response, changes, name, lambda own: own.pca.rollback(name))
-
-
-def _begun(response: Response, changes: Changes, name: str, action: Action) -> models.Change:
     begun = changes.begin(name, action)
     if begun is None:
         raise problems.Refusal(
@@ -92,10 +118,10 @@ def _begun(response: Response, changes: Changes, name: str, action: Action) -> m
         begun.result.result(SECONDS_TO_ANSWER)
     except TimeoutError:
         response.status_code = 202
-    return state_of(begun)
+    return state_of(request, begun)
 
 
-def state_of(change: Change) -> models.Change:
+def state_of(request: Request, change: Change) -> models.Change:
     """Return how a change goes."""
     state = models.Change(
         collection=change.collection,
@@ -108,7 +134,9 @@ def state_of(change: Change) -> models.Change:
         return state
     if (error := change.result.exception()) is None:
         return state.model_copy(update={"state": "done", "projection": change.result.result()})
-    detail = str(error) if isinstance(error, SpocdbError) else problems.BUG
+    detail = problems.BUG
+    if isinstance(error, SpocdbError):
+        detail = problems.detail_of(request, error)
     return state.model_copy(update={"state": "failed", "said": detail})
 
 

@@ -4,6 +4,8 @@ import { element } from "./elements.js";
 import { collectionOf, file, Problem } from "./server.js";
 
 const SECONDS_BETWEEN_LOOKS = 1;
+// The change goes on while the server, or the way to it, does not answer for a moment.
+const MOST_FAILURES = 10;
 
 const part = (id) => document.getElementById(id);
 const collection = collectionOf(document.querySelector("main").dataset.collection);
@@ -16,7 +18,8 @@ if (part("versions").dataset.state === "running") work(() => collection.change()
 
 function make(button) {
   const { change, number } = button.dataset;
-  return work(() => (change === "rollback" ? collection.rollback() : collection.activate(number)));
+  const begin = change === "rollback" ? collection.rollback : collection.activate;
+  return work(() => begin(number));
 }
 
 /** Begin a change or find one, and follow it to its end; meanwhile no other can begin. */
@@ -26,21 +29,30 @@ async function work(begin) {
   try {
     const change = await followed(await begin());
     await refresh();
-    busy(false, change.state === "done" ? `Projection ${change.projection} is active` : "");
-    if (change.state === "done") focus(change.projection);
-    else tell(change.said);
+    busy(false, change?.state === "done" ? `Projection ${change.projection} is active` : "");
+    if (change?.state === "done") focus(change.projection);
+    else tell(change?.said ?? "The server was started again meanwhile. The list shows what is active");
   } catch (error) {
     if (!(error instanceof Problem)) console.error(error);
+    // A refusal may be of a list that is out of date.
+    await refresh().catch(() => {});
     busy(false, "");
     tell(error.message);
   }
 }
 
+/** Ask until the change has ended; null if the server was started again, and knows of none. */
 async function followed(change) {
-  while (change.state === "running") {
+  let failures = 0;
+  while (change?.state === "running") {
     if (change.said) say(`Working: ${change.said}. Searches go on with the active projection`);
     await new Promise((resolve) => setTimeout(resolve, SECONDS_BETWEEN_LOOKS * 1000));
-    change = await collection.change();
+    try {
+      change = await collection.change();
+      failures = 0;
+    } catch (error) {
+      if (!(error instanceof Problem) || ++failures > MOST_FAILURES) throw error;
+    }
   }
   return change;
 }

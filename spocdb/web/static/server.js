@@ -59,7 +59,7 @@ export function collectionOf(name) {
     coverage: (signal) => get("/coverage", {}, signal),
     change: () => get("/change", {}),
     activate: (number) => post(`/projections/${encodeURIComponent(number)}/activate`, null, {}),
-    rollback: () => post("/rollback", null, {}),
+    rollback: (to) => post("/rollback", null, { to }),
     similar: (values, signal) => get("/similar", values, signal),
     search: (body, values, signal) => post("/search", body, values, signal),
     sql: (values, signal) => get("/sql", values, signal),

@@ -93,12 +93,49 @@ def test_activation_and_rollback(two: Database, review: httpx.Client) -> None:
     after = review.get(f"{PATH}/similar?id={image}").json()["hits"]
     assert after != before
     assert [hit["id"] for hit in after] == [hit.id for hit in two.similar(image)]
-    assert review.post(f"{PATH}/rollback").json()["projection"] == 1
+    assert review.post(f"{PATH}/rollback?to=1").json()["projection"] == 1
     assert active(two) == 1
     assert review.get(f"{PATH}/similar?id={image}").json()["hits"][0]["id"] == before[0]["id"]
 
 
-@pytest.mark.parametrize("path", ["/projections/2/activate", "/rollback"])
+def test_a_rollback_leads_to_the_projection_that_the_client_knows(
+    two: Database, review: httpx.Client
+) -> None:
+    two.pca.activate(2)
+    # Somebody else activates another one meanwhile.
+    two.pca.activate(two.pca.fit("photos", dim=3))
+    refused = review.post(f"{PATH}/rollback?to=1")
+    assert (refused.status_code, refused.json()["code"]) == (409, "previous-changed")
+    assert refused.json()["detail"].startswith("the previous projection of photos is 2 by now")
+    assert active(two) == 3
+    assert review.post(f"{PATH}/rollback?to=2").json()["projection"] == active(two) == 2
+
+
+def test_a_change_that_fails_names_no_collection_that_is_not_shown(
+    two: Database,
+    add_images: Callable[..., None],
+    serve: Serving,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_images(two.connection, rows(1), "hidden")
+    begin = Changes.begin
+
+    def begin_after_the_collection_went(*arguments: Any) -> Any:
+        two.drop("photos")
+        return begin(*arguments)
+
+    monkeypatch.setattr(Changes, "begin", begin_after_the_collection_went)
+    with serve(two.engine, collections=("photos",), is_review=True) as client:
+        refused = client.post(f"{PATH}/projections/2/activate")
+        # Whoever asks later, of another collection of the same name, is told no more.
+        add_images(two.connection, rows(0))
+        change = client.get(f"{PATH}/change").json()
+    told = "there is no such collection here"
+    assert (refused.status_code, refused.json()["detail"]) == (404, told)
+    assert (change["state"], change["said"]) == ("failed", told)
+
+
+@pytest.mark.parametrize("path", ["/projections/2/activate", "/rollback?to=1"])
 def test_a_server_that_only_reads_changes_nothing(two: Database, serve: Serving, path: str) -> None:
     with serve(two.engine) as client:
         response = client.post(PATH + path)
@@ -109,7 +146,7 @@ def test_a_server_that_only_reads_changes_nothing(two: Database, serve: Serving,
     assert active(two) == 1
 
 
-@pytest.mark.parametrize("path", ["/projections/2/activate", "/rollback"])
+@pytest.mark.parametrize("path", ["/projections/2/activate", "/rollback?to=1"])
 def test_pages_of_other_sites_change_nothing(
     two: Database, review: httpx.Client, path: str
 ) -> None:
@@ -124,10 +161,11 @@ def test_pages_of_other_sites_change_nothing(
     ("path", "status", "code"),
     [
         (f"{PATH}/projections/99/activate", 404, "projection-not-found"),
-        (f"{PATH}/rollback", 404, "projection-not-found"),
+        (f"{PATH}/rollback?to=1", 404, "projection-not-found"),
+        (f"{PATH}/rollback", 422, "invalid-request"),
         (f"{PATH}/projections/0/activate", 422, "invalid-request"),
         (f"{PATH}/projections/{2**63}/activate", 422, "invalid-request"),
-        ("/api/v1/collections/none/rollback", 404, "collection-not-found"),
+        ("/api/v1/collections/none/rollback?to=1", 404, "collection-not-found"),
     ],
 )
 def test_the_librarys_error_is_the_problem(
@@ -153,7 +191,7 @@ def test_a_change_that_takes_long_goes_on_after_the_answer(
         two.connection.execute("SELECT FROM spocdb.collections")
         begun = review.post(f"{PATH}/projections/2/activate")
         assert (begun.status_code, begun.json()["state"]) == (202, "running")
-        for path in ("/projections/1/activate", "/rollback"):
+        for path in ("/projections/1/activate", "/projections/2/activate"):
             again = review.post(PATH + path)
             assert (again.status_code, again.json()["code"]) == (409, "change-running")
         # Everything else is answered meanwhile.
@@ -189,6 +227,7 @@ def test_a_failure_after_the_answer_is_told(
     ended: Ended,
     wait_for_lock: WaitForLock,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(projections, "SECONDS_TO_ANSWER", 0.05)
     with two.connection.transaction():
@@ -201,6 +240,8 @@ def test_a_failure_after_the_answer_is_told(
     failed = ended()
     assert (failed["state"], failed["projection"], active(two)) == ("failed", None, 1)
     assert "lost the database" in failed["said"]
+    (logged,) = [one for one in caplog.messages if one.startswith("the change of photos failed: ")]
+    assert logged.endswith(failed["said"])
     # The next try goes on.
     assert review.post(f"{PATH}/projections/2/activate").status_code in (200, 202)
     assert ended()["state"] == "done"
@@ -231,10 +272,10 @@ def test_a_reader_may_not(
     with Database(settings) as database, serve(database.engine, is_review=True) as client:
         kept = client.get(f"{path}/projections").json()
         assert [(one["is_kept"], one["fitted_on"]) for one in kept] == [(True, [])] * 2
-        for change in ("/projections/1/activate", "/rollback"):
+        for change in ("/projections/1/activate", "/rollback?to=1"):
             response = client.post(path + change)
             assert (response.status_code, response.json()["code"]) == (403, "right-missing")
-        assert client.post("/api/v1/collections/secret/rollback").status_code == 404
+        assert client.post("/api/v1/collections/secret/rollback?to=1").status_code == 404
 
 
 def test_collections_that_are_not_shown_are_not_named(
@@ -247,7 +288,14 @@ def test_collections_that_are_not_shown_are_not_named(
         shown = {one["number"]: one for one in client.get(f"{PATH}/projections").json()}
         assert [*shown] == [1, 2, used]
         assert unused not in shown
+        for number in (unused, 99):
+            refused = client.post(f"{PATH}/projections/{number}/activate")
+            assert (refused.status_code, refused.json()["code"]) == (404, "projection-not-found")
+            assert refused.json()["detail"] == (
+                f"there is no projection {number} that photos could be searched by"
+            )
+        assert active(two) == used
         assert (shown[2]["fitted_on"], shown[used]["fitted_on"]) == (["photos"], [])
         for path in ("projections", "change"):
             assert client.get(f"/api/v1/collections/hidden/{path}").status_code == 404
-        assert client.post("/api/v1/collections/hidden/rollback").status_code == 404
+        assert client.post("/api/v1/collections/hidden/rollback?to=1").status_code == 404

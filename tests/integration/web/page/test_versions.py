@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.fixtures.opened import Database
 from tests.fixtures.waiting import WaitForLock
@@ -124,6 +124,62 @@ def test_a_change_under_way_is_told_and_others_wait(
         assert active(waiting) == "Projection 2 active"
     for one in (page, second, third):
         one.close()
+
+
+def test_answers_that_fail_meanwhile_end_nothing(
+    opened: Opened, two: Database, review: str, wait_for_lock: WaitForLock
+) -> None:
+    page = opened(VERSIONS, base=review, may_be_refused=True)
+    failures: list[str] = []
+
+    def fail_twice(route: Route) -> None:
+        if len(failures) == 2:
+            return route.continue_()
+        failures.append(route.request.url)
+        return route.abort()
+
+    page.route("**/change", fail_twice)
+    with two.connection.transaction():
+        two.connection.execute("SELECT FROM spocdb.collections FOR UPDATE")
+        page.get_by_role("button", name="Build and activate projection 2").click()
+        with two.engine.connection() as looking:
+            wait_for_lock(looking)
+        with page.expect_response("**/change"):
+            pass
+        assert len(failures) == 2
+        expect(page.get_by_role("progressbar")).to_be_visible()
+        expect(page.locator("#notes")).to_be_empty()
+    expect(page.locator("#status")).to_have_text("Projection 2 is active")
+    page.close()
+
+
+def test_a_server_that_was_started_again_knows_of_no_change(
+    opened: Opened, two: Database, review: str, wait_for_lock: WaitForLock
+) -> None:
+    page = opened(VERSIONS, base=review)
+    page.route("**/change", lambda route: route.fulfill(body="null", content_type="application/json"))
+    with two.connection.transaction():
+        two.connection.execute("SELECT FROM spocdb.collections FOR UPDATE")
+        page.get_by_role("button", name="Build and activate projection 2").click()
+        with two.engine.connection() as looking:
+            wait_for_lock(looking)
+        expect(page.locator("#notes")).to_contain_text("The server was started again meanwhile")
+        assert active(page) == "Projection 1 active"
+    page.close()
+
+
+def test_a_rollback_to_what_is_no_longer_previous_is_refused(
+    opened: Opened, two: Database, review: str
+) -> None:
+    two.pca.activate(2)
+    page = opened(VERSIONS, base=review, may_be_refused=True)
+    two.pca.activate(two.pca.fit(dim=3))
+    page.get_by_role("button", name="Roll back to projection 1").click()
+    expect(page.locator("#notes")).to_contain_text("the previous projection of photos is 2 by now")
+    assert (active(page), two.describe().active.id) == ("Projection 3 active", 3)
+    # The list was drawn again.
+    expect(page.get_by_role("button", name="Roll back to projection 2")).to_be_enabled()
+    page.close()
 
 
 def test_a_refusal_is_shown(opened: Opened, two: Database, review: str) -> None:
