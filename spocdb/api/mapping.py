@@ -71,25 +71,48 @@ class Mapping(Part):
         with self._engine.connection() as connection:
             return stored.find(connection, *_wanted(connection, collection, projection))
 
-    def map_points(
+    def map_version(
         self, collection: str | None = None, *, projection: int | None = None
-    ) -> MapPoints:
-        """Return the positions of images on a collection's map.
+    ) -> str:
+        """Return a text that changes when the positions on a collection's map do.
 
         Args:
             collection: the name; None if there is only one.
-            projection: the one that it was made by; None for the active one.
-
-        Returns:
-            The images' ids (n,) int64, ascending, and their positions (n, 2) float32 in the same
-            order. They take 16 n bytes. Images that came after the map are not among them.
+            projection: the one that the map was made by; None for the active one.
 
         Raises:
             CollectionNotFound: there is no such collection.
             MapNotFound: no map has been made by this projection.
         """
         with self._engine.connection() as connection:
-            return stored.points(connection, *_wanted(connection, collection, projection))
+            return stored.version(connection, *_wanted(connection, collection, projection))
+
+    def map_points(
+        self,
+        collection: str | None = None,
+        *,
+        projection: int | None = None,
+        most: int | None = None,
+    ) -> MapPoints:
+        """Return the positions of images on a collection's map.
+
+        Args:
+            collection: the name; None if there is only one.
+            projection: the one that it was made by; None for the active one.
+            most: a map with more images is sampled: about so many are returned, and not more.
+
+        Returns:
+            The images' ids (n,) int64, ascending, and their positions (n, 2) float32 in the same
+            order, which take 16 n bytes, and `n_placed`, how many images the map holds. Images that
+            came after the map are not among them.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            MapNotFound: no map has been made by this projection.
+        """
+        with self._engine.connection() as connection:
+            target, number = _wanted(connection, collection, projection)
+            return stored.points(connection, target, number, most)
 
     def export(
         self,

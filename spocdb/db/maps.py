@@ -49,11 +49,14 @@ class CollectionMap:
 
 @dataclass(frozen=True, slots=True)
 class MapPoints:
-    """A map's positions (n, 2) float32 and the images' ids (n,) int64, ascending."""
+    """Positions (n, 2) float32 on a map, and the images' ids (n,) int64, ascending.
 
-    map: CollectionMap
+    They are a sample if the map has more of them: `n_placed`.
+    """
+
     ids: NDArray[np.int64]
     positions: Float32Array
+    n_placed: int
 
 
 FIND = """
@@ -65,10 +68,22 @@ WHERE m.collection_id = %s AND (%s::bigint IS NULL OR m.projection_id = %s)
 ORDER BY m.projection_id
 """
 
-POSITIONS = """
-COPY (SELECT image_id, x, y FROM spocdb.map_positions WHERE map_id = {map} ORDER BY image_id)
-TO STDOUT (FORMAT binary)
+# No count of embeddings, which may read a large table.
+VERSION = """
+SELECT m.id, m.made_at, (SELECT count(*) FROM spocdb.map_positions p WHERE p.map_id = m.id)
+FROM spocdb.maps m WHERE m.collection_id = %s AND m.projection_id = %s
 """
+
+# Ids below `share` of 2^32 when multiplied by 2^32 divided by the golden ratio: that spreads ids evenly,
+# however they were given out, so it is a sample of about that share. It is the same each time.
+POSITIONS = """
+COPY (
+    SELECT image_id, x, y FROM spocdb.map_positions
+    WHERE map_id = {map} AND ((image_id & 2147483647) * 2654435769) & 4294967295 < {share}
+    ORDER BY image_id LIMIT {most}
+) TO STDOUT (FORMAT binary)
+"""
+EVERY = 2**32
 
 SOME_POSITIONS = """
 SELECT image_id, x, y FROM spocdb.map_positions WHERE map_id = %s AND image_id = ANY(%s)
@@ -124,11 +139,15 @@ def find(connection: Connection, collection: Collection, projection: int) -> Col
     """
     found = stored(connection, collection, projection)
     if not found:
-        raise MapNotFound(
-            f"collection {collection.name} has no map by projection {projection}: "
-            f"run `db.map({collection.name!r})`"
-        )
+        raise _missing(collection, projection)
     return found[0]
+
+
+def _missing(collection: Collection, projection: int) -> MapNotFound:
+    return MapNotFound(
+        f"collection {collection.name} has no map by projection {projection}: "
+        f"run `db.map({collection.name!r}, projection={projection})`"
+    )
 
 
 def stored(
@@ -148,27 +167,51 @@ def without(found: CollectionMap) -> str:
     )
 
 
-def points(connection: Connection, collection: Collection, projection: int) -> MapPoints:
-    """Return a map with all its positions.
+def version(connection: Connection, collection: Collection, projection: int) -> str:
+    """Return a text that changes when the positions of a map do.
+
+    Raises:
+        MapNotFound: none has been made.
+    """
+    id, made_at, n_placed = _version(connection, collection, projection)
+    # A map made again has another id. Of one map images only go, so their number tells which do.
+    return f"{id}-{made_at.timestamp()}-{n_placed}"
+
+
+def _version(
+    connection: Connection, collection: Collection, projection: int
+) -> tuple[int, datetime, int]:
+    row = connection.execute(VERSION, [collection.id, projection]).fetchone()
+    if row is None:
+        raise _missing(collection, projection)
+    return row[0], row[1], row[2]
+
+
+def points(
+    connection: Connection, collection: Collection, projection: int, most: int | None
+) -> MapPoints:
+    """Return the positions on a map, or a sample of about `most` of them, and not more.
 
     Raises:
         MapNotFound: none has been made.
     """
     with snapshot(connection):
-        found = find(connection, collection, projection)
-        ids = np.empty(found.n_placed, np.int64)
-        positions = np.empty((found.n_placed, 2), np.float32)
-        statement, n = SQL(POSITIONS).format(map=Literal(found.id)), 0
+        id, _, n_placed = _version(connection, collection, projection)
+        n_most = n_placed if most is None else min(most, n_placed)
+        ids, positions, n = np.empty(n_most, np.int64), np.empty((2, n_most), np.float32), 0
+        statement = SQL(POSITIONS).format(
+            map=Literal(id), share=Literal(EVERY * n_most // max(1, n_placed)), most=Literal(n_most)
+        )
         fields = {"image_id": "bigint", "x": "real", "y": "real"}
         for rows in copy_out(connection, statement, fields, CHUNK_ROWS):
             part = slice(n, n + len(rows))
-            ids[part], positions[part, 0], positions[part, 1] = (
+            ids[part], positions[0, part], positions[1, part] = (
                 rows["image_id"],
                 rows["x"],
                 rows["y"],
             )
             n += len(rows)
-    return MapPoints(found, ids, positions)
+    return MapPoints(ids[:n], positions[:, :n].T, n_placed)
 
 
 def exists(connection: Connection, map_id: int) -> bool:

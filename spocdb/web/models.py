@@ -149,6 +149,7 @@ class Map(Model):
     """How a map was made; `n_placed` of the images have a position on it.
 
     `n_embedded` have an embedding by the projection; those that came after the map lack a position.
+    `points` sends about `n_shown` positions: a sample if the map has more.
 
     `method` is umap, with `settings`, or components: the projection's first two.
     """
@@ -160,6 +161,7 @@ class Map(Model):
     made_at: datetime
     n_placed: int
     n_embedded: int
+    n_shown: int
 
 
 class FacetValue(Model):

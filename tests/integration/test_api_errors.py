@@ -51,6 +51,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "map": lambda db, folder: db.map(method="components"),
     "describe_map": lambda db, folder: db.describe_map(),
     "map_points": lambda db, folder: db.map_points(),
+    "map_version": lambda db, folder: db.map_version(),
     "export": lambda db, folder: db.export(folder.parent / "photos.parquet"),
     "collections": lambda db, folder: db.collections(),
     "collection": lambda db, folder: db.collection(),

@@ -49,7 +49,7 @@ def test_a_map_of_the_components(db: Database, fill: Any) -> None:
     assert db.describe_map() == made
     assert db.describe().maps == [made]
     points = db.map_points()
-    assert points.map == made
+    assert points.n_placed == 60
     ids, embeddings = db.embeddings()
     assert points.ids.tolist() == ids.tolist()
     _, projection = db.pca.show(2)
@@ -65,12 +65,12 @@ def test_a_map_of_a_kept_projection_is_beside_that_of_the_active_one(
     db.pca.activate(db.pca.fit(dim=4))
     # The raw projection has no components: its embeddings' own are drawn.
     made = db.map(projection=1, **COMPONENTS)
-    with pytest.raises(MapNotFound, match=r"no map by projection 2: run `db.map\('photos'\)`"):
+    with pytest.raises(MapNotFound, match=r"no map by projection 2: run `db.map\('photos', proj"):
         db.map_points()
     active = db.map(**COMPONENTS)
     assert [one.projection for one in db.describe().maps] == [1, 2]
     raw = db.map_points(projection=1)
-    assert raw.map == made
+    assert raw.n_placed == made.n_placed
     assert raw.positions.std(axis=0)[0] > raw.positions.std(axis=0)[1] > 0
     # A map goes with the embeddings that it was made from.
     db.pca.drop(1, "photos")
@@ -167,6 +167,22 @@ def test_copies_of_one_image_lie_on_one_place(
     assert any("all embeddings are the same" in line for line in said)
 
 
+@pytest.mark.parametrize("most", [1, 10, 499, 500])
+def test_a_sample_of_a_map_is_spread_over_it(db: Database, fill: Any, most: int) -> None:
+    fill(500)
+    db.map(**COMPONENTS)
+    whole, part = db.map_points(), db.map_points(most=most)
+    assert (len(whole.ids), part.n_placed) == (500, 500)
+    assert most - 2 <= len(part.ids) <= most
+    at = np.searchsorted(whole.ids, part.ids)
+    np.testing.assert_array_equal(whole.ids[at], part.ids)
+    np.testing.assert_array_equal(whole.positions[at], part.positions)
+    assert db.map_points(most=most).ids.tolist() == part.ids.tolist()
+    # No part of the ids is left out, nor is one preferred.
+    counts, _ = np.histogram(at, bins=5, range=(0, 500))
+    assert np.ptp(counts) <= 3
+
+
 def test_without_images_there_is_nothing_to_map(db: Database, fill: Any) -> None:
     fill(1)
     db.delete(1)
@@ -234,7 +250,8 @@ def test_a_reader_reads_the_maps_of_its_collection_and_makes_none(
     settings = from_environment(make_conninfo(url, user=roles["reader"]), environment)
     with Database(settings) as reader:
         own, theirs = reader.map_points("products"), granted.db.map_points("products")
-        assert own.map == theirs.map and own.ids.tolist() == theirs.ids.tolist()
+        assert own.ids.tolist() == theirs.ids.tolist()
+        assert reader.describe_map("products") == granted.db.describe_map("products")
         np.testing.assert_array_equal(own.positions, theirs.positions)
         with pytest.raises(RightMissing, match=r"may not store maps"):
             reader.map("products")

@@ -7,16 +7,17 @@ from spocdb.errors import MapNotFound
 from spocdb.web.pages.looking import around
 from spocdb.web.pages.rendering import PageRoute, page
 from spocdb.web.requests import Collection, Db, Options
-from spocdb.web.routes.maps import Projection
+from spocdb.web.routes import maps
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 @router.get("/collections/{name}/map")
-def map_(db: Db, options: Options, name: Collection, projection: Projection = None) -> Response:
+def map_(db: Db, options: Options, name: Collection, projection: maps.Projection = None) -> Response:
     """Show the map of a collection, which the page's module draws."""
     try:
         found = db.describe_map(name, projection=projection)
     except MapNotFound:
         found = None
-    return page("map.html", found=found, **around(db, options, name))
+    n_shown = None if found is None else maps.told(found).n_shown
+    return page("map.html", found=found, n_shown=n_shown, **around(db, options, name))

@@ -6,6 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
+from spocdb.web.routes import maps
 from tests.fixtures.opened import Database
 from tests.integration.web.conftest import Serving
 
@@ -37,6 +38,7 @@ def test_the_points_are_those_of_the_library(mapped: tuple[Database, httpx.Clien
         "settings": {},
         "n_placed": 30,
         "n_embedded": 30,
+        "n_shown": 30,
     }
     answer = client.get(f"{MAP}/points")
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -68,6 +70,34 @@ def test_known_points_are_sent_again_only_if_they_changed(
     assert again().status_code == 304
     db.map(method="components")
     assert again().status_code == 200
+
+
+def test_of_a_large_map_a_sample_is_sent_and_it_is_said(
+    mapped: tuple[Database, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maps, "MOST_POINTS", 10)
+    db, client = mapped
+    about = client.get(MAP).json()
+    assert (about["n_placed"], about["n_shown"]) == (30, 10)
+    answer = client.get(f"{MAP}/points")
+    n, rest = divmod(len(answer.content), 16)
+    assert rest == 0 and 8 <= n <= 10
+    ids = np.frombuffer(answer.content, "<i8", n)
+    np.testing.assert_array_equal(ids, db.map_points(most=10).ids)
+    page = client.get("/collections/photos/map").text
+    assert "30 pictures, of which a sample of 10 is shown," in " ".join(page.split())
+
+
+def test_no_count_but_that_of_positions_is_asked_for_points(
+    mapped: tuple[Database, httpx.Client],
+) -> None:
+    db, client = mapped
+    # A table of embeddings may take long to count.
+    db.connection.execute("DROP FUNCTION spocdb.count_embeddings")
+    answer = client.get(f"{MAP}/points")
+    assert answer.status_code == 200
+    known = {"If-None-Match": answer.headers["etag"]}
+    assert client.get(f"{MAP}/points", headers=known).status_code == 304
 
 
 def test_without_a_map_it_is_not_found(client: httpx.Client) -> None:
