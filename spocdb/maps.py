@@ -66,7 +66,7 @@ def make(
 
     Raises:
         ProjectionNotFound: The collection has no embeddings by this projection.
-        ConfigError: No image is embedded; umap-learn is missing; or UMAP would take too much
+        ConfigError: No image is embedded; umap-learn cannot be used; or UMAP would take too much
             memory.
         RightMissing: The role may not store maps.
     """
@@ -167,8 +167,6 @@ def _is_umap(source: _Embeddings, options: MapOptions, positions: Float32Array) 
     """
     if options.method == "components":
         return False
-    if options.method == "auto" and not layouts.has_umap():
-        return _instead("umap-learn is not installed (`pip install 'spocdb[map]'`)")
     if len(positions) < layouts.FEWEST_FOR_UMAP:
         return _instead(f"{counted(len(positions), 'image')} are too few for UMAP")
     if not np.ptp(positions, axis=0).any():
@@ -179,6 +177,8 @@ def _is_umap(source: _Embeddings, options: MapOptions, positions: Float32Array) 
         if options.method == "umap":
             raise ConfigError(f"{what} of memory: use `method='components'`, or fewer neighbours")
         return _instead(what)
+    if options.method == "auto" and (reason := layouts.why_no_umap()):
+        return _instead(reason)
     return True
 
 
@@ -188,11 +188,8 @@ def _instead(reason: str) -> bool:
 
 
 def _require_umap() -> None:
-    if not layouts.has_umap():
-        raise ConfigError(
-            "umap-learn is not installed: run `pip install 'spocdb[map]'`, or use "
-            "`method='components'`"
-        )
+    if reason := layouts.why_no_umap():
+        raise ConfigError(f"{reason}: install it, or use `method='components'`")
 
 
 def _settings(options: MapOptions) -> dict[str, Any]:

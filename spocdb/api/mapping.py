@@ -46,7 +46,7 @@ class Mapping(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ProjectionNotFound: it has no embeddings by this projection.
-            ConfigError: no image is embedded, umap-learn is missing, a number is out of range, or
+            ConfigError: no image is embedded, umap-learn cannot be used, a number is out of range, or
                 UMAP would take too much memory.
             RightMissing: the role may not store maps.
         """

@@ -7,7 +7,8 @@ import importlib.util
 import logging
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -55,9 +56,27 @@ def _plane(columns: Float32Array) -> Float32Array:
     return np.pad(columns, ((0, 0), (0, 2 - columns.shape[1])))
 
 
-def has_umap() -> bool:
-    """Tell whether umap-learn is installed; it is not loaded."""
-    return importlib.util.find_spec("umap") is not None
+def why_no_umap() -> str | None:
+    """Return why umap-learn cannot be used, in a line, or None if it can; this loads it."""
+    if importlib.util.find_spec("umap") is None:
+        return "umap-learn is not installed (`pip install 'spocdb[map]'`)"
+    try:
+        with _unwarned():
+            from umap import UMAP  # noqa: F401
+    # Numba's import raises various errors beside a NumPy that it does not know; and there is
+    # another package named umap.
+    except Exception as exc:
+        said = str(exc).strip().partition("\n")[0] or type(exc).__name__
+        return f"umap-learn cannot be imported: {said} (`pip install --upgrade 'spocdb[map]'`)"
+    return None
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Hide what UMAP warns of itself and the libraries below it; nothing is about the images."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def umap_bytes(n: int, dim: int, neighbours: int) -> int:
@@ -82,9 +101,7 @@ def umap_positions(
         DescriptorError: the result is not finite.
     """
     noise = np.random.default_rng(seed).normal(0, NOISE, beginning.shape)
-    # It warns about itself and the libraries below it; nothing of that is about the images.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _unwarned():
         from umap import UMAP
 
         layout = UMAP(

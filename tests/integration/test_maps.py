@@ -1,6 +1,7 @@
 """Maps of collections: stored whole or not at all, and honest about images that came later."""
 
 import logging
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -194,12 +195,44 @@ def test_without_umap_the_components_take_its_place(
     db: Database, fill: Any, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(20)
-    monkeypatch.setattr(layouts, "has_umap", lambda: False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert db.map().method == "components"
     missing = "umap-learn is not installed (`pip install 'spocdb[map]'`)"
     assert f"{missing}: the map shows the first two components" in said
-    with pytest.raises(ConfigError, match=r"run `pip install 'spocdb\[map\]'`, or use"):
+    with pytest.raises(ConfigError, match=r"`pip install 'spocdb\[map\]'`\): install it, or use"):
         db.map(method="umap")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("", "cannot import name 'UMAP' from 'umap'"),
+        ("raise SystemError('NumPy 1.26 or less is needed')", "NumPy 1.26 or less is needed"),
+    ],
+    ids=["another package", "broken"],
+)
+def test_a_umap_that_cannot_be_imported_is_like_none(
+    db: Database,
+    fill: Any,
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    reason: str,
+) -> None:
+    fill(20)
+    (tmp_path / "umap").mkdir()
+    (tmp_path / "umap" / "__init__.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "umap"]:
+        monkeypatch.delitem(sys.modules, name)
+    assert db.map().method == "components"
+    (line,) = [line for line in said if "the map shows the first two components" in line]
+    assert line.startswith(f"umap-learn cannot be imported: {reason}")
+    with pytest.raises(ConfigError, match="umap-learn cannot be imported: "):
+        db.map(method="umap")
+    # What was imported here must not stay.
+    sys.modules.pop("umap", None)
 
 
 def test_umap_takes_no_more_memory_than_there_is(
