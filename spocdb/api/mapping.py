@@ -46,14 +46,26 @@ class Mapping(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ProjectionNotFound: it has no embeddings by this projection.
-            ConfigError: no image is embedded, umap-learn cannot be used, a number is out of range, or
-                UMAP would take too much memory.
+            ConfigError: no image is embedded, umap-learn cannot be used, a number is out of range,
+                or UMAP would take too much memory.
             RightMissing: the role may not store maps.
         """
         options = MapOptions(method, neighbours, min_distance, seed)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             return maps.make(connection, target, projection, options)
+
+    def maps(self, collection: str | None = None) -> list[CollectionMap]:
+        """List the maps of a collection, by the number of the projection that they were made by.
+
+        Args:
+            collection: the name; None if there is only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            return stored.stored(connection, collections.get(connection, collection))
 
     def describe_map(
         self, collection: str | None = None, *, projection: int | None = None
@@ -71,9 +83,7 @@ class Mapping(Part):
         with self._engine.connection() as connection:
             return stored.find(connection, *_wanted(connection, collection, projection))
 
-    def map_version(
-        self, collection: str | None = None, *, projection: int | None = None
-    ) -> str:
+    def map_version(self, collection: str | None = None, *, projection: int | None = None) -> str:
         """Return a text that changes when the positions on a collection's map do.
 
         Args:

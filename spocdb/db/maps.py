@@ -28,8 +28,8 @@ CHUNK_ROWS = 1000
 class CollectionMap:
     """What is known about a map; `settings` are those of its method, umap or components.
 
-    `n_placed` images have a position. `n_embedded` have an embedding by the projection by now: those
-    of them that were added or changed after the map was made have no position.
+    `n_placed` images have a position. `n_embedded` have an embedding by the projection by now;
+    those of them that were added or changed after the map was made have no position.
     """
 
     id: int
@@ -74,8 +74,8 @@ SELECT m.id, m.made_at, (SELECT count(*) FROM spocdb.map_positions p WHERE p.map
 FROM spocdb.maps m WHERE m.collection_id = %s AND m.projection_id = %s
 """
 
-# Ids below `share` of 2^32 when multiplied by 2^32 divided by the golden ratio: that spreads ids evenly,
-# however they were given out, so it is a sample of about that share. It is the same each time.
+# A sample that is the same each time: ids are hashed by multiplying them with 2^32 divided by the
+# golden ratio, modulo 2^32, which spreads them evenly. Those below `share` are taken.
 POSITIONS = """
 COPY (
     SELECT image_id, x, y FROM spocdb.map_positions

@@ -50,6 +50,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "move": lambda db, folder: db.move(folder, "/elsewhere"),
     "map": lambda db, folder: db.map(method="components"),
     "describe_map": lambda db, folder: db.describe_map(),
+    "maps": lambda db, folder: db.maps(),
     "map_points": lambda db, folder: db.map_points(),
     "map_version": lambda db, folder: db.map_version(),
     "export": lambda db, folder: db.export(folder.parent / "photos.parquet"),

@@ -50,7 +50,9 @@ def test_a_file_has_each_image_with_its_position(
     assert [row[0] for row in placed] == points.ids.tolist() and len(placed) == N
     positions = np.array([row[1:] for row in placed], np.float32)
     np.testing.assert_array_equal(positions, points.positions)
-    assert any(line.startswith("1 of 26 embedded images came after the map of photos") for line in said)
+    assert any(
+        line.startswith("1 of 26 embedded images came after the map of photos") for line in said
+    )
 
 
 def test_embeddings_are_arrays_of_one_length(mapped: Database, tmp_path: Path) -> None:

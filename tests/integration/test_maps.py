@@ -48,7 +48,7 @@ def test_a_map_of_the_components(db: Database, fill: Any) -> None:
     assert (made.collection, made.projection, made.method) == ("photos", 2, "components")
     assert (made.n_placed, made.n_embedded, made.n_without, made.settings) == (60, 60, 0, {})
     assert db.describe_map() == made
-    assert db.describe().maps == [made]
+    assert db.describe().maps == db.maps() == [made]
     points = db.map_points()
     assert points.n_placed == 60
     ids, embeddings = db.embeddings()

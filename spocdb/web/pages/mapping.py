@@ -3,7 +3,6 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from spocdb.errors import MapNotFound
 from spocdb.web.pages.looking import around
 from spocdb.web.pages.rendering import PageRoute, page
 from spocdb.web.requests import Collection, Db, Options
@@ -13,11 +12,19 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 @router.get("/collections/{name}/map")
-def map_(db: Db, options: Options, name: Collection, projection: maps.Projection = None) -> Response:
+def map_(
+    db: Db, options: Options, name: Collection, projection: maps.Projection = None
+) -> Response:
     """Show the map of a collection, which the page's module draws."""
-    try:
-        found = db.describe_map(name, projection=projection)
-    except MapNotFound:
-        found = None
-    n_shown = None if found is None else maps.told(found).n_shown
-    return page("map.html", found=found, n_shown=n_shown, **around(db, options, name))
+    about = around(db, options, name)
+    wanted = projection or about["own"].projection
+    made = db.maps(name)
+    found = next((one for one in made if one.projection == wanted), None)
+    return page(
+        "map.html",
+        found=found,
+        n_shown=None if found is None else maps.told(found).n_shown,
+        wanted=wanted,
+        others=[one.projection for one in made if one is not found],
+        **about,
+    )

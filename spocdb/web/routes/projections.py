@@ -75,7 +75,7 @@ def activate(
     What takes longer than a moment is answered with 202, and `change` tells how it goes.
     """
     if all(one.number != number for one in projections(db, options, name)):
-        raise ProjectionNotFound(f"there is no projection {number} that {name} could be searched by")
+        raise ProjectionNotFound(f"there is no projection {number} to search {name} by")
     return _activated(request, response, changes, name, number)
 
 

@@ -10,14 +10,20 @@ const APART = 16;
 const EDGE = 8;
 
 const names = new Map();
+let latest;
 
-/** Return the name of a picture, which is asked for once; without an answer its id. */
+/** Return the name of a picture, which is asked for once; without an answer its id, for now. */
 async function nameIn(id) {
   if (!names.has(id)) {
     if (names.size === MOST_NAMES) names.delete(names.keys().next().value);
-    names.set(id, image(id).then((known) => nameOf(known.path), () => `picture ${id}`));
+    names.set(id, image(id).then((known) => nameOf(known.path)));
   }
-  return names.get(id);
+  try {
+    return await names.get(id);
+  } catch {
+    names.delete(id);
+    return `picture ${id}`;
+  }
 }
 
 /** The card beside what is pointed at; a link, for fingers. */
@@ -65,9 +71,11 @@ export class Card {
   }
 }
 
-/** Show pictures as a list of links. */
+/** Show pictures as a list of links, unless another list was asked for meanwhile. */
 export async function list(shown, ids, linkTo) {
+  const own = (latest = {});
   const known = await Promise.all(ids.map(nameIn));
+  if (own !== latest) return;
   shown.replaceChildren(
     ...ids.map((id, at) =>
       element(

@@ -14,6 +14,10 @@ const STANDS_FOR = 3;
 const SMALL = 20_000;
 // A cell with so few points offers all of them, another one only one.
 const FEW = 6;
+// Statuses of pictures that have no thumbnail: gone, changed, unreadable.
+const LASTING = [404, 409, 422];
+// Milliseconds until another answer is asked for after any other failure; twice as long each time.
+const PAUSE = 2000;
 
 export class Thumbs {
   /** `onLoad()` is called when there is more to draw. */
@@ -22,6 +26,8 @@ export class Thumbs {
     this.kept = new Map();
     this.loading = new Map();
     this.broken = new Set();
+    this.waiting = new Set();
+    this.failures = new Map();
   }
 
   side(view) {
@@ -109,7 +115,7 @@ export class Thumbs {
     const far = (index) =>
       (this.points.xs[index] - view.x) ** 2 + (this.points.ys[index] - view.y) ** 2;
     this.queue = [...this.chosen]
-      .filter((index) => !this.kept.has(index) && !this.loading.has(index))
+      .filter((index) => this.#isMissing(index))
       .sort((a, b) => far(b) - far(a));
     this.#next();
   }
@@ -123,18 +129,37 @@ export class Thumbs {
     this.loading.set(index, controller);
     try {
       const answer = await fetch(thumbnail(this.points.id(index)), { signal: controller.signal });
-      if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
-      this.#keep(index, await createImageBitmap(await answer.blob()));
+      // What has no thumbnail stays a dot.
+      if (LASTING.includes(answer.status)) this.broken.add(index);
+      else if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+      else this.#keep(index, await createImageBitmap(await answer.blob()));
     } catch {
-      // What has no thumbnail stays a dot; what was ended may be wanted again.
-      if (!controller.signal.aborted) this.broken.add(index);
+      // What was ended may be wanted again at once.
+      if (!controller.signal.aborted) this.#askLater(index);
     }
     this.loading.delete(index);
     this.onLoad();
     this.#next();
   }
 
+  /** Ask again after a pause, if it is still shown then. */
+  #askLater(index) {
+    const n = this.failures.get(index) ?? 0;
+    this.failures.set(index, n + 1);
+    this.waiting.add(index);
+    setTimeout(() => {
+      this.waiting.delete(index);
+      if (this.#isMissing(index) && this.chosen.has(index)) this.queue.unshift(index);
+      this.#next();
+    }, PAUSE * 2 ** n);
+  }
+
+  #isMissing(index) {
+    return ![this.kept, this.loading, this.waiting].some((held) => held.has(index));
+  }
+
   #keep(index, picture) {
+    this.failures.delete(index);
     this.kept.set(index, picture);
     for (const [old, drawn] of this.kept) {
       if (this.kept.size <= MOST_KEPT) break;

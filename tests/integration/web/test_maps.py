@@ -20,7 +20,8 @@ def mapped(
     """Return a database of 30 images on a map, and a client of its server."""
     assert callable(add_images)
     rng = np.random.default_rng(0)
-    add_images(db.connection, rng.normal(size=(30, 32)).astype(np.float32))
+    rows = rng.normal(size=(30, 32)).astype(np.float32)
+    add_images(db.connection, rows / np.linalg.norm(rows, axis=1, keepdims=True))
     db.map(method="components")
     with serve(db.engine) as client:
         yield db, client
@@ -110,6 +111,24 @@ def test_without_a_map_it_is_not_found(client: httpx.Client) -> None:
     page = client.get("/collections/photos/map")
     assert page.status_code == 200
     assert "<code>spocdb map photos</code>" in page.text and "<canvas" not in page.text
+    page = client.get("/collections/photos/map", params={"projection": 7})
+    assert "No map by projection 7 yet" in page.text
+    assert "<code>spocdb map photos --projection 7</code>" in page.text
+
+
+def test_the_page_leads_to_the_maps_by_other_projections(
+    mapped: tuple[Database, httpx.Client],
+) -> None:
+    db, client = mapped
+    assert "Also by projection" not in client.get("/collections/photos/map").text
+    db.pca.activate(db.pca.fit(dim=4))
+    page = client.get("/collections/photos/map").text
+    assert "No map yet" in page
+    assert '<a href="/collections/photos/map?projection=1">1</a>' in page
+    db.map(method="components")
+    page = client.get("/collections/photos/map?projection=1").text
+    assert "30 pictures" in page
+    assert '<a href="/collections/photos/map?projection=2">2</a>' in page
 
 
 def test_the_page_counts_what_came_after_the_map(
@@ -121,5 +140,8 @@ def test_the_page_counts_what_came_after_the_map(
     rng = np.random.default_rng(1)
     add_images(db.connection, rng.normal(size=(3, 32)).astype(np.float32), first=100)
     page = client.get("/collections/photos/map").text
-    assert "3 of 33 embedded images came after this map: run <code>spocdb map photos</code> again" in page
+    assert (
+        "3 of 33 embedded images came after this map: run <code>spocdb map photos</code> again"
+        in page
+    )
     assert "30 pictures" in page

@@ -292,7 +292,7 @@ def test_collections_that_are_not_shown_are_not_named(
             refused = client.post(f"{PATH}/projections/{number}/activate")
             assert (refused.status_code, refused.json()["code"]) == (404, "projection-not-found")
             assert refused.json()["detail"] == (
-                f"there is no projection {number} that photos could be searched by"
+                f"there is no projection {number} to search photos by"
             )
         assert active(two) == used
         assert (shown[2]["fitted_on"], shown[used]["fitted_on"]) == (["photos"], [])

@@ -1,13 +1,14 @@
 """The map as a page: drawn, zoomed until pictures show, clicked, shared by its address."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.fixtures.opened import Database
 from tests.integration.web.conftest import Serving
@@ -18,6 +19,8 @@ from tests.integration.web.page.test_grid import grey
 MAP = "/collections/photos/map"
 WINDOW = {"width": 1000, "height": 800}
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+# What a picture is called.
+NAMES = re.compile(r"/api/v1/images/\d+$")
 # How many pixels of the canvas are drawn, and how bright they are on average.
 DRAWN = """() => {
   const canvas = document.querySelector("#map");
@@ -224,6 +227,92 @@ def test_the_list_holds_the_pictures_near_the_middle(opened: Opened, mapped: Dat
     first.click()
     shows(page, "23 pictures, nearest first")
     assert parse_qs(urlsplit(page.url).query) == {"like": [str(nearest)]}
+
+
+def test_a_slow_answer_about_earlier_pictures_changes_no_list(opened: Opened, crowd: str) -> None:
+    page = opened(MAP, base=crowd, prepare=grey, viewport=WINDOW)
+    settled(page)
+    held: list[Route] = []
+    is_holding = True
+
+    def hold(route: Route) -> None:
+        if is_holding:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(NAMES, hold)
+    with page.expect_request(NAMES):
+        page.get_by_text("Pictures near the middle", exact=True).click()
+    is_holding = False
+    page.locator("#map").focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    links = page.locator("#near a")
+    expect(links).to_have_count(24)
+    page.wait_for_url("**?at=*")
+    shown = links.evaluate_all("all => all.map(link => link.href)")
+    for route in held:
+        with page.expect_response(route.request.url):
+            route.continue_()
+    page.evaluate("new Promise(done => setTimeout(done))")
+    assert links.evaluate_all("all => all.map(link => link.href)") == shown
+
+
+def test_a_name_that_did_not_come_is_asked_for_again(opened: Opened, mapped: Database) -> None:
+    page = opened(MAP, viewport=WINDOW, may_be_refused=True)
+    settled(page)
+    page.route(NAMES, lambda route: route.abort())
+    listed = page.get_by_text("Pictures near the middle", exact=True)
+    listed.click()
+    first = page.locator("#near img").first
+    expect(first).to_have_attribute("alt", re.compile(r"^picture \d+$"))
+    page.unroute(NAMES)
+    listed.click()
+    listed.click()
+    expect(first).to_have_attribute("alt", re.compile(r"\.jpg$"))
+
+
+def test_thumbnails_that_fail_for_a_moment_are_asked_for_again(
+    opened: Opened, mapped: Database
+) -> None:
+    asked: Counter[str] = Counter()
+
+    def answer(route: Route) -> None:
+        url = route.request.url
+        asked[url] += 1
+        if url == next(iter(asked)):
+            route.fulfill(status=404)
+        elif asked[url] == 1:
+            route.fulfill(status=503)
+        else:
+            route.continue_()
+
+    page = opened(
+        MAP,
+        viewport=WINDOW,
+        may_be_refused=True,
+        prepare=lambda context: context.route("**/thumbnail", answer),
+    )
+    with page.expect_response(lambda found: found.url.endswith("/thumbnail") and found.ok):
+        settled(page)
+    # Drawn pictures are more than dots.
+    draws_more(page, 3000)
+    gone, *others = asked
+    assert asked[gone] == 1
+    assert max(asked[url] for url in others) == 2
+
+
+def test_in_a_low_window_the_list_can_be_scrolled_to(opened: Opened, mapped: Database) -> None:
+    page = opened(MAP, viewport={"width": 740, "height": 360})
+    settled(page)
+    page.get_by_text("Pictures near the middle", exact=True).click()
+    expect(page.locator("#near a")).to_have_count(24)
+    page.locator("#near summary").hover()
+    page.mouse.wheel(0, 2000)
+    page.wait_for_function(
+        "() => document.querySelector('#near ol').getBoundingClientRect().bottom <= innerHeight"
+    )
 
 
 def test_a_finger_sees_the_picture_before_it_opens_it(opened: Opened, mapped: Database) -> None:

@@ -157,7 +157,9 @@ def test_a_server_that_was_started_again_knows_of_no_change(
     opened: Opened, two: Database, review: str, wait_for_lock: WaitForLock
 ) -> None:
     page = opened(VERSIONS, base=review)
-    page.route("**/change", lambda route: route.fulfill(body="null", content_type="application/json"))
+    page.route(
+        "**/change", lambda route: route.fulfill(body="null", content_type="application/json")
+    )
     with two.connection.transaction():
         two.connection.execute("SELECT FROM spocdb.collections FOR UPDATE")
         page.get_by_role("button", name="Build and activate projection 2").click()
