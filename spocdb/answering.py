@@ -115,11 +115,13 @@ class Answers(AbstractContextManager["Answers"]):
                 answer = self._answer(connection, query)
         except DatabaseLost:
             raise
-        except SpocdbError as exc:
+        # Any other error concerns this query, also one that torch raises because a device has no
+        # memory left. It must end neither this worker nor the next one that takes the query.
+        except Exception as exc:
             if self._is_ending():  # decoding or a statement may have been cancelled
                 queries.give_back(connection, query)
             else:
-                queries.refuse(connection, query, exc, _told(query, exc))
+                queries.refuse(connection, query, _code(exc), _told(query, exc))
         else:
             queries.answer(connection, query, *answer)
         log.debug("answered query %d about %s", query.id, query.collection)
@@ -154,9 +156,15 @@ class Answers(AbstractContextManager["Answers"]):
             ) from exc
 
 
-def _told(query: Query, error: SpocdbError) -> str:
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, SpocdbError) else SpocdbError.code
+
+
+def _told(query: Query, error: Exception) -> str:
     """Return what a client is told of an error; log the others, which are the worker's."""
     if isinstance(error, TOLD):
         return one_line(str(error))
-    log.warning("%s: a query cannot be answered: %s", query.collection, error)
+    # The traceback only of errors that spocdb does not raise on purpose.
+    trace = None if isinstance(error, SpocdbError) else error
+    log.warning("%s: a query cannot be answered: %s", query.collection, error, exc_info=trace)
     return f"a worker cannot describe pictures of {query.collection}: its log says why"

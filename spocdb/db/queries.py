@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pgvector import Vector
 
 from spocdb.db.connections import Connection
-from spocdb.errors import SpocdbError
 from spocdb.records import Crop, Float32Array
 
 # NOTIFY channels: a new row wakes workers by the first, an answer wakes clients by the second.
@@ -95,9 +94,9 @@ def answer(connection: Connection, query: Query, embedding: Float32Array, projec
     _answer(connection, query, values | {"error": None, "message": None})
 
 
-def refuse(connection: Connection, query: Query, error: SpocdbError, message: str) -> None:
+def refuse(connection: Connection, query: Query, code: str, message: str) -> None:
     """Answer a query with the code of an error and a message of one line; notify its client."""
-    values = {"embedding": None, "projection": None, "error": error.code, "message": message}
+    values = {"embedding": None, "projection": None, "error": code, "message": message}
     _answer(connection, query, values)
 
 
