@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.forking import Fork
+from tests.fixtures.forking import Fork, Forked
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "ask.md"
+
+RunPython = Callable[..., tuple[int, str, str]]
 
 pytestmark = pytest.mark.slow
 
@@ -25,36 +27,67 @@ def code(language: str) -> str:
 
 
 @pytest.fixture
-def asked(
+def nearest(
     db: Database,
     make_photos: Callable[..., Path],
     recipe: dict[str, Any],
-    start_spocdb: Start,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> list[str]:
-    """Start a worker beside six photographs, go to one of them; return the paths nearest to it."""
+    """Ingest six photographs, go to a copy of one; return the paths nearest to it."""
     folder = make_photos(6)
     db.ingest(folder, collection="photos", **recipe)
     shutil.copy(folder / "0002.jpg", tmp_path / "query.jpg")
     monkeypatch.chdir(tmp_path)
-    start_spocdb("worker", SPOCDB_DATABASE_URL=db.url)
     return [hit.path for hit in db.search(tmp_path / "query.jpg", 5)]
 
 
-def test_python(
-    asked: list[str], url: str, fork: Fork, environment: dict[str, str], tmp_path: Path
-) -> None:
-    script = tmp_path / "client.py"
-    script.write_text(code("python").replace('"dbname=shop"', repr(url)))
-    with fork([str(script)], environment) as client:
-        out, said = client.communicate(timeout=120)
-        assert client.returncode == 0, said
-    assert [line.split(" ", 1)[1] for line in out.splitlines()] == asked
+@pytest.fixture
+def worker(db: Database, nearest: list[str], start_spocdb: Start) -> Forked:
+    """Start a worker beside the photographs."""
+    return start_spocdb("worker", SPOCDB_DATABASE_URL=db.url)
+
+
+@pytest.fixture
+def run_python(url: str, fork: Fork, environment: dict[str, str], tmp_path: Path) -> RunPython:
+    """Return a function that runs the client in Python: its exit status, stdout and stderr."""
+
+    def run(seconds: int = 30) -> tuple[int, str, str]:
+        script = tmp_path / "client.py"
+        text = code("python").replace('"dbname=shop"', repr(url))
+        script.write_text(text.replace("timeout=30", f"timeout={seconds}"))
+        with fork([str(script)], environment) as client:
+            out, said = client.communicate(timeout=120)
+            return client.returncode, out, said
+
+    return run
+
+
+def test_python(worker: Forked, nearest: list[str], run_python: RunPython) -> None:
+    status, out, said = run_python()
+    assert status == 0, said
+    assert [line.split(" ", 1)[1] for line in out.splitlines()] == nearest
     assert out.startswith("0.000 ")
 
 
-def test_psql(asked: list[str], url: str, psql: Callable[..., Any]) -> None:
+def test_python_without_a_worker(nearest: list[str], run_python: RunPython) -> None:
+    said = "no answer within 30 s: does `spocdb worker` run?\n"
+    assert run_python(seconds=1) == (1, "", said)
+
+
+def test_a_refused_picture(
+    worker: Forked, run_python: RunPython, url: str, psql: Callable[..., Any]
+) -> None:
+    Path("query.jpg").write_bytes(b"no picture")
+    status, out, said = run_python()
+    assert (status, out) == (1, "")
+    assert said.startswith("not a JPEG, ") and said.count("\n") == 1
     ran = psql(url, code("sql"))
     assert ran.returncode == 0, ran.stderr
-    assert [line.split("|")[1] for line in ran.stdout.splitlines()[-5:]] == asked
+    assert ran.stdout.endswith(f"\n{said}")
+
+
+def test_psql(worker: Forked, nearest: list[str], url: str, psql: Callable[..., Any]) -> None:
+    ran = psql(url, code("sql"))
+    assert ran.returncode == 0, ran.stderr
+    assert [line.split("|")[1] for line in ran.stdout.splitlines()[-5:]] == nearest
