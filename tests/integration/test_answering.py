@@ -69,3 +69,12 @@ def test_an_error_that_nobody_foresaw_ends_neither_the_worker_nor_the_next_query
     assert client.execute(ROW, [bad]).fetchone() == ("error", told)
     assert client.execute(ROW, [good]).fetchone() == (None, None)
     assert f"photos: a query cannot be answered: {error}" in said
+
+
+def test_a_notification_that_arrives_during_another_statement_is_kept(
+    db: Database, client: Connection
+) -> None:
+    """psycopg lost it before 3.2.4; clients then wait, and workers poll late."""
+    db.connection.execute("NOTIFY spocdb_answers, '1'")
+    client.execute("SELECT")
+    assert next_answer(client) == 1
