@@ -135,6 +135,7 @@ HARMLESS = {
     "view_key",
 }
 CALLS = {
+    "admit_query": "",
     "attach": "'products', 'id', 'photo', root => '/'",
     "delete_images": "'products', '{1}'",
     "detach": "'products'",

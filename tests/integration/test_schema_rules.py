@@ -28,6 +28,7 @@ STATED = re.compile(
 # These need the owner's rights: a reader has none to embedding tables, raw descriptors and the
 # queue, and a worker has none to the application's tables or to maps.
 DEFINERS = {
+    "admit_query",
     "attached",
     "count_embeddings",
     "coverage_of",

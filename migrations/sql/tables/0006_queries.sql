@@ -25,7 +25,7 @@ ALTER TABLE spocdb.queries ALTER COLUMN picture SET STORAGE EXTERNAL;
 CREATE INDEX queries_waiting ON spocdb.queries (due_at, id) WHERE answered_at IS NULL;
 CREATE INDEX queries_expires_at ON spocdb.queries (expires_at);
 
-COMMENT ON TABLE spocdb.queries IS 'A picture that a client asks to have embedded, and the answer of a worker; a role sees its own rows, for ten minutes';
+COMMENT ON TABLE spocdb.queries IS 'A picture that a client asks to have embedded, and the answer of a worker; a role sees its own rows. A worker or the next query deletes rows after ten minutes';
 COMMENT ON COLUMN spocdb.queries.picture IS 'an image file; NULL as soon as it is answered';
 COMMENT ON COLUMN spocdb.queries.crop IS 'the part of the upright picture that is asked for: x, y, width, height in pixels; NULL for all of it';
 COMMENT ON COLUMN spocdb.queries.due_at IS 'when a worker may take it; one that has it moves this into the future';
