@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 MOST_TRIES = 3
 # Errors of the question itself. The messages of others may show paths of the worker's machine.
 TOLD = (ImageError, CollectionNotFound, ProjectionNotFound)
+# Well before the time is over for which a worker holds a query.
+SECONDS_BETWEEN_HOLDS = queries.SECONDS_HELD / 3
 # How long a query may go on when the worker is stopped.
 SECONDS_WHEN_STOPPED = 2.0
 
@@ -65,7 +67,8 @@ class Answers(AbstractContextManager["Answers"]):
         self._is_stopped, self._is_over = is_stopped, Event()
         # A picture that crashes its decoder must not end the worker, which has rows of others too.
         self._apart = Apart()
-        self._pool = ThreadPoolExecutor(1, "answer")
+        # One thread answers, the other describes its pictures.
+        self._pool = ThreadPoolExecutor(2, "answer")
         self._thread: Future[None] | None = None
 
     def start(self, watch: Watch) -> None:
@@ -138,9 +141,22 @@ class Answers(AbstractContextManager["Answers"]):
             raise CollectionNotFound(f"there is no collection named {query.collection}")
         # By this projection, even if another one is activated meanwhile.
         projection = found.active_projection_id
-        describe = partial(self._describe, query.picture, query.crop)
+        describe = partial(self._describe_held, connection, query, query.picture)
         embedding = searching.embed(lambda: nullcontext(connection), found, describe, projection)
         return embedding, projection
+
+    def _describe_held(
+        self, connection: Connection, query: Query, picture: bytes, recipe: Recipe
+    ) -> Float32Array:
+        """Describe a query's picture in another thread; hold the query meanwhile.
+
+        Waiting for memory that a turn holds, or loading a network, may take longer than the time
+        for which `queries.take` holds it.
+        """
+        described = self._pool.submit(self._describe, picture, query.crop, recipe)
+        while not wait([described], SECONDS_BETWEEN_HOLDS).done:
+            queries.hold(connection, query)
+        return described.result()
 
     def _describe(self, picture: bytes, crop: Crop | None, recipe: Recipe) -> Float32Array:
         load = partial(self._load, recipe)

@@ -1,7 +1,8 @@
 """Queries that clients ask by rows of spocdb.queries: take one, answer it, delete expired ones.
 
-A worker that takes a query holds it for a limited time. If it dies, another worker takes the query
-after that time. Two workers that hold the same query answer it once: the second finds it answered.
+A worker that takes a query holds it for a limited time, again and again until it has an answer. If
+it dies, another worker takes the query after that time. Two workers that hold the same query answer
+it once: the second finds it answered.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from spocdb.records import Crop, Float32Array
 # NOTIFY channels: a new row wakes workers by the first, an answer wakes clients by the second.
 CHANNEL = "spocdb_queries"
 ANSWERS = "spocdb_answers"
-# How long a worker holds a query. Loading a network may take most of it.
+# How long a worker holds a query, unless it holds it again.
 SECONDS_HELD = 60
 
 
@@ -47,6 +48,12 @@ FROM due WHERE q.id = due.id
 RETURNING q.id, q.collection,
           CASE WHEN octet_length(q.picture) <= %(max_bytes)s THEN q.picture END,
           octet_length(q.picture), q.crop, q.tries
+"""
+
+# Unless another worker has taken it since.
+HOLD = """
+UPDATE spocdb.queries SET due_at = now() + %(seconds)s * interval '1 second'
+WHERE id = %(id)s AND tries = %(tries)s AND answered_at IS NULL
 """
 
 GIVE_BACK = """
@@ -81,6 +88,12 @@ def take(connection: Connection, max_bytes: int) -> Query | None:
         return None
     id, collection, picture, n_bytes, crop, tries = row
     return Query(id, collection, picture, n_bytes, crop and Crop(*crop), tries)
+
+
+def hold(connection: Connection, query: Query) -> None:
+    """Hold a query that this worker took for longer."""
+    values = {"seconds": SECONDS_HELD, "id": query.id, "tries": query.tries}
+    connection.execute(HOLD, values)
 
 
 def give_back(connection: Connection, query: Query) -> None:

@@ -3,8 +3,12 @@
 A prefetching run never blocks on the budget. Before it submits work, it reserves the bytes; if they
 do not fit, it takes finished results instead. A run without images in flight proceeds regardless of
 the budget, so that two runs cannot deadlock. Each run may exceed the total by one image.
+
+A query's thread does wait for its bytes, first come first served. While one waits, runs prefetch
+nothing more: otherwise they would take every freed byte before it.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -17,16 +21,20 @@ class Budget:
     def __init__(self, total: int) -> None:
         self.total = total
         self._held, self._changes = 0, Condition()
+        self._waiting: deque[object] = deque()
 
     @property
     def held(self) -> int:
         """Return the bytes that are held now."""
         return self._held
 
-    def take(self, n: int, most: float) -> bool:
-        """Hold `n` more bytes unless that exceeds `most`; return whether they are held."""
+    def take(self, n: int, most: float | None) -> bool:
+        """Hold `n` more bytes, with `most` None in any case; return whether they are held.
+
+        Otherwise they are held if that does not exceed `most`, and no thread waits in `lent`.
+        """
         with self._changes:
-            fits = self._held + n <= most
+            fits = most is None or (not self._waiting and self._held + n <= most)
             self._held += n if fits else 0
             return fits
 
@@ -40,15 +48,25 @@ class Budget:
     def lent(self, n: int) -> Iterator[None]:
         """Hold `n` bytes for the block; wait until they fit, or until nothing else is held.
 
-        Only for threads that hold nothing else, which therefore cannot deadlock.
+        Threads get their bytes in the order in which they came. Only for threads that hold nothing
+        else, which therefore cannot deadlock.
         """
+        turn = object()
         with self._changes:
-            self._changes.wait_for(lambda: not self._held or self._held + n <= self.total)
-            self._held += n
+            self._waiting.append(turn)
+            try:
+                self._changes.wait_for(lambda: self._waiting[0] is turn and self._fits(n))
+                self._held += n
+            finally:
+                self._waiting.remove(turn)
+                self._changes.notify_all()
         try:
             yield
         finally:
             self.give(n)
+
+    def _fits(self, n: int) -> bool:
+        return not self._held or self._held + n <= self.total
 
 
 class Account(AbstractContextManager["Account"]):
@@ -71,9 +89,10 @@ class Account(AbstractContextManager["Account"]):
     def take(self, n: int, *, part: float = 1.0, must: bool = False) -> bool:
         """Hold `n` more bytes if all runs together then hold at most this part of the total.
 
-        With `must` they are held in any case. Returns whether they are held.
+        While a query waits for bytes, none are held. With `must` they are held in any case. Returns
+        whether they are held.
         """
-        most = float("inf") if must else part * self.total
+        most = None if must else part * self.total
         with self._lock:
             taken = self._budget.take(n, most) if self._is_open else True
             self._held += n if taken and self._is_open else 0

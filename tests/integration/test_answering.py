@@ -1,20 +1,25 @@
 """How a worker answers queries when something goes wrong while it describes a picture."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spocdb import answering
 from spocdb.answering import Answers
 from spocdb.db import connections
 from spocdb.db.connections import Connection
 from spocdb.db.watching import Watch
 from spocdb.features.extractor import Extractor
+from spocdb.pipeline.budget import of_process
 from spocdb.records import Recipe
 from tests.fixtures.opened import Database
+from tests.fixtures.waiting import WaitUntil
 
 ASK = "SELECT spocdb.ask('photos', %b)"
+HELD = "SELECT due_at > now() FROM spocdb.queries WHERE id = %s"
 ROW = "SELECT error, message FROM spocdb.queries WHERE id = %s"
 
 Ask = Callable[[], int]
@@ -69,6 +74,27 @@ def test_an_error_that_nobody_foresaw_ends_neither_the_worker_nor_the_next_query
     assert client.execute(ROW, [bad]).fetchone() == ("error", told)
     assert client.execute(ROW, [good]).fetchone() == (None, None)
     assert f"photos: a query cannot be answered: {error}" in said
+
+
+def test_a_worker_holds_its_query_for_as_long_as_it_describes_the_picture(
+    db: Database,
+    ask: Ask,
+    client: Connection,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answering, "SECONDS_BETWEEN_HOLDS", 0.05)
+    budget, id = of_process(db.settings.memory), ask()
+    with ThreadPoolExecutor() as threads:
+        with budget.lent(budget.total):
+            work = threads.submit(db.tables.work, once=True)
+            wait_until(lambda: client.execute(HELD, [id]).fetchone() == (True,))
+            # As if the time were over for which the worker took it.
+            client.execute("UPDATE spocdb.queries SET due_at = now()")
+            wait_until(lambda: client.execute(HELD, [id]).fetchone() == (True,))
+        work.result(60)
+    assert client.execute(ROW, [id]).fetchone() == (None, None)
+    assert client.execute("SELECT tries FROM spocdb.queries").fetchone() == (1,)
 
 
 def test_a_notification_that_arrives_during_another_statement_is_kept(

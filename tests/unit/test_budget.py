@@ -17,6 +17,7 @@ from spocdb.pipeline.prefetch import Prefetcher, prefetching, threads
 from spocdb.pipeline.work import Work, work_of
 from spocdb.records import Decoded, ImageRef, Recipe
 from spocdb.settings import Limits
+from tests.fixtures.waiting import WaitUntil
 
 TOTAL, LARGEST = 1000, 400
 
@@ -158,6 +159,47 @@ def test_nobody_waits_for_a_thread_that_hangs_once_interrupted() -> None:
         assert not go_on.is_set()
     finally:
         go_on.set()
+
+
+def test_runs_take_nothing_more_while_a_query_waits_for_its_bytes(wait_until: WaitUntil) -> None:
+    budget, is_over = Budget(100), threading.Event()
+
+    def query() -> None:
+        with budget.lent(50):
+            is_over.wait(60)
+
+    with ThreadPoolExecutor() as pool, Account(budget) as run:
+        run.take(60)
+        waiting = pool.submit(query)
+        wait_until(lambda: not run.take(0))
+        assert not run.take(10)
+        assert run.take(10, must=True)
+        run.give(20)
+        wait_until(lambda: budget.held == 100)
+        assert run.take(0)
+        is_over.set()
+        waiting.result()
+        assert run.take(50)
+
+
+def test_queries_get_their_bytes_in_the_order_in_which_they_came(wait_until: WaitUntil) -> None:
+    budget, came = Budget(100), list[str]()
+
+    def query(name: str, n: int) -> None:
+        with budget.lent(n):
+            came.append(name)
+
+    with ThreadPoolExecutor() as pool, Account(budget) as run:
+        run.take(100)
+        pool.submit(query, "large", 95)
+        wait_until(lambda: not run.take(0))
+        small = pool.submit(query, "small", 10)
+        run.give(50)  # room for the small one alone
+        with pytest.raises(TimeoutError):
+            small.result(0.2)
+        run.give(50)
+        small.result(60)
+    assert came == ["large", "small"]
 
 
 @settings(deadline=None, max_examples=20)
