@@ -140,14 +140,20 @@ class Engine:
             ConfigError: there is no such device or precision, or the weights do not fit.
         """
         from spocdb.features.extractor import load_extractor
+        from spocdb.features.precision import settled
 
-        key = (recipe.fingerprint, device, precision)
+        asked = (recipe.fingerprint, device, precision)
         # The lock is held while a network loads, so that two threads never load the same one.
         with self._loading:
+            if asked in self._extractors:
+                return self._extractors[asked]
+            # A worker asks for "auto" for rows and "float32" for queries, often the same.
+            key = (recipe.fingerprint, device, settled(precision, recipe, device))
             if key not in self._extractors:
                 weights = locate(recipe, self.settings.cache_dir)
                 codebook = locate_codebook(recipe, self.settings.cache_dir)
                 began = time.monotonic()
                 self._extractors[key] = load_extractor(recipe, weights, device, precision, codebook)
                 log.debug("loaded %s in %.2f s", recipe.name, time.monotonic() - began)
-            return self._extractors[key]
+            self._extractors[asked] = self._extractors[key]
+            return self._extractors[asked]

@@ -1,10 +1,9 @@
 """RGB pixels -> raw descriptors, using the network of a recipe."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from queue import SimpleQueue
 from threading import RLock
 from types import MappingProxyType
 
@@ -17,7 +16,7 @@ from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.codebooks import Codebook
 from spocdb.features.devices import find_devices
 from spocdb.features.jpegs import decode_on
-from spocdb.features.lanes import Lane, OnDone, open_lanes, uncounted
+from spocdb.features.lanes import Lane, Lanes, OnDone, open_lanes, uncounted
 from spocdb.features.network import Network, WithCodebook, positions
 from spocdb.features.precision import Precision, agree, check_precision, first_dtype
 from spocdb.features.recipes import channels, split
@@ -44,8 +43,9 @@ class Extractor:
     """A recipe's network on one or more devices of one kind; thread-safe.
 
     Each lane computes one batch at a time. A CPU has one lane, which spreads the images over the
-    cores; a GPU has two. With `others`, recipes that differ only in pooling, the descriptors of all
-    recipes stand beside each other, in this order: the trunk runs once.
+    cores, and another for single images; a GPU has two for both. With `others`, recipes that differ
+    only in pooling, the descriptors of all recipes stand beside each other, in this order: the
+    trunk runs once.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Extractor:
         self._jpegs_unproven = self.decodes_jpegs = self.device.type == "cuda" and len(devices) == 1
         self._proving = RLock()
         steady = recipe.fit != "aspect"
-        self._lanes = [lane for device in devices for lane in open_lanes(device, steady=steady)]
+        self._lanes = Lanes([x for device in devices for x in open_lanes(device, steady=steady)])
+        # They use the same network, so another lane takes no memory for weights.
+        is_cpu = self.device.type == "cpu"
+        self._single = Lanes(open_lanes(self.device, steady=steady)) if is_cpu else self._lanes
         self._load()
-        self._free: SimpleQueue[Lane] = SimpleQueue()
-        for lane in self._lanes:
-            self._free.put(lane)
-        self._sharing = Sharing(len(self._lanes), self.batch_size)
+        self._sharing = Sharing(len(self._single.all), self.batch_size)
 
     @property
     def precision(self) -> str:
@@ -93,7 +93,7 @@ class Extractor:
     @property
     def n_lanes(self) -> int:
         """Return the number of lanes, the batches that can be computed concurrently."""
-        return len(self._lanes)
+        return len(self._lanes.all)
 
     def extract(self, pixels: Sequence[UInt8Array]) -> Float32Array:
         """Compute the raw descriptors (N, C) of N images (H, W, 3), whose sizes may differ.
@@ -110,21 +110,17 @@ class Extractor:
     def describe(self, pixels: UInt8Array) -> Float32Array:
         """Compute the raw descriptor of one image, (H, W, 3) -> (C,), as `extract` does.
 
-        Threads that call this while the lanes are busy share the next batch.
+        Threads that call this at the same time share batches. On a CPU they wait for no batch of
+        `extract`.
 
         Raises:
             DescriptorError: The network gives numbers that are not finite.
         """
-        return self._sharing.compute(pixels, self.extract)
+        return self._sharing.compute(pixels, self._extract_single)
 
-    @contextmanager
-    def lane(self) -> Iterator[Lane]:
+    def lane(self) -> AbstractContextManager[Lane]:
         """Lend a lane for exclusive use; waits until one is free."""
-        lane = self._free.get()
-        try:
-            yield lane
-        finally:
-            self._free.put(lane)
+        return self._lanes.lent()
 
     def extract_in(
         self, lane: Lane, pixels: Sequence[Pixels], on_done: OnDone = uncounted
@@ -160,11 +156,16 @@ class Extractor:
             (features,) = positions(lane.network.feature_map(batch))
         return features
 
+    def _extract_single(self, pixels: Sequence[UInt8Array]) -> Float32Array:
+        with self._single.lent() as lane:
+            return self.extract_in(lane, pixels)
+
     def _load(self) -> None:
         """Load the network into every lane, in the current precision."""
-        for device in {lane.device for lane in self._lanes}:
+        lanes = {*self._lanes.all, *self._single.all}
+        for device in {lane.device for lane in lanes}:
             network = self._network(device, self._dtype)
-            for lane in self._lanes:
+            for lane in lanes:
                 if lane.device == device:
                     lane.use(network)
 

@@ -1,12 +1,14 @@
 """Lanes: each computes one batch at a time on a CPU or another device.
 
-A CUDA device has two lanes, so that one copies and decodes while the other computes.
+A CUDA device has two lanes, so that one copies and decodes while the other computes. A CPU has one
+for batches and one for single images, since a batch takes it seconds.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from queue import SimpleQueue
 
 import torch
 from torch import Tensor
@@ -146,6 +148,25 @@ class CudaLane(Lane):
                 batch if batch.is_cuda else batch.pin_memory().to(self.device, non_blocking=True)
             )
             return self._compute(there).cpu()
+
+
+class Lanes:
+    """Lanes that are lent, each to one thread at a time, in the order in which they ask."""
+
+    def __init__(self, lanes: list[Lane]) -> None:
+        self.all = lanes
+        self._free: SimpleQueue[Lane] = SimpleQueue()
+        for lane in lanes:
+            self._free.put(lane)
+
+    @contextmanager
+    def lent(self) -> Iterator[Lane]:
+        """Lend a lane for the block; wait until one is free."""
+        lane = self._free.get()
+        try:
+            yield lane
+        finally:
+            self._free.put(lane)
 
 
 def open_lanes(device: torch.device, *, steady: bool) -> list[Lane]:

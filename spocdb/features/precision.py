@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from spocdb.errors import UnknownChoice
 from spocdb.features.backbones import backbone_of
-from spocdb.features.devices import fastest_dtype
+from spocdb.features.devices import fastest_dtype, find_devices
 from spocdb.records import Recipe
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -27,6 +27,17 @@ def check_precision(name: str) -> None:
     """
     if name != "auto" and name not in DTYPES:
         raise UnknownChoice("precision", name, ["auto", *DTYPES])
+
+
+def settled(precision: Precision, recipe: Recipe, device: str) -> Precision:
+    """Return "float32" where "auto" is nothing else on this device, else the precision as given.
+
+    Raises:
+        ConfigError: The precision is unknown, or the machine has no such device.
+    """
+    check_precision(precision)
+    is_float32 = first_dtype(precision, recipe, find_devices(device)[0]) == torch.float32
+    return "float32" if is_float32 else precision
 
 
 def first_dtype(precision: Precision, recipe: Recipe, device: torch.device) -> torch.dtype:

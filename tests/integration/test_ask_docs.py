@@ -58,7 +58,7 @@ def run_python(url: str, fork: Fork, environment: dict[str, str], tmp_path: Path
         script.write_text(text.replace("timeout=30", f"timeout={seconds}"))
         with fork([str(script)], environment) as client:
             out, said = client.communicate(timeout=120)
-            return client.returncode, out, said
+            return client.wait(), out, said
 
     return run
 

@@ -23,6 +23,7 @@ from spocdb.errors import (
     DatabaseLost,
     SchemaOutOfDate,
 )
+from spocdb.features import devices
 from spocdb.records import Float32Array
 from spocdb.settings import Settings, from_environment
 from tests.fixtures.opened import Database
@@ -142,6 +143,16 @@ def test_a_network_is_loaded_once_for_all_threads(db: Database, recipe: dict[str
     assert len({id(extractor) for extractor in loaded}) == 1
     beside = api.Database(db.engine)
     assert beside.extractor(**recipe, device="cpu", precision="float32") is loaded[0]
+
+
+@pytest.mark.parametrize("is_fast", [False, True])
+def test_rows_and_queries_share_a_network_where_both_are_float32(
+    db: Database, recipe: dict[str, Any], is_fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: is_fast)
+    mini = db.recipe(**recipe)
+    rows, queries = (db.engine.extractor(mini, "cpu", p) for p in ("auto", "float32"))
+    assert (rows is queries) == (rows.precision == "float32") == (not is_fast)
 
 
 def test_threads_search_by_images_beside_an_ingest(

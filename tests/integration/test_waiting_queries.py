@@ -1,6 +1,8 @@
 """Queries that wait in spocdb.queries while no worker runs: they expire, and a role has few."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,8 +26,8 @@ MOST = 100
 @pytest.fixture
 def readers(
     db: Database,
-    make_photos: Callable[..., object],
-    recipe: dict[str, object],
+    make_photos: Callable[..., Path],
+    recipe: dict[str, Any],
     roles: dict[str, str],
     log_in: LogIn,
 ) -> list[Connection]:

@@ -86,6 +86,16 @@ def test_threads_that_share_batches_get_each_their_own_descriptor() -> None:
             np.testing.assert_allclose(call.result(), alone[i], atol=1e-3)
 
 
+def test_a_single_image_does_not_wait_for_a_batch_of_a_cpu() -> None:
+    extractor = make(Network())
+    image = noise(8, 8)
+    with ThreadPoolExecutor() as pool:
+        with extractor.lane():
+            described = pool.submit(extractor.describe, image)
+            row = described.result(60)
+        np.testing.assert_array_equal(row, extractor.extract([image])[0])
+
+
 def test_no_images_give_no_rows() -> None:
     assert make(Network()).extract([]).shape == (0, 512)
 

@@ -227,7 +227,7 @@ def test_one_image_has_all_cores_and_a_batch_one_each(
         extractor = load_extractor(recipe, file, "cpu")
         alone = [extractor.extract([image])[0] for image in images(64, 6)]
         together = extractor.extract(list(images(64, 6)))
-        trunk: Any = extractor._lanes[0].network.trunk
+        trunk: Any = extractor._lanes.all[0].network.trunk
         assert name != "onnx" or sorted(trunk.run._sessions) == [1, 2]
     finally:
         torch.set_num_threads(n_before)
