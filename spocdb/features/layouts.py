@@ -5,6 +5,7 @@ UMAP: McInnes, Healy & Melville, arXiv 1802.03426, by umap-learn.
 
 import importlib.util
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -61,7 +62,7 @@ def why_no_umap() -> str | None:
     if importlib.util.find_spec("umap") is None:
         return "umap-learn is not installed (`pip install 'spocdb[map]'`)"
     try:
-        with _unwarned():
+        with _contained():
             from umap import UMAP  # noqa: F401
     # Numba's import raises various errors beside a NumPy that it does not know; and there is
     # another package named umap.
@@ -72,11 +73,21 @@ def why_no_umap() -> str | None:
 
 
 @contextmanager
-def _unwarned() -> Iterator[None]:
-    """Hide what UMAP warns of itself and the libraries below it; nothing is about the images."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _contained() -> Iterator[None]:
+    """Keep to itself what UMAP warns of, and what it changes for others in this process.
+
+    Its warnings are about itself and the libraries below it, never about the images. Numba sets the
+    number of threads of OpenMP, which torch shares, if torch is loaded.
+    """
+    torch = sys.modules.get("torch")
+    n_threads = torch.get_num_threads() if torch else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if torch:
+            torch.set_num_threads(n_threads)
 
 
 def umap_bytes(n: int, dim: int, neighbours: int) -> int:
@@ -101,7 +112,7 @@ def umap_positions(
         DescriptorError: the result is not finite.
     """
     noise = np.random.default_rng(seed).normal(0, NOISE, beginning.shape)
-    with _unwarned():
+    with _contained():
         from umap import UMAP
 
         layout = UMAP(

@@ -98,3 +98,17 @@ def test_the_rounds_are_logged_now_and_then(
     caplog.set_level(logging.INFO)
     laid_out(clusters(5)[0])
     assert "laying out: 500 of 500 rounds" in caplog.messages
+
+
+def test_umap_leaves_torch_its_number_of_threads() -> None:
+    """Another number gives other sums: a training would not go on as it began."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        rows = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+        umap_positions(rows, rows[:, :2], neighbours=5, min_distance=0.1, seed=0)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
