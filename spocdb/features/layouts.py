@@ -68,7 +68,7 @@ def why_no_umap() -> str | None:
     # another package named umap.
     except Exception as exc:
         said = str(exc).strip().partition("\n")[0] or type(exc).__name__
-        return f"umap-learn cannot be imported: {said} (`pip install --upgrade 'spocdb[map]'`)"
+        return f"umap-learn cannot be imported: {said} (`pip install -U 'spocdb[map]'`)"
     return None
 
 

@@ -24,7 +24,7 @@ async def _review(options: Options) -> None:
     if not options.is_review:
         raise problems.Refusal(
             *(403, "read-only"),
-            "this server changes nothing: whoever runs it can start it with `--review`",
+            "this server changes nothing: whoever runs it can start it in review mode",
         )
 
 
