@@ -141,7 +141,7 @@ def test_a_server_that_only_reads_changes_nothing(two: Database, serve: Serving,
         response = client.post(PATH + path)
         assert (response.status_code, response.json()["code"]) == (403, "read-only")
         assert response.headers["content-type"] == "application/problem+json"
-        assert "--review" in response.json()["detail"]
+        assert "in review mode" in response.json()["detail"]
         assert client.get(f"{PATH}/projections").status_code == 200
     assert active(two) == 1
 
