@@ -118,6 +118,14 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         self.on_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests under way, then close the connections of those that do not end."""
+        await super().shutdown(sockets)
+        await asyncio.sleep(0)  # lets connections that were just accepted begin
+        for connection in [*self.server_state.connections]:
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the loop closes their sockets
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Overridden, because uvicorn would raise the signal again once the server has stopped.
         self.force_exit, self.should_exit = self.should_exit, True
