@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record
+from benchmarks.labelled import by_group
 from spocdb.api import Database, connect
 from spocdb.db import embedded
-from spocdb.evaluation.benchmark import Benchmark, Query
+from spocdb.evaluation.benchmark import Benchmark
 from spocdb.evaluation.evaluate import evaluate
 from spocdb.evaluation.methods import PLAIN
 from spocdb.evaluation.options import Options
@@ -89,17 +90,8 @@ def measure(db: Database, split: Split, extractor: Wanted) -> list[Result]:
 
 
 def _benchmark(held_out: Sequence[Sample]) -> Benchmark:
-    names = {str(sample.path): sample for sample in held_out}
-    queries = [
-        Query(
-            name,
-            frozenset(other for other, s in names.items() if s.label == sample.label) - {name},
-            frozenset({name}),
-        )
-        for name, sample in names.items()
-    ]
-    images = {name: sample.path for name, sample in names.items()}
-    return Benchmark("held-out classes", images, {"": queries}, MEASURES)
+    labels = {str(sample.path): sample.label for sample in held_out}
+    return by_group("held-out classes", {p: Path(p) for p in labels}, labels, MEASURES)
 
 
 def _figure(result: Result) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _grocery(corpus: Path) -> Labelled:
     with (corpus / "labels.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["file"].startswith("grocery/")]
     labels = {Path(row["file"]).stem: row["label"] for row in rows}
-    return _by_group("grocery", find_images(corpus / "grocery"), labels)
+    return Labelled(by_group("grocery", find_images(corpus / "grocery"), labels), labels)
 
 
 def _views(corpus: Path, scratch: Path) -> Labelled:
@@ -73,11 +73,12 @@ def _views(corpus: Path, scratch: Path) -> Labelled:
     images = {_name(file): file for file in files}
     groups: dict[str, str] = {}
     for file in files[::EVERY]:
-        names = {f"{_name(file)}-{number}": number for number in range(2)}
-        for name, number in names.items():
+        group = _name(file)
+        views = [f"{group}-{number}" for number in range(2)]
+        for number, name in enumerate(views):
             images[name] = _view(file, scratch / f"{name}.jpg", number)
-        groups |= dict.fromkeys([_name(file), *names], _name(file))
-    return _by_group("views", images, groups)
+        groups |= dict.fromkeys([group, *views], group)
+    return Labelled(by_group("views", images, groups), groups)
 
 
 def _name(file: Path) -> str:
@@ -95,7 +96,12 @@ def _view(file: Path, out: Path, number: int) -> Path:
     return out
 
 
-def _by_group(name: str, images: Mapping[str, Path], groups: Mapping[str, str]) -> Labelled:
+def by_group(
+    name: str,
+    images: Mapping[str, Path],
+    groups: Mapping[str, str],
+    measures: tuple[str, ...] = ("mAP",),
+) -> Benchmark:
     """Return a set in which each grouped image is a query for the others of its group."""
     members: dict[str, set[str]] = defaultdict(set)
     for image, group in groups.items():
@@ -105,4 +111,4 @@ def _by_group(name: str, images: Mapping[str, Path], groups: Mapping[str, str]) 
         for image, group in sorted(groups.items())
         if len(members[group]) > 1
     ]
-    return Labelled(Benchmark(name, images, {"": queries}, ("mAP",)), groups)
+    return Benchmark(name, images, {"": queries}, measures)

@@ -70,17 +70,18 @@ def locate(recipe: Recipe, cache_dir: Path) -> Path:
     Raises:
         WeightsNotFound: The file is gone or has other bytes.
     """
-    what = f"the weights {recipe.weights[:12]} of {recipe.backbone} are"
-    if family := family_of(recipe.backbone):
-        return _linked(recipe.weights, cache_dir, what, f"weights={family}:FILE", family)
-    try:
-        return _linked(recipe.weights, cache_dir, what, "weights=FILE")
-    except WeightsNotFound:
-        installed = (preset.packed.find() for preset in presets() if preset.packed)
-        for file in filter(None, installed):
-            if sha256_of(file) == recipe.weights:
-                return file  # no link yet, for example on a worker's machine
-        raise
+    family = family_of(recipe.backbone)
+    found = _linked(recipe.weights, cache_dir, family)
+    if found is None and family is None:
+        found = _installed(recipe.weights)  # no link yet, for example on a worker's machine
+    if found is None:
+        file = f"{family}:FILE" if family else "FILE"
+        raise WeightsNotFound(
+            f"the weights {recipe.weights[:12]} of {recipe.backbone} are not on this machine: "
+            f"give the file with `weights={file}`",
+            field="weights",
+        )
+    return found
 
 
 def locate_codebook(recipe: Recipe, cache_dir: Path) -> Path | None:
@@ -91,20 +92,25 @@ def locate_codebook(recipe: Recipe, cache_dir: Path) -> Path | None:
     """
     if recipe.codebook is None:
         return None
-    what = f"the codebook {recipe.codebook[:12]} of {recipe.name} is"
-    return _linked(recipe.codebook, cache_dir, what, "codebook=FILE")
+    found = _linked(recipe.codebook, cache_dir, None)
+    if found is None:
+        raise WeightsNotFound(
+            f"the codebook {recipe.codebook[:12]} of {recipe.name} is not on this machine: "
+            "give the file with `codebook=FILE`",
+            field="codebook",
+        )
+    return found
 
 
-def _linked(
-    sha256: str, cache_dir: Path, what: str, option: str, family: str | None = None
-) -> Path:
+def _linked(sha256: str, cache_dir: Path, family: str | None) -> Path | None:
     link = _link(sha256, cache_dir, family)
-    if link.is_file() and sha256_of(link) == sha256:
-        return link.readlink()
-    raise WeightsNotFound(
-        f"{what} not on this machine: give the file with `{option}`",
-        field=option.partition("=")[0],
-    )
+    return link.readlink() if link.is_file() and sha256_of(link) == sha256 else None
+
+
+def _installed(sha256: str) -> Path | None:
+    """Return the weights file of an installed package, by its bytes."""
+    files = (preset.packed.find() for preset in presets() if preset.packed)
+    return next((file for file in files if file and sha256_of(file) == sha256), None)
 
 
 def own(backbone: str | Backbone, cache_dir: Path) -> Path:
