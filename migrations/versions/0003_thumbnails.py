@@ -4,7 +4,7 @@ Revision ID: 0003_thumbnails
 Revises: 0002_versions
 """
 
-from spocdb.db.migration import need_name, run_sql
+from spocdb.db.migration import grant_to_workers, need_name, run_sql
 
 revision = "0003_thumbnails"
 down_revision = "0002_versions"
@@ -15,6 +15,7 @@ depends_on = None
 def upgrade() -> None:
     need_name("thumbnails")
     run_sql("tables/0003_thumbnails")
+    grant_to_workers("SELECT, INSERT, DELETE", "thumbnails")
 
 
 def downgrade() -> None:

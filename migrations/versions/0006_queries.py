@@ -4,7 +4,7 @@ Revision ID: 0006_queries
 Revises: 0005_readers
 """
 
-from spocdb.db.migration import need_name, run_sql
+from spocdb.db.migration import grant_to_workers, need_name, run_sql
 
 revision = "0006_queries"
 down_revision = "0005_readers"
@@ -15,6 +15,7 @@ depends_on = None
 def upgrade() -> None:
     need_name("queries")
     run_sql("tables/0006_queries")
+    grant_to_workers("SELECT, UPDATE, DELETE", "queries")
 
 
 def downgrade() -> None:

@@ -37,6 +37,26 @@ def need_name(name: str) -> None:
     )
 
 
+def grant_to_workers(rights: str, table: str) -> None:
+    """Grant rights on a table of spocdb to the roles that may insert images, such as workers."""
+    body = f"""
+        DO $$
+        DECLARE
+            granted record;
+        BEGIN
+            FOR granted IN
+                SELECT DISTINCT a.grantee::regrole::text AS role
+                FROM pg_class c, aclexplode(c.relacl) a
+                WHERE c.oid = 'spocdb.images'::regclass AND a.privilege_type = 'INSERT'
+                  AND a.grantee NOT IN (0, c.relowner)
+            LOOP
+                EXECUTE format('GRANT {rights} ON spocdb.{table} TO %s', granted.role);
+            END LOOP;
+        END $$
+    """
+    op.execute(text(body.replace(":", r"\:")))
+
+
 def run_afterwards(name: str) -> None:
     """Run migrations/sql/`name`.sql when all revisions have run and the functions are replaced.
 

@@ -44,17 +44,3 @@ CREATE POLICY answered ON spocdb.queries USING (
 ALTER TABLE spocdb.queries ENABLE ROW LEVEL SECURITY;
 -- Nobody can ask in another role's name or bring an answer: these columns have their defaults.
 GRANT INSERT (collection, picture, crop), SELECT, DELETE ON spocdb.queries TO PUBLIC;
-
--- Roles that may insert images, such as workers, may answer.
-DO $$
-DECLARE
-    granted record;
-BEGIN
-    FOR granted IN
-        SELECT DISTINCT a.grantee::regrole::text AS role FROM pg_class c, aclexplode(c.relacl) a
-        WHERE c.oid = 'spocdb.images'::regclass AND a.privilege_type = 'INSERT' AND a.grantee NOT IN (0, c.relowner)
-    LOOP
-        EXECUTE format('GRANT SELECT, UPDATE, DELETE ON spocdb.queries TO %s', granted.role);
-    END LOOP;
-END
-$$;
