@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from playwright.sync_api import (
     Browser,
@@ -16,6 +17,9 @@ from playwright.sync_api import (
     Playwright,
     sync_playwright,
 )
+
+from tests.fixtures.opened import Database
+from tests.integration.web.conftest import Serving
 
 Opened = Callable[..., Page]
 
@@ -100,3 +104,22 @@ def _foreign(url: str, base: str) -> list[str]:
 def picture(photos: Path) -> Path:
     """Return a photograph of the collection."""
     return photos / "07.jpg"
+
+
+@pytest.fixture(scope="module")
+def mapped(gallery: Database) -> Iterator[Database]:
+    """Return the gallery with a map of `photos`, which goes afterwards."""
+    made = gallery.map("photos", method="components")
+    assert made.n_placed == 24
+    yield gallery
+    gallery.connection.execute("DELETE FROM spocdb.maps")
+
+
+@pytest.fixture
+def crowd(db: Database, add_images: Callable[..., None], serve: Serving) -> Iterator[str]:
+    """Return the address of a server of 3,000 rows without files, on a map."""
+    rng = np.random.default_rng(0)
+    add_images(db.connection, rng.normal(size=(3000, 32)).astype(np.float32))
+    db.map(method="components")
+    with serve(db.engine) as client:
+        yield str(client.base_url).rstrip("/")

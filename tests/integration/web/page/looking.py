@@ -2,9 +2,11 @@
 
 import base64
 import re
+from io import BytesIO
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from PIL import Image
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 DROP = """([data, name]) => {
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
@@ -63,3 +65,14 @@ def statement(page: Page) -> str:
 
 
 FOUND = re.compile(r"\d+ pictures?, nearest first")
+
+
+def grey(context: BrowserContext) -> None:
+    """Answer for the files that do not exist."""
+    picture = BytesIO()
+    Image.new("RGB", (40, 30), "grey").save(picture, "webp")
+    for address in ("**/thumbnail", "**/picture"):
+        context.route(
+            address,
+            lambda route: route.fulfill(body=picture.getvalue(), content_type="image/webp"),
+        )

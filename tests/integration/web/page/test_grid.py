@@ -1,18 +1,16 @@
 """A collection of many pictures: endless scrolling with few elements."""
 
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from time import monotonic
 
 import numpy as np
 import pytest
-from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.fixtures.opened import Database
 from tests.integration.web.conftest import Serving
 from tests.integration.web.page.conftest import Opened
-from tests.integration.web.page.looking import shows, tiles
+from tests.integration.web.page.looking import grey, shows, tiles
 
 N_IMAGES = 700
 SMALL = {"width": 500, "height": 400}
@@ -30,17 +28,6 @@ def many(db: Database, add_images: Callable[..., None], serve: Serving) -> Itera
     add_images(db.connection, rng.normal(size=(N_IMAGES, 32)).astype(np.float32))
     with serve(db.engine) as client:
         yield str(client.base_url).rstrip("/")
-
-
-def grey(context: BrowserContext) -> None:
-    """Answer for the files that do not exist."""
-    picture = BytesIO()
-    Image.new("RGB", (40, 30), "grey").save(picture, "webp")
-    for address in ("**/thumbnail", "**/picture"):
-        context.route(
-            address,
-            lambda route: route.fulfill(body=picture.getvalue(), content_type="image/webp"),
-        )
 
 
 def positions(page: Page) -> list[int]:

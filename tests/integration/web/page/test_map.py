@@ -1,69 +1,19 @@
 """The map as a page: drawn, zoomed until pictures show, clicked, shared by its address."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Page, Request, expect
 
 from tests.fixtures.opened import Database
 from tests.integration.web.conftest import Serving
 from tests.integration.web.page.conftest import Opened
-from tests.integration.web.page.looking import ids, shows
-from tests.integration.web.page.test_grid import grey
-
-MAP = "/collections/photos/map"
-WINDOW = {"width": 1000, "height": 800}
-PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-# What a picture is called.
-NAMES = re.compile(r"/api/v1/images/\d+$")
-# How many pixels of the canvas are drawn, and how bright they are on average.
-DRAWN = """() => {
-  const canvas = document.querySelector("#map");
-  const copy = Object.assign(document.createElement("canvas"), {
-    width: canvas.width, height: canvas.height,
-  });
-  const target = copy.getContext("2d", { willReadFrequently: true });
-  target.drawImage(canvas, 0, 0);
-  const { data } = target.getImageData(0, 0, copy.width, copy.height);
-  const drawn = [...data.keys()].filter((at) => at % 4 === 0 && data[at + 3] > 100);
-  return [drawn.length, drawn.reduce((sum, at) => sum + data[at], 0) / drawn.length];
-}"""
-
-
-@pytest.fixture(scope="module")
-def mapped(gallery: Database) -> Iterator[Database]:
-    """Return the gallery with a map of `photos`, which goes afterwards."""
-    made = gallery.map("photos", method="components")
-    assert made.n_placed == 24
-    yield gallery
-    gallery.connection.execute("DELETE FROM spocdb.maps")
-
-
-@pytest.fixture
-def crowd(db: Database, add_images: Callable[..., None], serve: Serving) -> Iterator[str]:
-    """Return the address of a server of 3,000 rows without files, on a map."""
-    rng = np.random.default_rng(0)
-    add_images(db.connection, rng.normal(size=(3000, 32)).astype(np.float32))
-    db.map(method="components")
-    with serve(db.engine) as client:
-        yield str(client.base_url).rstrip("/")
-
-
-def settled(page: Page, n: int | None = None) -> None:
-    """Wait until the map is drawn, and says how many pictures are in view."""
-    said = re.compile(r"^$") if n is None else f"{n:,} picture{'' if n == 1 else 's'} in view"
-    expect(page.locator("#status")).to_have_text(said)
-    draws_more(page, 0)
-
-
-def draws_more(page: Page, least: int) -> None:
-    """Wait until more than so many pixels of the map are drawn."""
-    page.wait_for_function(f"least => ({DRAWN})()[0] > least", arg=least)
+from tests.integration.web.page.looking import grey, ids, shows
+from tests.integration.web.page.mapping import DRAWN, MAP, PHONE, WINDOW, draws_more, settled
 
 
 def place_of(db: Database, page: Page, id: int) -> tuple[float, float]:
@@ -78,6 +28,10 @@ def place_of(db: Database, page: Page, id: int) -> tuple[float, float]:
     (own,) = points.positions[points.ids == id]
     x, y = (own - (low + high) / 2) * scale
     return box["x"] + box["width"] / 2 + float(x), box["y"] + box["height"] / 2 - float(y)
+
+
+def zoom_of(url: str) -> float:
+    return float(parse_qs(urlsplit(url).query).get("zoom", ["1"])[0])
 
 
 def farthest(db: Database) -> int:
@@ -229,80 +183,6 @@ def test_the_list_holds_the_pictures_near_the_middle(opened: Opened, mapped: Dat
     assert parse_qs(urlsplit(page.url).query) == {"like": [str(nearest)]}
 
 
-def test_a_slow_answer_about_earlier_pictures_changes_no_list(opened: Opened, crowd: str) -> None:
-    page = opened(MAP, base=crowd, prepare=grey, viewport=WINDOW)
-    settled(page)
-    held: list[Route] = []
-    is_holding = True
-
-    def hold(route: Route) -> None:
-        if is_holding:
-            held.append(route)
-        else:
-            route.continue_()
-
-    page.route(NAMES, hold)
-    with page.expect_request(NAMES):
-        page.get_by_text("Pictures near the middle", exact=True).click()
-    is_holding = False
-    page.locator("#map").focus()
-    for _ in range(2):
-        page.keyboard.press("ArrowRight")
-    links = page.locator("#near a")
-    expect(links).to_have_count(24)
-    page.wait_for_url("**?at=*")
-    shown = links.evaluate_all("all => all.map(link => link.href)")
-    for route in held:
-        with page.expect_response(route.request.url):
-            route.continue_()
-    page.evaluate("new Promise(done => setTimeout(done))")
-    assert links.evaluate_all("all => all.map(link => link.href)") == shown
-
-
-def test_a_name_that_did_not_come_is_asked_for_again(opened: Opened, mapped: Database) -> None:
-    page = opened(MAP, viewport=WINDOW, may_be_refused=True)
-    settled(page)
-    page.route(NAMES, lambda route: route.abort())
-    listed = page.get_by_text("Pictures near the middle", exact=True)
-    listed.click()
-    first = page.locator("#near img").first
-    expect(first).to_have_attribute("alt", re.compile(r"^picture \d+$"))
-    page.unroute(NAMES)
-    listed.click()
-    listed.click()
-    expect(first).to_have_attribute("alt", re.compile(r"\.jpg$"))
-
-
-def test_thumbnails_that_fail_for_a_moment_are_asked_for_again(
-    opened: Opened, mapped: Database
-) -> None:
-    asked: Counter[str] = Counter()
-
-    def answer(route: Route) -> None:
-        url = route.request.url
-        asked[url] += 1
-        if url == next(iter(asked)):
-            route.fulfill(status=404)
-        elif asked[url] == 1:
-            route.fulfill(status=503)
-        else:
-            route.continue_()
-
-    page = opened(
-        MAP,
-        viewport=WINDOW,
-        may_be_refused=True,
-        prepare=lambda context: context.route("**/thumbnail", answer),
-    )
-    with page.expect_response(lambda found: found.url.endswith("/thumbnail") and found.ok):
-        settled(page)
-    # Drawn pictures are more than dots.
-    draws_more(page, 3000)
-    gone, *others = asked
-    assert asked[gone] == 1
-    assert max(asked[url] for url in others) == 2
-
-
 def test_in_a_low_window_the_list_can_be_scrolled_to(opened: Opened, mapped: Database) -> None:
     page = opened(MAP, viewport={"width": 740, "height": 360})
     settled(page)
@@ -341,9 +221,8 @@ def test_two_fingers_zoom(opened: Opened, mapped: Database) -> None:
     touch("touchMove", (140, 400), (220, 400))
     touch("touchMove", (120, 400), (240, 400))
     touch("touchEnd")
-    page.wait_for_url("**zoom=*")
-    zoom = float(parse_qs(urlsplit(page.url).query)["zoom"][0])
-    assert zoom == pytest.approx(3, rel=0.05)
+    # On a slow machine the address follows between two moves, too.
+    page.wait_for_url(lambda url: zoom_of(url) == pytest.approx(3, rel=0.05))
     expect(page.locator("#card")).to_be_hidden()
 
 

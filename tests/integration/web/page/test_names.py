@@ -11,8 +11,7 @@ from spocdb.web.addresses import name_of, segment
 from tests.fixtures.opened import Database
 from tests.integration.web.conftest import API, Serving
 from tests.integration.web.page.conftest import Opened
-from tests.integration.web.page.looking import shows, statement
-from tests.integration.web.page.test_grid import grey
+from tests.integration.web.page.looking import grey, shows, statement
 
 # Browsers take dots out of a path; proxies and servers read %2F and %25 in more than one way.
 NAMES = [

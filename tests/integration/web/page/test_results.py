@@ -10,8 +10,8 @@ from psycopg.types.json import Jsonb
 from tests.fixtures.opened import Database
 from tests.integration.web.conftest import Serving
 from tests.integration.web.page.conftest import Opened
-from tests.integration.web.page.looking import chosen, ids, shows, tiles
-from tests.integration.web.page.test_grid import SMALL, grey
+from tests.integration.web.page.looking import chosen, grey, ids, shows, tiles
+from tests.integration.web.page.test_grid import SMALL
 
 PHOTOS = "/collections/photos"
 N_IMAGES, N_ALIKE = 240, 4

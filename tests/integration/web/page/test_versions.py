@@ -13,9 +13,8 @@ from tests.fixtures.opened import Database
 from tests.fixtures.waiting import WaitForLock
 from tests.integration.web.conftest import Serving, blobs
 from tests.integration.web.page.conftest import Opened
-from tests.integration.web.page.looking import DROP, bring, shows
+from tests.integration.web.page.looking import DROP, bring, grey, shows
 from tests.integration.web.page.test_access import PHONE
-from tests.integration.web.page.test_grid import grey
 
 COLLECTION = "/collections/photos"
 VERSIONS = f"{COLLECTION}/projections"
