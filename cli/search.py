@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spocdb.records import Crop, Refinement
 
 
+DEFAULT_K = 10
 METHODS = {
     "hnsw": "found with the HNSW index",
     "hnsw iterative": "found with the HNSW index, as far as the filter needed",
@@ -39,7 +40,12 @@ def search(
         str | None,
         typer.Option("--key", help="Search with a row of an attached table instead, by its key."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=2**31 - 1, help="How many results.")] = 10,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k", min=1, max=2**31 - 1, show_default=str(DEFAULT_K), help="How many results."
+        ),
+    ] = None,
     crop: Annotated[
         str | None,
         typer.Option(metavar="X,Y,W,H", help="Search with this part of the picture, in pixels."),
@@ -67,6 +73,13 @@ def search(
     max_distance: Annotated[
         float | None,
         typer.Option(metavar="D", help="Leave out results farther than this distance, 0 to 2."),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            metavar="D",
+            help="Find all images up to this distance, however many; compares all embeddings.",
+        ),
     ] = None,
     projection: Annotated[
         int | None,
@@ -111,6 +124,15 @@ def search(
     options.one_format(json, as_csv)
     if crop and image is None:
         raise typer.BadParameter("a crop needs an IMAGE", param_hint="--crop")
+    if within is not None:
+        if k is not None or max_distance is not None:
+            message = "it finds all images: leave out -k and --max-distance"
+            raise typer.BadParameter(message, param_hint="--within")
+        if not 0 <= within <= 2:
+            raise typer.BadParameter(f"{within} is not 0 to 2", param_hint="--within")
+        max_distance = within
+    elif k is None:
+        k = DEFAULT_K
     area = _parse_crop(crop) if crop else None
     wanted = options.parse_filter(filter or [])
     if image is not None and image.is_file():

@@ -39,13 +39,14 @@ class Request:
     """What is asked of a search, apart from its query.
 
     `projection` is one that the collection keeps, None the active one. Hits farther than
-    `max_distance` are left out.
+    `max_distance` are left out. Without `k` all others are hits.
 
     Raises:
-        InvalidValue: The refinement or the distance is out of range.
+        InvalidValue: The refinement or the distance is out of range, or neither `k` nor
+            `max_distance` is given.
     """
 
-    k: int
+    k: int | None
     filter: Json = field(default_factory=dict)
     exact: bool = False
     refinement: Refinement = NOTHING_MORE
@@ -59,6 +60,12 @@ class Request:
         _check("alpha", more.alpha, 100)
         if self.max_distance is not None:
             _check("max_distance", self.max_distance, 2)
+        elif self.k is None:
+            raise InvalidValue("k", None, "a number, unless max_distance is given")
+
+    def more(self, n: int) -> "Request":
+        """Return the request for n more hits. A negative k is refused by the database."""
+        return self if self.k is None or self.k < 0 else replace(self, k=self.k + n)
 
     def within(self, hits: list[Hit]) -> list[Hit]:
         """Return the hits that are near enough, at most k."""
@@ -169,7 +176,7 @@ def similar(
     """
     name, projection = collection.name, request.projection
     is_one = len(ids) == 1 and not unlike
-    if is_one and request.refinement == NOTHING_MORE:
+    if is_one and request.refinement == NOTHING_MORE and request.k is not None:
         found = db_search.similar(
             *(connection, name, ids[0], request.k, request.filter),
             exact=request.exact,
@@ -182,9 +189,7 @@ def similar(
             query = db_search.embedding(connection, name, ids[0], projection)
         else:
             query = db_search.rocchio(connection, name, ids, unlike, projection=projection)
-        # More by those that are left out. A negative k is refused by the database.
-        n = request.k + len(left_out) if request.k >= 0 else request.k
-        hits = nearest(connection, name, query, replace(request, k=n))
+        hits = nearest(connection, name, query, request.more(len(left_out)))
     return [hit for hit in hits if hit.id not in left_out][: request.k]
 
 
@@ -202,18 +207,30 @@ def nearest(
             exact=request.exact,
             projection=projection,
         )
-    n_found = max(request.k, more.rerank) if more.rerank else request.k
-    hits = db_search.nearest(
-        *(connection, collection, query, n_found, request.filter),
-        exact=request.exact,
-        projection=projection,
-    )
+    hits = _found(connection, collection, query, request)
     if more.rerank:
         listed, rest = hits[: more.rerank], hits[more.rerank :]
         ids = [hit.id for hit in listed]
         vectors = db_search.embeddings(connection, collection, ids, projection)
         hits = [listed[i] for i in rerank(query, vectors)] + rest
     return request.within(hits)
+
+
+def _found(
+    connection: Connection, collection: str, query: Float32Array, request: Request
+) -> list[Hit]:
+    """Return what re-ranking and the limits of the request choose from."""
+    k, filter, projection = request.k, request.filter, request.projection
+    if k is None:
+        assert request.max_distance is not None  # a request has one of the two
+        most = request.max_distance
+        return db_search.within(connection, collection, query, most, filter, projection)
+    n_found = max(k, request.refinement.rerank) if request.refinement.rerank else k
+    return db_search.nearest(
+        *(connection, collection, query, n_found, filter),
+        exact=request.exact,
+        projection=projection,
+    )
 
 
 def _check(field: str, value: float, most: int) -> None:

@@ -35,7 +35,7 @@ class Searching(Part):
     def search(
         self,
         image: Query,
-        k: int = 10,
+        k: int | None = 10,
         *,
         collection: str | None = None,
         crop: Crop | None = None,
@@ -61,7 +61,7 @@ class Searching(Part):
         Args:
             image: a path, a file's bytes, a PIL image, or an array of uint8: (H, W, 3) RGB or
                 (H, W) grey.
-            k: how many results.
+            k: how many results; None for all up to `max_distance`, compared exactly.
             collection: the name; None if there is only one.
             crop: the part of the upright image to search with, in pixels.
             filter: a condition on the metadata, see docs/reference/filters.md.
@@ -89,7 +89,8 @@ class Searching(Part):
             ImageTooLarge: it has more pixels than the settings allow.
             EmptyCrop: the crop does not touch it.
             WeightsNotFound: the collection's weights are not on this machine.
-            InvalidValue: the refinement or the distance is out of range.
+            InvalidValue: the refinement or the distance is out of range, or neither `k` nor
+                `max_distance` is given.
             ConfigError: the file cannot be read, or the filter is invalid.
         """
         engine = self._engine
@@ -148,7 +149,7 @@ class Searching(Part):
     def similar(
         self,
         id: int | Sequence[int],
-        k: int = 10,
+        k: int | None = 10,
         *,
         collection: str | None = None,
         filter: Filter | None = None,
@@ -165,7 +166,7 @@ class Searching(Part):
         Args:
             id: the image, or several. Of several the query is made by Rocchio's method, in SQL by
                 `spocdb.rocchio`.
-            k: how many results.
+            k: how many results; None for all up to `max_distance`, compared exactly.
             collection: the name; None if there is only one.
             filter: a condition on the metadata, see docs/reference/filters.md.
             exact: compare all embeddings, without the index.
@@ -184,7 +185,8 @@ class Searching(Part):
             CollectionNotFound: there is no such collection.
             ImageNotFound: the collection has no image with one of the ids.
             ProjectionNotFound: the collection has no embeddings by this projection.
-            InvalidValue: no image is given, or the refinement or the distance is out of range.
+            InvalidValue: no image is given, the refinement or the distance is out of range, or
+                neither `k` nor `max_distance` is given.
             ConfigError: the filter is invalid.
         """
         request = Request(k, to_json(filter), exact, refinement, projection, max_distance)

@@ -45,6 +45,8 @@ ROCCHIO = "SELECT spocdb.rocchio(%s, %s::bigint[], %s::bigint[], %s, %s)"
 
 NEAREST = "SELECT * FROM spocdb.search(%s, %s, %s, %s, %s, %s)"
 
+WITHIN = "SELECT * FROM spocdb.within(%s, %s, %s, %s, %s)"
+
 SIMILAR = "SELECT * FROM spocdb.similar(%s, %s, %s, %s, %s, %s)"
 
 MOST_RESULTS = 2**31 - 1
@@ -146,6 +148,20 @@ def nearest(
     values = [collection, Vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact, projection]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
         return cursor.execute(NEAREST, values).fetchall()
+
+
+def within(
+    connection: Connection,
+    collection: str,
+    query: Float32Array,
+    max_distance: float,
+    filter: Json,
+    projection: int | None = None,
+) -> list[Hit]:
+    """Return all images up to a distance from an embedding (N,), nearest first."""
+    values = [collection, Vector(query), max_distance, Jsonb(filter), projection]
+    with connection.cursor(row_factory=class_row(Hit)) as cursor:
+        return cursor.execute(WITHIN, values).fetchall()
 
 
 def similar(

@@ -111,8 +111,15 @@ class Search(BaseModel):
     max_distance: float | None = Field(
         None, ge=0, le=2, description="leave out images farther than this"
     )
+    within: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        description="instead of `k` and `max_distance`: all images up to this distance, compared "
+        "exactly; refused if there are more than a search may return",
+    )
 
-    def within(self, bounds: Bounds) -> dict[str, Any]:
+    def arguments(self, bounds: Bounds) -> dict[str, Any]:
         """Return the arguments for the library's search.
 
         Raises:
@@ -123,13 +130,27 @@ class Search(BaseModel):
             if getattr(self, name) > (most := getattr(bounds, name)):
                 raise errors.InvalidValue(name, getattr(self, name), f"at most {most} here")
         return {
-            "k": self.k,
             "filter": conditions(self.filter),
-            "exact": self.exact,
             "refinement": Refinement(self.expand, self.alpha, self.rerank),
             "projection": self.projection,
-            "max_distance": self.max_distance,
+            **self._limits(bounds),
         }
+
+    def check(self, n_found: int, bounds: Bounds) -> None:
+        """Refuse an answer that would leave out images within the distance.
+
+        Raises:
+            InvalidValue: more images are as near as that than this server returns.
+        """
+        if self.within is not None and n_found > bounds.k:
+            near = f"a smaller distance; more than {bounds.k} images are as near as that"
+            raise errors.InvalidValue("within", self.within, near)
+
+    def _limits(self, bounds: Bounds) -> dict[str, Any]:
+        if self.within is None:
+            return {"k": self.k, "exact": self.exact, "max_distance": self.max_distance}
+        # One more tells whether there are more than may be returned.
+        return {"k": bounds.k + 1, "exact": True, "max_distance": self.within}
 
 
 Searched = Annotated[Search, Query()]

@@ -52,6 +52,7 @@ def test_a_reader_is_shown_what_the_owner_is_of_its_collections(
         lambda db: db.similar(1, 3, collection="products", exact=True),
         lambda db: db.similar([1, 2], 3, collection="products", unlike=[3], projection=1),
         lambda db: db.search(picture, 3, collection="products", projection=1, max_distance=1.5),
+        lambda db: db.search(picture, None, collection="products", max_distance=1.5),
         lambda db: db.embed(picture, collection="files").tolist(),
         lambda db: [*db.images(collection="products")],
         lambda db: [*db.images([("name", "~", "shoe [1-3]")], collection="products", limit=2)],

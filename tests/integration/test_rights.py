@@ -23,6 +23,7 @@ SEARCHES = [
     'SELECT FROM spocdb.{c} WHERE metadata @@ spocdb.filter_path(\'[["n", "exists", false]]\')',
     "SELECT * FROM spocdb.search('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
     "SELECT * FROM spocdb.similar('{c}', {n})",
+    "SELECT * FROM spocdb.within('{c}', array_fill(1, ARRAY[256])::real[]::vector, 2)",
     "SELECT * FROM spocdb.similar_rows('{c}', 1)",
     "SELECT * FROM spocdb.similar_rows('{c}', '1')",
     "SELECT spocdb.embed('{c}', array_fill(1, ARRAY[256])::real[]::vector)",
@@ -133,6 +134,7 @@ HARMLESS = {
     "similar",
     "similar_rows",
     "view_key",
+    "within",
 }
 CALLS = {
     "admit_query": "",
@@ -158,6 +160,7 @@ CALLS = {
     "judge_condition": "'{{}}'",
     "project": "array_fill(1, ARRAY[256])::real[]::vector, 1",
     "target": "'products'",
+    "unit_query": "'products', 2, '[1,0]'",
     "wake_workers": "",
 }
 

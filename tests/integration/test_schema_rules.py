@@ -49,6 +49,7 @@ DEFINERS = {
     "source_rows",
     "take_in",
     "target",
+    "within",
 }
 
 

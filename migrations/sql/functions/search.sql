@@ -58,13 +58,7 @@ BEGIN
     exact := coalesce(exact, false);
     -- Assignments here and below, because plpgsql evaluates them faster than it starts a query.
     goal := target(collection, projection);
-    IF @extschema:vector@.vector_dims(query) <> goal.dim THEN
-        RAISE EXCEPTION 'collection % has embeddings of % dimensions, the query has %',
-            quote_ident(collection), goal.dim, @extschema:vector@.vector_dims(query)
-            USING ERRCODE = 'data_exception', HINT = 'project a raw descriptor with spocdb.embed(collection, raw, projection)';
-    END IF;
-
-    unit := @extschema:vector@.l2_normalize(query);
+    unit := unit_query(collection, goal.dim, query);
     IF exact OR goal.hnsw IS NULL THEN
         method := 'exact';
     ELSIF filter = '{}' THEN

@@ -39,9 +39,10 @@ def search(
 
     `like` and `unlike` are stored images that the hits should and should not look like, too.
     """
-    wanted = asked.within(options.bounds)
+    wanted = asked.arguments(options.bounds)
     with noted() as notes:
         hits = db.search(picture, collection=name, crop=crop, like=like, unlike=unlike, **wanted)
+    asked.check(len(hits), options.bounds)
     return _found(db, name, hits, notes)
 
 
@@ -61,10 +62,11 @@ def similar(
     """
     if bool(id) == (key is not None):
         raise errors.ConfigError("give either `id=...` or `key=...`", field="id")
-    wanted = asked.within(options.bounds)
+    wanted = asked.arguments(options.bounds)
     own = id if key is None else [db.tables.image_id(key, name)]
     with noted() as notes:
         hits = db.similar(own, collection=name, unlike=unlike, **wanted)
+    asked.check(len(hits), options.bounds)
     return _found(db, name, hits, notes)
 
 

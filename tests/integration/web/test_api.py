@@ -6,7 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from spocdb.web.options import Bounds
 from tests.fixtures.opened import Database
+from tests.integration.web.conftest import Serving
 
 API = "/api/v1"
 
@@ -67,6 +69,21 @@ def test_a_bound_on_the_distance(client: httpx.Client, photos: Path) -> None:
     data = (photos / "07.jpg").read_bytes()
     query = f"{API}/collections/photos/search?k=30&max_distance=0.001"
     assert len(ok(client.post(query, content=data))["hits"]) == 1
+
+
+def test_all_images_within_a_distance(
+    client: httpx.Client, gallery: Database, ids: dict[str, int], serve: Serving
+) -> None:
+    query: dict[str, str | float] = {"id": ids["07.jpg"], "within": 0.9}
+    found = ok(client.get(f"{API}/collections/photos/similar", params=query))["hits"]
+    hits = gallery.similar(ids["07.jpg"], None, collection="photos", max_distance=0.9)
+    assert [hit["id"] for hit in found] == [hit.id for hit in hits]
+    address = f"{API}/collections/photos/similar"
+    for k, status in ((len(hits), 200), (len(hits) - 1, 422)):
+        with serve(gallery.engine, bounds=Bounds(k=k)) as other:
+            answer = other.get(address, params=query)
+        assert answer.status_code == status
+    assert f"more than {k} images are as near" in answer.json()["detail"]
 
 
 def test_an_embedding_goes_on_in_sql(
