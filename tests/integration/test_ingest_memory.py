@@ -109,6 +109,7 @@ def peak_megabytes(program: Path, *arguments: object, env: dict[str, str]) -> fl
     return usage.ru_maxrss / 1024
 
 
+@pytest.mark.slow
 def test_eight_times_as_many_files_need_no_more_memory(
     url: str,
     environment: dict[str, str],
@@ -127,6 +128,7 @@ def test_eight_times_as_many_files_need_no_more_memory(
     assert large - small < 50
 
 
+@pytest.mark.slow
 def test_large_pictures_stay_within_the_memory_that_they_may_take(
     url: str,
     environment: dict[str, str],

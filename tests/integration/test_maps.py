@@ -80,6 +80,7 @@ def test_a_map_of_a_kept_projection_is_beside_that_of_the_active_one(
         db.map(projection=1, **COMPONENTS)
 
 
+@pytest.mark.slow
 def test_umap_with_a_seed_is_the_same_again(db: Database, fill: Any) -> None:
     fill(60)
     made = db.map(method="umap", neighbours=10, seed=3)
@@ -323,6 +324,7 @@ def test_the_commands_say_what_is_on_the_map(
     assert ran.stderr == "spocdb: --neighbours must be 2 to 1000, not 1\n"
 
 
+@pytest.mark.slow
 def test_umap_prints_nothing_of_its_own(
     db: Database, fill: Any, spocdb: Callable[..., Any]
 ) -> None:

@@ -31,6 +31,8 @@ from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
 
+pytestmark = pytest.mark.slow
+
 RAW_MAP, WHITENED_MAP = 0.6947, 0.7779
 # The reference is float32. bfloat16 rounds differently on each processor, and whitening amplifies
 # the difference: measured up to 0.006.
