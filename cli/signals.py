@@ -74,6 +74,7 @@ class Interruptible(TyperGroup):
 def ending_soon() -> Iterator[None]:
     """Handle signals in the block, which is the whole program."""
     watch.install()
+    sys.unraisablehook = _unraisable
     try:
         yield
     except SystemExit as exc:
@@ -112,6 +113,16 @@ def _flush(say: str | None) -> None:
 
 def _comes(signals: int, seconds: float) -> bool:
     return bool(select.select([signals], [], [], seconds)[0])
+
+
+def _unraisable(lost: Any) -> None:
+    """Print an exception that cannot be raised, unless it is an interruption.
+
+    Ctrl-C in a finalizer, or in C code that calls Python, is lost. The watching thread ends the
+    process some seconds later.
+    """
+    if not isinstance(lost.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

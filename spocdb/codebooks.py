@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +45,10 @@ def learn(
     file = settings.cache_dir / "codebooks" / f"{name}.safetensors"
     if not file.is_file():
         log.info("learning a codebook: %s, %s, from %s", kind, k, counted(len(used), "image"))
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
         learn_into(file, extractor, kind, k, used, settings)
     return file
 
@@ -58,7 +61,7 @@ def learn_into(
     files: Sequence[Path],
     settings: Settings,
 ) -> int:
-    """Learn a codebook and write it to a file atomically; return the number of images used.
+    """Learn a codebook and write it to a .safetensors file; return the number of images used.
 
     Images that cannot be read are left out; a warning gives their number and the first reason.
 
@@ -67,7 +70,6 @@ def learn_into(
         NotEnoughSamples: There are too few local features.
     """
     used = _spread(files)
-    fresh = file.with_name(f"{file.stem}.{os.getpid()}.safetensors")
     read: set[Path] = set()
     unreadable: dict[Path, str] = {}
 
@@ -75,14 +77,8 @@ def learn_into(
         return _maps(extractor, used, settings.max_pixels, read, unreadable)
 
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh.touch()  # fail before the work if it is not writable
-        save(fit(kind, k, maps), fresh)
-        fresh.replace(file)
-    except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
+        save(fit(kind, k, maps), file)
     finally:
-        fresh.unlink(missing_ok=True)
         # Log it also when `fit` raised NotEnoughSamples: unreadable files may be the cause.
         _say_unreadable(unreadable)
     return len(read)

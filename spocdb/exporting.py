@@ -3,13 +3,13 @@
 import importlib.util
 import json
 import logging
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spocdb import outfiles
 from spocdb.db import embeddings as embedding_tables
 from spocdb.db import listing, maps, projections
 from spocdb.db.collections import Collection
@@ -30,12 +30,12 @@ def check(file: Path) -> None:
     """Refuse what cannot be written, before anything is read.
 
     Raises:
-        ConfigError: pyarrow is missing, or the name has another suffix.
+        ConfigError: pyarrow is missing, the name has another suffix, or the folder does not exist
+            or is read-only.
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise ConfigError("pyarrow is not installed: run `pip install 'spocdb[map]'`")
-    if file.suffix != ".parquet":
-        raise ConfigError(f"{file}: the name must end in .parquet")
+    outfiles.check(file, (".parquet",))
 
 
 def write(
@@ -61,8 +61,7 @@ def write(
     dim = projections.load(connection, projection).dim if embeddings else None
     map_id = _map_of(connection, collection, projection)
     schema, n_rows = _schema(dim), 0
-    fresh = file.with_name(f".{file.stem}.{uuid.uuid4().hex}{file.suffix}")
-    try:
+    with outfiles.replaced(file) as fresh:
         with parquet.ParquetWriter(fresh, schema, compression="zstd") as writer:
             for images in _groups(connection, collection):
                 rows = _columns(connection, collection, images, map_id)
@@ -71,11 +70,6 @@ def write(
                 writer.write_table(_table(rows, schema))
                 n_rows += len(images)
         _refuse_mixed(connection, collection, map_id)
-        fresh.replace(file)
-    except OSError as exc:
-        raise ConfigError(f"cannot write {file}: {exc.strerror or exc}") from exc
-    finally:
-        fresh.unlink(missing_ok=True)
     return n_rows
 
 

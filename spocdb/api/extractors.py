@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from spocdb import codebooks
+from spocdb import codebooks, outfiles
 from spocdb.api.part import Part
 from spocdb.choosing import choose
 from spocdb.db import collections
 from spocdb.db.collections import ExtractorSummary
+from spocdb.errors import ConfigError
 from spocdb.features.selection import Wanted
 from spocdb.recipe_options import RecipeOptions
 from spocdb.records import Recipe
@@ -113,11 +114,14 @@ class Extractors(Part):
             ConfigError: there are no images, or the file cannot be written.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
+        outfiles.check(Path(file), (".safetensors",))
         left_out = kinds.LeftOut()
         found = walk([Path(folder)], recursive=True, left_out=left_out)
         files = [Path(file) for file in found]
         if told := kinds.told(left_out):
             log.warning("left out: %s", told)
+        if not files:
+            raise ConfigError(f"there are no images under {folder}")
         network = self.extractor(extractor, weights, device, precision, **recipe)
         return codebooks.learn_into(Path(file), network, kind, k, files, self._engine.settings)
 

@@ -153,9 +153,11 @@ class Tables(Part):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            for key in queue.neither_failed_nor_waiting(connection, target, keys or ()):
-                log.warning("no failed or waiting row has the key %s", key)
-            return queue.retry(connection, target.name, keys)
+            unknown = queue.neither_failed_nor_waiting(connection, target, keys or ())
+            n_rows = queue.retry(connection, target.name, keys)
+        for key in unknown:
+            log.warning("no failed or waiting row has the key %s", key)
+        return n_rows
 
     def coverage(self, collection: str | None = None) -> Sequence[Coverage]:
         """Count the embedded images of each collection, attached or not, for each projection.

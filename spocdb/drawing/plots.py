@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spocdb.drawing.look import ACCENT, GREY, check_name, head, save, style
+from spocdb import outfiles
+from spocdb.drawing.look import ACCENT, GREY, head, style
 from spocdb.records import Float64Array
 
 BLOCKS = " ▏▎▍▌▋▊▉█"
@@ -18,7 +19,7 @@ def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import FuncFormatter
 
-    check_name(out, (".png", ".svg", ".pdf"))
+    outfiles.check(out, (".png", ".svg", ".pdf"))
     numbers = np.arange(1, len(explained) + 1)
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, wspace=0.06)
     figure = Figure(figsize=(11, 4.6), dpi=160, layout=layout)
@@ -38,7 +39,8 @@ def draw_variance(explained: Float64Array, title: str, out: Path) -> None:
     for axes in (each, total):
         axes.yaxis.set_major_formatter(FuncFormatter(lambda part, _: f"{100 * part:g} %"))
         style(axes)
-    save(out, figure.savefig)
+    with outfiles.replaced(out) as fresh:
+        figure.savefig(fresh)
 
 
 def variance_bars(explained: Float64Array, width: int = 40) -> str:

@@ -8,9 +8,10 @@ from textwrap import fill, shorten
 
 from PIL import Image, ImageDraw
 
+from spocdb import outfiles
 from spocdb.drawing.lettering import Lettering, one_line
-from spocdb.drawing.look import ACCENT, GREY, INK, MAT, PAPER, check_name, save
-from spocdb.errors import ConfigError, ImageError
+from spocdb.drawing.look import ACCENT, GREY, INK, MAT, PAPER
+from spocdb.errors import ImageError
 from spocdb.images.decode import decode
 from spocdb.images.regular import read_bytes
 from spocdb.records import Crop
@@ -43,11 +44,9 @@ def check_sheet(out: Path) -> None:
     """Check that a sheet can be written to `out`.
 
     Raises:
-        ConfigError: The suffix is wrong, or the folder does not exist.
+        ConfigError: The suffix is wrong, or the folder does not exist or is read-only.
     """
-    check_name(out, (".png", ".jpg", ".jpeg", ".webp"))
-    if not out.absolute().parent.is_dir():
-        raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
+    outfiles.check(out, (".png", ".jpg", ".jpeg", ".webp"))
 
 
 def draw_sheet(
@@ -89,7 +88,8 @@ def draw_sheet(
         picture = matted(tile.path, TILE, max_pixels, read=read, letters=letters)
         number = "" if tile.id is None else f"id {tile.id}"
         draw_tile(sheet, corner, picture, Label(str(rank + 1), name, tile.caption, number), letters)
-    save(out, sheet.save)
+    with outfiles.replaced(out) as fresh:
+        sheet.save(fresh)
     if line := letters.complaint():
         log.warning("%s", line)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from spocdb import outfiles
 from spocdb.drawing import look, sheets
 from spocdb.drawing.lettering import Lettering
 from spocdb.drawing.sheets import Label
-from spocdb.errors import ConfigError
 from spocdb.evaluation.benchmark import Benchmark, Query
 from spocdb.evaluation.measures import RECALL_LEVELS
 from spocdb.evaluation.results import Answer, Result, headline
@@ -29,11 +29,9 @@ def check_name(out: Path) -> None:
     """Check that a plot can be written to `out`.
 
     Raises:
-        ConfigError: The suffix is wrong, or the folder does not exist.
+        ConfigError: The suffix is wrong, or the folder does not exist or is read-only.
     """
-    look.check_name(out, (".png",))
-    if not out.absolute().parent.is_dir():
-        raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
+    outfiles.check(out, (".png",))
 
 
 def draw_quality(results: Sequence[Result], out: Path) -> None:
@@ -73,7 +71,8 @@ def draw_quality(results: Sequence[Result], out: Path) -> None:
     curves.legend(frameon=False, fontsize=8, labelcolor=look.INK, loc="lower left")
     for axes in (quality, curves):
         look.style(axes)
-    look.save(out, figure.savefig)
+    with outfiles.replaced(out) as fresh:
+        figure.savefig(fresh)
 
 
 def draw_worst(
@@ -104,7 +103,8 @@ def draw_worst(
     for row, answer in enumerate(worst):
         y = sheets.MARGIN + TITLE + row * row_height
         _draw_answer(sheet, y, queries[answer.query], answer, benchmark, max_pixels, letters)
-    look.save(out, sheet.save)
+    with outfiles.replaced(out) as fresh:
+        sheet.save(fresh)
     if line := letters.complaint():
         log.warning("%s", line)
 

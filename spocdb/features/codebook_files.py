@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spocdb import outfiles
 from spocdb.errors import ConfigError
 from spocdb.features.codebooks import LONGEST, Codebook
 from spocdb.images.regular import regular
@@ -20,14 +21,13 @@ def save(codebook: Codebook, file: Path) -> None:
     Raises:
         ConfigError: The file cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save as serialised
 
     arrays = {name: np.ascontiguousarray(array) for name, array in codebook.arrays.items()}
-    try:
-        save_file(arrays, file, metadata={"about": json.dumps({"kind": codebook.kind})})
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"cannot write {file}: {error}") from error
+    data = serialised(arrays, metadata={"about": json.dumps({"kind": codebook.kind})})
+    with outfiles.replaced(file) as fresh:
+        # save_file would create a file that only its owner can read.
+        fresh.write_bytes(data)
 
 
 def load(file: Path) -> Codebook:

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import uuid
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from spocdb import outfiles
 from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels, check_recipe
 from spocdb.images.regular import regular
@@ -21,6 +21,7 @@ from spocdb.soundness import MOST_DIMS, ORTHOGONAL_TOLERANCE, fault, skew
 
 log = logging.getLogger(__name__)
 
+SUFFIXES = (".safetensors", ".npz")
 ARRAYS = {
     "mean": np.float32,
     "components": np.float32,
@@ -55,24 +56,16 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
             "fingerprint": projection.fingerprint,
         }
     )
-    from safetensors import SafetensorError
-
-    # Write a temporary file and rename it, so that a full disk leaves the old file intact.
-    fresh = file.with_name(f"{file.stem}.{uuid.uuid4().hex}{file.suffix}")
-    try:
+    outfiles.check(file, SUFFIXES)
+    with outfiles.replaced(file) as fresh:
         if _is_npz(file):
             # No allow_pickle=False here: older NumPy versions would store it as an array.
             np.savez(fresh, about=np.array(about), **arrays)  # type: ignore[arg-type]
         else:
-            from safetensors.numpy import save_file
+            from safetensors.numpy import save
 
-            save_file(arrays, fresh, metadata={"about": about})
-        fresh.replace(file)
-    # safetensors raises SafetensorError for a missing folder.
-    except (OSError, SafetensorError) as exc:
-        raise ConfigError(f"cannot write {file}: {getattr(exc, 'strerror', exc) or exc}") from exc
-    finally:
-        fresh.unlink(missing_ok=True)
+            # save_file would create a file that only its owner can read.
+            fresh.write_bytes(save(arrays, metadata={"about": about}))
 
 
 def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
@@ -164,9 +157,9 @@ def _check_file(file: Path) -> None:
 
 
 def _is_npz(file: Path) -> bool:
-    if file.suffix not in (".npz", ".safetensors"):
-        raise ConfigError(f"{file}: the name must end in .safetensors or .npz")
-    return file.suffix == ".npz"
+    if file.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{file}: the name must end in {' or '.join(SUFFIXES)}")
+    return file.suffix.lower() == ".npz"
 
 
 def _read_npz(file: Path) -> tuple[dict[str, Any], str]:

@@ -17,6 +17,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 import spocdb
+from spocdb import outfiles
 from spocdb.api import Database
 from spocdb.db import collections
 from spocdb.errors import ConfigError
@@ -46,15 +47,11 @@ def check_out(out: Path) -> None:
     Raises:
         ConfigError: The suffix is wrong, the folder is missing or read-only, or `out` exists.
     """
-    folder = out.absolute().parent
     if out.suffix != SUFFIX:
         raise ConfigError(
             f"the weights go to a {SUFFIX} file, not to {out.name}", field="out", bound=SUFFIX
         )
-    if not os.path.isdir(folder):
-        raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
-    if not os.access(folder, os.W_OK):
-        raise ConfigError(f"cannot write {out}: the folder {out.parent} may not be written to")
+    outfiles.check_folder(out)
     if os.path.lexists(out):
         # An extractor may use this file.
         raise ConfigError(

@@ -1,6 +1,7 @@
 """What a server is started with: where it listens, who may use it, and its limits."""
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from spocdb.errors import ConfigError, InvalidValue
 
 # Shorter tokens can be guessed.
 SHORTEST_TOKEN = 16
+# What a Host header can hold, without the port.
+NAME = re.compile(r"[\w.:%\[\]-]+", re.ASCII)
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -41,7 +44,7 @@ class ServerOptions:
 
     Raises:
         ConfigError: another host than loopback without a token.
-        InvalidValue: the token is too short.
+        InvalidValue: the token is too short, or a name is none.
     """
 
     host: str = "127.0.0.1"
@@ -55,7 +58,10 @@ class ServerOptions:
     def __post_init__(self) -> None:
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
             # The token itself must not be in the message.
-            raise InvalidValue("token", "shorter", f"at least {SHORTEST_TOKEN} characters")
+            raise InvalidValue("token", len(self.token), f"at least {SHORTEST_TOKEN} characters")
+        for field_, name in (("host", self.host), *(("names", name) for name in self.names)):
+            if not NAME.fullmatch(name):
+                raise InvalidValue(field_, repr(name), "an IP address or a name in DNS")
         if self.token is None and not is_loopback(self.host):
             raise ConfigError(
                 f"{self.host} is reachable from other machines: give a token with "

@@ -77,6 +77,47 @@ def test_one_signal_ends_a_process_that_is_stuck(
     assert "Traceback" not in said
 
 
+IMPORTED = """
+import importlib.abc, os, runpy, signal, sys
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, *_):
+        if name == "spocdb.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+runpy.run_module("spocdb", run_name="__main__")
+"""
+
+FINALIZED = """
+import importlib, os, signal, sys
+signals = importlib.import_module("spocdb.cli.signals")
+
+class Late:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+with signals.ending_soon():
+    Late()
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(("program", "code"), [(IMPORTED, -signal.SIGINT), (FINALIZED, 130)])
+def test_no_moment_of_an_interruption_gives_a_traceback(program: str, code: int) -> None:
+    """Neither while the command line is imported, nor where Python cannot raise an exception."""
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        # A shell starts jobs in the background with SIGINT ignored, and children inherit it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (code, "", "")
+
+
 def test_an_ingest_that_waits_for_a_lock_ends_and_writes_nothing_later(
     db: Database,
     start_spocdb: Start,

@@ -251,6 +251,8 @@ def test_the_demo_finds_what_it_knows_to_be_right_and_shows_it(
         page = httpx.get(address[1], follow_redirects=True, headers={"Accept": "text/html"})
         assert page.status_code == 200
         assert page.text.count('class="tile"') >= 100
+        drawn = httpx.get(f"{address[1]}api/v1/collections/photos/map").raise_for_status()
+        assert drawn.json()["method"] == "components"
         os.killpg(demo.pid, signal.SIGINT)
         assert demo.communicate(timeout=60)[0].startswith("stopped")
         assert demo.returncode == 0

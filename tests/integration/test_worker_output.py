@@ -102,6 +102,15 @@ def test_retry_of_a_row_in_back_off_makes_it_due(cli: Cli, stocked: Any) -> None
     assert stocked.work().n_seen == 2
 
 
+def test_retry_of_files_says_only_that_no_table_is_attached(
+    cli: Cli, shop: Any, make_photos: Callable[..., Path], recipe: dict[str, Any]
+) -> None:
+    shop.db.ingest(make_photos(1), **recipe)
+    ran = cli("retry", "1")
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (1, "", "")
+    assert str(ran.exception) == "no table is attached as photos: see `spocdb.count_coverage()`"
+
+
 def test_retry_says_which_keys_are_of_no_row_that_failed_or_waits(cli: Cli, stocked: Any) -> None:
     (stocked.folder / "bad.jpg").write_bytes(b"no image")
     stocked.execute("UPDATE products SET photo = 'bad.jpg' WHERE id = 1")

@@ -57,6 +57,8 @@ def test_a_hostile_recipe_is_refused(
 def test_a_family_without_its_file_asks_for_it(name: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsNotFound, match=f"needs a file: .*`extractor='{name}:FILE'`"):
         choose(Wanted(name), None, [], tmp_path)
+    with pytest.raises(ConfigError, match=f"{name}: names no file: write {name}:FILE"):
+        choose(Wanted(f"{name}:"), None, [], tmp_path)
     with pytest.raises(ConfigError, match=r"cannot read the weights .*gone: No such file"):
         chosen(name, tmp_path / "gone", tmp_path)
     with pytest.raises(ConfigError, match=r"holds the weights: leave out `weights=\.\.\.`"):

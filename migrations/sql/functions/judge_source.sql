@@ -20,7 +20,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind = 'r' AND c.relpersistence <> 't'
                    AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'spocdb'::regnamespace)) THEN
         RAISE EXCEPTION '% is no ordinary table', relation
-            USING ERRCODE = 'invalid_name', HINT = 'attach a table, not a view, a partitioned or a foreign one';
+            USING ERRCODE = 'invalid_name', HINT = 'attach a table of an application, not a view, a partitioned or a foreign one';
     END IF;
     -- A write to a parent fires no statement trigger of its children, nor the other way round.
     IF EXISTS (SELECT FROM pg_inherits i WHERE relation IN (i.inhrelid, i.inhparent)) THEN

@@ -52,12 +52,14 @@ def split(name: str) -> tuple[str, Path | None]:
     """Return the backbone and the file of a user's text, such as "onnx:FILE" or "mini".
 
     Raises:
-        ConfigError: The package that offers it cannot be loaded.
+        ConfigError: The package that offers it cannot be loaded, or no file is named.
     """
     prefix, colon, rest = name.partition(":")
     if colon and is_known(prefix):
         found = _named(prefix)
         if isinstance(found, Family) and found.of_files:
+            if not rest:
+                raise ConfigError(f"{name} names no file: write {prefix}:FILE", field="extractor")
             return prefix, _home(Path(rest))
     return name, None
 
