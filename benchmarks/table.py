@@ -12,6 +12,7 @@ from benchmarks import record
 from benchmarks.database import plots, tables
 from benchmarks.limits import CEILING, LIMIT, SLOWEST
 from benchmarks.record import Figure, number
+from spocdb import outfiles
 from spocdb.drawing import look
 
 ROOT = Path(__file__).parents[1]
@@ -153,7 +154,8 @@ def draw(about: dict[str, Any], figures: Sequence[Figure], out: Path) -> None:
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=look.LINES, linewidth=0.8)
     axes.margins(x=0.12)
-    look.save(out, drawing.savefig)
+    with outfiles.replaced(out) as fresh:
+        drawing.savefig(fresh)
 
 
 if __name__ == "__main__":

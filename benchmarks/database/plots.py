@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import Figure
+from spocdb import outfiles
 from spocdb.drawing import look
 
 AHEAD = 10_000_000
@@ -68,7 +69,8 @@ def draw(figures: Sequence[Figure], out: Path) -> None:
     for axes in (writing, storing, searching):
         axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
     drawing.text(0.01, -0.03, note, color=look.GREY, fontsize=9)
-    look.save(out, lambda file: drawing.savefig(file, bbox_inches="tight"))
+    with outfiles.replaced(out) as fresh:
+        drawing.savefig(fresh, bbox_inches="tight")
 
 
 def _lines(

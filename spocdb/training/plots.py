@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spocdb import outfiles
 from spocdb.drawing import look
 from spocdb.training.checkpoints import Epoch
 
@@ -40,4 +41,5 @@ def draw(history: Sequence[Epoch], title: str, out: Path, ceiling: float | None 
         axes.set_xlabel("epoch", color=look.GREY, fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         look.style(axes)
-    look.save(out, figure.savefig)
+    with outfiles.replaced(out) as fresh:
+        figure.savefig(fresh)
