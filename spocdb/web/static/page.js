@@ -6,6 +6,7 @@ import { Beside, markAlone } from "./beside.js";
 import { Facets } from "./facets.js";
 import { Grid } from "./grid.js";
 import { jumps } from "./jumps.js";
+import { hush, say, tell } from "./messages.js";
 import * as pictures from "./pictures.js";
 import * as queries from "./query.js";
 import { collectionOf, Problem } from "./server.js";
@@ -64,7 +65,7 @@ async function render(back = null) {
   here = location.href;
   state = address.read(location);
   document.body.classList.toggle("is-searching", address.isSearch(state));
-  part("notes").replaceChildren();
+  hush();
   part("grid").setAttribute("aria-busy", "true");
   facets.show(state.filters, signal).catch((error) => unlessEnded(signal, () => tell(error)));
   try {
@@ -158,7 +159,7 @@ async function loadMore() {
 }
 
 function loadAgain() {
-  part("notes").replaceChildren();
+  hush();
   loadMore();
 }
 
@@ -256,21 +257,6 @@ function fail(error) {
 
 function unlessEnded(signal, action) {
   if (!signal.aborted) action();
-}
-
-const say = (text) => (part("status").textContent = text);
-
-/** Show a message, with a button if there is something to do. */
-function tell(error, { label, action } = {}) {
-  if (error.name === "AbortError") return;
-  if (!(error instanceof Error)) return note(error.message);
-  if (!(error instanceof Problem)) console.error(error);
-  note(error.message, label, action);
-}
-
-function note(text, label, action) {
-  const button = label ? element("button", { onclick: action }, label) : null;
-  part("notes").replaceChildren(element("p", {}, text), ...(button ? [button] : []));
 }
 
 function start() {

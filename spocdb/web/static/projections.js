@@ -1,11 +1,13 @@
 /** The projections of a collection in review mode: activates one, and tells how it goes. */
 
-import { element } from "./elements.js";
+import { hush, say, tell } from "./messages.js";
 import { collectionOf, file, Problem } from "./server.js";
 
 const SECONDS_BETWEEN_LOOKS = 1;
 // The change goes on while the server, or the way to it, does not answer for a moment.
 const MOST_FAILURES = 10;
+
+const LOST = "The server was started again meanwhile. The list shows what is active";
 
 const part = (id) => document.getElementById(id);
 const collection = collectionOf(document.querySelector("main").dataset.collection);
@@ -24,20 +26,19 @@ function make(button) {
 
 /** Begin a change or find one, and follow it to its end; meanwhile no other can begin. */
 async function work(begin) {
-  part("notes").replaceChildren();
+  hush();
   busy(true, "Working. Searches go on with the active projection");
   try {
     const change = await followed(await begin());
     await refresh();
     busy(false, change?.state === "done" ? `Projection ${change.projection} is active` : "");
     if (change?.state === "done") focus(change.projection);
-    else tell(change?.said ?? "The server was started again meanwhile. The list shows what is active");
+    else tell({ message: change?.said ?? LOST });
   } catch (error) {
-    if (!(error instanceof Problem)) console.error(error);
     // A refusal may be of a list that is out of date.
     await refresh().catch(() => {});
     busy(false, "");
-    tell(error.message);
+    tell(error);
   }
 }
 
@@ -71,9 +72,3 @@ function busy(isBusy, text) {
 }
 
 const focus = (number) => document.querySelector(`#projection-${number} h2`)?.focus();
-const tell = (text) => part("notes").replaceChildren(element("p", {}, text));
-
-function say(text) {
-  // Screen readers read every change.
-  if (part("status").textContent !== text) part("status").textContent = text;
-}
