@@ -129,7 +129,12 @@ def status_of(error: errors.SpocdbError) -> int:
 
 
 def detail_of(request: Request, error: errors.SpocdbError) -> str:
-    """Return what a client is told; the library's text may name collections that are not shown."""
+    """Return what a client is told.
+
+    The library's text may name collections that are not shown, or the database's address.
+    """
+    if isinstance(error, errors.DatabaseLost):
+        return "the database does not answer: try again in a moment; the server's log says why"
     if request.app.state.options.collections and isinstance(error, errors.CollectionNotFound):
         return "there is no such collection here"
     return str(error)

@@ -232,8 +232,9 @@ def test_an_unready_database_is_not_described(
         ):
             assert client.get("/readyz").status_code == 200
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            response = client.get("/readyz")
-            assert (response.status_code, name in response.text) == (503, False)
+            for address in ("/readyz", "/api/v1/collections", "/"):
+                response = client.get(address, headers={"Accept": "text/html"})
+                assert (response.status_code, name in response.text) == (503, False)
 
 
 def test_further_names_and_addresses_are_known(gallery: Database, serve: Serving) -> None:
