@@ -11,7 +11,7 @@ import numpy as np
 
 from spocdb import outfiles
 from spocdb.db import embeddings as embedding_tables
-from spocdb.db import listing, maps, projections
+from spocdb.db import listing, mapping, maps, projections
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.listing import StoredImage
@@ -136,7 +136,7 @@ def _embeddings(
 
     place = {image.id: n for n, image in enumerate(images)}
     values, is_null = np.zeros((len(images), dim), np.float32), np.ones(len(images), bool)
-    for rows in maps.embedded(connection, collection, projection, dim, sorted(place)):
+    for rows in mapping.embedded(connection, collection, projection, dim, sorted(place)):
         at = [place[id] for id in rows["id"].tolist()]
         values[at], is_null[at] = rows["embedding"], False
     flat = pa.array(values.reshape(-1))

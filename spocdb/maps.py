@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from spocdb import machine
-from spocdb.db import collections, embeddings, maps, projections
+from spocdb.db import collections, embeddings, mapping, projections
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.copy import Rows
@@ -72,7 +72,7 @@ def make(
     """
     if options.method == "umap":
         _require_umap()
-    maps.check_rights(connection)
+    mapping.check_rights(connection)
     number = collections.as_if_active(connection, collection, projection).active_projection_id
     numbers = projections.load(connection, number)
     method, settings = "components", dict[str, Any]()
@@ -85,7 +85,7 @@ def make(
         positions = _umap(rows, options, positions)
         method, settings = "umap", _settings(options)
     columns = {**source.keys, "x": positions[:, 0], "y": positions[:, 1]}
-    return maps.store(connection, collection, number, method, settings, columns)
+    return mapping.store(connection, collection, number, method, settings, columns)
 
 
 def _read(
@@ -111,10 +111,10 @@ class _Embeddings:
         self, connection: Connection, collection: Collection, projection: int, dim: int
     ) -> None:
         self.dim = dim
-        self._stream: Callable[[list[int]], Iterator[Rows]] = lambda ids: maps.embedded(
+        self._stream: Callable[[list[int]], Iterator[Rows]] = lambda ids: mapping.embedded(
             connection, collection, projection, dim, ids
         )
-        self._contents = maps.contents(connection, collection)
+        self._contents = mapping.contents(connection, collection)
 
     def __iter__(self) -> Iterator[Float32Array]:
         kept: list[Rows] = []

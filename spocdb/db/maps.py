@@ -1,6 +1,8 @@
-"""Maps: where the images of a collection lie in two dimensions, stored beside a projection."""
+"""Maps: where the images of a collection lie in two dimensions, stored beside a projection.
 
-from collections.abc import Iterator
+`spocdb.db.mapping` stores them.
+"""
+
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,18 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Literal
-from psycopg.types.json import Jsonb
 
-from spocdb.db import embeddings
-from spocdb.db.collections import Collection, hold
+from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
-from spocdb.db.copy import Rows, copy_in, copy_out, pieces
+from spocdb.db.copy import copy_out
 from spocdb.db.search import snapshot
-from spocdb.errors import MapNotFound, RightMissing
+from spocdb.errors import MapNotFound
 from spocdb.records import Float32Array
 from spocdb.wording import counted
 
-# Embeddings in memory at once while they are streamed.
+# Positions in memory at once while they are streamed.
 CHUNK_ROWS = 1000
 
 
@@ -90,45 +90,6 @@ SELECT image_id, x, y FROM spocdb.map_positions WHERE map_id = %s AND image_id =
 """
 
 EXISTS = "SELECT EXISTS (SELECT FROM spocdb.maps WHERE id = %s)"
-
-CONTENTS = """
-COPY (SELECT id, sha256 FROM spocdb.images WHERE collection_id = {collection} ORDER BY id)
-TO STDOUT (FORMAT binary)
-"""
-
-EMBEDDED = """
-COPY (SELECT image_id, embedding FROM spocdb.embeddings({collection}, {ids}, {projection}))
-TO STDOUT (FORMAT binary)
-"""
-
-MAY_WRITE = """
-SELECT has_table_privilege('spocdb.maps', 'INSERT')
-   AND has_table_privilege('spocdb.maps', 'DELETE')
-   AND has_table_privilege('spocdb.map_positions', 'INSERT')
-"""
-
-STAGE = """
-CREATE TEMPORARY TABLE incoming_positions (
-    image_id bigint NOT NULL, sha256 bytea NOT NULL, x real NOT NULL, y real NOT NULL
-) ON COMMIT DROP
-"""
-STAGED = {"image_id": "bigint", "sha256": "sha256", "x": "real", "y": "real"}
-
-FORGET = "DELETE FROM spocdb.maps WHERE collection_id = %s AND projection_id = %s"
-
-ADD = """
-INSERT INTO spocdb.maps (collection_id, projection_id, method, settings) VALUES (%s, %s, %s, %s)
-RETURNING id
-"""
-
-# The lock of the collection keeps ingests and workers away. A row that an application deletes at
-# this moment is not waited for: its image has no position.
-PLACE = """
-INSERT INTO spocdb.map_positions (map_id, image_id, x, y)
-SELECT %s, i.id, n.x, n.y
-FROM incoming_positions n JOIN spocdb.images i ON i.id = n.image_id AND i.sha256 = n.sha256
-FOR KEY SHARE OF i SKIP LOCKED
-"""
 
 
 def find(connection: Connection, collection: Collection, projection: int) -> CollectionMap:
@@ -224,63 +185,3 @@ def positions_of(
 ) -> dict[int, tuple[float, float]]:
     """Return the positions of some images by their ids; images without one are left out."""
     return {id: (x, y) for id, x, y in connection.execute(SOME_POSITIONS, [map_id, ids])}
-
-
-def contents(connection: Connection, collection: Collection) -> list[Rows]:
-    """Return `id` and `sha256` of all images, by id, in parts of at most CHUNK_ROWS."""
-    statement = SQL(CONTENTS).format(collection=Literal(collection.id))
-    fields = {"id": "bigint", "sha256": "sha256"}
-    return [*copy_out(connection, statement, fields, CHUNK_ROWS)]
-
-
-def embedded(
-    connection: Connection, collection: Collection, projection: int, dim: int, ids: list[int]
-) -> Iterator[Rows]:
-    """Stream `id` and `embedding` (n, N) of images by a projection, in the order of their ids."""
-    statement = SQL(EMBEDDED).format(
-        collection=Literal(collection.name), ids=Literal(ids), projection=Literal(projection)
-    )
-    fields = {"id": "bigint", "embedding": f"vector({dim})"}
-    return copy_out(connection, statement, fields, CHUNK_ROWS)
-
-
-def check_rights(connection: Connection) -> None:
-    """Refuse a role that may not store maps, before one is computed.
-
-    Raises:
-        RightMissing: the role may not write to spocdb.maps.
-    """
-    if not one_row(connection, MAY_WRITE)[0]:
-        role = connection.info.user
-        raise RightMissing(
-            f"the role {role} may not store maps (spocdb.maps): ask the owner of spocdb to make it"
-        )
-
-
-def store(
-    connection: Connection,
-    collection: Collection,
-    projection: int,
-    method: str,
-    settings: dict[str, Any],
-    columns: dict[str, Any],
-) -> CollectionMap:
-    """Store a map in place of an earlier one, in one transaction.
-
-    `columns` are image_id, sha256, x and y. Images that were deleted or changed since they were
-    read get no position.
-
-    Raises:
-        ProjectionNotFound: the embeddings by this projection were dropped meanwhile.
-    """
-    with connection.transaction():
-        hold(connection, collection)
-        embeddings.table_of(connection, collection, projection)
-        connection.execute(FORGET, [collection.id, projection])
-        values = [collection.id, projection, method, Jsonb(settings)]
-        (made,) = one_row(connection, ADD, values)
-        connection.execute(STAGE)
-        copied = "COPY incoming_positions FROM STDIN (FORMAT binary)"
-        copy_in(connection, copied, pieces(STAGED, columns))
-        connection.execute(PLACE, [made])
-        return find(connection, collection, projection)

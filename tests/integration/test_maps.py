@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from spocdb import machine, maps
 from spocdb.db import connections
-from spocdb.db import maps as stored
+from spocdb.db import mapping as stored
 from spocdb.errors import (
     ConfigError,
     InvalidValue,
