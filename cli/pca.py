@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
-from .output import counted, moment, print_json, print_table, quiet_libraries, talk
+from . import fitting, options
+from .output import counted, moment, print_json, print_table, talk
 
 if TYPE_CHECKING:
     from spocdb.db.projections import ProjectionSummary
-    from spocdb.projections import Regularisation
 
 app = typer.Typer(
     help="Projections: PCA and whitening, versioned.", no_args_is_help=True, rich_markup_mode=None
@@ -19,78 +18,8 @@ app = typer.Typer(
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="See `spocdb pca list`.")]
 
 
-@app.command()
-def fit(
-    collections: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="COLLECTION...", help="Collections to fit on."),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="FOLDER",
-            help="Fit on other images too; they become a collection, FOLDER-for-pca-HASH.",
-        ),
-    ] = None,
-    dim: options.Dim = 256,
-    whiten: Annotated[bool, typer.Option(help="Divide by the singular values.")] = True,
-    centre: Annotated[bool, typer.Option(help="Subtract the mean.")] = True,
-    regularisation: Annotated[
-        str,
-        typer.Option(
-            metavar="PART|auto",
-            help="Part of the mean variance that is added to each variance; auto: chosen by the "
-            "likelihood of held-out images.",
-        ),
-    ] = "0",
-    activate: Annotated[
-        bool, typer.Option("--activate", help="Activate it for the collection at once.")
-    ] = False,
-    collection: options.Collection = None,
-    db: options.Db = None,
-) -> None:
-    """Fit a PCA on stored raw descriptors; no image is read.
-
-    Best fitted on images other than the gallery. Searches do not use it until it is activated.
-    """
-    with options.open_database(db) as database:
-        # Resolve the default before --from creates a second collection.
-        target = database.collection(collection or (collections[0] if collections else None))
-        names = list(collections or [])
-        if folder is not None:
-            with quiet_libraries():
-                names.append(database.ingest_beside(folder, target))
-        number = database.pca.fit(
-            *(names or [target]),
-            dim=dim,
-            whiten=whiten,
-            centre=centre,
-            regularisation=_part(regularisation),
-        )
-        summary, _ = database.pca.show(number)
-        print(
-            f"projection {number}: {dim} dimensions of {summary.extractor}, "
-            f"fitted on {counted(summary.n_samples, 'image')} of {', '.join(names or [target])}"
-        )
-        if regularisation == "auto" and whiten:
-            talk(f"regularisation: {summary.settings['regularisation']:g}, by held-out likelihood")
-        if activate:
-            database.pca.activate(number, target)
-            print(f"{target}: projection {number} is active")
-        else:
-            talk(f"next: spocdb pca activate {number} --collection {target}")
-
-
-def _part(text: str) -> "Regularisation":
-    if text == "auto":
-        return "auto"
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is neither a number nor auto", param_hint="--regularisation"
-        ) from None
+app.command()(fitting.fit)
+app.command()(fitting.learn)
 
 
 @app.command("list")
@@ -235,6 +164,7 @@ def _print_summary(summary: "ProjectionSummary") -> None:
         "extractor": summary.extractor,
         "fitted on": ", ".join(fitted_on.get("collections", [])),
         "images": summary.n_samples,
+        **_pairs(fitted_on),
         "images sha256": fitted_on.get("images_sha256", ""),
         "settings": ", ".join(f"{name} {value}" for name, value in summary.settings.items()),
         "fingerprint": summary.fingerprint,
@@ -244,6 +174,13 @@ def _print_summary(summary: "ProjectionSummary") -> None:
     }
     for name, value in facts.items():
         print(f"{name:14} {value}".rstrip())
+
+
+def _pairs(fitted_on: dict[str, Any]) -> dict[str, str]:
+    if "n_pairs" not in fitted_on:
+        return {}
+    classes = counted(fitted_on["n_classes"], "class", "classes")
+    return {"pairs": f"{fitted_on['n_pairs']:,} of {classes}"}
 
 
 def _as_dict(summary: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from spocdb.features import shrinkage
 from spocdb.features.projection import Moments, advice, check_options, merge, project
 from spocdb.features.projection import fit as fit_moments
 from spocdb.features.shrinkage import N_FOLDS
+from spocdb.records import Projection
 from spocdb.soundness import fault
 from spocdb.sources.names import printable
 from spocdb.wording import counted
@@ -67,34 +68,62 @@ def fit(
         DescriptorError: The fitted numbers cannot be used, such as of descriptors not of length
             one.
     """
-    first = fitted_on[0]
-    if any(c.extractor_id != first.extractor_id for c in fitted_on):
-        names = ", ".join(f"{c.name} ({c.recipe.name})" for c in fitted_on)
-        raise ConfigError(f"a PCA belongs to one extractor, these have several: {names}")
-    check_options(first.channels, dim, 0.0 if regularisation == "auto" else regularisation)
+    check_extractor(fitted_on)
+    channels = fitted_on[0].channels
+    check_options(channels, dim, 0.0 if regularisation == "auto" else regularisation)
     n_folds = N_FOLDS if regularisation == "auto" and whiten else 0
-    moments, folds, sha256 = _moments(connection, fitted_on, n_folds)
+    moments, folds, sha256 = moments_of(connection, fitted_on, n_folds)
     if regularisation == "auto":
         # Without folds, because there is no whitening to shrink, it is zero.
         regularisation = shrinkage.chosen(folds, centre=centre)
     fitted = fit_moments(moments, dim, whiten=whiten, centre=centre, regularisation=regularisation)
-    if found := fault(fitted, first.channels):
-        raise DescriptorError(f"a PCA of these images cannot be used: {found}")
     for line in advice(moments, fitted):
         log.warning("%s", line)
+    return keep(connection, fitted_on, fitted, sha256)
+
+
+def check_extractor(fitted_on: list[Collection]) -> None:
+    """Check that collections have the same extractor.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    if any(c.extractor_id != fitted_on[0].extractor_id for c in fitted_on):
+        names = ", ".join(f"{c.name} ({c.recipe.name})" for c in fitted_on)
+        raise ConfigError(f"a projection belongs to one extractor, these have several: {names}")
+
+
+def keep(
+    connection: Connection,
+    fitted_on: list[Collection],
+    fitted: Projection,
+    images_sha256: str,
+    **counts: int,
+) -> int:
+    """Store a projection with what it was fitted on; return its number.
+
+    Raises:
+        DescriptorError: Its numbers cannot be used.
+    """
+    if found := fault(fitted, fitted_on[0].channels):
+        raise DescriptorError(f"a projection fitted on these images cannot be used: {found}")
     about: dict[str, Any] = {
         "collections": sorted(c.name for c in fitted_on),
-        "n_images": moments.count,
-        # Hash of the images' sorted hashes: equal if two PCAs were fitted on the same images.
-        "images_sha256": sha256,
+        "n_images": fitted.n_samples,
+        # Hash of the images' sorted hashes: equal if two were fitted on the same images.
+        "images_sha256": images_sha256,
+        **counts,
     }
-    return projections.store(connection, first.extractor_id, fitted, about)
+    return projections.store(connection, fitted_on[0].extractor_id, fitted, about)
 
 
-def _moments(
-    connection: Connection, fitted_on: list[Collection], n_folds: int
+def moments_of(
+    connection: Connection, fitted_on: list[Collection], n_folds: int = 0
 ) -> tuple[Moments, list[Moments], str]:
-    """Return the moments of all images and of `n_folds` parts, and a hash of the images' hashes."""
+    """Return the moments of all images and of `n_folds` parts, and a hash of the images' hashes.
+
+    One exact streaming pass over the distinct images.
+    """
     first = fitted_on[0]
     none = Moments.of(np.empty((0, first.channels), np.float32))
     moments, folds = none, [none] * n_folds

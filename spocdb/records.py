@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,6 +228,10 @@ class Refinement:
     rerank: int = 0
 
 
+# How a projection was made: not at all, by PCA, by discriminative whitening, as a linear head.
+ProjectionKind = Literal["raw", "pca", "discriminative", "head"]
+
+
 @dataclass(frozen=True, slots=True)
 class Projection:
     """A fitted linear map from raw descriptors (C) to embeddings (N).
@@ -235,7 +239,9 @@ class Projection:
     embedding = L2((raw - mean) @ components.T * scale). `mean` (C,) float32; `components` (N, C)
     float32, unit rows; `scale` (N,) float64, the whitening's factors or ones; `singular_values`
     (N,) float64, of the centred sample matrix; `explained` (N,) float64, each component's part of
-    the total variance. The raw projection has no rows and only normalises.
+    the total variance. The raw projection has no rows and only normalises. The learned kinds,
+    discriminative and head, have components that are not orthogonal; their singular values and
+    explained parts are of the embeddings before they are normalised.
     """
 
     mean: Float32Array
@@ -245,6 +251,7 @@ class Projection:
     explained: Float64Array
     n_samples: int
     settings: dict[str, Any]
+    kind: ProjectionKind
 
     @property
     def dim(self) -> int:

@@ -59,7 +59,7 @@ RAW = "SELECT id FROM spocdb.projections WHERE extractor_id = %s AND kind = 'raw
 ADD = """
 INSERT INTO spocdb.projections
     (extractor_id, kind, dim, mean, n_samples, settings, fitted_on, fingerprint)
-VALUES (%s, 'pca', %s, %s, %s, %s, %s, %s)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 RETURNING id
 """
 
@@ -107,6 +107,7 @@ def store(
             return int(found[0])
         values = [
             extractor_id,
+            projection.kind,
             projection.dim,
             Vector(projection.mean),
             projection.n_samples,
@@ -139,7 +140,7 @@ def load(connection: Connection, projection_id: int) -> Projection:
     kind, dim, fingerprint, mean, n_samples, settings, channels = row
     rows = connection.execute(COMPONENTS, [projection_id]).fetchall()
     vectors = [floats(r[1]) for r in rows]
-    if len(rows) != (dim if kind == "pca" else 0) or [r[0] for r in rows] != [*range(len(rows))]:
+    if len(rows) != (0 if kind == "raw" else dim) or [r[0] for r in rows] != [*range(len(rows))]:
         raise _damaged(projection_id, f"it has {len(rows)} of {dim} components")
     if any(len(vector) != channels for vector in vectors):
         raise _damaged(projection_id, f"its components have not all {channels} dimensions")
@@ -148,11 +149,11 @@ def load(connection: Connection, projection_id: int) -> Projection:
         np.array([r[2:] for r in rows], np.float64).reshape(-1, 3).T.copy()
     )
     projection = Projection(
-        floats(mean), components, scale, singular_values, explained, n_samples, settings
+        floats(mean), components, scale, singular_values, explained, n_samples, settings, kind
     )
     if found := fault(projection, channels):
         raise _damaged(projection_id, found)
-    if kind == "pca" and projection.fingerprint != fingerprint:
+    if kind != "raw" and projection.fingerprint != fingerprint:
         raise _damaged(projection_id, "its numbers are not those that were stored")
     return projection
 

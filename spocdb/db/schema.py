@@ -21,6 +21,7 @@ REVISIONS = (
     "0006_queries",
     "0007_maps",
     "0008_newest",
+    "0009_learned",
 )
 HEAD = REVISIONS[-1]
 

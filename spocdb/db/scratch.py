@@ -41,7 +41,7 @@ NAMES = "SELECT name FROM spocdb.collections ORDER BY 1"
 # Projections fitted on working collections that no embedding table uses.
 FORGET_FITTED = """
 DELETE FROM spocdb.projections p
-WHERE p.kind = 'pca' AND p.fitted_on -> 'collections' ?| %s
+WHERE p.kind <> 'raw' AND p.fitted_on -> 'collections' ?| %s
   AND NOT EXISTS (SELECT FROM spocdb.embedding_tables t WHERE t.projection_id = p.id)
 """
 

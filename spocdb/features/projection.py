@@ -83,11 +83,11 @@ def fit(
         NotEnoughSamples: The samples span less than `dim` dimensions.
     """
     check_options(len(moments.mean), dim, regularisation)
-    _check_count(moments.count, dim)
+    check_count(moments.count, dim)
     origin = moments.mean if centre else np.zeros_like(moments.mean)
     scatter = scatter_of(moments, centre=centre)
     eigenvalues, eigenvectors = np.linalg.eigh(scatter)
-    _check_rank(eigenvalues, moments.count, dim)
+    check_rank(eigenvalues, moments.count, dim)
     strongest, components = eigenvalues[: -dim - 1 : -1], eigenvectors[:, : -dim - 1 : -1].T
     added = regularisation * eigenvalues.mean()
     scale = np.sqrt((moments.count - 1) / (strongest + added)) if whiten else np.ones(dim)
@@ -99,6 +99,7 @@ def fit(
         explained=strongest / np.trace(scatter),
         n_samples=moments.count,
         settings=_settings(dim, whiten, centre, regularisation),
+        kind="pca",
     )
 
 
@@ -161,6 +162,7 @@ def raw_projection(channels: int) -> Projection:
         explained=none,
         n_samples=0,
         settings=_settings(channels, whiten=False, centre=False, regularisation=0.0),
+        kind="raw",
     )
 
 
@@ -220,7 +222,12 @@ _REMEDY = (
 )
 
 
-def _check_count(count: int, dim: int) -> None:
+def check_count(count: int, dim: int) -> None:
+    """Check that there are more images than dimensions.
+
+    Raises:
+        NotEnoughSamples: There are not.
+    """
     if count <= dim:
         raise NotEnoughSamples(
             f"{count} images are too few for {dim} dimensions, {dim + 1} are the least: {_REMEDY}",
@@ -229,7 +236,12 @@ def _check_count(count: int, dim: int) -> None:
         )
 
 
-def _check_rank(eigenvalues: Float64Array, count: int, dim: int) -> None:
+def check_rank(eigenvalues: Float64Array, count: int, dim: int) -> None:
+    """Check that `count` images span `dim` dimensions, by the eigenvalues of their scatter.
+
+    Raises:
+        NotEnoughSamples: They do not.
+    """
     rank = int((eigenvalues > RANK_TOLERANCE * eigenvalues[-1]).sum())
     if rank < dim:
         raise NotEnoughSamples(

@@ -31,12 +31,22 @@ ARRAYS = {
 }
 # The components of the largest projection, and room for the other arrays and the JSON.
 MOST_BYTES = 4 * MOST_DIMS * MOST_DIMS + 4 * 1024**2
-# The settings that `fit` writes, with a check of each value.
+# What a projection was fitted on.
+COUNTS = ("n_images", "n_classes", "n_pairs")
+# The settings that fits write, with a check of each value, and which of them each kind has.
 SETTINGS: Mapping[str, Callable[[Any], bool]] = {
     "dim": lambda value: type(value) is int,
     "whiten": lambda value: type(value) is bool,
     "centre": lambda value: type(value) is bool,
     "regularisation": lambda value: type(value) in (int, float) and value >= 0,
+    "labels": lambda value: type(value) is str,
+    "views": lambda value: type(value) is int,
+    "seed": lambda value: type(value) is int,
+}
+FROM_LABELS, FROM_VIEWS = {"labels"}, {"views", "seed"}
+OF_KIND = {
+    "pca": [{"dim", "whiten", "centre", "regularisation"}],
+    "discriminative": [{"dim", "regularisation"} | pairs for pairs in (FROM_LABELS, FROM_VIEWS)],
 }
 
 
@@ -50,6 +60,7 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
     about = json.dumps(
         {
             "recipe": asdict(recipe),
+            "kind": projection.kind,
             "n_samples": projection.n_samples,
             "settings": projection.settings,
             "fitted_on": fitted_on,
@@ -71,7 +82,7 @@ def save(file: Path, projection: Projection, recipe: Recipe, fitted_on: dict[str
 def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
     """Read a projection, its recipe and what it was fitted on.
 
-    Every number is checked. Components that are not orthogonal are logged as a warning.
+    Every number is checked. Components of a PCA that are not orthogonal are logged as a warning.
 
     Raises:
         ConfigError: The file is no projection, was changed, or holds numbers that cannot be used.
@@ -95,7 +106,7 @@ def load(file: Path) -> tuple[Projection, Recipe, dict[str, Any]]:
         raise ConfigError(f"{file} cannot be used: {found}: export it again")
     if projection.fingerprint != fingerprint:
         raise ConfigError(f"{file} was changed since it was exported: export it again")
-    if (cosine := skew(projection)) > ORTHOGONAL_TOLERANCE:
+    if projection.kind == "pca" and (cosine := skew(projection)) > ORTHOGONAL_TOLERANCE:
         log.warning(
             "warning: the components of %s are not orthogonal (cosines up to "
             "%.2g): distances are not those of a PCA",
@@ -117,6 +128,8 @@ def _assembled(
         **{name: arrays[name] for name in ARRAYS},
         n_samples=about["n_samples"],
         settings=about["settings"],
+        # Release 0.1.0 wrote PCAs only.
+        kind=about.get("kind", "pca"),
     )
     if type(projection.n_samples) is not int or projection.n_samples >= 2**63:
         raise TypeError("n_samples is no count")
@@ -125,6 +138,8 @@ def _assembled(
     names = fitted_on.get("collections", [])
     if not all(isinstance(name, str) for name in [*names, fitted_on.get("images_sha256", "")]):
         raise TypeError("fitted_on is something else")
+    if not all(type(fitted_on.get(name, 0)) is int for name in COUNTS):
+        raise TypeError("fitted_on counts something else")
     if "\\u0000" in text:
         raise ValueError("the database stores no NUL")
     return projection, Recipe(**about["recipe"]), fitted_on, about["fingerprint"]
@@ -133,9 +148,9 @@ def _assembled(
 def _check_settings(projection: Projection) -> None:
     # An augmentation is never exported: its settings refer to rows of its database.
     settings = projection.settings
-    if settings.keys() != SETTINGS.keys():
+    if settings.keys() not in OF_KIND[projection.kind]:
         raise ValueError(f"settings {sorted(settings)}")
-    if not all(is_valid(settings[name]) for name, is_valid in SETTINGS.items()):
+    if not all(SETTINGS[name](value) for name, value in settings.items()):
         raise ValueError(f"settings {settings}")
     if settings["dim"] != len(projection.components):
         raise ConfigError(

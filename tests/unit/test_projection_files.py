@@ -43,6 +43,7 @@ OTHERS = rows(20, seed=1)
 def about(projection: Projection = FITTED, recipe: Any = RECIPE) -> dict[str, Any]:
     return {
         "recipe": asdict(recipe),
+        "kind": projection.kind,
         "n_samples": projection.n_samples,
         "settings": projection.settings,
         "fitted_on": FITTED_ON,
@@ -209,6 +210,9 @@ NO_PROJECTION = "is no projection: export one with `db.pca.export"
         (("n_samples",), -1, "it was fitted on -1 images"),
         (("n_samples",), "60", NO_PROJECTION),
         (("n_samples",), 2**63, NO_PROJECTION),
+        (("kind",), "raw", NO_PROJECTION),
+        (("kind",), "discriminative", NO_PROJECTION),
+        (("kind",), [], NO_PROJECTION),
         (("settings",), {}, NO_PROJECTION),
         (("settings", "dim"), 7, "the projection has 8 components, not the 7 it was exported with"),
         (("settings", "whiten"), "yes", NO_PROJECTION),
@@ -216,6 +220,7 @@ NO_PROJECTION = "is no projection: export one with `db.pca.export"
         (("settings", "augmented"), {"base": 1}, NO_PROJECTION),
         (("fitted_on",), "photos", NO_PROJECTION),
         (("fitted_on", "collections"), [1], NO_PROJECTION),
+        (("fitted_on", "n_pairs"), "9", NO_PROJECTION),
         (("fitted_on", "collections"), ["a\0"], NO_PROJECTION),
         (("fingerprint",), "0", "was changed since it was exported"),
     ],
