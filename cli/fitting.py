@@ -1,7 +1,8 @@
 """spocdb pca fit, spocdb pca learn."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,7 @@ from .output import counted, quiet_libraries, talk
 if TYPE_CHECKING:
     from spocdb.api import Database
     from spocdb.projections import Regularisation
+    from spocdb.training.loop import Schedule
     from spocdb.training.matching import Matches
 
 Collections = Annotated[
@@ -74,43 +76,112 @@ def learn(
             metavar="KEY", help="Images match if they have the same value of this metadata key."
         ),
     ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instead: random views of an image match, as many of each image."),
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            metavar="discriminative|head",
+            help="Discriminative whitening, or a linear head, which is trained from there.",
+        ),
+    ] = "discriminative",
     folder: From = None,
     dim: options.Dim = 256,
     regularisation: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="PART|auto",
-            help="Part of the mean variance that is added to each variance of the matching "
-            "images' differences; auto: chosen by the likelihood of held-out classes.",
+            help="Of a whitening: part of the mean variance that is added to each variance of the "
+            "matching images' differences; auto: chosen by the likelihood of held-out classes.",
+            show_default="auto",
         ),
-    ] = "auto",
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="multi-similarity|triplet|contrastive",
+            help="Of a head: the loss function.",
+            show_default="multi-similarity",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of a head: most passes over the classes; held-out classes decide how many.",
+            show_default="20",
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Of a head: the highest learning rate.", show_default="0.001"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the views, and of a head's training.")] = 0,
     activate: Activate = False,
     collection: options.Collection = None,
+    device: options.Device = "auto",
     db: options.Db = None,
 ) -> None:
-    """Learn a projection from images that match: discriminative whitening.
+    """Learn a projection from images that match: discriminative whitening, or a linear head.
 
     Best learned on images other than the gallery. Searches do not use it until it is activated.
     """
     from spocdb.training import projecting
 
-    matches = _matches(labels)
-    with options.open_database(db) as database:
+    trained = {"loss": loss, "epochs": epochs, "learning_rate": learning_rate}
+    whitened = {"regularisation": regularisation}
+    _check_kind(kind, trained if kind == "discriminative" else whitened)
+    matches = _matches(labels, views, seed, device)
+    with options.open_database(db) as database, quiet_libraries():
         target, names = _fitted_on(database, collections, folder, collection)
-        number = projecting.whiten(
-            database, matches, *names, dim=dim, regularisation=_part(regularisation)
-        )
-        if regularisation == "auto":
-            _tell_regularisation(database, number)
+        if kind == "discriminative":
+            part = _part(regularisation or "auto")
+            number = projecting.whiten(database, matches, *names, dim=dim, regularisation=part)
+            if part == "auto":
+                _tell_regularisation(database, number)
+        else:
+            number = projecting.train_head(
+                *(database, matches, *names),
+                dim=dim,
+                loss=loss or projecting.DEFAULT_LOSS,
+                schedule=_schedule(seed=seed, epochs=epochs, learning_rate=learning_rate),
+            )
         _tell(database, number, names, target, activate)
 
 
-def _matches(labels: str | None) -> "Matches":
-    from spocdb.training.matching import Labelled
+def _check_kind(kind: str, others: dict[str, Any]) -> None:
+    """Refuse an unknown kind, and options of the other one."""
+    if kind not in ("discriminative", "head"):
+        raise typer.BadParameter(
+            f"{kind!r} is neither discriminative nor head", param_hint="--kind"
+        )
+    for name, value in others.items():
+        if value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(f"it is not an option of --kind {kind}", param_hint=option)
 
-    if labels is None:
-        raise typer.BadParameter("say which images match", param_hint="--labels")
-    return Labelled(labels)
+
+def _schedule(**given: Any) -> "Schedule":
+    from spocdb.training.projecting import DEFAULT_SCHEDULE
+
+    return replace(
+        DEFAULT_SCHEDULE, **{name: value for name, value in given.items() if value is not None}
+    )
+
+
+def _matches(labels: str | None, views: int | None, seed: int, device: str) -> "Matches":
+    from spocdb.training.matching import Labelled, Views
+
+    if labels is not None and views is None:
+        return Labelled(labels)
+    if views is not None and labels is None:
+        return Views(views, seed, device)
+    raise typer.BadParameter(
+        "say which images match: give --labels KEY or --views N, one of them",
+        param_hint="--labels",
+    )
 
 
 def _fitted_on(

@@ -40,13 +40,26 @@ SETTINGS: Mapping[str, Callable[[Any], bool]] = {
     "centre": lambda value: type(value) is bool,
     "regularisation": lambda value: type(value) in (int, float) and value >= 0,
     "labels": lambda value: type(value) is str,
-    "views": lambda value: type(value) is int,
-    "seed": lambda value: type(value) is int,
+    "loss": lambda value: type(value) is str,
+    **dict.fromkeys(
+        ("views", "views_seed", "epochs", "best_epoch", "batch_size", "seed"),
+        lambda value: type(value) is int,
+    ),
+    **dict.fromkeys(
+        ("learning_rate", "weight_decay", "held_out"), lambda value: type(value) in (int, float)
+    ),
 }
-FROM_LABELS, FROM_VIEWS = {"labels"}, {"views", "seed"}
+FROM_LABELS, FROM_VIEWS = {"labels"}, {"views", "views_seed"}
+OF_PCA = {"dim", "whiten", "centre", "regularisation"}
+OF_DISCRIMINATIVE = {"dim", "regularisation"}
+OF_HEAD = {"dim", "loss", "held_out", "epochs", "best_epoch", "batch_size", "seed"} | {
+    "learning_rate",
+    "weight_decay",
+}
 OF_KIND = {
-    "pca": [{"dim", "whiten", "centre", "regularisation"}],
-    "discriminative": [{"dim", "regularisation"} | pairs for pairs in (FROM_LABELS, FROM_VIEWS)],
+    "pca": [OF_PCA],
+    "discriminative": [OF_DISCRIMINATIVE | pairs for pairs in (FROM_LABELS, FROM_VIEWS)],
+    "head": [OF_HEAD | pairs for pairs in (FROM_LABELS, FROM_VIEWS)],
 }
 
 

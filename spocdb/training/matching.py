@@ -1,18 +1,40 @@
 """Matching images, of which projections learn: images of one label, or views of one image."""
 
+import logging
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
 from spocdb.api import Database
 from spocdb.db import matching
 from spocdb.db.collections import Collection
+from spocdb.errors import ImageError
 from spocdb.features.discriminative import Int64Array, Within, extended
+from spocdb.features.extractor import Extractor
+from spocdb.features.precision import Precision
 from spocdb.features.shrinkage import N_FOLDS
+from spocdb.images.geometry import fitted
+from spocdb.pipeline.prefetch import chunks
 from spocdb.projections import CHUNK_ROWS
-from spocdb.records import Float32Array
+from spocdb.records import Float32Array, Recipe, UInt8Array
+from spocdb.training.feeding import feed, paced
+from spocdb.training.views import Augmentation, decoded, framed, lit
+from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
+
+# More images hardly change the covariance of 512 dimensions, and each goes through the network
+# once for each view.
+MOST_VIEWED = 5000
+AUGMENTATION = Augmentation(area=0.4, perspective=0.3)
+# Images whose views are made and described together.
+LOOK_BATCH = 16
 
 # Descriptors (n, C) and the number of each one's class (n,); sorted by class over all chunks.
 Chunk = tuple[Float32Array, Int64Array]
@@ -54,6 +76,85 @@ class Labelled:
         with db.engine.connection() as connection:
             for rows in matching.labelled(connection, collections, self.key, CHUNK_ROWS):
                 yield rows["descriptor"].astype(np.float32), rows["class"].astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Random views of an image match it and each other: `n` of each image, by a seed.
+
+    The images are read again, and the views go through the network of the collections' extractor.
+    Of more than `MOST_VIEWED` images a random choice is viewed, the same one every time.
+    """
+
+    n: int
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the number of views and the seed."""
+        return {"views": self.n, "views_seed": self.seed}
+
+    @property
+    def missing(self) -> str:
+        """Return what to do if there are too few."""
+        return "ingest more images, or bring the files back"
+
+    def chunks(self, db: Database, collections: list[Collection]) -> Iterator[Chunk]:
+        """Yield the stored descriptor of each image, and those of its views.
+
+        Images that cannot be read are left out; a warning gives their number and the first reason.
+        """
+        recipe = collections[0].recipe
+        with db.engine.connection() as connection:
+            found = list(chain(*matching.some(connection, collections, MOST_VIEWED)))
+        extractor = db.engine.extractor(recipe, self.device, self.precision)
+        groups = list(chunks(enumerate(found), LOOK_BATCH))
+        unreadable: list[str] = []
+        tell, n_done = paced(), 0
+        for group, made in zip(groups, feed(groups, partial(self._made, db, recipe)), strict=True):
+            unreadable += [views for views in made if isinstance(views, str)]
+            seen = [
+                (number, row["descriptor"], views)
+                for (number, row), views in zip(group, made, strict=True)
+                if not isinstance(views, str)
+            ]
+            if seen:
+                yield self._described(extractor, seen)
+            n_done += len(group)
+            tell(f"views of {n_done:,} of {counted(len(found), 'image')}")
+        if unreadable:
+            log.warning(
+                "left out: %s that cannot be read, such as %s",
+                counted(len(unreadable), "image"),
+                unreadable[0],
+            )
+
+    def _described(
+        self, extractor: Extractor, seen: list[tuple[int, Float32Array, list[UInt8Array]]]
+    ) -> Chunk:
+        described = extractor.extract([*chain.from_iterable(views for _, _, views in seen)])
+        by_image = described.reshape(len(seen), self.n, -1)
+        stored = np.stack([descriptor for _, descriptor, _ in seen]).astype(np.float32)
+        whole = np.concatenate([stored[:, None], by_image], axis=1)
+        numbers = np.array([number for number, _, _ in seen])
+        return whole.reshape(-1, whole.shape[-1]), numbers.repeat(self.n + 1)
+
+    def _made(self, db: Database, recipe: Recipe, item: tuple[int, Any]) -> list[UInt8Array] | str:
+        """Return the views of an image, or why it cannot be read."""
+        _, row = item
+        try:
+            with decoded(db.read(int(row["id"])), db.settings.limits, recipe.background) as image:
+                return [self._view(image, recipe, row["sha256"], k) for k in range(self.n)]
+        except ImageError as error:
+            return f"image {row['id']}: {error}"
+
+    def _view(self, image: Image.Image, recipe: Recipe, sha256: Any, k: int) -> UInt8Array:
+        rng = random.Random(f"{self.seed} {sha256.tobytes().hex()} view {k}")
+        framing = framed(image, AUGMENTATION, rng)
+        pixels = fitted(framing, recipe.size, recipe.fit, recipe.canvas)
+        return lit(pixels, AUGMENTATION, rng)
 
 
 def sums(matches: Iterator[Chunk], channels: int) -> list[Within]:
