@@ -54,16 +54,13 @@ def fit(
 
     Best fitted on images other than the gallery. Searches do not use it until it is activated.
     """
+    part = _part(regularisation)
     with options.open_database(db) as database:
         target, names = _fitted_on(database, collections, folder, collection)
         number = database.pca.fit(
-            *names,
-            dim=dim,
-            whiten=whiten,
-            centre=centre,
-            regularisation=_part(regularisation),
+            *names, dim=dim, whiten=whiten, centre=centre, regularisation=part
         )
-        if regularisation == "auto" and whiten:
+        if part == "auto" and whiten:
             _tell_regularisation(database, number)
         _tell(database, number, names, target, activate)
 
@@ -133,11 +130,10 @@ def learn(
     trained = {"loss": loss, "epochs": epochs, "learning_rate": learning_rate}
     whitened = {"regularisation": regularisation}
     _check_kind(kind, trained if kind == "discriminative" else whitened)
-    matches = _matches(labels, views, seed, device)
+    matches, part = _matches(labels, views, seed, device), _part(regularisation or "auto")
     with options.open_database(db) as database, quiet_libraries():
         target, names = _fitted_on(database, collections, folder, collection)
         if kind == "discriminative":
-            part = _part(regularisation or "auto")
             number = projecting.whiten(database, matches, *names, dim=dim, regularisation=part)
             if part == "auto":
                 _tell_regularisation(database, number)

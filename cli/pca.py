@@ -39,7 +39,7 @@ def list_(json: options.Json = False, db: options.Db = None) -> None:
                 p.dim,
                 p.extractor,
                 ", ".join(p.fitted_on.get("collections", [])),
-                p.n_samples,
+                f"{p.n_samples}, few" if p.scarcity else p.n_samples,
                 ", ".join(p.active),
                 moment(p.created_at),
             ]
@@ -66,6 +66,8 @@ def show(
         print_json({**_as_dict(summary), "explained": projection.explained.tolist()})
     else:
         _print_summary(summary)
+        if summary.scarcity:
+            talk(f"warning: {summary.scarcity}")
         if len(projection.explained):
             print("\nvariance explained by the first components")
             print(variance_bars(projection.explained))

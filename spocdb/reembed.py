@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 # Ingests are blocked for at most about this long while the last images are embedded.
 MOST_SECONDS_HELD = 10.0
 
+LEARNED = ("discriminative", "head")
+
 # Settings copied from the active projection to its successor.
 KEPT_SETTINGS = ("whiten", "centre", "regularisation")
 
@@ -102,6 +104,12 @@ def _projection(connection: Connection, collection: Collection, dim: int | None)
     log.info(
         "fitted projection %s: %s dimensions, on the images of %s", number, dim, collection.name
     )
+    if active.kind in LEARNED:
+        log.warning(
+            "projection %s was learned from the descriptors of %s: a PCA takes its place until "
+            "another one is learned",
+            *(active.id, active.extractor),
+        )
     return number
 
 

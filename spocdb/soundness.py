@@ -1,14 +1,16 @@
-"""Checks of a projection's numbers before it is used.
+"""Checks of a projection: whether its numbers can be used, and whether it was fitted on enough.
 
-Run whenever a projection is read from a file or from the database. NumPy only, so that `features`
-and `db` can share it.
+The first run whenever a projection is read from a file or from the database. NumPy only, so that
+`features` and `db` can share it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from spocdb.records import Projection
+from spocdb.wording import counted
 
 # pgvector indexes a vector of 2,000 dimensions and a halfvec of 4,000: a longer embedding, or a
 # longer raw descriptor, has no column and no index.
@@ -24,6 +26,10 @@ ROUNDING = 1e-2
 # descriptors yields 1e-6 to 1e7.
 LEAST_SCALE, MOST_SCALE = 1e-12, 1e12
 
+# Images, or pairs of matching ones, for each dimension. Measured with `mini` on Holidays; see
+# docs/explanation/evaluation.md, "How many dimensions".
+ENOUGH_EACH = 3
+
 NUMBERS = ("mean", "components", "scale", "singular_values", "explained")
 
 
@@ -31,6 +37,28 @@ def fault(projection: Projection, channels: int) -> str | None:
     """Return what is wrong with a projection of descriptors of `channels` dimensions, or None."""
     with np.errstate(all="ignore"):  # a sum that overflows is a fault, not a warning
         return next(_faults(projection, channels), None)
+
+
+def scarcity(
+    kind: str, dim: int, n_samples: int, settings: Mapping[str, Any], fitted_on: Mapping[str, Any]
+) -> str | None:
+    """Return that a projection was fitted on few images or pairs for its dimensions, or None.
+
+    A PCA is fitted on images, a learned projection on pairs. Only whitening without regularisation
+    amplifies the weakest components, and a head has weights of its own for each: both need more.
+    """
+    is_whitened = kind in ("pca", "discriminative") and settings.get("whiten", True)
+    is_greedy = kind == "head" or (is_whitened and not settings.get("regularisation"))
+    n_pairs = fitted_on.get("n_pairs")
+    n = n_samples if n_pairs is None else n_pairs
+    if not is_greedy or n >= ENOUGH_EACH * dim:
+        return None
+    what = counted(n, "image" if n_pairs is None else "matching pair")
+    task = "a head of" if kind == "head" else "whitening"
+    return (
+        f"{what} {'is' if n == 1 else 'are'} few for {task} {counted(dim, 'dimension')}, "
+        f"{ENOUGH_EACH * dim:,} or more are better"
+    )
 
 
 def skew(projection: Projection) -> float:

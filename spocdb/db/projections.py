@@ -17,7 +17,7 @@ from spocdb.db.connections import Connection, floats, one_row
 from spocdb.db.copy import Rows, copy_out
 from spocdb.errors import DatabaseError, ProjectionNotFound
 from spocdb.records import Projection
-from spocdb.soundness import fault
+from spocdb.soundness import fault, scarcity
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class ProjectionSummary:
     created_at: datetime
     embedded: list[str]
     active: list[str]
+
+    @property
+    def scarcity(self) -> str | None:
+        """Return that it was fitted on few images or pairs for its dimensions; None if not."""
+        return scarcity(self.kind, self.dim, self.n_samples, self.settings, self.fitted_on)
 
 
 LIST = """

@@ -8,6 +8,7 @@ from psycopg.rows import class_row
 
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
+from spocdb.soundness import scarcity
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,16 @@ class ProjectionVersion:
     is_kept: bool
     is_indexed: bool
     explained: list[float]
+
+    @property
+    def scarcity(self) -> str | None:
+        """Return that it was fitted on few images or pairs for its dimensions; None if not."""
+        return scarcity(self.kind, self.dim, self.n_samples, self.settings, self.fitted_on)
+
+    @property
+    def n_pairs(self) -> int | None:
+        """Return the number of matching pairs that a learned projection was fitted on."""
+        return self.fitted_on.get("n_pairs")
 
 
 # Augmentations only while they are kept: their embeddings are not made from descriptors alone.

@@ -14,13 +14,14 @@ from spocdb.errors import (
     NotEnoughSamples,
 )
 from spocdb.records import Float32Array, Float64Array, Projection
+from spocdb.soundness import ENOUGH_EACH, scarcity
 
 # Eigenvalues below this fraction of the largest are rounding errors.
 RANK_TOLERANCE = 1e-10
 TINY = np.finfo(np.float32).tiny
 # For `advice`. Measured with `mini` on Holidays; see
 # docs/explanation/evaluation.md, "How many dimensions".
-ENOUGH_EXPLAINED, ENOUGH_IMAGES_EACH = 0.8, 3
+ENOUGH_EXPLAINED = 0.8
 # Above this, whitening has no effect and the scale can leave float32's range.
 MOST_REGULARISATION = 1e6
 
@@ -110,29 +111,17 @@ def advice(moments: Moments, projection: Projection) -> list[str]:
     if kept < ENOUGH_EXPLAINED:
         enough = _enough_dimensions(moments, centre=bool(projection.settings["centre"]))
         line = f"warning: {dim} dimensions keep {kept:.0%} of the variance, which costs recall: "
-        if _is_enough(moments.count, enough, projection):
+        if not scarcity("pca", enough, moments.count, projection.settings, {}):
             line += f"{enough} keep {ENOUGH_EXPLAINED:.0%} (`dim={enough}`)"
         else:
             line += (
                 f"{enough} would keep {ENOUGH_EXPLAINED:.0%}, but {moments.count} images are few "
-                f"for whitening those: fit on {ENOUGH_IMAGES_EACH * enough} or more"
+                f"for whitening those: fit on {ENOUGH_EACH * enough} or more"
             )
         lines.append(line)
-    if not _is_enough(moments.count, dim, projection):
-        lines.append(
-            f"warning: {moments.count} images are few for whitening {dim} dimensions, "
-            f"{ENOUGH_IMAGES_EACH * dim} or more are better: fit on more, or with `whiten=False`"
-        )
+    if few := scarcity("pca", dim, moments.count, projection.settings, {}):
+        lines.append(f"warning: {few}: fit on more, or with `whiten=False`")
     return lines
-
-
-def _is_enough(count: int, dim: int, projection: Projection) -> bool:
-    """Return whether `count` images suffice to fit `dim` dimensions with a projection's settings.
-
-    Only whitening without regularisation amplifies the weakest components and needs more images.
-    """
-    is_whitened = projection.settings["whiten"] and not projection.settings["regularisation"]
-    return not is_whitened or count >= ENOUGH_IMAGES_EACH * dim
 
 
 def _enough_dimensions(moments: Moments, *, centre: bool) -> int:

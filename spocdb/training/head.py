@@ -35,6 +35,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 PER_CLASS = 4
 # Descriptors in memory; of more, whole classes are left out.
 MOST_ROWS = 200_000
+# Fewer classes give no useful mAP.
+FEWEST_HELD_OUT = 2
 # Images that every epoch is validated on, each as a query for the others.
 MOST_VALIDATED = 2000
 
@@ -70,11 +72,12 @@ def gathered(found: Iterable[tuple[Float32Array, Int64Array]]) -> Matched:
 
 
 def split(matched: Matched, part: float, seed: int) -> tuple[Matched, Matched]:
-    """Divide by class: return the images to train on, and those of held-out classes."""
+    """Divide by class: return the images to train on, and those of two or more held-out classes."""
     numbers, counts = np.unique(matched.classes, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(numbers))[: round(part * len(numbers))]
+    n_held_out = max(FEWEST_HELD_OUT, round(part * len(numbers)))
+    order = np.random.default_rng(seed).permutation(len(numbers))[:n_held_out]
     fits = np.cumsum(counts[order]) <= MOST_VALIDATED
-    fits[:2] = True
+    fits[:FEWEST_HELD_OUT] = True
     is_held_out = np.isin(matched.classes, numbers[order[fits]])
     return matched.only(~is_held_out), matched.only(is_held_out)
 

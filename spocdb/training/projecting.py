@@ -1,5 +1,6 @@
 """The use case behind `spocdb pca learn`: projections that are learned from matching images."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -17,11 +18,14 @@ from spocdb.features.discriminative import Within
 from spocdb.features.projection import Moments, check_options, merge
 from spocdb.projections import DEFAULT_DIM, Regularisation
 from spocdb.records import Projection
+from spocdb.soundness import scarcity
 from spocdb.training import head as heads
 from spocdb.training.loop import Schedule
 from spocdb.training.matching import Chunk, Matches, sums
 from spocdb.training.metric_learning import find_objective
 from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 FEWEST_CLASSES = 2
 DEFAULT_SCHEDULE = Schedule(epochs=20, batch_size=256, learning_rate=1e-3)
@@ -178,12 +182,11 @@ def _whitening(
 
 
 def _kept(db: Database, gallery: _Gallery, folds: list[Within], fitted: Projection) -> int:
+    counts = {
+        "n_classes": sum(fold.n_classes for fold in folds),
+        "n_pairs": sum(fold.n_pairs for fold in folds),
+    }
+    if few := scarcity(fitted.kind, fitted.dim, fitted.n_samples, fitted.settings, counts):
+        log.warning("warning: %s: bring more pairs, or fewer dimensions (`dim=...`)", few)
     with db.engine.connection() as connection:
-        return projections.keep(
-            connection,
-            gallery.collections,
-            fitted,
-            gallery.sha256,
-            n_classes=sum(fold.n_classes for fold in folds),
-            n_pairs=sum(fold.n_pairs for fold in folds),
-        )
+        return projections.keep(connection, gallery.collections, fitted, gallery.sha256, **counts)

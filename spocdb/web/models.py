@@ -51,7 +51,9 @@ class Projection(Model):
     """A projection as a version of a collection; `explained` is each component's part of variance.
 
     `is_kept` tells that the collection has embeddings by it, `is_indexed` that these have their
-    index, `is_previous` that a rollback leads to it. `fitted_on` are collections.
+    index, `is_previous` that a rollback leads to it. `fitted_on` are collections. `kind` is raw,
+    pca, discriminative or head; the last two are learned from `n_pairs` of matching images.
+    `scarcity` says that it was fitted on few images or pairs for its dimensions.
     """
 
     number: int
@@ -59,6 +61,8 @@ class Projection(Model):
     extractor: str
     dim: int
     n_samples: int
+    n_pairs: int | None
+    scarcity: str | None
     settings: dict[str, Any]
     fitted_on: list[str]
     created_at: datetime
