@@ -44,6 +44,13 @@ def _measure(
         ),
     ] = "recipe",
     dim: Annotated[str, typer.Option(metavar="N,...", help="Dimensions of the embedding.")] = "256",
+    projection: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER,...",
+            help="Measure these projections of the database too; see `spocdb pca list`.",
+        ),
+    ] = None,
     json: options.Json = False,
     plot: Annotated[
         Path | None,
@@ -74,6 +81,7 @@ def _measure(
 
     methods = find_methods(method.split(","))
     dims = options.parse_numbers(dim, "--dim", int)
+    numbers = options.parse_numbers(projection, "--projection", int) if projection else []
     for file in filter(None, (plot, worst)):
         check_name(file)  # before hours of work, not after them
     # Each method ingests, fits and activates; show only the log lines about the measurement.
@@ -89,6 +97,7 @@ def _measure(
             recipe,
             device,
             precision,  # type: ignore[arg-type]  # the library checks it
+            numbers,
         )
         results = evaluate(database, benchmark, methods, given)
         if json:

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from spocdb.db.connections import Connection, floats, one_row
 from spocdb.db.copy import Rows, copy_out
 from spocdb.errors import DatabaseError, ProjectionNotFound
-from spocdb.records import Projection
+from spocdb.records import Projection, ProjectionKind
 from spocdb.soundness import fault, scarcity
 
 
@@ -28,7 +28,7 @@ class ProjectionSummary:
     """
 
     id: int
-    kind: str
+    kind: ProjectionKind
     extractor: str
     dim: int
     n_samples: int

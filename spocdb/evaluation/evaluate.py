@@ -40,13 +40,18 @@ def evaluate(
 ) -> list[Result]:
     """Measure methods on a benchmark: each raw, with PCA and with whitened PCA of each dimension.
 
+    And with the projections of the database that `options` name.
+
     Missing images are logged once for all methods. A method that cannot be measured is skipped with
     a warning.
 
     Raises:
         ConfigError: No method can be measured.
+        ProjectionNotFound: There is no such projection.
         DatabaseError: The database fails.
     """
+    for number in options.projections:
+        db.pca.show(number)  # before hours of work, not after them
     notes = Notes()
     with db.engine.connection() as connection:
         left = scratch.drop_left(connection)

@@ -14,6 +14,7 @@ from spocdb import search as searching
 from spocdb.api import Database
 from spocdb.db import evaluations, images
 from spocdb.db import search as db_search
+from spocdb.db.projections import ProjectionSummary
 from spocdb.errors import ConfigError, ImageError, NotEnoughSamples
 from spocdb.evaluation import measures
 from spocdb.evaluation.benchmark import Benchmark, Query, completeness, restricted
@@ -141,6 +142,19 @@ class Gallery:
                     )
                     continue
                 yield Setting(embedding, dim, fitted_on, number)
+        yield from self._given(options.projections)
+
+    def _given(self, numbers: Sequence[int]) -> Iterator[Setting]:
+        """Yield the database's own projections; log those of another extractor."""
+        for number in numbers:
+            summary, _ = self.db.pca.show(number)
+            if summary.extractor == self.recipe.name:
+                yield Setting(_embedding_of(summary), summary.dim, "given", number)
+            else:
+                log.warning(
+                    "%s: projection %s is of %s, not of %s: not measured",
+                    *(self.method.name, number, summary.extractor, self.recipe.name),
+                )
 
     def _results(
         self, setting: Setting, variant: str, queries: Sequence[Query], costs: dict[str, float]
@@ -171,6 +185,7 @@ class Gallery:
                     "fitted_on": setting.fitted_on,
                     "n_samples": summary.n_samples,
                     "images_sha256": summary.fitted_on.get("images_sha256", ""),
+                    **({"number": summary.id} if setting.fitted_on == "given" else {}),
                     **summary.settings,
                 },
                 search={
@@ -226,6 +241,12 @@ class Gallery:
         return _median_milliseconds(
             lambda query: self._search(query, K_TIMED, exact=False), list(queries)[: N_TIMED + 1]
         )
+
+
+def _embedding_of(summary: ProjectionSummary) -> Embedding:
+    if summary.kind == "pca" and summary.settings["whiten"]:
+        return "whitened"
+    return summary.kind
 
 
 def _view(query: Query) -> View:

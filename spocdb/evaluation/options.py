@@ -16,6 +16,7 @@ class Options:
     """Options of an evaluation; `extractor`, `weights`, `codebook`, `recipe` as for an ingest.
 
     Projections and codebooks are fitted on the images `train`, or on the gallery if it is None.
+    `projections` are numbers of the database's own, measured too if they are of the extractor.
     """
 
     train: Sequence[Path] | None = None
@@ -26,3 +27,4 @@ class Options:
     recipe: RecipeOptions = field(default_factory=RecipeOptions)
     device: str = "auto"
     precision: "Precision" = "auto"
+    projections: Sequence[int] = ()

@@ -8,8 +8,16 @@ import spocdb
 from spocdb.api import Database
 from spocdb.db import evaluations
 
-Embedding = Literal["raw", "pca", "whitened"]
-FittedOn = Literal["", "train", "gallery"]
+Embedding = Literal["raw", "pca", "whitened", "discriminative", "head"]
+# "given": a projection of the database, whatever it was fitted on.
+FittedOn = Literal["", "train", "gallery", "given"]
+NAMES: dict[Embedding, str] = {
+    "raw": "raw",
+    "pca": "PCA",
+    "whitened": "PCA, whitened",
+    "discriminative": "discriminative whitening",
+    "head": "linear head",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +118,9 @@ def as_table(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
 
 
 def _described(result: Result) -> str:
-    if result.embedding == "raw":
-        return "raw"
-    name = "PCA" if result.embedding == "pca" else "PCA, whitened"
+    name = NAMES[result.embedding]
+    if result.fitted_on == "given":
+        return f"projection {result.projection['number']}: {name}"
     return f"{name}, fitted on the gallery" if result.fitted_on == "gallery" else name
 
 

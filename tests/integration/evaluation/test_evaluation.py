@@ -15,6 +15,8 @@ from spocdb.evaluation import holidays, pairs, revisited
 from spocdb.evaluation.evaluate import evaluate, train_images
 from spocdb.evaluation.methods import METHODS, find_methods
 from spocdb.evaluation.options import Options
+from spocdb.training.matching import Views
+from spocdb.training.projecting import whiten
 from tests.fixtures.opened import Database
 from tests.integration.evaluation.line import SIDE
 
@@ -80,6 +82,42 @@ def test_figures_are_shown_drawn_and_stored(
     listed = spocdb("eval", "list", "--benchmark", "holidays").stdout.splitlines()
     assert len(listed) == 1 + len(stored)
     assert spocdb("eval", "list", "--benchmark", "oxford").stdout.count("\n") == 1
+
+
+def test_projections_of_the_database_are_measured_too(
+    db: Database,
+    spocdb: Run,
+    holidays_folder: Path,
+    random_weights: Path,
+    make_photos: Any,
+) -> None:
+    recipe: dict[str, Any] = {"extractor": "squeezenet1_1", "weights": random_weights, "size": 64}
+    db.ingest(make_photos(12), **recipe, auto_pca=0)
+    numbers = [db.pca.fit(dim=4), whiten(db, Views(2), dim=3)]
+    line: list[object] = ["eval", "holidays", holidays_folder, "--dim", 2]
+    line += [
+        "--extractor",
+        "squeezenet1_1",
+        "--weights",
+        random_weights,
+        "--projection",
+        ",".join(map(str, numbers)),
+    ]
+    ran = spocdb(*line, "--size", 64, "--json", "--save")
+    assert ran.returncode == 0, ran.stderr
+    given = [r for r in json.loads(ran.stdout) if r["fitted_on"] == "given"]
+    assert [(r["embedding"], r["dim"]) for r in given] == [("whitened", 4), ("discriminative", 3)]
+    assert [r["projection"]["number"] for r in given] == numbers
+    assert given[1]["projection"]["views"] == 2
+    assert {p.id for p in db.pca.list()} >= {*numbers}, "they stay"
+    table = spocdb(*line, "--size", 64).stdout
+    assert f"projection {numbers[1]}: discriminative whitening" in table
+    other = spocdb(*line, "--size", 96)
+    assert f"projection {numbers[0]} is of squeezenet1_1-" in other.stderr
+    assert "projection" not in other.stdout
+    ran = spocdb(*line[:-1], 99)
+    assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
+    assert "there is no projection 99" in ran.stderr
 
 
 def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
