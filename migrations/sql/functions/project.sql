@@ -17,7 +17,7 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION spocdb.project(vector, bigint) IS
-    'Project a raw descriptor: subtract the mean, PCA, whiten, L2-normalise. NULL if there is no such projection';
+    'Project a raw descriptor: subtract the mean, project to the components, scale them, L2-normalise. NULL if there is no such projection';
 
 -- Readers call spocdb.embed, which checks their right to read the collection.
 REVOKE ALL ON FUNCTION spocdb.project(vector, bigint) FROM PUBLIC;

@@ -11,8 +11,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from spocdb.api import Engine
+from spocdb.db import collections, images
 from spocdb.records import Float32Array
 from spocdb.settings import from_environment
+from spocdb.training.loop import Schedule
+from spocdb.training.matching import Labelled
+from spocdb.training.projecting import train_head, whiten
 from spocdb.web.changes import Changes
 from spocdb.web.routes import projections
 from tests.fixtures.opened import Database
@@ -76,6 +80,36 @@ def test_every_version_is_listed(two: Database, review: httpx.Client) -> None:
     assert (fitted["settings"]["whiten"], fitted["fitted_on"]) == (True, ["photos"])
     explained = two.pca.show(2)[1].explained
     np.testing.assert_allclose(fitted["explained"], explained, rtol=1e-6)
+
+
+def test_learned_projections_are_listed_shown_and_activated(
+    two: Database, review: httpx.Client
+) -> None:
+    labels = ((f"/photos/{i:06d}.jpg", {"kind": str(i // 4)}) for i in range(40))
+    images.stage_metadata(two.connection, labels)
+    images.apply_metadata(two.connection, collections.get(two.connection, "photos"))
+    number = whiten(two, Labelled("kind"), dim=4)
+    short = Schedule(epochs=1, batch_size=16, learning_rate=1e-3)
+    head = train_head(two, Labelled("kind"), dim=12, schedule=short)
+    listed = {one["number"]: one for one in review.get(f"{PATH}/projections").json()}
+    assert [listed[n]["kind"] for n in (1, 2, number, head)] == [
+        "raw",
+        "pca",
+        "discriminative",
+        "head",
+    ]
+    assert [listed[n]["n_pairs"] for n in (1, 2, number, head)] == [None, None, 30, 30]
+    assert listed[number]["settings"]["labels"] == "kind"
+    assert [listed[n]["scarcity"] for n in (1, 2, number)] == [None] * 3
+    few = "30 matching pairs are few for a head of 12 dimensions, 36 or more are better"
+    assert listed[head]["scarcity"] == few
+    page = " ".join(review.get("/collections/photos/projections").text.split())
+    assert "Discriminative whitening, learned from the labels kind" in page
+    assert "Linear head, learned from the labels kind" in page
+    assert "<dt>Matching pairs</dt><dd>30</dd>" in page
+    assert page.count(f"<p>{few}</p>") == 1
+    change = review.post(f"{PATH}/projections/{head}/activate").json()
+    assert (change["state"], active(two)) == ("done", head)
 
 
 def test_activation_and_rollback(two: Database, review: httpx.Client) -> None:
