@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from spocdb.db.projections import ProjectionSummary
 
 app = typer.Typer(
-    help="Projections: PCA and whitening, versioned.", no_args_is_help=True, rich_markup_mode=None
+    help="Projections: PCA, learned whitening, linear heads; versioned.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="See `spocdb pca list`.")]

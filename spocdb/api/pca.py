@@ -17,7 +17,7 @@ from spocdb.records import Projection
 
 
 class Pca(Part):
-    """The projections of a database: PCA and whitening, versioned; `db.pca`."""
+    """The projections of a database, versioned: PCA and what is learned; `db.pca`."""
 
     def fit(
         self,

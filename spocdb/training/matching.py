@@ -14,7 +14,7 @@ from PIL import Image
 from spocdb.api import Database
 from spocdb.db import matching
 from spocdb.db.collections import Collection
-from spocdb.errors import ImageError
+from spocdb.errors import ImageError, InvalidValue
 from spocdb.features.discriminative import Int64Array, Within, extended
 from spocdb.features.extractor import Extractor
 from spocdb.features.precision import Precision
@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 # once for each view.
 MOST_VIEWED = 5000
 AUGMENTATION = Augmentation(area=0.4, perspective=0.3)
-# Images whose views are made and described together.
-LOOK_BATCH = 16
+# Views that are described together; three times as many are made ahead.
+VIEWS_TOGETHER = 32
 
 # Descriptors (n, C) and the number of each one's class (n,); sorted by class over all chunks.
 Chunk = tuple[Float32Array, Int64Array]
@@ -84,12 +84,19 @@ class Views:
 
     The images are read again, and the views go through the network of the collections' extractor.
     Of more than `MOST_VIEWED` images a random choice is viewed, the same one every time.
+
+    Raises:
+        ConfigError: There are no views.
     """
 
     n: int
     seed: int = 0
     device: str = "auto"
     precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InvalidValue("views", self.n, "1 or more")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -110,7 +117,7 @@ class Views:
         with db.engine.connection() as connection:
             found = list(chain(*matching.some(connection, collections, MOST_VIEWED)))
         extractor = db.engine.extractor(recipe, self.device, self.precision)
-        groups = list(chunks(enumerate(found), LOOK_BATCH))
+        groups = list(chunks(enumerate(found), max(1, VIEWS_TOGETHER // self.n)))
         unreadable: list[str] = []
         tell, n_done = paced(), 0
         for group, made in zip(groups, feed(groups, partial(self._made, db, recipe)), strict=True):

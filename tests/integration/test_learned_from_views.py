@@ -151,5 +151,7 @@ def test_errors_are_one_line(db: Database, photos: Path, spocdb: Callable[..., A
     )
     with pytest.raises(ConfigError, match="unknown loss 'cosine'"):
         train_head(db, Views(2), loss="cosine")
+    with pytest.raises(ConfigError, match="views must be 1 or more, not 0"):
+        Views(0)
     with pytest.raises(ConfigError, match="held_out must be between 0 and 1"):
         train_head(db, Labelled("kind"), held_out=1.0)

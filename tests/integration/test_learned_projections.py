@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pgvector import Vector
 
 from spocdb.db import images
 from spocdb.db.collections import Collection
@@ -16,7 +17,7 @@ from spocdb.features.discriminative import fit as fit_discriminative
 from spocdb.features.projection import Moments, project
 from spocdb.records import Float32Array
 from spocdb.training.matching import Labelled
-from spocdb.training.projecting import whiten
+from spocdb.training.projecting import train_head, whiten
 from tests.fixtures.equality import assert_equal
 from tests.fixtures.opened import Database
 
@@ -202,3 +203,47 @@ def test_the_command_learns_and_activates(labelled: Database, spocdb: Callable[.
     shown = spocdb("pca", "show", 2).stdout
     assert re.search(r"^settings +dim 16, labels kind, regularisation", shown, re.M)
     assert re.search(r"^pairs +150 of 50 classes$", shown, re.M)
+
+
+def test_a_head_is_trained_by_the_command(labelled: Database, spocdb: Callable[..., Any]) -> None:
+    _, labels = drowned()
+    line = ["pca", "learn", "--labels", "kind", "--kind", "head", "--epochs", 2, "--dim", 16]
+    ran = spocdb(*line, "--loss", "triplet", "--seed", 3, "--activate")
+    assert ran.returncode == 0, ran.stderr
+    assert re.match(r"held-out mAP [01]\.\d{4} before training, [01]\.\d{4} after ep", ran.stderr)
+    summary, fitted = labelled.pca.show(2)
+    assert (summary.kind, summary.active) == ("head", ["photos"])
+    kept = summary.settings
+    assert (kept["loss"], kept["epochs"], kept["seed"], kept["dim"]) == ("triplet", 2, 3, 16)
+    assert 0 <= kept["best_epoch"] <= 2
+    assert precision(labelled, labels) > 0.95
+    rows, _ = drowned()
+    statement = "SELECT spocdb.project(%s, 2)"
+    for row in rows[:5]:
+        (found,) = labelled.connection.execute(statement, [Vector(row)]).fetchone() or ()
+        np.testing.assert_allclose(found.to_numpy(), project(row[None], fitted)[0], atol=1e-5)
+
+
+def test_a_head_needs_classes_to_hold_out(
+    db: Database, add_images: AddImages, clustered: Clustered
+) -> None:
+    label(db, add_images(db.connection, clustered(60)), [*"abc"] * 20)
+    with pytest.raises(NotEnoughSamples, match=r"^photos: 3 classes of two .* 4 are the least"):
+        train_head(db, KIND, dim=8)
+
+
+def test_neighbours_are_added_to_learned_embeddings_too(labelled: Database) -> None:
+    labelled.pca.activate(whiten(labelled, KIND, dim=16))
+    augmented = labelled.pca.show(labelled.pca.augment())[0]
+    assert (augmented.kind, augmented.settings["augmented"]["base"]) == ("discriminative", 2)
+    with pytest.raises(ConfigError, match="is an augmentation: export 2, its base"):
+        labelled.pca.export(3, "augmented.npz")
+
+
+def test_collections_learn_together(db: Database, add_images: AddImages) -> None:
+    rows, labels = drowned()
+    for name, part in (("a", slice(0, None, 2)), ("b", slice(1, None, 2))):
+        label(db, add_images(db.connection, rows[part], name), labels[part])
+    together = db.pca.show(whiten(db, KIND, "b", "a", dim=16))[0]
+    assert together.fitted_on["collections"] == ["a", "b"]
+    assert (together.fitted_on["n_classes"], together.fitted_on["n_pairs"]) == (50, 150)

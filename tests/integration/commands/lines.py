@@ -59,6 +59,7 @@ MORE = {
     "detach": ["--yes"],
     "collections drop": ["--yes"],
     "pca fit": ["--dim", "2"],
+    "pca learn": ["--views", "1", "--dim", "2"],
     "db grant": ["--reader", "pg_monitor"],
     "train finetune": ["--epochs", "1"],
     "train distill": ["--epochs", "1"],
