@@ -139,7 +139,9 @@ def learn(
                 _tell_regularisation(database, number)
         else:
             number = projecting.train_head(
-                *(database, matches, *names),
+                database,
+                matches,
+                *names,
                 dim=dim,
                 loss=loss or projecting.DEFAULT_LOSS,
                 schedule=_schedule(seed=seed, epochs=epochs, learning_rate=learning_rate),

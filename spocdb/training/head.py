@@ -106,7 +106,7 @@ def begun(begin: Projection, matched: Matched) -> nn.Linear:
     weights = begin.components * begin.scale[:, None]
     lengths = np.linalg.norm((matched.descriptors - begin.mean) @ weights.T, axis=1)
     weights /= lengths.mean()
-    head = nn.utils.skip_init(nn.Linear, weights.shape[1], weights.shape[0])
+    head = nn.Linear(weights.shape[1], weights.shape[0])
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weights))
         head.bias.copy_(torch.from_numpy(-weights @ begin.mean))

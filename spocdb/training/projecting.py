@@ -1,7 +1,6 @@
 """The use case behind `spocdb pca learn`: projections that are learned from matching images."""
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import islice
@@ -143,10 +142,10 @@ def _objective(name: str) -> heads.Loss:
 
 
 def _looked_at(
-    db: Database, names: Iterable[str], dim: int, regularisation: Regularisation = "auto"
+    db: Database, names: tuple[str, ...], dim: int, regularisation: Regularisation = "auto"
 ) -> _Gallery:
     with db.engine.connection() as connection:
-        fitted_on = [collections.get(connection, name) for name in [*names] or [None]]
+        fitted_on = [collections.get(connection, name) for name in names or (None,)]
         projections.check_extractor(fitted_on)
         amount = 0.0 if regularisation == "auto" else regularisation
         check_options(fitted_on[0].channels, dim, amount)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spocdb.errors import ConfigError, NotEnoughSamples
+from spocdb.features.discriminative import Int64Array
 from spocdb.features.projection import Moments, fit, project
 from spocdb.records import Float32Array
 from spocdb.soundness import fault
@@ -144,7 +145,7 @@ def test_more_than_fits_into_memory_leaves_out_whole_classes(
 ) -> None:
     matched = drowned(n_classes=100)
 
-    def chunks() -> Iterator[tuple[Float32Array, heads.Int64Array]]:
+    def chunks() -> Iterator[tuple[Float32Array, Int64Array]]:
         for rows in np.split(np.arange(400), [50, 130, 131, 390]):
             yield matched.descriptors[rows], matched.classes[rows]
 

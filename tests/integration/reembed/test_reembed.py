@@ -12,6 +12,8 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.db import collections
 from spocdb.errors import ConfigError, DatabaseError
+from spocdb.training.matching import Views
+from spocdb.training.projecting import whiten
 from tests.fixtures.opened import Database
 from tests.integration.reembed.checks import (
     IMAGES,
@@ -120,6 +122,20 @@ def test_too_few_images_for_the_projection_leave_the_raw_one(
     assert db.pca.show(number)[0].kind == "raw"
     assert "the raw one: 5 images are too few for 8 dimensions" in said[1]
     assert extractor_of(db, "others") != extractor_of(db) == db.recipe(**better).name
+
+
+def test_a_learned_projection_is_replaced_by_a_pca_and_that_is_said(
+    db: Database, photos: Path, better: Options, said: list[str]
+) -> None:
+    learned = whiten(db, Views(1), dim=4)
+    db.pca.activate(learned)
+    old = extractor_of(db)
+    said.clear()
+    summary = db.pca.show(db.reembed(**better))[0]
+    assert (summary.kind, summary.dim) == ("pca", 4)
+    line = f"projection {learned} was learned from the descriptors of {old}: a PCA takes its place"
+    assert [one for one in said if one.startswith(line)]
+    assert db.pca.rollback() == learned
 
 
 def test_dimensions_that_cannot_be_are_told_before_the_work(
