@@ -21,14 +21,15 @@ COPY (
           AND i.metadata ->> {key} <> ''
         GROUP BY i.sha256
         HAVING count(DISTINCT i.metadata ->> {key}) = 1
+    ), counted AS (
+        SELECT sha256, label, count(*) OVER (PARTITION BY label) AS n_images FROM labelled
     ), matched AS (
-        SELECT sha256, dense_rank() OVER (ORDER BY label COLLATE "C") AS class,
-               count(*) OVER (PARTITION BY label) AS n_images
-        FROM labelled
+        SELECT sha256, dense_rank() OVER (ORDER BY label COLLATE "C") AS class
+        FROM counted WHERE n_images > 1
     )
     SELECT m.class, d.descriptor
     FROM matched m JOIN spocdb.descriptors d USING (sha256)
-    WHERE d.extractor_id = {extractor} AND m.n_images > 1
+    WHERE d.extractor_id = {extractor}
     ORDER BY m.class, m.sha256
 ) TO STDOUT (FORMAT binary)
 """
@@ -49,8 +50,8 @@ def labelled(
 ) -> Iterator[Rows]:
     """Stream `class` and `descriptor` (n, C) of the distinct images with a label, by class.
 
-    `class` numbers the values of the metadata key. Images without a value, with several, or alone
-    in their class are left out. The collections have one extractor.
+    `class` numbers the values of the metadata key that several images have, from 1. Images without
+    a value, with several, or alone in their class are left out. The collections have one extractor.
     """
     fields = {"class": "bigint", "descriptor": _descriptor(collections)}
     return copy_out(connection, _filled(LABELLED, collections, key=key), fields, n_rows)

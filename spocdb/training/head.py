@@ -53,9 +53,9 @@ class Matched:
         return Matched(self.descriptors[is_chosen], self.classes[is_chosen])
 
 
-def gathered(found: Iterable[tuple[Float32Array, Int64Array]]) -> Matched:
-    """Gather matching images in memory, of at most `MOST_ROWS` rows: then a part of the classes."""
-    parts: list[Matched] = []
+def gathered(found: Iterable[tuple[Float32Array, Int64Array]], channels: int) -> Matched:
+    """Gather matching images in memory; of more than `MOST_ROWS`, a part of the classes."""
+    parts = [Matched(np.empty((0, channels), np.float32), np.empty(0, np.int64))]
     kept = 1.0
     for descriptors, classes in found:
         chunk = Matched(descriptors, classes)
@@ -72,9 +72,13 @@ def gathered(found: Iterable[tuple[Float32Array, Int64Array]]) -> Matched:
 
 
 def split(matched: Matched, part: float, seed: int) -> tuple[Matched, Matched]:
-    """Divide by class: return the images to train on, and those of two or more held-out classes."""
+    """Divide by class: return the images to train on, and those of held-out classes.
+
+    Both have two classes or more, if there are four.
+    """
     numbers, counts = np.unique(matched.classes, return_counts=True)
-    n_held_out = max(FEWEST_HELD_OUT, round(part * len(numbers)))
+    most = len(numbers) - FEWEST_HELD_OUT
+    n_held_out = max(FEWEST_HELD_OUT, min(most, round(part * len(numbers))))
     order = np.random.default_rng(seed).permutation(len(numbers))[:n_held_out]
     fits = np.cumsum(counts[order]) <= MOST_VALIDATED
     fits[:FEWEST_HELD_OUT] = True

@@ -117,20 +117,21 @@ class Views:
         with db.engine.connection() as connection:
             found = list(chain(*matching.some(connection, collections, MOST_VIEWED)))
         extractor = db.engine.extractor(recipe, self.device, self.precision)
-        groups = list(chunks(enumerate(found), max(1, VIEWS_TOGETHER // self.n)))
+        groups = list(chunks(found, max(1, VIEWS_TOGETHER // self.n)))
         unreadable: list[str] = []
-        tell, n_done = paced(), 0
+        tell, n_seen = paced(), 0
         for group, made in zip(groups, feed(groups, partial(self._made, db, recipe)), strict=True):
             unreadable += [views for views in made if isinstance(views, str)]
             seen = [
-                (number, row["descriptor"], views)
-                for (number, row), views in zip(group, made, strict=True)
+                (row["descriptor"], views)
+                for row, views in zip(group, made, strict=True)
                 if not isinstance(views, str)
             ]
             if seen:
-                yield self._described(extractor, seen)
-            n_done += len(group)
-            tell(f"views of {n_done:,} of {counted(len(found), 'image')}")
+                numbers = np.arange(n_seen, n_seen + len(seen))
+                yield self._described(extractor, seen), numbers.repeat(self.n + 1)
+            n_seen += len(seen)
+            tell(f"views of {n_seen:,} of {counted(len(found), 'image')}")
         if unreadable:
             log.warning(
                 "left out: %s that cannot be read, such as %s",
@@ -139,18 +140,16 @@ class Views:
             )
 
     def _described(
-        self, extractor: Extractor, seen: list[tuple[int, Float32Array, list[UInt8Array]]]
-    ) -> Chunk:
-        described = extractor.extract([*chain.from_iterable(views for _, _, views in seen)])
-        by_image = described.reshape(len(seen), self.n, -1)
-        stored = np.stack([descriptor for _, descriptor, _ in seen]).astype(np.float32)
-        whole = np.concatenate([stored[:, None], by_image], axis=1)
-        numbers = np.array([number for number, _, _ in seen])
-        return whole.reshape(-1, whole.shape[-1]), numbers.repeat(self.n + 1)
+        self, extractor: Extractor, seen: list[tuple[Float32Array, list[UInt8Array]]]
+    ) -> Float32Array:
+        """Return the stored descriptor of each image, followed by those of its views."""
+        described = extractor.extract([*chain.from_iterable(views for _, views in seen)])
+        stored = np.stack([descriptor for descriptor, _ in seen]).astype(np.float32)
+        views = described.reshape(len(seen), self.n, -1)
+        return np.concatenate([stored[:, None], views], axis=1).reshape(-1, stored.shape[1])
 
-    def _made(self, db: Database, recipe: Recipe, item: tuple[int, Any]) -> list[UInt8Array] | str:
+    def _made(self, db: Database, recipe: Recipe, row: Any) -> list[UInt8Array] | str:
         """Return the views of an image, or why it cannot be read."""
-        _, row = item
         try:
             with decoded(db.read(int(row["id"])), db.settings.limits, recipe.background) as image:
                 return [self._view(image, recipe, row["sha256"], k) for k in range(self.n)]

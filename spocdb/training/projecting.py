@@ -42,6 +42,10 @@ class _Gallery:
     sha256: str
 
     @property
+    def channels(self) -> int:
+        return self.collections[0].channels
+
+    @property
     def name(self) -> str:
         return ", ".join(c.name for c in self.collections)
 
@@ -73,7 +77,7 @@ def whiten(
         ConfigError: The collections have several extractors, or an option is out of range.
     """
     gallery = _looked_at(db, names, dim, regularisation)
-    folds = sums(matches.chunks(db, gallery.collections), gallery.collections[0].channels)
+    folds = sums(matches.chunks(db, gallery.collections), gallery.channels)
     _check_classes(gallery, folds, matches, FEWEST_CLASSES)
     return _kept(db, gallery, folds, _whitening(gallery, folds, dim, regularisation, matches))
 
@@ -112,7 +116,7 @@ def train_head(
     schedule.check()
     objective = _objective(loss)
     gallery = _looked_at(db, names, dim)
-    matched = heads.gathered(matches.chunks(db, gallery.collections))
+    matched = heads.gathered(matches.chunks(db, gallery.collections), gallery.channels)
     folds = _sums(gallery, matched)
     # Two to train on and two to validate on.
     _check_classes(gallery, folds, matches, 2 * FEWEST_CLASSES)
@@ -155,7 +159,7 @@ def _looked_at(
 
 def _sums(gallery: _Gallery, matched: heads.Matched) -> list[Within]:
     chunk: Chunk = matched.descriptors, matched.classes
-    return sums(iter([chunk]), gallery.collections[0].channels)
+    return sums(iter([chunk]), gallery.channels)
 
 
 def _check_classes(gallery: _Gallery, folds: list[Within], matches: Matches, least: int) -> None:

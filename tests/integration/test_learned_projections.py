@@ -157,13 +157,17 @@ def test_too_few_classes_are_said_in_one_line(
     label(db, add_images(db.connection, clustered(60)), labels)
     with pytest.raises(NotEnoughSamples, match=message):
         whiten(db, KIND, dim=8)
+    with pytest.raises(NotEnoughSamples, match=message.replace("2 are", "4 are")):
+        train_head(db, KIND, dim=8)
     assert [p.kind for p in db.pca.list()] == ["raw"]
 
 
 def test_few_pairs_are_refused_only_without_regularisation(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
-    label(db, add_images(db.connection, clustered(60)), ["a", "a", "b", "b"] + [None] * 56)
+    # Alone in their classes, so that these and the pairs are numbered apart.
+    alone = ["c", "d", "e", "f"]
+    label(db, add_images(db.connection, clustered(60)), ["a", "a", *alone, "g", "g", *[None] * 52])
     with pytest.raises(NotEnoughSamples, match=r"^2 pairs .* differ in only 2 of 32"):
         whiten(db, KIND, dim=8, regularisation=0.0)
     number = whiten(db, KIND, dim=8)

@@ -137,7 +137,8 @@ def test_held_out_classes_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heads, "MOST_VALIDATED", 12)
     assert len(heads.split(matched, 0.2, seed=0)[1].classes) == 12
     few = matched.only(matched.classes < 4)
-    assert [len({*part.classes}) for part in heads.split(few, 0.01, seed=0)] == [2, 2]
+    for part in (0.01, 0.99):
+        assert [len({*half.classes}) for half in heads.split(few, part, seed=0)] == [2, 2]
 
 
 def test_more_than_fits_into_memory_leaves_out_whole_classes(
@@ -149,10 +150,11 @@ def test_more_than_fits_into_memory_leaves_out_whole_classes(
         for rows in np.split(np.arange(400), [50, 130, 131, 390]):
             yield matched.descriptors[rows], matched.classes[rows]
 
-    whole = heads.gathered(chunks())
+    whole = heads.gathered(chunks(), 16)
     np.testing.assert_array_equal(whole.descriptors, matched.descriptors)
     np.testing.assert_array_equal(whole.classes, matched.classes)
+    assert heads.gathered([], 16).descriptors.shape == (0, 16)
     monkeypatch.setattr(heads, "MOST_ROWS", 150)
-    part = heads.gathered(chunks())
+    part = heads.gathered(chunks(), 16)
     assert 60 <= len(part.classes) <= 150
     assert set(np.unique(part.classes, return_counts=True)[1]) == {4}
