@@ -1,7 +1,7 @@
 """What projections learned from labels are worth on classes that they have not seen.
 
 From the repository's root:
-    python -m benchmarks.learning LABELS.csv [--column NAME] [--extractor NAME] [--weights FILE]
+    python -m benchmarks.learning LABELS.csv [--column NAME] [--extractor NAME...]
 The file has a column `path` and one of the classes. Half of the classes are learned from, five
 times others, and each image of the other half is searched among that half: by raw descriptors, PCAs
 of the same images, discriminative whitening and linear heads. The script writes a record.
@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from benchmarks import record
 from benchmarks.labelled import by_group
@@ -34,44 +35,44 @@ KEY = "label"
 
 
 def main() -> None:
-    """Learn and measure on each division of the classes."""
+    """Learn and measure by each extractor, and write the record."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning")
     parser.add_argument("labels", type=Path, help=".csv with `path` and the classes")
     parser.add_argument("--column", default="label")
-    parser.add_argument("--extractor", default="mini")
-    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--extractor", nargs="+", default=["mini"])
     arguments = parser.parse_args()
-    found: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="spocdb-learning-") as name:
         folder = Path(name)
         try:
             with connect(settings=Settings(None, folder, folder / "cache")) as db:
-                labelled = samples.by_column(arguments.labels, arguments.column, db.settings.limits)
-                for seed in range(N_SPLITS):
-                    split = samples.split(labelled, HALF, seed)
-                    for result in measure(db, folder, split, arguments):
-                        found[_name(result)].append(result.exact)
+                found = samples.by_column(arguments.labels, arguments.column, db.settings.limits)
+                told = [run(db, folder, found, extractor) for extractor in arguments.extractor]
         finally:
             embedded.stop(folder)
+    print(f"recorded in {record.write(told, '-learning')}")
+
+
+def run(db: Database, folder: Path, labelled: Sequence[Sample], extractor: str) -> dict[str, Any]:
+    """Learn and measure on each division of the classes; print and return the figures."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for seed in range(N_SPLITS):
+        for result in measure(db, folder, samples.split(labelled, HALF, seed), extractor):
+            found[f"{result.embedding} {result.dim}"].append(result.exact)
     figures = [
         {"name": name, "mAP": fmean(values), "spread": stdev(values), "values": values}
         for name, values in found.items()
     ]
     for figure in figures:
-        print(f"{figure['name']:28} {figure['mAP']:.4f} +- {figure['spread']:.4f}")
-    about = {"extractor": arguments.extractor, "splits": N_SPLITS, "embeddings": figures}
-    print(f"recorded in {record.write([about], '-learning')}")
+        print(f"{extractor:20} {figure['name']:20} {figure['mAP']:.4f} +- {figure['spread']:.4f}")
+    return {"extractor": extractor, "splits": N_SPLITS, "embeddings": figures}
 
 
-def measure(
-    db: Database, folder: Path, split: Split, arguments: argparse.Namespace
-) -> list[Result]:
+def measure(db: Database, folder: Path, split: Split, extractor: str) -> list[Result]:
     """Learn from the one half of the classes, and return the results for the other."""
     db.ingest(
         *(sample.path for sample in split.train),
         collection="learn",
-        extractor=arguments.extractor,
-        weights=arguments.weights,
+        extractor=extractor,
         metadata=_metadata(folder / "labels.csv", split.train),
         thumbnails=False,
         auto_pca=0,
@@ -82,8 +83,7 @@ def measure(
     options = Options(
         [sample.path for sample in split.train],
         DIMS,
-        arguments.extractor,
-        arguments.weights,
+        extractor,
         precision="float32",
         projections=learned,
     )
@@ -100,10 +100,6 @@ def _metadata(file: Path, labelled: Sequence[Sample]) -> Path:
         rows.writerow(["path", KEY])
         rows.writerows([sample.path, sample.label] for sample in labelled)
     return file
-
-
-def _name(result: Result) -> str:
-    return f"{result.embedding} {result.dim}"
 
 
 if __name__ == "__main__":
