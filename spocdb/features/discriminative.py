@@ -1,4 +1,4 @@
-"""Discriminative whitening: what distinguishes matching images is damped, what others is kept.
+"""Discriminative whitening: damp what differs between matching images, keep the rest.
 
 Linear discriminant projections (Mikolajczyk & Matas 2007), as Radenovic, Tolias & Chum use them
 ("Fine-tuning CNN image retrieval with no human annotation", section "Whitening and dimensionality
