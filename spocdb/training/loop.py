@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from spocdb.errors import ConfigError, InvalidValue
-from spocdb.features.devices import fastest_dtype, find_devices, is_out_of_memory
+from spocdb.features.devices import find_devices, is_out_of_memory
 from spocdb.features.network import Network
-from spocdb.features.precision import DTYPES, Precision, check_precision
+from spocdb.features.precision import Precision, check_precision, first_dtype
 from spocdb.training import checkpoints
 from spocdb.training.checkpoints import Epoch, Run
 from spocdb.training.feeding import paced
@@ -102,7 +102,7 @@ def train(
     """
     schedule.check()
     device = find_devices(schedule.device)[0]
-    dtype = DTYPES.get(schedule.precision) or fastest_dtype(device)
+    dtype = first_dtype(schedule.precision, network.recipe, device)
     network.to(device)
     optimiser = torch.optim.AdamW(
         network.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay
