@@ -96,6 +96,18 @@ def distill(
     views: Annotated[
         int, typer.Option(min=1, help="Different parts of each image, taken in turn.")
     ] = 4,
+    augmentation: Annotated[
+        str,
+        typer.Option(
+            metavar="mild|strong", help="How views differ from the image: see the reference."
+        ),
+    ] = "mild",
+    copies: Annotated[
+        float,
+        typer.Option(
+            help="Weight of a second aim: copies of an image near, other images far; 0: none."
+        ),
+    ] = 0.0,
     epochs: Epochs = 20,
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 1e-3,
@@ -112,9 +124,11 @@ def distill(
 
     After an interruption the same command continues.
     """
+    from spocdb.training.copies import Copies
     from spocdb.training.distill import Student
     from spocdb.training.distill import distill as run
     from spocdb.training.loop import Schedule
+    from spocdb.training.views import find_augmentation
 
     _check_plot(plot)
     schedule = Schedule(
@@ -133,6 +147,8 @@ def distill(
             [_teacher(text) for text in teacher],
             Student(student, start, recipe),
             schedule,
+            augmentation=find_augmentation(augmentation),
+            copies=Copies(copies),
             n_views=views,
             held_out=held_out,
         )

@@ -12,17 +12,18 @@ from spocdb.features.selection import Wanted
 from spocdb.features.weights import sha256_of
 from spocdb.recipe_options import RecipeOptions
 from spocdb.training import loop, outcome, samples, start
+from spocdb.training.copies import Copies
 from spocdb.training.distillation import Distillation
 from spocdb.training.loop import Schedule
 from spocdb.training.outcome import Job, Trained
 from spocdb.training.teaching import Teacher, Teachers
-from spocdb.training.views import Augmentation
+from spocdb.training.views import MILD, Augmentation
 from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
 
 DEFAULT_SCHEDULE = Schedule(epochs=20, batch_size=32, learning_rate=1e-3)
-DEFAULT_AUGMENTATION = Augmentation()
+NO_COPIES = Copies()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,16 @@ def distill(
     student: Student = Student(),
     schedule: Schedule = DEFAULT_SCHEDULE,
     *,
-    augmentation: Augmentation = DEFAULT_AUGMENTATION,
+    augmentation: Augmentation = MILD,
+    copies: Copies = NO_COPIES,
     n_views: int = 4,
     held_out: float = 0.1,
 ) -> Trained:
     """Train a student to reproduce its teachers' descriptors of the images under `paths`.
 
-    Needs no labels. The result is a weights file `out` and an extractor of the database. Held-out
-    images are neither trained on nor used for the teachers' PCA. The same call after an
+    Needs no labels. If `copies` have a weight, the student also learns that copies of an image are
+    near and other images far. The result is a weights file `out` and an extractor of the database.
+    Held-out images are neither trained on nor used for the teachers' PCA. The same call after an
     interruption resumes from the checkpoint.
 
     Raises:
@@ -62,6 +65,7 @@ def distill(
     """
     outcome.check_out(out)
     schedule.check()
+    copies.check()
     recipe = make_recipe(student.preset, "", **student.recipe)
     start.check_trainable(recipe)
     taught_by = [db.recipe(t.name, t.weights, **t.options) for t in teachers]
@@ -84,6 +88,7 @@ def distill(
                 "n_views": n_views,
                 "held_out": held_out,
                 "augmentation": asdict(augmentation),
+                "copies": asdict(copies),
             },
         },
     )
@@ -94,6 +99,7 @@ def distill(
         Teachers([Teacher(e, job.targets(i), *shape) for i, e in enumerate(extractors)]),
         split,
         augmentation,
+        copies,
         n_views=n_views,
         batch_size=schedule.batch_size,
         seed=schedule.seed,

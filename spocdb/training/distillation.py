@@ -2,7 +2,8 @@
 
 The target is the teacher's whitened descriptor of the same view, so that every dimension has the
 same weight, as in a search. The loss is the cosine distance, the regression of Budnik & Avrithis,
-"Asymmetric metric learning for knowledge transfer" (CVPR 2021).
+"Asymmetric metric learning for knowledge transfer" (CVPR 2021), and the copy-detection term of
+`copies.py` if it has a weight.
 """
 
 import logging
@@ -20,6 +21,7 @@ from spocdb.images.geometry import fitted
 from spocdb.pipeline.prefetch import chunks
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.settings import Limits
+from spocdb.training.copies import Copies, nearest_of_each, side_by_side
 from spocdb.training.feeding import feed, paced
 from spocdb.training.samples import Sample, Split
 from spocdb.training.teaching import MOST_FOR_PCA, Teachers, Where
@@ -40,11 +42,15 @@ Describe = Callable[[Sequence[UInt8Array]], Float32Array]
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One view of an image: the student's input, and each teacher's, None if already described."""
+    """One view of an image: the student's input, and each teacher's, None if already described.
+
+    `copy` is another view for the student, None if copies are not learned.
+    """
 
     where: Where
     student: UInt8Array
     taught: Sequence[UInt8Array | None]
+    copy: UInt8Array | None
 
 
 class Distillation:
@@ -52,7 +58,7 @@ class Distillation:
 
     Each image has `n_views` fixed frames. Epoch e uses frame (e - 1) mod `n_views`, so that a
     teacher describes each frame only once. The student's view also changes its light in every
-    epoch, with the same target.
+    epoch, with the same target. The copy of an image is another one in every epoch, without target.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Distillation:
         teachers: Teachers,
         split: Split,
         augmentation: Augmentation,
+        copies: Copies,
         *,
         n_views: int,
         batch_size: int,
@@ -68,13 +75,15 @@ class Distillation:
         limits: Limits,
     ) -> None:
         self._recipe, self._teachers, self._split = recipe, teachers, split
-        self._augmentation, self._n_views = augmentation, n_views
+        self._augmentation, self._copies, self._n_views = augmentation, copies, n_views
         self._batch_size, self._seed, self._limits = batch_size, seed, limits
+        self._nearest = np.empty((0, 0), np.int64)
 
     def fit_targets(self, dim: int) -> float:
         """Describe the first frames with the teachers, fit the targets, return the teachers' mAP.
 
-        The mAP is measured as in `validate` and bounds what a student can be expected to reach.
+        The mAP is measured as in `validate` and bounds what a student can be expected to reach by
+        imitation alone.
 
         Raises:
             ConfigError: The teachers have too few dimensions.
@@ -91,6 +100,8 @@ class Distillation:
             n_seen += len(lessons)
             tell(f"the teachers: {n_seen} of {counted(len(unseen), 'image')}")
         self._teachers.fit(where, dim)
+        if self._copies.weight:
+            self._nearest = nearest_of_each(self._teachers.targets(where))
         seen = [self._held_out_views(t.recipe, t.extractor.extract) for t in self._teachers.each]
         targets = self._teachers.target([descriptors for descriptors, _ in seen])
         return mean_average_precision(targets, seen[0][1])
@@ -107,16 +118,23 @@ class Distillation:
         """Yield an epoch's batches, with every image once."""
         order = list(range(len(self._split.train)))
         random.Random(f"{self._seed} order {epoch}").shuffle(order)
+        order = list(side_by_side(order, self._nearest))
         view = (epoch - 1) % self._n_views
         return feed(chunks(order, self._batch_size), lambda i: self._lesson(i, view, epoch))
 
     def loss(self, network: Network, batch: list[Lesson], dtype: torch.dtype) -> Tensor:
-        """Return the mean cosine distance of the student's descriptors to the targets."""
+        """Return the mean cosine distance of the student's descriptors to the targets.
+
+        The copy-detection term is added if it has a weight.
+        """
         self._see(batch)
         targets = torch.from_numpy(self._teachers.targets([lesson.where for lesson in batch]))
-        pixels = torch.from_numpy(np.stack([lesson.student for lesson in batch]))
+        copies = [lesson.copy for lesson in batch if lesson.copy is not None]
+        pixels = torch.from_numpy(np.stack([*(lesson.student for lesson in batch), *copies]))
         descriptors: Tensor = network(pixels, dtype)
-        return 1 - (descriptors * targets.to(descriptors.device)).sum(dim=1).mean()
+        views = descriptors[: len(batch)]
+        taught = 1 - (views * targets.to(views.device)).sum(dim=1).mean()
+        return taught + self._copies.loss(views, descriptors[len(batch) :]) if copies else taught
 
     def validate(self, network: Network, dtype: torch.dtype) -> float:
         """Return the mAP of retrieving a held-out image with another, hard view of it."""
@@ -145,12 +163,20 @@ class Distillation:
         frame = random.Random(f"{self._seed} {sample.sha256} frame {view}")
         with opened(sample.path, self._limits, recipe.background) as whole:
             seen = framed(whole, self._augmentation, frame)
+            # The teachers' first look, before epoch 1, needs no copies.
+            copy = self._copy(whole, sample, epoch) if self._copies.weight and epoch else None
         light = random.Random(f"{self._seed} {sample.sha256} light {epoch}")
         return Lesson(
             where,
             lit(_drawn(seen, recipe), self._augmentation, light),
             [None if t.knows(where) else _drawn(seen, t.recipe) for t in self._teachers.each],
+            copy,
         )
+
+    def _copy(self, whole: Image.Image, sample: Sample, epoch: int) -> UInt8Array:
+        rng, how = random.Random(f"{self._seed} {sample.sha256} copy {epoch}"), self._copies
+        seen = framed(whole, how.augmentation, rng)
+        return lit(_drawn(seen, self._recipe), how.augmentation, rng)
 
     def _see(self, lessons: Sequence[Lesson]) -> None:
         for number, teacher in enumerate(self._teachers.each):

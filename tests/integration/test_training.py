@@ -182,6 +182,7 @@ def lessons(make_photos: Make) -> list[str]:
         *("train", "distill", str(photos), "--teacher", "mini,size=64,pooling=max"),
         *("--teacher", "mini,size=48", "--size", "48", "--views", "2", "--held-out", "0.05"),
         *("--epochs", "4", "--batch-size", "16", "--learning-rate", "2e-3", "--json"),
+        *("--copies", "0.05", "--augmentation", "strong"),
     ]
 
 
@@ -200,6 +201,8 @@ def test_a_student_learns_from_its_teachers_and_goes_on_after_a_kill(
     assert last["loss"] < first["loss"] - 0.02
     assert 0 < told["teachers_mAP"] <= 1 and len(told["teachers"]) == 2
     assert told["data"]["n_train"] == 285 and told["data"]["n_held_out"] == 15
+    assert told["settings"]["copies"]["weight"] == 0.05
+    assert told["settings"]["augmentation"]["jpeg"] == 0.5
 
     kill_after_epoch_1(*lessons, "--out", killed)
     done = spocdb(*lessons, "--out", killed)
@@ -252,6 +255,22 @@ def test_what_cannot_be_trained_is_one_line(
     done: Any = spocdb("train", "finetune", *arguments, cwd=tmp_path)
     assert done.returncode == code
     assert line in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("x*"))
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        (["--copies", "-1"], "--copies must be 0 or more"),
+        (["--augmentation", "wild"], "unknown augmentation 'wild': one of mild, strong"),
+    ],
+)
+def test_a_distillation_that_cannot_be_is_one_line(
+    option: list[str], line: str, spocdb: Run, make_photos: Make, tmp_path: Path
+) -> None:
+    arguments = (make_photos(8), "--out", tmp_path / "x.safetensors", "--teacher", "mini", *option)
+    done = spocdb("train", "distill", *arguments)
+    assert done.returncode == 1 and line in done.stderr.splitlines()[-1]
     assert not list(tmp_path.glob("x*"))
 
 

@@ -4,6 +4,7 @@ import csv
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from spocdb.settings import Limits
 from spocdb.training import samples
 from spocdb.training.feeding import feed
 from spocdb.training.samples import Sample, split
-from spocdb.training.views import Augmentation, framed, lit, opened
+from spocdb.training.views import STRONG, Augmentation, find_augmentation, framed, lit, opened
 
 Make = Callable[..., Path]
 
@@ -153,6 +154,10 @@ def test_a_view_is_the_same_every_time(make_photos: Make) -> None:
         ("colour", Augmentation(1.0, 0.0, 0.3, 0.0, 0.0)),
         ("perspective", Augmentation(1.0, 0.0, 0.0, 1.0, 0.0)),
         ("blur", Augmentation(1.0, 0.0, 0.0, 0.0, 1.0)),
+        ("tilt", replace(STILL, tilt=1.0)),
+        ("grey", replace(STILL, grey=1.0)),
+        ("overlay", replace(STILL, overlay=1.0)),
+        ("jpeg", replace(STILL, jpeg=1.0)),
     ],
 )
 def test_each_augmentation_changes_the_picture(
@@ -170,6 +175,28 @@ def test_each_augmentation_changes_the_picture(
         assert np.array_equal(view, still[:, ::-1])
     if what == "area":
         assert view.size < still.size
+    if what == "grey":
+        assert (view == view[:, :, :1]).all()
+    if what == "overlay":
+        n_changed = (view != still).any(axis=2).sum()
+        assert 0 < n_changed < view.shape[0] * view.shape[1] / 2
+
+
+def test_a_change_that_is_off_leaves_the_random_numbers_of_the_others() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    off, on = random.Random(0), random.Random(0)
+    lit(pixels, STILL, off)
+    lit(pixels, replace(STILL, grey=1e-9), on)
+    fresh = random.Random(0)
+    drawn = [fresh.random() for _ in range(4)]  # three colours and the blur
+    assert off.random() == (following := fresh.random())
+    assert drawn and on.random() != following
+
+
+def test_an_unknown_augmentation_is_told() -> None:
+    assert find_augmentation("strong").jpeg > 0
+    with pytest.raises(ConfigError, match="unknown augmentation 'wild': one of mild, strong"):
+        find_augmentation("wild")
 
 
 @pytest.mark.parametrize(("background", "level"), [("white", 255), ("black", 0)])
@@ -185,7 +212,9 @@ def test_thin_images_have_views_too() -> None:
     for size in ((1, 400), (400, 1), (1, 1)):
         image = Image.new("RGB", size)
         for seed in range(20):
-            assert min(framed(image, Augmentation(0.01), random.Random(seed)).size) >= 1
+            how, rng = replace(STRONG, area=0.01, overlay=1.0, tilt=1.0), random.Random(seed)
+            view = framed(image, how, rng)
+            assert min(lit(np.asarray(view), how, rng).shape[:2]) >= 1
 
 
 def test_what_cannot_be_decoded_is_neither_trained_on_nor_counted(
