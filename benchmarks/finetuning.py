@@ -2,6 +2,7 @@
 
 From the repository's root:
     python -m benchmarks.finetuning LABELS.csv [--column NAME] [--extractor NAME] [--weights FILE]
+                                    [--epochs N] [--frozen PART]
 The file has a column `path` and one of the classes. A part of the classes is held out, and the
 network is trained on the others. Then each held-out image is searched among the held-out ones, with
 raw descriptors and with a whitened PCA of the training images. The script draws
@@ -11,7 +12,7 @@ docs/pictures/finetune.png and writes a record.
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Result
 from spocdb.features.selection import Wanted
 from spocdb.settings import Settings
-from spocdb.training import finetune, samples
+from spocdb.training import finetune, labelling, samples
 from spocdb.training.plots import draw
 from spocdb.training.samples import Sample, Split
 
@@ -43,6 +44,8 @@ def main() -> None:
     parser.add_argument("--column", default="label")
     parser.add_argument("--extractor", default="mini")
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--epochs", type=int, default=finetune.DEFAULT_SCHEDULE.epochs)
+    parser.add_argument("--frozen", type=float, default=0.0)
     parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "pictures" / "finetune.png")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="spocdb-finetuning-") as name:
@@ -56,13 +59,14 @@ def main() -> None:
 
 def run(db: Database, folder: Path, arguments: argparse.Namespace) -> None:
     """Train and measure in a temporary database."""
-    read = partial(samples.by_column, arguments.labels, arguments.column)
-    schedule = finetune.DEFAULT_SCHEDULE
+    read = partial(labelling.by_column, arguments.labels, arguments.column)
+    schedule = replace(finetune.DEFAULT_SCHEDULE, epochs=arguments.epochs)
     split = samples.split(read(db.settings.limits), HELD_OUT, schedule.seed)
     parent = Wanted(arguments.extractor, arguments.weights)
     before = measure(db, split, parent)
     out = folder / "tuned.safetensors"
-    trained = finetune.finetune(db, read, out, parent, held_out=HELD_OUT)
+    how = {"held_out": HELD_OUT, "frozen": arguments.frozen}
+    trained = finetune.finetune(db, read, out, parent, schedule, **how)
     after = measure(db, split, Wanted(trained.extractor))
     draw(trained.history, f"{arguments.extractor}, finetuned", arguments.plot)
     for one, other in zip(before, after, strict=True):

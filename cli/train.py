@@ -49,6 +49,14 @@ LearningRate = Annotated[
 HeldOut = Annotated[
     float, typer.Option("--held-out", help="Part of the classes, or images, to validate on.")
 ]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        "--patience",
+        help="Epochs without a better held-out mAP before the training ends; the best is kept.",
+        show_default="all epochs are run, and the last is kept",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same weights.")]
 Precision = Annotated[
     str,
@@ -112,6 +120,7 @@ def distill(
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 1e-3,
     held_out: HeldOut = 0.1,
+    patience: Patience = None,
     seed: Seed = 0,
     plot: options.Plot = None,
     recipe: RecipeOptions,
@@ -127,7 +136,7 @@ def distill(
     from spocdb.training.copies import Copies
     from spocdb.training.distill import Student
     from spocdb.training.distill import distill as run
-    from spocdb.training.loop import Schedule
+    from spocdb.training.schedule import Schedule
     from spocdb.training.views import find_augmentation
 
     _check_plot(plot)
@@ -135,6 +144,7 @@ def distill(
         epochs,
         batch_size,
         learning_rate,
+        patience=patience,
         seed=seed,
         device=device,
         precision=precision,  # type: ignore[arg-type]  # the library checks it
@@ -181,19 +191,37 @@ def finetune(
         str | None,
         typer.Option("--collection", "-c", help="Classes from a collection's metadata, instead."),
     ] = None,
+    labels_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SELECT",
+            help="Rows `path, label`, or pairs `query, match` of one class, of tables, instead.",
+        ),
+    ] = None,
     extractor: Parent = "mini",
     weights: options.Weights = None,
     loss: Annotated[
-        str, typer.Option(metavar="multi-similarity|triplet|contrastive", help="Loss function.")
+        str,
+        typer.Option(
+            metavar="multi-similarity|triplet|contrastive|arcface|soft-triple",
+            help="Loss function.",
+        ),
     ] = "multi-similarity",
     per_class: Annotated[int, typer.Option(min=2, help="Images of each class in a batch.")] = 4,
     hard_negatives: Annotated[
         int, typer.Option(min=0, help="Nearest images of other classes, added to those; 0: none.")
     ] = 4,
+    frozen: Annotated[
+        float,
+        typer.Option(
+            help="Part of the network's layers, from the image on, that keep their weights."
+        ),
+    ] = 0.0,
     epochs: Epochs = 10,
     batch_size: BatchSize = 64,
     learning_rate: LearningRate = 1e-4,
     held_out: HeldOut = 0.2,
+    patience: Patience = None,
     seed: Seed = 0,
     plot: options.Plot = None,
     recipe: RecipeOptions,
@@ -207,21 +235,23 @@ def finetune(
     After an interruption the same command continues.
     """
     from spocdb.features.selection import Wanted
-    from spocdb.training import samples
+    from spocdb.training import labelling
     from spocdb.training.finetune import finetune as run
-    from spocdb.training.loop import Schedule
     from spocdb.training.metric_learning import Grouping
+    from spocdb.training.schedule import Schedule
 
-    given = [what for what in (paths, labels, pairs, collection) if what]
+    given = [what for what in (paths, labels, pairs, collection, labels_from) if what]
     if len(given) != 1:
         raise typer.BadParameter(
-            "give folders, --labels, --pairs or --collection: one of them", param_hint="PATH..."
+            "give folders, --labels, --pairs, --collection or --labels-from: one of them",
+            param_hint="PATH...",
         )
     _check_plot(plot)
     schedule = Schedule(
         epochs,
         batch_size,
         learning_rate,
+        patience=patience,
         seed=seed,
         device=device,
         precision=precision,  # type: ignore[arg-type]  # the library checks it
@@ -229,13 +259,15 @@ def finetune(
     with options.open_database(db) as database, quiet_libraries(), interruptible(GO_ON):
         labelled: Callable[[Limits], list[Sample]]
         if labels:
-            labelled = partial(samples.by_column, labels, column)
+            labelled = partial(labelling.by_column, labels, column)
         elif pairs:
-            labelled = partial(samples.by_pairs, pairs)
+            labelled = partial(labelling.by_pairs, pairs)
         elif collection:
-            labelled = partial(samples.by_metadata, database, collection, column)
+            labelled = partial(labelling.by_metadata, database, collection, column)
+        elif labels_from:
+            labelled = partial(labelling.by_statement, database, labels_from)
         else:
-            labelled = partial(samples.by_folder, paths or [])
+            labelled = partial(labelling.by_folder, paths or [])
         trained = run(
             database,
             labelled,
@@ -245,6 +277,7 @@ def finetune(
             loss=loss,
             grouping=Grouping(per_class, hard_negatives),
             held_out=held_out,
+            frozen=frozen,
         )
         _tell(trained, plot, json)
 
@@ -257,7 +290,7 @@ def _check_plot(plot: Path | None) -> None:
 
 
 def _tell(trained: "Trained", plot: Path | None, json: bool) -> None:
-    before, after = trained.history[0].mAP, trained.history[-1].mAP
+    before, after = trained.history[0].mAP, trained.kept.mAP
     talk(f"wrote {trained.weights}; held-out mAP {before:.4f} before, {after:.4f} after")
     if json:
         print_json({"extractor": trained.extractor, **trained.parentage})

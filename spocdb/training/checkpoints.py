@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from spocdb.errors import ConfigError
 from spocdb.features.network import Network
@@ -26,11 +27,17 @@ class Epoch:
 
 @dataclass(slots=True)
 class Run:
-    """The state of a training in progress."""
+    """The state of a training in progress.
+
+    `head` is what is learned beside the network, `best` the weights of the best epoch so far if
+    those may be kept in the end.
+    """
 
     network: Network
+    head: nn.Module
     optimiser: torch.optim.Optimizer
     history: list[Epoch] = field(default_factory=list)
+    best: dict[str, Tensor] | None = None
 
 
 def save(file: Path, fingerprint: str, run: Run) -> None:
@@ -43,8 +50,10 @@ def save(file: Path, fingerprint: str, run: Run) -> None:
     state = {
         "fingerprint": fingerprint,
         "network": run.network.state_dict(),
+        "head": run.head.state_dict(),
         "optimiser": run.optimiser.state_dict(),
         "history": [asdict(epoch) for epoch in run.history],
+        "best": run.best,
     }
     try:
         torch.save(state, fresh)
@@ -88,6 +97,8 @@ def load(file: Path, fingerprint: str, run: Run) -> bool:
     if state is None:
         return False
     run.network.load_state_dict(state["network"])
+    run.head.load_state_dict(state["head"])
     run.optimiser.load_state_dict(state["optimiser"])
     run.history[:] = [Epoch(**epoch) for epoch in state["history"]]
+    run.best = state["best"]
     return True

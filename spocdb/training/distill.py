@@ -14,8 +14,8 @@ from spocdb.recipe_options import RecipeOptions
 from spocdb.training import loop, outcome, samples, start
 from spocdb.training.copies import Copies
 from spocdb.training.distillation import Distillation
-from spocdb.training.loop import Schedule
 from spocdb.training.outcome import Job, Trained
+from spocdb.training.schedule import Schedule
 from spocdb.training.teaching import Teacher, Teachers
 from spocdb.training.views import MILD, Augmentation
 from spocdb.wording import counted
@@ -108,4 +108,4 @@ def distill(
     ceiling = task.fit_targets(channels(recipe))
     log.info("the teachers' own held-out mAP is %.4f", ceiling)
     history = loop.train(network, task, schedule, job.checkpoint, job.fingerprint)
-    return outcome.keep(db, network, job, history, teachers_mAP=ceiling)
+    return outcome.keep(db, network, job, history, schedule.kept(history), teachers_mAP=ceiling)

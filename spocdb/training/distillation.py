@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from spocdb.features.network import Network
 from spocdb.images.geometry import fitted
@@ -105,6 +105,11 @@ class Distillation:
         seen = [self._held_out_views(t.recipe, t.extractor.extract) for t in self._teachers.each]
         targets = self._teachers.target([descriptors for descriptors, _ in seen])
         return mean_average_precision(targets, seen[0][1])
+
+    @property
+    def head(self) -> nn.Module:
+        """Return an empty module: the loss learns nothing itself."""
+        return nn.Module()
 
     @property
     def n_batches(self) -> int:

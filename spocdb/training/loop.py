@@ -11,60 +11,29 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from spocdb.errors import ConfigError, InvalidValue
+from spocdb.errors import ConfigError
 from spocdb.features.devices import find_devices, is_out_of_memory
 from spocdb.features.network import Network
-from spocdb.features.precision import Precision, check_precision, first_dtype
+from spocdb.features.precision import first_dtype
 from spocdb.training import checkpoints
 from spocdb.training.checkpoints import Epoch, Run
 from spocdb.training.feeding import paced
+from spocdb.training.schedule import Schedule, best, rate
 
 log = logging.getLogger(__name__)
 
 Batch = TypeVar("Batch")
 
-# Most steps of the learning rate's warm-up.
-WARM_UP = 100
 MOST_GRADIENT = 1.0
-LARGEST_SEED = 2**63
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """A training's options.
-
-    `learning_rate` is the maximum, reached after the warm-up; then it falls to zero along half a
-    cosine. `weight_decay` is AdamW's (Loshchilov & Hutter 2019).
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float = 0.02
-    seed: int = 0
-    device: str = "auto"
-    precision: Precision = "auto"
-
-    def check(self) -> None:
-        """Check all options.
-
-        Raises:
-            ConfigError: An option is out of range, or the machine has no such device.
-        """
-        for name in ("epochs", "batch_size", "learning_rate"):
-            if not (0 < getattr(self, name) < math.inf):
-                raise InvalidValue(name, getattr(self, name), "positive")
-        if not 0 <= self.seed < LARGEST_SEED:
-            raise InvalidValue("seed", self.seed, f"0 to {LARGEST_SEED - 1}")
-        check_precision(self.precision)
-        find_devices(self.device)
+# The learning rate of a head, which begins at random, in units of the network's; as in SoftTriple
+# (Qian et al. 2019).
+HEAD_RATE = 100.0
 
 
 class Task(Protocol[Batch]):
@@ -75,6 +44,10 @@ class Task(Protocol[Batch]):
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Yield the `n_batches` batches of an epoch."""
+
+    @property
+    def head(self) -> nn.Module:
+        """Return what is learned beside the network, and not kept."""
 
     @property
     def n_batches(self) -> int:
@@ -96,6 +69,8 @@ def train(
 ) -> list[Epoch]:
     """Train a network in place; resume from the checkpoint if it exists.
 
+    Parameters of the network that require no gradient stay as they are.
+
     Raises:
         ConfigError: The checkpoint has another fingerprint, the loss is not finite, or the device
             has not enough memory.
@@ -104,22 +79,43 @@ def train(
     device = find_devices(schedule.device)[0]
     dtype = first_dtype(schedule.precision, network.recipe, device)
     network.to(device)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay
-    )
-    run = Run(network, optimiser)
+    head = task.head.to(device)
+    run = Run(network, head, _optimiser(network, head, schedule))
     with _deterministic(), _enough_memory(device):
         if checkpoints.load(checkpoint, fingerprint, run):
             log.info("going on after epoch %s, from %s", run.history[-1].number, checkpoint)
         else:
-            run.history.append(_validated(run, task, 0, None, time.monotonic(), dtype))
+            _note(run, _validated(run, task, 0, None, time.monotonic(), dtype), schedule)
             checkpoints.save(checkpoint, fingerprint, run)
-        for number in range(run.history[-1].number + 1, schedule.epochs + 1):
-            began = time.monotonic()
+        while not schedule.is_over(run.history):
+            began, number = time.monotonic(), run.history[-1].number + 1
             loss = _epoch(run, task, schedule, number, dtype)
-            run.history.append(_validated(run, task, number, loss, began, dtype))
+            _note(run, _validated(run, task, number, loss, began, dtype), schedule)
             checkpoints.save(checkpoint, fingerprint, run)
+    if run.best is not None:
+        kept = schedule.kept(run.history)
+        log.info("kept: the weights after epoch %s, mAP %.4f", kept.number, kept.mAP)
+        network.load_state_dict(run.best)
     return run.history
+
+
+def _optimiser(network: Network, head: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    """Return AdamW for the network's parameters that require a gradient, and for the head's."""
+    learned = [p for p in network.parameters() if p.requires_grad]
+    peak = schedule.learning_rate
+    groups = [
+        {"params": learned, "peak": peak, "weight_decay": schedule.weight_decay},
+        # The proxies of a loss are normalised, so that a decay of their length would do nothing.
+        {"params": [*head.parameters()], "peak": peak * HEAD_RATE, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], peak)
+
+
+def _note(run: Run, epoch: Epoch, schedule: Schedule) -> None:
+    """Add an epoch to the history; copy the weights if they may be the ones to keep."""
+    run.history.append(epoch)
+    if schedule.patience is not None and best(run.history) is epoch:
+        run.best = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
 
 
 def _epoch(run: Run, task: Task[Any], schedule: Schedule, number: int, dtype: torch.dtype) -> float:
@@ -129,7 +125,7 @@ def _epoch(run: Run, task: Task[Any], schedule: Schedule, number: int, dtype: to
     n_done = 0
     for batch in task.batches(number):
         for group in run.optimiser.param_groups:
-            group["lr"] = schedule.learning_rate * rate(n_before + n_done, n_all)
+            group["lr"] = group["peak"] * rate(n_before + n_done, n_all)
         total += _step(run, task, batch, dtype)
         n_done += 1
         tell(f"epoch {number}: {n_done} of {task.n_batches} batches, loss {total / n_done:.4f}")
@@ -140,20 +136,18 @@ def _step(run: Run, task: Task[Any], batch: Any, dtype: torch.dtype) -> float:
     run.optimiser.zero_grad()
     loss = task.loss(run.network, batch, dtype)
     loss.backward()  # type: ignore[no-untyped-call]
-    length = nn.utils.clip_grad_norm_(run.network.parameters(), MOST_GRADIENT)
-    if not math.isfinite(loss.item() + length.item()):
+    # Separately: the gradient of a head may be much longer than the network's.
+    lengths = [
+        nn.utils.clip_grad_norm_(group["params"], MOST_GRADIENT).item()
+        for group in run.optimiser.param_groups
+    ]
+    if not math.isfinite(loss.item() + sum(lengths)):
         raise ConfigError(
             "the loss or its gradient is not finite: try a lower `learning_rate=...`, "
             "with another `out=...` to begin again"
         )
     run.optimiser.step()
     return loss.item()
-
-
-def rate(step: int, n_steps: int) -> float:
-    """Return the learning rate's factor, 0 to 1: linear warm-up, then half a cosine."""
-    warm = min(1.0, (step + 1) / min(WARM_UP, max(1, n_steps // 4)))
-    return warm * (1 + math.cos(math.pi * step / n_steps)) / 2
 
 
 def _validated(

@@ -1,27 +1,25 @@
 """Metric learning: descriptors of one class become near to each other and far from other classes.
 
-Losses and miners are pytorch-metric-learning's. The database finds the hard negatives: at the start
-of an epoch the current descriptors go into a working collection, whose index returns each image's
-nearest images of other classes.
+The database finds the hard negatives: at the start of an epoch the current descriptors go into a
+working collection, whose index returns each image's nearest images of other classes.
 """
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from spocdb.api import Database
 from spocdb.db import scratch
-from spocdb.errors import ConfigError, UnknownChoice
+from spocdb.errors import ConfigError
 from spocdb.features.network import Network
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import channels
@@ -29,14 +27,11 @@ from spocdb.images.geometry import fitted
 from spocdb.pipeline.prefetch import chunks
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.training.feeding import feed
+from spocdb.training.objectives import Objective
 from spocdb.training.samples import Sample, Split
 from spocdb.training.validation import describe, mean_average_precision
 from spocdb.training.views import Augmentation, framed, lit, opened
 
-# A loss of descriptors, labels and mined pairs or triplets; and the miner that finds those.
-Objective = tuple[Callable[..., Tensor], Callable[..., Any]]
-
-LOSSES = ("contrastive", "triplet", "multi-similarity")
 # Batch size of passes without training.
 LOOK_BATCH = 16
 
@@ -89,13 +84,18 @@ class MetricLearning:
         self._db, self._name, self._recipe, self._split = db, name, recipe, split
         self._augmentation, self._grouping, self._seed = augmentation, grouping, seed
         self._tuples_a_batch = batch_size // grouping.size
-        self._loss, self._miner = objective
+        self._objective = objective
         names = sorted({s.label for s in split.train})
         self._numbers = {label: number for number, label in enumerate(names)}
         self._classes: dict[str, list[int]] = defaultdict(list)
         for index, sample in enumerate(split.train):
             self._classes[sample.label].append(index)
         self._hard: dict[int, list[int]] = {}
+
+    @property
+    def head(self) -> nn.Module:
+        """Return the loss, whose proxies are learned if it has any."""
+        return self._objective.loss
 
     @property
     def n_batches(self) -> int:
@@ -140,12 +140,11 @@ class MetricLearning:
     def loss(
         self, network: Network, batch: list[tuple[UInt8Array, int]], dtype: torch.dtype
     ) -> Tensor:
-        """Return the loss of the pairs or triplets that the miner finds in a batch."""
+        """Return the loss of a batch's descriptors."""
         pixels = torch.from_numpy(np.stack([pixels for pixels, _ in batch]))
         descriptors: Tensor = network(pixels, dtype)
         labels = torch.tensor([number for _, number in batch], device=descriptors.device)
-        loss: Tensor = self._loss(descriptors, labels, self._miner(descriptors, labels))
-        return loss
+        return self._objective(descriptors, labels)
 
     def validate(self, network: Network, dtype: torch.dtype) -> float:
         """Return the mAP of retrieving a held-out class with each of its images as the query."""
@@ -192,24 +191,3 @@ class MetricLearning:
 
         groups = feed(chunks(samples, LOOK_BATCH), make)
         return np.concatenate([describe(network, pixels, dtype) for pixels in groups])
-
-
-def find_objective(name: str) -> Objective:
-    """Return a loss and its miner, with their authors' settings.
-
-    Raises:
-        ConfigError: The name is unknown, or pytorch-metric-learning is not installed.
-    """
-    if name not in LOSSES:
-        raise UnknownChoice("loss", name, LOSSES)
-    try:
-        from pytorch_metric_learning import losses, miners
-    except ImportError as error:
-        raise ConfigError(
-            "finetuning needs pytorch-metric-learning: pip install 'spocdb[train]'"
-        ) from error
-    if name == "contrastive":
-        return losses.ContrastiveLoss(neg_margin=0.7), miners.PairMarginMiner(0.0, 0.7)
-    if name == "triplet":
-        return losses.TripletMarginLoss(margin=0.1), miners.TripletMarginMiner(0.1, "semihard")
-    return losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner()

@@ -33,11 +33,15 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A training's result: `extractor` is a name for ingest, `parentage` the inputs and options."""
+    """A training's result: `extractor` is a name for ingest, `parentage` the inputs and options.
+
+    `kept` is the epoch of the history whose weights are in the file.
+    """
 
     extractor: str
     weights: Path
     history: tuple[Epoch, ...]
+    kept: Epoch
     parentage: Mapping[str, Any]
 
 
@@ -101,7 +105,7 @@ class Job:
 
 
 def keep(
-    db: Database, network: Network, job: Job, history: Sequence[Epoch], **more: Any
+    db: Database, network: Network, job: Job, history: Sequence[Epoch], kept: Epoch, **more: Any
 ) -> Trained:
     """Write the weights, add the extractor to the database, delete the temporary files.
 
@@ -113,6 +117,7 @@ def keep(
         "version": spocdb.__version__,
         # Without the seconds, so that equal trainings give equal files.
         "history": [{"epoch": e.number, "loss": e.loss, "mAP": e.mAP} for e in history],
+        "epoch": kept.number,
     }
     _write(network, job.out, parentage)
     recipe: Recipe = replace(network.recipe, weights=remember(job.out, db.settings.cache_dir))
@@ -121,7 +126,7 @@ def keep(
     with db.engine.connection() as connection:
         collections.add_extractor(connection, recipe, channels(recipe), parentage)
     job.clear()
-    return Trained(recipe.name, job.out, tuple(history), parentage)
+    return Trained(recipe.name, job.out, tuple(history), kept, parentage)
 
 
 def _write(network: Network, out: Path, parentage: Mapping[str, Any]) -> None:
@@ -143,5 +148,6 @@ def _halved(network: Network, state: dict[str, Tensor]) -> dict[str, Tensor]:
     # Batch norm's variances may be too small for half precision.
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return state
-    halved = {name: tensor.half() for name, tensor in state.items()}
+    # Swin keeps tables of positions, which are whole numbers.
+    halved = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
     return halved if all(t.isfinite().all() for t in halved.values()) else state

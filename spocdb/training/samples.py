@@ -1,5 +1,7 @@
 """Training and held-out samples: images identified by their content, with or without labels.
 
+Where labels come from is told in `labelling.py`.
+
 The held-out part depends only on the content and the seed. Copies of a held-out image under other
 names are not trained on.
 """
@@ -8,19 +10,14 @@ import hashlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from spocdb.api import Database
-from spocdb.db import collections, images
 from spocdb.errors import ConfigError, ImageError, InvalidValue
-from spocdb.evaluation import pairs
 from spocdb.pipeline.prefetch import chunks
 from spocdb.settings import Limits
 from spocdb.sources import kinds
 from spocdb.sources.files import read
-from spocdb.sources.metadata_files import read_metadata
-from spocdb.sources.names import on_disk
 from spocdb.sources.walking import walk
 from spocdb.training.feeding import feed
 from spocdb.training.views import decoded
@@ -72,77 +69,20 @@ def find(paths: Sequence[Path], limits: Limits) -> list[Sample]:
     Raises:
         ConfigError: There are no readable images.
     """
-    files = dict.fromkeys(_below(paths), "")
-    found = _read(files, limits)
+    files = dict.fromkeys(below(paths), "")
+    found = readable(files, limits)
     if not found:
         raise ConfigError(f"there are no images under {', '.join(map(str, paths))}")
     return found
 
 
-def by_folder(paths: Sequence[Path], limits: Limits) -> list[Sample]:
-    """Return the images under `paths`, labelled by the name of each image's folder.
-
-    Raises:
-        ConfigError: There are too few classes of two images or more.
-    """
-    files = {path: Path(path).parent.name for path in _below(paths)}
-    return _labelled(_read(files, limits), "the folders")
-
-
-def _below(paths: Sequence[Path]) -> list[str]:
+def below(paths: Sequence[Path]) -> list[str]:
     """Return the image files under `paths`; log what is left out."""
     left_out = kinds.LeftOut()
     found = list(walk(paths, recursive=True, left_out=left_out))
     if told := kinds.told(left_out):
         log.warning("left out: %s", told)
     return found
-
-
-def by_column(file: Path, column: str, limits: Limits) -> list[Sample]:
-    """Return the images that a CSV or JSON-lines file names in `path`, labelled by a column.
-
-    Rows without that column are left out.
-
-    Raises:
-        ConfigError: The file cannot be read, or there are too few classes of two images or more.
-    """
-    said = ((path, row.get(column)) for path, row in read_metadata(file))
-    files = {path: str(label) for path, label in said if label not in (None, "")}
-    return _labelled(_read(files, limits), f"the column {column!r} of {file}")
-
-
-def by_metadata(db: Database, collection: str | None, key: str, limits: Limits) -> list[Sample]:
-    """Return a collection's images, labelled by a key of their metadata.
-
-    Raises:
-        ConfigError: There are too few classes of two images or more.
-    """
-    with db.engine.connection() as connection:
-        target = collections.get(connection, collection)
-        labels = images.labels(connection, target, key)
-    files = {on_disk(path): label for path, label in labels.items()}
-    found = _read(files, limits)
-    return _labelled(found, f"the metadata {key!r} of {target.name}")
-
-
-def by_pairs(file: Path, limits: Limits) -> list[Sample]:
-    """Return the images of a CSV file with the columns `query` and `match`.
-
-    Images connected by pairs form one class, named by its least sha256, whatever their paths.
-
-    Raises:
-        ConfigError: The file cannot be read, or there are too few classes of two images or more.
-    """
-    group: dict[str, str] = {}
-    for query in pairs.read(file).variants[""]:
-        for match in query.relevant:
-            group[_root(group, query.name)] = _root(group, match)
-    found = _read({path: _root(group, path) for path in group}, limits)
-    names: dict[str, str] = {}
-    for sample in found:
-        names[sample.label] = min(sample.sha256, names.get(sample.label, sample.sha256))
-    renamed = [replace(sample, label=names[sample.label]) for sample in found]
-    return _labelled(renamed, f"the pairs of {file}")
 
 
 def split(samples: Sequence[Sample], part: float, seed: int) -> Split:
@@ -166,11 +106,16 @@ def split(samples: Sequence[Sample], part: float, seed: int) -> Split:
     return Split(train, held_out)
 
 
-def _labelled(samples: Sequence[Sample], what: str) -> list[Sample]:
-    labels: dict[str, set[str]] = defaultdict(set)
+def in_classes(samples: Sequence[Sample], what: str) -> list[Sample]:
+    """Return the samples that are in one class of two images or more; log what is left out.
+
+    Raises:
+        ConfigError: There are too few such classes; `what` says in the message where they are from.
+    """
+    names: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
-        labels[sample.sha256].add(sample.label)
-    clear = [s for s in samples if len(labels[s.sha256]) == 1]
+        names[sample.sha256].add(sample.label)
+    clear = [s for s in samples if len(names[s.sha256]) == 1]
     if len(clear) < len(samples):
         log.warning("left out: %s in several classes", counted(len(samples) - len(clear), "image"))
     sizes = Counter(s.label for s in clear)
@@ -187,7 +132,7 @@ def _labelled(samples: Sequence[Sample], what: str) -> list[Sample]:
     return usable
 
 
-def _read(files: Mapping[str, str], limits: Limits) -> list[Sample]:
+def readable(files: Mapping[str, str], limits: Limits) -> list[Sample]:
     """Hash and decode every file; drop copies with the same label; log unreadable files.
 
     Decoding here leaves unreadable files out of the counts, the split and the parentage.
@@ -216,12 +161,6 @@ def _read(files: Mapping[str, str], limits: Limits) -> list[Sample]:
             "left out: %s, such as %s", counted(len(unreadable), "unreadable file"), unreadable[0]
         )
     return list(found.values())
-
-
-def _root(group: dict[str, str], path: str) -> str:
-    while group.setdefault(path, path) != path:
-        path = group[path]
-    return path
 
 
 def _key(sample: Sample) -> str:

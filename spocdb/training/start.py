@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, InvalidValue
 from spocdb.features.backbones import backbone_of
 from spocdb.features.backbones import find as find_backbone
 from spocdb.features.recipes import WITH_CODEBOOK
 from spocdb.features.trunks import Trunk, build_trunk
 from spocdb.features.weights import load_state_dict, own
 from spocdb.records import Recipe
+from spocdb.training.seeding import seeded
 
 # torchvision's numbers of SqueezeNet 1.1's fire modules; each fits a pair of mini's convolutions.
 FIRES = (3, 4, 6, 7, 9, 10, 11, 12)
@@ -70,10 +71,32 @@ def build(recipe: Recipe, weights: Path | None, seed: int) -> Trunk:
     return build_trunk(recipe, state).requires_grad_(True)
 
 
+def freeze(trunk: Trunk, part: float) -> None:
+    """Let the first `part` of a trunk's layers keep their weights; 0: none of them.
+
+    Layers are modules with parameters of their own, counted from the image. A frozen layer needs no
+    gradient, and so keeps no feature maps for it.
+
+    Raises:
+        ConfigError: `part` is out of range.
+    """
+    if not 0 <= part < 1:
+        raise InvalidValue("frozen", f"{part:g}", "0 or more and less than 1")
+    layers = [[*module.parameters(recurse=False)] for module in trunk.modules()]
+    with_weights = [parameters for parameters in layers if parameters]
+    for parameters in with_weights[: int(part * len(with_weights))]:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+
+
 def random_state(recipe: Recipe, seed: int) -> dict[str, Tensor]:
-    """Return seeded random weights: He's, for ReLUs (He et al. 2015), and batch norm's identity."""
+    """Return seeded random weights: He's (He et al. 2015) for convolutions, the network's others.
+
+    Batch norm begins as the identity.
+    """
     generator = torch.Generator().manual_seed(seed)
-    network = find_backbone(recipe.backbone).network()
+    with seeded(seed):
+        network = find_backbone(recipe.backbone).network()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)

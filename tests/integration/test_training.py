@@ -1,6 +1,7 @@
 """Training from end to end: images, a database, and processes that are killed."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -10,15 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors import safe_open
 
 from spocdb.db import scratch, search
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import make_recipe
-from spocdb.features.weights import sha256_of
+from spocdb.features.weights import load_state_dict, sha256_of
+from spocdb.training import labelling, start
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "how-to" / "train.md").read_text()
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Make = Callable[..., Path]
@@ -100,7 +105,27 @@ def test_the_working_collection_leaves_nothing(
     assert [e.name for e in db.extractors()] == [json.loads(done.stdout)["extractor"]]
 
 
-@pytest.mark.parametrize("loss", ["contrastive", "triplet"])
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "mobilenet_v3_large", "swin_t"])
+def test_other_networks_are_finetuned_too(
+    backbone: str, spocdb: Run, stripes: Path, tmp_path: Path, db: Database
+) -> None:
+    weights, out = tmp_path / "random.pth", tmp_path / "tuned.safetensors"
+    torch.save(start.random_state(make_recipe(backbone, ""), 0), weights)
+    more = ("--extractor", backbone, "--weights", str(weights), "--hard-negatives", "0")
+    few = ("--size", "32", "--epochs", "1", "--frozen", "0.5")
+    done = spocdb(*finetuning(stripes, out, *more, *few))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["settings"]["frozen"] == 0.5
+    before, after = load_state_dict(weights), load_state_dict(out)
+    # Half precision rounds, by up to 1e-3 of a value and by 1e-7 of a tiny one.
+    kept = [torch.allclose(t.float(), before[n].float(), 1e-3, 1e-6) for n, t in after.items()]
+    assert all(kept[: len(kept) // 4]) and not all(kept)
+    # Its weights are read again, by its name in the database.
+    assert db.extractor(told["extractor"]).recipe.backbone == backbone
+
+
+@pytest.mark.parametrize("loss", ["arcface", "soft-triple", "contrastive", "triplet"])
 def test_the_other_losses_learn_too(loss: str, spocdb: Run, stripes: Path, tmp_path: Path) -> None:
     out = tmp_path / "tuned.safetensors"
     done = spocdb(*finetuning(stripes, out, "--loss", loss, "--hard-negatives", "0"))
@@ -227,9 +252,71 @@ def test_classes_may_come_from_a_collections_metadata(
     assert json.loads(done.stdout)["data"]["n_train_classes"] == 8
 
 
+@pytest.fixture
+def clicks(db: Database, stripes: Path) -> None:
+    """Log clicks in the guide's table: three on each image of the same class, one on others."""
+    db.ingest(stripes, collection="photos", extractor="mini", size=64)
+    (table,) = re.findall(r"CREATE TABLE clicks .*;", GUIDE)
+    db.connection.execute(table)
+    db.connection.execute("""
+        INSERT INTO clicks
+        SELECT a.id, b.id FROM spocdb.photos a, spocdb.photos b, generate_series(1, 3)
+        WHERE a.id < b.id AND substring(a.path, 'slope-.') = substring(b.path, 'slope-.')
+        UNION ALL
+        SELECT a.id, b.id FROM spocdb.photos a, spocdb.photos b
+        WHERE a.id + 7 = b.id""")
+
+
+def test_classes_may_come_from_clicks_in_a_table(
+    clicks: None, spocdb: Run, stripes: Path, tmp_path: Path
+) -> None:
+    (clicked,) = re.findall(r'--labels-from "(.*?)"', GUIDE, re.DOTALL)
+    training = finetuning(stripes, tmp_path / "tuned.safetensors", "--labels-from", clicked)
+    training.remove(str(stripes))
+    done = spocdb(*training, "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)["data"]
+    assert (data["n_train_classes"], data["n_held_out_classes"], data["n_train"]) == (8, 2, 48)
+
+
+def test_classes_may_come_from_any_select(clicks: None, db: Database, stripes: Path) -> None:
+    statement = """
+        SELECT path, substring(path, 'slope-(.)')::int % 5 AS label FROM spocdb.photos
+        UNION ALL SELECT min(path), 7 FROM spocdb.photos
+        UNION ALL SELECT '/nowhere.jpg', NULL"""
+    found = labelling.by_statement(db, statement, db.settings.limits)
+    assert len(found) == 59, "an image in two classes is left out"
+    assert {s.label for s in found} == {"0", "1", "2", "3", "4"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "line"),
+    [
+        ("SELECT path FROM spocdb.photos", "the statement gives path: name its columns path and"),
+        ("SELECT path, 1 AS label FROM spocdb.photos", "give 1 class of two images or more"),
+        ("SELECT '' AS query, '' AS match WHERE false", "give 0 classes of two images or more"),
+        ("SELEKT 1", 'syntax error at or near "SELEKT"'),
+        ("DELETE FROM clicks RETURNING *", "cannot execute DELETE in a read-only transaction"),
+        ("SET work_mem = '1GB'", "the statement gives no rows: give a SELECT"),
+        ("SELECT 1; DELETE FROM clicks", "cannot insert multiple commands"),
+    ],
+)
+def test_a_statement_that_gives_no_classes_is_one_line(
+    statement: str, line: str, clicks: None, spocdb: Run, tmp_path: Path, db: Database
+) -> None:
+    out = tmp_path / "x.safetensors"
+    done = spocdb("train", "finetune", "--out", out, "--labels-from", statement)
+    assert done.returncode == 1 and line in done.stderr.splitlines()[-1], done.stderr
+    assert "Traceback" not in done.stderr and not out.exists()
+    assert db.connection.execute("SELECT count(*) > 300 FROM clicks").fetchone() == (True,)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
+        (["--out", "x.safetensors", "photos", "--frozen", "1"], 1, "--frozen must be 0 or more"),
+        (["--out", "x.safetensors", "photos", "--patience", "0"], 1, "--patience must be 1 or"),
+        (["--out", "x.safetensors", "photos", "--loss", "arc"], 1, "unknown loss 'arc'"),
         (["--out", "x.pth", "photos"], 1, "the weights go to a .safetensors file, not to x.pth"),
         (["--out", "no/x.safetensors", "photos"], 1, "there is no folder no"),
         (["--out", "x.safetensors"], 2, "one of them"),

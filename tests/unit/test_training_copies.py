@@ -21,8 +21,8 @@ from spocdb.settings import Limits
 from spocdb.training import loop, samples, start
 from spocdb.training.copies import N_BESIDE, Copies, nearest_of_each, side_by_side
 from spocdb.training.distillation import Distillation
-from spocdb.training.loop import Schedule
 from spocdb.training.samples import Split
+from spocdb.training.schedule import Schedule
 from spocdb.training.teaching import Teacher, Teachers
 from spocdb.training.validation import describe, mean_average_precision
 from spocdb.training.views import MILD, STRONG, framed, lit, opened

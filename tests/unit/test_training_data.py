@@ -15,7 +15,7 @@ from spocdb.errors import ConfigError
 from spocdb.pipeline.prefetch import chunks
 from spocdb.recipe_options import Background
 from spocdb.settings import Limits
-from spocdb.training import samples
+from spocdb.training import labelling
 from spocdb.training.feeding import feed
 from spocdb.training.samples import Sample, split
 from spocdb.training.views import STRONG, Augmentation, find_augmentation, framed, lit, opened
@@ -84,7 +84,7 @@ def classes(make_photos: Make, tmp_path: Path) -> Path:
 
 
 def test_folders_are_classes(classes: Path) -> None:
-    found = samples.by_folder([classes], LIMITS)
+    found = labelling.by_folder([classes], LIMITS)
     assert {s.label for s in found} == {"c0", "c1", "c2", "c3", "c4"}
     assert all(s.path.parent.name == s.label for s in found)
 
@@ -96,11 +96,11 @@ def test_a_column_names_the_classes(classes: Path) -> None:
         rows.writerow(("path", "kind"))
         for number, photo in enumerate(sorted(classes.rglob("*.jpg"))):
             rows.writerow((photo.relative_to(classes), ("", 1, 2, 3, 4)[number % 5]))
-    found = samples.by_column(file, "kind", LIMITS)
+    found = labelling.by_column(file, "kind", LIMITS)
     assert sorted({s.label for s in found}) == ["1", "2", "3", "4"]
     assert len(found) == 12
     with pytest.raises(ConfigError, match=r"the column 'sort' .* give 0 classes"):
-        samples.by_column(file, "sort", LIMITS)
+        labelling.by_column(file, "sort", LIMITS)
 
 
 def test_what_hangs_together_by_pairs_is_a_class(classes: Path) -> None:
@@ -110,7 +110,7 @@ def test_what_hangs_together_by_pairs_is_a_class(classes: Path) -> None:
         a, b, c = (photo.relative_to(classes) for photo in sorted(folder.iterdir()))
         rows += [f"{a},{b}", f"{b},{c}"]
     file.write_text("\n".join(rows))
-    found = samples.by_pairs(file, LIMITS)
+    found = labelling.by_pairs(file, LIMITS)
     by_label: dict[str, set[str]] = {}
     for sample in found:
         by_label.setdefault(sample.label, set()).add(sample.path.parent.name)
@@ -126,7 +126,7 @@ def test_copies_and_loners_and_what_cannot_be_read_are_left_out(
     next(iter(sorted((classes / "c2").iterdir()))).rename(classes / "alone" / "a.jpg")
     (classes / "c1" / "gone.jpg").symlink_to("nowhere.jpg")
     (classes / "c1" / "a.nef").touch()
-    found = samples.by_folder([classes], LIMITS)
+    found = labelling.by_folder([classes], LIMITS)
     assert len(found) == 14 and "alone" not in {s.label for s in found}
     assert said.pop(0) == "left out: 1 raw"
     assert "left out: 1 unreadable file, such as " in said[0] and "gone.jpg" in said[0]
@@ -221,7 +221,7 @@ def test_what_cannot_be_decoded_is_neither_trained_on_nor_counted(
     classes: Path, said: list[str]
 ) -> None:
     (classes / "c0" / "broken.jpg").write_bytes(b"\xff\xd8\xffno picture")
-    found = samples.by_folder([classes], LIMITS)
+    found = labelling.by_folder([classes], LIMITS)
     assert len(found) == 15
     assert "left out: 1 unreadable file, such as " in said[0] and "broken.jpg" in said[0]
 
@@ -229,7 +229,7 @@ def test_what_cannot_be_decoded_is_neither_trained_on_nor_counted(
 def test_an_image_in_two_classes_is_left_out(classes: Path, said: list[str]) -> None:
     photo = min((classes / "c0").iterdir())
     shutil.copy(photo, classes / "c1" / "other.jpg")
-    assert len(samples.by_folder([classes], LIMITS)) == 14
+    assert len(labelling.by_folder([classes], LIMITS)) == 14
     assert said == ["left out: 2 images in several classes"]
 
 
