@@ -2,7 +2,7 @@
 
 From the repository's root:
     python -m benchmarks.finetuning LABELS.csv [--column NAME] [--extractor NAME] [--weights FILE]
-                                    [--epochs N] [--frozen PART]
+                                    [--epochs N] [--learning-rate RATE] [--frozen PART]
 The file has a column `path` and one of the classes. A part of the classes is held out, and the
 network is trained on the others. Then each held-out image is searched among the held-out ones, with
 raw descriptors and with a whitened PCA of the training images. The script draws
@@ -32,6 +32,7 @@ from spocdb.training import finetune, labelling, samples
 from spocdb.training.plots import draw
 from spocdb.training.samples import Sample, Split
 
+DEFAULT = finetune.DEFAULT_SCHEDULE
 ROOT = Path(__file__).parents[1]
 HELD_OUT, DIMS = 0.2, (128, 256)
 MEASURES = ("mAP", "recall@10")
@@ -44,7 +45,8 @@ def main() -> None:
     parser.add_argument("--column", default="label")
     parser.add_argument("--extractor", default="mini")
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--epochs", type=int, default=finetune.DEFAULT_SCHEDULE.epochs)
+    parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
+    parser.add_argument("--learning-rate", type=float, default=DEFAULT.learning_rate)
     parser.add_argument("--frozen", type=float, default=0.0)
     parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "pictures" / "finetune.png")
     arguments = parser.parse_args()
@@ -60,7 +62,8 @@ def main() -> None:
 def run(db: Database, folder: Path, arguments: argparse.Namespace) -> None:
     """Train and measure in a temporary database."""
     read = partial(labelling.by_column, arguments.labels, arguments.column)
-    schedule = replace(finetune.DEFAULT_SCHEDULE, epochs=arguments.epochs)
+    how_long = {"epochs": arguments.epochs, "learning_rate": arguments.learning_rate}
+    schedule = replace(DEFAULT, **how_long)
     split = samples.split(read(db.settings.limits), HELD_OUT, schedule.seed)
     parent = Wanted(arguments.extractor, arguments.weights)
     before = measure(db, split, parent)
