@@ -235,6 +235,14 @@ def test_a_student_learns_from_its_teachers_and_goes_on_after_a_kill(
     assert sha256_of(whole) == sha256_of(killed)
     assert not list(tmp_path.glob("*.targets*")) and not list(tmp_path.glob("*.checkpoint"))
 
+    # The next stage begins where this one ended, but for the rounding to half precision.
+    stage = ("--start", whole, "--epochs", "1", "--out", tmp_path / "next.safetensors")
+    done = spocdb(*lessons, *stage)
+    assert done.returncode == 0, done.stderr
+    begun = json.loads(done.stdout)
+    assert begun["start"] == sha256_of(whole)
+    assert begun["history"][0]["mAP"] == pytest.approx(last["mAP"], abs=0.01)
+
 
 def test_classes_may_come_from_a_collections_metadata(
     spocdb: Run, stripes: Path, tmp_path: Path
