@@ -25,7 +25,7 @@ from spocdb.evaluation.methods import PLAIN
 from spocdb.evaluation.options import Options
 from spocdb.evaluation.results import Result
 from spocdb.settings import Settings
-from spocdb.training import samples
+from spocdb.training import labelling, samples
 from spocdb.training.matching import Labelled
 from spocdb.training.projecting import train_head, whiten
 from spocdb.training.samples import Sample, Split
@@ -45,7 +45,7 @@ def main() -> None:
         folder = Path(name)
         try:
             with connect(settings=Settings(None, folder, folder / "cache")) as db:
-                found = samples.by_column(arguments.labels, arguments.column, db.settings.limits)
+                found = labelling.by_column(arguments.labels, arguments.column, db.settings.limits)
                 told = [run(db, folder, found, extractor) for extractor in arguments.extractor]
         finally:
             embedded.stop(folder)

@@ -12,8 +12,8 @@ from .output import counted, quiet_libraries, talk
 if TYPE_CHECKING:
     from spocdb.api import Database
     from spocdb.projections import Regularisation
-    from spocdb.training.loop import Schedule
     from spocdb.training.matching import Matches
+    from spocdb.training.schedule import Schedule
 
 Collections = Annotated[
     list[str] | None,

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import islice
 
-from torch import Tensor
-
 from spocdb import projections
 from spocdb.api import Database
 from spocdb.db import collections
 from spocdb.db.collections import Collection
-from spocdb.errors import InvalidValue, NotEnoughSamples
+from spocdb.errors import InvalidValue, NotEnoughSamples, UnknownChoice
 from spocdb.features import discriminative, shrinkage
 from spocdb.features.discriminative import Within
 from spocdb.features.projection import Moments, check_options, merge
@@ -19,9 +17,9 @@ from spocdb.projections import DEFAULT_DIM, Regularisation
 from spocdb.records import Projection
 from spocdb.soundness import scarcity
 from spocdb.training import head as heads
-from spocdb.training.loop import Schedule
 from spocdb.training.matching import Chunk, Matches, sums
-from spocdb.training.metric_learning import find_objective
+from spocdb.training.objectives import PAIRWISE, check_loss, make_objective
+from spocdb.training.schedule import Schedule
 from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
@@ -137,12 +135,11 @@ def train_head(
 
 
 def _objective(name: str) -> heads.Loss:
-    loss, miner = find_objective(name)
-
-    def objective(embeddings: Tensor, classes: Tensor) -> Tensor:
-        return loss(embeddings, classes, miner(embeddings, classes))
-
-    return objective
+    if name not in PAIRWISE:
+        raise UnknownChoice("loss", name, PAIRWISE)
+    check_loss(name)
+    # Only the losses with proxies need to know classes and dimensions.
+    return make_objective(name, n_classes=0, dim=0, seed=0)
 
 
 def _looked_at(

@@ -13,9 +13,9 @@ from spocdb.db import collections
 from spocdb.errors import ConfigError, NotEnoughSamples
 from spocdb.images.geometry import fitted
 from spocdb.records import Float32Array
-from spocdb.training.loop import Schedule
 from spocdb.training.matching import AUGMENTATION, Labelled, Views
 from spocdb.training.projecting import train_head, whiten
+from spocdb.training.schedule import Schedule
 from spocdb.training.views import framed, lit
 from tests.fixtures.opened import Database
 from tests.fixtures.shop import Shop

@@ -15,7 +15,7 @@ from spocdb.records import Float32Array
 from spocdb.soundness import fault
 from spocdb.training import head as heads
 from spocdb.training.head import Matched
-from spocdb.training.loop import Schedule
+from spocdb.training.schedule import Schedule
 from spocdb.training.validation import mean_average_precision
 
 SCHEDULE = Schedule(epochs=30, batch_size=64, learning_rate=3e-2)

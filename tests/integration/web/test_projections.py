@@ -14,9 +14,9 @@ from spocdb.api import Engine
 from spocdb.db import collections, images
 from spocdb.records import Float32Array
 from spocdb.settings import from_environment
-from spocdb.training.loop import Schedule
 from spocdb.training.matching import Labelled
 from spocdb.training.projecting import train_head, whiten
+from spocdb.training.schedule import Schedule
 from spocdb.web.changes import Changes
 from spocdb.web.routes import projections
 from tests.fixtures.opened import Database
