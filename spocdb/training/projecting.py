@@ -139,7 +139,7 @@ def _objective(name: str) -> heads.Loss:
         raise UnknownChoice("loss", name, PAIRWISE)
     check_loss(name)
     # Only the losses with proxies need to know classes and dimensions.
-    return make_objective(name, n_classes=0, dim=0, seed=0)
+    return make_objective(name, n_classes=0, dim=0, seed=0).__call__
 
 
 def _looked_at(

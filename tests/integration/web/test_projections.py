@@ -273,7 +273,7 @@ def test_a_failure_after_the_answer_is_told(
         two.connection.execute(END_THOSE_THAT_WAIT)
     failed = ended()
     assert (failed["state"], failed["projection"], active(two)) == ("failed", None, 1)
-    assert "lost the database" in failed["said"]
+    assert "the database does not answer" in failed["said"]
     (logged,) = [one for one in caplog.messages if one.startswith("the change of photos failed: ")]
     assert logged.endswith(failed["said"])
     # The next try goes on.
