@@ -13,13 +13,15 @@ def check(file: Path, suffixes: Sequence[str]) -> None:
     """Check that a file can be written, before the work that it is to hold.
 
     Raises:
-        ConfigError: The name has none of the suffixes, or is that of a folder; or the file's
-            folder does not exist or is read-only.
+        ConfigError: The name has none of the suffixes, or is that of a folder or a device; or the
+            file's folder does not exist or is read-only.
     """
     if file.suffix.lower() not in suffixes:
         raise ConfigError(f"cannot write {file}: the name must end in {' or '.join(suffixes)}")
     if os.path.isdir(file):
         raise ConfigError(f"cannot write {file}: it is a folder")
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise ConfigError(f"cannot write {file}: it is no regular file")
     check_folder(file)
 
 
@@ -40,15 +42,17 @@ def check_folder(file: Path) -> None:
 def replaced(file: Path) -> Iterator[Path]:
     """Yield the name of a new file, which takes the place of `file` once it is written.
 
-    Without success nothing of it is left, and an older `file` stays as it was.
+    Without success nothing of it is left, and an older `file` stays as it was. A symbolic link
+    stays one: what it leads to is replaced.
 
     Raises:
         ConfigError: The file cannot be written.
     """
-    fresh = file.with_name(f".{uuid.uuid4().hex}{file.suffix}")
+    real = Path(os.path.realpath(file))
+    fresh = real.with_name(f".{uuid.uuid4().hex}{file.suffix}")
     try:
         yield fresh
-        fresh.replace(file)
+        fresh.replace(real)
     except OSError as error:
         # The text of other libraries names the new file.
         reason = os.strerror(error.errno) if error.errno else str(error)

@@ -17,6 +17,7 @@ from spocdb.errors import ConfigError
         ("none/a.png", "none/a.png: there is no folder .*none$"),
         ("file/a.png", "file/a.png: there is no folder .*file$"),
         ("folder.png", "folder.png: it is a folder"),
+        ("device.png", "device.png: it is no regular file"),
     ],
 )
 def test_what_cannot_be_written_is_named_before_the_work(
@@ -24,6 +25,7 @@ def test_what_cannot_be_written_is_named_before_the_work(
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "device.png").symlink_to("/dev/full")
     with pytest.raises(ConfigError, match=f"cannot write .*{message}"):
         outfiles.check(tmp_path / name, (".png", ".jpg"))
 
@@ -41,6 +43,16 @@ def test_a_file_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
         fresh.write_text("new")
         assert file.read_text() == "old"
     assert [(one, one.read_text()) for one in tmp_path.iterdir()] == [(file, "new")]
+
+
+def test_a_link_leads_to_the_new_file(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    real, link = tmp_path / "there" / "a.png", tmp_path / "link.png"
+    real.write_text("old")
+    link.symlink_to(real)
+    with outfiles.replaced(link) as fresh:
+        fresh.write_text("new")
+    assert link.is_symlink() and real.read_text() == "new"
 
 
 @pytest.mark.parametrize(
