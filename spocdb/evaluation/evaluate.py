@@ -10,7 +10,7 @@ fast.
 import logging
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -67,7 +67,12 @@ def evaluate(
         with skipping(method):
             plans.append(plan(db, benchmark, method, options))
     files = [*benchmark.images.values(), *(options.train or ())]
-    together.describe(db, [planned.chosen for planned in plans], files, options)
+    for sharing in together.groups(planned.chosen for planned in plans):
+        # What fails is left to the methods' own ingests: each file is reported there, and a method
+        # that cannot be measured is skipped.
+        if len(sharing) > 1:
+            with suppress(ConfigError, DescriptorError):
+                together.describe(db, sharing, files, options)
     results: list[Result] = []
     for planned in plans:
         with (

@@ -7,7 +7,6 @@ The ingest of each method then finds its raw descriptors in the database.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from itertools import groupby
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING
 from spocdb.api import Database
 from spocdb.choosing import Chosen
 from spocdb.db import collections
-from spocdb.errors import ConfigError, DescriptorError
 from spocdb.evaluation.options import Options
 from spocdb.features.recipes import channels
 from spocdb.features.weights import locate, locate_codebook
@@ -35,27 +33,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def describe(
-    db: Database, chosen: Iterable[Chosen], files: Sequence[Path], options: Options
-) -> None:
-    """Store the files' raw descriptors by those of the chosen recipes that differ only in pooling.
+def groups(chosen: Iterable[Chosen]) -> list[list[Chosen]]:
+    """Return the chosen recipes without repetition, those together that differ only in pooling."""
+    ordered = sorted(dict.fromkeys(chosen), key=_feature_map)
+    return [list(group) for _, group in groupby(ordered, key=_feature_map)]
 
-    What fails is left to the methods' own ingests: each file is reported there, and a method that
-    cannot be measured is skipped.
+
+def describe(
+    db: Database, chosen: Sequence[Chosen], files: Sequence[Path], options: Options
+) -> Mapping[Recipe, int]:
+    """Store the files' raw descriptors by one of `groups`; return the numbers of its extractors.
+
+    A file that cannot be read or decoded is left out.
 
     Raises:
+        ConfigError: The weights are broken, or there is no such device.
+        DescriptorError: The network gives descriptors that cannot be used.
         DatabaseError: The database fails.
     """
-    ordered = sorted(dict.fromkeys(chosen), key=_feature_map)
-    for _, group in groupby(ordered, key=_feature_map):
-        if len(sharing := list(group)) > 1:
-            with suppress(ConfigError, DescriptorError):
-                _describe(db, sharing, files, options)
-
-
-def _describe(
-    db: Database, chosen: Sequence[Chosen], files: Sequence[Path], options: Options
-) -> None:
     recipes = [each.recipe for each in chosen]
 
     @cache
@@ -82,6 +77,7 @@ def _describe(
         counted(progress.n_done, "image"),
         progress.n_new,
     )
+    return ids
 
 
 def _load(db: Database, recipes: Sequence[Recipe], options: Options) -> "Extractor":
