@@ -21,7 +21,7 @@ help:
 	@echo "make bench-quick  the same with less of everything, four minutes, no table"
 	@echo "make bench-gpu  a GPU's tests and benchmark; WHEELS=folder where there is no network"
 	@echo "make wheels  fetch what bench-gpu needs there; WHEELS=folder to put it in"
-	@echo "make quality  the documentation's table of quality; HOLIDAYS=folder TRAIN=folder WEIGHTS=file"
+	@echo "make quality  the tables of networks; HOLIDAYS=folder CORPUS=folder TRAIN=folder WEIGHTS='NAME=FILE ...' FOLDER=folder to keep descriptors in"
 	@echo "make mini   the network in the box; IMAGES='folder ...' SQUEEZENET=file MOBILENET=file"
 	@echo "make snapshot  freeze the SQL of a release: VERSION=0.2.0, see migrations/README.md"
 	@echo "make clean  remove .venv and everything that was built"
@@ -84,7 +84,8 @@ wheels: $(INSTALLED)
 	$(BIN)/python -m benchmarks.wheels "$(or $(WHEELS),build/wheels)"
 
 quality: $(INSTALLED)
-	$(BIN)/python -m benchmarks.quality "$(HOLIDAYS)" --train "$(TRAIN)" --weights "$(WEIGHTS)"
+	$(BIN)/python -m benchmarks.quality --holidays "$(HOLIDAYS)" --corpus "$(CORPUS)" --train "$(TRAIN)" \
+		--weights $(WEIGHTS) $(if $(FOLDER),--folder "$(FOLDER)")
 
 mini: $(INSTALLED)
 	$(BIN)/python -m benchmarks.mini $(IMAGES) --squeezenet "$(SQUEEZENET)" --mobilenet "$(MOBILENET)"

@@ -2,83 +2,44 @@
 
 From the repository's root:
     python -m benchmarks.choosing EXTRACTOR [--weights FILE] --holidays DIR --corpus DIR --train DIR
-Each candidate's gain over the plain recipe (sum pooling, no prior) is taken in every fold of every
-set but the folds that are kept. A candidate is better if its mean gain is larger than the spread
+Each candidate's gain over the plain recipe is taken in every fold of every set but the folds that
+are kept; all sets count alike. A candidate is better if its mean gain is larger than the spread
 (standard deviation) of its gains; the best of those is chosen, or the plain recipe if there is
 none. Only then are the kept folds looked at. PCA is fitted on the photographs of `--train`.
+
+The largest of many gains is an overestimate. So the choice itself is validated too: for each fold
+of each set a recipe is chosen without this set and without this fold's number, and its gain here
+counts.
 """
 
 import argparse
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
-from benchmarks import record
-from benchmarks.labelled import KEPT, Labelled, read
+from benchmarks import candidates, networks, ranked, record
+from benchmarks.candidates import PLAIN, VIEWS, Candidate, shrinkages
+from benchmarks.labelled import KEPT, read
+from benchmarks.ranked import Cell, Folds, Sets
 from spocdb.api import Database, connect
 from spocdb.db import embedded
-from spocdb.evaluation.evaluate import evaluate, train_images
-from spocdb.evaluation.methods import Method
+from spocdb.evaluation.evaluate import train_images
 from spocdb.evaluation.options import Options
-from spocdb.evaluation.results import Result
+from spocdb.features.backbones import find
 from spocdb.settings import Settings
-
-DIM = 256
-SUM = {"pooling": "sum", "centering": False}
-MAX = {"pooling": "max"}
-GEM = {"pooling": "gem", "centering": False}
-PLAIN = Method("plain", "sum pooling", SUM)
-CANDIDATES = (
-    PLAIN,
-    Method("prior", "sum pooling, the paper's prior", {"pooling": "sum", "centering": True}),
-    Method("wide-prior", "sum pooling, a wider prior", {"pooling": "sum", "sigma": 0.5}),
-    Method("max", "max pooling", MAX),
-    Method("gem-2", "GeM, p = 2", GEM | {"gem_p": 2.0}),
-    Method("gem-3", "GeM, p = 3", GEM | {"gem_p": 3.0}),
-    Method(
-        "gem-2-prior", "GeM, p = 2, a wider prior", {"pooling": "gem", "gem_p": 2.0, "sigma": 0.5}
-    ),
-    Method("rmac", "maxima of regions, summed", {"pooling": "rmac"}),
-    Method("crow", "weights: cross-dimensional", SUM | {"attention": "crow"}),
-    Method("plain-shrunk", "sum pooling, whitening shrunk by 0.1", SUM, regularisation=0.1),
-    Method("max-shrunk", "max pooling, whitening shrunk by 0.1", MAX, regularisation=0.1),
-    Method(
-        "gem-2-shrunk",
-        "GeM, p = 2, whitening shrunk by 0.1",
-        GEM | {"gem_p": 2.0},
-        regularisation=0.1,
-    ),
-    Method("flip", "sum pooling, mirrored", SUM | {"flip": True}),
-    Method("gem-2-flip", "GeM, p = 2, mirrored", GEM | {"gem_p": 2.0, "flip": True}),
-    Method("max-flip", "max pooling, mirrored", MAX | {"flip": True}),
-    Method("large", "sum pooling, at 1.25 of the size", SUM, enlarge=1.25),
-    Method("gem-2-large", "GeM, p = 2, at 1.25 of the size", GEM | {"gem_p": 2.0}, enlarge=1.25),
-    Method("max-large", "max pooling, at 1.25 of the size", MAX, enlarge=1.25),
-    Method("aspect", "sum pooling, aspect kept", SUM | {"fit": "aspect"}, enlarge=(4 / 3) ** 0.5),
-    Method(
-        "gem-2-aspect",
-        "GeM, p = 2, aspect kept",
-        GEM | {"gem_p": 2.0, "fit": "aspect"},
-        enlarge=(4 / 3) ** 0.5,
-    ),
-)
-
-# The mean average precision of a method's queries, by set and fold.
-Folds = Mapping[tuple[str, int], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A method's mean gain, its spread, and its mAP by set, in the folds that choose."""
+    """A candidate's mean gain over the plain one, and the spread of its gains."""
 
-    method: str
-    what: str
+    name: str
     gain: float
     spread: float
-    by_set: dict[str, float] = field(hash=False)
 
 
 def main() -> None:
@@ -89,97 +50,114 @@ def main() -> None:
     parser.add_argument("--holidays", type=Path, required=True)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--train", required=True)
-    parser.add_argument("--folder", type=Path, help="keep the database here, for the next run")
+    parser.add_argument("--views", nargs="*", choices=VIEWS, default=[*VIEWS], help="to try")
+    parser.add_argument("--folder", type=Path, help="keep the descriptors here, for the next run")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="spocdb-choosing-") as name:
         folder = arguments.folder or Path(name)
-        sets = read(arguments.holidays, arguments.corpus, Path(name))
+        labelled = read(arguments.holidays, arguments.corpus, Path(name))
         try:
             with connect(settings=Settings(None, folder, folder / "cache")) as db:
-                options = Options(
-                    train_images(db, arguments.train),
-                    (DIM,),
-                    arguments.extractor,
-                    arguments.weights,
-                )
-                results = measured(db, sets, options)
+                sets = ranked.read_sets(labelled, train_images(db, arguments.train))
+                measured = [*measure(db, sets, arguments)]
         finally:
             embedded.stop(folder)
-    folds = by_fold(results)
-    scored = score(folds)
-    best = chosen(scored)
+    plain = plain_of(measured)
+    told = choice({candidate.name: folds for candidate, folds in measured}, plain.name)
+    show(told)
+    best = next(candidate for candidate, _ in measured if candidate.name == told["chosen"])
+    about = {
+        "network": arguments.extractor,
+        "views": arguments.views,
+        "recipe": dict(best.method.recipe),
+        "size": int(find(arguments.extractor).size * best.method.enlarge),
+        "shrinkage": best.shrinkage,
+    }
+    print(f"recorded in {record.write([about | told], f'{networks.CHOICE}-{arguments.extractor}')}")
+
+
+def measure(
+    db: Database, sets: Sets, arguments: argparse.Namespace
+) -> Iterator[tuple[Candidate, Folds]]:
+    """Yield the candidates with their figures in each fold, the plain one among them."""
+    options = Options(None, (), arguments.extractor, arguments.weights)
+    methods = candidates.methods(find(arguments.extractor), arguments.views)
+    for method, raw in ranked.describe(db, methods, sets, options):
+        train = sets.trained_on(raw)
+        for shrinkage, projection in ranked.projections(train, shrinkages(train.shape[1])):
+            yield Candidate(method, shrinkage), ranked.by_fold(sets, raw, projection)
+
+
+def plain_of(measured: Sequence[tuple[Candidate, Folds]]) -> Candidate:
+    """Return the plain recipe, with raw descriptors if they are as short as embeddings."""
+    own = {each.shrinkage: each for each, _ in measured if each.method.name == PLAIN}
+    return own.get(None, own[0.0])
+
+
+def choice(folds: Mapping[str, Folds], plain: str) -> dict[str, Any]:
+    """Return the choice among candidates, its validation, and the figures of all of them."""
+    cells = [cell for cell in folds[plain] if cell[1] != KEPT]
+    scored = score(folds, plain, cells)
+    best = chosen(scored, plain)
+    gains = validated(folds, plain, cells)
     # The kept folds of the others are never looked at.
-    kept = {each.method: kept_folds(folds[each.method]) for each in {scored[0], best}}
-    costs = {r.method: r.costs["image"] for _, r in results}
-    figures = [
-        asdict(each)
-        | {"chosen": each is best, "kept": kept.get(each.method), "image_ms": costs[each.method]}
-        for each in scored
-    ]
-    for each in scored:
-        mark = "*" if each is best else " "
-        sets_ = "  ".join(f"{name} {value:.4f}" for name, value in each.by_set.items())
-        print(f"{mark} {each.method:14} {each.gain:+.4f} ({each.spread:.4f})  {sets_}")
-    for method, values in kept.items():
-        print(f"kept folds, {method}: " + "  ".join(f"{n} {v:.4f}" for n, v in values.items()))
-    print(f"recorded in {record.write(figures, f'-choice-{arguments.extractor}')}")
-
-
-def measured(
-    db: Database, sets: Sequence[Labelled], options: Options
-) -> list[tuple[Labelled, Result]]:
-    """Return the whitened results of all candidates on all sets."""
-    return [
-        (labelled, result)
-        for labelled in sets
-        for result in evaluate(db, labelled.benchmark, CANDIDATES, options)
-        if (result.embedding, result.fitted_on) == ("whitened", "train")
-    ]
-
-
-def by_fold(results: Sequence[tuple[Labelled, Result]]) -> dict[str, Folds]:
-    """Return the mean average precision of each candidate in each fold."""
-    values: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
-    for labelled, result in results:
-        for answer in result.answers:
-            fold = labelled.benchmark.name, labelled.fold(answer.query)
-            values[result.method][fold].append(answer.value)
+    kept = {name: by_set(folds[name], is_kept=True) for name in (plain, best.name)}
     return {
-        method: {fold: fmean(of_fold) for fold, of_fold in folds.items()}
-        for method, folds in values.items()
+        "chosen": best.name,
+        "gain": best.gain,
+        "spread": best.spread,
+        "validated": {"gain": fmean(gains), "spread": stdev(gains)},
+        "plain": plain,
+        "kept": kept,
+        "candidates": {
+            each.name: {"gain": each.gain, "spread": each.spread}
+            | by_set(folds[each.name], is_kept=False)
+            for each in sorted(scored, key=lambda each: -each.gain)
+        },
     }
 
 
-def score(folds: Mapping[str, Folds]) -> list[Scored]:
-    """Return the figures of each candidate, the plain recipe first, without the kept folds."""
-    plain = folds[PLAIN.name]
-    scored = []
-    for method in CANDIDATES:
-        if method.name not in folds:
-            continue  # it could not be measured, which was said
-        gains = [v - plain[fold] for fold, v in folds[method.name].items() if fold[1] != KEPT]
-        means = _by_set(folds[method.name], lambda fold: fold != KEPT)
-        scored.append(Scored(method.name, method.what, fmean(gains), stdev(gains), means))
-    return scored
+def score(folds: Mapping[str, Folds], plain: str, cells: Sequence[Cell]) -> list[Scored]:
+    """Return each candidate's gain over the plain one in the given folds of sets."""
+    gains = {
+        name: [values[cell] - folds[plain][cell] for cell in cells]
+        for name, values in folds.items()
+    }
+    return [Scored(name, fmean(each), stdev(each)) for name, each in gains.items()]
 
 
-def kept_folds(folds: Folds) -> dict[str, float]:
-    """Return a method's mean average precision in the kept fold of each set."""
-    return _by_set(folds, lambda fold: fold == KEPT)
+def chosen(scored: Sequence[Scored], plain: str) -> Scored:
+    """Return the candidate with the largest gain beyond its spread, else the plain one."""
+    beyond = [each for each in scored if each.gain > each.spread]
+    return max(beyond, key=lambda each: each.gain, default=Scored(plain, 0.0, 0.0))
 
 
-def chosen(scored: Sequence[Scored]) -> Scored:
-    """Return the candidate with the largest gain beyond its spread, else the plain recipe."""
-    plain, *others = scored
-    return max([plain, *(s for s in others if s.gain > s.spread)], key=lambda s: s.gain)
+def validated(folds: Mapping[str, Folds], plain: str, cells: Sequence[Cell]) -> list[float]:
+    """Return the gain in each fold of a recipe that other folds of other sets chose."""
+    gains = []
+    for name, fold in cells:
+        others = [cell for cell in cells if cell[0] != name and cell[1] != fold]
+        best = chosen(score(folds, plain, others), plain)
+        gains.append(folds[best.name][name, fold] - folds[plain][name, fold])
+    return gains
 
 
-def _by_set(folds: Folds, is_wanted: Callable[[int], bool]) -> dict[str, float]:
+def by_set(folds: Folds, *, is_kept: bool) -> dict[str, float]:
+    """Return the mean of each set's folds, of the kept one or of the others."""
     values: dict[str, list[float]] = defaultdict(list)
     for (name, fold), value in folds.items():
-        if is_wanted(fold):
+        if (fold == KEPT) is is_kept:
             values[name].append(value)
     return {name: fmean(of_set) for name, of_set in values.items()}
+
+
+def show(told: Mapping[str, Any]) -> None:
+    """Print the candidates, best first, and what the kept folds say."""
+    for name, figures in told["candidates"].items():
+        mark = "*" if name == told["chosen"] else " "
+        print(f"{mark} {name:32}" + "  ".join(f"{n} {v:+.4f}" for n, v in figures.items()))
+    for what, figures in (("validated", told["validated"]), *told["kept"].items()):
+        print(f"{what:34}" + "  ".join(f"{n} {v:+.4f}" for n, v in figures.items()))
 
 
 if __name__ == "__main__":

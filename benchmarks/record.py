@@ -115,6 +115,12 @@ def newest() -> tuple[dict[str, Any], list[Figure]]:
     return about, [as_figure(figure) for figure in about["figures"]]
 
 
+def latest(name: str) -> dict[str, Any]:
+    """Return the newest record of `write` with this name."""
+    found: dict[str, Any] = json.loads(max(RESULTS.glob(f"*{name}-*.json")).read_text())
+    return found
+
+
 def write(figures: Sequence[Mapping[str, Any]], name: str = "") -> Path:
     """Write figures of any form to benchmarks/results, to a file named by date and `name`."""
     file = _file(name)

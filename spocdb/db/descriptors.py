@@ -5,11 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import psycopg
+from psycopg.sql import SQL, Literal
 
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
-from spocdb.db.copy import copy_in, pieces
+from spocdb.db.copy import copy_in, copy_out, pieces
 from spocdb.records import Float32Array, ImageRef, NewDescriptor
+
+# Rows of a COPY in memory at once.
+N_ROWS = 4096
 
 KNOWN = "SELECT sha256 FROM spocdb.descriptors WHERE extractor_id = %s AND sha256 = ANY(%s)"
 
@@ -46,6 +50,12 @@ INSERT INTO spocdb.descriptors (extractor_id, sha256, width, height, descriptor)
 SELECT extractor_id, sha256, width, height, descriptor FROM incoming_descriptors
 ORDER BY sha256
 ON CONFLICT DO NOTHING
+"""
+
+ALL = """
+COPY (
+    SELECT sha256, descriptor FROM spocdb.descriptors WHERE extractor_id = {extractor}
+) TO STDOUT (FORMAT binary)
 """
 
 STORED = """
@@ -115,6 +125,20 @@ def write(connection: Connection, extractor_id: int, new: Mapping[bytes, NewDesc
             statement = COPY_DESCRIPTORS.format("incoming_descriptors")
             copy_in(connection, statement, pieces(fields, columns))
             connection.execute(MERGE_DESCRIPTORS)
+
+
+def all_of(
+    connection: Connection, extractor_id: int, channels: int
+) -> Iterator[tuple[bytes, Float32Array]]:
+    """Yield the sha256 and the raw descriptor (C,) of all contents that an extractor described."""
+    statement = SQL(ALL).format(extractor=Literal(extractor_id))
+    fields = {"sha256": "sha256", "descriptor": f"halfvec({channels})"}
+    for rows in copy_out(connection, statement, fields, N_ROWS):
+        yield from zip(
+            (sha256.tobytes() for sha256 in rows["sha256"]),
+            rows["descriptor"].astype(np.float32),
+            strict=True,
+        )
 
 
 def raw_of(

@@ -40,6 +40,9 @@ SPOC = {"pooling": "sum", "centering": True}
 
 PLAIN = Method("recipe", "the recipe as the options say, SPoC by default")
 
+# The plain recipe; an evaluation replaces it by what is known of its network, see best.py.
+BEST = Method("best", "the network's best known recipe")
+
 PAPER = (
     Method("spoc", "sum pooling with the centering prior", SPOC),
     Method("spoc-no-prior", "sum pooling", {"pooling": "sum", "centering": False}),
@@ -61,14 +64,7 @@ BEYOND = (
     Method("multiscale", "spoc at 1, 0.71 and 0.5", SPOC | {"scales": (1.0, 0.71, 0.5)}),
     Method("shrinkage", "spoc, whitening shrunk by 0.1", SPOC, regularisation=0.1),
     Method("likeliest", "spoc, shrunk by held-out likelihood", SPOC, regularisation="auto"),
-    Method(
-        "best",
-        "GeM p = 2, wider prior, aspect kept, mirrored, shrunk by 0.3",
-        {"pooling": "gem", "gem_p": 2.0, "sigma": 0.5, "fit": "aspect", "flip": True},
-        # A 4:3 photograph then has as many pixels as one warped to a square.
-        enlarge=(4 / 3) ** 0.5,
-        regularisation=0.3,
-    ),
+    BEST,
     Method("aqe", "spoc, query expansion by 3", SPOC, refinement=Refinement(3, alpha=0)),
     Method("alpha-qe", "spoc, alpha query expansion by 5", SPOC, refinement=Refinement(5, alpha=3)),
     Method("augmented", "spoc, database-side, by 5", SPOC, augmentation=Augmentation(5, 3.0)),

@@ -8,7 +8,8 @@ from spocdb import codebooks
 from spocdb.api import Database
 from spocdb.choosing import Chosen, choose
 from spocdb.evaluation.benchmark import Benchmark
-from spocdb.evaluation.methods import PLAIN, Method
+from spocdb.evaluation.best import best_of
+from spocdb.evaluation.methods import BEST, PLAIN, Method
 from spocdb.evaluation.options import Options
 from spocdb.features.selection import Wanted
 from spocdb.recipe_options import OF_THE_MAP
@@ -27,11 +28,15 @@ class Plan:
 def plan(db: Database, benchmark: Benchmark, method: Method, options: Options) -> Plan:
     """Plan how a method describes images; its codebook is learned if the cache has none.
 
+    The method `best` becomes that of the network.
+
     Raises:
         ConfigError: An option is invalid or contradicts the extractor.
         WeightsNotFound: The weights are not on this machine and cannot be downloaded.
         NotEnoughSamples: The images are too few for the codebook.
     """
+    if method is BEST:
+        method = best_of(db.recipe(options.extractor, options.weights).backbone)
     given, codebook = _given(db, benchmark, method, options)
     wanted = Wanted(options.extractor, options.weights, given, codebook)
     with db.engine.connection() as connection:

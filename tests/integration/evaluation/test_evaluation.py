@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from PIL import Image
 
 from spocdb.errors import ConfigError, NotEnoughSamples
 from spocdb.evaluation import holidays, pairs, revisited
+from spocdb.evaluation.best import best_of
 from spocdb.evaluation.evaluate import evaluate, train_images
 from spocdb.evaluation.methods import METHODS, find_methods
 from spocdb.evaluation.options import Options
+from spocdb.evaluation.plans import plan
 from spocdb.training.matching import Views
 from spocdb.training.projecting import whiten
 from tests.fixtures.opened import Database
@@ -140,8 +143,10 @@ def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
         {r.method: r.exact for r in whitened}
     )
     recipes = {r.method: r.recipe for r in whitened}
-    assert recipes["best"] == recipes["best"] | {"pooling": "gem", "flip": True, "fit": "aspect"}
-    assert recipes["best"]["size"] == 73
+    best = best_of("squeezenet1_1")
+    given = {"size": int(64 * best.enlarge), **best.recipe}
+    expected = db.recipe("squeezenet1_1", options["weights"], **given)
+    assert recipes["best"] == asdict(expected)
     assert recipes["fisher-16"]["codebook_dim"] == 16 * 65
     assert recipes["rerank"] == recipes["spoc"] == recipes["recipe"]
     searches = {r.method: r.search for r in whitened}
@@ -161,6 +166,21 @@ def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
     again = evaluate(db, holidays.read(holidays_folder), spoc, Options(train, **options))
     assert "spoc: 4 gallery images, 0 through the network" in said
     assert [r.exact for r in again] == [r.exact for r in found if r.method == "spoc"]
+
+
+def test_the_best_method_is_that_of_the_network(
+    db: Database, holidays_folder: Path, random_weights: Path
+) -> None:
+    benchmark = holidays.read(holidays_folder)
+    (best,) = find_methods(["best"])
+    lite = plan(db, benchmark, best, Options(extractor="efficientnet_lite0"))
+    assert lite.method == best_of("efficientnet_lite0") != best
+    assert (lite.chosen.recipe.pooling, lite.method.regularisation) == ("rmac", 1.0)
+    # Nothing is known of this network: its plain recipe is the best.
+    given = Options(extractor="mobilenet_v3_large", weights=random_weights)
+    unknown = plan(db, benchmark, best, given)
+    assert unknown.method is best
+    assert unknown.chosen.recipe == db.recipe("mobilenet_v3_large", random_weights)
 
 
 def test_methods_that_differ_only_in_pooling_see_each_image_once(
