@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import record
 from benchmarks.table import DOCS, ROOT, measured_on, replaced
+from spocdb import outfiles
 from spocdb.drawing import look
 from spocdb.evaluation.plots import COLOURS
 from spocdb.features.backbones import find, names
@@ -45,7 +46,7 @@ def all_rows(about: Mapping[str, Any]) -> str:
     """Return the table of the page: plain and best recipes, and the networks that were not run."""
     rows = [
         [f"`{f['network']}`", _named(f), *_quality(f, spread=True), *_costs(f)]
-        for f in about["figures"]
+        for f in sorted(about["figures"], key=lambda f: names().index(f["network"]))
     ]
     header = ["network", "recipe", *SETS, "images/s", "embedding", "weights"]
     told = f"\n{_coarse(about)} {_not_run(about)}\n"
@@ -171,7 +172,8 @@ def draw(about: Mapping[str, Any], out: Path) -> None:
         look.style(axes)
     look_of_legend = {"frameon": False, "fontsize": 9, "labelcolor": look.INK}
     drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside right", **look_of_legend)
-    look.save(out, drawing.savefig)
+    with outfiles.replaced(out) as fresh:
+        drawing.savefig(fresh)
 
 
 if __name__ == "__main__":

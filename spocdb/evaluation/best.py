@@ -31,6 +31,7 @@ GEM = Method(
 
 RECIPES: Mapping[str, Known] = {
     "efficientnet_lite0": Known(RMAC, 0.029, 0.025),
+    "efficientnet_lite1": Known(RMAC, 0.033, 0.026),
     "efficientnet_lite2": Known(RMAC, 0.028, 0.020),
     "squeezenet1_1": Known(GEM, 0.066, 0.058),
 }
