@@ -170,8 +170,9 @@ def draw(about: Mapping[str, Any], out: Path) -> None:
         axes.set_xticks([], minor=True)
         axes.margins(x=0.1, y=0.12)
         look.style(axes)
-    look_of_legend = {"frameon": False, "fontsize": 9, "labelcolor": look.INK}
-    drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside right", **look_of_legend)
+    handles, labels = panels[0].get_legend_handles_labels()
+    place: Any = {"loc": "outside right center", "frameon": False}
+    drawing.legend(handles, labels, fontsize=9, labelcolor=look.INK, **place)
     with outfiles.replaced(out) as fresh:
         drawing.savefig(fresh)
 
