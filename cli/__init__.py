@@ -18,6 +18,7 @@ from . import (
     codebook,
     collections,
     db,
+    duplicates,
     edge,
     evaluate,
     failures,
@@ -52,6 +53,7 @@ app.command()(serve.serve)
 app.add_typer(images.app, name="images")
 app.command("map")(maps.map_)
 app.command()(maps.export)
+app.add_typer(duplicates.app, name="duplicates")
 app.command()(failures.failures)
 app.command()(attach.attach)
 app.command()(attach.detach)

@@ -246,6 +246,12 @@ class MapNotFound(DatabaseError):
     code = "map-not-found"
 
 
+class DuplicatesNotFound(DatabaseError):
+    """No duplicates of the collection were looked for by its active projection."""
+
+    code = "duplicates-not-found"
+
+
 class ImageNotFound(DatabaseError):
     """There is no image with this id in the collection."""
 

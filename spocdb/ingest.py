@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spocdb import metadata, projections, pruning
+from spocdb import duplicates, metadata, projections, pruning
 from spocdb.choosing import Chosen, choose
 from spocdb.db import attachments, collections, runs
 from spocdb.db.collections import Collection
@@ -137,6 +137,9 @@ class Ingest:
             metadata.apply(self.connection, collection)
         progress.doing = "fitting the first PCA"
         projections.settle(self.connection, self.connect, collection, self.options.auto_pca)
+        if duplicates.are_wanted(self.connection, collection):
+            progress.doing = "comparing with what is there"
+            duplicates.catch_up(self.connection, collection)
 
 
 def preview(

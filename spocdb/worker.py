@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from spocdb import duplicates
 from spocdb import projections as fitting
 from spocdb.answering import Answers
 from spocdb.db import attachments, collections, connections, queue, rights, thumbnails
@@ -166,6 +167,7 @@ class Worker:
                 with connections.wrapped():
                     collection = collections.get(connection, attached.collection)
                     self._drain(connection, watch, attached, collection, done)
+                    duplicates.catch_up(connection, collection)
                 self._problems.pop(attached.collection, None)
             except DatabaseLost:
                 raise

@@ -4,6 +4,7 @@ import logging
 
 from spocdb.api.connecting import connect
 from spocdb.api.database import Database
+from spocdb.api.duplicates import Duplicates
 from spocdb.api.engine import Engine
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
@@ -13,6 +14,12 @@ from spocdb.db.attachments import Attached, Attachment, Coverage
 from spocdb.db.catalogue import ImageDetails
 from spocdb.db.collections import CollectionSummary, ExtractorSummary
 from spocdb.db.details import CollectionDetails
+from spocdb.db.duplicate_groups import (
+    Decision,
+    DuplicateGroup,
+    DuplicateImage,
+    DuplicateSummary,
+)
 from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.facets import Facet, Facets, FacetValue
 from spocdb.db.indexes import IndexStatus
@@ -45,6 +52,11 @@ __all__ = [
     "Coverage",
     "Crop",
     "Database",
+    "Decision",
+    "DuplicateGroup",
+    "DuplicateImage",
+    "DuplicateSummary",
+    "Duplicates",
     "Engine",
     "ExtractorSummary",
     "Facet",

@@ -4,6 +4,7 @@ from typing import Self
 
 from spocdb.api.browsing import Browsing
 from spocdb.api.collections import Collections
+from spocdb.api.duplicates import Duplicates
 from spocdb.api.engine import Engine
 from spocdb.api.extractors import Extractors
 from spocdb.api.index import Index
@@ -33,6 +34,7 @@ class Database(
     Attributes:
         engine: its connections and networks.
         pca: projections, see Pca.
+        duplicates: near-duplicates, see Duplicates.
         index: HNSW indexes, see Index.
         tables: attached tables, see Tables.
         sql: statements that give the same rows, see Statements.
@@ -42,7 +44,7 @@ class Database(
         super().__init__(engine)
         self.engine, self._closes_engine = engine, closes_engine
         self.pca, self.index, self.tables = Pca(engine), Index(engine), Tables(engine)
-        self.sql = Statements(engine)
+        self.sql, self.duplicates = Statements(engine), Duplicates(engine)
 
     @property
     def settings(self) -> Settings:

@@ -22,6 +22,7 @@ from spocdb.errors import (
     ConfigError,
     DatabaseError,
     DatabaseLost,
+    DuplicatesNotFound,
     ImageNotFound,
     ProjectionNotFound,
     RightMissing,
@@ -38,6 +39,7 @@ RAISED: dict[str, type[SpocdbError]] = {
     "42501": RightMissing,
     "42704": CollectionNotFound,
     "P0002": ImageNotFound,
+    "SPD01": DuplicatesNotFound,
     "42P02": ProjectionNotFound,
     "42602": ConfigError,
     # invalid_regular_expression, which PostgreSQL raises for a filter.

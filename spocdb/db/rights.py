@@ -23,8 +23,8 @@ READER = (
     "GRANT SELECT ON spocdb.{view} TO {role}",
 )
 
-# A worker writes descriptors, thumbnails, images, embeddings, failures and the queue, and answers
-# queries.
+# A worker writes descriptors, thumbnails, images, embeddings, failures and the queue, answers
+# queries, and groups duplicates.
 WORKER = (
     "GRANT USAGE ON SCHEMA spocdb TO {role}",
     "GRANT SELECT ON ALL TABLES IN SCHEMA spocdb TO {role}",
@@ -35,6 +35,9 @@ WORKER = (
     "GRANT INSERT, DELETE ON spocdb.thumbnails TO {role}",
     "GRANT INSERT, UPDATE, DELETE ON spocdb.images, spocdb.failures, spocdb.queue TO {role}",
     "GRANT UPDATE, DELETE ON spocdb.queries TO {role}",
+    "GRANT UPDATE ON spocdb.duplicate_searches TO {role}",
+    "GRANT INSERT, DELETE ON spocdb.duplicate_changes, spocdb.duplicate_pairs, "
+    "spocdb.duplicate_members TO {role}",
 )
 # PUBLIC has these rights unless they were revoked.
 CONNECT = "GRANT CONNECT ON DATABASE {name} TO {role}"

@@ -22,6 +22,7 @@ REVISIONS = (
     "0007_maps",
     "0008_newest",
     "0009_learned",
+    "0010_duplicates",
 )
 HEAD = REVISIONS[-1]
 

@@ -13,6 +13,7 @@ from spocdb.web.pages import assets, looking, mapping, sign_in
 from spocdb.web.routes import (
     browsing,
     collections,
+    duplicates,
     health,
     images,
     maps,
@@ -47,7 +48,16 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
     app.state.coverage = Shared(SECONDS_COUNTED)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for routes in (collections, browsing, maps, search, statements, projections, images):
+    for routes in (
+        collections,
+        browsing,
+        maps,
+        search,
+        statements,
+        projections,
+        images,
+        duplicates,
+    ):
         api.include_router(routes.router)
     app.include_router(api)
     for pages in (health, assets, sign_in, looking, mapping):

@@ -24,6 +24,7 @@ STATUS: Sequence[tuple[type[errors.SpocdbError], int]] = (
     (errors.ImageNotFound, 404),
     (errors.ProjectionNotFound, 404),
     (errors.MapNotFound, 404),
+    (errors.DuplicatesNotFound, 404),
     (errors.ImageVanished, 404),
     (errors.ImageChanged, 409),
     (errors.ExtractorChanged, 409),

@@ -49,6 +49,13 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "delete": lambda db, folder: db.delete(1),
     "move": lambda db, folder: db.move(folder, "/elsewhere"),
     "map": lambda db, folder: db.map(method="components"),
+    "duplicates.find": lambda db, folder: db.duplicates.find(),
+    "duplicates.summary": lambda db, folder: db.duplicates.summary(),
+    "duplicates.groups": lambda db, folder: list(db.duplicates.groups()),
+    "duplicates.group": lambda db, folder: db.duplicates.group(1),
+    "duplicates.decide": lambda db, folder: db.duplicates.decide(1, 2, "same"),
+    "duplicates.decisions": lambda db, folder: db.duplicates.decisions(),
+    "duplicates.export": lambda db, folder: db.duplicates.export(folder.parent / "a.csv"),
     "describe_map": lambda db, folder: db.describe_map(),
     "maps": lambda db, folder: db.maps(),
     "map_points": lambda db, folder: db.map_points(),
@@ -97,7 +104,13 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
 def methods() -> set[str]:
     """Return the names of all public methods of Database and its parts that use the server."""
     found = {name for name, _ in inspect.getmembers(spocdb.Database, inspect.isfunction)}
-    parts = {"pca": spocdb.Pca, "index": spocdb.Index, "tables": spocdb.Tables, "sql": Statements}
+    parts = {
+        "pca": spocdb.Pca,
+        "duplicates": spocdb.Duplicates,
+        "index": spocdb.Index,
+        "tables": spocdb.Tables,
+        "sql": Statements,
+    }
     for attribute, part in parts.items():
         names = (name for name, _ in inspect.getmembers(part, inspect.isfunction))
         found |= {f"{attribute}.{name}" for name in names}
@@ -123,6 +136,7 @@ def fill(db: spocdb.Database, folder: Path) -> None:
     db.pca.activate(db.pca.fit(dim=2))
     db.pca.export(2, folder.parent / "before.npz")
     db.map(method="components")
+    db.duplicates.find()
 
 
 def only_spocdb_errors(db: spocdb.Database, folder: Path) -> dict[str, spocdb.SpocdbError]:

@@ -16,6 +16,7 @@ LogIn = Callable[[str], connections.Connection]
 MINE = "(SELECT id FROM spocdb.collections WHERE name = 'products')"
 KEPT = f"(SELECT projection_id FROM spocdb.embedding_tables WHERE collection_id = {MINE})"
 MAPS = f"(SELECT id FROM spocdb.maps WHERE collection_id = {MINE})"
+CONTENTS = f"(SELECT sha256 FROM spocdb.images WHERE collection_id = {MINE})"
 # What a reader of `products` may select, and the condition by which the owner finds the same rows.
 ROWS = {
     "* FROM spocdb.alembic_version": "true",
@@ -24,6 +25,11 @@ ROWS = {
     "* FROM spocdb.failures": f"collection_id = {MINE}",
     "* FROM spocdb.maps": f"collection_id = {MINE}",
     "* FROM spocdb.map_positions": f"map_id IN {MAPS}",
+    "* FROM spocdb.duplicate_searches": f"collection_id = {MINE}",
+    "* FROM spocdb.duplicate_changes": f"collection_id = {MINE}",
+    "* FROM spocdb.duplicate_pairs": f"collection_id = {MINE}",
+    "* FROM spocdb.duplicate_members": f"collection_id = {MINE}",
+    "* FROM spocdb.duplicate_decisions": f"a IN {CONTENTS} AND b IN {CONTENTS}",
     "* FROM spocdb.embedding_tables": f"collection_id = {MINE}",
     "* FROM spocdb.projection_components": f"projection_id IN {KEPT}",
     "id, extractor_id, kind, dim, mean, n_samples, settings, fingerprint, created_at "
@@ -43,6 +49,12 @@ HIDDEN = [
 ]
 
 
+NOTE = """
+INSERT INTO spocdb.duplicate_changes (collection_id, projection_id, sha256)
+SELECT collection_id, projection_id, a FROM spocdb.duplicate_pairs
+"""
+
+
 @pytest.fixture
 def mixed(granted: Any, make_photos: Callable[..., Any]) -> Any:
     """Return the shop with failures, projections of each collection, and another extractor's."""
@@ -52,7 +64,12 @@ def mixed(granted: Any, make_photos: Callable[..., Any]) -> Any:
     for name in ("products", "secret"):
         granted.db.pca.activate(granted.db.pca.fit(name, dim=len(name) - 3), name)
         granted.db.map(name, method="components")
+        granted.db.duplicates.find(name, distance=2)
     granted.db.ingest(make_photos(3, "more", 1), collection="more", extractor="mini", size=48)
+    for name in ("products", "more"):
+        one, other, *_ = (image.id for image in granted.db.images(collection=name))
+        granted.db.duplicates.decide(one, other, "same", collection=name)
+    granted.execute(NOTE)
     return granted
 
 

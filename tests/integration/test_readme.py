@@ -190,6 +190,7 @@ def test_the_guides_to_quality_and_speed_do_what_they_say(
     type_in("spocdb ingest ./images --extractor mini")
     _, stderr = walk(
         "docs/how-to/map.md",
+        "docs/how-to/duplicates.md",
         "docs/how-to/pca.md",
         "docs/how-to/evaluate.md",
         "docs/how-to/train.md",

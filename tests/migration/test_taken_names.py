@@ -18,7 +18,17 @@ from tests.fixtures.opened import Database
 
 Psql = Callable[..., "subprocess.CompletedProcess[str]"]
 
-SINCE_RELEASE = ("thumbnails", "queries", "maps", "map_positions")
+SINCE_RELEASE = (
+    "thumbnails",
+    "queries",
+    "maps",
+    "map_positions",
+    "duplicate_searches",
+    "duplicate_changes",
+    "duplicate_pairs",
+    "duplicate_members",
+    "duplicate_decisions",
+)
 
 
 def test_every_table_since_the_release_is_looked_at(url: str) -> None:

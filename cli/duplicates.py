@@ -1,0 +1,172 @@
+"""spocdb duplicates: find copies of pictures, look at them, decide about them."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .output import counted, print_json, print_json_list, print_pages, print_table, talk
+from .running import interruptible
+
+if TYPE_CHECKING:
+    from spocdb.db.duplicate_groups import DuplicateImage, DuplicateSummary
+
+app = typer.Typer(
+    no_args_is_help=True, help="Copies of pictures: find them, look at them, decide about them."
+)
+
+Collection = Annotated[
+    str | None, typer.Argument(help="The collection; may be left out if there is only one.")
+]
+Image = Annotated[int, typer.Argument(min=1, max=2**63 - 1, metavar="ID")]
+HEADER = ["distance", "id", "path", "width", "height", "bytes"]
+
+
+@app.command()
+def find(
+    collection: Collection = None,
+    distance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="D",
+            help="Pictures up to this distance from each other are duplicates, 0 to 2. Without it "
+            "only the same bytes are, or what was asked for the last time.",
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="Which picture of a group comes first: pixels, bytes, oldest, newest, "
+            "folder:PATH, suffix:png, key:NAME, separated by commas.",
+        ),
+    ] = None,
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """Find duplicates, or those of what is new since the last time.
+
+    From then on ingests and workers find the duplicates of what they add.
+    """
+    with (
+        options.open_database(db) as database,
+        interruptible("what was compared is stored; run it again to go on"),
+    ):
+        found = database.duplicates.find(collection, distance=distance, keep=keep)
+    if json:
+        print_json(found)
+    else:
+        _tell(found)
+
+
+def _tell(found: "DuplicateSummary") -> None:
+    print(
+        f"{found.collection}: {counted(found.n_groups, 'group')} of "
+        f"{counted(found.n_images, 'image')}; {counted(found.n_extra, 'image')} beside the "
+        f"keepers, {found.extra_bytes / 1e6:,.1f} MB"
+    )
+    near = "the same bytes" if found.distance is None else f"up to a distance of {found.distance:g}"
+    talk(f"{near}; kept first: {found.keep}")
+    if found.distance is None:
+        talk("`--distance 0.1` finds pictures that were changed a little, too")
+
+
+@app.command("list")
+def list_(
+    collection: Collection = None,
+    json: options.Json = False,
+    as_csv: options.Csv = False,
+    db: options.Db = None,
+) -> None:
+    """List the groups: the keeper, how many duplicates it has, and the farthest one's distance."""
+    options.one_format(json, as_csv)
+    with options.open_database(db) as database:
+        groups = database.duplicates.groups(collection)
+        if json:
+            print_json_list(groups)
+            return
+        rows = (
+            [group.keeper.id, group.keeper.path, len(group.others), group.others[-1].distance]
+            for group in groups
+        )
+        header = ["keeper", "path", "duplicates", "farthest"]
+        if as_csv:
+            writer = csv.writer(sys.stdout)
+            writer.writerow(header)
+            writer.writerows(rows)
+        elif not print_pages(header, ([*row[:3], f"{row[3]:.4f}"] for row in rows)):
+            talk("no duplicates")
+
+
+@app.command()
+def show(
+    id: Image,
+    collection: options.Collection = None,
+    json: options.Json = False,
+    db: options.Db = None,
+) -> None:
+    """Show the group that a picture is in, the keeper first."""
+    with options.open_database(db) as database:
+        group = database.duplicates.group(id, collection=collection)
+    if json:
+        print_json(group)
+    elif group is None:
+        talk(f"image {id} has no duplicates")
+    else:
+        print_table(HEADER, [_row(image) for image in (group.keeper, *group.others)])
+
+
+def _row(image: "DuplicateImage") -> list[object]:
+    return [
+        *(f"{image.distance:.4f}", image.id, image.path),
+        *(image.width, image.height, image.size),
+    ]
+
+
+@app.command()
+def decide(
+    id: Image,
+    other: Image,
+    verdict: Annotated[
+        str,
+        typer.Argument(
+            metavar="same|different|keep-both|undecided",
+            help="undecided forgets an earlier decision.",
+        ),
+    ],
+    collection: options.Collection = None,
+    db: options.Db = None,
+) -> None:
+    """Decide about two pictures, once: it is kept by content, whatever happens to the files."""
+    chosen = None if verdict == "undecided" else verdict.replace("-", " ")
+    with options.open_database(db) as database:
+        database.duplicates.decide(id, other, chosen, collection=collection)  # type: ignore[arg-type]  # the library checks it
+    talk(f"{id} and {other}: {verdict}")
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to write: .csv, .jsonl or .sh.")],
+    move_to: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A script that moves the duplicates there."),
+    ] = None,
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link", help="A script that makes hard links of duplicates with the keeper's bytes."
+        ),
+    ] = False,
+    collection: options.Collection = None,
+    db: options.Db = None,
+) -> None:
+    """Write the groups to a file, or to a shell script; no picture is changed.
+
+    The script shows what it would do; with --run it does it.
+    """
+    with options.open_database(db) as database, interruptible("the file is not complete"):
+        n = database.duplicates.export(file, move_to=move_to, link=link, collection=collection)
+    talk(f"wrote {file}: {counted(n, 'duplicate')}")

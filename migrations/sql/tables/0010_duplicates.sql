@@ -1,0 +1,114 @@
+-- Groups go with the embeddings that they were found by; decisions stay.
+CREATE TABLE spocdb.duplicate_searches (
+    collection_id bigint NOT NULL,
+    projection_id bigint NOT NULL,
+    distance      double precision CHECK (distance BETWEEN 0 AND 2),
+    keep          text NOT NULL,
+    PRIMARY KEY (collection_id, projection_id),
+    FOREIGN KEY (collection_id, projection_id)
+        REFERENCES spocdb.embedding_tables (collection_id, projection_id) ON DELETE CASCADE
+);
+COMMENT ON TABLE spocdb.duplicate_searches IS 'That near-duplicates of a collection are found by a projection, and kept up to date';
+COMMENT ON COLUMN spocdb.duplicate_searches.distance IS 'contents up to this cosine distance from each other are a pair; NULL: only images of the same bytes are duplicates';
+COMMENT ON COLUMN spocdb.duplicate_searches.keep IS 'the keeper rule: which image of a group comes first';
+
+-- No key but the id: a transaction that notes a change never waits for another one.
+CREATE TABLE spocdb.duplicate_changes (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    collection_id bigint NOT NULL,
+    projection_id bigint NOT NULL,
+    sha256        bytea NOT NULL,
+    FOREIGN KEY (collection_id, projection_id)
+        REFERENCES spocdb.duplicate_searches (collection_id, projection_id) ON DELETE CASCADE
+);
+CREATE INDEX duplicate_changes_due ON spocdb.duplicate_changes (collection_id, projection_id, id);
+COMMENT ON TABLE spocdb.duplicate_changes IS 'Contents that are new, changed or gone, and have to be compared';
+
+CREATE TABLE spocdb.duplicate_pairs (
+    collection_id bigint NOT NULL,
+    projection_id bigint NOT NULL,
+    a             bytea NOT NULL,
+    b             bytea NOT NULL CHECK (a < b),
+    distance      double precision NOT NULL,
+    PRIMARY KEY (collection_id, projection_id, a, b),
+    FOREIGN KEY (collection_id, projection_id)
+        REFERENCES spocdb.duplicate_searches (collection_id, projection_id) ON DELETE CASCADE
+);
+CREATE INDEX duplicate_pairs_b ON spocdb.duplicate_pairs (collection_id, projection_id, b);
+COMMENT ON TABLE spocdb.duplicate_pairs IS 'Two contents, by sha256, whose embeddings are within the distance of the search';
+
+CREATE TABLE spocdb.duplicate_members (
+    collection_id bigint NOT NULL,
+    projection_id bigint NOT NULL,
+    image_id      bigint NOT NULL REFERENCES spocdb.images (id) ON DELETE CASCADE,
+    keeper_id     bigint NOT NULL REFERENCES spocdb.images (id) ON DELETE CASCADE,
+    distance      double precision NOT NULL,
+    PRIMARY KEY (collection_id, projection_id, image_id),
+    FOREIGN KEY (collection_id, projection_id)
+        REFERENCES spocdb.duplicate_searches (collection_id, projection_id) ON DELETE CASCADE
+);
+CREATE INDEX duplicate_members_image ON spocdb.duplicate_members (image_id);
+CREATE INDEX duplicate_members_keeper ON spocdb.duplicate_members (keeper_id);
+CREATE INDEX duplicate_members_groups ON spocdb.duplicate_members (collection_id, projection_id, keeper_id);
+COMMENT ON TABLE spocdb.duplicate_members IS 'The images of each group, the keeper among them; images without duplicates have no row';
+COMMENT ON COLUMN spocdb.duplicate_members.distance IS 'cosine distance from the keeper; 0 for the same bytes';
+
+-- By content: a decision survives a moved file, another ingest and another projection.
+CREATE TABLE spocdb.duplicate_decisions (
+    a          bytea NOT NULL CHECK (octet_length(a) = 32),
+    b          bytea NOT NULL CHECK (octet_length(b) = 32 AND a < b),
+    verdict    text NOT NULL CHECK (verdict IN ('same', 'different', 'keep both')),
+    decided_at timestamptz NOT NULL DEFAULT now(),
+    decided_by text NOT NULL DEFAULT current_user,
+    PRIMARY KEY (a, b)
+);
+CREATE INDEX duplicate_decisions_b ON spocdb.duplicate_decisions (b);
+COMMENT ON TABLE spocdb.duplicate_decisions IS 'What a person decided about two contents, by sha256, in all collections';
+COMMENT ON COLUMN spocdb.duplicate_decisions.verdict IS 'same: a pair at any distance; different, keep both: no pair';
+
+-- In both directions, so that one index look-up finds all pairs of a content.
+CREATE VIEW spocdb.duplicate_edges AS
+WITH bare AS NOT MATERIALIZED (
+    SELECT p.collection_id, p.projection_id, p.a AS one, p.b AS other, p.distance FROM spocdb.duplicate_pairs p
+    UNION ALL
+    SELECT p.collection_id, p.projection_id, p.b, p.a, p.distance FROM spocdb.duplicate_pairs p
+)
+SELECT e.* FROM bare e
+WHERE NOT EXISTS (SELECT FROM spocdb.duplicate_decisions d
+                  WHERE d.a = least(e.one, e.other) AND d.b = greatest(e.one, e.other) AND d.verdict <> 'same')
+UNION ALL
+SELECT s.collection_id, s.projection_id, d.a, d.b, 0
+FROM spocdb.duplicate_decisions d, spocdb.duplicate_searches s
+WHERE d.verdict = 'same'
+  AND EXISTS (SELECT FROM spocdb.images i WHERE i.collection_id = s.collection_id AND i.sha256 = d.b)
+UNION ALL
+SELECT s.collection_id, s.projection_id, d.b, d.a, 0
+FROM spocdb.duplicate_decisions d, spocdb.duplicate_searches s
+WHERE d.verdict = 'same'
+  AND EXISTS (SELECT FROM spocdb.images i WHERE i.collection_id = s.collection_id AND i.sha256 = d.a);
+COMMENT ON VIEW spocdb.duplicate_edges IS 'Pairs of contents as decisions leave them, in both directions; 0 for those decided to be the same';
+
+-- As in 0005: a reader of a collection reads its groups.
+CREATE POLICY readable ON spocdb.duplicate_searches USING (
+    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
+    OR collection_id IN (SELECT c.id FROM spocdb.collections c));
+CREATE POLICY readable ON spocdb.duplicate_changes USING (
+    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
+    OR collection_id IN (SELECT c.id FROM spocdb.collections c));
+CREATE POLICY readable ON spocdb.duplicate_pairs USING (
+    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
+    OR collection_id IN (SELECT c.id FROM spocdb.collections c));
+CREATE POLICY readable ON spocdb.duplicate_members USING (
+    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
+    OR collection_id IN (SELECT c.id FROM spocdb.collections c));
+CREATE POLICY readable ON spocdb.duplicate_decisions USING (
+    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
+    OR (EXISTS (SELECT FROM spocdb.images i WHERE i.sha256 = duplicate_decisions.a OFFSET 0)
+        AND EXISTS (SELECT FROM spocdb.images i WHERE i.sha256 = duplicate_decisions.b OFFSET 0)));
+ALTER TABLE spocdb.duplicate_searches ENABLE ROW LEVEL SECURITY;
+ALTER TABLE spocdb.duplicate_changes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE spocdb.duplicate_pairs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE spocdb.duplicate_members ENABLE ROW LEVEL SECURITY;
+ALTER TABLE spocdb.duplicate_decisions ENABLE ROW LEVEL SECURITY;
+GRANT SELECT ON spocdb.duplicate_searches, spocdb.duplicate_changes, spocdb.duplicate_pairs,
+    spocdb.duplicate_members, spocdb.duplicate_decisions TO PUBLIC;

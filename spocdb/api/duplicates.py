@@ -1,0 +1,187 @@
+"""Near-duplicates in the API: `db.duplicates`."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from spocdb import duplicate_lists, duplicates, outfiles
+from spocdb.api.part import Part
+from spocdb.db import attachments, collections
+from spocdb.db import duplicate_groups as stored
+from spocdb.db.duplicate_groups import Decision, DuplicateGroup, DuplicateSummary, Verdict
+from spocdb.errors import ConfigError
+
+
+class Duplicates(Part):
+    """Near-duplicates of a collection by its active projection; `db.duplicates`.
+
+    A group has a keeper, which comes first by the keeper rule. Every other image of it is within
+    the distance of the keeper, and no two keepers are within the distance of each other.
+    """
+
+    def find(
+        self,
+        collection: str | None = None,
+        *,
+        distance: float | None = None,
+        keep: str | None = None,
+        on_done: Callable[[int, int], None] = lambda done, due: None,
+    ) -> DuplicateSummary:
+        """Find the duplicates of a collection, or those of what is new since the last time.
+
+        From then on ingests and workers find the duplicates of what they add. Interrupted, it goes
+        on where it was. Images with a decision are grouped by it, see `decide`.
+
+        Args:
+            collection: the name; None if there is only one.
+            distance: images up to this cosine distance from each other are duplicates, 0 to 2. None
+                for what the collection was asked for the last time; at first, only images of the
+                same bytes are duplicates.
+            keep: the keeper rule, such as "folder:/originals, pixels, bytes, oldest"; see
+                docs/how-to/duplicates.md. None for the last one.
+            on_done: called after each batch, with the numbers of contents that are compared and
+                that were due.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            InvalidValue: the distance is out of range, or so large that it joins everything.
+            ConfigError: the rule has an unknown term.
+            RightMissing: the role may not store groups.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            duplicates.find(connection, target, distance, keep, on_done)
+            return stored.summary(connection, target)
+
+    def summary(self, collection: str | None = None) -> DuplicateSummary:
+        """Count the duplicates that were found.
+
+        Args:
+            collection: the name; None if there is only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            DuplicatesNotFound: they were not looked for by the active projection.
+        """
+        with self._engine.connection() as connection:
+            return stored.summary(connection, collections.get(connection, collection))
+
+    def groups(self, collection: str | None = None, *, after: int = 0) -> Iterator[DuplicateGroup]:
+        """Iterate over the groups, by the ids of their keepers; a page is in memory.
+
+        Args:
+            collection: the name; None if there is only one.
+            after: begin after the group with this keeper.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            DuplicatesNotFound: they were not looked for by the active projection.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            stored.summary(connection, target)
+        last = after
+        while True:
+            with self._engine.connection() as connection:
+                page = stored.groups(connection, target, last)
+            yield from page
+            if len(page) < stored.PAGE:
+                return
+            last = page[-1].keeper.id
+
+    def group(self, id: int, *, collection: str | None = None) -> DuplicateGroup | None:
+        """Return the group that an image is in; None if it has no duplicates.
+
+        Args:
+            id: the image.
+            collection: the name; None if there is only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            DuplicatesNotFound: they were not looked for by the active projection.
+            ImageNotFound: the collection has no such image.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            stored.summary(connection, target)
+            stored.contents(connection, target, [id])
+            return stored.group_of(connection, target, id)
+
+    def decide(
+        self, id: int, other: int, verdict: Verdict | None, *, collection: str | None = None
+    ) -> None:
+        """Store what a person decided about two images, and group them by it.
+
+        A decision is about the contents: it holds for all images of these bytes in all collections,
+        also after they were moved, ingested again or embedded by another projection.
+
+        Args:
+            id: an image.
+            other: another one.
+            verdict: same: duplicates at any distance; different, or keep both: no duplicates; None
+                forgets an earlier decision.
+            collection: the name; None if there is only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            ImageNotFound: the collection has no image with one of the ids.
+            ConfigError: both images have the same bytes, or there is no such verdict.
+            RightMissing: the role may not store decisions.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            duplicates.decide(connection, target, (id, other), verdict)
+
+    def decisions(self, collection: str | None = None) -> list[Decision]:
+        """List the decisions about images of a collection, the oldest first.
+
+        Args:
+            collection: the name; None if there is only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            return stored.decisions(connection, collections.get(connection, collection))
+
+    def export(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        move_to: str | os.PathLike[str] | None = None,
+        link: bool = False,
+        collection: str | None = None,
+    ) -> int:
+        """Write the groups to a file: .csv, .jsonl, or a shell script .sh.
+
+        No image is changed; a file that exists is replaced once the new one is complete. The script shows what it would do, and does it with `--run`: it moves
+        the duplicates, or replaces those of the keeper's bytes by hard links to the keeper.
+
+        Args:
+            file: where to write.
+            move_to: of a script: the folder that takes the duplicates, below it their whole paths.
+            link: of a script: make hard links.
+            collection: the name; None if there is only one.
+
+        Returns:
+            The number of duplicates in the file, without keepers.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            DuplicatesNotFound: they were not looked for by the active projection.
+            ConfigError: the name has another suffix, the file cannot be written, what a script
+                should do is not clear, or the images are rows of a table, which a script cannot
+                move.
+        """
+        path = Path(file)
+        write = duplicate_lists.writer(path, Path(move_to) if move_to else None, link=link)
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            if path.suffix == ".sh" and attachments.find(connection, target):
+                raise ConfigError(
+                    f"collection {target.name} is of the rows of a table, and no script can move "
+                    f"rows: write {path.with_suffix('.csv').name}"
+                )
+        groups = self.groups(target.name)
+        with outfiles.replaced(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as out:
+            return write(out, groups)

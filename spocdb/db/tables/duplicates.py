@@ -1,0 +1,97 @@
+"""Near-duplicates: searches, pairs of contents, groups, decisions."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
+
+from spocdb.db.tables.columns import metadata
+
+PAIR = ("collection_id", "projection_id")
+
+
+def _of_search(*, primary_key: bool) -> list[Column[Any]]:
+    return [Column(name, BigInteger, nullable=False, primary_key=primary_key) for name in PAIR]
+
+
+def _belongs_to(table: str) -> ForeignKeyConstraint:
+    there = [f"spocdb.{table}.{name}" for name in PAIR]
+    return ForeignKeyConstraint([*PAIR], there, ondelete="CASCADE")
+
+
+def _image(name: str, *, primary_key: bool = False) -> Column[int]:
+    there = ForeignKey("spocdb.images.id", ondelete="CASCADE")
+    return Column(name, BigInteger, there, nullable=False, primary_key=primary_key)
+
+
+def _content(name: str, *, primary_key: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=False, primary_key=primary_key)
+
+
+duplicate_searches = Table(
+    "duplicate_searches",
+    metadata,
+    *_of_search(primary_key=True),
+    Column("distance", Double, CheckConstraint("distance BETWEEN 0 AND 2")),
+    Column("keep", Text, nullable=False),
+    _belongs_to("embedding_tables"),
+)
+
+duplicate_changes = Table(
+    "duplicate_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    *_of_search(primary_key=False),
+    _content("sha256"),
+    _belongs_to("duplicate_searches"),
+    Index("duplicate_changes_due", *PAIR, "id"),
+)
+
+duplicate_pairs = Table(
+    "duplicate_pairs",
+    metadata,
+    *_of_search(primary_key=True),
+    _content("a", primary_key=True),
+    _content("b", primary_key=True),
+    Column("distance", Double, nullable=False),
+    CheckConstraint("a < b"),
+    _belongs_to("duplicate_searches"),
+    Index("duplicate_pairs_b", *PAIR, "b"),
+)
+
+duplicate_members = Table(
+    "duplicate_members",
+    metadata,
+    *_of_search(primary_key=True),
+    _image("image_id", primary_key=True),
+    _image("keeper_id"),
+    Column("distance", Double, nullable=False),
+    _belongs_to("duplicate_searches"),
+    Index("duplicate_members_image", "image_id"),
+    Index("duplicate_members_keeper", "keeper_id"),
+    Index("duplicate_members_groups", *PAIR, "keeper_id"),
+)
+
+duplicate_decisions = Table(
+    "duplicate_decisions",
+    metadata,
+    _content("a", primary_key=True),
+    _content("b", primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("decided_by", Text, nullable=False, server_default=text("CURRENT_USER")),
+    Index("duplicate_decisions_b", "b"),
+)

@@ -1,0 +1,82 @@
+"""Groups of near-duplicates, and in review mode decisions about them."""
+
+from itertools import islice
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from spocdb.web.models import Model
+from spocdb.web.requests import LARGEST_ID, Collection, Db, Limit
+from spocdb.web.routes.projections import InReview
+
+router = APIRouter(prefix="/collections/{name}/duplicates", tags=["duplicates"])
+
+After = Annotated[int, Query(ge=0, le=LARGEST_ID, description="`next` of the page before")]
+
+
+class DuplicateImage(Model):
+    """An image of a group of near-duplicates; `distance` is the cosine distance from the keeper."""
+
+    id: int
+    path: str
+    distance: float
+    width: int
+    height: int
+    size: int
+    sha256: str
+
+
+class DuplicateGroup(Model):
+    """A keeper, and its near-duplicates, nearest first."""
+
+    keeper: DuplicateImage
+    others: list[DuplicateImage]
+
+
+class Duplicates(Model):
+    """A page of groups, by the ids of their keepers, and how many there are.
+
+    `n_images` are in `n_groups`. `distance` and `keep` are how they were found; null: the same
+    bytes. `n_due` contents wait to be compared. `next` is the `after` of the next page.
+    """
+
+    collection: str
+    distance: float | None
+    keep: str
+    n_groups: int
+    n_images: int
+    n_due: int
+    groups: list[DuplicateGroup]
+    next: int | None
+
+
+class Verdict(Model):
+    """What a person decides about two images; null forgets an earlier decision."""
+
+    id: int = Field(ge=1, le=LARGEST_ID)
+    other: int = Field(ge=1, le=LARGEST_ID)
+    verdict: Literal["same", "different", "keep both"] | None
+
+
+@router.get("")
+def duplicates(db: Db, name: Collection, after: After = 0, limit: Limit = 100) -> Duplicates:
+    """List the groups of near-duplicates of a collection that `spocdb duplicates find` found."""
+    found = db.duplicates.summary(name)
+    groups = [*islice(db.duplicates.groups(name, after=after), limit)]
+    return Duplicates(
+        collection=name,
+        distance=found.distance,
+        keep=found.keep,
+        n_groups=found.n_groups,
+        n_images=found.n_images,
+        n_due=found.n_due,
+        groups=[DuplicateGroup.model_validate(group) for group in groups],
+        next=groups[-1].keeper.id if len(groups) == limit else None,
+    )
+
+
+@router.post("/decide", dependencies=[InReview], status_code=204)
+def decide(db: Db, name: Collection, decision: Verdict) -> None:
+    """Store what a person decided about two images, in review mode, and group them by it."""
+    db.duplicates.decide(decision.id, decision.other, decision.verdict, collection=name)

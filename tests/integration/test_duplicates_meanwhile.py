@@ -1,0 +1,97 @@
+"""Finding duplicates while others do, while images come and go, and after a kill."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from spocdb.api import Database as Api
+from spocdb.records import Float32Array
+from tests.fixtures.opened import Database
+from tests.fixtures.program import Start
+from tests.fixtures.waiting import WaitUntil
+
+AddImages = Callable[..., Any]
+
+DUE = "SELECT count(*) FROM spocdb.duplicate_changes"
+MEMBERS = "SELECT image_id, keeper_id FROM spocdb.duplicate_members ORDER BY 1"
+DISTANCE = 0.2
+
+
+@pytest.fixture
+def rows(clustered: Callable[..., Float32Array]) -> Float32Array:
+    return clustered(1000, 64)
+
+
+@pytest.fixture
+def crowd(db: Database, add_images: AddImages, rows: Float32Array) -> Database:
+    """Return a database of 1,000 images, which are several batches."""
+    add_images(db.connection, rows)
+    return db
+
+
+def anew(db: Database) -> list[Any]:
+    """Return the groups that are found from the beginning."""
+    db.connection.execute("DELETE FROM spocdb.duplicate_searches")
+    db.duplicates.find(distance=DISTANCE)
+    return db.connection.execute(MEMBERS).fetchall()
+
+
+@pytest.mark.slow
+def test_a_find_that_is_killed_goes_on_where_it_was(
+    crowd: Database, start_spocdb: Start, wait_until: WaitUntil
+) -> None:
+    line = ("duplicates", "find", "--distance", DISTANCE)
+    process = start_spocdb(*line, SPOCDB_DATABASE_URL=crowd.url)
+    (n_all,) = crowd.connection.execute("SELECT count(*) FROM spocdb.images").fetchone() or (0,)
+
+    def n_due() -> int:
+        return int((crowd.connection.execute(DUE).fetchone() or (0,))[0])
+
+    wait_until(lambda: 0 < n_due() < n_all, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 0 < n_due() < n_all
+    # Without options it goes on by what was asked for.
+    found = crowd.duplicates.find()
+    assert (found.distance, found.n_due) == (DISTANCE, 0)
+    members = crowd.connection.execute(MEMBERS).fetchall()
+    assert members == anew(crowd) != []
+
+
+def test_two_finds_at_once_take_turns(crowd: Database) -> None:
+    def find() -> None:
+        Api(crowd.engine).duplicates.find(distance=DISTANCE)
+
+    threads = [threading.Thread(target=find) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    members = crowd.connection.execute(MEMBERS).fetchall()
+    assert members == anew(crowd) != []
+
+
+def test_images_that_come_and_go_meanwhile(
+    crowd: Database, add_images: AddImages, rows: Float32Array
+) -> None:
+    noted: list[int] = []
+
+    def change(done: int, due: int) -> None:
+        # After each batch: some images go, and others of the same bytes come.
+        noted.append(done)
+        if len(noted) <= 3:
+            ids = crowd.connection.execute(
+                "SELECT id FROM spocdb.images ORDER BY id OFFSET %s LIMIT 40", [100 * len(noted)]
+            ).fetchall()
+            crowd.delete(*(id for (id,) in ids))
+            again = rows[100 * len(noted) : 100 * len(noted) + 20]
+            add_images(crowd.connection, again, first=10_000 + 100 * len(noted))
+
+    crowd.duplicates.find(distance=DISTANCE, on_done=change)
+    assert len(noted) > 3
+    members = crowd.connection.execute(MEMBERS).fetchall()
+    assert members == anew(crowd) != []

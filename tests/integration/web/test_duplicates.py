@@ -1,0 +1,66 @@
+"""Near-duplicates by HTTP."""
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.fixtures.opened import Database
+from tests.integration.web.conftest import Serving
+from tests.integration.web.test_api import API, ok
+
+ADDRESS = f"{API}/collections/photos/duplicates"
+
+
+@pytest.fixture
+def copied(db: Database, add_images: Callable[..., None]) -> Database:
+    """Return a database of five images, each of them twice."""
+    rows = np.eye(5, 32, dtype=np.float32)
+    add_images(db.connection, rows)
+    add_images(db.connection, rows, first=5)
+    db.duplicates.find()
+    return db
+
+
+@pytest.fixture
+def client(copied: Database, serve: Serving) -> Iterator[httpx.Client]:
+    with serve(copied.engine, is_review=True) as client:
+        yield client
+
+
+def test_pages_hold_each_group_once(client: httpx.Client, copied: Database) -> None:
+    seen: list[int] = []
+    after: int | None = 0
+    while after is not None:
+        page = ok(client.get(ADDRESS, params={"after": after, "limit": 2}))
+        assert (page["n_groups"], page["n_images"], page["n_due"]) == (5, 10, 0)
+        seen += [group["keeper"]["id"] for group in page["groups"]]
+        after = page["next"]
+    assert seen == [group.keeper.id for group in copied.duplicates.groups()] == [1, 2, 3, 4, 5]
+    assert page["groups"][0]["others"][0].keys() >= {"id", "path", "distance", "sha256"}
+
+
+def test_decisions_are_taken_in_review_mode(
+    client: httpx.Client, copied: Database, serve: Serving
+) -> None:
+    wanted = {"id": 1, "other": 2, "verdict": "same"}
+    assert client.post(f"{ADDRESS}/decide", json=wanted).status_code == 204
+    assert ok(client.get(ADDRESS))["n_groups"] == 4
+    refused = client.post(f"{ADDRESS}/decide", json=wanted | {"other": 6})
+    assert refused.status_code == 422 and "the same bytes" in refused.json()["detail"]
+    assert client.post(f"{ADDRESS}/decide", json=wanted | {"other": 99}).status_code == 404
+    assert client.post(f"{ADDRESS}/decide", json=wanted | {"verdict": "maybe"}).status_code == 422
+    foreign = {"Origin": "http://other.example"}
+    assert client.post(f"{ADDRESS}/decide", json=wanted, headers=foreign).status_code == 403
+    with serve(copied.engine) as other:
+        refused = other.post(f"{ADDRESS}/decide", json=wanted)
+        assert refused.status_code == 403 and refused.json()["code"] == "read-only"
+    assert len(copied.duplicates.decisions()) == 1
+
+
+def test_nobody_looked(db: Database, add_images: Callable[..., None], serve: Serving) -> None:
+    add_images(db.connection, np.eye(2, 32, dtype=np.float32))
+    with serve(db.engine) as client:
+        refused = client.get(ADDRESS)
+    assert refused.status_code == 404 and refused.json()["code"] == "duplicates-not-found"
