@@ -154,8 +154,9 @@ class Duplicates(Part):
     ) -> int:
         """Write the groups to a file: .csv, .jsonl, or a shell script .sh.
 
-        No image is changed; a file that exists is replaced once the new one is complete. The script shows what it would do, and does it with `--run`: it moves
-        the duplicates, or replaces those of the keeper's bytes by hard links to the keeper.
+        No image is changed; a file that exists is replaced once the new one is complete. The script
+        shows what it would do, and does it with `--run`: it moves the duplicates, or replaces those
+        of the keeper's bytes by hard links to the keeper.
 
         Args:
             file: where to write.
