@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -64,13 +65,25 @@ def serve(
 def _serve(asked: "ServerOptions", db: str | None) -> None:
     from spocdb.api import connect
     from spocdb.web.server import Server
+    from spocdb.web.warming import warm
 
     with connect(db, statement_seconds=asked.bounds.statement_seconds) as database:
         for name in asked.collections:
             database.collection(name)
         server = Server(database.engine, asked)
-        with graceful():
-            server.run(lambda: talk(f"serving {server.url}"))
+        warming: list[Thread] = []
+
+        def begin() -> None:
+            talk(f"serving {server.url}")
+            warming.append(warm(database.engine, asked))
+
+        try:
+            with graceful():
+                server.run(begin)
+        finally:
+            # It may be loading a network, and the interpreter must not end below it.
+            for thread in warming:
+                thread.join()
 
 
 def _require(*modules: str) -> None:

@@ -1,6 +1,7 @@
 """The page for everybody: keyboard, screen reader, phone, dark, and names that are markup."""
 
 import re
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -112,6 +113,15 @@ def test_a_finger_scrolls_over_the_query(opened: Opened, gallery: Database) -> N
     assert frame.evaluate("frame => getComputedStyle(frame).touchAction") == "none"
     expect(page.get_by_role("button", name="Take a photograph")).to_be_visible()
     assert page.locator("#photograph").get_attribute("capture") == "environment"
+
+
+def test_a_photograph_that_is_taken_is_searched_with(opened: Opened, picture: Path) -> None:
+    page = opened(PHOTOS, **PHONE)
+    shows(page, "24 pictures")
+    with page.expect_file_chooser() as chosen_by:
+        page.get_by_role("button", name="Take a photograph").tap()
+    chosen_by.value.set_files(picture)
+    shows(page, "24 pictures, nearest first")
 
 
 def test_markup_in_names_and_metadata_is_text(opened: Opened, gallery: Database) -> None:
