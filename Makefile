@@ -29,8 +29,8 @@ help:
 demo: $(INSTALLED)
 	$(BIN)/python -m demo $(if $(IMAGES),--images "$(IMAGES)")
 
-# One process per core, with one thread of torch each, because more threads would compete for the
-# cores. A free process takes the next test, or the next group of tests that share a fixture.
+# One process more than there are cores, because tests wait for servers, with one thread of torch
+# each, because more threads would compete for the cores. A free process takes the next test, or the next group of tests that share a fixture.
 # Bytecode is always written: otherwise each process compiles all modules again.
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist loadscope
 

@@ -21,7 +21,9 @@ app = typer.Typer(
 Collection = Annotated[
     str | None, typer.Argument(help="The collection; may be left out if there is only one.")
 ]
-Image = Annotated[int, typer.Argument(min=1, max=2**63 - 1, metavar="ID")]
+Image = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="A picture, by its id.")]
+# Images between two lines of progress.
+STEP = 10_000
 HEADER = ["distance", "id", "path", "width", "height", "bytes"]
 
 
@@ -44,6 +46,9 @@ def find(
             "folder:PATH, suffix:png, key:NAME, separated by commas.",
         ),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Compare everything again, by the same rule too.")
+    ] = False,
     json: options.Json = False,
     db: options.Db = None,
 ) -> None:
@@ -55,7 +60,9 @@ def find(
         options.open_database(db) as database,
         interruptible("what was compared is stored; run it again to go on"),
     ):
-        found = database.duplicates.find(collection, distance=distance, keep=keep)
+        found = database.duplicates.find(
+            collection, distance=distance, keep=keep, again=again, on_done=_show
+        )
     if json:
         print_json(found)
     else:
@@ -71,7 +78,13 @@ def _tell(found: "DuplicateSummary") -> None:
     near = "the same bytes" if found.distance is None else f"up to a distance of {found.distance:g}"
     talk(f"{near}; kept first: {found.keep}")
     if found.distance is None:
-        talk("`--distance 0.1` finds pictures that were changed a little, too")
+        talk("`--distance 0.3` finds pictures that were changed a little, too")
+
+
+def _show(done: int, due: int) -> None:
+    """Tell now and then how far it is; a line each, also where stderr is no terminal."""
+    if done == due or (done // STEP > (done - 1) // STEP and due > STEP):
+        talk(f"compared {done:,} of {counted(due, 'image')}")
 
 
 @app.command("list")
@@ -165,8 +178,8 @@ def export(
 ) -> None:
     """Write the groups to a file, or to a shell script; no picture is changed.
 
-    The script shows what it would do; with --run it does it.
+    The script shows what it would do; with `run` it does it.
     """
-    with options.open_database(db) as database, interruptible("the file is not complete"):
+    with options.open_database(db) as database, interruptible("no file was written"):
         n = database.duplicates.export(file, move_to=move_to, link=link, collection=collection)
     talk(f"wrote {file}: {counted(n, 'duplicate')}")

@@ -1,6 +1,6 @@
 """Groups of duplicates as a file: CSV, JSON lines, or a shell script that a person reads and runs.
 
-spocdb itself deletes and moves no file. The script shows what it would do; with --run it does it.
+spocdb itself deletes and moves no file. The script shows what it would do; with `run` it does it.
 """
 
 import csv
@@ -20,30 +20,42 @@ COLUMNS = ("keeper_id", "id", "path", "distance", "width", "height", "size", "sh
 
 BEGIN = """\
 #!/bin/sh
-# Duplicates found by spocdb. This shows what would be done; sh FILE --run does it.
+# Duplicates found by spocdb. This shows what would be done; sh FILE run does it.
 set -eu
+# A name may hold a line break or what a terminal acts on.
+say() { printf '%s' "$*" | LC_ALL=C tr '\\000-\\037\\177' '?'; echo; }
 case "${1-}" in
-  --run) run() { "$@"; } ;;
-  "") run() { printf '%s ' "$@"; echo; } ;;
-  *) echo "usage: sh FILE [--run]" >&2; exit 2 ;;
+  run) run() { "$@"; } ;;
+  "") run() { say "$@"; } ;;
+  *) echo "usage: sh FILE [run]" >&2; exit 2 ;;
 esac
+leave() { say "left alone, $1: $2" >&2; }
+# Whether KEEPER and DUPLICATE are two files. A symbolic link may lead from one to the other.
+are_two() {
+  if [ -L "$1" ] || [ -L "$2" ]; then leave "a symbolic link" "$2"; return 1; fi
+  if [ ! -f "$1" ]; then leave "its keeper is gone" "$2"; return 1; fi
+  if [ ! -f "$2" ]; then leave "it is gone" "$2"; return 1; fi
+  if [ "$1" -ef "$2" ]; then leave "it is the same file as its keeper" "$2"; return 1; fi
+}
 """
-# -n: a file that is there already is not overwritten.
 MOVE = """\
-# move KEEPER DUPLICATE TO
+# move KEEPER DUPLICATE TO SIZE
 move() {
-  if [ ! -e "$1" ]; then echo "left alone, its keeper is gone: $2" >&2; return; fi
-  if [ ! -e "$2" ]; then echo "gone: $2" >&2; return; fi
-  if [ -e "$3" ]; then echo "left alone, there is a file: $3" >&2; return; fi
+  are_two "$1" "$2" || return 0
+  if [ -e "$3" ] || [ -L "$3" ]; then leave "there is a file" "$3"; return; fi
+  if [ "$(wc -c < "$2")" -ne "$4" ]; then leave "it has changed" "$2"; return; fi
   run mkdir -p -- "$(dirname -- "$3")"
   run mv -n -- "$2" "$3"
 }
 """
+# The link has a name of its own until it takes the place of the file, whose name is never gone.
 LINK = """\
 # link KEEPER DUPLICATE: both names, one file
 link() {
-  if ! cmp -s -- "$1" "$2"; then echo "left alone, not the same bytes: $2" >&2; return; fi
-  run ln -f -- "$1" "$2"
+  are_two "$1" "$2" || return 0
+  if ! cmp -s -- "$1" "$2"; then leave "it has other bytes than its keeper" "$2"; return; fi
+  run ln -- "$1" "$2.spocdb-link"
+  run mv -f -- "$2.spocdb-link" "$2"
 }
 """
 
@@ -58,10 +70,11 @@ def writer(file: Path, move_to: Path | None, *, link: bool) -> Write:
             script should do is not clear.
     """
     outfiles.check(file, SUFFIXES)
-    if file.suffix != ".sh":
+    suffix = file.suffix.lower()
+    if suffix != ".sh":
         if move_to or link:
             raise ConfigError(f"{file} is no script: leave out `move_to=...` and `link=True`")
-        return _write_csv if file.suffix == ".csv" else _write_lines
+        return _write_csv if suffix == ".csv" else _write_lines
     if bool(move_to) == link:
         raise ConfigError("a script needs either `move_to=...` or `link=True`", field="file")
     return _write_links if move_to is None else lambda out, found: _write_moves(out, found, move_to)
@@ -92,7 +105,8 @@ def _write_moves(out: TextIO, groups: Iterable[DuplicateGroup], folder: Path) ->
     for keeper, image in _pairs(groups):
         # The whole path below the folder, so that files of one name do not meet.
         target = folder / image.path.lstrip("/")
-        out.write(f"move {quote(keeper.path)} {quote(image.path)} {quote(str(target))}\n")
+        names = " ".join(quote(name) for name in (keeper.path, image.path, str(target)))
+        out.write(f"move {names} {image.size}\n")
         n += 1
     return n
 

@@ -6,26 +6,32 @@ Each batch of changes is one transaction, which holds the search: two processes 
 after a crash the batch is due again. A batch regroups only what is connected with its contents.
 """
 
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from typing import get_args
 
-from spocdb.db import duplicate_groups, duplicates
+from spocdb.db import collections, duplicate_groups, duplicate_pairs, duplicates
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.duplicate_groups import Verdict
-from spocdb.db.duplicates import DuplicateSearch, Member, Pair
+from spocdb.db.duplicate_pairs import Near
+from spocdb.db.duplicates import DuplicateSearch
 from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
 from spocdb.keepers import DEFAULT, parse
+from spocdb.stars import Pair, grouped
+from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 # Contents of a transaction.
 BATCH = 200
 # Neighbours that are asked for at first, and how many times more if all of them are near.
 FIRST_K, TIMES = 8, 8
-# A content that has more neighbours is no near-duplicate of them: the distance is too large.
+# Neighbours that are stored of a content, the nearest ones.
 MOST_NEIGHBOURS = 1000
 
-OnDone = Callable[[int], None]
+OnDone = Callable[[int, int], None]
 
 
 def find(
@@ -33,12 +39,16 @@ def find(
     collection: Collection,
     distance: float | None,
     keep: str | None,
-    on_done: Callable[[int, int], None],
+    on_done: OnDone,
+    *,
+    again: bool = False,
 ) -> None:
     """Find the duplicates of a collection by its active projection; None keeps what was asked for.
 
+    With `again` all contents are compared again.
+
     Raises:
-        InvalidValue: The distance is out of range, or too large, see `update`.
+        InvalidValue: The distance is out of range, or so large that it joins everything.
         ConfigError: The rule has an unknown term.
     """
     # Written so that NaN fails too.
@@ -46,23 +56,22 @@ def find(
         raise InvalidValue("distance", distance, "0 to 2")
     projection = collection.active_projection_id
     with connection.transaction():
+        # No ingest may have images under way that neither the trigger nor `begin` sees.
+        collections.hold(connection, collection)
         before = duplicates.lock(connection, collection, projection)
         known = before or DuplicateSearch(None, DEFAULT)
         wanted = DuplicateSearch(
             known.distance if distance is None else distance, known.keep if keep is None else keep
         )
         parse(wanted.keep)
-        if wanted != before:
+        if wanted != before or again:
             duplicates.begin(connection, collection, projection, wanted)
+        duplicates.note_gone(connection, collection, projection)
         due = duplicates.n_due(connection, collection, projection)
     done = 0
-
-    def count(n: int) -> None:
-        nonlocal done
+    while n := _batch(connection, collection, projection, is_strict=not done):
         done += n
         on_done(done, max(due, done))
-
-    update(connection, collection, projection, count)
 
 
 def decide(
@@ -84,8 +93,10 @@ def decide(
         if contents[0] == contents[1]:
             raise ConfigError(f"images {ids[0]} and {ids[1]} have the same bytes")
         duplicate_groups.decide(connection, contents, verdict)
-        duplicates.note(connection, contents)
-    catch_up(connection, collection)
+        duplicates.note_elsewhere(connection, collection, contents)
+        for projection in duplicates.searches(connection, collection):
+            if search := duplicates.lock(connection, collection, projection):
+                _regroup(connection, collection, projection, search, {*contents})
 
 
 def are_wanted(connection: Connection, collection: Collection) -> bool:
@@ -93,31 +104,29 @@ def are_wanted(connection: Connection, collection: Collection) -> bool:
     return bool(duplicates.searches(connection, collection))
 
 
-def catch_up(connection: Connection, collection: Collection) -> None:
-    """Find the duplicates of what was added, by every projection that they were looked for by."""
-    for projection in duplicates.searches(connection, collection):
-        update(connection, collection, projection)
-
-
-def update(
+def catch_up(
     connection: Connection,
     collection: Collection,
-    projection: int,
-    on_done: OnDone = lambda n: None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Compare the contents that are due, and bring the groups up to date.
+    """Find the duplicates of what was added, until stopped; the rest stays due."""
+    for projection in duplicates.searches(connection, collection):
+        while (
+            duplicates.is_due(connection, collection, projection)
+            and not is_stopped()
+            and _batch(connection, collection, projection)
+        ):
+            pass
 
-    `on_done` is called with the number of contents of each batch, after its commit.
+
+def _batch(
+    connection: Connection, collection: Collection, projection: int, *, is_strict: bool = False
+) -> int:
+    """Compare and group some contents that are due; return how many.
 
     Raises:
-        InvalidValue: So many contents are near one that the distance must be too large. What was
-            committed stays, the rest is due.
+        InvalidValue: Half of them have too many neighbours, and `is_strict`.
     """
-    while n := _batch(connection, collection, projection):
-        on_done(n)
-
-
-def _batch(connection: Connection, collection: Collection, projection: int) -> int:
     with connection.transaction():
         search = duplicates.lock(connection, collection, projection)
         if search is None:
@@ -126,10 +135,14 @@ def _batch(connection: Connection, collection: Collection, projection: int) -> i
         if not contents:
             return 0
         touched = {*contents}
-        touched |= duplicates.forget_pairs(connection, collection, projection, contents)
+        touched |= duplicate_pairs.forget(
+            connection, collection, projection, contents, search.distance
+        )
         if search.distance is not None:
-            found = _compared(connection, collection, projection, contents, search.distance)
-            duplicates.add_pairs(connection, collection, projection, found)
+            found = _compared(
+                connection, collection, projection, contents, search.distance, is_strict=is_strict
+            )
+            duplicate_pairs.add(connection, collection, projection, found)
         _regroup(connection, collection, projection, search, touched)
         return len(contents)
 
@@ -140,38 +153,52 @@ def _compared(
     projection: int,
     contents: list[bytes],
     distance: float,
+    *,
+    is_strict: bool,
 ) -> list[Pair]:
-    """Return the pairs of contents with all others up to a distance.
+    """Return the pairs of contents with others up to a distance, as far as the index finds them.
 
-    The nearest are asked for, and more of them until one is farther: none is cut off.
+    The nearest are asked for, and more of them until one is farther.
     """
     connection.execute("SELECT spocdb.iterative_scan()")
-    found, k = list[Pair](), FIRST_K
-    while contents:
-        rows: dict[bytes, list[tuple[bytes, float]]] = defaultdict(list)
-        for one, other, apart in duplicates.nearest(
-            connection, collection, projection, contents, k
-        ):
-            rows[one].append((other, apart))
-        contents = []
-        for one, others in rows.items():
-            near = {other: apart for other, apart in others if apart <= distance and other != one}
-            if len(near) > MOST_NEIGHBOURS:
-                raise _too_far(distance)
-            if len(others) == k and max(apart for _, apart in others) <= distance:
-                contents.append(one)
-            else:
-                found += [(one, other, apart) for other, apart in near.items()]
+    found, crowded, asked, k = list[Pair](), 0, contents, FIRST_K
+    while asked:
+        rows: dict[bytes, list[Near]] = defaultdict(list)
+        for row in duplicate_pairs.nearest(connection, collection, projection, asked, k):
+            rows[row.content].append(row)
+        asked = []
+        for content, nearest in rows.items():
+            near = [row for row in nearest if row.distance <= distance and row.other != content]
+            is_all_near = max(row.farthest for row in nearest) <= distance
+            is_cut = sum(row.n_images for row in nearest) >= k and is_all_near
+            if is_cut and len(near) <= MOST_NEIGHBOURS:
+                asked.append(content)
+                continue
+            crowded += len(near) > MOST_NEIGHBOURS
+            near.sort(key=lambda row: (row.distance, row.other))
+            found += [(content, row.other, row.distance) for row in near[:MOST_NEIGHBOURS]]
         k *= TIMES
+    _tell(collection, distance, crowded, len(contents), is_strict=is_strict)
     return found
 
 
-def _too_far(distance: float) -> InvalidValue:
-    return InvalidValue(
-        "distance",
-        distance,
-        f"smaller: more than {MOST_NEIGHBOURS:,} different images are as near as that to one",
-    )
+def _tell(
+    collection: Collection, distance: float, crowded: int, of: int, *, is_strict: bool
+) -> None:
+    """Log that contents have more neighbours than are stored.
+
+    Raises:
+        InvalidValue: That is so of half of them, and `is_strict`.
+    """
+    if is_strict and 2 * crowded >= of:
+        many = f"smaller: half of the images have more than {MOST_NEIGHBOURS:,} as near as that"
+        raise InvalidValue("distance", distance, many)
+    if crowded:
+        log.warning(
+            "%s: %s more than %s others as near as %s: only the nearest are compared",
+            *(collection.name, counted(crowded, "image has", "images have")),
+            *(f"{MOST_NEIGHBOURS:,}", f"{distance:g}"),
+        )
 
 
 def _regroup(
@@ -184,9 +211,9 @@ def _regroup(
     """Group anew what is connected with contents that were touched."""
     contents, edges = _connected(connection, collection, projection, touched)
     images = duplicates.in_order(connection, collection, contents, parse(search.keep))
-    ids = [id for id, _ in images]
-    members = grouped(images, edges)
-    duplicates.regroup(connection, collection, projection, ids, members)
+    same, apart = duplicate_pairs.decided(connection, contents)
+    members = grouped(images, edges, same, apart)
+    duplicates.regroup(connection, collection, projection, contents, members)
 
 
 def _connected(
@@ -195,49 +222,8 @@ def _connected(
     """Return all contents that are connected by pairs with some, and these pairs both ways."""
     seen, reached, edges = {*touched}, touched, list[Pair]()
     while reached:
-        found = duplicates.edges(connection, collection, projection, reached)
+        found = duplicate_pairs.edges(connection, collection, projection, reached)
         edges += found
         reached = {other for _, other, _ in found} - seen
         seen |= reached
     return sorted(seen), edges
-
-
-def grouped(images: Sequence[tuple[int, bytes]], edges: Iterable[Pair]) -> list[Member]:
-    """Group images (id, content) that are given in the order of the keeper rule.
-
-    `edges` are pairs of contents with their distances, in both directions. Images without a
-    duplicate are in no group.
-    """
-    of_content: dict[bytes, list[int]] = defaultdict(list)
-    for id, sha256 in images:
-        of_content[sha256].append(id)
-    near: dict[bytes, dict[bytes, float]] = defaultdict(dict)
-    for one, other, distance in edges:
-        near[one][other] = distance
-    members: dict[int, list[Member]] = defaultdict(list)
-    for content, (star, distance) in stars([*of_content], near).items():
-        keeper = of_content[star][0]
-        members[keeper] += [Member(id, keeper, distance) for id in of_content[content]]
-    return [member for group in members.values() if len(group) > 1 for member in group]
-
-
-def stars(
-    contents: Sequence[bytes], near: Mapping[bytes, Mapping[bytes, float]]
-) -> dict[bytes, tuple[bytes, float]]:
-    """Return for each content the keeper that it joins, itself if it is one, and their distance.
-
-    `contents` are in the order of the keeper rule, `near` are their neighbours with distances. Each
-    content joins the nearest keeper before it, or becomes one. So no content is farther from its
-    keeper than its neighbours are, and groups cannot chain: two keepers are never neighbours.
-    """
-    found: dict[bytes, tuple[bytes, float]] = {}
-    rank = {content: place for place, content in enumerate(contents)}
-    for content in contents:
-        keepers = (
-            (distance, rank[other], other)
-            for other, distance in near.get(content, {}).items()
-            if found.get(other, (None,))[0] == other
-        )
-        distance, _, keeper = min(keepers, default=(0.0, 0, content))
-        found[content] = keeper, distance
-    return found

@@ -28,6 +28,7 @@ SpocdbError
    ├─ CollectionNotFound
    ├─ ProjectionNotFound
    ├─ MapNotFound
+   ├─ DuplicatesNotFound
    └─ ImageNotFound
 
 A message is one line that ends with what to do next. It speaks Python: parameters and calls stand

@@ -43,4 +43,5 @@ def _term(text: str) -> Term:
     if not is_known:
         known = ", ".join([*WORDS, *(f"{kind}:..." for kind in KINDS)])
         raise ConfigError(f"keep: {text!r} is none of {known}", field="keep")
-    return Term(kind, value.strip(), text != bare)
+    value = value.strip()
+    return Term(kind, value.removeprefix(".") if kind == "suffix" else value, text != bare)

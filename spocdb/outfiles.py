@@ -1,6 +1,7 @@
 """Files that are written for a user: checked before the work, and replaced as a whole."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ def check_folder(file: Path) -> None:
     Raises:
         ConfigError: The folder does not exist or is read-only.
     """
-    folder = file.absolute().parent
+    folder = Path(os.path.realpath(file)).parent
     if not os.path.isdir(folder):
         raise ConfigError(f"cannot write {file}: there is no folder {file.parent}")
     if not os.access(folder, os.W_OK):
@@ -52,6 +53,8 @@ def replaced(file: Path) -> Iterator[Path]:
     fresh = real.with_name(f".{uuid.uuid4().hex}{file.suffix}")
     try:
         yield fresh
+        if real.exists():
+            shutil.copymode(real, fresh)
         fresh.replace(real)
     except OSError as error:
         # The text of other libraries names the new file.

@@ -9,6 +9,7 @@ the rows. If it is stopped, it finishes its rows, unless the server does not ans
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from spocdb.errors import (
 )
 from spocdb.progress import Progress
 from spocdb.records import Recipe
-from spocdb.turns import Turn, WorkerOptions, take_in
+from spocdb.turns import SECONDS_A_TURN, Turn, WorkerOptions, take_in
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -167,7 +168,9 @@ class Worker:
                 with connections.wrapped():
                     collection = collections.get(connection, attached.collection)
                     self._drain(connection, watch, attached, collection, done)
-                    duplicates.catch_up(connection, collection)
+                    until = time.monotonic() + SECONDS_A_TURN
+                    is_over = partial(self._is_over, until)
+                    duplicates.catch_up(connection, collection, is_over)
                 self._problems.pop(attached.collection, None)
             except DatabaseLost:
                 raise
@@ -206,6 +209,9 @@ class Worker:
             )
             turn.take(done, partial(_log, collection))
         self._settle(connection, collection)
+
+    def _is_over(self, until: float) -> bool:
+        return self.is_stopped() or time.monotonic() > until
 
     @contextmanager
     def _leases(self, watch: Watch, collection: Collection) -> Iterator[list[UUID]]:

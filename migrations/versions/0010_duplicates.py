@@ -18,6 +18,7 @@ TABLES = (
     "duplicate_members",
     "duplicate_decisions",
     "duplicate_edges",
+    "duplicate_present",
 )
 
 
@@ -29,8 +30,9 @@ def upgrade() -> None:
     grant_to_workers("SELECT, UPDATE", "duplicate_searches")
     grant_to_workers("SELECT, INSERT, DELETE", "duplicate_changes")
     grant_to_workers("SELECT, INSERT, DELETE", "duplicate_pairs")
-    grant_to_workers("SELECT, INSERT, DELETE", "duplicate_members")
+    grant_to_workers("SELECT, INSERT, UPDATE, DELETE", "duplicate_members")
     grant_to_workers("SELECT", "duplicate_edges")
+    grant_to_workers("SELECT", "duplicate_present")
 
 
 def downgrade() -> None:

@@ -1,5 +1,6 @@
 """Near-duplicates in the API: `db.duplicates`."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +11,17 @@ from spocdb.db import attachments, collections
 from spocdb.db import duplicate_groups as stored
 from spocdb.db.duplicate_groups import Decision, DuplicateGroup, DuplicateSummary, Verdict
 from spocdb.errors import ConfigError
+from spocdb.wording import counted
+
+log = logging.getLogger(__name__)
 
 
 class Duplicates(Part):
     """Near-duplicates of a collection by its active projection; `db.duplicates`.
 
     A group has a keeper, which comes first by the keeper rule. Every other image of it is within
-    the distance of the keeper, and no two keepers are within the distance of each other.
+    the distance of the keeper, or was decided to be the same. No two keepers are within the
+    distance of each other, unless their groups have images that were decided to be different.
     """
 
     def find(
@@ -25,6 +30,7 @@ class Duplicates(Part):
         *,
         distance: float | None = None,
         keep: str | None = None,
+        again: bool = False,
         on_done: Callable[[int, int], None] = lambda done, due: None,
     ) -> DuplicateSummary:
         """Find the duplicates of a collection, or those of what is new since the last time.
@@ -39,6 +45,8 @@ class Duplicates(Part):
                 same bytes are duplicates.
             keep: the keeper rule, such as "folder:/originals, pixels, bytes, oldest"; see
                 docs/how-to/duplicates.md. None for the last one.
+            again: compare everything again, for instance after names or metadata changed that
+                the rule looks at.
             on_done: called after each batch, with the numbers of contents that are compared and
                 that were due.
 
@@ -50,7 +58,7 @@ class Duplicates(Part):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            duplicates.find(connection, target, distance, keep, on_done)
+            duplicates.find(connection, target, distance, keep, on_done, again=again)
             return stored.summary(connection, target)
 
     def summary(self, collection: str | None = None) -> DuplicateSummary:
@@ -79,7 +87,7 @@ class Duplicates(Part):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            stored.summary(connection, target)
+            stored.check(connection, target)
         last = after
         while True:
             with self._engine.connection() as connection:
@@ -103,7 +111,7 @@ class Duplicates(Part):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            stored.summary(connection, target)
+            stored.check(connection, target)
             stored.contents(connection, target, [id])
             return stored.group_of(connection, target, id)
 
@@ -118,8 +126,8 @@ class Duplicates(Part):
         Args:
             id: an image.
             other: another one.
-            verdict: same: duplicates at any distance; different, or keep both: no duplicates; None
-                forgets an earlier decision.
+            verdict: same: in one group at any distance; different, or keep both: never in one
+                group; None forgets an earlier decision.
             collection: the name; None if there is only one.
 
         Raises:
@@ -155,8 +163,8 @@ class Duplicates(Part):
         """Write the groups to a file: .csv, .jsonl, or a shell script .sh.
 
         No image is changed; a file that exists is replaced once the new one is complete. The script
-        shows what it would do, and does it with `--run`: it moves the duplicates, or replaces those
-        of the keeper's bytes by hard links to the keeper.
+        shows what it would do, and does it with the argument `run`: it moves the duplicates, or
+        replaces those of the keeper's bytes by hard links to the keeper.
 
         Args:
             file: where to write.
@@ -175,13 +183,19 @@ class Duplicates(Part):
                 move.
         """
         path = Path(file)
-        write = duplicate_lists.writer(path, Path(move_to) if move_to else None, link=link)
+        folder = Path(move_to).absolute() if move_to else None
+        write = duplicate_lists.writer(path, folder, link=link)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            if path.suffix == ".sh" and attachments.find(connection, target):
+            if path.suffix.lower() == ".sh" and attachments.find(connection, target):
                 raise ConfigError(
-                    f"collection {target.name} is of the rows of a table, and no script can move "
-                    f"rows: write {path.with_suffix('.csv').name}"
+                    f"collection {target.name} comes from a table, so its rows cannot be moved by "
+                    f"a script: write {path.with_suffix('.csv').name}"
+                )
+            if n_due := stored.summary(connection, target).n_due:
+                log.warning(
+                    "%s not compared since they changed: run `db.duplicates.find(%s)` first",
+                    *(counted(n_due, "image was", "images were"), repr(target.name)),
                 )
         groups = self.groups(target.name)
         with outfiles.replaced(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as out:

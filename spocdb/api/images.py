@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spocdb import duplicates
 from spocdb.api.part import Part
 from spocdb.db import attachments, catalogue, collections, images, listing, rights
 from spocdb.db import metadata as about
@@ -197,7 +198,11 @@ class Images(Part):
             else:
                 ids = [image.id for image in listing.listed(connection, target, wanted)]
                 about.explain(connection, target, wanted, len(ids))
-            return len(ids) if dry_run else catalogue.delete(connection, target, ids)
+            if dry_run:
+                return len(ids)
+            n_deleted = catalogue.delete(connection, target, ids)
+            duplicates.catch_up(connection, target)
+            return n_deleted
 
     def move(
         self,

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import TupleRow, class_row, dict_row
 
 from spocdb.db.collections import Collection
-from spocdb.db.connections import Connection
+from spocdb.db.connections import Connection, one_row
 from spocdb.errors import DuplicatesNotFound, ImageNotFound
 
 Verdict = Literal["same", "different", "keep both"]
@@ -70,45 +70,34 @@ class Decision:
     decided_by: str
 
 
-SUMMARY = """
-WITH members AS (
-    SELECT keeper_id, image_id FROM spocdb.duplicate_members
-    WHERE collection_id = %(collection)s AND projection_id = %(projection)s
-)
-SELECT c.name AS collection, s.projection_id AS projection, s.distance, s.keep,
-       (SELECT count(DISTINCT m.keeper_id) FROM members m) AS n_groups,
-       (SELECT count(*) FROM members m) AS n_images,
-       (SELECT coalesce(sum(i.size), 0)::bigint
-        FROM members m JOIN spocdb.images i ON i.id = m.image_id
-        WHERE m.image_id <> m.keeper_id) AS extra_bytes,
-       (SELECT count(DISTINCT d.sha256) FROM spocdb.duplicate_changes d
-        WHERE d.collection_id = s.collection_id AND d.projection_id = s.projection_id) AS n_due
+SEARCH = """
+SELECT c.name AS collection, s.projection_id AS projection, s.distance, s.keep
 FROM spocdb.duplicate_searches s JOIN spocdb.collections c ON c.id = s.collection_id
-WHERE s.collection_id = %(collection)s AND s.projection_id = %(projection)s
+WHERE s.collection_id = %s AND s.projection_id = %s
 """
 
-# Groups per statement, and the most in memory.
+COUNT = """
+SELECT count(DISTINCT g.keeper_id), count(*),
+       coalesce(sum(i.size) FILTER (WHERE g.image_id <> g.keeper_id), 0)::bigint,
+       (SELECT count(DISTINCT d.sha256) FROM spocdb.duplicate_changes d
+        WHERE d.collection_id = %s AND d.projection_id = %s)
+FROM spocdb.duplicate_groups(%s) g JOIN spocdb.images i ON i.id = g.image_id
+"""
+
+COUNTED = ("n_groups", "n_images", "extra_bytes", "n_due")
+
+# Groups per statement.
 PAGE = 200
 
 GROUPS = """
-SELECT m.keeper_id, i.id, i.path, m.distance, i.width, i.height, i.size, encode(i.sha256, 'hex')
-FROM spocdb.duplicate_members m JOIN spocdb.images i ON i.id = m.image_id
-WHERE m.collection_id = %(collection)s AND m.projection_id = %(projection)s AND m.keeper_id IN (
-    SELECT DISTINCT k.keeper_id FROM spocdb.duplicate_members k
-    WHERE k.collection_id = %(collection)s AND k.projection_id = %(projection)s
-      AND k.keeper_id > %(last)s
-    ORDER BY 1 LIMIT %(page)s)
-ORDER BY m.keeper_id, m.image_id <> m.keeper_id, m.distance, i.path
+SELECT g.keeper_id, i.id, i.path, g.distance, i.width, i.height, i.size, encode(i.sha256, 'hex')
+FROM spocdb.duplicate_groups(%s, %s, %s) g JOIN spocdb.images i ON i.id = g.image_id
+ORDER BY g.keeper_id, g.image_id <> g.keeper_id, g.distance, i.path
 """
 
-GROUP_OF = """
-SELECT m.keeper_id, i.id, i.path, m.distance, i.width, i.height, i.size, encode(i.sha256, 'hex')
-FROM spocdb.duplicate_members m JOIN spocdb.images i ON i.id = m.image_id
-WHERE m.collection_id = %(collection)s AND m.projection_id = %(projection)s AND m.keeper_id = (
-    SELECT o.keeper_id FROM spocdb.duplicate_members o
-    WHERE o.collection_id = %(collection)s AND o.projection_id = %(projection)s
-      AND o.image_id = %(image)s)
-ORDER BY m.image_id <> m.keeper_id, m.distance, i.path
+KEEPER = """
+SELECT keeper_id FROM spocdb.duplicate_members
+WHERE collection_id = %s AND projection_id = %s AND image_id = %s
 """
 
 CONTENT = "SELECT sha256 FROM spocdb.images WHERE id = %s AND collection_id = %s"
@@ -130,15 +119,14 @@ ORDER BY d.decided_at, d.a, d.b
 """
 
 
-def summary(connection: Connection, collection: Collection) -> DuplicateSummary:
-    """Count the duplicates of a collection by its active projection.
+def check(connection: Connection, collection: Collection) -> dict[str, Any]:
+    """Return how the duplicates of a collection are found by its active projection.
 
     Raises:
         DuplicatesNotFound: they were not looked for.
     """
-    values = {"collection": collection.id, "projection": collection.active_projection_id}
-    with connection.cursor(row_factory=class_row(DuplicateSummary)) as cursor:
-        found = cursor.execute(SUMMARY, values).fetchone()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(SEARCH, [collection.id, collection.active_projection_id]).fetchone()
     if found is None:
         raise DuplicatesNotFound(
             f"no duplicates of collection {collection.name} were looked for by its active "
@@ -147,27 +135,34 @@ def summary(connection: Connection, collection: Collection) -> DuplicateSummary:
     return found
 
 
-def groups(connection: Connection, collection: Collection, last: int) -> list[DuplicateGroup]:
-    """Return the next page of groups, by their keepers' ids after `last`."""
-    values = {
-        "collection": collection.id,
-        "projection": collection.active_projection_id,
-        "last": last,
-        "page": PAGE,
-    }
-    rows = connection.execute(GROUPS, values).fetchall()
+def summary(connection: Connection, collection: Collection) -> DuplicateSummary:
+    """Count the duplicates of a collection by its active projection.
+
+    Raises:
+        DuplicatesNotFound: they were not looked for.
+    """
+    search = check(connection, collection)
+    values = [collection.id, collection.active_projection_id, collection.name]
+    counts = one_row(connection, COUNT, values)
+    return DuplicateSummary(**search, **dict(zip(COUNTED, counts, strict=True)))
+
+
+def groups(
+    connection: Connection, collection: Collection, after: int, n: int = PAGE
+) -> list[DuplicateGroup]:
+    """Return up to n groups, by their keepers' ids after `after`."""
+    rows = connection.execute(GROUPS, [collection.name, after, n]).fetchall()
     return [_group(group) for _, group in groupby(rows, key=lambda row: row[0])]
 
 
 def group_of(connection: Connection, collection: Collection, id: int) -> DuplicateGroup | None:
     """Return the group that an image is in; None if it has no duplicates."""
-    values = {
-        "collection": collection.id,
-        "projection": collection.active_projection_id,
-        "image": id,
-    }
-    rows = connection.execute(GROUP_OF, values).fetchall()
-    return _group(rows) if rows else None
+    values = [collection.id, collection.active_projection_id, id]
+    row = connection.execute(KEEPER, values).fetchone()
+    if row is None:
+        return None
+    found = groups(connection, collection, row[0] - 1, 1)
+    return found[0] if found and found[0].keeper.id == row[0] else None
 
 
 def _group(rows: Iterable[TupleRow]) -> DuplicateGroup:

@@ -1,17 +1,17 @@
-"""Near-duplicates: what is to be compared, pairs of contents, and groups of images.
+"""Near-duplicates: how they are searched for, what is to be compared, and the groups of images.
 
-A content is what images of the same bytes have in common, named by its sha256. Pairs are of
-contents, so that many copies of the same bytes cost nothing.
+A content is what images of the same bytes have in common, named by its sha256.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composable, Literal
 
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.keepers import Term
+from spocdb.stars import Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +26,9 @@ class DuplicateSearch:
     keep: str
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An image of a group, and its distance from the group's keeper."""
-
-    image: int
-    keeper: int
-    distance: float
-
-
-# Two contents and their distance.
-Pair = tuple[bytes, bytes, float]
-
-# NO KEY: ingests may note changes meanwhile, which refer to this row.
 LOCK = """
 SELECT distance, keep FROM spocdb.duplicate_searches
-WHERE collection_id = %s AND projection_id = %s FOR NO KEY UPDATE
+WHERE collection_id = %s AND projection_id = %s FOR UPDATE
 """
 
 PUT = """
@@ -51,19 +38,43 @@ ON CONFLICT (collection_id, projection_id) DO UPDATE
 SET distance = excluded.distance, keep = excluded.keep
 """
 
-SEARCHES = "SELECT projection_id FROM spocdb.duplicate_searches WHERE collection_id = %s ORDER BY 1"
+# Those of the collection's extractor: images have no embeddings by others, until one is active
+# again. Until then their changes wait.
+SEARCHES = """
+SELECT s.projection_id FROM spocdb.duplicate_searches s
+JOIN spocdb.projections p ON p.id = s.projection_id
+JOIN spocdb.collections c ON c.id = s.collection_id AND c.extractor_id = p.extractor_id
+WHERE s.collection_id = %s ORDER BY 1
+"""
+
+# Also what waits for searches that were dropped.
+FORGET_CHANGES = """
+DELETE FROM spocdb.duplicate_changes c
+WHERE (c.collection_id = %s AND c.projection_id = %s) OR NOT EXISTS (
+    SELECT FROM spocdb.duplicate_searches s
+    WHERE s.collection_id = c.collection_id AND s.projection_id = c.projection_id)
+"""
 
 NOTE_ALL = """
 INSERT INTO spocdb.duplicate_changes (collection_id, projection_id, sha256)
 SELECT DISTINCT collection_id, %s::bigint, sha256 FROM spocdb.images WHERE collection_id = %s
 """
 
-NOTE_PAIR = """
+# A transaction that deleted them may have begun before the search, when nothing was noted.
+NOTE_GONE = """
+INSERT INTO spocdb.duplicate_changes (collection_id, projection_id, sha256)
+SELECT DISTINCT m.collection_id, m.projection_id, m.sha256 FROM spocdb.duplicate_members m
+WHERE m.collection_id = %s AND m.projection_id = %s AND (
+    NOT EXISTS (SELECT FROM spocdb.images i WHERE i.id = m.image_id AND i.sha256 = m.sha256)
+    OR NOT EXISTS (SELECT FROM spocdb.images k WHERE k.id = m.keeper_id))
+"""
+
+NOTE_ELSEWHERE = """
 INSERT INTO spocdb.duplicate_changes (collection_id, projection_id, sha256)
 SELECT s.collection_id, s.projection_id, c.sha256
 FROM spocdb.duplicate_searches s, unnest(%s::bytea[]) c (sha256)
-WHERE EXISTS (SELECT FROM spocdb.images i
-              WHERE i.collection_id = s.collection_id AND i.sha256 = c.sha256)
+WHERE s.collection_id <> %s AND EXISTS (
+    SELECT FROM spocdb.images i WHERE i.collection_id = s.collection_id AND i.sha256 = c.sha256)
 """
 
 TAKE = """
@@ -78,48 +89,8 @@ SELECT count(DISTINCT sha256) FROM spocdb.duplicate_changes
 WHERE collection_id = %s AND projection_id = %s
 """
 
-FORGET_PAIRS = """
-DELETE FROM spocdb.duplicate_pairs
-WHERE collection_id = %(collection)s AND projection_id = %(projection)s
-  AND (a = ANY (%(contents)s) OR b = ANY (%(contents)s))
-RETURNING a, b
-"""
-
-TABLE = """
-SELECT spocdb.embedding_table(t.collection_id, t.projection_id),
-       format('%%s(%%s)', t.index_type, p.dim)
-FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_id
-WHERE t.collection_id = %s AND t.projection_id = %s
-"""
-
-# One image of each content, and the nearest embeddings by the index, whose expression this is.
-NEAREST = """
-WITH asked AS (
-    SELECT DISTINCT ON (i.sha256) i.sha256, e.embedding
-    FROM spocdb.images i JOIN spocdb.{table} e ON e.image_id = i.id
-    WHERE i.collection_id = {collection} AND i.sha256 = ANY ({contents})
-    ORDER BY i.sha256, i.id
-)
-SELECT a.sha256, i.sha256, greatest(n.distance, 0)
-FROM asked a
-CROSS JOIN LATERAL (
-    SELECT e.image_id, 1 + (e.embedding::{type} <#> a.embedding::{type}) AS distance
-    FROM spocdb.{table} e ORDER BY e.embedding::{type} <#> a.embedding::{type} LIMIT {k}
-) n
-JOIN spocdb.images i ON i.id = n.image_id
-"""
-
-ADD_PAIRS = """
-INSERT INTO spocdb.duplicate_pairs (collection_id, projection_id, a, b, distance)
-SELECT %s, %s, n.a, n.b, min(n.distance)
-FROM unnest(%s::bytea[], %s::bytea[], %s::double precision[]) n (a, b, distance)
-GROUP BY n.a, n.b
-ON CONFLICT (collection_id, projection_id, a, b) DO NOTHING
-"""
-
-EDGES = """
-SELECT one, other, min(distance) FROM spocdb.duplicate_edges
-WHERE collection_id = %s AND projection_id = %s AND one = ANY (%s) GROUP BY one, other
+IS_DUE = """
+SELECT EXISTS (SELECT FROM spocdb.duplicate_changes WHERE collection_id = %s AND projection_id = %s)
 """
 
 IN_ORDER = """
@@ -130,31 +101,28 @@ ORDER BY {rule} i.path COLLATE "C"
 
 FORGET_MEMBERS = """
 DELETE FROM spocdb.duplicate_members
-WHERE collection_id = %s AND projection_id = %s AND image_id = ANY (%s)
+WHERE collection_id = %s AND projection_id = %s AND sha256 = ANY (%s)
 """
 
 ADD_MEMBERS = """
-INSERT INTO spocdb.duplicate_members (collection_id, projection_id, image_id, keeper_id, distance)
-SELECT %s, %s, n.* FROM unnest(%s::bigint[], %s::bigint[], %s::double precision[]) n
+INSERT INTO spocdb.duplicate_members
+    (collection_id, projection_id, image_id, keeper_id, sha256, distance)
+SELECT %s, %s, n.*
+FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::double precision[])
+     n (image_id, keeper_id, sha256, distance)
+ON CONFLICT (collection_id, projection_id, image_id) DO UPDATE
+SET keeper_id = excluded.keeper_id, sha256 = excluded.sha256, distance = excluded.distance
 """
 
-ORDERS = {
-    "pixels": SQL("i.width::bigint * i.height DESC"),
-    "bytes": SQL("i.size DESC"),
-    "newest": SQL("i.ingested_at DESC"),
-    "oldest": SQL("i.ingested_at"),
-    "folder": SQL("starts_with(i.path, {value} || '/') DESC"),
-    "suffix": SQL("lower(i.path) LIKE '%.' || {value} DESC"),
-    "key": SQL("i.metadata -> {value} DESC NULLS LAST"),
-}
-REVERSED = {
+# By each kind of term: what comes first is larger.
+LARGER = {
     "pixels": SQL("i.width::bigint * i.height"),
     "bytes": SQL("i.size"),
     "newest": SQL("i.ingested_at"),
-    "oldest": SQL("i.ingested_at DESC"),
-    "folder": SQL("starts_with(i.path, {value} || '/')"),
-    "suffix": SQL("lower(i.path) LIKE '%.' || {value}"),
-    "key": SQL("i.metadata -> {value} NULLS LAST"),
+    "oldest": SQL("- extract(epoch FROM i.ingested_at)"),
+    "folder": SQL("starts_with(i.path, rtrim({value}, '/') || '/')"),
+    "suffix": SQL("right(lower(i.path), 1 + length({value})) = lower('.' || {value})"),
+    "key": SQL("i.metadata -> {value}"),
 }
 
 
@@ -169,17 +137,25 @@ def begin(
 ) -> None:
     """Store how to search; all contents have to be compared, or compared again."""
     connection.execute(PUT, [collection.id, projection, search.distance, search.keep])
+    connection.execute(FORGET_CHANGES, [collection.id, projection])
     connection.execute(NOTE_ALL, [projection, collection.id])
 
 
 def searches(connection: Connection, collection: Collection) -> list[int]:
-    """List the projections by which duplicates of a collection are found."""
+    """List the projections of the collection's extractor by which duplicates are found."""
     return [number for (number,) in connection.execute(SEARCHES, [collection.id])]
 
 
-def note(connection: Connection, contents: Sequence[bytes]) -> None:
-    """Note contents to be compared again, in every collection that has them."""
-    connection.execute(NOTE_PAIR, [list(contents)])
+def note_gone(connection: Connection, collection: Collection, projection: int) -> None:
+    """Note the contents of groups whose images are gone, or have other bytes."""
+    connection.execute(NOTE_GONE, [collection.id, projection])
+
+
+def note_elsewhere(
+    connection: Connection, collection: Collection, contents: Sequence[bytes]
+) -> None:
+    """Note contents to be compared again in every other collection that has them."""
+    connection.execute(NOTE_ELSEWHERE, [list(contents), collection.id])
 
 
 def n_due(connection: Connection, collection: Collection, projection: int) -> int:
@@ -187,52 +163,15 @@ def n_due(connection: Connection, collection: Collection, projection: int) -> in
     return int(one_row(connection, N_DUE, [collection.id, projection])[0])
 
 
+def is_due(connection: Connection, collection: Collection, projection: int) -> bool:
+    """Tell whether a content has to be compared; nothing is locked."""
+    return bool(one_row(connection, IS_DUE, [collection.id, projection])[0])
+
+
 def take(connection: Connection, collection: Collection, projection: int, n: int) -> list[bytes]:
-    """Take up to n contents that have to be compared; they are due again if this is rolled back."""
+    """Take up to n changes; return their contents. If this is rolled back they are due again."""
     rows = connection.execute(TAKE, [collection.id, projection, n])
     return sorted({sha256 for (sha256,) in rows})
-
-
-def forget_pairs(
-    connection: Connection, collection: Collection, projection: int, contents: list[bytes]
-) -> set[bytes]:
-    """Delete the pairs of contents; return the contents of these pairs."""
-    values = {"collection": collection.id, "projection": projection, "contents": contents}
-    return {one for row in connection.execute(FORGET_PAIRS, values) for one in row}
-
-
-def nearest(
-    connection: Connection, collection: Collection, projection: int, contents: list[bytes], k: int
-) -> Iterator[Pair]:
-    """Yield for each content the contents of the k nearest images, its own ones among them."""
-    table, kind = one_row(connection, TABLE, [collection.id, projection])
-    statement = SQL(NEAREST).format(
-        table=Identifier(table),
-        type=SQL(kind),
-        collection=Literal(collection.id),
-        contents=Literal(contents),
-        k=Literal(k),
-    )
-    yield from connection.execute(statement)
-
-
-def add_pairs(
-    connection: Connection, collection: Collection, projection: int, pairs: Iterable[Pair]
-) -> None:
-    """Store pairs, in whatever order their contents are given."""
-    ordered = [(min(a, b), max(a, b), distance) for a, b, distance in pairs]
-    if ordered:
-        connection.execute(
-            ADD_PAIRS, [collection.id, projection, *map(list, zip(*ordered, strict=True))]
-        )
-
-
-def edges(
-    connection: Connection, collection: Collection, projection: int, contents: Iterable[bytes]
-) -> list[Pair]:
-    """Return the pairs of contents with all others, as decisions leave them."""
-    values = [collection.id, projection, list(contents)]
-    return connection.execute(EDGES, values).fetchall()
 
 
 def in_order(
@@ -246,27 +185,22 @@ def in_order(
 
 
 def _ordered(rule: Sequence[Term]) -> Composable:
-    terms = [
-        (REVERSED if term.is_reversed else ORDERS)[term.kind].format(
-            value=Literal(term.value.rstrip("/") if term.kind == "folder" else term.value)
-        )
+    directions = {False: SQL(" DESC NULLS LAST, "), True: SQL(" ASC NULLS LAST, ")}
+    return SQL("").join(
+        LARGER[term.kind].format(value=Literal(term.value)) + directions[term.is_reversed]
         for term in rule
-    ]
-    return SQL("").join(SQL("{}, ").format(term) for term in terms)
+    )
 
 
 def regroup(
     connection: Connection,
     collection: Collection,
     projection: int,
-    images: list[int],
-    members: Sequence[Member],
+    contents: list[bytes],
+    members: Iterable[Member],
 ) -> None:
-    """Replace the groups that some images are in; those of `members` are among these images."""
-    connection.execute(FORGET_MEMBERS, [collection.id, projection, images])
-    columns = (
-        [member.image for member in members],
-        [member.keeper for member in members],
-        [member.distance for member in members],
-    )
+    """Replace the groups that images of contents are in; `members` are images of these."""
+    connection.execute(FORGET_MEMBERS, [collection.id, projection, contents])
+    rows = [(one.image, one.keeper, one.content, one.distance) for one in members]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
     connection.execute(ADD_MEMBERS, [collection.id, projection, *columns])

@@ -79,7 +79,9 @@ def nearest_of_each(descriptors: Float32Array) -> NDArray[np.int64]:
         distances = -(descriptors[start : start + BLOCK] @ descriptors.T)
         rows = np.arange(len(distances))
         distances[rows, start + rows] = np.inf
-        found.append(np.argsort(distances, axis=1, kind="stable")[:, :k])
+        nearest = np.argpartition(distances, k - 1, axis=1)[:, :k] if k else rows[:, None][:, :0]
+        order = np.lexsort((nearest, np.take_along_axis(distances, nearest, axis=1)))
+        found.append(np.take_along_axis(nearest, order, axis=1))
     return np.concatenate(found)
 
 

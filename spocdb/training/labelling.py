@@ -132,5 +132,6 @@ def _connected(paired: Iterable[tuple[str, str]], what: str, limits: Limits) -> 
 
 def _root(group: dict[str, str], path: str) -> str:
     while group.setdefault(path, path) != path:
+        group[path] = group[group[path]]  # a long chain is walked once
         path = group[path]
     return path

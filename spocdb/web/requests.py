@@ -124,8 +124,11 @@ class Search(BaseModel):
 
         Raises:
             InvalidValue: a number is above the server's bound.
-            ConfigError: a condition is malformed.
+            ConfigError: a condition is malformed, or `within` is given beside what it replaces.
         """
+        if self.within is not None and self.model_fields_set & {"k", "max_distance"}:
+            message = "`within` finds all images: leave out `k` and `max_distance`"
+            raise errors.ConfigError(message, field="within")
         for name in ("k", "expand", "rerank"):
             if getattr(self, name) > (most := getattr(bounds, name)):
                 raise errors.InvalidValue(name, getattr(self, name), f"at most {most} here")

@@ -111,6 +111,8 @@ def test_the_rule_decides_what_is_kept(crowd: Database) -> None:
         ("-pixels", set()),
         ("folder:/zest/", {64}),
         ("suffix:png", {64}),
+        ("suffix:.PNG", {64}),
+        ("-suffix:png", set()),
         ("key:stars", {65}),
         ("-key:stars", {65}),
         ("-oldest", {*range(62, 72)}),
@@ -177,10 +179,13 @@ def test_what_is_added_later_joins(
 def test_a_keeper_that_goes_is_replaced(crowd: Database) -> None:
     crowd.duplicates.find(distance=NEAR)
     crowd.delete(1)
-    crowd.duplicates.find()
     # The first by path of the two that are left.
     assert shown(crowd.duplicates)[61] == [71]
-    crowd.delete(71, 62)
+    # By SQL alone: nobody has grouped the rest yet, and no group has one image.
+    crowd.connection.execute("DELETE FROM spocdb.images WHERE id IN (71, 62)")
+    assert all(len(others) > 0 for others in shown(crowd.duplicates).values())
+    assert {61, 71, 62, 2}.isdisjoint(shown(crowd.duplicates))
+    assert crowd.duplicates.summary().n_groups == 8
     crowd.duplicates.find()
     assert {61, 71, 62, 2}.isdisjoint(shown(crowd.duplicates))
 
@@ -200,7 +205,7 @@ def test_a_distance_that_joins_everything_is_refused(
     db: Database, add_images: AddImages, clustered: Callable[..., Float32Array]
 ) -> None:
     add_images(db.connection, clustered(1200))
-    with pytest.raises(InvalidValue, match="distance must be smaller: more than 1,000"):
+    with pytest.raises(InvalidValue, match="distance must be smaller: half of the images have"):
         db.duplicates.find(distance=1.9)
     for distance in (-0.1, 2.1, float("nan")):
         with pytest.raises(InvalidValue, match="distance must be 0 to 2"):
@@ -264,19 +269,57 @@ def test_the_script_moves_when_it_is_told_to(
     assert ran.returncode == 0 and "2 duplicates" in ran.stderr, ran.stderr
     dry = subprocess.run(["sh", script], capture_output=True, text=True, check=True)
     assert "it's a copy.jpg" in dry.stdout and not target.exists()
-    subprocess.run(["sh", script, "--run"], capture_output=True, check=True)
+    subprocess.run(["sh", script, "run"], capture_output=True, check=True)
     assert (photos / "b" / "copy.jpg").exists()
     assert not (photos / "it's a copy.jpg").exists() and not (photos / "0000.jpg").exists()
     moved = sorted(path.name for path in target.rglob("*.jpg"))
     assert moved == ["0000.jpg", "it's a copy.jpg"]
     # Again, nothing is there to move.
-    again = subprocess.run(["sh", script, "--run"], capture_output=True, text=True, check=True)
-    assert again.stderr.count("gone: ") == 2
+    again = subprocess.run(["sh", script, "run"], capture_output=True, text=True, check=True)
+    assert again.stderr.count("it is gone: ") == 2
     # Without its keeper nothing is moved.
     (photos / "0000.jpg").write_bytes(b"something")
     (photos / "b" / "copy.jpg").unlink()
-    left = subprocess.run(["sh", script, "--run"], capture_output=True, text=True, check=True)
+    left = subprocess.run(["sh", script, "run"], capture_output=True, text=True, check=True)
     assert "its keeper is gone" in left.stderr and (photos / "0000.jpg").exists()
+
+
+def test_the_script_leaves_alone_what_leads_to_its_keeper(
+    db: Database, tmp_path: Path, make_photos: Callable[..., Path], recipe: dict[str, Any]
+) -> None:
+    folder = make_photos(2)
+    (folder / "0000-link.jpg").symlink_to(folder / "0000.jpg")
+    db.ingest(folder, **recipe)
+    before = (folder / "0000.jpg").read_bytes()
+    # The link comes first by its path, the file by the rule; both are tried.
+    for rule in ("pixels", "newest", "oldest"):
+        db.duplicates.find(keep=rule)
+        both: list[dict[str, Any]] = [{"link": True}, {"move_to": tmp_path / "away"}]
+        for number, options in enumerate(both):
+            script = tmp_path / f"{number}.sh"
+            assert db.duplicates.export(script, **options) == 1
+            ran = subprocess.run(["sh", script, "run"], capture_output=True, text=True, check=True)
+            assert "left alone, a symbolic link" in ran.stderr
+    assert (folder / "0000.jpg").read_bytes() == before
+    assert not (folder / "0000.jpg").is_symlink() and not (tmp_path / "away").exists()
+
+
+def test_names_cannot_fake_what_would_be_done(
+    db: Database, tmp_path: Path, make_photos: Callable[..., Path], recipe: dict[str, Any]
+) -> None:
+    folder = make_photos(1)
+    for name in ("-n.jpg", "a\nrm -rf x.jpg", "$(touch bad).jpg", "\x1b[2Jgone.jpg", "b\\c.jpg"):
+        (folder / name).write_bytes((folder / "0000.jpg").read_bytes())
+    db.ingest(folder, **recipe)
+    db.duplicates.find(keep="suffix:.JPG")
+    script = tmp_path / "move.sh"
+    n = db.duplicates.export(script, move_to=tmp_path / "away")
+    dry = subprocess.run(["sh", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    # Two lines for each file: its folder, and the file.
+    assert len(dry.stdout.splitlines()) == 2 * n and "\x1b" not in dry.stdout
+    subprocess.run(["sh", script, "run"], capture_output=True, check=True, cwd=tmp_path)
+    assert len([*(tmp_path / "away").rglob("*.jpg")]) == n >= 4
+    assert len([*folder.iterdir()]) == 1 and not (tmp_path / "bad").exists()
 
 
 def test_the_script_links_the_same_bytes_only(
@@ -287,7 +330,7 @@ def test_the_script_links_the_same_bytes_only(
     script = tmp_path / "link.sh"
     assert db.duplicates.export(script, link=True) == 2
     (photos / "b" / "copy.jpg").write_bytes(b"changed meanwhile")
-    subprocess.run(["sh", script, "--run"], capture_output=True, check=True)
+    subprocess.run(["sh", script, "run"], capture_output=True, check=True)
     assert (photos / "0000.jpg").samefile(photos / "it's a copy.jpg")
     assert (photos / "b" / "copy.jpg").read_bytes() == b"changed meanwhile"
     assert not (photos / "0001.jpg").samefile(photos / "again.png")
@@ -345,7 +388,7 @@ def test_a_worker_groups_the_rows_that_it_adds(
     granted.execute("DELETE FROM products WHERE id > 6")
     assert spocdb("worker", "--once").returncode == 0
     assert granted.db.duplicates.summary("products").n_images == before
-    with pytest.raises(ConfigError, match="no script can move rows"):
+    with pytest.raises(ConfigError, match="its rows cannot be moved by a script"):
         granted.db.duplicates.export("move.sh", link=True, collection="products")
 
 

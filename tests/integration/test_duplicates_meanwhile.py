@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from spocdb.api import Database as Api
+from spocdb.db import connections
 from spocdb.records import Float32Array
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
-from tests.fixtures.waiting import WaitUntil
+from tests.fixtures.waiting import WaitForLock, WaitUntil
 
 AddImages = Callable[..., Any]
 
@@ -95,3 +96,35 @@ def test_images_that_come_and_go_meanwhile(
     assert len(noted) > 3
     members = crowd.connection.execute(MEMBERS).fetchall()
     assert members == anew(crowd) != []
+
+
+def test_an_application_that_deletes_waits_for_nobody(crowd: Database) -> None:
+    """Its transaction is open while others find duplicates, and neither waits or fails."""
+    with (
+        connections.connect(crowd.url) as application,
+        application.transaction(),
+    ):
+        application.execute("SET LOCAL lock_timeout = '5s'")
+        application.execute("DELETE FROM spocdb.images WHERE id <= 50")
+        found = crowd.duplicates.find(distance=DISTANCE)
+        assert found.n_images > 0
+        application.execute("DELETE FROM spocdb.images WHERE id BETWEEN 51 AND 100")
+        crowd.duplicates.find()
+        application.execute("DELETE FROM spocdb.images WHERE id BETWEEN 101 AND 150")
+    crowd.duplicates.find()
+    members = crowd.connection.execute(MEMBERS).fetchall()
+    assert members == anew(crowd) != []
+
+
+def test_images_under_way_are_compared(
+    crowd: Database, add_images: AddImages, rows: Float32Array, wait_for_lock: WaitForLock
+) -> None:
+    """An ingest began to write before the first find: it waits for it, or sees the new images."""
+    with connections.connect(crowd.url) as ingest, ingest.transaction():
+        add_images(ingest, rows[:10], first=5000)
+        thread = threading.Thread(target=crowd.duplicates.find)
+        thread.start()
+        with crowd.engine.connection() as looking:
+            wait_for_lock(looking)
+    thread.join()
+    assert crowd.duplicates.summary().n_groups == 10

@@ -145,7 +145,9 @@ def test_what_is_deleted_while_the_map_is_computed_is_not_waited_for(
     assert db.map_points().ids.tolist() == [*range(4, 21)]
 
 
-@pytest.mark.parametrize("method", ["auto", "umap", "components"])
+@pytest.mark.parametrize(
+    "method", ["auto", pytest.param("umap", marks=pytest.mark.slow), "components"]
+)
 @pytest.mark.parametrize("n", [1, 2, layouts.FEWEST_FOR_UMAP - 1])
 def test_few_images_are_laid_out_by_components(
     db: Database, fill: Any, n: int, method: maps.Method, said: list[str]

@@ -112,7 +112,7 @@ def test_other_networks_are_finetuned_too(
     weights, out = tmp_path / "random.pth", tmp_path / "tuned.safetensors"
     torch.save(start.random_state(make_recipe(backbone, ""), 0), weights)
     more = ("--extractor", backbone, "--weights", str(weights), "--hard-negatives", "0")
-    few = ("--size", "32", "--epochs", "1", "--frozen", "0.5")
+    few = ("--size", "32", "--epochs", "1", "--frozen", "0.5", "--learning-rate", "0.01")
     done = spocdb(*finetuning(stripes, out, *more, *few))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

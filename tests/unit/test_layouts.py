@@ -72,6 +72,7 @@ def laid_out(rows: Float32Array, seed: int | None = 0) -> Float32Array:
         return umap_positions(rows, rows[:, :2], neighbours=15, min_distance=0.1, seed=seed)
 
 
+@pytest.mark.slow
 def test_umap_keeps_clusters_apart_and_a_seed_repeats_it() -> None:
     rows, labels = clusters(40)
     found = laid_out(rows)
@@ -82,6 +83,7 @@ def test_umap_keeps_clusters_apart_and_a_seed_repeats_it() -> None:
     np.testing.assert_array_equal(laid_out(rows), found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [layouts.FEWEST_FOR_UMAP, 16, 40])
 def test_umap_of_few_images_and_of_copies(n: int) -> None:
     rows = clusters(n)[0][:n]
@@ -91,6 +93,7 @@ def test_umap_of_few_images_and_of_copies(n: int) -> None:
     assert np.isfinite(laid_out(rows)).all()
 
 
+@pytest.mark.slow
 def test_the_rounds_are_logged_now_and_then(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +103,7 @@ def test_the_rounds_are_logged_now_and_then(
     assert "laying out: 500 of 500 rounds" in caplog.messages
 
 
+@pytest.mark.slow
 def test_umap_leaves_torch_its_number_of_threads() -> None:
     """Another number gives other sums: a training would not go on as it began."""
     import torch

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spocdb.duplicates import grouped, stars
+from spocdb.stars import grouped, stars
 
 Near = dict[bytes, dict[bytes, float]]
 
@@ -37,7 +37,7 @@ def test_every_content_is_near_its_keeper_and_no_keepers_are_near_each_other(
 ) -> None:
     contents, edges = drawn
     near = both_ways(edges)
-    found = stars(contents, near)
+    found = stars(contents, near, {})
     assert [*found] == contents
     for content, (keeper, distance) in found.items():
         assert found[keeper] == (keeper, 0.0)
@@ -69,7 +69,7 @@ def test_the_order_of_pairs_changes_nothing(
 
 def test_a_chain_is_no_group() -> None:
     near = both_ways([(b"a", b"b", 0.1), (b"b", b"c", 0.1), (b"c", b"d", 0.1)])
-    found = stars([b"a", b"b", b"c", b"d"], near)
+    found = stars([b"a", b"b", b"c", b"d"], near, {})
     assert {content: keeper for content, (keeper, _) in found.items()} == {
         b"a": b"a",
         b"b": b"a",
@@ -91,3 +91,41 @@ def test_copies_of_a_duplicate_are_as_far_as_it_is() -> None:
         (2, 1, 0.2),
         (3, 1, 0.2),
     ]
+
+
+@given(neighbourhoods(), st.data())
+def test_decisions_hold_in_every_group(
+    drawn: tuple[list[bytes], list[tuple[bytes, bytes, float]]], data: st.DataObject
+) -> None:
+    contents, edges = drawn
+    pairs = [frozenset((a, b)) for a in contents for b in contents if a < b]
+    if not pairs:
+        return
+    same = {*data.draw(st.lists(st.sampled_from(pairs), max_size=3))}
+    apart = {*data.draw(st.lists(st.sampled_from(pairs), max_size=5))} - same
+    images = [(n, content) for n, content in enumerate(contents)]
+    both = [*edges, *((b, a, d) for a, b, d in edges)]
+    keeper = {m.content: m.keeper for m in grouped(images, both, same, apart)}
+    for pair in same:
+        one, other = pair
+        assert keeper[one] == keeper[other]
+    united = {content for pair in same for content in pair}
+    for pair in apart:
+        one, other = pair
+        # Contents that are the same as others may be so by way of each other.
+        if not {one, other} & united:
+            assert one not in keeper or keeper[one] != keeper.get(other)
+
+
+def test_the_same_join_wherever_they_are_near() -> None:
+    """B is near nothing but A, which is a member: B is in the group of A."""
+    edges = [(b"k", b"a", 0.1), (b"a", b"k", 0.1)]
+    members = grouped([(1, b"k"), (2, b"a"), (3, b"b")], edges, {frozenset((b"a", b"b"))})
+    assert [(m.image, m.keeper) for m in members] == [(1, 1), (2, 1), (3, 1)]
+
+
+def test_the_different_are_in_no_group_of_a_third() -> None:
+    edges = [(b"k", b"a", 0.1), (b"k", b"b", 0.1)]
+    both = [*edges, *((b, a, d) for a, b, d in edges)]
+    members = grouped([(1, b"k"), (2, b"a"), (3, b"b")], both, apart={frozenset((b"a", b"b"))})
+    assert [(m.image, m.keeper) for m in members] == [(1, 1), (2, 1)]

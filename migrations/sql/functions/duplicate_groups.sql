@@ -1,4 +1,4 @@
-CREATE OR REPLACE FUNCTION spocdb.duplicate_groups(collection text)
+CREATE OR REPLACE FUNCTION spocdb.duplicate_groups(collection text, after bigint DEFAULT 0, n integer DEFAULT NULL)
 RETURNS TABLE (keeper_id bigint, image_id bigint, distance double precision)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
@@ -8,11 +8,15 @@ DECLARE
     goal record := duplicate_target(duplicate_groups.collection);
 BEGIN
     RETURN QUERY
-        SELECT m.keeper_id, m.image_id, m.distance FROM duplicate_members m
-        WHERE m.collection_id = goal.id AND m.projection_id = goal.projection
-        ORDER BY m.keeper_id, m.distance, m.image_id;
+        SELECT p.keeper_id, p.image_id, p.distance FROM duplicate_present p
+        WHERE p.collection_id = goal.id AND p.projection_id = goal.projection AND p.keeper_id IN (
+            SELECT DISTINCT k.keeper_id FROM duplicate_present k
+            WHERE k.collection_id = goal.id AND k.projection_id = goal.projection
+              AND k.keeper_id > duplicate_groups.after
+            ORDER BY 1 LIMIT duplicate_groups.n)
+        ORDER BY p.keeper_id, p.image_id <> p.keeper_id, p.distance, p.image_id;
 END
 $$;
 
-COMMENT ON FUNCTION spocdb.duplicate_groups(text) IS
-    'The images of a collection that have duplicates: each with the keeper of its group, which is among them, and its cosine distance from it';
+COMMENT ON FUNCTION spocdb.duplicate_groups(text, bigint, integer) IS
+    'The images of a collection that have duplicates: each with the keeper of its group, which is among them, and its cosine distance from it; of n groups, by default all, whose keepers'' ids are larger than `after`';

@@ -4,7 +4,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
 AS $$
 BEGIN
-    -- Most databases have no search, and then an ingest pays for one look at an empty table.
+    -- Most databases have no search.
     IF NOT EXISTS (SELECT FROM duplicate_searches) THEN
         RETURN NULL;
     END IF;

@@ -2,6 +2,6 @@
 DROP TRIGGER IF EXISTS note_added_duplicates ON spocdb.images;
 DROP TRIGGER IF EXISTS note_deleted_duplicates ON spocdb.images;
 DROP TRIGGER IF EXISTS note_changed_duplicates ON spocdb.images;
-DROP VIEW spocdb.duplicate_edges;
+DROP VIEW spocdb.duplicate_edges, spocdb.duplicate_present;
 DROP TABLE spocdb.duplicate_decisions, spocdb.duplicate_members, spocdb.duplicate_pairs,
     spocdb.duplicate_changes, spocdb.duplicate_searches;

@@ -8,7 +8,6 @@ from sqlalchemy import (
     Column,
     DateTime,
     Double,
-    ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -32,11 +31,6 @@ def _belongs_to(table: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint([*PAIR], there, ondelete="CASCADE")
 
 
-def _image(name: str, *, primary_key: bool = False) -> Column[int]:
-    there = ForeignKey("spocdb.images.id", ondelete="CASCADE")
-    return Column(name, BigInteger, there, nullable=False, primary_key=primary_key)
-
-
 def _content(name: str, *, primary_key: bool = False) -> Column[bytes]:
     return Column(name, LargeBinary, nullable=False, primary_key=primary_key)
 
@@ -56,7 +50,6 @@ duplicate_changes = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     *_of_search(primary_key=False),
     _content("sha256"),
-    _belongs_to("duplicate_searches"),
     Index("duplicate_changes_due", *PAIR, "id"),
 )
 
@@ -76,13 +69,13 @@ duplicate_members = Table(
     "duplicate_members",
     metadata,
     *_of_search(primary_key=True),
-    _image("image_id", primary_key=True),
-    _image("keeper_id"),
+    Column("image_id", BigInteger, nullable=False, primary_key=True),
+    Column("keeper_id", BigInteger, nullable=False),
+    _content("sha256"),
     Column("distance", Double, nullable=False),
     _belongs_to("duplicate_searches"),
-    Index("duplicate_members_image", "image_id"),
-    Index("duplicate_members_keeper", "keeper_id"),
-    Index("duplicate_members_groups", *PAIR, "keeper_id"),
+    Index("duplicate_members_keeper", *PAIR, "keeper_id"),
+    Index("duplicate_members_sha256", *PAIR, "sha256"),
 )
 
 duplicate_decisions = Table(

@@ -1,0 +1,138 @@
+"""Pairs of contents that are near each other, and what was decided about pairs."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Identifier, Literal
+
+from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection, one_row
+from spocdb.stars import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A content among the nearest images of another one, or the content itself.
+
+    `n_images` of the nearest ones have these bytes; `distance` is the least, `farthest` the largest
+    distance of them.
+    """
+
+    content: bytes
+    other: bytes
+    distance: float
+    farthest: float
+    n_images: int
+
+
+TABLE = """
+SELECT spocdb.embedding_table(t.collection_id, t.projection_id),
+       format('%%s(%%s)', t.index_type, p.dim)
+FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_id
+WHERE t.collection_id = %s AND t.projection_id = %s
+"""
+
+# One image of each content, and the nearest embeddings by the index, whose expression this is.
+NEAREST = """
+WITH asked AS (
+    SELECT DISTINCT ON (i.sha256) i.sha256, e.embedding
+    FROM spocdb.images i JOIN spocdb.{table} e ON e.image_id = i.id
+    WHERE i.collection_id = {collection} AND i.sha256 = ANY ({contents})
+    ORDER BY i.sha256, i.id
+)
+SELECT a.sha256, i.sha256, greatest(min(n.distance), 0), greatest(max(n.distance), 0), count(*)
+FROM asked a
+CROSS JOIN LATERAL (
+    SELECT e.image_id, 1 + (e.embedding::{type} <#> a.embedding::{type}) AS distance
+    FROM spocdb.{table} e ORDER BY e.embedding::{type} <#> a.embedding::{type} LIMIT {k}
+) n
+JOIN spocdb.images i ON i.id = n.image_id
+GROUP BY a.sha256, i.sha256
+"""
+
+# What is farther by now, or gone; the embeddings of a content do not change.
+FORGET = """
+DELETE FROM spocdb.duplicate_pairs p
+WHERE p.collection_id = %(collection)s AND p.projection_id = %(projection)s
+  AND (p.a = ANY (%(contents)s) OR p.b = ANY (%(contents)s))
+  AND (p.distance <= %(distance)s IS NOT TRUE
+       OR NOT EXISTS (SELECT FROM spocdb.images i
+                      WHERE i.collection_id = p.collection_id AND i.sha256 = p.a)
+       OR NOT EXISTS (SELECT FROM spocdb.images i
+                      WHERE i.collection_id = p.collection_id AND i.sha256 = p.b))
+RETURNING p.a, p.b
+"""
+
+ADD = """
+INSERT INTO spocdb.duplicate_pairs (collection_id, projection_id, a, b, distance)
+SELECT %s, %s, n.a, n.b, min(n.distance)
+FROM unnest(%s::bytea[], %s::bytea[], %s::double precision[]) n (a, b, distance)
+GROUP BY n.a, n.b
+ON CONFLICT (collection_id, projection_id, a, b) DO NOTHING
+"""
+
+EDGES = """
+SELECT one, other, min(distance) FROM spocdb.duplicate_edges
+WHERE collection_id = %s AND projection_id = %s AND one = ANY (%s) GROUP BY one, other
+"""
+
+DECIDED = """
+SELECT a, b, verdict = 'same' FROM spocdb.duplicate_decisions
+WHERE a = ANY (%(contents)s) AND b = ANY (%(contents)s)
+"""
+
+
+def nearest(
+    connection: Connection, collection: Collection, projection: int, contents: list[bytes], k: int
+) -> Iterator[Near]:
+    """Yield for each content the contents of the k nearest images, its own ones among them."""
+    table, kind = one_row(connection, TABLE, [collection.id, projection])
+    statement = SQL(NEAREST).format(
+        table=Identifier(table),
+        type=SQL(kind),
+        collection=Literal(collection.id),
+        contents=Literal(contents),
+        k=Literal(k),
+    )
+    yield from (Near(*row) for row in connection.execute(statement))
+
+
+def forget(
+    connection: Connection,
+    collection: Collection,
+    projection: int,
+    contents: list[bytes],
+    distance: float | None,
+) -> set[bytes]:
+    """Delete pairs of contents that are none by now; return the contents of these pairs."""
+    values = {
+        "collection": collection.id,
+        "projection": projection,
+        "contents": contents,
+        "distance": distance,
+    }
+    return {one for row in connection.execute(FORGET, values) for one in row}
+
+
+def add(
+    connection: Connection, collection: Collection, projection: int, pairs: Iterable[Pair]
+) -> None:
+    """Store pairs, in whatever order their contents are given."""
+    ordered = [(min(a, b), max(a, b), distance) for a, b, distance in pairs]
+    columns = [list(column) for column in zip(*ordered, strict=True)] or [[], [], []]
+    connection.execute(ADD, [collection.id, projection, *columns])
+
+
+def edges(
+    connection: Connection, collection: Collection, projection: int, contents: Iterable[bytes]
+) -> list[Pair]:
+    """Return the pairs of contents with all others, as decisions leave them."""
+    values = [collection.id, projection, list(contents)]
+    return connection.execute(EDGES, values).fetchall()
+
+
+def decided(connection: Connection, contents: list[bytes]) -> tuple[set[frozenset[bytes]], ...]:
+    """Return the pairs of contents that were decided to be the same, and to be kept apart."""
+    rows = connection.execute(DECIDED, {"contents": contents}).fetchall()
+    same = {frozenset((a, b)) for a, b, is_same in rows if is_same}
+    return same, {frozenset((a, b)) for a, b, is_same in rows if not is_same}
