@@ -4,7 +4,7 @@ Revision ID: 0007_maps
 Revises: 0006_queries
 """
 
-from spocdb.db.migration import need_name, run_sql
+from spocdb.db.migration import need_name, run_sql, show_to_readers
 
 revision = "0007_maps"
 down_revision = "0006_queries"
@@ -16,6 +16,8 @@ def upgrade() -> None:
     need_name("maps")
     need_name("map_positions")
     run_sql("tables/0007_maps")
+    show_to_readers("maps")
+    show_to_readers("map_positions", "map_id IN (SELECT m.id FROM spocdb.maps m)")
 
 
 def downgrade() -> None:

@@ -57,6 +57,23 @@ def grant_to_workers(rights: str, table: str) -> None:
     op.execute(text(body.replace(":", r"\:")))
 
 
+def show_to_readers(
+    table: str, rows: str = "collection_id IN (SELECT c.id FROM spocdb.collections c)"
+) -> None:
+    """Let a role select those rows of a table that are of collections which it may read.
+
+    `rows` is the condition, by tables that show a role its own rows (revision 0005). A role that
+    may read the queue, as a worker may, selects all of them.
+    """
+    body = f"""
+        CREATE POLICY readable ON spocdb.{table} USING (
+            (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT')) OR {rows});
+        ALTER TABLE spocdb.{table} ENABLE ROW LEVEL SECURITY;
+        GRANT SELECT ON spocdb.{table} TO PUBLIC;
+    """
+    op.execute(text(body.replace(":", r"\:")))
+
+
 def run_afterwards(name: str) -> None:
     """Run migrations/sql/`name`.sql when all revisions have run and the functions are replaced.
 

@@ -27,14 +27,3 @@ CREATE TABLE spocdb.map_positions (
 );
 CREATE INDEX map_positions_image ON spocdb.map_positions (image_id);
 COMMENT ON TABLE spocdb.map_positions IS 'Where images are on a map; an image that was added or changed after the map was made has no position on it';
-
--- As in 0005: a reader of a collection reads its maps.
-CREATE POLICY readable ON spocdb.maps USING (
-    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
-    OR collection_id IN (SELECT c.id FROM spocdb.collections c));
-CREATE POLICY readable ON spocdb.map_positions USING (
-    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
-    OR map_id IN (SELECT m.id FROM spocdb.maps m));
-ALTER TABLE spocdb.maps ENABLE ROW LEVEL SECURITY;
-ALTER TABLE spocdb.map_positions ENABLE ROW LEVEL SECURITY;
-GRANT SELECT ON spocdb.maps, spocdb.map_positions TO PUBLIC;

@@ -98,28 +98,3 @@ WHERE EXISTS (
     WHERE o.collection_id = m.collection_id AND o.projection_id = m.projection_id
       AND o.keeper_id = m.keeper_id AND o.image_id <> o.keeper_id);
 COMMENT ON VIEW spocdb.duplicate_present IS 'The members of groups whose images are there and have the bytes that were compared';
-
--- As in 0005: a reader of a collection reads its groups.
-CREATE POLICY readable ON spocdb.duplicate_searches USING (
-    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
-    OR collection_id IN (SELECT c.id FROM spocdb.collections c));
-CREATE POLICY readable ON spocdb.duplicate_changes USING (
-    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
-    OR collection_id IN (SELECT c.id FROM spocdb.collections c));
-CREATE POLICY readable ON spocdb.duplicate_pairs USING (
-    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
-    OR collection_id IN (SELECT c.id FROM spocdb.collections c));
-CREATE POLICY readable ON spocdb.duplicate_members USING (
-    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
-    OR collection_id IN (SELECT c.id FROM spocdb.collections c));
-CREATE POLICY readable ON spocdb.duplicate_decisions USING (
-    (SELECT has_table_privilege('spocdb.queue'::regclass, 'SELECT'))
-    OR (EXISTS (SELECT FROM spocdb.images i WHERE i.sha256 = duplicate_decisions.a OFFSET 0)
-        AND EXISTS (SELECT FROM spocdb.images i WHERE i.sha256 = duplicate_decisions.b OFFSET 0)));
-ALTER TABLE spocdb.duplicate_searches ENABLE ROW LEVEL SECURITY;
-ALTER TABLE spocdb.duplicate_changes ENABLE ROW LEVEL SECURITY;
-ALTER TABLE spocdb.duplicate_pairs ENABLE ROW LEVEL SECURITY;
-ALTER TABLE spocdb.duplicate_members ENABLE ROW LEVEL SECURITY;
-ALTER TABLE spocdb.duplicate_decisions ENABLE ROW LEVEL SECURITY;
-GRANT SELECT ON spocdb.duplicate_searches, spocdb.duplicate_changes, spocdb.duplicate_pairs,
-    spocdb.duplicate_members, spocdb.duplicate_decisions TO PUBLIC;
