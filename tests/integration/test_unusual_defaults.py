@@ -48,10 +48,10 @@ PLANS = {
     "work_mem": "64kB",
 }
 SHORT = {
-    "statement_timeout": "300ms",
-    "lock_timeout": "300ms",
-    "idle_in_transaction_session_timeout": "300ms",
-    "idle_session_timeout": "300ms",
+    "statement_timeout": "3s",
+    "lock_timeout": "3s",
+    "idle_in_transaction_session_timeout": "3s",
+    "idle_session_timeout": "3s",
 }
 
 # A photograph in the table itself, and columns whose text depends on settings.
@@ -145,10 +145,10 @@ def test_the_planner_is_left_to_the_user(url: str) -> None:
 
 
 def test_a_time_out_of_the_url_is_meant_for_spocdb(url: str) -> None:
-    limited = make_conninfo(url, options="-c statement_timeout=50ms")
+    limited = make_conninfo(url, options="-c statement_timeout=1s")
     with connections.connect(limited) as connection:
         with pytest.raises(DatabaseError) as caught, connections.wrapped():
-            connection.execute("SELECT pg_sleep(20)")
+            connection.execute("SELECT pg_sleep(60)")
         assert str(caught.value) == (
             "the server ended the statement after the statement_timeout of PGOPTIONS or of the "
             "URL's options: raise it there"
