@@ -238,10 +238,16 @@ def test_a_umap_that_cannot_be_imported_is_like_none(
     sys.modules.pop("umap", None)
 
 
+def loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take umap-learn as loaded, which takes half a minute, where it does not come to be used."""
+    monkeypatch.setattr(layouts, "why_no_umap", lambda: None)
+
+
 def test_umap_takes_no_more_memory_than_there_is(
     db: Database, fill: Any, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(20)
+    loads_nothing(monkeypatch)
     monkeypatch.setattr(machine, "memory", lambda: 1000)
     with pytest.raises(ConfigError, match=r"UMAP needs about .* of memory: use `method='comp"):
         db.map(method="umap")
@@ -258,6 +264,7 @@ def test_an_interrupted_map_leaves_the_earlier_one(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    loads_nothing(monkeypatch)
     monkeypatch.setattr(layouts, "umap_positions", interrupt)
     with pytest.raises(KeyboardInterrupt):
         db.map(method="umap")
