@@ -22,6 +22,9 @@ ORTHOGONAL_TOLERANCE = 1e-3
 # Tolerance for two bounds: the mean of unit vectors is at most one long, and the explained parts
 # sum to at most one.
 ROUNDING = 1e-2
+# A head's bias is stored as the point that it takes to the origin, which is no mean. Farther away,
+# float32 would blur the differences between descriptors.
+MOST_OFFSET = 1e3
 # In float32, whitening factors beyond these would become zero or infinite. `fit` on unit
 # descriptors yields 1e-6 to 1e7.
 LEAST_SCALE, MOST_SCALE = 1e-12, 1e12
@@ -80,7 +83,10 @@ def _faults(projection: Projection, channels: int) -> Iterator[str]:
     lengths = np.linalg.norm(projection.components.astype(np.float64), axis=1)
     if (np.abs(lengths - 1) > UNIT_TOLERANCE).any():
         yield "its components are not all of length one"
-    if np.linalg.norm(projection.mean.astype(np.float64)) > 1 + ROUNDING:
+    distance = np.linalg.norm(projection.mean.astype(np.float64))
+    if projection.kind == "head" and distance > MOST_OFFSET:
+        yield f"its bias is that of a point {distance:g} from the origin, beyond {MOST_OFFSET:g}"
+    elif projection.kind != "head" and distance > 1 + ROUNDING:
         yield "its mean is longer than any mean of descriptors, whose length is one"
     if (projection.singular_values < 0).any():
         yield "its singular values are not all zero or more"

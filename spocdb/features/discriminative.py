@@ -125,9 +125,9 @@ def _whitening(pairs: Moments, regularisation: float) -> Float64Array:
     if rank < len(shrunk):
         raise NotEnoughSamples(
             f"{pairs.count} pairs of matching images differ in only {rank} of {len(shrunk)} "
-            'dimensions: bring more pairs, or use `regularisation="auto"`',
+            "dimensions: bring more pairs, or use `regularisation=0.1`",
             field="regularisation",
-            bound='more than 0, or "auto"',
+            bound="more than 0",
         )
     whitening: Float64Array = (axes / np.sqrt(shrunk)).T
     return whitening

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from spocdb.errors import ConfigError
 from spocdb.features.projection import Moments, fit, project
-from spocdb.features.projection_files import MOST_BYTES, load, save
+from spocdb.features.projection_files import MOST_BYTES, OF_HEAD, load, save
 from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, Projection, Recipe
 
@@ -136,6 +136,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "it has 264 components of 256 dimensions, and there can be 256",
     ),
 }
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_the_bias_of_a_head_may_be_far_from_every_mean(suffix: str, tmp_path: Path) -> None:
+    told = {name: 1 for name in OF_HEAD} | {"dim": N, "loss": "triplet", "labels": "product"}
+    head = replace(FITTED, **with_value("mean", 30), kind="head", settings=told)
+    assert embeds(write(tmp_path / f"head{suffix}", arrays(head), about(head)))
+    far = replace(head, mean=head.mean * 100)
+    file = write(tmp_path / f"far{suffix}", arrays(far), about(far))
+    assert "its bias is that of a point 3001.07 from the origin, beyond 1000" in refused(file)
 
 
 @pytest.mark.parametrize("suffix", KINDS)
