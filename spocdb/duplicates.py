@@ -8,15 +8,16 @@ after a crash the batch is due again. A batch regroups only what is connected wi
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import get_args
 
-from spocdb.db import collections, duplicate_groups, duplicate_pairs, duplicates
+from spocdb.db import collections, duplicate_groups, duplicate_pairs, duplicates, spaces
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.duplicate_groups import Verdict
 from spocdb.db.duplicate_pairs import Near
 from spocdb.db.duplicates import DuplicateSearch
+from spocdb.db.spaces import Space
 from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
 from spocdb.keepers import DEFAULT, parse
 from spocdb.stars import Pair, grouped
@@ -54,22 +55,22 @@ def find(
     # Written so that NaN fails too.
     if distance is not None and not 0 <= distance <= 2:
         raise InvalidValue("distance", distance, "0 to 2")
-    projection = collection.active_projection_id
+    space = spaces.active(connection, collection)
     with connection.transaction():
         # No ingest may have images under way that neither the trigger nor `begin` sees.
         collections.hold(connection, collection)
-        before = duplicates.lock(connection, collection, projection)
+        before = duplicates.lock(connection, space)
         known = before or DuplicateSearch(None, DEFAULT)
         wanted = DuplicateSearch(
             known.distance if distance is None else distance, known.keep if keep is None else keep
         )
         parse(wanted.keep)
         if wanted != before or again:
-            duplicates.begin(connection, collection, projection, wanted)
-        duplicates.note_gone(connection, collection, projection)
-        due = duplicates.n_due(connection, collection, projection)
+            duplicates.begin(connection, space, wanted)
+        duplicates.note_gone(connection, space)
+        due = duplicates.n_due(connection, space)
     done = 0
-    while n := _batch(connection, collection, projection, is_strict=not done):
+    for n in _batches(connection, space, is_strict=True):
         done += n
         on_done(done, max(due, done))
 
@@ -94,63 +95,61 @@ def decide(
             raise ConfigError(f"images {ids[0]} and {ids[1]} have the same bytes")
         duplicate_groups.decide(connection, contents, verdict)
         duplicates.note_elsewhere(connection, collection, contents)
-        for projection in duplicates.searches(connection, collection):
-            if search := duplicates.lock(connection, collection, projection):
-                _regroup(connection, collection, projection, search, {*contents})
-
-
-def are_wanted(connection: Connection, collection: Collection) -> bool:
-    """Tell whether duplicates of a collection were ever looked for."""
-    return bool(duplicates.searches(connection, collection))
+        for space in spaces.searched(connection, collection):
+            if search := duplicates.lock(connection, space):
+                _regroup(connection, space, search, {*contents})
 
 
 def catch_up(
     connection: Connection,
-    collection: Collection,
+    searched: Sequence[Space],
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Find the duplicates of what was added, until stopped; the rest stays due."""
-    for projection in duplicates.searches(connection, collection):
-        while (
-            duplicates.is_due(connection, collection, projection)
-            and not is_stopped()
-            and _batch(connection, collection, projection)
-        ):
-            pass
+    for space in searched:
+        if is_stopped() or not duplicates.is_due(connection, space):
+            continue
+        for _ in _batches(connection, space):
+            if is_stopped():
+                break
 
 
-def _batch(
-    connection: Connection, collection: Collection, projection: int, *, is_strict: bool = False
-) -> int:
+def _batches(connection: Connection, space: Space, *, is_strict: bool = False) -> Iterator[int]:
+    """Compare and group what is due, a batch a transaction; yield how many contents each has.
+
+    Raises:
+        InvalidValue: Half of the first batch have too many neighbours, and `is_strict`.
+    """
+    while n := _batch(connection, space, is_strict=is_strict):
+        yield n
+        is_strict = False
+
+
+def _batch(connection: Connection, space: Space, *, is_strict: bool) -> int:
     """Compare and group some contents that are due; return how many.
 
     Raises:
         InvalidValue: Half of them have too many neighbours, and `is_strict`.
     """
     with connection.transaction():
-        search = duplicates.lock(connection, collection, projection)
+        search = duplicates.lock(connection, space)
         if search is None:
             return 0
-        contents = duplicates.take(connection, collection, projection, BATCH)
+        contents = duplicates.take(connection, space, BATCH)
         if not contents:
             return 0
         touched = {*contents}
-        touched |= duplicate_pairs.forget(
-            connection, collection, projection, contents, search.distance
-        )
+        touched |= duplicate_pairs.forget(connection, space, contents, search.distance)
         if search.distance is not None:
-            found = _compared(
-                connection, collection, projection, contents, search.distance, is_strict=is_strict
-            )
-            duplicate_pairs.add(connection, collection, projection, found)
-        _regroup(connection, collection, projection, search, touched)
+            found = _compared(connection, space, contents, search.distance, is_strict=is_strict)
+            duplicate_pairs.add(connection, space, found)
+        _regroup(connection, space, search, touched)
         return len(contents)
 
 
 def _compared(
     connection: Connection,
-    collection: Collection,
-    projection: int,
+    space: Space,
     contents: list[bytes],
     distance: float,
     *,
@@ -164,7 +163,7 @@ def _compared(
     found, crowded, asked, k = list[Pair](), 0, contents, FIRST_K
     while asked:
         rows: dict[bytes, list[Near]] = defaultdict(list)
-        for row in duplicate_pairs.nearest(connection, collection, projection, asked, k):
+        for row in duplicate_pairs.nearest(connection, space, asked, k):
             rows[row.content].append(row)
         asked = []
         for content, nearest in rows.items():
@@ -178,7 +177,7 @@ def _compared(
             near.sort(key=lambda row: (row.distance, row.other))
             found += [(content, row.other, row.distance) for row in near[:MOST_NEIGHBOURS]]
         k *= TIMES
-    _tell(collection, distance, crowded, len(contents), is_strict=is_strict)
+    _tell(space.collection, distance, crowded, len(contents), is_strict=is_strict)
     return found
 
 
@@ -202,27 +201,22 @@ def _tell(
 
 
 def _regroup(
-    connection: Connection,
-    collection: Collection,
-    projection: int,
-    search: DuplicateSearch,
-    touched: set[bytes],
+    connection: Connection, space: Space, search: DuplicateSearch, touched: set[bytes]
 ) -> None:
     """Group anew what is connected with contents that were touched."""
-    contents, edges = _connected(connection, collection, projection, touched)
-    images = duplicates.in_order(connection, collection, contents, parse(search.keep))
+    contents, edges = _connected(connection, space, touched)
+    images = duplicates.in_order(connection, space, contents, parse(search.keep))
     same, apart = duplicate_pairs.decided(connection, contents)
-    members = grouped(images, edges, same, apart)
-    duplicates.regroup(connection, collection, projection, contents, members)
+    duplicates.regroup(connection, space, contents, grouped(images, edges, same, apart))
 
 
 def _connected(
-    connection: Connection, collection: Collection, projection: int, touched: set[bytes]
+    connection: Connection, space: Space, touched: set[bytes]
 ) -> tuple[list[bytes], list[Pair]]:
     """Return all contents that are connected by pairs with some, and these pairs both ways."""
     seen, reached, edges = {*touched}, touched, list[Pair]()
     while reached:
-        found = duplicate_pairs.edges(connection, collection, projection, reached)
+        found = duplicate_pairs.edges(connection, space, reached)
         edges += found
         reached = {other for _, other, _ in found} - seen
         seen |= reached

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from spocdb import duplicates, metadata, projections, pruning
 from spocdb.choosing import Chosen, choose
-from spocdb.db import attachments, collections, runs
+from spocdb.db import attachments, collections, runs, spaces
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.features.recipes import channels
@@ -137,9 +137,9 @@ class Ingest:
             metadata.apply(self.connection, collection)
         progress.doing = "fitting the first PCA"
         projections.settle(self.connection, self.connect, collection, self.options.auto_pca)
-        if duplicates.are_wanted(self.connection, collection):
+        if searched := spaces.searched(self.connection, collection):
             progress.doing = "comparing with what is there"
-            duplicates.catch_up(self.connection, collection)
+            duplicates.catch_up(self.connection, searched)
 
 
 def preview(

@@ -20,7 +20,7 @@ from uuid import UUID
 from spocdb import duplicates
 from spocdb import projections as fitting
 from spocdb.answering import Answers
-from spocdb.db import attachments, collections, connections, queue, rights, thumbnails
+from spocdb.db import attachments, collections, connections, queue, rights, spaces, thumbnails
 from spocdb.db.attachments import Attached
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
@@ -170,7 +170,9 @@ class Worker:
                     self._drain(connection, watch, attached, collection, done)
                     until = time.monotonic() + SECONDS_A_TURN
                     is_over = partial(self._is_over, until)
-                    duplicates.catch_up(connection, collection, is_over)
+                    duplicates.catch_up(
+                        connection, spaces.searched(connection, collection), is_over
+                    )
                 self._problems.pop(attached.collection, None)
             except DatabaseLost:
                 raise

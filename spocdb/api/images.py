@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spocdb import duplicates
 from spocdb.api.part import Part
-from spocdb.db import attachments, catalogue, collections, images, listing, rights
+from spocdb.db import attachments, catalogue, collections, images, listing, rights, spaces
 from spocdb.db import metadata as about
 from spocdb.db.catalogue import ImageDetails
 from spocdb.db.collections import Collection
@@ -201,7 +201,7 @@ class Images(Part):
             if dry_run:
                 return len(ids)
             n_deleted = catalogue.delete(connection, target, ids)
-            duplicates.catch_up(connection, target)
+            duplicates.catch_up(connection, spaces.searched(connection, target))
             return n_deleted
 
     def move(

@@ -1,12 +1,12 @@
 """Pairs of contents that are near each other, and what was decided about pairs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Literal
 
-from spocdb.db.collections import Collection
-from spocdb.db.connections import Connection, one_row
+from spocdb.db.connections import Connection
+from spocdb.db.spaces import Space
 from spocdb.stars import Pair
 
 
@@ -25,13 +25,6 @@ class Near:
     n_images: int
 
 
-TABLE = """
-SELECT spocdb.embedding_table(t.collection_id, t.projection_id),
-       format('%%s(%%s)', t.index_type, p.dim)
-FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_id
-WHERE t.collection_id = %s AND t.projection_id = %s
-"""
-
 # One image of each content, and the nearest embeddings by the index, whose expression this is.
 NEAREST = """
 WITH asked AS (
@@ -43,8 +36,8 @@ WITH asked AS (
 SELECT a.sha256, i.sha256, greatest(min(n.distance), 0), greatest(max(n.distance), 0), count(*)
 FROM asked a
 CROSS JOIN LATERAL (
-    SELECT e.image_id, 1 + (e.embedding::{type} <#> a.embedding::{type}) AS distance
-    FROM spocdb.{table} e ORDER BY e.embedding::{type} <#> a.embedding::{type} LIMIT {k}
+    SELECT e.image_id, 1 + (e.embedding::{kind} <#> a.embedding::{kind}) AS distance
+    FROM spocdb.{table} e ORDER BY e.embedding::{kind} <#> a.embedding::{kind} LIMIT {k}
 ) n
 JOIN spocdb.images i ON i.id = n.image_id
 GROUP BY a.sha256, i.sha256
@@ -65,15 +58,17 @@ RETURNING p.a, p.b
 
 ADD = """
 INSERT INTO spocdb.duplicate_pairs (collection_id, projection_id, a, b, distance)
-SELECT %s, %s, n.a, n.b, min(n.distance)
-FROM unnest(%s::bytea[], %s::bytea[], %s::double precision[]) n (a, b, distance)
+SELECT %(collection)s, %(projection)s, n.a, n.b, min(n.distance)
+FROM unnest(%(a)s::bytea[], %(b)s::bytea[], %(distances)s::double precision[]) n (a, b, distance)
 GROUP BY n.a, n.b
 ON CONFLICT (collection_id, projection_id, a, b) DO NOTHING
 """
 
 EDGES = """
 SELECT one, other, min(distance) FROM spocdb.duplicate_edges
-WHERE collection_id = %s AND projection_id = %s AND one = ANY (%s) GROUP BY one, other
+WHERE collection_id = %(collection)s AND projection_id = %(projection)s
+  AND one = ANY (%(contents)s)
+GROUP BY one, other
 """
 
 DECIDED = """
@@ -83,56 +78,36 @@ WHERE a = ANY (%(contents)s) AND b = ANY (%(contents)s)
 
 
 def nearest(
-    connection: Connection, collection: Collection, projection: int, contents: list[bytes], k: int
+    connection: Connection, space: Space, contents: Sequence[bytes], k: int
 ) -> Iterator[Near]:
     """Yield for each content the contents of the k nearest images, its own ones among them."""
-    table, kind = one_row(connection, TABLE, [collection.id, projection])
-    statement = SQL(NEAREST).format(
-        table=Identifier(table),
-        type=SQL(kind),
-        collection=Literal(collection.id),
-        contents=Literal(contents),
-        k=Literal(k),
-    )
+    statement = SQL(NEAREST).format(contents=Literal(list(contents)), k=Literal(k), **space.names)
     yield from (Near(*row) for row in connection.execute(statement))
 
 
 def forget(
-    connection: Connection,
-    collection: Collection,
-    projection: int,
-    contents: list[bytes],
-    distance: float | None,
+    connection: Connection, space: Space, contents: Sequence[bytes], distance: float | None
 ) -> set[bytes]:
     """Delete pairs of contents that are none by now; return the contents of these pairs."""
-    values = {
-        "collection": collection.id,
-        "projection": projection,
-        "contents": contents,
-        "distance": distance,
-    }
+    values = space.key | {"contents": list(contents), "distance": distance}
     return {one for row in connection.execute(FORGET, values) for one in row}
 
 
-def add(
-    connection: Connection, collection: Collection, projection: int, pairs: Iterable[Pair]
-) -> None:
+def add(connection: Connection, space: Space, pairs: Iterable[Pair]) -> None:
     """Store pairs, in whatever order their contents are given."""
     ordered = [(min(a, b), max(a, b), distance) for a, b, distance in pairs]
     columns = [list(column) for column in zip(*ordered, strict=True)] or [[], [], []]
-    connection.execute(ADD, [collection.id, projection, *columns])
+    names = ("a", "b", "distances")
+    connection.execute(ADD, space.key | dict(zip(names, columns, strict=True)))
 
 
-def edges(
-    connection: Connection, collection: Collection, projection: int, contents: Iterable[bytes]
-) -> list[Pair]:
+def edges(connection: Connection, space: Space, contents: Iterable[bytes]) -> list[Pair]:
     """Return the pairs of contents with all others, as decisions leave them."""
-    values = [collection.id, projection, list(contents)]
-    return connection.execute(EDGES, values).fetchall()
+    return connection.execute(EDGES, space.key | {"contents": list(contents)}).fetchall()
 
 
-def decided(connection: Connection, contents: list[bytes]) -> tuple[set[frozenset[bytes]], ...]:
+def decided(connection: Connection, contents: Sequence[bytes]) -> tuple[set[frozenset[bytes]], ...]:
     """Return the pairs of contents that were decided to be the same, and to be kept apart."""
-    rows = connection.execute(DECIDED, {"contents": contents}).fetchall()
+    rows = connection.execute(DECIDED, {"contents": list(contents)}).fetchall()
     same = {frozenset((a, b)) for a, b, is_same in rows if is_same}
     return same, {frozenset((a, b)) for a, b, is_same in rows if not is_same}
