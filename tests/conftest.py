@@ -21,6 +21,7 @@ from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
 pytest_plugins = [
+    "tests.fixtures.copies",
     "tests.fixtures.logs",
     "tests.fixtures.distribution",
     "tests.fixtures.forking",
