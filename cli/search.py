@@ -102,6 +102,14 @@ def search(
         int,
         typer.Option(metavar="N", help="Re-rank the N nearest by k-reciprocal neighbours."),
     ] = 0,
+    collapse: Annotated[
+        bool,
+        typer.Option(
+            "--collapse",
+            help="Show a group of duplicates once, by its nearest picture, and how many more there "
+            "are; after `duplicates find`.",
+        ),
+    ] = False,
     sheet: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw the query and the results as one picture."),
@@ -157,6 +165,7 @@ def search(
                 refinement=refinement,
                 projection=projection,
                 max_distance=max_distance,
+                collapse=collapse,
                 like=like or [],
                 unlike=unlike or [],
                 weights=weights,
@@ -174,9 +183,10 @@ def search(
                 refinement=refinement,
                 projection=projection,
                 max_distance=max_distance,
+                collapse=collapse,
                 unlike=unlike or [],
             )
-        _print(hits, json, as_csv, refinement, database.tables.names_by(collection))
+        _print(hits, json, as_csv, refinement, database.tables.names_by(collection), collapse)
         if sheet:
             from spocdb.drawing.sheets import Tile, draw_sheet, read_file
 
@@ -204,20 +214,31 @@ def _parse_crop(text: str) -> "Crop":
 
 
 def _print(
-    hits: "list[Hit]", json: bool, as_csv: bool, refinement: "Refinement", names_by: str
+    hits: "list[Hit]",
+    json: bool,
+    as_csv: bool,
+    refinement: "Refinement",
+    names_by: str,
+    collapse: bool,
 ) -> None:
-    header = ["distance", "id", names_by, "metadata"]
+    header = ["distance", "id", names_by, "metadata", *(["duplicates"] if collapse else [])]
     if json:
         print_json(hits)
     elif as_csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(header)
-        writer.writerows([h.distance, h.id, h.path, dumps(h.metadata)] for h in hits)
+        writer.writerows(_row(h, h.distance, dumps(h.metadata)) for h in hits)
     elif hits:
-        shown = [[f"{h.distance:.4f}", h.id, h.path, shown_metadata(h.metadata)] for h in hits]
-        print_table(header, shown)
+        print_table(
+            header, [_row(h, f"{h.distance:.4f}", shown_metadata(h.metadata)) for h in hits]
+        )
         expanded = f", the query expanded by {refinement.expand}" if refinement.expand else ""
         reranked = f", {refinement.rerank} re-ranked" if refinement.rerank else ""
         talk(METHODS[hits[0].method] + expanded + reranked)
     else:
         talk("nothing found")
+
+
+def _row(hit: "Hit", distance: object, metadata: str) -> list[object]:
+    more = [] if hit.n_duplicates is None else [hit.n_duplicates]
+    return [distance, hit.id, hit.path, metadata, *more]

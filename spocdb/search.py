@@ -1,6 +1,7 @@
 """Search: describe the query image like the gallery's, then search in SQL, refined on request."""
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -39,7 +40,8 @@ class Request:
     """What is asked of a search, apart from its query.
 
     `projection` is one that the collection keeps, None the active one. Hits farther than
-    `max_distance` are left out. Without `k` all others are hits.
+    `max_distance` are left out. Without `k` all others are hits. With `collapse` a group of
+    duplicates is shown once, by the hit that is nearest; images of `left_out` do not stand for one.
 
     Raises:
         InvalidValue: The refinement or the distance is out of range, or neither `k` nor
@@ -52,6 +54,8 @@ class Request:
     refinement: Refinement = NOTHING_MORE
     projection: int | None = None
     max_distance: float | None = None
+    collapse: bool = False
+    left_out: AbstractSet[int] = frozenset()
 
     def __post_init__(self) -> None:
         more = self.refinement
@@ -92,6 +96,7 @@ def search(
         ImageError: The image or the crop is bad.
         ImageNotFound: The collection has no image with one of the ids.
         ProjectionNotFound: The collection has no embeddings by the requested projection.
+        DuplicatesNotFound: Groups should be shown once, and duplicates were not looked for.
     """
     name, projection = collection.name, request.projection
     with _embedded(connections, collection, describe, projection) as (connection, query):
@@ -171,12 +176,14 @@ def similar(
     """Return the images that look most like stored ones, and unlike others; all these are left out.
 
     Raises:
+        DuplicatesNotFound: Groups should be shown once, and duplicates were not looked for.
         ImageNotFound: The collection has no image with one of the ids.
         ProjectionNotFound: The collection has no embeddings by the requested projection.
     """
     name, projection = collection.name, request.projection
     is_one = len(ids) == 1 and not unlike
-    if is_one and request.refinement == NOTHING_MORE and request.k is not None:
+    is_plain = request.refinement == NOTHING_MORE and not request.collapse
+    if is_one and is_plain and request.k is not None:
         found = db_search.similar(
             *(connection, name, ids[0], request.k, request.filter),
             exact=request.exact,
@@ -189,7 +196,8 @@ def similar(
             query = db_search.embedding(connection, name, ids[0], projection)
         else:
             query = db_search.rocchio(connection, name, ids, unlike, projection=projection)
-        hits = nearest(connection, name, query, request.more(len(left_out)))
+        wanted = replace(request.more(len(left_out)), left_out=left_out)
+        hits = nearest(connection, name, query, wanted)
     return [hit for hit in hits if hit.id not in left_out][: request.k]
 
 
@@ -224,8 +232,19 @@ def _found(
     if k is None:
         assert request.max_distance is not None  # a request has one of the two
         most = request.max_distance
-        return db_search.within(connection, collection, query, most, filter, projection)
+        hits = db_search.within(connection, collection, query, most, filter, projection)
+        if not request.collapse:
+            return hits
+        others = [hit for hit in hits if hit.id not in request.left_out]
+        return db_search.collapse(connection, collection, others)
     n_found = max(k, request.refinement.rerank) if request.refinement.rerank else k
+    if request.collapse:
+        return db_search.collapsed(
+            *(connection, collection, query, n_found, filter),
+            exact=request.exact,
+            projection=projection,
+            left_out=request.left_out,
+        )
     return db_search.nearest(
         *(connection, collection, query, n_found, filter),
         exact=request.exact,

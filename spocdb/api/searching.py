@@ -44,6 +44,7 @@ class Searching(Part):
         refinement: Refinement = NOTHING_MORE,
         projection: int | None = None,
         max_distance: float | None = None,
+        collapse: bool = False,
         like: Sequence[int] = (),
         unlike: Sequence[int] = (),
         weights: str | os.PathLike[str] | None = None,
@@ -72,6 +73,8 @@ class Searching(Part):
             max_distance: leave out hits farther than this, 0 to 2. It applies to the distance that
                 a hit has: to the query, with expansion to the expanded one. Re-ranking orders the
                 whole short list, and only then are the hits beyond it left out.
+            collapse: show a group of duplicates once, by its nearest hit, with the number of others
+                as `n_duplicates`; the groups are those of `db.duplicates`. k hits are k groups.
             like: ids of stored images that the hits should look like, too (Rocchio's method).
             unlike: ids of stored images that the hits should not look like.
             weights: needed only if this machine has never used the collection's weights file.
@@ -84,6 +87,8 @@ class Searching(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ProjectionNotFound: the collection has no embeddings by this projection.
+            DuplicatesNotFound: `collapse`, and no duplicates were looked for by the active
+                projection.
             ImageNotFound: the collection has no image with one of the ids.
             UnreadableImage: the image cannot be decoded, or an array has another type or shape.
             ImageTooLarge: it has more pixels than the settings allow.
@@ -94,7 +99,7 @@ class Searching(Part):
             ConfigError: the file cannot be read, or the filter is invalid.
         """
         engine = self._engine
-        request = Request(k, to_json(filter), exact, refinement, projection, max_distance)
+        request = Request(k, to_json(filter), exact, refinement, projection, max_distance, collapse)
         with engine.connection() as connection:
             found = collections.get(connection, collection)
             target = collections.as_if_active(connection, found, projection)
@@ -157,6 +162,7 @@ class Searching(Part):
         refinement: Refinement = NOTHING_MORE,
         projection: int | None = None,
         max_distance: float | None = None,
+        collapse: bool = False,
         unlike: Sequence[int] = (),
     ) -> list[Hit]:
         """Return the k images that look most like one stored image or several.
@@ -176,6 +182,8 @@ class Searching(Part):
             max_distance: leave out hits farther than this, 0 to 2. It applies to the distance that
                 a hit has: to the query, with expansion to the expanded one. Re-ranking orders the
                 whole short list, and only then are the hits beyond it left out.
+            collapse: show a group of duplicates once, by its nearest hit, with the number of others
+                as `n_duplicates`; the groups are those of `db.duplicates`. k hits are k groups.
             unlike: ids of stored images that the hits should not look like.
 
         Returns:
@@ -185,11 +193,13 @@ class Searching(Part):
             CollectionNotFound: there is no such collection.
             ImageNotFound: the collection has no image with one of the ids.
             ProjectionNotFound: the collection has no embeddings by this projection.
+            DuplicatesNotFound: `collapse`, and no duplicates were looked for by the active
+                projection.
             InvalidValue: no image is given, the refinement or the distance is out of range, or
                 neither `k` nor `max_distance` is given.
             ConfigError: the filter is invalid.
         """
-        request = Request(k, to_json(filter), exact, refinement, projection, max_distance)
+        request = Request(k, to_json(filter), exact, refinement, projection, max_distance, collapse)
         if not (ids := _ids(id)):
             raise InvalidValue("id", ids, "one image or more")
         with self._engine.connection() as connection:

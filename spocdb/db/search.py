@@ -1,8 +1,8 @@
 """Search: calls of the SQL functions, which project and search in the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,15 @@ from spocdb.records import Float32Array
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One result. `distance` is the cosine distance (0 the same, 2 opposite; similarity is
-    1 - distance); `method` says how it was found: hnsw, hnsw iterative, or exact."""
+    1 - distance); `method` says how it was found: hnsw, hnsw iterative, or exact. `n_duplicates` is
+    the number of other images in its group of duplicates, if the search shows groups once."""
 
     id: int
     path: str
     distance: float
     metadata: dict[str, Any]
     method: str
+    n_duplicates: int | None = None
 
 
 # The last argument of each function is the projection, NULL for the active one.
@@ -44,6 +46,10 @@ EXPAND = "SELECT spocdb.expand(%s, %s, %s, %s, %s, %s)"
 ROCCHIO = "SELECT spocdb.rocchio(%s, %s::bigint[], %s::bigint[], %s, %s)"
 
 NEAREST = "SELECT * FROM spocdb.search(%s, %s, %s, %s, %s, %s)"
+
+COLLAPSED = "SELECT * FROM spocdb.search_collapsed(%s, %s, %s, %s, %s, %s, %s::bigint[])"
+
+COLLAPSE = "SELECT * FROM spocdb.collapse(%s, %s::bigint[])"
 
 WITHIN = "SELECT * FROM spocdb.within(%s, %s, %s, %s, %s)"
 
@@ -148,6 +154,38 @@ def nearest(
     values = [collection, Vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact, projection]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
         return cursor.execute(NEAREST, values).fetchall()
+
+
+def collapsed(
+    connection: Connection,
+    collection: str,
+    query: Float32Array,
+    k: int,
+    filter: Json,
+    *,
+    exact: bool,
+    projection: int | None,
+    left_out: Collection[int],
+) -> list[Hit]:
+    """Return the nearest image of each of the k groups nearest to an embedding (N,).
+
+    Raises:
+        DuplicatesNotFound: duplicates were not looked for.
+    """
+    values = [collection, Vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact, projection]
+    with connection.cursor(row_factory=class_row(Hit)) as cursor:
+        return cursor.execute(COLLAPSED, [*values, [*left_out]]).fetchall()
+
+
+def collapse(connection: Connection, collection: str, hits: Sequence[Hit]) -> list[Hit]:
+    """Return the first hit of each group of duplicates, in their order.
+
+    Raises:
+        DuplicatesNotFound: duplicates were not looked for.
+    """
+    rows = connection.execute(COLLAPSE, [collection, [hit.id for hit in hits]])
+    numbers: dict[int, int] = dict(rows.fetchall())
+    return [replace(hit, n_duplicates=numbers[hit.id]) for hit in hits if hit.id in numbers]
 
 
 def within(

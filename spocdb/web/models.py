@@ -28,6 +28,7 @@ class Hit(Model):
     """A result; `distance` is the cosine distance, 0 is the same and 2 the opposite.
 
     `width` and `height` are of the upright image, in pixels; null if it was deleted meanwhile.
+    `n_duplicates` other images are in its group of duplicates; null without `collapse`.
     """
 
     id: int
@@ -37,6 +38,7 @@ class Hit(Model):
     height: int | None = None
     metadata: dict[str, Any]
     method: str
+    n_duplicates: int | None = None
 
 
 class Found(Model):

@@ -119,6 +119,11 @@ class Search(BaseModel):
         "exactly; refused if there are more than a search may return",
     )
 
+    collapse: bool = Field(
+        False,
+        description="show a group of duplicates once, by its nearest image: `k` groups",
+    )
+
     def arguments(self, bounds: Bounds) -> dict[str, Any]:
         """Return the arguments for the library's search.
 
@@ -136,6 +141,7 @@ class Search(BaseModel):
             "filter": conditions(self.filter),
             "refinement": Refinement(self.expand, self.alpha, self.rerank),
             "projection": self.projection,
+            "collapse": self.collapse,
             **self._limits(bounds),
         }
 

@@ -59,6 +59,18 @@ def test_decisions_are_taken_in_review_mode(
     assert len(copied.duplicates.decisions()) == 1
 
 
+def test_a_search_shows_a_group_once(client: httpx.Client, copied: Database) -> None:
+    asked = {"id": 1, "k": 3, "exact": True, "collapse": True}
+    found = ok(client.get(f"{API}/collections/photos/similar", params=asked))["hits"]
+    hits = copied.similar(1, 3, exact=True, collapse=True)
+    assert [(hit["id"], hit["n_duplicates"]) for hit in found] == [(hit.id, 1) for hit in hits]
+    plain = ok(client.get(f"{API}/collections/photos/similar", params={"id": 1}))["hits"]
+    assert len(plain) == 9 and {hit["n_duplicates"] for hit in plain} == {None}
+    copied.connection.execute("DELETE FROM spocdb.duplicate_searches")
+    refused = client.get(f"{API}/collections/photos/similar", params=asked)
+    assert refused.status_code == 404 and refused.json()["code"] == "duplicates-not-found"
+
+
 def test_nobody_looked(db: Database, add_images: Callable[..., None], serve: Serving) -> None:
     add_images(db.connection, np.eye(2, 32, dtype=np.float32))
     with serve(db.engine) as client:

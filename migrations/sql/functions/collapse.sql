@@ -1,0 +1,30 @@
+CREATE OR REPLACE FUNCTION spocdb.collapse(collection text, ids bigint[])
+RETURNS TABLE (id bigint, n_duplicates bigint)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = spocdb, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    goal record := duplicate_target(collapse.collection);
+BEGIN
+    RETURN QUERY
+        WITH listed AS (
+            SELECT l.id, l.place, (
+                SELECT p.keeper_id FROM duplicate_present p
+                WHERE p.collection_id = goal.id AND p.projection_id = goal.projection AND p.image_id = l.id) AS keeper
+            FROM unnest(collapse.ids) WITH ORDINALITY AS l (id, place)
+        ), firsts AS (
+            -- An image without duplicates is a group of its own.
+            SELECT DISTINCT ON (coalesce(l.keeper, l.id)) l.* FROM listed l
+            ORDER BY coalesce(l.keeper, l.id), l.place
+        )
+        SELECT f.id, (
+            SELECT count(*) FROM duplicate_present p
+            WHERE p.collection_id = goal.id AND p.projection_id = goal.projection
+              AND p.keeper_id = f.keeper AND p.image_id <> f.id)
+        FROM firsts f ORDER BY f.place;
+END
+$$;
+
+COMMENT ON FUNCTION spocdb.collapse(text, bigint[]) IS
+    'Of each group of duplicates the first one among some images of a collection, in their order, and how many others the group has';
