@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .output import counted, print_json, print_json_list, print_pages, print_table, talk
+from .output import (
+    counted,
+    print_json,
+    print_json_list,
+    print_pages,
+    print_table,
+    shown_value,
+    talk,
+)
 from .running import interruptible
 
 if TYPE_CHECKING:
@@ -158,6 +166,53 @@ def decide(
     with options.open_database(db) as database:
         database.duplicates.decide(id, other, chosen, collection=collection)  # type: ignore[arg-type]  # the library checks it
     talk(f"{id} and {other}: {verdict}")
+
+
+@app.command("take-over")
+def take_over(
+    collection: Collection = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="KEY", help="Only this key of the metadata; repeatable."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be taken over; change nothing.")
+    ] = False,
+    json: options.Json = False,
+    as_csv: options.Csv = False,
+    db: options.Db = None,
+) -> None:
+    """Give keepers the metadata that they lack and their duplicates have; nothing is overwritten.
+
+    A value that a keeper has instead of its duplicate's is shown, and stays.
+    """
+    options.one_format(json, as_csv)
+    with (
+        options.open_database(db) as database,
+        interruptible("what was taken over is stored; run it again to go on"),
+    ):
+        found = database.duplicates.take_over(collection, keys=key or [], dry_run=dry_run)
+    header = ["keeper", "path", "key", "value", "from", "kept"]
+    rows = ([o.keeper_id, o.path, o.key, _value(o.value), o.from_id, _value(o.kept)] for o in found)
+    if json:
+        print_json_list(found)
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(header)
+        writer.writerows(rows)
+    else:
+        print_pages(header, rows)
+    n_taken = sum(offer.is_taken for offer in found)
+    what = counted(n_taken, "value would be taken over", "values would be taken over")
+    if not dry_run:
+        what = counted(n_taken, "value was taken over", "values were taken over")
+    left = len(found) - n_taken
+    rest = f"; {counted(left, 'other stays', 'others stay')} where the keeper has another value"
+    talk(what + (rest if left else ""))
+
+
+def _value(value: object) -> str:
+    return "" if value is None else shown_value(value)
 
 
 @app.command()

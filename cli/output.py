@@ -104,15 +104,16 @@ def print_fields(fields: Mapping[str, object]) -> None:
         lines = value if isinstance(value, list) else [value]
         for line in lines:
             if line not in (None, ""):
-                print(f"{written_out(name).ljust(width)}  {written_out(_plain(line))}")
+                print(f"{written_out(name).ljust(width)}  {written_out(shown_value(line))}")
 
 
 def shown_metadata(metadata: Mapping[str, object]) -> str:
     """Return metadata as a table cell."""
-    return ", ".join(f"{key}={_plain(value)}" for key, value in metadata.items())
+    return ", ".join(f"{key}={shown_value(value)}" for key, value in metadata.items())
 
 
-def _plain(value: object) -> str:
+def shown_value(value: object) -> str:
+    """Return a value of metadata as text, as JSON where it is more than text or a number."""
     if isinstance(value, datetime):
         return f"{value.astimezone():%Y-%m-%d %H:%M:%S %z}"
     is_json = isinstance(value, dict | list | bool) or value is None

@@ -20,6 +20,7 @@ from spocdb.db.duplicate_groups import (
     DuplicateImage,
     DuplicateSummary,
 )
+from spocdb.db.duplicate_metadata import MetadataOffer
 from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.facets import Facet, Facets, FacetValue
 from spocdb.db.indexes import IndexStatus
@@ -70,6 +71,7 @@ __all__ = [
     "IndexStatus",
     "Limits",
     "MapPoints",
+    "MetadataOffer",
     "Pca",
     "Progress",
     "Projection",

@@ -2,14 +2,15 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from spocdb import duplicate_lists, duplicates, outfiles
+from spocdb import duplicate_lists, duplicate_metadata, duplicates, outfiles
 from spocdb.api.part import Part
 from spocdb.db import attachments, collections
 from spocdb.db import duplicate_groups as stored
 from spocdb.db.duplicate_groups import Decision, DuplicateGroup, DuplicateSummary, Verdict
+from spocdb.db.duplicate_metadata import MetadataOffer
 from spocdb.errors import ConfigError
 from spocdb.wording import counted
 
@@ -151,6 +152,38 @@ class Duplicates(Part):
         """
         with self._engine.connection() as connection:
             return stored.decisions(connection, collections.get(connection, collection))
+
+    def take_over(
+        self,
+        collection: str | None = None,
+        *,
+        keys: Sequence[str] = (),
+        dry_run: bool = False,
+    ) -> list[MetadataOffer]:
+        """Give keepers the metadata that they lack and their duplicates have, of the nearest first.
+
+        Nothing is overwritten. What was taken over stays when an ingest with a metadata file
+        replaces the rest, unless the file says something else under that key. Width, height and
+        orientation belong to each file and stay where they are.
+
+        Args:
+            collection: the name; None if there is only one.
+            keys: of the metadata, on the outermost level; by default all.
+            dry_run: change nothing.
+
+        Returns:
+            Each value of a duplicate that its keeper took over, or would have; and those that stay
+            where they are, because the keeper has another value.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            DuplicatesNotFound: they were not looked for by the active projection.
+            ConfigError: the metadata are columns of an attached table.
+            RightMissing: the role may not change images.
+        """
+        with self._engine.connection() as connection:
+            target = collections.get(connection, collection)
+            return duplicate_metadata.take_over(connection, target, keys, dry_run=dry_run)
 
     def export(
         self,

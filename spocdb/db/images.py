@@ -70,11 +70,12 @@ LEFT JOIN (SELECT id, path FROM spocdb.images WHERE collection_id = %s) i USING 
 ORDER BY m.path, m.ctid DESC
 """
 
-# EXIF keys of the image stay, unless the row has the same key.
+# EXIF keys of the image stay, and what it took over from duplicates, unless the row has the same
+# key.
 APPLY_METADATA = """
 UPDATE spocdb.images i SET metadata = n.metadata
 FROM (
-    SELECT m.id, CASE WHEN i.metadata ?& %(always)s THEN (
+    SELECT m.id, i.taken_over || CASE WHEN i.metadata ?& %(always)s THEN (
         SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') FROM jsonb_each(i.metadata) e
         WHERE e.key = ANY (%(keys)s)) ELSE '{}' END || m.metadata AS metadata
     FROM matched_metadata m JOIN spocdb.images i ON i.id = m.id

@@ -78,7 +78,9 @@ SET sha256 = excluded.sha256, version = excluded.version, size = excluded.size,
     metadata = CASE
         WHEN i.sha256 <> excluded.sha256 AND i.metadata ?& %(always)s
         THEN (i.metadata - %(keys)s::text[]) || excluded.metadata
-        ELSE excluded.metadata || i.metadata END
+        ELSE excluded.metadata || i.metadata END,
+    taken_over = CASE WHEN i.sha256 <> excluded.sha256
+        THEN i.taken_over - %(keys)s::text[] ELSE i.taken_over END
 RETURNING i.id, i.sha256, i.xmax <> 0 AS replaced
 """
 

@@ -55,6 +55,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "duplicates.group": lambda db, folder: db.duplicates.group(1),
     "duplicates.decide": lambda db, folder: db.duplicates.decide(1, 2, "same"),
     "duplicates.decisions": lambda db, folder: db.duplicates.decisions(),
+    "duplicates.take_over": lambda db, folder: db.duplicates.take_over(),
     "duplicates.export": lambda db, folder: db.duplicates.export(folder.parent / "a.csv"),
     "describe_map": lambda db, folder: db.describe_map(),
     "maps": lambda db, folder: db.maps(),

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -50,6 +51,7 @@ duplicate_changes = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     *_of_search(primary_key=False),
     _content("sha256"),
+    Column("is_compared", Boolean, nullable=False, server_default=text("false")),
     Index("duplicate_changes_due", *PAIR, "id"),
 )
 

@@ -123,6 +123,7 @@ images = Table(
     number_column("height"),
     json_column("metadata", "{}"),
     now_column("ingested_at"),
+    json_column("taken_over", "{}"),
     UniqueConstraint("collection_id", "path"),
     Index("images_sha256", "sha256"),
     Index("images_newest", "collection_id", "id"),
