@@ -115,6 +115,7 @@ def test_a_reader_reads_and_writes_nothing_else(
 HARMLESS = {
     "ask",
     "attached",
+    "collapse",
     "compared_path",
     "condition_path",
     "contains_path",
@@ -138,6 +139,7 @@ HARMLESS = {
     "owner",
     "rocchio",
     "search",
+    "search_collapsed",
     "similar",
     "similar_rows",
     "view_key",
@@ -170,6 +172,7 @@ CALLS = {
     "unit_query": "'products', 2, '[1,0]'",
     "duplicate_target": "'products'",
     "note_duplicates": "",
+    "note_reordered": "",
     "wake_workers": "",
 }
 

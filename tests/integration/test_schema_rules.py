@@ -30,6 +30,7 @@ STATED = re.compile(
 DEFINERS = {
     "admit_query",
     "attached",
+    "collapse",
     "count_embeddings",
     "coverage_of",
     "described_by",
@@ -46,8 +47,10 @@ DEFINERS = {
     "lock_rows",
     "near_duplicates",
     "note_duplicates",
+    "note_reordered",
     "project",
     "search",
+    "search_collapsed",
     "similar_rows",
     "source_keys",
     "source_rows",
