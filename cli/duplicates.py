@@ -110,7 +110,7 @@ def list_(
             print_json_list(groups)
             return
         rows = (
-            [group.keeper.id, group.keeper.path, len(group.others), group.others[-1].distance]
+            [group.keeper.id, group.keeper.path, group.n_others, group.others[-1].distance]
             for group in groups
         )
         header = ["keeper", "path", "duplicates", "farthest"]

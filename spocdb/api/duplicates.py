@@ -11,7 +11,7 @@ from spocdb.db import attachments, collections
 from spocdb.db import duplicate_groups as stored
 from spocdb.db.duplicate_groups import Decision, DuplicateGroup, DuplicateSummary, Verdict
 from spocdb.db.duplicate_metadata import MetadataOffer
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, InvalidValue
 from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
@@ -75,24 +75,30 @@ class Duplicates(Part):
         with self._engine.connection() as connection:
             return stored.summary(connection, collections.get(connection, collection))
 
-    def groups(self, collection: str | None = None, *, after: int = 0) -> Iterator[DuplicateGroup]:
+    def groups(
+        self, collection: str | None = None, *, after: int = 0, members: int | None = None
+    ) -> Iterator[DuplicateGroup]:
         """Iterate over the groups, by the ids of their keepers; a page is in memory.
 
         Args:
             collection: the name; None if there is only one.
             after: begin after the group with this keeper.
+            members: of each group at most so many images, the keeper among them; None for all.
 
         Raises:
+            InvalidValue: `members` is less than 2.
             CollectionNotFound: there is no such collection.
             DuplicatesNotFound: they were not looked for by the active projection.
         """
+        if members is not None and members < 2:
+            raise InvalidValue("members", members, "2 or more, or None")
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             stored.check(connection, target)
         last = after
         while True:
             with self._engine.connection() as connection:
-                page = stored.groups(connection, target, last)
+                page = stored.groups(connection, target, last, members=members)
             yield from page
             if len(page) < stored.PAGE:
                 return

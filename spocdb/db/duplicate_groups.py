@@ -30,10 +30,11 @@ class DuplicateImage:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """A keeper, and its duplicates, nearest first."""
+    """A keeper, and its duplicates, nearest first; `others` are the nearest of `n_others`."""
 
     keeper: DuplicateImage
     others: list[DuplicateImage]
+    n_others: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,15 @@ COUNTED = ("n_groups", "n_images", "extra_bytes", "n_due")
 PAGE = 200
 
 GROUPS = """
-SELECT g.keeper_id, i.id, i.path, g.distance, i.width, i.height, i.size, encode(i.sha256, 'hex')
-FROM spocdb.duplicate_groups(%s, %s, %s) g JOIN spocdb.images i ON i.id = g.image_id
-ORDER BY g.keeper_id, g.image_id <> g.keeper_id, g.distance, i.path
+SELECT keeper_id, n_others, id, path, distance, width, height, size, sha256
+FROM (SELECT g.keeper_id, count(*) OVER (PARTITION BY g.keeper_id) - 1 AS n_others,
+             row_number() OVER (PARTITION BY g.keeper_id
+                                ORDER BY g.image_id <> g.keeper_id, g.distance, i.path) AS place,
+             i.id, i.path, g.distance, i.width, i.height, i.size, encode(i.sha256, 'hex') AS sha256
+      FROM spocdb.duplicate_groups(%(name)s, %(after)s, %(n)s) g
+      JOIN spocdb.images i ON i.id = g.image_id) placed
+WHERE place <= %(members)s::bigint OR %(members)s IS NULL
+ORDER BY keeper_id, place
 """
 
 KEEPER = """
@@ -148,10 +155,18 @@ def summary(connection: Connection, collection: Collection) -> DuplicateSummary:
 
 
 def groups(
-    connection: Connection, collection: Collection, after: int, n: int = PAGE
+    connection: Connection,
+    collection: Collection,
+    after: int,
+    n: int = PAGE,
+    members: int | None = None,
 ) -> list[DuplicateGroup]:
-    """Return up to n groups, by their keepers' ids after `after`."""
-    rows = connection.execute(GROUPS, [collection.name, after, n]).fetchall()
+    """Return up to n groups, by their keepers' ids after `after`.
+
+    Of each at most `members` images are returned, the keeper among them.
+    """
+    values = {"name": collection.name, "after": after, "n": n, "members": members}
+    rows = connection.execute(GROUPS, values).fetchall()
     return [_group(group) for _, group in groupby(rows, key=lambda row: row[0])]
 
 
@@ -166,8 +181,10 @@ def group_of(connection: Connection, collection: Collection, id: int) -> Duplica
 
 
 def _group(rows: Iterable[TupleRow]) -> DuplicateGroup:
-    keeper, *others = (DuplicateImage(*row[1:]) for row in rows)
-    return DuplicateGroup(keeper, others)
+    first, *others = rows
+    return DuplicateGroup(
+        DuplicateImage(*first[2:]), [DuplicateImage(*row[2:]) for row in others], n_others=first[1]
+    )
 
 
 def contents(connection: Connection, collection: Collection, ids: Sequence[int]) -> list[bytes]:

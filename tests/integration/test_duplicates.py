@@ -40,6 +40,19 @@ def test_what_is_near_is_a_group(crowd: Database) -> None:
     assert crowd.duplicates.find(distance=1e-9).n_groups == 1
 
 
+def test_large_groups_are_cut_where_it_is_asked_for(crowd: Database) -> None:
+    crowd.duplicates.find(distance=NEAR)
+    every = [*crowd.duplicates.groups()]
+    assert [group.n_others for group in every] == [len(group.others) for group in every]
+    cut = [*crowd.duplicates.groups(members=2)]
+    assert [(group.keeper, group.n_others) for group in cut] == [
+        (group.keeper, group.n_others) for group in every
+    ]
+    assert [group.others for group in cut] == [group.others[:1] for group in every]
+    with pytest.raises(InvalidValue, match="members must be 2 or more, or None, not 1"):
+        next(crowd.duplicates.groups(members=1))
+
+
 def test_sql_gives_the_same_groups(crowd: Database) -> None:
     crowd.duplicates.find(distance=NEAR)
     rows = crowd.connection.execute(

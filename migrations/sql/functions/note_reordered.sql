@@ -4,19 +4,20 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
 AS $$
 BEGIN
-    -- Most databases have no search.
-    IF NOT EXISTS (SELECT FROM duplicate_searches) THEN
+    -- Most databases have no search. Metadata count if the rule names a key of them; every rule ends with the path.
+    IF NOT EXISTS (
+        SELECT FROM duplicate_searches s
+        WHERE s.collection_id = NEW.collection_id
+          AND (s.keep LIKE '%key:%'
+               OR ROW(OLD.path, OLD.ingested_at, OLD.size, OLD.width, OLD.height)
+                  <> ROW(NEW.path, NEW.ingested_at, NEW.size, NEW.width, NEW.height))) THEN
         RETURN NULL;
     END IF;
-    -- Only contents that are near others, or in a group. Metadata count if the rule names a key of them; every
-    -- rule ends with the path.
+    -- Only contents that are near others, or in a group.
     INSERT INTO duplicate_changes (collection_id, projection_id, sha256, is_compared)
     SELECT s.collection_id, s.projection_id, NEW.sha256, true
     FROM duplicate_searches s
     WHERE s.collection_id = NEW.collection_id
-      AND (s.keep LIKE '%key:%'
-           OR ROW(OLD.path, OLD.ingested_at, OLD.size, OLD.width, OLD.height)
-              <> ROW(NEW.path, NEW.ingested_at, NEW.size, NEW.width, NEW.height))
       AND (EXISTS (SELECT FROM duplicate_members m
                    WHERE m.collection_id = s.collection_id AND m.projection_id = s.projection_id
                      AND m.image_id = NEW.id)

@@ -13,6 +13,9 @@ from spocdb.web.routes.projections import InReview
 router = APIRouter(prefix="/collections/{name}/duplicates", tags=["duplicates"])
 
 After = Annotated[int, Query(ge=0, le=LARGEST_ID, description="`next` of the page before")]
+Members = Annotated[
+    int, Query(ge=2, le=1000, description="how many images of a group, the keeper among them")
+]
 
 
 class DuplicateImage(Model):
@@ -28,25 +31,35 @@ class DuplicateImage(Model):
 
 
 class DuplicateGroup(Model):
-    """A keeper, and its near-duplicates, nearest first."""
+    """A keeper, and its near-duplicates, nearest first: of `n_others` as many as asked for."""
 
     keeper: DuplicateImage
     others: list[DuplicateImage]
+    n_others: int
 
 
-class Duplicates(Model):
-    """A page of groups, by the ids of their keepers, and how many there are.
+class DuplicateSummary(Model):
+    """How many duplicates there are: `n_images` in `n_groups`.
 
-    `n_images` are in `n_groups`. `distance` and `keep` are how they were found; null: the same
-    bytes. `n_due` contents wait to be compared. `next` is the `after` of the next page.
+    `distance` and `keep` are how they were found; null: the same bytes. `n_due` contents wait to be
+    compared.
     """
 
-    collection: str
     distance: float | None
     keep: str
     n_groups: int
     n_images: int
     n_due: int
+
+
+class Duplicates(Model):
+    """A page of groups, by the ids of their keepers; `next` is the `after` of the next page.
+
+    `summary` counts all groups, for the first page only.
+    """
+
+    collection: str
+    summary: DuplicateSummary | None
     groups: list[DuplicateGroup]
     next: int | None
 
@@ -60,17 +73,15 @@ class Verdict(Model):
 
 
 @router.get("")
-def duplicates(db: Db, name: Collection, after: After = 0, limit: Limit = 100) -> Duplicates:
+def duplicates(
+    db: Db, name: Collection, after: After = 0, limit: Limit = 100, members: Members = 100
+) -> Duplicates:
     """List the groups of near-duplicates of a collection that `spocdb duplicates find` found."""
-    found = db.duplicates.summary(name)
-    groups = [*islice(db.duplicates.groups(name, after=after), limit)]
+    summary = None if after else DuplicateSummary.model_validate(db.duplicates.summary(name))
+    groups = [*islice(db.duplicates.groups(name, after=after, members=members), limit)]
     return Duplicates(
         collection=name,
-        distance=found.distance,
-        keep=found.keep,
-        n_groups=found.n_groups,
-        n_images=found.n_images,
-        n_due=found.n_due,
+        summary=summary,
         groups=[DuplicateGroup.model_validate(group) for group in groups],
         next=groups[-1].keeper.id if len(groups) == limit else None,
     )
