@@ -20,7 +20,7 @@ from .output import (
 from .running import interruptible
 
 if TYPE_CHECKING:
-    from spocdb.db.duplicate_groups import DuplicateImage, DuplicateSummary
+    from spocdb.db.duplicate_groups import DuplicateImage, DuplicateSummary, Verdict
 
 app = typer.Typer(
     no_args_is_help=True, help="Copies of pictures: find them, look at them, decide about them."
@@ -32,6 +32,12 @@ Collection = Annotated[
 Image = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="A picture, by its id.")]
 # Images between two lines of progress.
 STEP = 10_000
+VERDICTS: "dict[str, Verdict | None]" = {
+    "same": "same",
+    "different": "different",
+    "keep-both": "keep both",
+    "undecided": None,
+}
 HEADER = ["distance", "id", "path", "width", "height", "bytes"]
 
 
@@ -162,9 +168,12 @@ def decide(
     db: options.Db = None,
 ) -> None:
     """Decide about two pictures, once: it is kept by content, whatever happens to the files."""
-    chosen = None if verdict == "undecided" else verdict.replace("-", " ")
+    if verdict not in VERDICTS:
+        known = ", ".join(VERDICTS)
+        raise typer.BadParameter(f"{verdict!r} is none of {known}", param_hint="VERDICT")
+    chosen = VERDICTS[verdict]
     with options.open_database(db) as database:
-        database.duplicates.decide(id, other, chosen, collection=collection)  # type: ignore[arg-type]  # the library checks it
+        database.duplicates.decide(id, other, chosen, collection=collection)
     talk(f"{id} and {other}: {verdict}")
 
 

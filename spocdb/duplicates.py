@@ -135,16 +135,16 @@ def _batch(connection: Connection, space: Space, *, is_strict: bool) -> int:
         search = duplicates.lock(connection, space)
         if search is None:
             return 0
-        contents = duplicates.take(connection, space, BATCH)
-        if not contents:
+        contents, reordered = duplicates.take(connection, space, BATCH)
+        if not contents and not reordered:
             return 0
-        touched = {*contents}
+        touched = {*contents, *reordered}
         touched |= duplicate_pairs.forget(connection, space, contents, search.distance)
-        if search.distance is not None:
+        if search.distance is not None and contents:
             found = _compared(connection, space, contents, search.distance, is_strict=is_strict)
             duplicate_pairs.add(connection, space, found)
         _regroup(connection, space, search, touched)
-        return len(contents)
+        return len(contents) + len(reordered)
 
 
 def _compared(

@@ -12,7 +12,7 @@ from spocdb.errors import ConfigError
 WORDS = ("pixels", "bytes", "oldest", "newest")
 KINDS = ("folder", "suffix", "key")
 DEFAULT = "pixels, bytes, oldest"
-MOST_TERMS = 20
+MOST_TERMS, LONGEST = 20, 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,13 @@ def parse(rule: str) -> list[Term]:
     """Return the terms of a rule.
 
     Raises:
-        ConfigError: a term is none of those that there are.
+        ConfigError: a term is none of those that there are, or there are too many.
     """
+    if len(rule) > LONGEST:
+        raise ConfigError(f"keep has more than {LONGEST:,} characters", field="keep")
     texts = [text.strip() for text in rule.split(",")]
     if len(texts) > MOST_TERMS:
-        raise ConfigError(f"a keeper rule has at most {MOST_TERMS} terms", field="keep")
+        raise ConfigError(f"keep has more than {MOST_TERMS} terms", field="keep")
     return [_term(text) for text in texts]
 
 
@@ -42,6 +44,6 @@ def _term(text: str) -> Term:
     is_known = kind in KINDS and value.strip() if colon else kind in WORDS
     if not is_known:
         known = ", ".join([*WORDS, *(f"{kind}:..." for kind in KINDS)])
-        raise ConfigError(f"keep: {text!r} is none of {known}", field="keep")
+        raise ConfigError(f"keep has a term {text!r}, which is none of {known}", field="keep")
     value = value.strip()
     return Term(kind, value.removeprefix(".") if kind == "suffix" else value, text != bare)

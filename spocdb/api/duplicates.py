@@ -46,8 +46,8 @@ class Duplicates(Part):
                 same bytes are duplicates.
             keep: the keeper rule, such as "folder:/originals, pixels, bytes, oldest"; see
                 docs/how-to/duplicates.md. None for the last one.
-            again: compare everything again, for instance after names or metadata changed that
-                the rule looks at.
+            again: compare everything again. Names, dates and metadata that the rule looks at need
+                no such thing: images whose own have changed are grouped again without it.
             on_done: called after each batch, with the numbers of contents that are compared and
                 that were due.
 

@@ -62,11 +62,15 @@ WHERE m.collection_id = %(collection)s AND m.projection_id = %(projection)s AND 
     OR NOT EXISTS (SELECT FROM spocdb.images k WHERE k.id = m.keeper_id))
 """
 
+# Also for searches by other extractors of the collection, which wait for these to be active again.
 NOTE_ELSEWHERE = """
 INSERT INTO spocdb.duplicate_changes (collection_id, projection_id, sha256)
 SELECT s.collection_id, s.projection_id, c.sha256
-FROM spocdb.duplicate_searches s, unnest(%(contents)s::bytea[]) c (sha256)
-WHERE s.collection_id <> %(collection)s AND EXISTS (
+FROM spocdb.duplicate_searches s
+JOIN spocdb.projections p ON p.id = s.projection_id
+JOIN spocdb.collections k ON k.id = s.collection_id
+CROSS JOIN unnest(%(contents)s::bytea[]) c (sha256)
+WHERE (s.collection_id <> %(collection)s OR p.extractor_id <> k.extractor_id) AND EXISTS (
     SELECT FROM spocdb.images i WHERE i.collection_id = s.collection_id AND i.sha256 = c.sha256)
 """
 
@@ -74,7 +78,7 @@ TAKE = """
 DELETE FROM spocdb.duplicate_changes WHERE id IN (
     SELECT id FROM spocdb.duplicate_changes
     WHERE collection_id = %(collection)s AND projection_id = %(projection)s ORDER BY id LIMIT %(n)s
-) RETURNING sha256
+) RETURNING sha256, is_compared
 """
 
 N_DUE = """
@@ -158,10 +162,14 @@ def is_due(connection: Connection, space: Space) -> bool:
     return bool(one_row(connection, IS_DUE, space.key)[0])
 
 
-def take(connection: Connection, space: Space, n: int) -> list[bytes]:
-    """Take up to n changes; return their contents. If this is rolled back they are due again."""
-    rows = connection.execute(TAKE, space.key | {"n": n})
-    return sorted({sha256 for (sha256,) in rows})
+def take(connection: Connection, space: Space, n: int) -> tuple[list[bytes], list[bytes]]:
+    """Take up to n changes; return the contents to compare, and those that are only to be grouped.
+
+    If this is rolled back they are due again.
+    """
+    rows = connection.execute(TAKE, space.key | {"n": n}).fetchall()
+    new = {sha256 for sha256, is_compared in rows if not is_compared}
+    return sorted(new), sorted({sha256 for sha256, _ in rows} - new)
 
 
 def in_order(

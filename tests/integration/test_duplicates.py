@@ -95,8 +95,42 @@ def test_the_rule_decides_what_is_kept(crowd: Database) -> None:
     ]:
         duplicates.find(distance=NEAR, keep=rule)
         assert {keeper for keeper in shown(duplicates) if keeper > 60} == kept, rule
-    with pytest.raises(ConfigError, match="keep: 'width' is none of pixels, bytes, oldest"):
+    with pytest.raises(ConfigError, match="keep has a term 'width', which is none of pixels"):
         duplicates.find(keep="width")
+
+
+def test_the_rule_follows_what_it_looks_at(crowd: Database) -> None:
+    """Paths, dates and metadata that change are noted, and grouped without being compared."""
+    execute, duplicates = crowd.connection.execute, crowd.duplicates
+    changes = "SELECT is_compared, encode(sha256, 'hex') FROM spocdb.duplicate_changes"
+
+    def kept() -> list[int]:
+        duplicates.find()
+        return [keeper for keeper in shown(duplicates) if keeper > 60]
+
+    duplicates.find(distance=NEAR, keep="folder:/best, oldest")
+    assert kept() == []
+    execute("UPDATE spocdb.images SET path = '/best/' || id WHERE id IN (62, 30)")
+    # Image 30 is near no other.
+    assert len(execute(changes).fetchall()) == 1
+    assert duplicates.summary().n_due == 1
+    assert kept() == [62]
+    execute("UPDATE spocdb.images SET ingested_at = now() WHERE id IN (3, 4)")
+    assert kept() == [62, 63, 64]
+    # Metadata count if the rule names a key of them.
+    execute("UPDATE spocdb.images SET metadata = '{\"stars\": 1}' WHERE id = 65")
+    assert execute(changes).fetchall() == []
+    duplicates.find(keep="key:stars, folder:/best, oldest")
+    assert kept() == [62, 63, 64, 65]
+    execute("UPDATE spocdb.images SET metadata = '{\"stars\": 2}' WHERE id = 5")
+    assert execute(changes).fetchall() != []
+    execute("UPDATE spocdb.images SET metadata = metadata, path = path")
+    assert [is_compared for is_compared, _ in execute(changes)] == [True]
+    assert kept() == [62, 63, 64]
+    # The same as if everything was found again.
+    found = shown(duplicates)
+    duplicates.find(again=True)
+    assert shown(duplicates) == found
 
 
 def test_what_is_added_later_joins(

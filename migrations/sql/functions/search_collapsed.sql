@@ -23,7 +23,7 @@ BEGIN
         RETURN;
     END IF;
     k := coalesce(k, 10);
-    left_out := coalesce(left_out, '{}');
+    left_out := coalesce(array_remove(left_out, NULL), '{}');
     -- A negative k is refused by the search.
     asked := CASE WHEN k < 0 THEN k ELSE least(k::bigint + cardinality(left_out), most) END;
     LOOP
