@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from spocdb.api import Database as Api
-from spocdb.db import connections
+from spocdb.db import connections, duplicate_groups
+from spocdb.db.duplicate_groups import Verdict
 from spocdb.records import Float32Array
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
@@ -34,10 +35,10 @@ def crowd(db: Database, add_images: AddImages, rows: Float32Array) -> Database:
     return db
 
 
-def anew(db: Database) -> list[Any]:
+def anew(db: Database, distance: float | None = DISTANCE) -> list[Any]:
     """Return the groups that are found from the beginning."""
     db.connection.execute("DELETE FROM spocdb.duplicate_searches")
-    db.duplicates.find(distance=DISTANCE)
+    db.duplicates.find(distance=distance)
     return db.connection.execute(MEMBERS).fetchall()
 
 
@@ -74,6 +75,69 @@ def test_two_finds_at_once_take_turns(crowd: Database) -> None:
         thread.join()
     members = crowd.connection.execute(MEMBERS).fetchall()
     assert members == anew(crowd) != []
+
+
+def test_two_finds_at_two_distances_leave_the_groups_of_one(crowd: Database) -> None:
+    distances = (DISTANCE, DISTANCE / 2)
+    threads = [
+        threading.Thread(target=Api(crowd.engine).duplicates.find, kwargs={"distance": distance})
+        for distance in distances
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = crowd.duplicates.summary()
+    assert (found.distance in distances, found.n_due) == (True, 0)
+    members = crowd.connection.execute(MEMBERS).fetchall()
+    assert members == anew(crowd, found.distance) != []
+
+
+def test_decisions_while_others_find(crowd: Database) -> None:
+    decided: list[tuple[int, int, Verdict]] = []
+
+    def decide(done: int, due: int) -> None:
+        # Two of the first batch, and two that are not compared yet.
+        n = len(decided) + 1
+        for one, other, verdict in ((n, n + 1, "different"), (900 + n, 901 + n, "same")):
+            Api(crowd.engine).duplicates.decide(one, other, verdict)
+            decided.append((one, other, verdict))
+
+    crowd.duplicates.find(distance=DISTANCE, on_done=decide)
+    assert len(decided) >= 6 and len(crowd.duplicates.decisions()) == len(decided)
+    members = crowd.connection.execute(MEMBERS).fetchall()
+    assert members == anew(crowd) != []
+
+
+def test_a_take_over_that_is_killed_is_whole_pages(
+    crowd: Database,
+    add_images: AddImages,
+    rows: Float32Array,
+    start_spocdb: Start,
+    wait_for_lock: WaitForLock,
+) -> None:
+    add_images(crowd.connection, rows, first=10_000)
+    crowd.connection.execute(
+        "UPDATE spocdb.images SET metadata = '{\"place\": \"Ulm\"}' WHERE path >= '/photos/010000'"
+    )
+    crowd.duplicates.find()
+    taken = "SELECT count(*) FROM spocdb.images WHERE taken_over <> '{}'"
+
+    def n_taken() -> int:
+        return int((crowd.connection.execute(taken).fetchone() or (0,))[0])
+
+    keeper = [group.keeper.id for group in crowd.duplicates.groups()][duplicate_groups.PAGE]
+    # The second page waits for a keeper that somebody else holds.
+    with connections.connect(crowd.url) as holding, holding.transaction():
+        holding.execute("SELECT FROM spocdb.images WHERE id = %s FOR UPDATE", [keeper])
+        process = start_spocdb("duplicates", "take-over", SPOCDB_DATABASE_URL=crowd.url)
+        wait_for_lock(crowd.connection)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert n_taken() == duplicate_groups.PAGE
+    offers = crowd.duplicates.take_over()
+    assert len(offers) == 1000 - n_taken() + len(offers) == 1000 - duplicate_groups.PAGE
+    assert not crowd.duplicates.take_over()
 
 
 def test_images_that_come_and_go_meanwhile(
