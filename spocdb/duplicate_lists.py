@@ -58,6 +58,9 @@ link() {
   run mv -f -- "$2.spocdb-link" "$2"
 }
 """
+END = """\
+[ "${1-}" = run ] || say "nothing was changed: sh $0 run does it" >&2
+"""
 
 Write = Callable[[TextIO, Iterable[DuplicateGroup]], int]
 
@@ -108,6 +111,7 @@ def _write_moves(out: TextIO, groups: Iterable[DuplicateGroup], folder: Path) ->
         names = " ".join(quote(name) for name in (keeper.path, image.path, str(target)))
         out.write(f"move {names} {image.size}\n")
         n += 1
+    out.write(END)
     return n
 
 
@@ -118,6 +122,7 @@ def _write_links(out: TextIO, groups: Iterable[DuplicateGroup]) -> int:
         if image.sha256 == keeper.sha256:
             out.write(f"link {quote(keeper.path)} {quote(image.path)}\n")
             n += 1
+    out.write(END)
     return n
 
 

@@ -222,7 +222,7 @@ class Duplicates(Part):
                 move.
         """
         path = Path(file)
-        folder = Path(move_to).absolute() if move_to else None
+        folder = Path(move_to).resolve() if move_to else None
         write = duplicate_lists.writer(path, folder, link=link)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)

@@ -23,6 +23,7 @@ def test_the_script_moves_when_it_is_told_to(
     assert ran.returncode == 0 and "2 duplicates" in ran.stderr, ran.stderr
     dry = subprocess.run(["sh", script], capture_output=True, text=True, check=True)
     assert "it's a copy.jpg" in dry.stdout and not target.exists()
+    assert dry.stderr == f"nothing was changed: sh {script} run does it\n"
     subprocess.run(["sh", script, "run"], capture_output=True, check=True)
     assert (copied_photos / "b" / "copy.jpg").exists()
     assert (
