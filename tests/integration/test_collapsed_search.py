@@ -62,12 +62,12 @@ def shown(hits: list[Hit]) -> list[tuple[int, int | None]]:
 )
 def test_each_group_is_shown_once_by_its_nearest(crowd: Database, options: dict[str, Any]) -> None:
     for query in (1, 5, [5, 7], 40):
-        similar = partial(crowd.similar, query, exact=True, **options)
-        found = similar(12, collapse=True)
-        assert shown(found) == firsts(crowd, similar(1000))[:12]
+        similar: Callable[..., list[Hit]] = partial(crowd.similar, query, exact=True, **options)
+        found = similar(k=12, collapse=True)
+        assert shown(found) == firsts(crowd, similar(k=1000))[:12]
         # The copies of the first image do not take the places of others.
         assert len(found) == 12 or "max_distance" in options
-        assert similar(0, collapse=True) == []
+        assert similar(k=0, collapse=True) == []
 
 
 def test_the_index_finds_as_many_groups(crowd: Database) -> None:

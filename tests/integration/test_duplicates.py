@@ -215,4 +215,4 @@ def test_the_code_of_the_guide_runs(crowd: Database, capsys: pytest.CaptureFixtu
     (block,) = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
     exec(block, {"db": crowd})
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "10 11" and len(lines) == 11
+    assert lines[0] == "10 11" and len(lines) == 1 + 10 + 5

@@ -99,7 +99,11 @@ def test_decisions_while_others_find(crowd: Database) -> None:
     def decide(done: int, due: int) -> None:
         # Two of the first batch, and two that are not compared yet.
         n = len(decided) + 1
-        for one, other, verdict in ((n, n + 1, "different"), (900 + n, 901 + n, "same")):
+        wanted: list[tuple[int, int, Verdict]] = [
+            (n, n + 1, "different"),
+            (900 + n, 901 + n, "same"),
+        ]
+        for one, other, verdict in wanted:
             Api(crowd.engine).duplicates.decide(one, other, verdict)
             decided.append((one, other, verdict))
 
