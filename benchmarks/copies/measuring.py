@@ -1,0 +1,51 @@
+"""The figures of a set of changes: pairs by each method, and groups by spocdb and its peer."""
+
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import add
+from typing import Any
+
+from benchmarks.copies.halves import Half
+from benchmarks.copies.methods import Compared, Method, linked
+from benchmarks.copies.pairs import Counts, counted, threshold
+from benchmarks.copies.stored import Spocdb
+
+# Distances of groups.
+DISTANCES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
+
+
+def pairs(method: Method, halves: Sequence[Half], changes: Sequence[str]) -> dict[str, Any]:
+    """Return what a method finds in each half up to the distance chosen on the other one."""
+    compared = _compared(method, halves)
+    chosen = [threshold(c.distances, h, changes) for c, h in zip(compared, halves, strict=True)]
+    used = chosen[::-1]
+    counts = [
+        _counted(one, half, changes, most)
+        for one, half, most in zip(compared, halves, used, strict=True)
+    ]
+    return {"method": method.name, "thresholds": used} | reduce(add, counts).as_dict()
+
+
+def groups(method: Spocdb, halves: Sequence[Half]) -> Iterator[dict[str, Any]]:
+    """Yield at each distance the groups of spocdb, and those of single linkage."""
+    compared = [method.compare(h, other) for h, other in zip(halves, halves[::-1], strict=True)]
+    both = [*zip(compared, halves, strict=True)]
+    for most in DISTANCES:
+        stars = [stored.groups(most) for stored in compared]
+        chains = [linked(half, stored.distances, most) for stored, half in both]
+        yield {
+            "method": method.name,
+            "distance": most,
+            "stars": reduce(add, stars).as_dict(),
+            "linkage": reduce(add, chains).as_dict(),
+        }
+
+
+def _compared(method: Method, halves: Sequence[Half]) -> list[Compared]:
+    return [method.compare(h, other) for h, other in zip(halves, halves[::-1], strict=True)]
+
+
+def _counted(one: Compared, half: Half, changes: Sequence[str], most: float | None) -> Counts:
+    # Without a distance of the wanted precision nothing is found.
+    near = one.distances < -1 if most is None else one.near(most)
+    return counted(near, half, changes)
