@@ -151,6 +151,18 @@ def ukbench(
 
 
 @_command
+def copydays(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folders original, strong, crops/10 ...")
+    ],
+) -> "Benchmark":
+    """INRIA Copydays: mAP of changed copies that look for their originals, by kind of change."""
+    from spocdb.evaluation import copydays as benchmark
+
+    return benchmark.read(folder)
+
+
+@_command
 def oxford(
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="The folder of images.")],
     gt: GroundTruth,

@@ -10,6 +10,7 @@ figures become a record named by the folder, and the tables of the documentation
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ def run(
     ours = [Spocdb(db, EXTRACTOR, is_whitened=whitened) for whitened in (False, True)]
     theirs = [*peers.available(weights)]
     if not theirs:
-        print(peers.MISSING)
+        print(peers.MISSING, file=sys.stderr)
     seed, n_originals = arguments.seed, arguments.originals // 2
     parts = divided(photographs, seed)
     about = {"images": len(photographs), "originals": 2 * n_originals, "seed": seed}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from spocdb.errors import ConfigError
-from spocdb.evaluation import holidays, oxford, pairs, revisited, ukbench
+from spocdb.evaluation import copydays, holidays, oxford, pairs, revisited, ukbench
 from spocdb.evaluation.benchmark import completeness, restricted
 from spocdb.evaluation.gallery import Notes
 from spocdb.records import Crop
@@ -70,6 +70,45 @@ def test_ukbench_is_four_of_each(fill: Fill) -> None:
     assert not queries[5].ignored
     with pytest.raises(ConfigError, match=r"named ukbench00000\.jpg"):
         ukbench.read(fill("cat", folder="other"))
+
+
+def test_copies_of_copydays_look_for_their_originals_by_folder(fill: Fill) -> None:
+    originals = [f"original/{name}" for name in ("200000", "200100")]
+    copies = ["crops/10/200000", "crops/10/200100", "strong/200003", "strong/200301", "strong/cat"]
+    folder = fill(*originals, *copies)
+    benchmark = copydays.read(folder)
+    assert set(benchmark.images) == {"200000", "200100"}
+    found = {
+        variant: [(q.name, set(q.relevant), q.path) for q in queries]
+        for variant, queries in benchmark.variants.items()
+    }
+    assert found == {
+        "crops/10": [
+            ("crops/10/200000", {"200000"}, folder / "crops/10/200000.jpg"),
+            ("crops/10/200100", {"200100"}, folder / "crops/10/200100.jpg"),
+        ],
+        "strong": [
+            ("strong/200003", {"200000"}, folder / "strong/200003.jpg"),
+            ("strong/200301", {"200300"}, folder / "strong/200301.jpg"),
+        ],
+    }
+    # A copy whose original is missing is left out.
+    kept = restricted(benchmark, benchmark.images)
+    assert [q.name for q in kept.variants["strong"]] == ["strong/200003"]
+    assert kept.notes == ("1 missing relevant image removed from the ground truth: 200300",)
+
+
+def test_copydays_in_one_folder_has_its_originals_by_name(fill: Fill) -> None:
+    benchmark = copydays.read(fill("200000", "200001", "200012", "200100", "200101"))
+    (queries,) = benchmark.variants.values()
+    assert set(benchmark.images) == {"200000", "200100"}
+    assert [(q.name, set(q.relevant)) for q in queries] == [
+        ("200001", {"200000"}),
+        ("200012", {"200000"}),
+        ("200101", {"200100"}),
+    ]
+    with pytest.raises(ConfigError, match=r"no originals of Copydays .* original/200000\.jpg"):
+        copydays.read(fill("cat", folder="other"))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def draw(tmp_path: Path) -> Draw:
 
     def make(folder: str, **places: float) -> Path:
         target = tmp_path / folder
-        target.mkdir(exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
         for name, t in places.items():
             picture(t).save(target / f"{name.removeprefix('_')}.png")
         return target

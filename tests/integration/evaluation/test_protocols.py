@@ -62,6 +62,17 @@ def test_ukbench(figures: Callable[..., Any], draw: Draw) -> None:
     assert raw(found, "4 x recall@4") == pytest.approx(20 / 8)
 
 
+def test_copydays(figures: Callable[..., Any], draw: Draw) -> None:
+    originals = draw("copydays/original", _200000=0, _200100=0.5, _200200=1)
+    # Changed copies find their original first, second, or third.
+    draw("copydays/crops/50", _200000=0.1, _200100=0.45)
+    draw("copydays/strong", _200001=0.3, _200002=0.95, _200201=0.9)
+    found = figures("copydays", originals.parent)
+    assert raw(found, "mAP", "crops/50") == 1.0
+    # (0 + 1/2) / 2 where one other is before the only right one, (0 + 1/3) / 2 where two are.
+    assert raw(found, "mAP", "strong") == pytest.approx((1 / 4 + 1 / 6 + 1) / 3)
+
+
 def half_of(t: float, file: Path) -> None:
     """Save an image whose left half is the picture at `t`, its right one something else."""
     both = Image.new("RGB", (2 * SIDE, SIDE), "yellow")
