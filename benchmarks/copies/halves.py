@@ -34,7 +34,8 @@ class Half:
         """Return which pairs (n, n) are a photograph and its copy with this change."""
         own = np.array([f.change == change for f in self.files])
         whole = np.array([not f.change for f in self.files])
-        return self.same() & whole[:, None] & own
+        pairs: BoolArray = self.same() & whole[:, None] & own
+        return pairs
 
     def copies(self) -> BoolArray:
         """Return which pairs (n, n), each once, are two changed copies of one photograph."""

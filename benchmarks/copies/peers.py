@@ -5,7 +5,7 @@ with other networks, which it allows: as it does with its own, it takes the aver
 feature map of the middle 224 x 224 of a picture of 256 x 256, and compares by the cosine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from benchmarks.copies.halves import Half
 from benchmarks.copies.methods import Matrix, Method
-from spocdb.features.backbones import find
 from spocdb.features.recipes import make_recipe
 from spocdb.features.trunks import build_trunk
 from spocdb.features.weights import load_state_dict
+from spocdb.recipe_options import IMAGENET_MEAN, IMAGENET_STD
 from spocdb.records import Float32Array
 
 # imagededup's own network.
@@ -88,23 +88,21 @@ class Averaged(nn.Module):
             whole = mobilenet_v3_small(weights=None)
             whole.load_state_dict(state)
             self.layers = whole.features
-            mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+            self._mean, self._std = _shaped(IMAGENET_MEAN), _shaped(IMAGENET_STD)
         else:
             recipe = make_recipe(network, "", relu=True)
             self.layers = build_trunk(recipe, state)
-            mean, std = (tuple(v / 255 for v in part) for part in _normalisation(network))
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+            self._mean, self._std = _shaped(recipe.mean), _shaped(recipe.std)
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        averaged: Tensor = self.layers((images - self.mean) / self.std).mean(dim=(2, 3))
+        averaged: Tensor = self.layers((images - self._mean) / self._std).mean(dim=(2, 3))
         return averaged
 
 
-def _normalisation(network: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    backbone = find(network)
-    return tuple(backbone.mean), tuple(backbone.std)
+def _shaped(colours: Sequence[float]) -> Tensor:
+    """Return values of 0 to 255, one for each colour, as (1, 3, 1, 1) of 0 to 1."""
+    return torch.tensor([*colours]).view(1, 3, 1, 1) / 255
 
 
 def _transform() -> Any:

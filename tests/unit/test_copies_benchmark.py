@@ -168,7 +168,7 @@ def test_changes_do_what_they_are_called(photographs: list[Path]) -> None:
         image = opened.convert("RGB")
     made = {
         name: Image.open(io.BytesIO(change(image, random.Random(0))))
-        for name, change in (SAME | STRONGER).items()
+        for name, change in [*SAME.items(), *STRONGER.items()]
     }
     assert {name: made[name].size for name in made if "x 0.25" in name or "x 2" in name} == {
         "resized, x 0.25": (40, 30),
