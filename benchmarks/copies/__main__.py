@@ -44,6 +44,8 @@ def main() -> None:
     arguments = parser.parse_args()
     weights = {name: Path(file) for name, _, file in (w.partition("=") for w in arguments.weights)}
     photographs = [*find_images(arguments.folder).values()][: arguments.images]
+    if not 2 <= arguments.originals <= len(photographs) - 1:
+        parser.error(f"--originals is 2 to {len(photographs) - 1}: there are more photographs")
     with tempfile.TemporaryDirectory(prefix="spocdb-copies-") as name:
         scratch = Path(name)
         try:

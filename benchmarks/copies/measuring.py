@@ -16,22 +16,22 @@ DISTANCES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
 
 def pairs(method: Method, halves: Sequence[Half], changes: Sequence[str]) -> dict[str, Any]:
     """Return what a method finds in each half up to the distance chosen on the other one."""
-    compared = _compared(method, halves)
-    chosen = [threshold(c.distances, h, changes) for c, h in zip(compared, halves, strict=True)]
+    first, second = halves
+    both = [(method.compare(first, second), first), (method.compare(second, first), second)]
+    chosen = [threshold(one.distances, half, changes) for one, half in both]
     used = chosen[::-1]
     counts = [
-        _counted(one, half, changes, most)
-        for one, half, most in zip(compared, halves, used, strict=True)
+        _counted(one, half, changes, most) for (one, half), most in zip(both, used, strict=True)
     ]
     return {"method": method.name, "thresholds": used} | reduce(add, counts).as_dict()
 
 
 def groups(method: Spocdb, halves: Sequence[Half]) -> Iterator[dict[str, Any]]:
     """Yield at each distance the groups of spocdb, and those of single linkage."""
-    compared = [method.compare(h, other) for h, other in zip(halves, halves[::-1], strict=True)]
-    both = [*zip(compared, halves, strict=True)]
+    first, second = halves
+    both = [(method.compare(first, second), first), (method.compare(second, first), second)]
     for most in DISTANCES:
-        stars = [stored.groups(most) for stored in compared]
+        stars = [stored.groups(most) for stored, _ in both]
         chains = [linked(half, stored.distances, most) for stored, half in both]
         yield {
             "method": method.name,
@@ -39,10 +39,6 @@ def groups(method: Spocdb, halves: Sequence[Half]) -> Iterator[dict[str, Any]]:
             "stars": reduce(add, stars).as_dict(),
             "linkage": reduce(add, chains).as_dict(),
         }
-
-
-def _compared(method: Method, halves: Sequence[Half]) -> list[Compared]:
-    return [method.compare(h, other) for h, other in zip(halves, halves[::-1], strict=True)]
 
 
 def _counted(one: Compared, half: Half, changes: Sequence[str], most: float | None) -> Counts:
