@@ -25,13 +25,31 @@ def main() -> None:
     """Write the tables."""
     page = PAGE.read_text()
     for folder in recorded():
-        page = replaced(page, folder, shown(record.latest(f"{RECORD}-{folder}")))
+        page = replaced(page, folder, shown(latest(folder)))
     PAGE.write_text(page)
+
+
+def keep(folder: str, figures: Figures) -> None:
+    """Replace a method's figures of a set of changes in the record of a folder."""
+    before = latest(folder)["figures"] if is_recorded(folder) else []
+    fresh = {(figure["set"], figure["method"]) for figure in figures}
+    others = [figure for figure in before if (figure["set"], figure["method"]) not in fresh]
+    record.write([*others, *figures], f"{RECORD}-{folder}")
+
+
+def latest(folder: str) -> dict[str, Any]:
+    """Return the newest record of a folder."""
+    return record.latest(f"{RECORD}-{folder}")
+
+
+def is_recorded(folder: str) -> bool:
+    """Return whether a folder has a record."""
+    return any(record.RESULTS.glob(f"*{RECORD}-{folder}-*.json"))
 
 
 def recorded() -> list[str]:
     """Return the folders that have a record."""
-    return [name for name in FOLDERS if any(record.RESULTS.glob(f"*{RECORD}-{name}-*.json"))]
+    return [name for name in FOLDERS if is_recorded(name)]
 
 
 def shown(about: Mapping[str, Any]) -> str:
@@ -48,19 +66,28 @@ def shown(about: Mapping[str, Any]) -> str:
 def pairs(figures: Figures) -> str:
     """Return the recall of each change, by each method."""
     found = [figure for figure in figures if "recall" in figure]
-    methods = [*dict.fromkeys(figure["method"] for figure in found)]
+    names = {figure["method"] for figure in found}
+    methods = sorted(names, key=lambda name: (not name.startswith("spocdb"), name))
     rows = []
     for which, changes in SETS.items():
         by_method = {f["method"]: f for f in found if f["set"] == which}
-        own = [by_method[method] for method in methods]
-        rows.append([f"**{which}: all changes**", *(f"**{_part(f['recall'])}**" for f in own)])
-        rows.append(["precision", *(_part(f["precision"]) for f in own)])
-        rows.append(["up to the distance", *(_distances(f["thresholds"]) for f in own)])
-        rows += [
-            [change, *(_part(f["by_change"][change]) for f in own)] for change in (*changes, COPIES)
-        ]
+        columns = [_column(by_method.get(method), [*changes, COPIES]) for method in methods]
+        heads = [f"**{which}: all changes**", "precision", "up to the distance", *changes, COPIES]
+        rows += [[*row] for row in zip(heads, *columns, strict=True)]
     not_run = "" if f"imagededup, CNN, {OWN}" in methods else f"\nNot run: {_own()}.\n"
     return _table(["recall", *methods], rows) + not_run
+
+
+def _column(figure: Mapping[str, Any] | None, changes: Sequence[str]) -> list[str]:
+    """Return the cells of a method; empty if it was not run."""
+    if figure is None:
+        return [""] * (3 + len(changes))
+    return [
+        f"**{_part(figure['recall'])}**",
+        _part(figure["precision"]),
+        _distances(figure["thresholds"]),
+        *(_part(figure["by_change"][change]) for change in changes),
+    ]
 
 
 def groups(figures: Figures) -> str:
@@ -72,8 +99,9 @@ def groups(figures: Figures) -> str:
             *(_mixed(f[way]) for way in ("stars", "linkage")),
             *(_part(f[way]["n_together"] / f[way]["n_copies"]) for way in ("stars", "linkage")),
         ]
-        for f in figures
-        if "stars" in f
+        for f in sorted(
+            (f for f in figures if "stars" in f), key=lambda f: (f["method"], f["distance"])
+        )
     ]
     header = ["embeddings", "distance", "mixed, spocdb", "mixed, single linkage"]
     return _table([*header, "together, spocdb", "together, single linkage"], rows)

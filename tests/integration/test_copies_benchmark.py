@@ -66,8 +66,8 @@ def test_without_imagededup_spocdb_is_measured_alone_and_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "imagededup", None)
     files = sorted(make_photos(8).iterdir())
-    arguments = Namespace(seed=0, originals=2)
-    figures = [*run(db, tmp_path / "scratch", files, arguments, {})]
+    arguments = Namespace(seed=0, originals=2, only=None)
+    figures = [f for some in run(db, tmp_path / "scratch", files, arguments, {}) for f in some]
     assert capsys.readouterr().err == f"{peers.MISSING}\n"
     methods = {(f["set"], f["method"]) for f in figures}
     assert methods == {(name, f"spocdb, mini{w}") for name in SETS for w in ("", ", whitened")}

@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import record
 from benchmarks.copies import linkage, tables
 from benchmarks.copies.changes import SAME, SETS, STRONGER
 from benchmarks.copies.grouping import Grouped, judged
@@ -215,12 +214,12 @@ def test_the_tables_are_those_of_the_newest_records() -> None:
     page = tables.PAGE.read_text()
     assert tables.recorded() == [*tables.FOLDERS]
     for folder in tables.FOLDERS:
-        about = record.latest(f"{tables.RECORD}-{folder}")
+        about = tables.latest(folder)
         assert replaced(page, folder, tables.shown(about)) == page
 
 
 def test_every_change_has_a_row() -> None:
-    (about, *_) = (record.latest(f"{tables.RECORD}-{folder}") for folder in tables.FOLDERS)
+    (about, *_) = (tables.latest(folder) for folder in tables.FOLDERS)
     rows = tables.pairs(about["figures"]).splitlines()
     for changes in SETS.values():
         assert all(any(row.startswith(f"| {change} |") for row in rows) for change in changes)
