@@ -2,7 +2,7 @@
 
 From the repository's root:
     python -m benchmarks.copies DIR [--images N] [--originals M] [--seed S]
-        [--weights NAME=FILE ...] [--only METHOD ...] [--record]
+        [--weights NAME=FILE ...] [--distances D ...] [--only METHOD ...] [--record]
 DIR holds photographs that are all different. Changed copies of M of the N are written to a
 temporary folder. `--weights` are files of networks for imagededup's CNN: its own,
 `mobilenet_v3_small`, or spocdb's; those of installed packages are found. With `--record` each
@@ -31,6 +31,7 @@ from spocdb.features.backbones import find
 from spocdb.settings import Settings
 
 EXTRACTOR = "mini"
+DISTANCES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
 # Networks for imagededup's CNN whose weights an installed package may bring.
 PACKED = ("efficientnet_lite0",)
 
@@ -43,6 +44,9 @@ def main() -> None:
     parser.add_argument("--originals", type=int, default=150, help="how many are copied")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=FILE")
+    parser.add_argument(
+        "--distances", type=float, nargs="*", default=DISTANCES, help="up to which groups are made"
+    )
     parser.add_argument("--only", nargs="*", metavar="METHOD", help="default: all")
     parser.add_argument("--record", action="store_true", help="record the figures")
     arguments = parser.parse_args()
@@ -96,7 +100,7 @@ def run(
             figures = [measuring.pairs(method, halves, [*changes])]
             # Before another projection of the collections is activated.
             if which == GROUPED and isinstance(method, Spocdb):
-                figures += measuring.groups(method, halves)
+                figures += measuring.groups(method, halves, arguments.distances)
             yield [about | {"set": which} | figure for figure in figures]
 
 

@@ -10,9 +10,6 @@ from benchmarks.copies.methods import Compared, Method, linked
 from benchmarks.copies.pairs import Counts, counted, threshold
 from benchmarks.copies.stored import Spocdb
 
-# Distances of groups.
-DISTANCES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
-
 
 def pairs(method: Method, halves: Sequence[Half], changes: Sequence[str]) -> dict[str, Any]:
     """Return what a method finds in each half up to the distance chosen on the other one."""
@@ -26,11 +23,13 @@ def pairs(method: Method, halves: Sequence[Half], changes: Sequence[str]) -> dic
     return {"method": method.name, "thresholds": used} | reduce(add, counts).as_dict()
 
 
-def groups(method: Spocdb, halves: Sequence[Half]) -> Iterator[dict[str, Any]]:
+def groups(
+    method: Spocdb, halves: Sequence[Half], distances: Sequence[float]
+) -> Iterator[dict[str, Any]]:
     """Yield at each distance the groups of spocdb, and those of single linkage."""
     first, second = halves
     both = [(method.compare(first, second), first), (method.compare(second, first), second)]
-    for most in DISTANCES:
+    for most in distances:
         stars = [stored.groups(most) for stored, _ in both]
         chains = [linked(half, stored.distances, most) for stored, half in both]
         yield {

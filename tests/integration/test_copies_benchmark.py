@@ -66,7 +66,7 @@ def test_without_imagededup_spocdb_is_measured_alone_and_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "imagededup", None)
     files = sorted(make_photos(8).iterdir())
-    arguments = Namespace(seed=0, originals=2, only=None)
+    arguments = Namespace(seed=0, originals=2, only=None, distances=[0.1])
     figures = [f for some in run(db, tmp_path / "scratch", files, arguments, {}) for f in some]
     assert capsys.readouterr().err == f"{peers.MISSING}\n"
     methods = {(f["set"], f["method"]) for f in figures}
