@@ -23,7 +23,7 @@ REVISIONS = (
     "0008_newest",
     "0009_learned",
     "0010_duplicates",
-    "0012_take_over",
+    "0011_take_over",
 )
 HEAD = REVISIONS[-1]
 
