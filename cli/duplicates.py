@@ -1,7 +1,5 @@
 """spocdb duplicates: find copies of pictures, look at them, decide about them."""
 
-import csv
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +8,7 @@ import typer
 from . import options
 from .output import (
     counted,
+    print_csv,
     print_json,
     print_json_list,
     print_pages,
@@ -121,9 +120,7 @@ def list_(
         )
         header = ["keeper", "path", "duplicates", "farthest"]
         if as_csv:
-            writer = csv.writer(sys.stdout)
-            writer.writerow(header)
-            writer.writerows(rows)
+            print_csv(header, rows)
         elif not print_pages(header, ([*row[:3], f"{row[3]:.4f}"] for row in rows)):
             talk("no duplicates")
 
@@ -206,9 +203,7 @@ def take_over(
     if json:
         print_json_list(found)
     elif as_csv:
-        writer = csv.writer(sys.stdout)
-        writer.writerow(header)
-        writer.writerows(rows)
+        print_csv(header, rows)
     else:
         print_pages(header, rows)
     n_taken = sum(offer.is_taken for offer in found)

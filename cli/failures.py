@@ -1,13 +1,11 @@
 """spocdb failures."""
 
-import csv
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import options
-from .output import print_json_list, print_pages, talk
+from .output import print_csv, print_json_list, print_pages, talk
 from .translation import in_commands
 
 if TYPE_CHECKING:
@@ -40,9 +38,8 @@ def failures(
 
 
 def _print_csv(found: "Iterator[Failure]", path: str) -> None:
-    writer = csv.writer(sys.stdout)
-    writer.writerow(["collection", "reason", path, "message", "failed_at"])
-    writer.writerows([f.collection, f.reason, f.path, f.message, f.failed_at] for f in found)
+    rows = ([f.collection, f.reason, f.path, f.message, f.failed_at] for f in found)
+    print_csv(["collection", "reason", path, "message", "failed_at"], rows)
 
 
 def _path_or_key(database: "Database", collection: str | None) -> str:

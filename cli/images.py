@@ -1,7 +1,5 @@
 """spocdb images: what a collection holds."""
 
-import csv
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -16,6 +14,7 @@ from .output import (
     confirm,
     counted,
     moment,
+    print_csv,
     print_fields,
     print_json,
     print_json_list,
@@ -149,11 +148,11 @@ def _fields(image: "StoredImage") -> dict[str, Any]:
 
 
 def _print_csv(found: "Iterator[StoredImage]", path: str) -> None:
-    writer = csv.writer(sys.stdout)
-    writer.writerow(["id", path, "width", "height", "size", "sha256", "metadata", "ingested_at"])
-    for image in found:
-        fields = _fields(image) | {"metadata": dumps(image.metadata, ensure_ascii=False)}
-        writer.writerow(fields.values())
+    header = ["id", path, "width", "height", "size", "sha256", "metadata", "ingested_at"]
+    fields = (
+        _fields(image) | {"metadata": dumps(image.metadata, ensure_ascii=False)} for image in found
+    )
+    print_csv(header, (row.values() for row in fields))
 
 
 def _print_table(found: "Iterator[StoredImage]", path: str) -> None:

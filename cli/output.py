@@ -1,5 +1,6 @@
 """Output of commands: data to stdout, messages to stderr."""
 
+import csv
 import json
 import os
 import sys
@@ -90,6 +91,13 @@ def print_pages(header: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
         n_rows += len(page)
         print_table(header, page)
     return n_rows
+
+
+def print_csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print rows as CSV; one is in memory at a time."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(header)
+    writer.writerows(rows)
 
 
 def json_text(data: Any, indent: int | None = 2) -> str:

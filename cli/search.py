@@ -1,7 +1,5 @@
 """spocdb search."""
 
-import csv
-import sys
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .output import print_json, print_table, quiet_libraries, shown_metadata, talk
+from .output import print_csv, print_json, print_table, quiet_libraries, shown_metadata, talk
 
 if TYPE_CHECKING:
     from spocdb.db.search import Hit
@@ -225,9 +223,7 @@ def _print(
     if json:
         print_json(hits)
     elif as_csv:
-        writer = csv.writer(sys.stdout)
-        writer.writerow(header)
-        writer.writerows(_row(h, h.distance, dumps(h.metadata)) for h in hits)
+        print_csv(header, (_row(h, h.distance, dumps(h.metadata)) for h in hits))
     elif hits:
         print_table(
             header, [_row(h, f"{h.distance:.4f}", shown_metadata(h.metadata)) for h in hits]
