@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks import record
-from benchmarks.table import DOCS, ROOT, measured_on, replaced
+from benchmarks.table import DOCS, ROOT, measured_on, replaced, table
 from spocdb import outfiles
 from spocdb.drawing import look
 from spocdb.evaluation.plots import COLOURS
@@ -50,7 +50,7 @@ def all_rows(about: Mapping[str, Any]) -> str:
     ]
     header = ["network", "recipe", *SETS, "images/s", "embedding", "weights"]
     told = f"\n{_coarse(about)} {_not_run(about)}\n"
-    return f"{measured_on(dict(about))}\n\n{_table(header, rows)}{told}"
+    return f"{measured_on(dict(about))}\n\n{table(header, rows)}{told}"
 
 
 def best_rows(about: Mapping[str, Any]) -> str:
@@ -60,7 +60,7 @@ def best_rows(about: Mapping[str, Any]) -> str:
     ordered = sorted(best.values(), key=lambda f: -fmean(s["mAP"] for s in f["sets"].values()))
     rows = [[f"`{f['network']}`", *_quality(f, spread=False), *_costs(f)] for f in ordered]
     header = ["network", *SETS, "images/s", "embedding", "weights"]
-    return f"{_table(header, rows)}\n{_not_run(about)}\n"
+    return f"{table(header, rows)}\n{_not_run(about)}\n"
 
 
 def choices(chosen: Rows) -> str:
@@ -83,12 +83,7 @@ def choices(chosen: Rows) -> str:
             ]
         )
     kept = [f"kept fold, {name}" for name in SETS]
-    return _table(["network", "best", "gain", "of choosing", *kept, "tried"], rows)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return table(["network", "best", "gain", "of choosing", *kept, "tried"], rows)
 
 
 def _named(figure: Mapping[str, Any]) -> str:

@@ -107,6 +107,12 @@ def _limit(figure: Figure) -> str:
     return f"| {name} | {figure.note} | {number(most)} | {measured} | {share} |\n"
 
 
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def measured_on(about: dict[str, Any]) -> str:
     """Return a line with machine, date and commit."""
     machine = about["machine"]

@@ -10,7 +10,7 @@ from benchmarks import record
 from benchmarks.copies.changes import SETS
 from benchmarks.copies.pairs import COPIES
 from benchmarks.copies.peers import OWN
-from benchmarks.table import DOCS, measured_on, replaced
+from benchmarks.table import DOCS, measured_on, replaced, table
 
 # Suffix of the records; the folder's name follows.
 RECORD = "-copies"
@@ -75,7 +75,7 @@ def pairs(figures: Figures) -> str:
         heads = [f"**{which}: all changes**", "precision", "up to the distance", *changes, COPIES]
         rows += [[*row] for row in zip(heads, *columns, strict=True)]
     not_run = "" if f"imagededup, CNN, {OWN}" in methods else f"\nNot run: {_own()}.\n"
-    return _table(["recall", *methods], rows) + not_run
+    return table(["recall", *methods], rows) + not_run
 
 
 def _column(figure: Mapping[str, Any] | None, changes: Sequence[str]) -> list[str]:
@@ -104,7 +104,7 @@ def groups(figures: Figures) -> str:
         )
     ]
     header = ["embeddings", "distance", "mixed, spocdb", "mixed, single linkage"]
-    return _table([*header, "together, spocdb", "together, single linkage"], rows)
+    return table([*header, "together, spocdb", "together, single linkage"], rows)
 
 
 def _mixed(grouped: Mapping[str, int]) -> str:
@@ -123,11 +123,6 @@ def _part(value: float | None) -> str:
 
 def _distances(thresholds: Sequence[float | None]) -> str:
     return ", ".join("none" if value is None else f"{value:.3g}" for value in thresholds)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":
