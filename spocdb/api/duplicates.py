@@ -46,8 +46,8 @@ class Duplicates(Part):
                 same bytes are duplicates.
             keep: the keeper rule, such as "folder:/originals, pixels, bytes, oldest"; see
                 docs/how-to/duplicates.md. None for the last one.
-            again: compare everything again. Names, dates and metadata that the rule looks at need
-                no such thing: images whose own have changed are grouped again without it.
+            again: compare everything again. Changed names, dates and metadata do not need it:
+                they are noted, and their images are grouped again.
             on_done: called after each batch, with the numbers of contents that are compared and
                 that were due.
 

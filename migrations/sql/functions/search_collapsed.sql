@@ -18,6 +18,8 @@ DECLARE
     n_found   bigint;
     ids       bigint[];
     distances double precision[];
+    firsts    bigint[];
+    others    bigint[];
 BEGIN
     IF query IS NULL THEN
         RETURN;
@@ -32,13 +34,14 @@ BEGIN
                max(s.method), count(*)
         INTO ids, distances, method, n_found
         FROM search(collection, query, asked::integer, filter, exact, projection) s;
+        SELECT array_agg(c.id), array_agg(c.n_duplicates) INTO firsts, others FROM collapse(collection, ids) c;
         -- A search returns fewer images than were asked for only if there are no more.
-        EXIT WHEN n_found < asked OR asked = most OR k <= (SELECT count(*) FROM collapse(collection, ids));
+        EXIT WHEN n_found < asked OR asked = most OR k <= coalesce(cardinality(firsts), 0);
         asked := least(8 * asked, most);
     END LOOP;
     RETURN QUERY
         SELECT i.id, i.path, n.distance, i.metadata, search_collapsed.method, c.n_duplicates
-        FROM collapse(collection, ids) c
+        FROM unnest(firsts, others) AS c (id, n_duplicates)
         JOIN unnest(ids, distances) AS n (image_id, distance) ON n.image_id = c.id
         JOIN images i ON i.id = c.id
         ORDER BY n.distance, i.id LIMIT k;
