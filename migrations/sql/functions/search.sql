@@ -20,6 +20,10 @@ DECLARE
     few        integer := 5000;
     -- The pages of spocdb.images in a sample.
     sampled    CONSTANT integer := 50;
+    -- An element of the index has up to ten rows of equal embeddings, and links to the 32 nearest elements. Where
+    -- all these are equal, no link leads elsewhere: a scan that comes there finds some 330 equal rows, no others.
+    of_element CONSTANT integer := 10;
+    enclosed   CONSTANT integer := 400;
     goal       record;
     unit       @extschema:vector@.vector;
     -- The jsonpath of a list of conditions; null for a plain object, which is matched with @>.
@@ -35,6 +39,7 @@ DECLARE
     n_matching bigint;
     n_sampled  bigint;
     n_found    bigint;
+    is_equal   boolean := false;
     width      double precision := 100;
     old_ef     text;
     old_scan   text;
@@ -105,7 +110,7 @@ BEGIN
                       goal.index_type, goal.dim);
     -- Only the bare operator matches the index; in a sum the scan is exact.
     statement := format(
-        'SELECT array_agg(image_id), array_agg(1 + d)
+        'SELECT array_agg(image_id), array_agg(1 + d), min(d) = max(d)
          FROM (SELECT e.image_id, %%s AS d FROM spocdb.%I e%s ORDER BY d LIMIT $2) n',
         goal.table_name, source);
 
@@ -119,23 +124,32 @@ BEGIN
                                    ELSE '{relaxed_order}' END
         LOOP
             ignored := set_config('hnsw.iterative_scan', scan, true);
-            EXECUTE format(statement, operand) INTO ids, distances USING unit, k, filter, wanted, candidates;
+            EXECUTE format(statement, operand) INTO ids, distances, is_equal
+            USING unit, greatest(k, of_element + 1), filter, wanted, candidates;
             EXIT WHEN coalesce(cardinality(ids), 0) >= k;
         END LOOP;
+        IF is_equal AND cardinality(ids) < enclosed THEN
+            ignored := set_config('hnsw.iterative_scan', 'relaxed_order', true);
+            EXECUTE format(statement, operand) INTO ids, distances, is_equal
+            USING unit, enclosed, filter, wanted, candidates;
+            is_equal := is_equal OR cardinality(ids) < enclosed;
+        ELSE
+            is_equal := false;
+        END IF;
         ignored := set_config('hnsw.ef_search', coalesce(old_ef, '40'), true);
         ignored := set_config('hnsw.iterative_scan', coalesce(old_scan, 'off'), true);
     END IF;
-    -- The index stops after hnsw.max_scan_tuples. An exact scan then returns k rows if there are k.
-    IF method = 'exact' OR coalesce(cardinality(ids), 0) < k THEN
+    -- The index stops after hnsw.max_scan_tuples, or among copies. An exact scan then returns k rows if there are k.
+    IF method = 'exact' OR coalesce(cardinality(ids), 0) < k OR is_equal THEN
         method := 'exact';
-        EXECUTE format(statement, '0 + (' || operand || ')') INTO ids, distances
+        EXECUTE format(statement, '0 + (' || operand || ')') INTO ids, distances, is_equal
         USING unit, k, filter, wanted, candidates;
     END IF;
     RETURN QUERY
         -- Rounding can make the distance of equal vectors slightly negative.
         SELECT i.id, i.path, greatest(n.distance, 0), i.metadata, search.method
         FROM unnest(ids, distances) AS n (image_id, distance) JOIN images i ON i.id = n.image_id
-        ORDER BY n.distance, i.id;
+        ORDER BY n.distance, i.id LIMIT k;
 END
 $$;
 
