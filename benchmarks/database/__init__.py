@@ -2,6 +2,7 @@
 
 from benchmarks.database import (
     clients,
+    copies,
     filters,
     growth,
     kinds,
@@ -23,5 +24,6 @@ STEPS: dict[str, Step] = {
     "overhead": overhead.run,
     "filters": filters.run,
     "clients": clients.run,
+    "copies": copies.run,
     "reprojection": reprojection.run,
 }
