@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def ingest(
     *,
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH...", help="Image files and folders.")
+        list[str] | None,
+        typer.Argument(metavar="PATH...", help="Image files, folders, .tar and .zip archives."),
     ] = None,
     collection: Annotated[
         str, typer.Option("--collection", "-c", help="Collection; created if it does not exist.")
@@ -100,12 +101,13 @@ def ingest(
         raise typer.BadParameter("name the images or folders to ingest", param_hint="PATH...")
     if yes and not prune:
         raise typer.BadParameter("give it only with --prune", param_hint="--yes")
-    from spocdb.sources.files import Choice, FilesSource
+    from spocdb.sources.opening import opened
+    from spocdb.sources.source import Choice, Terms
 
     given, choice = paths or [], Choice(recursive, all_files, follow_links)
 
     def count() -> int:
-        return sum(1 for _ in FilesSource(given, choice).refs())
+        return sum(1 for _ in opened(given, Terms(choice)).refs())
 
     if dry_run:
         with options.open_database(db) as database:
@@ -116,9 +118,7 @@ def ingest(
         return
     with (
         quiet_libraries(),
-        display(
-            lambda: sum(1 for _ in FilesSource(given, choice).refs()), "opening the database"
-        ) as shown,
+        display(count, "opening the database") as shown,
         options.open_database(db) as database,
     ):
         if prune and not yes:

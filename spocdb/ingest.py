@@ -1,4 +1,4 @@
-"""Ingest: add files to a collection, which is created if it does not exist.
+"""Ingest: add images of sources to a collection, which is created if it does not exist.
 
     refuse -> choose the extractor -> stage metadata -> run -> prune -> apply metadata -> settle
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from spocdb import duplicates, metadata, projections, pruning
 from spocdb.choosing import Chosen, choose
-from spocdb.db import attachments, collections, runs, spaces
+from spocdb.db import attachments, collections, images, runs, spaces
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.features.recipes import channels
@@ -22,7 +22,7 @@ from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.run import OnProgress
 from spocdb.progress import Progress
 from spocdb.records import Recipe
-from spocdb.sources.files import FilesSource
+from spocdb.sources.source import Given, check_any
 from spocdb.storing import StoringOptions, changed, store
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 class IngestOptions:
     """How to ingest: how images are stored, and the steps before and after.
 
-    `prune` deletes images whose file is gone. If a given path itself is gone or empty, its images
-    are deleted only with `prune_gone`. `metadata` is a file with metadata of images. A first PCA is
-    fitted once there are `auto_pca` images (0: never).
+    `prune` deletes images that are gone from their source. If a given root itself is gone or
+    empty, its images are deleted only with `prune_gone`. `metadata` is a file with metadata of
+    images. A first PCA is fitted once there are `auto_pca` images (0: never).
     """
 
     storing: StoringOptions
@@ -47,7 +47,7 @@ class IngestOptions:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """An ingest of files into the collection `name`.
+    """An ingest of a source into the collection `name`.
 
     `connect` opens further connections, `load` loads the network of a recipe. `wanted` holds the
     extractor's options, `cache_dir` the paths of known weights files.
@@ -56,7 +56,7 @@ class Ingest:
     connection: Connection
     connect: Callable[[], Connection]
     load: "Callable[[Recipe], Extractor]"
-    source: FilesSource
+    source: Given
     name: str
     wanted: Wanted
     cache_dir: Path
@@ -64,12 +64,12 @@ class Ingest:
     on_progress: OnProgress
 
     def __call__(self) -> Progress:
-        """Ingest the files; return the counts.
+        """Ingest the images; return the counts.
 
-        Without paths, with `retry_failed`, the collection's failed files are retried.
+        Without roots, with `retry_failed`, the collection's failed images are retried.
 
         Raises:
-            ConfigError: There are no images, a path is gone and `prune_gone` is not given, or the
+            ConfigError: There are no images, a root is gone and `prune_gone` is not given, or the
                 options contradict each other or the collection.
             WeightsNotFound: The extractor's weights are not on this machine.
             ImageError: An image is bad, and the run is strict.
@@ -85,13 +85,12 @@ class Ingest:
         # Raises for a path that does not exist, before anything is changed.
         refs = source.refs()
         if found is None:
-            source.check_any()
+            check_any(source)
         else:
             attachments.refuse(self.connection, found)
         chosen = self._choose(found)
         if self.options.metadata:
-            described = self.options.metadata, self.source.roots
-            metadata.stage(self.connection, *described, progress)
+            metadata.stage(self.connection, self.options.metadata, self.source, progress)
         progress.doing = "loading the network"
         collection = found or self._create(chosen)
         if self.options.storing.retry_failed and not self.source.roots:
@@ -104,8 +103,8 @@ class Ingest:
         self._finish(collection, source, progress)
         return progress
 
-    def _without_gone(self, found: Collection | None) -> FilesSource:
-        """Return the source without the gone paths; refuse them without `prune_gone`."""
+    def _without_gone(self, found: Collection | None) -> Given:
+        """Return the source without the gone roots; refuse them without `prune_gone`."""
         if found is None or not self.options.prune:
             return self.source
         gone = pruning.gone_roots(self.connection, found, self.source)
@@ -126,7 +125,8 @@ class Ingest:
             self._choose(made)
         return made
 
-    def _finish(self, collection: Collection, source: FilesSource, progress: Progress) -> None:
+    def _finish(self, collection: Collection, source: Given, progress: Progress) -> None:
+        images.forget_failures(self.connection, collection, source.whole)
         if self.options.prune:
             progress.doing = "looking for deleted files"
             # Check again: a disk may have been unmounted meanwhile.
@@ -143,7 +143,7 @@ class Ingest:
 
 
 def preview(
-    connection: Connection, name: str, source: FilesSource, *, prune: bool, exif: bool
+    connection: Connection, name: str, source: Given, *, prune: bool, exif: bool
 ) -> Progress:
     """Count what an ingest would do with a source, and change nothing.
 

@@ -1,7 +1,7 @@
 """Metadata files: staged before an ingest, applied to its images afterwards."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,24 @@ from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.progress import Progress
 from spocdb.sources.metadata_files import RowsRead, read_metadata
+from spocdb.sources.names import is_uri
+from spocdb.sources.source import Given
 from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
 
 
-def stage(connection: Connection, file: Path, roots: Sequence[str], progress: Progress) -> None:
-    """Load a metadata file into the staging table; its paths are relative to the roots.
+def stage(connection: Connection, file: Path, source: Given, progress: Progress) -> None:
+    """Load a metadata file into the staging table; its paths are relative to the source's roots.
 
     Raises:
         ConfigError: The file cannot be read or is malformed.
     """
     loaded = RowsRead()
+    folders = [root for root in source.roots if not is_uri(root)]
 
     def rows() -> Iterator[tuple[str, dict[str, Any]]]:
-        for row in read_metadata(file, [Path(root) for root in roots], loaded):
+        for row in read_metadata(file, folders, loaded, source.exists):
             progress.doing = f"reading the metadata: {counted(loaded.n_rows, 'row')}"
             yield row
 

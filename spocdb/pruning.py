@@ -7,9 +7,8 @@ from spocdb.db import images
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError
-from spocdb.sources.files import FilesSource
 from spocdb.sources.names import printable
-from spocdb.sources.source import Source
+from spocdb.sources.source import Given, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +24,7 @@ class GoneRoot:
         return f"{printable(self.path)} {what}"
 
 
-def gone_roots(
-    connection: Connection, collection: Collection, source: FilesSource
-) -> list[GoneRoot]:
+def gone_roots(connection: Connection, collection: Collection, source: Given) -> list[GoneRoot]:
     """Return the paths of a source that hold no files any more but have stored images.
 
     A disk that is not mounted looks the same.

@@ -35,7 +35,7 @@ from spocdb.progress import Progress
 from spocdb.pruning import GoneRoot
 from spocdb.records import Crop, Projection, Recipe, Refinement
 from spocdb.settings import Limits, Settings
-from spocdb.sources.files import Choice
+from spocdb.sources.source import Choice
 from spocdb.thumbnails import Thumbnail
 from spocdb.worker import WorkerOptions
 

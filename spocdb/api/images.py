@@ -18,10 +18,11 @@ from spocdb.db.listing import StoredImage
 from spocdb.errors import ConfigError
 from spocdb.filters import Filter, to_json
 from spocdb.records import Float32Array
-from spocdb.sources.files import FilesSource, modified
-from spocdb.sources.names import printable
+from spocdb.sources import names
+from spocdb.sources.files import modified
+from spocdb.sources.opening import opened
 from spocdb.sources.rows import RowsSource
-from spocdb.sources.source import Get, locate
+from spocdb.sources.source import Get, Terms, locate
 
 
 class Images(Part):
@@ -148,10 +149,11 @@ class Images(Part):
         with engine.connection() as connection:
             target = collections.get(connection, collection)
             table = attachments.find(connection, target)
+        source = opened([], Terms(max_bytes=limits.max_bytes))
 
         def located(name: str) -> Get:
             if table is None:
-                return locate(FilesSource(), name)
+                return locate(source, name)
             with engine.connection() as connection:
                 rights.check_worker(connection)
                 return locate(RowsSource(connection, target, table, limits), name)
@@ -229,11 +231,11 @@ class Images(Part):
             CollectionNotFound: there is no such collection.
             ConfigError: no image is stored at `old`, or another image is at one of the new paths.
         """
-        here, there = (printable(os.path.abspath(path)) for path in (old, new))
+        here, there = names.stored(old), names.stored(new)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             _refuse_attached(connection, target, "change its image column")
-            if os.path.commonpath([here, there]) in (here, there):
+            if f"{here}/".startswith(f"{there}/") or f"{there}/".startswith(f"{here}/"):
                 raise ConfigError(
                     f"one of {here} and {there} contains the other: move through a third path"
                 )
@@ -250,7 +252,7 @@ def _ids(
     paths = [one for one in chosen if isinstance(one, str | os.PathLike)]
     ids = [int(one) for one in chosen if not isinstance(one, str | os.PathLike)]
     catalogue.check_ids(connection, target, ids)
-    stored = [printable(os.path.abspath(path)) for path in paths]
+    stored = [names.stored(path) for path in paths]
     at_paths = catalogue.ids_of(connection, target, stored)
     return list(dict.fromkeys([*ids, *at_paths]))
 

@@ -18,7 +18,8 @@ from spocdb.pruning import GoneRoot
 from spocdb.recipe_options import RecipeOptions
 from spocdb.settings import DEFAULT_COLLECTION
 from spocdb.sources import kinds
-from spocdb.sources.files import EVERYTHING, Choice, FilesSource
+from spocdb.sources.opening import opened
+from spocdb.sources.source import EVERYTHING, Choice, Terms, check_any
 from spocdb.storing import StoringOptions
 from spocdb.wording import counted
 
@@ -62,7 +63,9 @@ class Ingesting(Part):
         see `failures`. Each batch is committed; after an interruption the same call continues.
 
         Args:
-            *paths: files, and folders, which give the files with an image's suffix.
+            *paths: files; folders, which give the files with an image's suffix; and archives, which
+                are folders that need not be unpacked: .tar, .tar.gz, .tar.zst (with `spocdb[zstd]`)
+                and .zip. `{0000..0127}` stands for these numbers.
             collection: its name.
             extractor: a preset, a network such as `onnx:FILE` or `timm:NAME`, or the name of an
                 extractor that the database knows.
@@ -113,13 +116,13 @@ class Ingesting(Part):
             metadata=path_of(metadata),
             auto_pca=auto_pca,
         )
-        choice = Choice(recursive, all_files, follow_links)
+        terms = Terms(Choice(recursive, all_files, follow_links), engine.settings.limits.max_bytes)
         with engine.connection() as connection:
             return ingesting.Ingest(
                 connection,
                 engine.connect,
                 lambda recipe: engine.extractor(recipe, device, precision),
-                FilesSource([os.fspath(path) for path in paths], choice),
+                opened(paths, terms),
                 collection,
                 Wanted(extractor, path_of(weights), recipe, path_of(codebook)),
                 engine.settings.cache_dir,
@@ -138,7 +141,7 @@ class Ingesting(Part):
         An ingest with `prune` refuses them unless `prune_gone` is given. `choice` selects the
         files.
         """
-        source = FilesSource([os.fspath(path) for path in paths], choice)
+        source = opened(paths, Terms(choice))
         with self._engine.connection() as connection:
             if (target := collections.find(connection, collection)) is None:
                 return []
@@ -168,7 +171,7 @@ class Ingesting(Part):
         Raises:
             ConfigError: the collection is of an attached table.
         """
-        source = FilesSource([os.fspath(path) for path in paths], choice)
+        source = opened(paths, Terms(choice))
         with self._engine.connection() as connection:
             return ingesting.preview(connection, collection, source, prune=prune, exif=exif)
 
@@ -188,7 +191,7 @@ class Ingesting(Part):
         real = os.path.realpath(folder)
         name = fitting.name_beside(real, recipe.name)
         # Refuse a folder without images: the ingest below would prune all that were stored.
-        FilesSource([real]).check_any()
+        check_any(opened([real]))
         done = self.ingest(
             real, collection=name, extractor=recipe.name, auto_pca=0, prune=True, thumbnails=False
         )

@@ -19,9 +19,9 @@ from spocdb.features.selection import Wanted
 from spocdb.progress import Progress
 from spocdb.recipe_options import RecipeOptions
 from spocdb.settings import Limits
-from spocdb.sources.files import FilesSource
+from spocdb.sources.opening import opened
 from spocdb.sources.rows import RowsSource
-from spocdb.sources.source import Source
+from spocdb.sources.source import Source, Terms
 
 if TYPE_CHECKING:
     from spocdb.features.precision import Precision
@@ -97,5 +97,5 @@ class Reembedding(Part):
 def _source_of(connection: Connection, collection: Collection, limits: Limits) -> Source:
     table = attachments.find(connection, collection)
     if table is None:
-        return FilesSource()
+        return opened([], Terms(max_bytes=limits.max_bytes))
     return RowsSource(connection, collection, table, limits, rows_at_once=limits.threads)

@@ -30,10 +30,7 @@ Known = Callable[[set[bytes]], set[bytes]]
 
 @dataclass(slots=True)
 class Intake(Generic[Ref]):
-    """The steps up to decoded images, and their state; used by one thread.
-
-    A source streams to its method `read`.
-    """
+    """The steps up to decoded images, and their state; used by one thread."""
 
     recipe: Recipe
     known: Known
@@ -51,12 +48,8 @@ class Intake(Generic[Ref]):
 
     def take(self, source: Source, refs: Iterable[Ref]) -> Iterator[Work[Ref]]:
         """Yield the works of these images, each content once, decoded or failed."""
-        works = self._distinct(source.stream(refs, self))
+        works = self._distinct(self._read(source.stream(refs)))
         return self.prefetcher.decode(works, self._decode)
-
-    def read(self, images: Iterable[tuple[Ref, Get]]) -> Iterator[Work[Ref]]:
-        """Yield a work for each image, with its bytes or an error."""
-        return self.prefetcher.read(images, partial(work_of, exif=self.exif), self._needs)
 
     def hand_over(self, works: Sequence[Work[Ref]]) -> set[bytes]:
         """Close works for further names; return the contents that are being written now.
@@ -75,6 +68,10 @@ class Intake(Generic[Ref]):
         self._being_written -= hashes
         # The current chunk was looked up before they were written.
         self._stored |= hashes
+
+    def _read(self, images: Iterable[tuple[Ref, Get]]) -> Iterator[Work[Ref]]:
+        """Yield a work for each image, with its bytes or an error."""
+        return self.prefetcher.read(images, partial(work_of, exif=self.exif), self._needs)
 
     def _needs(self, work: Work[Ref]) -> int:
         """Return the bytes of memory that decoding a work takes here."""

@@ -1,41 +1,30 @@
 """Image files under given paths, as a source."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from spocdb.errors import ConfigError, ImageVanished, UnreadableImage
+from spocdb.errors import ImageVanished, UnreadableImage
 from spocdb.images.regular import read_bytes
 from spocdb.records import ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.kinds import LeftOut
-from spocdb.sources.source import Got, Reader, Ref
+from spocdb.sources.source import Get, Ref, Terms
 from spocdb.sources.walking import walk
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which files of the given paths are read; see `walk`."""
-
-    recursive: bool = True
-    all_files: bool = False
-    follow_links: bool = False
-
-
-EVERYTHING = Choice()
 
 
 class FilesSource:
     """The image files under some paths; without paths, any file by its name."""
 
-    def __init__(self, paths: Sequence[str | Path] = (), choice: Choice = EVERYTHING) -> None:
+    # A folder that cannot be listed ends the run.
+    whole: Sequence[str] = ()
+
+    def __init__(self, paths: Sequence[str | Path] = (), terms: Terms | None = None) -> None:
         self.roots = [os.path.abspath(path) for path in paths]
-        self.choice = choice
-        # Counts of the files that the listing skips, by kind.
-        self.left_out = LeftOut()
+        self._terms = terms or Terms()
+        self.left_out = self._terms.left_out
         named = [names.printable(root) for root in self.roots]
         self._inside, self._exact = tuple(os.path.join(n, "") for n in named), frozenset(named)
 
@@ -47,9 +36,9 @@ class FilesSource:
         """
         return map(_ref, self._paths(self.roots, self.left_out))
 
-    def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
-        """Pass these files to the reader."""
-        return reader.read((ref, partial(read, ref.name)) for ref in refs)
+    def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
+        """Yield these files with the functions that read them."""
+        return ((ref, partial(read, ref.name)) for ref in refs)
 
     def covers(self, name: str) -> bool:
         """Return whether a name is one of the paths, or below one."""
@@ -73,32 +62,29 @@ class FilesSource:
             if not is_there or (os.path.isdir(root) and not self._has_any(root)):
                 yield root, is_there
 
-    def without(self, roots: Iterable[str]) -> "FilesSource":
+    def without(self, roots: Collection[str]) -> "FilesSource":
         """Return the same source without some of its paths."""
-        left_out = set(roots)
-        return FilesSource([root for root in self.roots if root not in left_out], self.choice)
+        return FilesSource([root for root in self.roots if root not in roots], self._terms)
 
-    def check_any(self) -> None:
-        """Raise ConfigError if none of the files can be an image."""
-        passed = LeftOut()
+    def has_any(self, passed: LeftOut) -> bool:
+        """Return whether a file can be an image; count in `passed` those that cannot."""
         for path in self._paths(self.roots, passed):
             if kinds.is_image(path) or kinds.is_image_inside(path):
-                return
+                return True
             # Only explicitly named files get here.
             passed[kinds.kind(path)] += 1
-        rest = f": left out {told}" if (told := kinds.told(passed)) else ""
-        where = ", ".join(map(names.printable, self.roots))
-        raise ConfigError(f"there are no images under {where}{rest}")
+        return False
 
     def _has_any(self, root: str) -> bool:
         return any(True for _ in self._paths([root], LeftOut()))
 
     def _paths(self, roots: Sequence[str], left_out: LeftOut) -> Iterator[str]:
+        choice = self._terms.choice
         return walk(
             [Path(root) for root in roots],
-            self.choice.recursive,
-            all_files=self.choice.all_files,
-            follow_links=self.choice.follow_links,
+            choice.recursive,
+            all_files=choice.all_files,
+            follow_links=choice.follow_links,
             left_out=left_out,
         )
 

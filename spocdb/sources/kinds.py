@@ -19,6 +19,7 @@ LeftOut = Counter[str]
 
 HIDDEN, LINKED, SUBFOLDER, SPECIAL = "hidden", "linked folder", "subfolder", "special file"
 UNNAMED, OTHER = "file without an extension", "other file"
+DAMAGED, REPEATED = "damaged archive", "repeated name in an archive"
 
 _SUFFIXES_BY_KIND = {
     "HEIC": " ".join(HEIF),
@@ -26,7 +27,8 @@ _SUFFIXES_BY_KIND = {
     ".pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
     "video": ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .webm .wmv",
     "audio": ".aac .flac .m4a .mp3 .ogg .opus .wav .wma",
-    "archive": ".7z .bz2 .gz .rar .tar .tgz .xz .zip .zst",
+    "archive": ".tar .tar.gz .tar.zst .tgz .zip",
+    "compressed file": ".7z .bz2 .gz .rar .xz .zst",
     "JPEG 2000": ".j2c .j2k .jp2 .jpf .jpx",
     "JPEG XL": ".jxl",
     "Photoshop": ".psb .psd",
@@ -36,13 +38,20 @@ _SUFFIXES_BY_KIND = {
     "Netpbm": ".pam .pbm .pgm .pnm .ppm",
     "high dynamic range": ".exr .hdr",
 }
+_PACKED = frozenset((".gz", ".zst"))
 _KINDS = {suffix: kind for kind, text in _SUFFIXES_BY_KIND.items() for suffix in text.split()}
 # The order in the text: pictures first, which a user misses most.
-_ORDER = (*_SUFFIXES_BY_KIND, UNNAMED, SUBFOLDER, LINKED, SPECIAL, HIDDEN, OTHER)
-_COUNTABLE = frozenset((UNNAMED, SUBFOLDER, LINKED, SPECIAL, OTHER, "archive", "icon"))
+_ORDER = (*_SUFFIXES_BY_KIND, UNNAMED, SUBFOLDER, LINKED, SPECIAL, DAMAGED, REPEATED, HIDDEN, OTHER)
+_PLURALS = {
+    **{kind: f"{kind}s" for kind in (SUBFOLDER, LINKED, SPECIAL, OTHER, DAMAGED)},
+    **{kind: f"{kind}s" for kind in ("archive", "compressed file", "icon")},
+    UNNAMED: "files without an extension",
+    REPEATED: "repeated names in archives",
+}
 _WAY_ON = {
     "HEIC": "pip install 'spocdb[heif]'",
-    "archive": "unpack first",
+    "archive": "name it to read it",
+    "compressed file": "unpack first",
     UNNAMED: "`all_files=True` looks into them",
     LINKED: "`follow_links=True`",
 }
@@ -82,6 +91,8 @@ def is_nameless_image(path: str) -> bool:
 def kind(name: str) -> str:
     """Return the kind of a file that is no image, by its name."""
     suffix = _suffix(name)
+    if suffix in _PACKED and (longer := _suffix(name[: -len(suffix)]) + suffix) in _KINDS:
+        suffix = longer
     return _KINDS.get(suffix, OTHER) if suffix else UNNAMED
 
 
@@ -91,9 +102,7 @@ def told(left_out: Mapping[str, int]) -> str:
 
 
 def _told(kind: str, n: int) -> str:
-    noun = kind
-    if n != 1 and kind in _COUNTABLE:
-        noun = kind.replace("file without", "files without") if kind == UNNAMED else f"{kind}s"
+    noun = kind if n == 1 else _PLURALS.get(kind, kind)
     return f"{n:,} {noun}" + (f" ({_WAY_ON[kind]})" if kind in _WAY_ON else "")
 
 

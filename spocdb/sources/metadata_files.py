@@ -3,13 +3,14 @@
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spocdb.errors import ConfigError
 from spocdb.images.regular import regular
+from spocdb.sources import names
 from spocdb.sources.csv_files import MOST_CHARACTERS, MOST_KEYS, TOO_LONG, csv_rows, lines_of
 from spocdb.text import cleaned
 
@@ -30,11 +31,15 @@ class RowsRead:
 
 
 def read_metadata(
-    file: Path, roots: Sequence[Path] = (), read: RowsRead | None = None
+    file: Path,
+    roots: Sequence[str | Path] = (),
+    read: RowsRead | None = None,
+    exists: Callable[[str], bool] = os.path.exists,
 ) -> Iterator[Row]:
-    """Yield (absolute path, metadata) of a .csv or .jsonl file whose rows have a `path`.
+    """Yield (stored name, metadata) of a .csv or .jsonl file whose rows have a `path`.
 
-    A relative path is looked up beside the file, then under each of `roots`. Numbers, true and
+    A relative path is looked up by `exists`, beside the file and then under each of `roots`; a URI
+    is a name as it is. Numbers, true and
     false in a CSV become JSON values; empty cells are left out. Characters that PostgreSQL cannot
     store, NUL and lone surrogates, become U+FFFD. `read` counts the rows.
 
@@ -49,13 +54,13 @@ def read_metadata(
     try:
         for line, row in readers[file.suffix.lower()](file):
             try:
-                row = _cleaned(row)
+                row = cleaned_row(row)
             except ValueError as exc:
                 raise ConfigError(f"{file}, line {line}: {exc}") from exc
             path = row.pop("path", None)
             if not isinstance(path, str) or not path:
                 raise ConfigError(f"{file}, line {line}: no `path`, which says whose row it is")
-            yield _found(path, folders, read), row
+            yield _found(path, folders, read, exists), row
     except OSError as exc:
         raise ConfigError(f"cannot read {file}: {exc.strerror}") from exc
     except UnicodeError as exc:
@@ -102,7 +107,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _cleaned(row: dict[str, Any]) -> dict[str, Any]:
+def cleaned_row(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row that the database can store. Raises ValueError for one that it cannot."""
     if len(row) > MOST_KEYS:
         raise ValueError(f"{len(row):,} keys, of at most {MOST_KEYS:,}")
@@ -141,13 +146,15 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _found(path: str, folders: Sequence[str], read: RowsRead) -> str:
+def _found(path: str, folders: Sequence[str], read: RowsRead, exists: Callable[[str], bool]) -> str:
     """Return the first candidate path that exists; if none does, the first candidate."""
     read.n_rows += 1
+    if names.is_uri(path):
+        return path
     # Strings rather than Path, and one test for an absolute path: there may be a million rows.
     below = folders[:1] if os.path.isabs(path) else folders
     candidates = [os.path.normpath(os.path.join(folder, path)) for folder in below]
-    found = next((c for c in candidates if os.path.exists(c)), None)
+    found = next((c for c in candidates if exists(c)), None)
     if found is None:
         read.n_missing += 1
         read.example = read.example or candidates[0]

@@ -5,7 +5,20 @@ import re
 
 from spocdb.text import LONGEST_KEY, shortened
 
+# The beginning of a URI. A path has one slash there, also where it is called like a scheme.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SHORTENED = re.compile(r"(.{200})\.\.\. [0-9a-f]{32}", re.DOTALL)
+
+
+def is_uri(argument: str) -> bool:
+    """Return whether an argument is a URI, such as a URL or an object's, and not a path."""
+    return _SCHEME.match(argument) is not None
+
+
+def stored(argument: str | os.PathLike[str]) -> str:
+    """Return the name under which an argument is stored: a URI as it is, a path absolute."""
+    text = os.fspath(argument)
+    return text if is_uri(text) else printable(os.path.abspath(text))
 
 
 def problem(path: str) -> str | None:

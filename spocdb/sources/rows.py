@@ -13,7 +13,7 @@ from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, RowGone
 from spocdb.records import ImageRef
 from spocdb.settings import Limits
 from spocdb.sources.locations import read_below
-from spocdb.sources.source import Get, Got, Reader, Ref
+from spocdb.sources.source import Get, Ref
 
 # The driver copies the server's data several times, outside the budget.
 ROWS_PART_OF_MEMORY = 8
@@ -41,15 +41,25 @@ class RowsSource:
         """
         return map(ImageRef, rows.keys(self.connection, self.collection))
 
-    def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
-        """Pass the images of these rows to the reader.
+    def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
+        """Yield the images of these rows with the functions that read them.
 
         A row that does not belong to the collection any more raises RowGone when it is read.
 
         Raises:
             SourceBroken: The table cannot be read.
         """
-        return reader.read(self._found(refs))
+        for chunk in self._chunks(refs):
+            left = {name: ref for name, ref in chunk.items() if not ref.problem}
+            yield from ((ref, _gone) for ref in chunk.values() if ref.problem)
+            for key, row in rows.each(
+                *(self.connection, self.collection, list(left), self.limits.max_bytes),
+                most_at_once=self.limits.memory // ROWS_PART_OF_MEMORY,
+            ):
+                # The attachment's SQL condition may let through rows that were not requested.
+                if ref := left.pop(key, None):
+                    yield self._told(ref, row)
+            yield from ((ref, _gone) for ref in left.values())
 
     def covers(self, name: str) -> bool:
         """Return True: every image of the collection is of a row."""
@@ -62,19 +72,6 @@ class RowsSource:
             SourceBroken: The table cannot be read.
         """
         return bool(rows.find(self.connection, self.collection, [name]))
-
-    def _found(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
-        for chunk in self._chunks(refs):
-            left = {name: ref for name, ref in chunk.items() if not ref.problem}
-            yield from ((ref, _gone) for ref in chunk.values() if ref.problem)
-            for key, row in rows.each(
-                *(self.connection, self.collection, list(left), self.limits.max_bytes),
-                most_at_once=self.limits.memory // ROWS_PART_OF_MEMORY,
-            ):
-                # The attachment's SQL condition may let through rows that were not requested.
-                if ref := left.pop(key, None):
-                    yield self._told(ref, row)
-            yield from ((ref, _gone) for ref in left.values())
 
     def _chunks(self, refs: Iterable[Ref]) -> Iterator[dict[str, Ref]]:
         chunk: dict[str, Ref] = {}

@@ -1,39 +1,56 @@
-"""The protocol of image sources: a source lists images and streams their bytes to a reader.
+"""The protocols of image sources: a source lists images and says how to get their bytes.
 
-A run passes the source the refs that it wants, in the source's order, and a reader. For each ref
-the source gives the reader a function that gets the bytes. The reader calls it in its own threads,
-a few images ahead, within its memory budget. So files, URLs, rows and objects are read at random. A
-container that can only be read in order advances as the reader asks for the next image, and passes
-a function that returns bytes in memory.
+A run passes the source the refs that it wants, in the source's order. For each ref the source
+yields a function that gets the bytes. The pipeline calls it in its own threads, a few images ahead,
+within its memory budget. So files, URLs, rows and objects are read at random. A container that can
+only be read in order advances as the next image is asked for, and yields a function that returns
+bytes in memory.
 
 A source acknowledges nothing. The sink (spocdb/sinks.py) ends leases in the transaction that stores
 the descriptors, so that a crash cannot separate the two.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from spocdb.errors import ConfigError
 from spocdb.records import ImageRef
+from spocdb.settings import DEFAULT_MAX_BYTES
+from spocdb.sources import kinds, names
+from spocdb.sources.kinds import LeftOut
 
 Ref = TypeVar("Ref", bound=ImageRef)
-RefIn = TypeVar("RefIn", bound=ImageRef, contravariant=True)
-Got = TypeVar("Got")
-GotOut = TypeVar("GotOut", covariant=True)
 
 # Gets the bytes of one image, at most the given number. Any thread may call it, repeatedly, also
 # after the source has gone on or ended. Raises ImageError; ImageTooLarge if there are more.
 Get = Callable[[int], bytes]
 
 
-class Reader(Protocol[RefIn, GotOut]):
-    """Gets the bytes of images and turns them into results of its own type."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which files of the given folders are read; see `walk`."""
 
-    def read(self, images: Iterable[tuple[RefIn, Get]]) -> Iterator[GotOut]:
-        """Yield a result for each image; consume only a few images ahead.
+    recursive: bool = True
+    all_files: bool = False
+    follow_links: bool = False
 
-        An image with a `problem` is not read.
-        """
-        ...
+
+EVERYTHING = Choice()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for all sources of one call.
+
+    `max_bytes` bounds what a source itself keeps of one image. `allow_private` lets URLs lead to
+    addresses that are not public. `left_out` counts the files that listings skip, by kind.
+    """
+
+    choice: Choice = EVERYTHING
+    max_bytes: int = DEFAULT_MAX_BYTES
+    allow_private: bool = False
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 class Source(Protocol):
@@ -43,8 +60,12 @@ class Source(Protocol):
         """List the images lazily, in a fixed order."""
         ...
 
-    def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
-        """Pass these images to the reader; yield its results."""
+    def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
+        """Yield each of these images with the function that gets its bytes.
+
+        The ref may be replaced by one with a newer version, size, metadata or problem. An image
+        with a `problem` is not read.
+        """
         ...
 
     def covers(self, name: str) -> bool:
@@ -56,14 +77,52 @@ class Source(Protocol):
         ...
 
 
-class _Finder:
-    """A reader that reads nothing: its results are the functions that get the bytes."""
+class Given(Source, Protocol):
+    """The images under the roots that a user gave: an ingest lists, retries and prunes them.
 
-    def read(self, images: Iterable[tuple[ImageRef, Get]]) -> Iterator[Get]:
-        for ref, get in images:
-            if ref.problem:
-                raise ref.problem
-            yield get
+    Without roots it reads any image of its kind by its name.
+    """
+
+    @property
+    def roots(self) -> Sequence[str]:
+        """Return what was given: the names of its images are these, or begin with them."""
+        ...
+
+    @property
+    def left_out(self) -> LeftOut:
+        """Return the counts of what `refs` has skipped so far."""
+        ...
+
+    @property
+    def whole(self) -> Sequence[str]:
+        """Return the containers that were listed to their end, as names of their failures."""
+        ...
+
+    def named(self, stored: Iterable[str]) -> Iterator[ImageRef]:
+        """List images by their stored names, with their current versions."""
+        ...
+
+    def empty_roots(self) -> Iterator[tuple[str, bool]]:
+        """Yield the roots that are gone or hold no image, and whether they exist."""
+        ...
+
+    def without(self, roots: Collection[str]) -> "Given":
+        """Return the same source without some of its roots."""
+        ...
+
+    def has_any(self, passed: LeftOut) -> bool:
+        """Return whether anything can be an image; count in `passed` what cannot."""
+        ...
+
+
+def check_any(source: Given) -> None:
+    """Raise ConfigError if nothing under the roots of a source can be an image."""
+    passed = LeftOut()
+    if source.has_any(passed):
+        return
+    rest = f": left out {told}" if (told := kinds.told(passed)) else ""
+    where = ", ".join(map(names.printable, source.roots))
+    raise ConfigError(f"there are no images under {where}{rest}")
 
 
 def locate(source: Source, name: str) -> Get:
@@ -74,5 +133,12 @@ def locate(source: Source, name: str) -> Get:
     Raises:
         ImageError: The image cannot be read.
     """
-    (get,) = source.stream([ImageRef(name)], _Finder())
+    ((ref, get),) = source.stream([ImageRef(name)])
+    if ref.problem:
+        raise ref.problem
     return get
+
+
+def unread(max_bytes: int) -> bytes:
+    """Stand for the bytes of an image with a problem, which are never asked for."""
+    raise AssertionError("an image with a problem was read")

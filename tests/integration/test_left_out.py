@@ -103,16 +103,19 @@ def test_a_picture_without_an_extension_is_taken_where_it_is_named(
     assert db.ingest(mixed / "scan", **recipe).n_new == 1
 
 
-def test_an_archive_or_what_is_no_image_leaves_no_empty_collection(
+def test_what_is_no_image_leaves_no_empty_collection(
     db: Database, recipe: Recipe, mixed: Path, tmp_path: Path
 ) -> None:
-    archive = tmp_path / "photos.zip"
-    with zipfile.ZipFile(archive, "w") as opened:
-        opened.write(mixed / "0000.jpg")
+    archive = tmp_path / "photos.7z"
+    archive.write_bytes(b"7z")
+    with zipfile.ZipFile(tmp_path / "texts.zip", "w") as opened:
+        opened.write(mixed / "notes.txt", "notes.md")
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match=r"no images under .*zip: left out 1 archive \(unpack fi"):
+    with pytest.raises(ConfigError, match=r"under .*7z: left out 1 compressed file \(unpack fi"):
         db.ingest(archive, **recipe)
+    with pytest.raises(ConfigError, match=r"no images under .*texts.zip: left out 1 other file$"):
+        db.ingest(tmp_path / "texts.zip", **recipe)
     with pytest.raises(ConfigError, match=r"no images under .*: left out 1 other file$"):
         db.ingest(mixed / "notes.txt", **recipe)
     with pytest.raises(ConfigError, match=r"there are no images under [^:]*empty$"):
@@ -122,7 +125,7 @@ def test_an_archive_or_what_is_no_image_leaves_no_empty_collection(
     assert db.collections() == []
     # Together with an image, it is a failure.
     assert db.ingest(archive, mixed, **recipe).n_failed == 1
-    assert [Path(f.path).name for f in db.failures()] == ["photos.zip"]
+    assert [Path(f.path).name for f in db.failures()] == ["photos.7z"]
 
 
 @pytest.fixture
@@ -210,7 +213,7 @@ def test_a_dry_run_counts_and_changes_nothing(
     assert ran.stdout.splitlines() == [
         "would read 1 file of 4, 2 unchanged, 1 failed before",
         "would delete 1 image whose file is gone",
-        "would leave out 1 archive (unpack first)",
+        "would leave out 1 archive (name it to read it)",
     ]
     ran = invoke("ingest", make_photos(4, "fourth"), "-c", "new", "--dry-run")
     assert ran.stdout.startswith("would read 4 files of 4, ")

@@ -19,7 +19,7 @@ from spocdb.pipeline.work import Work
 from spocdb.progress import Progress
 from spocdb.records import ImageRef, NewDescriptor
 from spocdb.settings import Limits
-from spocdb.sources.source import Get, Got, Reader, Ref, locate
+from spocdb.sources.source import Get, Ref, locate
 
 LIMITS = Limits(10**6, 10**6, 2**26, threads=2, ahead=4)
 
@@ -35,10 +35,8 @@ class TarSource:
             for member in tar:
                 yield ImageRef(member.name, str(member.offset_data), member.size)
 
-    def stream(self, refs: Iterable[Ref], reader: Reader[Ref, Got]) -> Iterator[Got]:
-        return reader.read(self._in_order({ref.name: ref for ref in refs}))
-
-    def _in_order(self, wanted: dict[str, Ref]) -> Iterator[tuple[Ref, Get]]:
+    def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
+        wanted = {ref.name: ref for ref in refs}
         with tarfile.open(self._path, "r|") as tar:
             for member in tar:
                 stream = tar.extractfile(member)

@@ -8,10 +8,10 @@ import pytest
 from spocdb.errors import ConfigError, ImageVanished
 from spocdb.records import ImageRef
 from spocdb.sources import kinds, names
-from spocdb.sources.files import Choice, FilesSource, modified, read
+from spocdb.sources.files import FilesSource, modified, read
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.names import is_there, printable, storable
-from spocdb.sources.source import locate
+from spocdb.sources.source import Choice, Terms, check_any, locate
 from spocdb.sources.walking import walk
 from spocdb.text import LONGEST_KEY
 
@@ -146,16 +146,16 @@ def test_paths_that_are_gone_or_hold_no_image_are_told_and_can_be_left_out(tmp_p
     ]
     left = source.without([str(tmp_path / "gone")])
     assert [os.path.basename(ref.name) for ref in left.refs()] == ["a.jpg", "a.jpg"]
-    flat = FilesSource([tmp_path / "deep"], Choice(recursive=False))
+    flat = FilesSource([tmp_path / "deep"], Terms(Choice(recursive=False)))
     assert [root for root, _ in flat.empty_roots()] == [str(tmp_path / "deep")]
 
 
 def test_a_source_without_images_is_refused_with_what_is_there_instead(tmp_path: Path) -> None:
     make(tmp_path, "a.heics", "b/c.txt", "b/d.mp4")
     with pytest.raises(ConfigError, match=r"no images under .*: left out 1 video, 1 other file$"):
-        FilesSource([tmp_path / "b"]).check_any()
+        check_any(FilesSource([tmp_path / "b"]))
     make(tmp_path, "b/e.jpg")
-    FilesSource([tmp_path / "b"]).check_any()
+    check_any(FilesSource([tmp_path / "b"]))
 
 
 def test_failed_files_are_found_again_by_their_stored_names(tmp_path: Path) -> None:
@@ -236,8 +236,9 @@ def test_what_a_walk_leaves_out_is_counted_by_kind(
         **{kinds.UNNAMED: 1, kinds.LINKED: 1, kinds.SPECIAL: 2, kinds.HIDDEN: 2, kinds.OTHER: 2},
     }
     assert kinds.told(counted) == (
-        "2 HEIC (pip install 'spocdb[heif]'), 3 raw, 2 video, 1 archive (unpack first), 1 JPEG XL, "
-        "1 Photoshop, 1 PDF, 1 file without an extension (`all_files=True` looks into them), "
+        "2 HEIC (pip install 'spocdb[heif]'), 3 raw, 2 video, 1 archive (name it to read it), "
+        "1 JPEG XL, 1 Photoshop, 1 PDF, "
+        "1 file without an extension (`all_files=True` looks into them), "
         "1 linked folder (`follow_links=True`), 2 special files, 2 hidden, 2 other files"
     )
     assert left_out(tmp_path, recursive=False)[kinds.SUBFOLDER] == 1

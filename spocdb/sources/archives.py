@@ -1,0 +1,206 @@
+"""Images in tar and zip files, as a source: an archive is a folder, and is not unpacked.
+
+An image is called ARCHIVE/MEMBER. An unchanged archive is listed again, but its images are not
+read. Memory does not grow with the number of archives, and by eight bytes with each image of the
+one that is being listed.
+"""
+
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from spocdb.errors import ConfigError, ImageError, UnreadableImage
+from spocdb.records import ImageRef
+from spocdb.sources import kinds, names
+from spocdb.sources.digests import Names
+from spocdb.sources.kinds import LeftOut
+from spocdb.sources.members import Archive, Member
+from spocdb.sources.samples import BESIDE, key_of
+from spocdb.sources.source import Get, Ref, Terms, unread
+from spocdb.sources.tars import TarArchive
+from spocdb.sources.walkers import Shelf
+from spocdb.sources.zips import ZipArchive
+from spocdb.text import cleaned
+
+FORMATS: dict[str, Callable[[str], Archive]] = {
+    ".tar": partial(TarArchive, compression=""),
+    ".tar.gz": partial(TarArchive, compression="gz"),
+    ".tgz": partial(TarArchive, compression="gz"),
+    ".tar.zst": partial(TarArchive, compression="zst"),
+    ".zip": ZipArchive,
+}
+_SUFFIX = re.compile(r"\.(?:tar(?:\.gz|\.zst)?|tgz|zip)(?=/|$)", re.IGNORECASE)
+# Names of archives that are kept for `exists`, in all: 32 MB.
+MOST_NAMES = 2**22
+
+
+def archive_of(name: str) -> str | None:
+    """Return the archive that a path is, or is inside of; None if it is in none.
+
+    A folder may be called like an archive.
+    """
+    if names.is_uri(name):
+        return None
+    ends = (match.end() for match in _SUFFIX.finditer(name))
+    return next((name[:end] for end in ends if not os.path.isdir(name[:end])), None)
+
+
+class ArchivesSource:
+    """The images in some archives; without archives, any by its name."""
+
+    def __init__(self, paths: Sequence[str], terms: Terms) -> None:
+        self.roots = list(dict.fromkeys(os.path.abspath(path) for path in paths))
+        self.whole: list[str] = []
+        self._terms, self.left_out = terms, terms.left_out
+        named = [names.printable(root) for root in self.roots]
+        self._inside, self._exact = tuple(os.path.join(n, "") for n in named), frozenset(named)
+        self._shelf = Shelf(terms.max_bytes)
+        self._known: OrderedDict[str, tuple[str, Names]] = OrderedDict()
+
+    def refs(self) -> Iterator[ImageRef]:
+        """List the images, archive by archive.
+
+        A damaged archive is listed as an image of its own name that cannot be read.
+
+        Raises:
+            ConfigError: At once for an archive that does not exist.
+        """
+        for root in self.roots:
+            if not os.path.lexists(root) or archive_of(root) != root:
+                raise ConfigError(f"no such file or folder: {names.printable(root)}")
+        return (ref for root in self.roots for ref in self._listed(root, self.left_out))
+
+    def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
+        """Yield these images with the functions that read them, and with their metadata."""
+        for ref in refs:
+            try:
+                yield (ref, unread) if ref.problem else self._found(ref)
+            except ImageError as error:
+                yield replace(ref, problem=error), unread
+
+    def covers(self, name: str) -> bool:
+        """Return whether a name is one of the archives, or inside one."""
+        return name.startswith(self._inside) or name in self._exact
+
+    def exists(self, name: str) -> bool:
+        """Return whether the archive has such an image; True if it cannot be listed."""
+        archive = archive_of(name) or name
+        if name == archive or not names.is_there(archive):
+            return names.is_there(archive)
+        try:
+            return name[len(archive) + 1 :] in self._names_in(archive)
+        except ImageError:
+            return True
+
+    def named(self, stored: Iterable[str]) -> Iterator[ImageRef]:
+        """List images by their stored names; for an archive that failed, all of its images."""
+        for name in stored:
+            if archive_of(name) == name:
+                yield from self._listed(name, LeftOut())
+            elif not names.is_shortened(name):
+                yield ImageRef(name)
+
+    def empty_roots(self) -> Iterator[tuple[str, bool]]:
+        """Yield the archives that are gone or hold no image, and whether they exist."""
+        for root in self.roots:
+            is_there = os.path.exists(root)
+            if not is_there or not any(self._listed(root, LeftOut())):
+                yield root, is_there
+
+    def without(self, roots: Collection[str]) -> "ArchivesSource":
+        """Return the same source without some of its archives."""
+        return ArchivesSource([root for root in self.roots if root not in roots], self._terms)
+
+    def has_any(self, passed: LeftOut) -> bool:
+        """Return whether an archive holds an image; count in `passed` what is none."""
+        for root in self.roots:
+            for ref in self._listed(root, passed):
+                if ref.name not in self._exact:
+                    return True
+                passed[kinds.DAMAGED] += 1
+        return False
+
+    def _listed(self, path: str, left_out: LeftOut) -> Iterator[ImageRef]:
+        version = ""
+        try:
+            archive = _open(path)
+            version = archive.version
+            for member in _images(archive, left_out, Names()):
+                yield _ref(path, archive, member)
+            self.whole.append(names.printable(path))
+        except ImageError as error:
+            yield ImageRef(names.listed(path), version, problem=error)
+
+    def _found(self, ref: Ref) -> tuple[Ref, Get]:
+        path = archive_of(ref.name)
+        if path is None:
+            raise UnreadableImage("it is in no archive")
+        archive, (member, sample) = self._shelf.find(
+            path, _version_now(path), ref.name[len(path) + 1 :], _open
+        )
+        found = replace(
+            ref,
+            version=_version(archive, member),
+            size=member.size,
+            metadata={**sample.metadata(), **ref.metadata},
+            problem=member.problem,
+        )
+        return found, member.read
+
+    def _names_in(self, path: str) -> Names:
+        """Return the names of an archive's images, listed again only if it changed."""
+        version, known = self._known.pop(path, ("", Names()))
+        if version != (version := _version_now(path)):
+            known = Names()
+            for _ in _images(_open(path), LeftOut(), known):
+                pass
+        self._known[path] = version, known
+        while sum(len(n) for _, n in self._known.values()) > MOST_NAMES and len(self._known) > 1:
+            self._known.popitem(last=False)
+        return known
+
+
+def _images(archive: Archive, left_out: LeftOut, seen: Names) -> Iterator[Member]:
+    """List the members to ingest, each name once; count the others."""
+    for member in archive.members():
+        is_hidden = any(part.startswith(".") for part in member.name.split("/"))
+        # "..": not hidden, but a problem.
+        if is_hidden and not member.problem:
+            left_out[kinds.HIDDEN] += 1
+        elif not kinds.is_image(member.name):
+            if key_of(member.name)[1] not in BESIDE:
+                left_out[kinds.kind(member.name)] += 1
+        elif seen.add(member.name):
+            yield member
+        else:
+            left_out[kinds.REPEATED] += 1
+
+
+def _ref(path: str, archive: Archive, member: Member) -> ImageRef:
+    name, problem = f"{path}/{member.name}", member.problem
+    if problem is None and (why_not := names.problem(name)):
+        problem = UnreadableImage(why_not)
+    if problem:
+        name = cleaned(names.listed(name))
+    return ImageRef(name, _version(archive, member), member.size, problem=problem)
+
+
+def _version(archive: Archive, member: Member) -> str:
+    return f"{archive.version} {member.offset} {member.size}"
+
+
+def _version_now(path: str) -> str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""  # opening it says why
+    return f"{found.st_mtime_ns} {found.st_size}"
+
+
+def _open(path: str) -> Archive:
+    """Open an archive. Raises ImageError."""
+    match = next(match for match in _SUFFIX.finditer(path) if match.end() == len(path))
+    return FORMATS[match[0].lower()](path)

@@ -1,0 +1,77 @@
+"""Open sources: those that arguments name, and those that hold images of stored names.
+
+To add a kind of source, write a file beside this one with a source like `Given`, and enter it in
+`KINDS`.
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+from spocdb.errors import ConfigError
+from spocdb.sources import archives, names
+from spocdb.sources.archives import ArchivesSource
+from spocdb.sources.files import FilesSource
+from spocdb.sources.source import Terms
+from spocdb.sources.together import Kind, Together
+
+# The first that claims a name has it.
+KINDS = (
+    Kind(lambda name: archives.archive_of(name) is not None, ArchivesSource),
+    Kind(lambda name: True, FilesSource),
+)
+
+# A range of numbers, such as {0000..0127}.
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+MOST_EXPANDED = 100_000
+
+
+def opened(arguments: Iterable[str | os.PathLike[str]], terms: Terms | None = None) -> Together:
+    """Return the source that arguments name; without arguments, any image by its stored name.
+
+    Raises:
+        ConfigError: A range has too many numbers.
+    """
+    roots: dict[Kind, list[str]] = defaultdict(list)
+    for argument in arguments:
+        for root in expanded(os.fspath(argument)):
+            roots[_kind_of(root)].append(root)
+    terms = terms or Terms()
+    return Together([(kind, kind.open(roots[kind], terms)) for kind in KINDS], terms.left_out)
+
+
+def expanded(argument: str) -> Iterator[str]:
+    """Yield the arguments that ranges stand for: `{08..10}` for 08, 09 and 10.
+
+    Shells expand them too, but not in quotes. A path that exists stands for itself.
+
+    Raises:
+        ConfigError: There would be too many.
+    """
+    ranges = _RANGE.findall(argument)
+    if not ranges or os.path.lexists(argument):
+        yield argument
+        return
+    n = 1
+    for first, last in ranges:
+        n *= abs(int(last) - int(first)) + 1
+    if n > MOST_EXPANDED:
+        raise ConfigError(f"{argument} stands for {n:,} names, of at most {MOST_EXPANDED:,}")
+    pieces = _RANGE.split(argument)[::3]
+    for numbers in product(*(_numbers(first, last) for first, last in ranges)):
+        yield "".join(map("".join, zip(pieces, (*numbers, ""), strict=True)))
+
+
+def _kind_of(argument: str) -> Kind:
+    name = argument if names.is_uri(argument) else os.path.abspath(argument)
+    return next(kind for kind in KINDS if kind.claims(name))
+
+
+def _numbers(first: str, last: str) -> list[str]:
+    step = 1 if int(first) <= int(last) else -1
+    # As in shells, a leading zero asks for equal widths.
+    is_padded = any(len(text) > 1 and text[0] == "0" for text in (first, last))
+    width = max(len(first), len(last)) if is_padded else 0
+    return [f"{n:0{width}}" for n in range(int(first), int(last) + step, step)]

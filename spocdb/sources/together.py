@@ -1,0 +1,78 @@
+"""Sources of several kinds as one, which asks for each name the kind that claims it."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+
+from spocdb.records import ImageRef
+from spocdb.sources.kinds import LeftOut
+from spocdb.sources.source import Get, Given, Ref, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of source: which arguments and stored names are its own, and how it is opened."""
+
+    claims: Callable[[str], bool]
+    open: Callable[[Sequence[str], Terms], Given]
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """One source of each kind. The last kind claims every name."""
+
+    parts: Sequence[tuple[Kind, Given]]
+    left_out: LeftOut
+
+    @property
+    def roots(self) -> Sequence[str]:
+        """Return the roots of all kinds."""
+        return [root for _, part in self.parts for root in part.roots]
+
+    @property
+    def whole(self) -> Sequence[str]:
+        """Return the containers that were listed to their end."""
+        return [name for _, part in self.parts for name in part.whole]
+
+    def refs(self) -> Iterator[ImageRef]:
+        """List the images, kind by kind.
+
+        Raises:
+            ConfigError: At once for a root that does not exist.
+        """
+        return chain.from_iterable([part.refs() for _, part in self.parts if part.roots])
+
+    def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
+        """Yield these images with the functions that read them."""
+        for n, some in groupby(refs, lambda ref: self._number(ref.name)):
+            yield from self.parts[n][1].stream(some)
+
+    def covers(self, name: str) -> bool:
+        """Return whether a name is below a root, of whatever kind."""
+        return any(part.covers(name) for _, part in self.parts)
+
+    def exists(self, name: str) -> bool:
+        """Return whether an image of this name exists."""
+        return self.parts[self._number(name)][1].exists(name)
+
+    def named(self, stored: Iterable[str]) -> Iterator[ImageRef]:
+        """List images by their stored names."""
+        for n, some in groupby(stored, self._number):
+            yield from self.parts[n][1].named(some)
+
+    def empty_roots(self) -> Iterator[tuple[str, bool]]:
+        """Yield the roots that are gone or hold no image, and whether they exist."""
+        for _, part in self.parts:
+            yield from part.empty_roots()
+
+    def without(self, roots: Collection[str]) -> "Together":
+        """Return the same source without some of its roots."""
+        without = [(kind, part.without(roots)) for kind, part in self.parts]
+        return Together(without, self.left_out)
+
+    def has_any(self, passed: LeftOut) -> bool:
+        """Return whether anything can be an image; count in `passed` what cannot."""
+        return any(part.has_any(passed) for _, part in self.parts if part.roots)
+
+    def _number(self, name: str) -> int:
+        return next(n for n, (kind, _) in enumerate(self.parts) if kind.claims(name))

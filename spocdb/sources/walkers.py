@@ -1,0 +1,89 @@
+"""Find members of an archive by name, mostly in its own order."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from functools import partial
+from threading import Lock
+
+from spocdb.errors import ImageVanished
+from spocdb.sources import kinds
+from spocdb.sources.csv_files import MOST_CHARACTERS
+from spocdb.sources.members import Archive, Member
+from spocdb.sources.samples import BESIDE, Sample, key_of, samples
+
+Found = tuple[Member, Sample]
+
+# Members of one archive that a walker remembers, at about 500 bytes each, and archives kept open.
+MOST_KEPT, MOST_OPEN = 20_000, 2
+
+
+class Walker:
+    """Walks through an archive once if its names are asked for in order; used by one thread."""
+
+    def __init__(self, archive: Archive, max_bytes: int) -> None:
+        self.archive, self._max_bytes = archive, max_bytes
+        # Held members would stay in memory.
+        self._most_kept = 0 if archive.is_in_order else MOST_KEPT
+        self._passed: dict[str, Found] = {}
+        self._coming = _walk(archive, max_bytes)
+
+    def find(self, name: str) -> Found:
+        """Return the first member of this name, and its sample.
+
+        What was passed and not kept is looked for from the beginning.
+
+        Raises:
+            ImageVanished: There is none.
+            ImageError: The archive is damaged before it.
+        """
+        if kept := self._passed.get(name):
+            return kept
+        for _ in range(2):
+            for found in self._coming:
+                if len(self._passed) < self._most_kept:
+                    self._passed.setdefault(found[0].name, found)
+                if found[0].name == name:
+                    return found
+            self._coming = _walk(self.archive, self._max_bytes)
+        raise ImageVanished("the archive has no such member any more")
+
+
+class Shelf:
+    """The walkers of the archives that were used last. Threads may share it."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lock = Lock()
+        self._walkers: OrderedDict[str, Walker] = OrderedDict()
+
+    def find(
+        self, path: str, version: str, name: str, open_archive: Callable[[str], Archive]
+    ) -> tuple[Archive, Found]:
+        """Return a member of an archive of this version, and the archive.
+
+        Raises:
+            ImageError: It cannot be found.
+        """
+        with self._lock:
+            walker = self._walkers.pop(path, None)
+            if walker is None or walker.archive.version != version:
+                walker = Walker(open_archive(path), self._max_bytes)
+            self._walkers[path] = walker
+            if len(self._walkers) > MOST_OPEN:
+                self._walkers.popitem(last=False)
+            return walker.archive, walker.find(name)
+
+
+# No methods: a generator that refers to its walker would keep the file open until the next
+# collection of garbage.
+def _walk(archive: Archive, max_bytes: int) -> Iterator[Found]:
+    for sample in samples(archive.members(partial(_held, max_bytes)), max_bytes):
+        for member in sample.members:
+            if kinds.is_image(member.name):
+                yield member, sample
+
+
+def _held(max_bytes: int, name: str) -> int:
+    if kinds.is_image(name):
+        return max_bytes
+    return MOST_CHARACTERS if key_of(name)[1] in BESIDE else 0
