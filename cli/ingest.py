@@ -1,6 +1,9 @@
 """spocdb ingest."""
 
+import atexit
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,12 +25,22 @@ if TYPE_CHECKING:
     from .progress import Display
 
 
+# The argument for a list of names on stdin.
+STDIN = "-"
+
+
 @options.with_recipe()
 def ingest(
     *,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH...", help="Image files, folders, .tar and .zip archives."),
+        typer.Argument(
+            metavar="PATH...", help="Image files, folders, archives, URLs; - for a list."
+        ),
+    ] = None,
+    urls_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="URLs, one in a line, or a .csv with a column `url`."),
     ] = None,
     collection: Annotated[
         str, typer.Option("--collection", "-c", help="Collection; created if it does not exist.")
@@ -97,22 +110,31 @@ def ingest(
     Unchanged files are not read again, and the network sees the same bytes only once. Each batch is
     committed: after an interruption the same command continues.
     """
-    if not paths and not retry_failed:
+    if not paths and not urls_from and not retry_failed:
         raise typer.BadParameter("name the images or folders to ingest", param_hint="PATH...")
     if yes and not prune:
         raise typer.BadParameter("give it only with --prune", param_hint="--yes")
+    from spocdb.sources.lists import listed
     from spocdb.sources.opening import opened
     from spocdb.sources.source import Choice, Terms
 
-    given, choice = paths or [], Choice(recursive, all_files, follow_links)
+    given = [path for path in paths or [] if path != STDIN]
+    names_from = _kept_stdin() if STDIN in (paths or []) else None
+    choice = Choice(recursive, all_files, follow_links)
 
     def count() -> int:
-        return sum(1 for _ in opened(given, Terms(choice)).refs())
+        return sum(1 for _ in opened(given, Terms(choice), listed(names_from, urls_from)).refs())
 
     if dry_run:
         with options.open_database(db) as database:
             preview = database.preview(
-                *given, collection=collection, choice=choice, prune=prune, exif=exif
+                *given,
+                collection=collection,
+                choice=choice,
+                names_from=names_from,
+                urls_from=urls_from,
+                prune=prune,
+                exif=exif,
             )
         _print_preview(preview, json=json)
         return
@@ -134,6 +156,8 @@ def ingest(
             recursive=recursive,
             all_files=all_files,
             follow_links=follow_links,
+            names_from=names_from,
+            urls_from=urls_from,
             metadata=metadata,
             exif=exif,
             moves=moves,
@@ -155,6 +179,15 @@ def ingest(
     if progress.n_failed:
         talk(f"{counted(progress.n_failed, 'image')} failed: see `spocdb failures`")
         raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+def _kept_stdin() -> Path:
+    """Copy the list on stdin to a file that goes with the process; it is read twice."""
+    kept = tempfile.NamedTemporaryFile(prefix="spocdb-names-")  # noqa: SIM115
+    atexit.register(kept.close)
+    shutil.copyfileobj(sys.stdin.buffer, kept)
+    kept.flush()
+    return Path(kept.name)
 
 
 def is_interactive() -> bool:

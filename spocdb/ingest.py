@@ -110,7 +110,7 @@ class Ingest:
         gone = pruning.gone_roots(self.connection, found, self.source)
         if not self.options.prune_gone:
             pruning.refuse_gone(gone)
-        return self.source.without(root.path for root in gone if not root.is_there)
+        return self.source.without({root.path for root in gone if not root.is_there})
 
     def _choose(self, found: Collection | None) -> Chosen:
         return choose(self.connection, self.wanted, found, self.cache_dir)
@@ -155,7 +155,7 @@ def preview(
     there = source
     if collection and prune:
         gone = pruning.gone_roots(connection, collection, source)
-        there = source.without(root.path for root in gone if not root.is_there)
+        there = source.without({root.path for root in gone if not root.is_there})
     refs = there.refs()
     if collection:
         attachments.refuse(connection, collection)

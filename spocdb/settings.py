@@ -51,7 +51,7 @@ class Settings:
     `database_url` None means the embedded server under `data_dir`. `cache_dir` holds the paths of
     known weights files. `max_pixels` and `max_bytes` limit each image, `memory` (bytes) all images
     in flight. `threads` threads read and decode, `ahead` is the number of prefetched images (None:
-    eight per thread).
+    eight per thread). `allow_private` lets URLs lead to addresses that are not public.
     """
 
     # It may hold a password.
@@ -63,6 +63,7 @@ class Settings:
     memory: int = field(default_factory=lambda: default_memory())
     threads: int = field(default_factory=machine.n_cores)
     ahead: int | None = None
+    allow_private: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -93,6 +94,7 @@ def from_environment(
         memory=_positive(environ, "SPOCDB_MEMORY", default_memory()),
         threads=_positive(environ, "SPOCDB_THREADS", machine.n_cores(), MOST_THREADS),
         ahead=_positive(environ, "SPOCDB_AHEAD", 0, MOST_AHEAD) or None,
+        allow_private=_switch(environ, "SPOCDB_ALLOW_PRIVATE"),
     )
 
 
@@ -109,6 +111,14 @@ def _default_data_dir() -> Path:
 def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
     value = environ.get(name)
     return Path(value).expanduser().absolute() if value else default
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name, "")
+    if text not in ("", "0", "1"):
+        setting = name.removeprefix("SPOCDB_").lower()
+        raise ConfigError(f"{name} must be 0 or 1, not {text!r}", field=setting, bound="0 or 1")
+    return text == "1"
 
 
 def _positive(environ: Mapping[str, str], name: str, default: int, most: int = sys.maxsize) -> int:

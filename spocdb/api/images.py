@@ -20,9 +20,9 @@ from spocdb.filters import Filter, to_json
 from spocdb.records import Float32Array
 from spocdb.sources import names
 from spocdb.sources.files import modified
-from spocdb.sources.opening import opened
+from spocdb.sources.opening import opened, terms_of
 from spocdb.sources.rows import RowsSource
-from spocdb.sources.source import Get, Terms, locate
+from spocdb.sources.source import Get, locate
 
 
 class Images(Part):
@@ -149,7 +149,7 @@ class Images(Part):
         with engine.connection() as connection:
             target = collections.get(connection, collection)
             table = attachments.find(connection, target)
-        source = opened([], Terms(max_bytes=limits.max_bytes))
+        source = opened([], terms_of(engine.settings))
 
         def located(name: str) -> Get:
             if table is None:

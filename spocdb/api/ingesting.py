@@ -18,7 +18,8 @@ from spocdb.pruning import GoneRoot
 from spocdb.recipe_options import RecipeOptions
 from spocdb.settings import DEFAULT_COLLECTION
 from spocdb.sources import kinds
-from spocdb.sources.opening import opened
+from spocdb.sources.lists import listed
+from spocdb.sources.opening import opened, terms_of
 from spocdb.sources.source import EVERYTHING, Choice, Terms, check_any
 from spocdb.storing import StoringOptions
 from spocdb.wording import counted
@@ -40,6 +41,8 @@ class Ingesting(Part):
         weights: str | os.PathLike[str] | None = None,
         codebook: str | os.PathLike[str] | None = None,
         recursive: bool = True,
+        names_from: str | os.PathLike[str] | None = None,
+        urls_from: str | os.PathLike[str] | None = None,
         metadata: str | os.PathLike[str] | None = None,
         exif: bool = False,
         all_files: bool = False,
@@ -66,6 +69,10 @@ class Ingesting(Part):
             *paths: files; folders, which give the files with an image's suffix; and archives, which
                 are folders that need not be unpacked: .tar, .tar.gz, .tar.zst (with `spocdb[zstd]`)
                 and .zip. `{0000..0127}` stands for these numbers.
+            names_from: a file with further names, one in a line or separated by NUL: paths of
+                images and archives, and URIs.
+            urls_from: a file with URLs of http or https, one in a line, or a .csv with a column
+                `url`. Those that are stored are not fetched again.
             collection: its name.
             extractor: a preset, a network such as `onnx:FILE` or `timm:NAME`, or the name of an
                 extractor that the database knows.
@@ -116,13 +123,13 @@ class Ingesting(Part):
             metadata=path_of(metadata),
             auto_pca=auto_pca,
         )
-        terms = Terms(Choice(recursive, all_files, follow_links), engine.settings.limits.max_bytes)
+        terms = terms_of(engine.settings, Choice(recursive, all_files, follow_links))
         with engine.connection() as connection:
             return ingesting.Ingest(
                 connection,
                 engine.connect,
                 lambda recipe: engine.extractor(recipe, device, precision),
-                opened(paths, terms),
+                opened(paths, terms, listed(names_from, urls_from)),
                 collection,
                 Wanted(extractor, path_of(weights), recipe, path_of(codebook)),
                 engine.settings.cache_dir,
@@ -152,6 +159,8 @@ class Ingesting(Part):
         *paths: str | os.PathLike[str],
         collection: str = DEFAULT_COLLECTION,
         choice: Choice = EVERYTHING,
+        names_from: str | os.PathLike[str] | None = None,
+        urls_from: str | os.PathLike[str] | None = None,
         prune: bool = False,
         exif: bool = False,
     ) -> Progress:
@@ -161,6 +170,8 @@ class Ingesting(Part):
             *paths: files and folders.
             collection: its name; it need not exist.
             choice: which files of the folders are read.
+            names_from: as of `ingest`.
+            urls_from: as of `ingest`.
             prune: count the images that would be deleted too.
             exif: as of `ingest`.
 
@@ -171,7 +182,7 @@ class Ingesting(Part):
         Raises:
             ConfigError: the collection is of an attached table.
         """
-        source = opened(paths, Terms(choice))
+        source = opened(paths, Terms(choice), listed(names_from, urls_from))
         with self._engine.connection() as connection:
             return ingesting.preview(connection, collection, source, prune=prune, exif=exif)
 

@@ -18,10 +18,10 @@ from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.progress import Progress
 from spocdb.recipe_options import RecipeOptions
-from spocdb.settings import Limits
-from spocdb.sources.opening import opened
+from spocdb.settings import Settings
+from spocdb.sources.opening import opened, terms_of
 from spocdb.sources.rows import RowsSource
-from spocdb.sources.source import Source, Terms
+from spocdb.sources.source import Source
 
 if TYPE_CHECKING:
     from spocdb.features.precision import Precision
@@ -86,7 +86,7 @@ class Reembedding(Part):
                 engine.connect,
                 replace(target, extractor_id=extractor_id, recipe=new, channels=channels(new)),
                 # Rows are read through this connection, because it may hold a lock on them.
-                _source_of(connection, target, engine.settings.limits),
+                _source_of(connection, target, engine.settings),
                 lambda: engine.extractor(new, device, precision),
                 engine.settings.limits,
                 dim,
@@ -94,8 +94,9 @@ class Reembedding(Part):
             )
 
 
-def _source_of(connection: Connection, collection: Collection, limits: Limits) -> Source:
+def _source_of(connection: Connection, collection: Collection, settings: Settings) -> Source:
     table = attachments.find(connection, collection)
     if table is None:
-        return opened([], Terms(max_bytes=limits.max_bytes))
+        return opened([], terms_of(settings))
+    limits = settings.limits
     return RowsSource(connection, collection, table, limits, rows_at_once=limits.threads)

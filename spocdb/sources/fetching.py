@@ -35,12 +35,17 @@ TROUBLE = (
 
 
 def fetch(
-    url: str, max_bytes: int, *, allow_private: bool = False, seconds: float = FETCH_SECONDS
+    url: str,
+    max_bytes: int,
+    *,
+    allow_private: bool = False,
+    seconds: float = FETCH_SECONDS,
+    advice: str = "attach with `allow_private=True`",
 ) -> bytes:
     """Fetch a URL (http, https), including redirections, within `seconds`.
 
     Unless `allow_private`, it connects only to public addresses, checked after the look-up of the
-    name. Proxies are not used.
+    name; `advice` says how to allow others. Proxies are not used.
 
     Raises:
         UnreadableImage: The URL can never be fetched.
@@ -49,7 +54,7 @@ def fetch(
         ImageVanished: Any other failure, which may be temporary.
     """
     target = parse(url)
-    backend = _Vetted(_Deadline(seconds), allow_private)
+    backend = _Vetted(_Deadline(seconds), None if allow_private else advice)
     try:
         with httpcore.ConnectionPool(_tls(), network_backend=backend) as pool:
             for _ in range(1 + MOST_REDIRECTIONS):
@@ -181,10 +186,13 @@ class _Deadline:
 
 
 class _Vetted(httpcore.NetworkBackend):
-    """Opens connections: resolves a name, checks its addresses, connects to one of them."""
+    """Opens connections: resolves a name, checks its addresses, connects to one of them.
 
-    def __init__(self, deadline: _Deadline, allow_private: bool) -> None:
-        self._deadline, self._allow_private = deadline, allow_private
+    With `advice`, how to allow them, addresses that are not public are refused.
+    """
+
+    def __init__(self, deadline: _Deadline, advice: str | None) -> None:
+        self._deadline, self._advice = deadline, advice
         self._sockets = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -202,10 +210,9 @@ class _Vetted(httpcore.NetworkBackend):
         """
         addresses = resolve(host, port, self._deadline.left())
         for address in addresses:
-            if not (self._allow_private or is_public(address)):
+            if self._advice and not is_public(address):
                 raise AddressRefused(
-                    f"{host} is at {address}, which is not public: attach with "
-                    "`allow_private=True` if that is meant",
+                    f"{host} is at {address}, which is not public: {self._advice} if that is meant",
                     field="allow_private",
                 )
         failure: Exception = OSError(f"{host} has no address")

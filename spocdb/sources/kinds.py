@@ -19,7 +19,7 @@ LeftOut = Counter[str]
 
 HIDDEN, LINKED, SUBFOLDER, SPECIAL = "hidden", "linked folder", "subfolder", "special file"
 UNNAMED, OTHER = "file without an extension", "other file"
-DAMAGED, REPEATED = "damaged archive", "repeated name in an archive"
+DAMAGED, REPEATED = "damaged archive", "repeated name"
 
 _SUFFIXES_BY_KIND = {
     "HEIC": " ".join(HEIF),
@@ -43,10 +43,9 @@ _KINDS = {suffix: kind for kind, text in _SUFFIXES_BY_KIND.items() for suffix in
 # The order in the text: pictures first, which a user misses most.
 _ORDER = (*_SUFFIXES_BY_KIND, UNNAMED, SUBFOLDER, LINKED, SPECIAL, DAMAGED, REPEATED, HIDDEN, OTHER)
 _PLURALS = {
-    **{kind: f"{kind}s" for kind in (SUBFOLDER, LINKED, SPECIAL, OTHER, DAMAGED)},
+    **{kind: f"{kind}s" for kind in (SUBFOLDER, LINKED, SPECIAL, OTHER, DAMAGED, REPEATED)},
     **{kind: f"{kind}s" for kind in ("archive", "compressed file", "icon")},
     UNNAMED: "files without an extension",
-    REPEATED: "repeated names in archives",
 }
 _WAY_ON = {
     "HEIC": "pip install 'spocdb[heif]'",

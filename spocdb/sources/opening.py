@@ -7,18 +7,22 @@ To add a kind of source, write a file beside this one with a source like `Given`
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 from spocdb.errors import ConfigError
+from spocdb.settings import Settings
 from spocdb.sources import archives, names
 from spocdb.sources.archives import ArchivesSource
 from spocdb.sources.files import FilesSource
-from spocdb.sources.source import Terms
+from spocdb.sources.lists import Listed
+from spocdb.sources.source import EVERYTHING, Choice, Terms
 from spocdb.sources.together import Kind, Together
+from spocdb.sources.urls import UrlsSource, is_url
 
 # The first that claims a name has it.
 KINDS = (
+    Kind(is_url, UrlsSource),
     Kind(lambda name: archives.archive_of(name) is not None, ArchivesSource),
     Kind(lambda name: True, FilesSource),
 )
@@ -28,8 +32,17 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_EXPANDED = 100_000
 
 
-def opened(arguments: Iterable[str | os.PathLike[str]], terms: Terms | None = None) -> Together:
-    """Return the source that arguments name; without arguments, any image by its stored name.
+def terms_of(settings: Settings, choice: Choice = EVERYTHING) -> Terms:
+    """Return the terms by a process's settings."""
+    return Terms(choice, settings.max_bytes, settings.allow_private)
+
+
+def opened(
+    arguments: Iterable[str | os.PathLike[str]],
+    terms: Terms | None = None,
+    lists: Sequence[Listed] = (),
+) -> Together:
+    """Return the source that arguments and lists name; without any, each image by its stored name.
 
     Raises:
         ConfigError: A range has too many numbers.
@@ -39,7 +52,9 @@ def opened(arguments: Iterable[str | os.PathLike[str]], terms: Terms | None = No
         for root in expanded(os.fspath(argument)):
             roots[_kind_of(root)].append(root)
     terms = terms or Terms()
-    return Together([(kind, kind.open(roots[kind], terms)) for kind in KINDS], terms.left_out)
+    return Together(
+        [(kind, kind.open(roots[kind], terms)) for kind in KINDS], terms.left_out, lists
+    )
 
 
 def expanded(argument: str) -> Iterator[str]:

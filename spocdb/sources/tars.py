@@ -28,7 +28,14 @@ from spocdb.sources.source import unread
 MOST_OF_HEADERS = 2**20
 # Memory that a zstd frame may ask for; `zstd --ultra --long=27` makes such.
 MOST_WINDOW = 2**27
-DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError)
+DAMAGE: tuple[type[Exception], ...] = (
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+)
 
 
 class TarArchive:
@@ -51,7 +58,7 @@ class TarArchive:
             headers.check_end()
         except (ImageVanished, UnreadableImage):
             raise
-        except (*DAMAGE, *_zstd_errors(self._compression)) as error:
+        except _damage(self._compression) as error:
             raise UnreadableImage(
                 f"the archive is damaged or cut off ({error}): fetch it again"
             ) from error
@@ -110,10 +117,10 @@ def _next(tar: tarfile.TarFile, headers: _Headers) -> tarfile.TarInfo | None:
     headers.left = MOST_OF_HEADERS
     before = tar.offset
     # The first member was read when the file was opened.
-    is_first = tar.firstmember is not None
+    is_first = cast(Any, tar).firstmember is not None
     found = tar.next()
     # It keeps them for `getmembers`.
-    tar.members, tar.pax_headers = [], {}
+    cast(Any, tar).members, tar.pax_headers = [], {}
     if found is not None and (found.size < 0 or (tar.offset <= before and not is_first)):
         raise tarfile.ReadError("a size below zero")
     return found
@@ -165,5 +172,5 @@ def _zstandard() -> Any:
     return zstandard
 
 
-def _zstd_errors(compression: str) -> tuple[type[Exception], ...]:
-    return (_zstandard().ZstdError,) if compression == "zst" else ()
+def _damage(compression: str) -> tuple[type[Exception], ...]:
+    return (*DAMAGE, _zstandard().ZstdError) if compression == "zst" else DAMAGE

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 
 from spocdb.records import ImageRef
+from spocdb.sources import kinds
+from spocdb.sources.digests import Names
 from spocdb.sources.kinds import LeftOut
+from spocdb.sources.lists import Listed
 from spocdb.sources.source import Get, Given, Ref, Terms
+from spocdb.sources.urls import ref_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +23,17 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """One source of each kind. The last kind claims every name."""
+    """One source of each kind, and lists of names. The last kind claims every name."""
 
     parts: Sequence[tuple[Kind, Given]]
     left_out: LeftOut
+    lists: Sequence[Listed] = ()
 
     @property
     def roots(self) -> Sequence[str]:
-        """Return the roots of all kinds."""
-        return [root for _, part in self.parts for root in part.roots]
+        """Return the roots of all kinds, and the files of the lists."""
+        roots = [root for _, part in self.parts for root in part.roots]
+        return [*roots, *(str(listed.file) for listed in self.lists)]
 
     @property
     def whole(self) -> Sequence[str]:
@@ -35,12 +41,13 @@ class Together:
         return [name for _, part in self.parts for name in part.whole]
 
     def refs(self) -> Iterator[ImageRef]:
-        """List the images, kind by kind.
+        """List the images, kind by kind, and then those of the lists.
 
         Raises:
-            ConfigError: At once for a root that does not exist.
+            ConfigError: At once for a root that does not exist; later for a list.
         """
-        return chain.from_iterable([part.refs() for _, part in self.parts if part.roots])
+        parts = [part.refs() for _, part in self.parts if part.roots]
+        return chain(chain.from_iterable(parts), self._listed())
 
     def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
         """Yield these images with the functions that read them."""
@@ -68,11 +75,28 @@ class Together:
     def without(self, roots: Collection[str]) -> "Together":
         """Return the same source without some of its roots."""
         without = [(kind, part.without(roots)) for kind, part in self.parts]
-        return Together(without, self.left_out)
+        return Together(without, self.left_out, self.lists)
 
     def has_any(self, passed: LeftOut) -> bool:
         """Return whether anything can be an image; count in `passed` what cannot."""
-        return any(part.has_any(passed) for _, part in self.parts if part.roots)
+        if any(part.has_any(passed) for _, part in self.parts if part.roots):
+            return True
+        return any(True for listed in self.lists for _ in listed.names())
+
+    def _listed(self) -> Iterator[ImageRef]:
+        """List the images of the lists, each once, apart from those that a root covers."""
+        seen = Names()
+
+        def new(names: Iterable[str]) -> Iterator[str]:
+            for name in names:
+                if not self.covers(name) and seen.add(name):
+                    yield name
+                else:
+                    self.left_out[kinds.REPEATED] += 1
+
+        for listed in self.lists:
+            named = map(ref_of, new(listed.names())) if listed.only_urls else None
+            yield from named or self.named(new(listed.names()))
 
     def _number(self, name: str) -> int:
         return next(n for n, (kind, _) in enumerate(self.parts) if kind.claims(name))

@@ -36,6 +36,7 @@ def test_an_empty_value_is_none() -> None:
     names = (
         *("DATABASE_URL", "DATA_DIR", "CACHE_DIR"),
         *("MAX_PIXELS", "MAX_BYTES", "MEMORY", "THREADS", "AHEAD"),
+        "ALLOW_PRIVATE",
     )
     empty = {f"SPOCDB_{name}": "" for name in names}
     assert from_environment("", empty) == from_environment(environ={})
@@ -53,6 +54,13 @@ def test_folders_are_absolute_and_know_the_home(monkeypatch: pytest.MonkeyPatch)
 def test_a_limit_is_a_number(name: str) -> None:
     settings = from_environment(environ={f"SPOCDB_{name.upper()}": "1000"})
     assert getattr(settings, name) == getattr(settings.limits, name) == 1000
+
+
+def test_a_switch_is_0_or_1() -> None:
+    assert from_environment(environ={"SPOCDB_ALLOW_PRIVATE": "1"}).allow_private
+    assert not from_environment(environ={"SPOCDB_ALLOW_PRIVATE": "0"}).allow_private
+    with pytest.raises(ConfigError, match="SPOCDB_ALLOW_PRIVATE must be 0 or 1, not 'yes'"):
+        from_environment(environ={"SPOCDB_ALLOW_PRIVATE": "yes"})
 
 
 def test_eight_images_a_thread_are_ahead_and_the_threads_are_the_cores() -> None:
