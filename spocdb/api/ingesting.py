@@ -69,16 +69,16 @@ class Ingesting(Part):
             *paths: files; folders, which give the files with an image's suffix; and archives, which
                 are folders that need not be unpacked: .tar, .tar.gz, .tar.zst (with `spocdb[zstd]`)
                 and .zip. `{0000..0127}` stands for these numbers.
-            names_from: a file with further names, one in a line or separated by NUL: paths of
-                images and archives, and URIs.
-            urls_from: a file with URLs of http or https, one in a line, or a .csv with a column
-                `url`. Those that are stored are not fetched again.
             collection: its name.
             extractor: a preset, a network such as `onnx:FILE` or `timm:NAME`, or the name of an
                 extractor that the database knows.
             weights: the network's weights; by default the preset's own.
             codebook: the file that pooling by Fisher vectors or triangulation needs.
             recursive: also read subfolders.
+            names_from: a file with further names, one in a line or separated by NUL: paths of
+                images and archives, and URIs.
+            urls_from: a file with URLs of http or https, one in a line, or a .csv with a column
+                `url`. Those that are stored are not fetched again.
             metadata: a .csv or .jsonl with a column `path`; it takes precedence over EXIF.
             exif: store the photographs' EXIF as metadata, see docs/reference/images.md.
             all_files: recognise images by their first bytes, whatever the file is called.
