@@ -30,6 +30,8 @@ pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.shop",
     "tests.fixtures.waiting",
+    # It imports the fixtures above, whose asserts pytest would not rewrite otherwise.
+    "tests.fixtures.killed",
 ]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

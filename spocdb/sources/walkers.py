@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from threading import Lock
 
-from spocdb.errors import ImageVanished
+from spocdb.errors import ImageError, ImageVanished
 from spocdb.sources import kinds
 from spocdb.sources.csv_files import MOST_CHARACTERS
+from spocdb.sources.digests import Names
 from spocdb.sources.members import Archive, Member
 from spocdb.sources.samples import BESIDE, Sample, key_of, samples
 
@@ -24,28 +25,45 @@ class Walker:
         self.archive, self._max_bytes = archive, max_bytes
         # Held members would stay in memory.
         self._most_kept = 0 if archive.is_in_order else MOST_KEPT
-        self._passed: dict[str, Found] = {}
-        self._coming = _walk(archive, max_bytes)
+        self._kept: dict[str, Found] = {}
+        # All names up to the end, or up to the damage, and the error of any other name.
+        self._all: Names | None = None
+        self._error: ImageError = ImageVanished("the archive has no such member any more")
+        self._begin()
 
     def find(self, name: str) -> Found:
         """Return the first member of this name, and its sample.
 
-        What was passed and not kept is looked for from the beginning.
+        A member that was passed and not kept is looked for again from the beginning. The archive is
+        not walked for a name that it is known not to have.
 
         Raises:
             ImageVanished: There is none.
             ImageError: The archive is damaged before it.
         """
-        if kept := self._passed.get(name):
+        if kept := self._kept.get(name):
             return kept
-        for _ in range(2):
-            for found in self._coming:
-                if len(self._passed) < self._most_kept:
-                    self._passed.setdefault(found[0].name, found)
-                if found[0].name == name:
-                    return found
-            self._coming = _walk(self.archive, self._max_bytes)
-        raise ImageVanished("the archive has no such member any more")
+        if name in self._passed:
+            self._begin()
+        if self._all is None or name in self._all:
+            try:
+                for found in self._coming:
+                    self._pass(found)
+                    if found[0].name == name:
+                        return found
+            except ImageError as error:
+                self._error = error
+            self._all = self._passed
+        raise self._error.with_traceback(None)
+
+    def _begin(self) -> None:
+        self._passed, self._coming = Names(), _walk(self.archive, self._max_bytes)
+
+    def _pass(self, found: Found) -> None:
+        name = found[0].name
+        self._passed.add(name)
+        if len(self._kept) < self._most_kept:
+            self._kept.setdefault(name, found)
 
 
 class Shelf:

@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import signal
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -14,9 +13,9 @@ import pytest
 
 from spocdb.errors import ConfigError
 from tests.fixtures.ingested import counts, network
+from tests.fixtures.killed import Kill
 from tests.fixtures.opened import Database
-from tests.fixtures.program import Run, Start
-from tests.fixtures.waiting import WaitUntil
+from tests.fixtures.program import Run
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]
@@ -140,6 +139,21 @@ def test_a_broken_shard_is_a_failure_until_it_is_mended(
     assert not list(db.failures())
 
 
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_members_that_vanished_are_told_and_pruned(
+    db: Database, recipe: Recipe, make_photos: Make, tmp_path: Path, suffix: str
+) -> None:
+    photos = make_photos(4)
+    archive = shard(tmp_path / f"a{suffix}", photos)
+    db.ingest(archive, **recipe)
+    shard(archive, photos, ["0001.jpg", "0003.jpg"])
+    said = rf"2 images of photos .*{suffix}/0000\.jpg \(the archive has no such member any more\)"
+    with pytest.raises(ConfigError, match=said):
+        db.reembed("mini", size=96)
+    assert db.ingest(archive, prune=True).n_pruned == 2
+    assert db.reembed("mini", size=96) == 2
+
+
 def test_only_a_damaged_archive_makes_no_collection(
     db: Database, recipe: Recipe, tmp_path: Path
 ) -> None:
@@ -152,32 +166,10 @@ def test_only_a_damaged_archive_makes_no_collection(
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
 def test_killed_in_the_middle_of_a_shard_it_goes_on(
-    db: Database,
-    recipe: Recipe,
-    make_photos: Make,
-    tmp_path: Path,
-    start_spocdb: Start,
-    wait_until: WaitUntil,
-    suffix: str,
+    db: Database, recipe: Recipe, make_photos: Make, tmp_path: Path, kill_ingest: Kill, suffix: str
 ) -> None:
     archive = shard(tmp_path / f"a{suffix}", make_photos(60))
-    options = [f"--{name}={value}" for name, value in recipe.items()]
-    process = start_spocdb(
-        "ingest", archive, "--batch-size=1", *options, SPOCDB_DATABASE_URL=db.url
-    )
-
-    def n_stored() -> int:
-        ((n,),) = db.connection.execute("SELECT count(*) FROM spocdb.images")
-        return int(n)
-
-    wait_until(lambda: n_stored() > 0, process)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    n_before = n_stored()
+    n_before = kill_ingest(archive, **recipe)
     assert 0 < n_before < 60
-    progress = db.ingest(archive, auto_pca=0)
-    assert (progress.n_unchanged, progress.n_new + progress.n_reused) == (
-        n_before,
-        60 - n_before,
-    )
+    assert counts(db.ingest(archive, auto_pca=0)) == (60 - n_before, 0, n_before, 0)
     assert stored(db) == {f"{archive}/{n:04}.jpg": {"kind": f"{n:04}"} for n in range(60)}

@@ -1,5 +1,6 @@
 """Ingests of lists: names on stdin, and URLs in files."""
 
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from spocdb.sources.opening import opened
 from spocdb.sources.source import Terms
 from spocdb.sources.urls import UrlsSource, ref_of
 from tests.fixtures.ingested import counts
+from tests.fixtures.killed import Kill
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
 
@@ -202,3 +204,22 @@ def test_a_source_of_urls_covers_them_and_takes_none_for_gone() -> None:
     assert [ref.name for ref in source.without(["https://x/1.jpg"]).refs()] == ["https://x/2.jpg"]
     assert str(ref_of("https://x/" + "y" * 3000).problem).startswith("the path has 3,010 bytes")
     assert "secret" not in ref_of("nonsense:secret@x").name
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_list_it_goes_on(
+    near: Database,
+    recipe: Recipe,
+    make_photos: Make,
+    site: Site,
+    tmp_path: Path,
+    kill_ingest: Kill,
+) -> None:
+    shutil.copytree(make_photos(60, seed=2), site.folder, dirs_exist_ok=True)
+    urls = [f"{site.url}/{n:04}.jpg" for n in range(60)]
+    file = tmp_path / "urls.txt"
+    file.write_text("\n".join(urls))
+    n_before = kill_ingest(urls_from=file, env=ALLOWED, **recipe)
+    assert 0 < n_before < 60
+    assert counts(near.ingest(urls_from=file, auto_pca=0)) == (60 - n_before, 0, n_before, 0)
+    assert sorted(image.path for image in near.images()) == urls

@@ -5,8 +5,9 @@ import io
 import os
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -386,6 +387,35 @@ def test_what_was_not_remembered_is_looked_for_again(
     expected = {ref.name: CONTENTS[ref.name.split(".tar/")[1]] for ref in refs}
     assert read(source, refs[::-1]) == expected
     assert read(source, refs[::4] + refs[1::4] + refs[2::4] + refs[3::4]) == expected
+
+
+def test_an_archive_is_walked_once_for_all_names_that_it_has_not(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walkers, "MOST_KEPT", 1)
+    walks: list[str] = []
+
+    def walk(*arguments: Any) -> Iterator[walkers.Found]:
+        walks.append("begun")
+        return begin(*arguments)
+
+    begin = walkers._walk
+    monkeypatch.setattr(walkers, "_walk", walk)
+    asked = [f"{archive}/{name}" for name in (*[f"gone-{n}.jpg" for n in range(9)], IMAGES[-1])]
+    *gone, last = read(source_of(), map(ImageRef, asked)).values()
+    assert last == CONTENTS[IMAGES[-1]] and len(walks) <= 2
+    assert {str(error) for error in gone} == {"the archive has no such member any more"}
+
+
+def test_of_a_repeated_name_the_first_is_found_in_any_order(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, data in (("a.jpg", b"first"), ("b.jpg", b"other"), ("a.jpg", b"second")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    refs = [ImageRef(f"{archive}/{name}.jpg") for name in "ba"]
+    assert list(read(source_of(), refs).values()) == [b"other", b"first"]
 
 
 def test_descriptors_are_closed_when_nothing_needs_them(tmp_path: Path) -> None:
