@@ -26,8 +26,9 @@ from spocdb.db.batch import Batch
 from spocdb.db.writing import make_staging, write
 from spocdb.features.projection import project
 from spocdb.features.recipes import make_recipe
-from spocdb.images.thumbnails import encoded
-from spocdb.records import ImageRef, NewDescriptor
+from spocdb.images.signatures import signature
+from spocdb.images.thumbnails import encoded, reduced
+from spocdb.records import ImageRef, NewDescriptor, SmallPicture
 
 NAME, CHANNELS, BATCH = "grid", 8, 5000
 # Different pictures; the rows share them.
@@ -117,27 +118,28 @@ def _fill(db: Database, n_rows: int) -> None:
         target = collections.create(connection, NAME, recipe, CHANNELS)
         load = cache(partial(projections.load, connection))
         make_staging(connection)
-        pictures = [_thumbnail(number) for number in range(N_PICTURES)]
+        pictures = [_small(number) for number in range(N_PICTURES)]
         rng = np.random.default_rng(0)
         for begin in range(0, n_rows, BATCH):
             images, new = [], {}
             for number in range(begin, min(begin + BATCH, n_rows)):
                 sha256 = rng.bytes(32)
                 images.append((ImageRef(f"/{NAME}/{number:08}.jpg", f"{number}"), sha256))
-                size, webp = pictures[number % N_PICTURES]
+                size, small = pictures[number % N_PICTURES]
                 raw = rng.normal(size=CHANNELS).astype(np.float16).astype(np.float32)
-                new[sha256] = NewDescriptor(*size, raw / np.linalg.norm(raw), webp)
+                new[sha256] = NewDescriptor(*size, raw / np.linalg.norm(raw), small)
             batch = Batch(images, new)
             write(connection, target, batch, lambda n, rows: project(rows, load(n)))
         connection.execute("ANALYZE")
 
 
-def _thumbnail(number: int) -> tuple[tuple[int, int], bytes]:
+def _small(number: int) -> tuple[tuple[int, int], SmallPicture]:
     """Return the size of a picture, upright or wide or square, and its thumbnail."""
     with Image.open(BytesIO(photograph(number))) as whole:
         size = [(1024, 768), (576, 768), (768, 768)][number % 3]
         part = whole.convert("RGB").crop((0, 0, *size))
-        return size, encoded(part)
+        small = reduced(part)
+        return size, SmallPicture(encoded(small), signature(small))
 
 
 @contextmanager

@@ -169,16 +169,35 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """64 bits that copies of a picture share, as a signed number; None: it has no structure.
+
+    Only signatures of one version are compared.
+    """
+
+    bits: int | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SmallPicture:
+    """What is stored of a picture itself: its thumbnail, a WebP file, and its signature."""
+
+    webp: bytes
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """An image ready for a network: uint8 RGB pixels (H, W, 3), and its original upright size.
 
-    `thumbnail` is a WebP file, if one was asked for and made.
+    `small` was made if it was asked for.
     """
 
     pixels: UInt8Array
     width: int
     height: int
-    thumbnail: bytes | None = None
+    small: SmallPicture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +214,13 @@ class Jpeg:
 class NewDescriptor:
     """A raw descriptor (C,) just computed, and the upright size of its image in pixels.
 
-    `thumbnail` is a WebP file, if one was made of the same picture.
+    `small` was made of the same picture, if at all.
     """
 
     width: int
     height: int
     descriptor: Float32Array
-    thumbnail: bytes | None = None
+    small: SmallPicture | None = None
 
 
 @dataclass(frozen=True, slots=True)

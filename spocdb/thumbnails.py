@@ -8,9 +8,12 @@ from spocdb.db import thumbnails
 from spocdb.db.connections import Connection
 from spocdb.db.thumbnails import Content
 from spocdb.images.decode import thumbnail as decode_thumbnail
+from spocdb.images.decode import upright
 from spocdb.images.footprint import footprint
+from spocdb.images.signatures import signature
 from spocdb.images.thumbnails import SIDE
 from spocdb.pipeline.budget import of_process
+from spocdb.records import Signature, SmallPicture
 from spocdb.settings import Limits
 
 # Returns a context manager that yields a connection.
@@ -43,9 +46,19 @@ def thumbnail(
         webp = thumbnails.find(connection, content.sha256)
     if webp is None:
         webp = rendered(read(), SIDE, limits)
+        made = SmallPicture(webp, signature_of(webp))
         with connections() as connection:
-            thumbnails.add_made(connection, content, webp)
+            thumbnails.add_made(connection, content, made)
     return Thumbnail(webp, content.sha256)
+
+
+def signature_of(webp: bytes) -> Signature:
+    """Return the signature of a picture from its thumbnail.
+
+    Raises:
+        UnreadableImage: The bytes are no picture.
+    """
+    return signature(upright(webp, SIDE * SIDE))
 
 
 def rendered(data: bytes, side: int, limits: Limits) -> bytes:

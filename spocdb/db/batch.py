@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from spocdb.errors import ImageError
-from spocdb.records import ImageRef, NewDescriptor
+from spocdb.records import ImageRef, NewDescriptor, SmallPicture
 from spocdb.text import shortened
 
 Value = TypeVar("Value")
@@ -25,10 +25,10 @@ class Batch:
     exif: Mapping[bytes, dict[str, Any]] = field(default_factory=dict)
 
     @property
-    def thumbnails(self) -> dict[bytes, bytes]:
-        """Return the thumbnails that came with the descriptors of its images, by sha256."""
+    def pictures(self) -> dict[bytes, SmallPicture]:
+        """Return the small pictures that came with the descriptors of its images, by sha256."""
         made = {sha256: self.descriptors.get(sha256) for _, sha256 in self.images}
-        return {key: new.thumbnail for key, new in made.items() if new and new.thumbnail}
+        return {key: new.small for key, new in made.items() if new and new.small}
 
     def items(self) -> list["Batch"]:
         """Return batches of one image each."""

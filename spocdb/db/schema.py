@@ -24,6 +24,7 @@ REVISIONS = (
     "0009_learned",
     "0010_duplicates",
     "0011_take_over",
+    "0012_levels",
 )
 HEAD = REVISIONS[-1]
 

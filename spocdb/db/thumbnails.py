@@ -1,14 +1,15 @@
-"""Thumbnails: small WebP pictures, by the sha256 of the bytes that they were made from.
+"""Thumbnails: small WebP pictures and their signatures, by the sha256 of the images' bytes.
 
 They are stored with the images of a batch, or one at a time on demand. A trigger deletes them with
 the last image of these bytes (migrations/sql/functions/forget_thumbnails.sql).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spocdb.db.connections import Connection, one_row
 from spocdb.errors import ImageNotFound
+from spocdb.records import Signature, SmallPicture
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,8 @@ class Content:
 
 
 ADD = """
-INSERT INTO spocdb.thumbnails (sha256, webp)
-SELECT * FROM unnest(%b::bytea[], %b::bytea[])
+INSERT INTO spocdb.thumbnails (sha256, webp, signature, signature_version)
+SELECT * FROM unnest(%b::bytea[], %b::bytea[], %b::bigint[], %b::smallint[])
 ON CONFLICT DO NOTHING
 """
 
@@ -34,7 +35,8 @@ WITH held AS (
     SELECT i.sha256 FROM spocdb.images i
     WHERE i.id = %s AND i.sha256 = %s FOR SHARE SKIP LOCKED
 )
-INSERT INTO spocdb.thumbnails (sha256, webp) SELECT h.sha256, %b FROM held h
+INSERT INTO spocdb.thumbnails (sha256, webp, signature, signature_version)
+SELECT h.sha256, %b, %s, %s FROM held h
 ON CONFLICT DO NOTHING
 """
 
@@ -48,6 +50,15 @@ SELECT has_table_privilege('spocdb.thumbnails', 'INSERT')
 CONTENT = """
 SELECT i.id, c.name, i.path, encode(i.sha256, 'hex')
 FROM spocdb.images i JOIN spocdb.collections c ON c.id = i.collection_id WHERE i.id = %s
+"""
+
+SIGN = """
+UPDATE spocdb.thumbnails SET signature = %s, signature_version = %s WHERE sha256 = %s
+"""
+
+SIGNATURES = """
+SELECT sha256, signature FROM spocdb.thumbnails
+WHERE sha256 = ANY (%s) AND signature_version = %s
 """
 
 FIND = "SELECT webp FROM spocdb.thumbnails WHERE sha256 = %s"
@@ -76,18 +87,38 @@ def find(connection: Connection, sha256: str) -> bytes | None:
     return bytes(row[0]) if row else None
 
 
-def add(connection: Connection, made: Mapping[bytes, bytes]) -> None:
-    """Store thumbnails by sha256, in the transaction that stores their images."""
+def add(connection: Connection, made: Mapping[bytes, SmallPicture]) -> None:
+    """Store small pictures by sha256, in the transaction that stores their images."""
     if made:
         # In one order, so that two writers of the same images cannot deadlock.
         hashes = sorted(made)
-        connection.execute(ADD, [hashes, [made[sha256] for sha256 in hashes]])
+        pictures = [made[sha256] for sha256 in hashes]
+        signatures = [picture.signature for picture in pictures]
+        values = [
+            [picture.webp for picture in pictures],
+            [signature.bits for signature in signatures],
+            [signature.version for signature in signatures],
+        ]
+        connection.execute(ADD, [hashes, *values])
 
 
-def add_made(connection: Connection, content: Content, webp: bytes) -> None:
-    """Store a thumbnail made on demand, if the role may and the image still has these bytes."""
+def add_made(connection: Connection, content: Content, made: SmallPicture) -> None:
+    """Store what was made on demand, if the role may and the image still has these bytes."""
     if one_row(connection, MAY_ADD)[0]:
-        connection.execute(ADD_MADE, [content.id, bytes.fromhex(content.sha256), webp])
+        values = [made.webp, made.signature.bits, made.signature.version]
+        connection.execute(ADD_MADE, [content.id, bytes.fromhex(content.sha256), *values])
+
+
+def sign(connection: Connection, sha256: bytes, signature: Signature) -> None:
+    """Store the signature of a picture whose thumbnail is stored, in place of an earlier one."""
+    connection.execute(SIGN, [signature.bits, signature.version, sha256])
+
+
+def signatures(
+    connection: Connection, hashes: Iterable[bytes], version: int
+) -> dict[bytes, int | None]:
+    """Return the bits of the contents that have a signature of a version, by sha256."""
+    return dict(connection.execute(SIGNATURES, [list(hashes), version]).fetchall())
 
 
 def delete_left(connection: Connection) -> None:

@@ -141,7 +141,7 @@ def write_whole(
     with connection.transaction():
         lock(connection, collection)
         descriptors.write(connection, collection.extractor_id, batch.descriptors)
-        thumbnails.add(connection, batch.thumbnails)
+        thumbnails.add(connection, batch.pictures)
         n_moved = _write_images(connection, collection, batch, project, moves)
         _write_failures(connection, collection, batch)
     if moves:

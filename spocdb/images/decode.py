@@ -8,9 +8,10 @@ from spocdb.images.colour import finished, to_rgb
 from spocdb.images.formats import orientation, reading, upright_size
 from spocdb.images.geometry import cropped, fitted, fitted_size, turned
 from spocdb.images.profiles import Transform, to_srgb
-from spocdb.images.thumbnails import SIDE, encoded
+from spocdb.images.signatures import signature
+from spocdb.images.thumbnails import SIDE, encoded, reduced
 from spocdb.recipe_options import Background, Fit
-from spocdb.records import PLAIN, Canvas, Crop, Decoded, Jpeg
+from spocdb.records import PLAIN, Canvas, Crop, Decoded, Jpeg, SmallPicture
 
 
 def decode(
@@ -30,8 +31,9 @@ def decode(
     square; "aspect" gives the longer side `size` pixels. `canvas` is the recipe's. The record's
     width and height are those of the upright image before the crop.
 
-    `with_thumbnail` makes one of the whole picture, which changes no pixel of the network's input.
-    There is none if a JPEG was scaled below its size during decoding, for a small network.
+    `with_thumbnail` makes one of the whole picture, and its signature, which changes no pixel of the
+    network's input. There is none if a JPEG was scaled below its size during decoding, for a small
+    network.
 
     Raises:
         UnreadableImage: The bytes are no image, or decoding takes too long.
@@ -48,7 +50,7 @@ def decode(
         width, height = width_height or whole.size
         pixels = fitted(whole, size, fit, canvas, transform)
         is_enough = max(whole.size) >= min(SIDE, max(width, height))
-        small = encoded(whole, transform) if with_thumbnail and is_enough else None
+        small = _small(whole, transform) if with_thumbnail and is_enough else None
         return Decoded(pixels, width, height, small)
 
 
@@ -61,7 +63,7 @@ def thumbnail(data: bytes, max_pixels: int, side: int = SIDE) -> bytes:
     """
     with reading(data, max_pixels) as image:
         _shrink(image, side, "aspect")
-        return encoded(*_upright(image, "white"), side)
+        return encoded(reduced(*_upright(image, "white"), side))
 
 
 def plain_jpeg(data: bytes, max_pixels: int) -> Jpeg | None:
@@ -113,6 +115,11 @@ def _shrink(image: Image.Image, size: int, fit: Fit) -> tuple[int, int] | None:
     width, height = fitted_size(*image.size, size, fit)
     image.draft(None, (2 * width, 2 * height))
     return whole
+
+
+def _small(whole: Image.Image, transform: Transform | None) -> SmallPicture:
+    small = reduced(whole, transform)
+    return SmallPicture(encoded(small), signature(small))
 
 
 def _upright(

@@ -24,15 +24,20 @@ def thumbnail_size(width: int, height: int, side: int = SIDE) -> tuple[int, int]
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def encoded(picture: Image.Image, transform: Transform | None = None, side: int = SIDE) -> bytes:
-    """Return the thumbnail of an upright picture as a WebP file, which has no metadata.
+def reduced(
+    picture: Image.Image, transform: Transform | None = None, side: int = SIDE
+) -> Image.Image:
+    """Return an upright picture reduced to a thumbnail's size, in RGB.
 
     `side` is the most pixels of its longer side. `transform` converts the resized picture to RGB
     from another mode or colour space.
     """
     size = thumbnail_size(*picture.size, side)
-    small = picture.resize(size, FILTER, reducing_gap=GAP)
+    return finished(picture.resize(size, FILTER, reducing_gap=GAP), transform)
+
+
+def encoded(small: Image.Image) -> bytes:
+    """Return a reduced picture as a WebP file, which has no metadata."""
     stream = io.BytesIO()
-    rgb = finished(small, transform)
-    rgb.save(stream, "WEBP", quality=QUALITY, method=METHOD)
+    small.save(stream, "WEBP", quality=QUALITY, method=METHOD)
     return stream.getvalue()

@@ -14,7 +14,7 @@ from spocdb.pipeline.intake import decode_work
 from spocdb.pipeline.prefetch import threads
 from spocdb.pipeline.work import Work
 from spocdb.progress import Progress, waiting
-from spocdb.records import Decoded, Jpeg, NewDescriptor, Recipe
+from spocdb.records import Decoded, Jpeg, NewDescriptor, Recipe, SmallPicture
 from spocdb.sources.source import Ref
 
 if TYPE_CHECKING:
@@ -110,14 +110,14 @@ def _extract(
         pixels = _pixels(list(shown.values()), extractor, lane)
         raw = extractor.extract_in(lane, list(pixels.values()), on_done)
     return {
-        sha256: NewDescriptor(picture.width, picture.height, descriptor, _thumbnail(picture))
+        sha256: NewDescriptor(picture.width, picture.height, descriptor, _small(picture))
         for sha256, descriptor in zip(pixels, raw, strict=True)
         if (picture := shown[sha256].picture)
     }
 
 
-def _thumbnail(picture: Decoded | Jpeg) -> bytes | None:
-    return picture.thumbnail if isinstance(picture, Decoded) else None
+def _small(picture: Decoded | Jpeg) -> SmallPicture | None:
+    return picture.small if isinstance(picture, Decoded) else None
 
 
 def _pixels(works: list[Work[Ref]], extractor: "Extractor", lane: "Lane") -> "dict[bytes, Pixels]":

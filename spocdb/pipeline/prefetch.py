@@ -202,4 +202,4 @@ def _size(picture: Decoded | Jpeg | None) -> int:
         return 0
     if isinstance(picture, Jpeg):
         return len(picture.data)
-    return picture.pixels.nbytes + len(picture.thumbnail or b"")
+    return picture.pixels.nbytes + (len(picture.small.webp) if picture.small else 0)

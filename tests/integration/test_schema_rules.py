@@ -35,6 +35,7 @@ DEFINERS = {
     "coverage_of",
     "described_by",
     "duplicate_groups",
+    "duplicate_level",
     "duplicate_target",
     "embed",
     "embedded_by",

@@ -28,6 +28,7 @@ SINCE_RELEASE = (
     "duplicate_pairs",
     "duplicate_members",
     "duplicate_decisions",
+    "duplicate_thresholds",
 )
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from spocdb.errors import ImageTooLarge, UnreadableImage
 from spocdb.images.decode import decode, thumbnail, upright
 from spocdb.recipe_options import Fit
-from spocdb.records import Canvas
+from spocdb.records import Canvas, SmallPicture
 from spocdb.settings import DEFAULT_MAX_PIXELS
 from tests.unit.test_profiles import P3, grey_profile
 
@@ -66,8 +66,9 @@ FILES: dict[str, tuple[bytes, tuple[int, int]]] = {
 }
 
 
-def opened(webp: bytes | None) -> Image.Image:
-    assert webp is not None
+def opened(made: SmallPicture | bytes | None) -> Image.Image:
+    assert made is not None
+    webp = made.webp if isinstance(made, SmallPicture) else made
     with Image.open(io.BytesIO(webp)) as image:
         assert (image.format, image.mode) == ("WEBP", "RGB")
         assert not {"icc_profile", "exif", "xmp"} & image.info.keys()
@@ -93,10 +94,10 @@ def test_the_network_sees_the_same_with_a_thumbnail(name: str, fit: Fit) -> None
     data, size = FILES[name]
     plain = decode(data, 256, fit, DEFAULT_MAX_PIXELS)
     both = decode(data, 256, fit, DEFAULT_MAX_PIXELS, with_thumbnail=True)
-    assert plain.thumbnail is None
+    assert plain.small is None
     np.testing.assert_array_equal(both.pixels, plain.pixels)
     assert (both.width, both.height) == (plain.width, plain.height)
-    made = opened(both.thumbnail)
+    made = opened(both.small)
     assert made.size == size
     alone = opened(thumbnail(data, DEFAULT_MAX_PIXELS))
     assert difference(made, alone) < CLOSE
@@ -106,17 +107,17 @@ def test_transparent_pixels_have_the_colour_that_the_network_sees() -> None:
     data = encoded(Image.new("RGBA", (40, 30), (255, 0, 0, 0)))
     for background, value in (("white", 255), ("black", 0)):
         canvas = Canvas(background=background)  # type: ignore[arg-type]
-        made = decode(data, 32, "warp", 10**6, canvas, with_thumbnail=True).thumbnail
+        made = decode(data, 32, "warp", 10**6, canvas, with_thumbnail=True).small
         assert np.unique(np.asarray(opened(made))).tolist() == [value]
     assert np.unique(np.asarray(opened(thumbnail(data, 10**6)))).tolist() == [255]
 
 
 def test_a_jpeg_that_a_small_network_sees_smaller_gets_none() -> None:
     data, size = FILES["jpeg"]
-    assert decode(data, 32, "warp", 10**7, with_thumbnail=True).thumbnail is None
-    assert opened(decode(data, 128, "warp", 10**7, with_thumbnail=True).thumbnail).size == size
+    assert decode(data, 32, "warp", 10**7, with_thumbnail=True).small is None
+    assert opened(decode(data, 128, "warp", 10**7, with_thumbnail=True).small).size == size
     small = encoded(photo(100, 50), "JPEG")
-    assert opened(decode(small, 64, "warp", 10**7, with_thumbnail=True).thumbnail).size == (100, 50)
+    assert opened(decode(small, 64, "warp", 10**7, with_thumbnail=True).small).size == (100, 50)
 
 
 def test_what_cannot_be_decoded_has_no_thumbnail() -> None:

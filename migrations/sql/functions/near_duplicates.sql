@@ -1,5 +1,5 @@
 CREATE OR REPLACE FUNCTION spocdb.near_duplicates(collection text, image_id bigint)
-RETURNS TABLE (id bigint, path text, distance double precision)
+RETURNS TABLE (id bigint, path text, distance double precision, level text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
 AS $$
@@ -16,7 +16,8 @@ BEGIN
             USING ERRCODE = 'no_data_found', HINT = 'its view lists the ids';
     END IF;
     RETURN QUERY
-        SELECT i.id, i.path, min(n.distance)
+        SELECT i.id, i.path, min(n.distance),
+               duplicate_level(goal.id, goal.projection, content, i.sha256, min(n.distance))
         FROM (SELECT content AS sha256, 0::double precision AS distance
               UNION ALL
               SELECT e.other, e.distance FROM duplicate_edges e
@@ -29,4 +30,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.near_duplicates(text, bigint) IS
-    'The images of a collection that are near-duplicates of one of its own, whatever group they are in; the distance is 0 for the same bytes and for what was decided to be the same';
+    'The images of a collection that are near-duplicates of one of its own, whatever group they are in, and what the two have in common: bytes, picture, scene, or NULL if that is not known; the distance is 0 for the same bytes and for what was decided to be the same';

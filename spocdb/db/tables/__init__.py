@@ -11,6 +11,7 @@ from spocdb.db.tables.duplicates import (
     duplicate_members,
     duplicate_pairs,
     duplicate_searches,
+    duplicate_thresholds,
 )
 from spocdb.db.tables.images import (
     collections,
@@ -41,6 +42,7 @@ __all__ = [
     "duplicate_members",
     "duplicate_pairs",
     "duplicate_searches",
+    "duplicate_thresholds",
     "embedding_tables",
     "evaluations",
     "extractors",

@@ -13,10 +13,12 @@ from sqlalchemy import (
     Identity,
     Index,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from spocdb.db.tables.columns import metadata
 
@@ -42,6 +44,23 @@ duplicate_searches = Table(
     *_of_search(primary_key=True),
     Column("distance", Double, CheckConstraint("distance BETWEEN 0 AND 2")),
     Column("keep", Text, nullable=False),
+    Column("level", Text),
+    Column("near", Double),
+    Column("bits", SmallInteger),
+    CheckConstraint("level IN ('bytes', 'picture', 'scene')"),
+    _belongs_to("embedding_tables"),
+)
+
+duplicate_thresholds = Table(
+    "duplicate_thresholds",
+    metadata,
+    *_of_search(primary_key=True),
+    Column("picture", Double, nullable=False),
+    Column("scene", Double, nullable=False),
+    Column("bits", SmallInteger, nullable=False),
+    Column("settings", JSONB, nullable=False),
+    Column("calibrated_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    CheckConstraint("picture BETWEEN 0 AND scene"),
     _belongs_to("embedding_tables"),
 )
 

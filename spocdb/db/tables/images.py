@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -140,4 +141,6 @@ thumbnails = Table(
     metadata,
     Column("sha256", LargeBinary, CheckConstraint("octet_length(sha256) = 32"), primary_key=True),
     Column("webp", LargeBinary, nullable=False),
+    Column("signature", BigInteger),
+    Column("signature_version", SmallInteger),
 )

@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb.db import connections, thumbnails
 from spocdb.errors import ImageChanged, ImageNotFound, ImageTooLarge, ImageVanished
+from spocdb.records import Signature, SmallPicture
 from spocdb.settings import from_environment
 from spocdb.worker import WorkerOptions
 from tests.fixtures.opened import Database
@@ -195,7 +196,7 @@ def test_nothing_is_stored_of_an_image_that_is_being_deleted(
     with db.engine.connection() as connection:
         # Of other bytes than the image has by now.
         other = replace(thumbnails.content(connection, 2), sha256=bytes(32).hex())
-        thumbnails.add_made(connection, other, b"webp")
+        thumbnails.add_made(connection, other, SmallPicture(b"webp", Signature(1, 1)))
     assert not stored(db)
 
 
