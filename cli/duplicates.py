@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
+from .calibrating import calibrate
 from .output import (
     counted,
     print_csv,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Copies of pictures: find them, look at them, decide about them."
 )
+app.command()(calibrate)
 
 Collection = Annotated[
     str | None, typer.Argument(help="The collection; may be left out if there is only one.")
@@ -37,7 +39,7 @@ VERDICTS: "dict[str, Verdict | None]" = {
     "keep-both": "keep both",
     "undecided": None,
 }
-HEADER = ["distance", "id", "path", "width", "height", "bytes"]
+HEADER = ["distance", "id", "path", "level", "width", "height", "bytes"]
 
 
 @app.command()
@@ -49,6 +51,14 @@ def find(
             metavar="D",
             help="Pictures up to this distance from each other are duplicates, 0 to 2. Without it "
             "only the same bytes are, or what was asked for the last time.",
+        ),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            metavar="bytes|picture|scene",
+            help="Instead of a distance, as `spocdb duplicates calibrate` measured it: the same "
+            "file; the same picture, changed a little; the same scene.",
         ),
     ] = None,
     keep: Annotated[
@@ -74,7 +84,12 @@ def find(
         interruptible("what was compared is stored; run it again to go on"),
     ):
         found = database.duplicates.find(
-            collection, distance=distance, keep=keep, again=again, on_done=_show
+            collection,
+            distance=distance,
+            level=level,  # type: ignore[arg-type]  # the library checks it
+            keep=keep,
+            again=again,
+            on_done=_show,
         )
     if json:
         print_json(found)
@@ -88,10 +103,17 @@ def _tell(found: "DuplicateSummary") -> None:
         f"{counted(found.n_images, 'image')}; {counted(found.n_extra, 'image')} beside the "
         f"keepers, {found.extra_bytes / 1e6:,.1f} MB"
     )
-    near = "the same bytes" if found.distance is None else f"up to a distance of {found.distance:g}"
-    talk(f"{near}; kept first: {found.keep}")
+    talk(f"{_asked(found)}; kept first: {found.keep}")
     if found.distance is None:
-        talk("`--distance 0.3` finds pictures that were changed a little, too")
+        talk("`spocdb duplicates calibrate` measures how near changed pictures are")
+
+
+def _asked(found: "DuplicateSummary") -> str:
+    if found.distance is None:
+        return "the same bytes"
+    if found.level:
+        return f"the same {found.level}, up to a distance of {found.distance:g}"
+    return f"up to a distance of {found.distance:g}"
 
 
 def _show(done: int, due: int) -> None:
@@ -115,14 +137,22 @@ def list_(
             print_json_list(groups)
             return
         rows = (
-            [group.keeper.id, group.keeper.path, group.n_others, group.others[-1].distance]
+            [
+                *(group.keeper.id, group.keeper.path, group.n_others),
+                *(", ".join(_levels(group.others)), group.others[-1].distance),
+            ]
             for group in groups
         )
-        header = ["keeper", "path", "duplicates", "farthest"]
+        header = ["keeper", "path", "duplicates", "levels", "farthest"]
         if as_csv:
             print_csv(header, rows)
-        elif not print_pages(header, ([*row[:3], f"{row[3]:.4f}"] for row in rows)):
+        elif not print_pages(header, ([*row[:-1], f"{row[-1]:.4f}"] for row in rows)):
             talk("no duplicates")
+
+
+def _levels(images: "list[DuplicateImage]") -> list[str]:
+    """Return the levels of images, each once, nearest first."""
+    return [*dict.fromkeys(image.level for image in images if image.level)]
 
 
 @app.command()
@@ -145,7 +175,7 @@ def show(
 
 def _row(image: "DuplicateImage") -> list[object]:
     return [
-        *(f"{image.distance:.4f}", image.id, image.path),
+        *(f"{image.distance:.4f}", image.id, image.path, image.level or ""),
         *(image.width, image.height, image.size),
     ]
 

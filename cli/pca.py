@@ -64,10 +64,24 @@ def show(
 
     with options.open_database(db) as database:
         summary, projection = database.pca.show(number)
+        found = {name: database.duplicates.thresholds(name) for name in summary.active}
+    measured = {name: thresholds for name, thresholds in found.items() if thresholds}
     if json:
-        print_json({**_as_dict(summary), "explained": projection.explained.tolist()})
+        print_json(
+            {
+                **_as_dict(summary),
+                "explained": projection.explained.tolist(),
+                "thresholds": measured,
+            }
+        )
     else:
         _print_summary(summary)
+        for name, thresholds in measured.items():
+            print(
+                f"near-duplicates of {name}: the same picture up to {thresholds.picture:.4f}, "
+                f"the same scene up to {thresholds.scene:.4f}; "
+                f"calibrated {moment(thresholds.calibrated_at)}"
+            )
         if summary.scarcity:
             talk(f"warning: {summary.scarcity}")
         if len(projection.explained):

@@ -15,6 +15,7 @@ from typing import Any
 from spocdb.errors import SpocdbError
 
 COMMANDS = {
+    "db.duplicates.calibrate": "duplicates calibrate",
     "db.duplicates.find": "duplicates find",
     "db.grant_owner": "db grant --owner",
     "db.grant_reader": "db grant --reader",

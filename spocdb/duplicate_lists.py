@@ -16,7 +16,7 @@ from spocdb.db.duplicate_groups import DuplicateGroup, DuplicateImage
 from spocdb.errors import ConfigError
 
 SUFFIXES = (".csv", ".jsonl", ".sh")
-COLUMNS = ("keeper_id", "id", "path", "distance", "width", "height", "size", "sha256")
+COLUMNS = ("keeper_id", "id", "path", "distance", "level", "width", "height", "size", "sha256")
 
 BEGIN = """\
 #!/bin/sh

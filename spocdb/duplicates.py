@@ -9,17 +9,28 @@ after a crash the batch is due again. A batch regroups only what is connected wi
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import get_args
 
-from spocdb.db import collections, duplicate_groups, duplicate_pairs, duplicates, spaces
+from spocdb.db import (
+    collections,
+    duplicate_groups,
+    duplicate_pairs,
+    duplicates,
+    spaces,
+    thresholds,
+)
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.duplicate_groups import Verdict
 from spocdb.db.duplicate_pairs import Near
 from spocdb.db.duplicates import DuplicateSearch
 from spocdb.db.spaces import Space
+from spocdb.db.thumbnails import Content
 from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
+from spocdb.images.signatures import VERSION
 from spocdb.keepers import DEFAULT, parse
+from spocdb.records import Level
 from spocdb.stars import Pair, grouped
 from spocdb.wording import counted
 
@@ -42,6 +53,7 @@ def find(
     keep: str | None,
     on_done: OnDone,
     *,
+    level: Level | None = None,
     again: bool = False,
 ) -> None:
     """Find the duplicates of a collection by its active projection; None keeps what was asked for.
@@ -50,21 +62,30 @@ def find(
 
     Raises:
         InvalidValue: The distance is out of range, or so large that it joins everything.
-        ConfigError: The rule has an unknown term.
+        ConfigError: The rule has an unknown term; both a distance and a level are given; there is
+            no such level, or the collection is not calibrated.
     """
     # Written so that NaN fails too.
     if distance is not None and not 0 <= distance <= 2:
         raise InvalidValue("distance", distance, "0 to 2")
+    if level is not None and level not in (levels := get_args(Level)):
+        raise UnknownChoice("level", level, levels)
+    if distance is not None and level is not None:
+        raise ConfigError("give `distance=...` or `level=...`, not both", field="level")
     space = spaces.active(connection, collection)
     with connection.transaction():
         # No ingest may have images under way that neither the trigger nor `begin` sees.
         collections.hold(connection, collection)
         before = duplicates.lock(connection, space)
         known = before or DuplicateSearch(None, DEFAULT)
-        wanted = DuplicateSearch(
-            known.distance if distance is None else distance, known.keep if keep is None else keep
-        )
-        parse(wanted.keep)
+        rule = known.keep if keep is None else keep
+        parse(rule)
+        if distance is not None:
+            wanted = DuplicateSearch(distance, rule)
+        elif asked := level or known.level:
+            wanted = _of_level(connection, collection, asked, rule)
+        else:
+            wanted = replace(known, keep=rule)
         if wanted != before or again:
             duplicates.begin(connection, space, wanted)
         duplicates.note_gone(connection, space)
@@ -73,6 +94,42 @@ def find(
     for n in _batches(connection, space, is_strict=True):
         done += n
         on_done(done, max(due, done))
+
+
+def _of_level(
+    connection: Connection, collection: Collection, level: Level, keep: str
+) -> DuplicateSearch:
+    """Return how duplicates of a level are found by the active projection.
+
+    Raises:
+        ConfigError: The collection is not calibrated.
+    """
+    if level == "bytes":
+        return DuplicateSearch(None, keep, level)
+    found = thresholds.find(connection, collection)
+    if found is None:
+        raise ConfigError(
+            f"collection {collection.name} is not calibrated for its active projection: "
+            f"run `db.duplicates.calibrate({collection.name!r})`",
+            field="level",
+        )
+    if level == "scene":
+        return DuplicateSearch(found.scene, keep, level)
+    return DuplicateSearch(found.scene, keep, level, found.picture, found.bits)
+
+
+def unsigned(connection: Connection, collection: Collection) -> list[Content]:
+    """Return the contents of possible pairs that have no signature yet."""
+    return duplicate_pairs.unsigned(connection, spaces.active(connection, collection), VERSION)
+
+
+def signed(connection: Connection, collection: Collection, contents: Sequence[Content]) -> None:
+    """Group contents whose signatures were stored after they were compared."""
+    space = spaces.active(connection, collection)
+    hashes = [bytes.fromhex(content.sha256) for content in contents]
+    duplicates.note_compared(connection, space, hashes)
+    for _ in _batches(connection, space):
+        pass
 
 
 def decide(

@@ -168,6 +168,10 @@ class ImageRef:
     problem: ImageError | None = field(default=None, compare=False)
 
 
+# What near-duplicates have in common.
+Level = Literal["bytes", "picture", "scene"]
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """64 bits that copies of a picture share, as a signed number; None: it has no structure.

@@ -10,7 +10,7 @@ from spocdb.db.thumbnails import Content
 from spocdb.images.decode import thumbnail as decode_thumbnail
 from spocdb.images.decode import upright
 from spocdb.images.footprint import footprint
-from spocdb.images.signatures import signature
+from spocdb.images.signatures import VERSION, signature
 from spocdb.images.thumbnails import SIDE
 from spocdb.pipeline.budget import of_process
 from spocdb.records import Signature, SmallPicture
@@ -50,6 +50,20 @@ def thumbnail(
         with connections() as connection:
             thumbnails.add_made(connection, content, made)
     return Thumbnail(webp, content.sha256)
+
+
+def sign(
+    connections: Connections, content: Content, read: Callable[[], bytes], limits: Limits
+) -> None:
+    """Store the signature of an image, and its thumbnail if there is none, if the role may.
+
+    Raises:
+        ImageError: There is no thumbnail, and the image cannot be read or decoded.
+    """
+    made = thumbnail(connections, content, read, limits)
+    with connections() as connection:
+        if thumbnails.unsigned(connection, [content], VERSION):
+            thumbnails.sign(connection, content.sha256, signature_of(made.data))
 
 
 def signature_of(webp: bytes) -> Signature:

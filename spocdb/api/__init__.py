@@ -29,6 +29,7 @@ from spocdb.db.maps import CollectionMap, MapPoints
 from spocdb.db.projections import ProjectionSummary
 from spocdb.db.runs import Failure
 from spocdb.db.search import Hit
+from spocdb.db.thresholds import Thresholds
 from spocdb.db.thumbnails import Content
 from spocdb.db.versions import ProjectionVersion
 from spocdb.progress import Progress
@@ -36,6 +37,7 @@ from spocdb.pruning import GoneRoot
 from spocdb.records import Crop, Projection, Recipe, Refinement
 from spocdb.settings import Limits, Settings
 from spocdb.sources.source import Choice
+from spocdb.thresholds import Calibration, CurvePoint, NearPair, VariantRecall
 from spocdb.thumbnails import Thumbnail
 from spocdb.worker import WorkerOptions
 
@@ -45,6 +47,7 @@ logging.getLogger("spocdb").addHandler(logging.NullHandler())
 __all__ = [
     "Attached",
     "Attachment",
+    "Calibration",
     "Choice",
     "CollectionDetails",
     "CollectionMap",
@@ -52,6 +55,7 @@ __all__ = [
     "Content",
     "Coverage",
     "Crop",
+    "CurvePoint",
     "Database",
     "Decision",
     "DuplicateGroup",
@@ -72,6 +76,7 @@ __all__ = [
     "Limits",
     "MapPoints",
     "MetadataOffer",
+    "NearPair",
     "Pca",
     "Progress",
     "Projection",
@@ -84,7 +89,9 @@ __all__ = [
     "StoredEvaluation",
     "StoredImage",
     "Tables",
+    "Thresholds",
     "Thumbnail",
+    "VariantRecall",
     "WorkerOptions",
     "connect",
 ]

@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from spocdb import duplicate_lists, duplicate_metadata, duplicates, outfiles
-from spocdb.api.part import Part
+from spocdb.api.calibrating import Calibrating
 from spocdb.db import attachments, collections
 from spocdb.db import duplicate_groups as stored
 from spocdb.db.duplicate_groups import Decision, DuplicateGroup, DuplicateSummary, Verdict
 from spocdb.db.duplicate_metadata import MetadataOffer
 from spocdb.errors import ConfigError, InvalidValue
+from spocdb.records import Level
 from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
 
 
-class Duplicates(Part):
+class Duplicates(Calibrating):
     """Near-duplicates of a collection by its active projection; `db.duplicates`.
 
     A group has a keeper, which comes first by the keeper rule. Every other image of it is within
@@ -30,6 +31,7 @@ class Duplicates(Part):
         collection: str | None = None,
         *,
         distance: float | None = None,
+        level: Level | None = None,
         keep: str | None = None,
         again: bool = False,
         on_done: Callable[[int, int], None] = lambda done, due: None,
@@ -44,6 +46,9 @@ class Duplicates(Part):
             distance: images up to this cosine distance from each other are duplicates, 0 to 2. None
                 for what the collection was asked for the last time; at first, only images of the
                 same bytes are duplicates.
+            level: instead of a distance: "bytes", the same file; "picture", saved again, resized,
+                cropped a little, brighter, with a mark; "scene", what is as near as a burst. Its
+                distances are those that `calibrate` measured for the active projection.
             keep: the keeper rule, such as "folder:/originals, pixels, bytes, oldest"; see
                 docs/how-to/duplicates.md. None for the last one.
             again: compare everything again. Changed names, dates and metadata do not need it:
@@ -54,12 +59,19 @@ class Duplicates(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             InvalidValue: the distance is out of range, or so large that it joins everything.
-            ConfigError: the rule has an unknown term.
+            ConfigError: the rule has an unknown term; both a distance and a level are given; there
+                is no such level, or the collection is not calibrated.
             RightMissing: the role may not store groups.
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            duplicates.find(connection, target, distance, keep, on_done, again=again)
+            duplicates.find(connection, target, distance, keep, on_done, level=level, again=again)
+            unsigned = duplicates.unsigned(connection, target)
+        # No connection is held while files are read.
+        signed = self._sign(unsigned)
+        with self._engine.connection() as connection:
+            if signed:
+                duplicates.signed(connection, target, signed)
             return stored.summary(connection, target)
 
     def summary(self, collection: str | None = None) -> DuplicateSummary:

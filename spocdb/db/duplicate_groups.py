@@ -11,17 +11,22 @@ from psycopg.rows import TupleRow, class_row, dict_row
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.errors import DuplicatesNotFound, ImageNotFound
+from spocdb.records import Level
 
 Verdict = Literal["same", "different", "keep both"]
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateImage:
-    """An image of a group; `distance` is from the keeper, 0 for its own and for the same bytes."""
+    """An image of a group; `distance` is from the keeper, 0 for its own and for the same bytes.
+
+    `level` is what it has in common with the keeper; None: nothing that is known.
+    """
 
     id: int
     path: str
     distance: float
+    level: Level | None
     width: int
     height: int
     size: int
@@ -42,12 +47,14 @@ class DuplicateSummary:
     """How many duplicates a collection has.
 
     `n_images` are in `n_groups`; the files of all but the keepers have `extra_bytes`. `n_due`
-    contents have to be compared. `distance` and `keep` are as they were asked for.
+    contents have to be compared. `distance`, `level` and `keep` are as they were asked for; for a
+    level, `distance` is how far its images may be from each other.
     """
 
     collection: str
     projection: int
     distance: float | None
+    level: Level | None
     keep: str
     n_groups: int
     n_images: int
@@ -72,7 +79,7 @@ class Decision:
 
 
 SEARCH = """
-SELECT c.name AS collection, s.projection_id AS projection, s.distance, s.keep
+SELECT c.name AS collection, s.projection_id AS projection, s.distance, s.level, s.keep
 FROM spocdb.duplicate_searches s JOIN spocdb.collections c ON c.id = s.collection_id
 WHERE s.collection_id = %s AND s.projection_id = %s
 """
@@ -91,11 +98,12 @@ COUNTED = ("n_groups", "n_images", "extra_bytes", "n_due")
 PAGE = 200
 
 GROUPS = """
-SELECT keeper_id, n_others, id, path, distance, width, height, size, sha256
+SELECT keeper_id, n_others, id, path, distance, level, width, height, size, sha256
 FROM (SELECT g.keeper_id, count(*) OVER (PARTITION BY g.keeper_id) - 1 AS n_others,
              row_number() OVER (PARTITION BY g.keeper_id
                                 ORDER BY g.image_id <> g.keeper_id, g.distance, i.path) AS place,
-             i.id, i.path, g.distance, i.width, i.height, i.size, encode(i.sha256, 'hex') AS sha256
+             i.id, i.path, g.distance, g.level, i.width, i.height, i.size,
+             encode(i.sha256, 'hex') AS sha256
       FROM spocdb.duplicate_groups(%(name)s, %(after)s, %(n)s) g
       JOIN spocdb.images i ON i.id = g.image_id) placed
 WHERE place <= %(members)s::bigint OR %(members)s IS NULL

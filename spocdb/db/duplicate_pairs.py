@@ -7,6 +7,7 @@ from psycopg.sql import SQL, Literal
 
 from spocdb.db.connections import Connection
 from spocdb.db.spaces import Space
+from spocdb.db.thumbnails import Content
 from spocdb.stars import Pair
 
 
@@ -71,6 +72,19 @@ WHERE collection_id = %(collection)s AND projection_id = %(projection)s
 GROUP BY one, other
 """
 
+# Of pairs that are duplicates only if their signatures agree. One image of each content.
+UNSIGNED = """
+SELECT DISTINCT ON (i.sha256) i.id, %(name)s, i.path, encode(i.sha256, 'hex')
+FROM spocdb.duplicate_searches s
+JOIN spocdb.duplicate_pairs p USING (collection_id, projection_id)
+JOIN spocdb.images i ON i.collection_id = p.collection_id AND i.sha256 IN (p.a, p.b)
+WHERE s.collection_id = %(collection)s AND s.projection_id = %(projection)s
+  AND p.distance > s.near AND s.bits IS NOT NULL
+  AND NOT EXISTS (SELECT FROM spocdb.thumbnails t
+                  WHERE t.sha256 = i.sha256 AND t.signature_version = %(version)s)
+ORDER BY i.sha256, i.id
+"""
+
 DECIDED = """
 SELECT a, b, verdict = 'same' FROM spocdb.duplicate_decisions
 WHERE a = ANY (%(contents)s) AND b = ANY (%(contents)s)
@@ -111,3 +125,9 @@ def decided(connection: Connection, contents: Sequence[bytes]) -> tuple[set[froz
     rows = connection.execute(DECIDED, {"contents": list(contents)}).fetchall()
     same = {frozenset((a, b)) for a, b, is_same in rows if is_same}
     return same, {frozenset((a, b)) for a, b, is_same in rows if not is_same}
+
+
+def unsigned(connection: Connection, space: Space, version: int) -> list[Content]:
+    """Return the contents of pairs for which signatures count, and that have none of a version."""
+    values = space.key | {"name": space.collection.name, "version": version}
+    return [Content(*row) for row in connection.execute(UNSIGNED, values)]

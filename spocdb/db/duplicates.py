@@ -4,7 +4,7 @@ A content is what images of the same bytes have in common, named by its sha256.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from psycopg.sql import SQL, Composable, Literal
 
@@ -12,6 +12,7 @@ from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.spaces import Space
 from spocdb.keepers import Term
+from spocdb.records import Level
 from spocdb.stars import Member
 
 
@@ -20,23 +21,30 @@ class DuplicateSearch:
     """How the duplicates of a collection are found.
 
     Contents up to `distance` from each other are a pair; None: only images of the same bytes are
-    duplicates. `keep` is the keeper rule.
+    duplicates. `keep` is the keeper rule. `level` is the level that was asked for, None for a
+    distance. Pairs farther than `near` are duplicates only if their signatures differ in at most
+    `bits` bits; None: all pairs are.
     """
 
     distance: float | None
     keep: str
+    level: Level | None = None
+    near: float | None = None
+    bits: int | None = None
 
 
 LOCK = """
-SELECT distance, keep FROM spocdb.duplicate_searches
+SELECT distance, keep, level, near, bits FROM spocdb.duplicate_searches
 WHERE collection_id = %(collection)s AND projection_id = %(projection)s FOR UPDATE
 """
 
 PUT = """
-INSERT INTO spocdb.duplicate_searches (collection_id, projection_id, distance, keep)
-VALUES (%(collection)s, %(projection)s, %(distance)s, %(keep)s)
+INSERT INTO spocdb.duplicate_searches
+    (collection_id, projection_id, distance, keep, level, near, bits)
+VALUES (%(collection)s, %(projection)s, %(distance)s, %(keep)s, %(level)s, %(near)s, %(bits)s)
 ON CONFLICT (collection_id, projection_id) DO UPDATE
-SET distance = excluded.distance, keep = excluded.keep
+SET distance = excluded.distance, keep = excluded.keep, level = excluded.level,
+    near = excluded.near, bits = excluded.bits
 """
 
 # Also what waits for searches that were dropped.
@@ -51,6 +59,11 @@ NOTE_ALL = """
 INSERT INTO spocdb.duplicate_changes (collection_id, projection_id, sha256)
 SELECT DISTINCT collection_id, %(projection)s::bigint, sha256 FROM spocdb.images
 WHERE collection_id = %(collection)s
+"""
+
+NOTE_COMPARED = """
+INSERT INTO spocdb.duplicate_changes (collection_id, projection_id, sha256, is_compared)
+SELECT %(collection)s, %(projection)s, unnest(%(contents)s::bytea[]), true
 """
 
 # A transaction that deleted them may have begun before the search, when nothing was noted.
@@ -134,9 +147,14 @@ def lock(connection: Connection, space: Space) -> DuplicateSearch | None:
 
 def begin(connection: Connection, space: Space, search: DuplicateSearch) -> None:
     """Store how to search; all contents have to be compared, or compared again."""
-    connection.execute(PUT, space.key | {"distance": search.distance, "keep": search.keep})
+    connection.execute(PUT, space.key | asdict(search))
     connection.execute(FORGET_CHANGES, space.key)
     connection.execute(NOTE_ALL, space.key)
+
+
+def note_compared(connection: Connection, space: Space, contents: Sequence[bytes]) -> None:
+    """Note contents to be grouped again, without a comparison."""
+    connection.execute(NOTE_COMPARED, space.key | {"contents": list(contents)})
 
 
 def note_gone(connection: Connection, space: Space) -> None:

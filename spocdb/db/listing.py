@@ -1,6 +1,6 @@
 """Read a whole collection: its images page by page, or all its embeddings."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -133,16 +133,17 @@ def embeddings(
         (dim,) = one_row(connection, DIM, [collection.id])
         (n_images,) = one_row(connection, COUNT, [collection.id])
         ids, found = np.empty(n_images, np.int64), np.empty((n_images, dim), np.float32)
-        n, fields = 0, {"id": "bigint", "embedding": f"vector({dim})"}
-        for rows in _embedded(connection, collection, fields):
+        n = 0
+        for rows in streamed(connection, collection):
             ids[n : n + len(rows)], found[n : n + len(rows)] = rows["id"], rows["embedding"]
             n += len(rows)
     return ids[:n], found[:n]
 
 
-def _embedded(
-    connection: Connection, collection: Collection, fields: Mapping[str, str]
-) -> Iterator[Rows]:
+def streamed(connection: Connection, collection: Collection) -> Iterator[Rows]:
+    """Yield `id` and `embedding` (n, N) of all embedded images, by id; a page is in memory."""
+    (dim,) = one_row(connection, DIM, [collection.id])
+    fields = {"id": "bigint", "embedding": f"vector({dim})"}
     last, n_read = 0, EMBEDDED_PAGE
     while n_read == EMBEDDED_PAGE:
         n_read = 0

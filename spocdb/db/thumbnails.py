@@ -4,7 +4,7 @@ They are stored with the images of a batch, or one at a time on demand. A trigge
 the last image of these bytes (migrations/sql/functions/forget_thumbnails.sql).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spocdb.db.connections import Connection, one_row
@@ -50,6 +50,11 @@ SELECT has_table_privilege('spocdb.thumbnails', 'INSERT')
 CONTENT = """
 SELECT i.id, c.name, i.path, encode(i.sha256, 'hex')
 FROM spocdb.images i JOIN spocdb.collections c ON c.id = i.collection_id WHERE i.id = %s
+"""
+
+MAY_SIGN = """
+SELECT has_table_privilege('spocdb.thumbnails', 'UPDATE')
+   AND current_setting('transaction_read_only') = 'off'
 """
 
 SIGN = """
@@ -109,9 +114,10 @@ def add_made(connection: Connection, content: Content, made: SmallPicture) -> No
         connection.execute(ADD_MADE, [content.id, bytes.fromhex(content.sha256), *values])
 
 
-def sign(connection: Connection, sha256: bytes, signature: Signature) -> None:
-    """Store the signature of a picture whose thumbnail is stored, in place of an earlier one."""
-    connection.execute(SIGN, [signature.bits, signature.version, sha256])
+def sign(connection: Connection, sha256: str, signature: Signature) -> None:
+    """Store the signature of a picture whose thumbnail is stored, if the role may."""
+    if one_row(connection, MAY_SIGN)[0]:
+        connection.execute(SIGN, [signature.bits, signature.version, bytes.fromhex(sha256)])
 
 
 def signatures(
@@ -119,6 +125,15 @@ def signatures(
 ) -> dict[bytes, int | None]:
     """Return the bits of the contents that have a signature of a version, by sha256."""
     return dict(connection.execute(SIGNATURES, [list(hashes), version]).fetchall())
+
+
+def unsigned(connection: Connection, contents: Sequence[Content], version: int) -> list[Content]:
+    """Return the contents that have no signature of a version."""
+    hashes = [bytes.fromhex(content.sha256) for content in contents]
+    signed = signatures(connection, hashes, version)
+    return [
+        content for content, sha256 in zip(contents, hashes, strict=True) if sha256 not in signed
+    ]
 
 
 def delete_left(connection: Connection) -> None:

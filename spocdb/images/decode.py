@@ -31,9 +31,8 @@ def decode(
     square; "aspect" gives the longer side `size` pixels. `canvas` is the recipe's. The record's
     width and height are those of the upright image before the crop.
 
-    `with_thumbnail` makes one of the whole picture, and its signature, which changes no pixel of the
-    network's input. There is none if a JPEG was scaled below its size during decoding, for a small
-    network.
+    `with_thumbnail` makes one of the whole picture, and its signature; the network's input is the
+    same. There is none if a JPEG was scaled below its size during decoding, for a small network.
 
     Raises:
         UnreadableImage: The bytes are no image, or decoding takes too long.

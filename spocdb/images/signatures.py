@@ -16,6 +16,9 @@ VERSION = 1
 SIDE, LOWEST = 32, 8
 # A picture whose luminance deviates less from its mean has no structure: its bits would be noise.
 FLAT = 2.0
+# Pictures agree if at most so many bits differ. Of the 499,500 pairs of 1,000 different photographs
+# the nearest differ in 12; copies of a quarter of the size and grey ones mostly in fewer.
+AGREE = 10
 
 
 def _cosines() -> Float64Array:

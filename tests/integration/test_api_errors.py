@@ -49,6 +49,8 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "delete": lambda db, folder: db.delete(1),
     "move": lambda db, folder: db.move(folder, "/elsewhere"),
     "map": lambda db, folder: db.map(method="components"),
+    "duplicates.calibrate": lambda db, folder: db.duplicates.calibrate(images=2, precision=0.5),
+    "duplicates.thresholds": lambda db, folder: db.duplicates.thresholds(),
     "duplicates.find": lambda db, folder: db.duplicates.find(),
     "duplicates.summary": lambda db, folder: db.duplicates.summary(),
     "duplicates.groups": lambda db, folder: list(db.duplicates.groups()),

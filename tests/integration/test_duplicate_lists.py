@@ -101,7 +101,8 @@ def test_lists_as_csv_and_lines(
     db.duplicates.find(distance=0.001)
     assert db.duplicates.export(tmp_path / "a.csv") == 3
     lines = (tmp_path / "a.csv").read_text().splitlines()
-    assert lines[0] == "keeper_id,id,path,distance,width,height,size,sha256" and len(lines) == 6
+    header = "keeper_id,id,path,distance,level,width,height,size,sha256"
+    assert lines[0] == header and len(lines) == 6
     assert db.duplicates.export(tmp_path / "a.jsonl") == 3
     groups = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert [len(group["others"]) for group in groups] == [2, 1]

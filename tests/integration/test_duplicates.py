@@ -1,7 +1,6 @@
 """Near-duplicates of a collection: found, grouped around keepers, kept up to date."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -208,11 +207,3 @@ def test_the_commands(
     assert db.duplicates.summary().n_groups == 2
     assert spocdb("duplicates", "decide", one, other, "undecided").returncode == 0
     assert db.duplicates.summary().n_groups == 3
-
-
-def test_the_code_of_the_guide_runs(crowd: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    guide = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "duplicates.md"
-    (block,) = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
-    exec(block, {"db": crowd})
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "10 11" and len(lines) == 1 + 10 + 5

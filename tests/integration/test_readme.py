@@ -192,7 +192,6 @@ def test_the_guides_to_quality_and_speed_do_what_they_say(
     type_in("spocdb ingest ./images --extractor mini")
     _, stderr = walk(
         "docs/how-to/map.md",
-        "docs/how-to/duplicates.md",
         "docs/how-to/pca.md",
         "docs/how-to/evaluate.md",
         "docs/how-to/train.md",
@@ -203,6 +202,23 @@ def test_the_guides_to_quality_and_speed_do_what_they_say(
         assert (folder / file).exists()
     assert "6 images are too few for UMAP: the map shows the first two components" in stderr
     assert (folder / "photos.parquet").exists()
+
+
+@pytest.mark.slow
+def test_the_guide_to_copies_does_what_it_says(
+    home: tuple[Path, dict[str, str]],
+    type_in: Callable[[str], Finished],
+    walk: Callable[..., tuple[str, str]],
+) -> None:
+    folder, _ = home
+    # A calibration takes more than a few images.
+    for photo in sorted((folder / "other-images").iterdir()):
+        shutil.copy(photo, folder / "images" / f"other-{photo.name}")
+    type_in("spocdb ingest ./images --extractor mini")
+    stdout, stderr = walk("docs/how-to/duplicates.md")
+    assert "the same picture up to 0." in stdout
+    assert "the same picture, up to a distance of 0." in stderr
+    assert (folder / "calibration.png").exists()
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ CREATE TABLE spocdb.duplicate_thresholds (
     projection_id bigint NOT NULL,
     picture       double precision NOT NULL,
     scene         double precision NOT NULL,
-    bits          smallint NOT NULL,
+    bits          smallint,
     settings      jsonb NOT NULL,
     calibrated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (collection_id, projection_id),
@@ -19,7 +19,7 @@ CREATE TABLE spocdb.duplicate_thresholds (
 COMMENT ON TABLE spocdb.duplicate_thresholds IS 'How near near-duplicates of a collection are by a projection, as `spocdb duplicates calibrate` measured it';
 COMMENT ON COLUMN spocdb.duplicate_thresholds.picture IS 'up to this cosine distance two contents show the same picture';
 COMMENT ON COLUMN spocdb.duplicate_thresholds.scene IS 'up to this one they may show the same scene, and the same picture if their signatures agree';
-COMMENT ON COLUMN spocdb.duplicate_thresholds.bits IS 'signatures agree if they differ in at most so many bits';
+COMMENT ON COLUMN spocdb.duplicate_thresholds.bits IS 'signatures agree if they differ in at most so many bits; NULL: they never count';
 COMMENT ON COLUMN spocdb.duplicate_thresholds.settings IS 'how the thresholds were measured, and what was found';
 
 ALTER TABLE spocdb.duplicate_searches

@@ -57,7 +57,7 @@ duplicate_thresholds = Table(
     *_of_search(primary_key=True),
     Column("picture", Double, nullable=False),
     Column("scene", Double, nullable=False),
-    Column("bits", SmallInteger, nullable=False),
+    Column("bits", SmallInteger),
     Column("settings", JSONB, nullable=False),
     Column("calibrated_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     CheckConstraint("picture BETWEEN 0 AND scene"),

@@ -12,6 +12,7 @@ from spocdb.web.routes.projections import InReview
 
 router = APIRouter(prefix="/collections/{name}/duplicates", tags=["duplicates"])
 
+Level = Literal["bytes", "picture", "scene"]
 After = Annotated[int, Query(ge=0, le=LARGEST_ID, description="`next` of the page before")]
 Members = Annotated[
     int, Query(ge=2, le=1000, description="how many images of a group, the keeper among them")
@@ -19,11 +20,15 @@ Members = Annotated[
 
 
 class DuplicateImage(Model):
-    """An image of a group of near-duplicates; `distance` is the cosine distance from the keeper."""
+    """An image of a group of near-duplicates; `distance` is the cosine distance from the keeper.
+
+    `level` is what it has in common with the keeper; null: nothing that is known.
+    """
 
     id: int
     path: str
     distance: float
+    level: Level | None
     width: int
     height: int
     size: int
@@ -41,11 +46,12 @@ class DuplicateGroup(Model):
 class DuplicateSummary(Model):
     """How many duplicates there are: `n_images` in `n_groups`.
 
-    `distance` and `keep` are how they were found; null: the same bytes. `n_due` contents wait to be
-    compared.
+    `distance`, `level` and `keep` are how they were found. Without a distance: the same bytes;
+    without a level: by a distance that was given. `n_due` contents wait to be compared.
     """
 
     distance: float | None
+    level: Level | None
     keep: str
     n_groups: int
     n_images: int
