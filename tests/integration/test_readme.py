@@ -209,11 +209,14 @@ def test_the_guide_to_copies_does_what_it_says(
     home: tuple[Path, dict[str, str]],
     type_in: Callable[[str], Finished],
     walk: Callable[..., tuple[str, str]],
+    shared: Path,
 ) -> None:
     folder, _ = home
-    # A calibration takes more than a few images.
-    for photo in sorted((folder / "other-images").iterdir()):
-        shutil.copy(photo, folder / "images" / f"other-{photo.name}")
+    # A calibration takes more than a few images, which differ as photographs do.
+    shutil.rmtree(folder / "images")
+    (folder / "images").mkdir()
+    for photo in sorted((shared / "data" / "photos1000").rglob("*.jpg"))[:200]:
+        shutil.copy(photo, folder / "images")
     type_in("spocdb ingest ./images --extractor mini")
     stdout, stderr = walk("docs/how-to/duplicates.md")
     assert "the same picture up to 0." in stdout
