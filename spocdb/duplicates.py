@@ -2,19 +2,19 @@
 
     changes -> nearest contents -> pairs -> decisions -> stars around keepers -> groups
 
-Each batch of changes is one transaction, which holds the search: two processes take turns, and
-after a crash the batch is due again. A batch regroups only what is connected with its contents.
+Each batch is one transaction, which holds the search: two processes take turns, and after a crash
+the batch is due again. What was compared is grouped when nothing is left to compare.
 """
 
-import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import get_args
 
+from spocdb import grouping, pairing
 from spocdb.db import (
     collections,
     duplicate_groups,
+    duplicate_members,
     duplicate_pairs,
     duplicates,
     spaces,
@@ -23,25 +23,14 @@ from spocdb.db import (
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.duplicate_groups import Verdict
-from spocdb.db.duplicate_pairs import Near
 from spocdb.db.duplicates import DuplicateSearch
 from spocdb.db.spaces import Space
 from spocdb.db.thumbnails import Content
 from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
 from spocdb.images.signatures import VERSION
 from spocdb.keepers import DEFAULT, parse
+from spocdb.pairing import Neighbours
 from spocdb.records import Level
-from spocdb.stars import Pair, grouped
-from spocdb.wording import counted
-
-log = logging.getLogger(__name__)
-
-# Contents of a transaction.
-BATCH = 200
-# Neighbours that are asked for at first, and how many times more if all of them are near.
-FIRST_K, TIMES = 8, 8
-# Neighbours that are stored of a content, the nearest ones.
-MOST_NEIGHBOURS = 1000
 
 OnDone = Callable[[int, int], None]
 
@@ -86,8 +75,11 @@ def find(
             wanted = _of_level(connection, collection, asked, rule)
         else:
             wanted = replace(known, keep=rule)
-        if wanted != before or again:
-            duplicates.begin(connection, space, wanted)
+        duplicates.put(connection, space, wanted)
+        if before is None or before.distance != wanted.distance or again:
+            duplicates.note_all(connection, space)
+        elif before != wanted:
+            duplicate_members.note_all(connection, space)
         duplicates.note_gone(connection, space)
         due = duplicates.n_due(connection, space)
     done = 0
@@ -154,7 +146,8 @@ def decide(
         duplicates.note_elsewhere(connection, collection, contents)
         for space in spaces.searched(connection, collection):
             if search := duplicates.lock(connection, space):
-                _regroup(connection, space, search, {*contents})
+                touched = grouping.around(connection, space, contents)
+                grouping.group(connection, space, search, touched)
 
 
 def catch_up(
@@ -172,109 +165,45 @@ def catch_up(
 
 
 def _batches(connection: Connection, space: Space, *, is_strict: bool = False) -> Iterator[int]:
-    """Compare and group what is due, a batch a transaction; yield how many contents each has.
+    """Compare what is due, then group it, a batch a transaction.
+
+    Yields after each batch, with the number of contents that were compared.
 
     Raises:
         InvalidValue: Half of the first batch have too many neighbours, and `is_strict`.
     """
-    while n := _batch(connection, space, is_strict=is_strict):
-        yield n
-        is_strict = False
+    way = pairing.chosen(connection, space)
+    n_batches = 0
+    try:
+        while n := _compare(connection, space, way, is_strict=is_strict):
+            yield n
+            is_strict, n_batches = False, n_batches + 1
+            # The planner must not take tables for empty that have grown.
+            if n_batches & (n_batches - 1) == 0 and n == way.batch:
+                duplicate_members.analyze(connection)
+    finally:
+        way.tell()
+    while _group(connection, space):
+        yield 0
 
 
-def _batch(connection: Connection, space: Space, *, is_strict: bool) -> int:
-    """Compare and group some contents that are due; return how many.
-
-    Raises:
-        InvalidValue: Half of them have too many neighbours, and `is_strict`.
-    """
+def _compare(connection: Connection, space: Space, way: Neighbours, *, is_strict: bool) -> int:
+    """Compare some contents that are due; return how many."""
     with connection.transaction():
         search = duplicates.lock(connection, space)
         if search is None:
             return 0
-        contents, reordered = duplicates.take(connection, space, BATCH)
-        if not contents and not reordered:
-            return 0
-        touched = {*contents, *reordered}
-        touched |= duplicate_pairs.forget(connection, space, contents, search.distance)
-        if search.distance is not None and contents:
-            found = _compared(connection, space, contents, search.distance, is_strict=is_strict)
-            duplicate_pairs.add(connection, space, found)
-        _regroup(connection, space, search, touched)
+        contents, reordered = duplicates.take(connection, space, way.batch)
+        touched = duplicate_pairs.forget(connection, space, contents, search.distance)
+        if contents and search.distance is not None:
+            way.compare(contents, search.distance, is_strict=is_strict)
+        touched |= grouping.around(connection, space, [*contents, *reordered])
+        duplicate_members.note(connection, space, touched)
         return len(contents) + len(reordered)
 
 
-def _compared(
-    connection: Connection,
-    space: Space,
-    contents: list[bytes],
-    distance: float,
-    *,
-    is_strict: bool,
-) -> list[Pair]:
-    """Return the pairs of contents with others up to a distance, as far as the index finds them.
-
-    The nearest are asked for, and more of them until one is farther.
-    """
-    connection.execute("SELECT spocdb.iterative_scan()")
-    found, crowded, asked, k = list[Pair](), 0, contents, FIRST_K
-    while asked:
-        rows: dict[bytes, list[Near]] = defaultdict(list)
-        for row in duplicate_pairs.nearest(connection, space, asked, k):
-            rows[row.content].append(row)
-        asked = []
-        for content, nearest in rows.items():
-            near = [row for row in nearest if row.distance <= distance and row.other != content]
-            is_all_near = max(row.farthest for row in nearest) <= distance
-            is_cut = sum(row.n_images for row in nearest) >= k and is_all_near
-            if is_cut and len(near) <= MOST_NEIGHBOURS:
-                asked.append(content)
-                continue
-            crowded += len(near) > MOST_NEIGHBOURS
-            near.sort(key=lambda row: (row.distance, row.other))
-            found += [(content, row.other, row.distance) for row in near[:MOST_NEIGHBOURS]]
-        k *= TIMES
-    _tell(space.collection, distance, crowded, len(contents), is_strict=is_strict)
-    return found
-
-
-def _tell(
-    collection: Collection, distance: float, crowded: int, of: int, *, is_strict: bool
-) -> None:
-    """Log that contents have more neighbours than are stored.
-
-    Raises:
-        InvalidValue: That is so of half of them, and `is_strict`.
-    """
-    if is_strict and 2 * crowded >= of:
-        many = f"smaller: half of the images have more than {MOST_NEIGHBOURS:,} as near as that"
-        raise InvalidValue("distance", distance, many)
-    if crowded:
-        log.warning(
-            "%s: %s more than %s others as near as %s: only the nearest are compared",
-            *(collection.name, counted(crowded, "image has", "images have")),
-            *(f"{MOST_NEIGHBOURS:,}", f"{distance:g}"),
-        )
-
-
-def _regroup(
-    connection: Connection, space: Space, search: DuplicateSearch, touched: set[bytes]
-) -> None:
-    """Group anew what is connected with contents that were touched."""
-    contents, edges = _connected(connection, space, touched)
-    images = duplicates.in_order(connection, space, contents, parse(search.keep))
-    same, apart = duplicate_pairs.decided(connection, contents)
-    duplicates.regroup(connection, space, contents, grouped(images, edges, same, apart))
-
-
-def _connected(
-    connection: Connection, space: Space, touched: set[bytes]
-) -> tuple[list[bytes], list[Pair]]:
-    """Return all contents that are connected by pairs with some, and these pairs both ways."""
-    seen, reached, edges = {*touched}, touched, list[Pair]()
-    while reached:
-        found = duplicate_pairs.edges(connection, space, reached)
-        edges += found
-        reached = {other for _, other, _ in found} - seen
-        seen |= reached
-    return sorted(seen), edges
+def _group(connection: Connection, space: Space) -> int:
+    """Group some contents that were compared; return how many."""
+    with connection.transaction():
+        search = duplicates.lock(connection, space)
+        return grouping.step(connection, space, search) if search else 0

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from types import MappingProxyType
 
 # Two contents and their distance.
 Pair = tuple[bytes, bytes, float]
@@ -27,40 +28,50 @@ class Member:
 def grouped(
     images: Sequence[tuple[int, bytes]],
     edges: Iterable[Pair],
-    same: Together = frozenset(),
-    apart: Together = frozenset(),
+    one: Mapping[bytes, bytes],
+    apart: Together,
+    contents: AbstractSet[bytes],
+    known: Mapping[bytes, int] = MappingProxyType({}),
 ) -> list[Member]:
-    """Group images (id, content) that are given in the order of the keeper rule.
+    """Return the images of contents, each with the keeper of its group.
 
-    `edges` are pairs of contents with their distances, in both directions. Contents decided to be
-    the `same` are one; those to be kept `apart` are in different groups. Images without a duplicate
-    are in no group.
+    `images` (id, content) are in the order of the keeper rule: those of the contents and of all
+    their neighbours. `edges` are the pairs of the contents with others, in both directions. `one`
+    is what stands for those decided to be the same, see `united`; those to be kept `apart` are in
+    different groups. The other contents are grouped already: `known` are the ids of their keepers,
+    for those that are no keepers alone. An image without a duplicate is a group of one.
     """
-    one = _united([content for _, content in images], same)
     of_node: dict[bytes, list[tuple[int, bytes]]] = defaultdict(list)
     for id, content in images:
         of_node[one[content]].append((id, content))
     near: dict[bytes, dict[bytes, float]] = defaultdict(dict)
     for a, b, distance in edges:
-        if a in one and b in one and one[a] != one[b]:
-            known = near[one[a]].get(one[b], distance)
-            near[one[a]][one[b]] = min(known, distance)
+        if a in one and b in one and one[a] != one[b] and frozenset((a, b)) not in apart:
+            least = near[one[a]].get(one[b], distance)
+            near[one[a]][one[b]] = min(least, distance)
     foes: dict[bytes, set[bytes]] = defaultdict(set)
     for pair in apart:
         a, b = (one.get(content, content) for content in pair)
         foes[a].add(b)
         foes[b].add(a)
-    members: dict[int, list[Member]] = defaultdict(list)
-    for node, (star, distance) in stars([*of_node], near, foes).items():
-        keeper = of_node[star][0][0]
-        members[keeper] += [Member(id, content, keeper, distance) for id, content in of_node[node]]
-    return [member for group in members.values() if len(group) > 1 for member in group]
+    node_of = {id: one[content] for id, content in images}
+    joined = {node: node for content, node in one.items() if content not in contents}
+    joined |= {
+        one[content]: node_of.get(id, b"") for content, id in known.items() if content in one
+    }
+    found = stars([*of_node], near, foes, joined)
+    return [
+        Member(id, content, of_node[star][0][0], distance)
+        for node, (star, distance) in found.items()
+        for id, content in of_node[node]
+    ]
 
 
 def stars(
     contents: Sequence[bytes],
     near: Mapping[bytes, Mapping[bytes, float]],
     apart: Mapping[bytes, AbstractSet[bytes]],
+    joined: Mapping[bytes, bytes] = MappingProxyType({}),
 ) -> dict[bytes, tuple[bytes, float]]:
     """Return for each content the keeper that it joins, itself if it is one, and their distance.
 
@@ -68,24 +79,32 @@ def stars(
     content joins the nearest keeper before it whose group has no content that it is kept `apart`
     from, or becomes a keeper. So no content is farther from its keeper than its neighbours are, and
     two keepers are neighbours only if somebody keeps their groups apart.
+
+    Contents that have `joined` a keeper stay there, and are left out of the result.
     """
     found: dict[bytes, tuple[bytes, float]] = {}
-    groups: dict[bytes, set[bytes]] = {}
+    groups: dict[bytes, set[bytes]] = defaultdict(set)
+    keepers: set[bytes] = set()
     rank = {content: place for place, content in enumerate(contents)}
     for content in contents:
-        keepers = (
-            (distance, rank[other], other)
-            for other, distance in near.get(content, {}).items()
-            if other in groups and groups[other].isdisjoint(apart.get(content, ()))
-        )
-        distance, _, keeper = min(keepers, default=(0.0, 0, content))
-        groups.setdefault(keeper, set()).add(content)
-        found[content] = keeper, distance
+        if content in joined:
+            keeper = joined[content]
+        else:
+            nearest = (
+                (distance, rank[other], other)
+                for other, distance in near.get(content, {}).items()
+                if other in keepers and groups[other].isdisjoint(apart.get(content, ()))
+            )
+            distance, _, keeper = min(nearest, default=(0.0, 0, content))
+            found[content] = keeper, distance
+        if keeper == content:
+            keepers.add(content)
+        groups[keeper].add(content)
     return found
 
 
-def _united(contents: Iterable[bytes], same: Together) -> dict[bytes, bytes]:
-    """Return for each content the one that stands for all that are the same."""
+def united(contents: Iterable[bytes], same: Together) -> dict[bytes, bytes]:
+    """Return for each content the one that stands for all that were decided to be the same."""
     parent = {content: content for content in contents}
 
     def root(content: bytes) -> bytes:

@@ -47,7 +47,7 @@ class DuplicateSummary:
     """How many duplicates a collection has.
 
     `n_images` are in `n_groups`; the files of all but the keepers have `extra_bytes`. `n_due`
-    contents have to be compared. `distance`, `level` and `keep` are as they were asked for; for a
+    contents have to be compared or grouped. `distance`, `level` and `keep` are as they were asked for; for a
     level, `distance` is how far its images may be from each other.
     """
 
@@ -87,9 +87,13 @@ WHERE s.collection_id = %s AND s.projection_id = %s
 COUNT = """
 SELECT count(DISTINCT g.keeper_id), count(*),
        coalesce(sum(i.size) FILTER (WHERE g.image_id <> g.keeper_id), 0)::bigint,
-       (SELECT count(DISTINCT d.sha256) FROM spocdb.duplicate_changes d
-        WHERE d.collection_id = %s AND d.projection_id = %s)
-FROM spocdb.duplicate_groups(%s) g JOIN spocdb.images i ON i.id = g.image_id
+       (SELECT count(*) FROM (
+            SELECT d.sha256 FROM spocdb.duplicate_changes d
+            WHERE d.collection_id = %(collection)s AND d.projection_id = %(projection)s
+            UNION
+            SELECT u.sha256 FROM spocdb.duplicate_ungrouped u
+            WHERE u.collection_id = %(collection)s AND u.projection_id = %(projection)s) due)
+FROM spocdb.duplicate_groups(%(name)s) g JOIN spocdb.images i ON i.id = g.image_id
 """
 
 COUNTED = ("n_groups", "n_images", "extra_bytes", "n_due")
@@ -157,7 +161,11 @@ def summary(connection: Connection, collection: Collection) -> DuplicateSummary:
         DuplicatesNotFound: they were not looked for.
     """
     search = check(connection, collection)
-    values = [collection.id, collection.active_projection_id, collection.name]
+    values = {
+        "collection": collection.id,
+        "projection": collection.active_projection_id,
+        "name": collection.name,
+    }
     counts = one_row(connection, COUNT, values)
     return DuplicateSummary(**search, **dict(zip(COUNTED, counts, strict=True)))
 

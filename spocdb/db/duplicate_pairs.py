@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Literal
 
-from spocdb.db.connections import Connection
+from spocdb.db.connections import Connection, one_row
+from spocdb.db.copy import Rows, copy_out
 from spocdb.db.spaces import Space
 from spocdb.db.thumbnails import Content
 from spocdb.stars import Pair
@@ -13,20 +14,21 @@ from spocdb.stars import Pair
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A content among the nearest images of another one, or the content itself.
-
-    `n_images` of the nearest ones have these bytes; `distance` is the least, `farthest` the largest
-    distance of them.
-    """
+    """A content among the nearest ones of another, or the content itself."""
 
     content: bytes
     other: bytes
     distance: float
-    farthest: float
-    n_images: int
 
 
-# One image of each content, and the nearest embeddings by the index, whose expression this is.
+# The index is scanned until enough contents are found, however many images of the same bytes there
+# are on the way. Without sequential scans the planner takes it, though it does not know that the
+# LIMIT ends the scan; servers before 18 would compile such a plan.
+SETTINGS = "SELECT spocdb.iterative_scan(); SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
+
+# A content is compared by its first image; the images in the order of the index, as far as the
+# first k that are so. OFFSET 0 keeps the order inside. The plus signs leave the planner only the
+# index of the hashes; without statistics others seem as good. The distance is that of the index.
 NEAREST = """
 WITH asked AS (
     SELECT DISTINCT ON (i.sha256) i.sha256, e.embedding
@@ -34,26 +36,70 @@ WITH asked AS (
     WHERE i.collection_id = {collection} AND i.sha256 = ANY ({contents})
     ORDER BY i.sha256, i.id
 )
-SELECT a.sha256, i.sha256, greatest(min(n.distance), 0), greatest(max(n.distance), 0), count(*)
+SELECT a.sha256, n.sha256, greatest(n.distance, 0)
 FROM asked a
 CROSS JOIN LATERAL (
-    SELECT e.image_id, 1 + (e.embedding::{kind} <#> a.embedding::{kind}) AS distance
-    FROM spocdb.{table} e ORDER BY e.embedding::{kind} <#> a.embedding::{kind} LIMIT {k}
+    SELECT i.sha256, o.distance
+    FROM (
+        SELECT e.image_id, 1 + (e.embedding::{kind} <#> a.embedding::{kind}) AS distance
+        FROM spocdb.{table} e ORDER BY e.embedding::{kind} <#> a.embedding::{kind} OFFSET 0
+    ) o
+    CROSS JOIN LATERAL (
+        SELECT i.sha256 FROM spocdb.images i WHERE i.id = o.image_id
+        AND NOT EXISTS (SELECT FROM spocdb.images f WHERE f.sha256 = i.sha256
+                        AND +f.collection_id = {collection} AND +f.id < i.id OFFSET 0)
+        OFFSET 0
+    ) i
+    LIMIT {k}
 ) n
-JOIN spocdb.images i ON i.id = n.image_id
-GROUP BY a.sha256, i.sha256
 """
 
-# What is farther by now, or gone; the embeddings of a content do not change.
+N_CONTENTS = "SELECT count(DISTINCT sha256) FROM spocdb.images WHERE collection_id = %(collection)s"
+
+EMBEDDINGS = """
+COPY (
+    SELECT f.sha256, e.embedding::{kind} FROM (
+        SELECT i.sha256, min(i.id) AS id FROM spocdb.images i
+        WHERE i.collection_id = {collection} GROUP BY i.sha256) f
+    JOIN spocdb.{table} e ON e.image_id = f.id
+) TO STDOUT (FORMAT binary)
+"""
+
+# The same distances as those of NEAREST.
+ADD_NEAR = """
+WITH near AS (
+    SELECT DISTINCT least(n.a, n.b) AS a, greatest(n.a, n.b) AS b
+    FROM unnest(%(a)s::bytea[], %(b)s::bytea[]) n (a, b)
+), content AS MATERIALIZED (
+    SELECT i.sha256, min(i.id) AS id FROM spocdb.images i
+    WHERE i.collection_id = %(collection)s
+      AND i.sha256 = ANY (%(contents)s)
+    GROUP BY i.sha256
+), compared AS (
+    SELECT n.a, n.b, greatest(1 + (f.embedding::{kind} <#> g.embedding::{kind}), 0) AS distance
+    FROM near n
+    JOIN content c ON c.sha256 = n.a JOIN spocdb.{table} f ON f.image_id = c.id
+    JOIN content d ON d.sha256 = n.b JOIN spocdb.{table} g ON g.image_id = d.id
+)
+INSERT INTO spocdb.duplicate_pairs (collection_id, projection_id, a, b, distance)
+SELECT %(collection)s, %(projection)s, a, b, distance FROM compared
+WHERE distance <= %(distance)s
+ON CONFLICT (collection_id, projection_id, a, b) DO NOTHING
+"""
+
+# The embeddings of a content do not change. OFFSET 0 looks each one up.
+GONE = """
+SELECT c.sha256 FROM unnest(%(contents)s::bytea[]) c (sha256)
+WHERE NOT EXISTS (SELECT FROM spocdb.images i
+                  WHERE i.sha256 = c.sha256 AND +i.collection_id = %(collection)s OFFSET 0)
+"""
+
 FORGET = """
 DELETE FROM spocdb.duplicate_pairs p
 WHERE p.collection_id = %(collection)s AND p.projection_id = %(projection)s
-  AND (p.a = ANY (%(contents)s) OR p.b = ANY (%(contents)s))
-  AND (p.distance <= %(distance)s IS NOT TRUE
-       OR NOT EXISTS (SELECT FROM spocdb.images i
-                      WHERE i.collection_id = p.collection_id AND i.sha256 = p.a)
-       OR NOT EXISTS (SELECT FROM spocdb.images i
-                      WHERE i.collection_id = p.collection_id AND i.sha256 = p.b))
+  AND (p.a = ANY (%(gone)s) OR p.b = ANY (%(gone)s)
+       OR (p.a = ANY (%(contents)s) OR p.b = ANY (%(contents)s))
+          AND p.distance <= %(distance)s IS NOT TRUE)
 RETURNING p.a, p.b
 """
 
@@ -94,9 +140,21 @@ WHERE a = ANY (%(contents)s) AND b = ANY (%(contents)s)
 def nearest(
     connection: Connection, space: Space, contents: Sequence[bytes], k: int
 ) -> Iterator[Near]:
-    """Yield for each content the contents of the k nearest images, its own ones among them."""
+    """Yield for each content the k nearest ones, itself among them; in a transaction."""
+    connection.execute(SETTINGS)
     statement = SQL(NEAREST).format(contents=Literal(list(contents)), k=Literal(k), **space.names)
     yield from (Near(*row) for row in connection.execute(statement))
+
+
+def n_contents(connection: Connection, space: Space) -> int:
+    """Count the contents of a collection."""
+    return int(one_row(connection, N_CONTENTS, space.key)[0])
+
+
+def embeddings(connection: Connection, space: Space, n_rows: int) -> Iterator[Rows]:
+    """Stream the contents and their embeddings, at most `n_rows` at a time, in any order."""
+    layout = {"sha256": "sha256", "embedding": space.kind}
+    return copy_out(connection, SQL(EMBEDDINGS).format(**space.names), layout, n_rows)
 
 
 def forget(
@@ -104,6 +162,7 @@ def forget(
 ) -> set[bytes]:
     """Delete pairs of contents that are none by now; return the contents of these pairs."""
     values = space.key | {"contents": list(contents), "distance": distance}
+    values["gone"] = [sha256 for (sha256,) in connection.execute(GONE, values)]
     return {one for row in connection.execute(FORGET, values) for one in row}
 
 
@@ -113,6 +172,14 @@ def add(connection: Connection, space: Space, pairs: Iterable[Pair]) -> None:
     columns = [list(column) for column in zip(*ordered, strict=True)] or [[], [], []]
     names = ("a", "b", "distances")
     connection.execute(ADD, space.key | dict(zip(names, columns, strict=True)))
+
+
+def add_near(
+    connection: Connection, space: Space, a: Sequence[bytes], b: Sequence[bytes], distance: float
+) -> None:
+    """Store those pairs of contents, one of each list, that are within a distance."""
+    values = {"a": a, "b": b, "contents": [*{*a, *b}], "distance": distance}
+    connection.execute(SQL(ADD_NEAR).format(**space.names), space.key | values)
 
 
 def edges(connection: Connection, space: Space, contents: Iterable[bytes]) -> list[Pair]:

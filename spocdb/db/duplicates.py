@@ -1,4 +1,4 @@
-"""Near-duplicates: how they are searched for, what is to be compared, and the groups of images.
+"""Near-duplicates: how they are searched for, and which contents have to be compared.
 
 A content is what images of the same bytes have in common, named by its sha256.
 """
@@ -6,14 +6,10 @@ A content is what images of the same bytes have in common, named by its sha256.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from psycopg.sql import SQL, Composable, Literal
-
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.spaces import Space
-from spocdb.keepers import Term
 from spocdb.records import Level
-from spocdb.stars import Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +29,12 @@ class DuplicateSearch:
     bits: int | None = None
 
 
-LOCK = """
+FIND = """
 SELECT distance, keep, level, near, bits FROM spocdb.duplicate_searches
-WHERE collection_id = %(collection)s AND projection_id = %(projection)s FOR UPDATE
+WHERE collection_id = %(collection)s AND projection_id = %(projection)s
 """
+
+LOCK = f"{FIND} FOR UPDATE"
 
 PUT = """
 INSERT INTO spocdb.duplicate_searches
@@ -58,7 +56,7 @@ WHERE (c.collection_id = %(collection)s AND c.projection_id = %(projection)s) OR
 NOTE_ALL = """
 INSERT INTO spocdb.duplicate_changes (collection_id, projection_id, sha256)
 SELECT DISTINCT collection_id, %(projection)s::bigint, sha256 FROM spocdb.images
-WHERE collection_id = %(collection)s
+WHERE collection_id = %(collection)s ORDER BY sha256
 """
 
 NOTE_COMPARED = """
@@ -102,41 +100,15 @@ WHERE collection_id = %(collection)s AND projection_id = %(projection)s
 IS_DUE = """
 SELECT EXISTS (SELECT FROM spocdb.duplicate_changes
                WHERE collection_id = %(collection)s AND projection_id = %(projection)s)
+    OR EXISTS (SELECT FROM spocdb.duplicate_ungrouped
+               WHERE collection_id = %(collection)s AND projection_id = %(projection)s)
 """
 
-IN_ORDER = """
-SELECT i.id, i.sha256 FROM spocdb.images i
-WHERE i.collection_id = {collection} AND i.sha256 = ANY ({contents})
-ORDER BY {rule} i.path COLLATE "C"
-"""
 
-FORGET_MEMBERS = """
-DELETE FROM spocdb.duplicate_members
-WHERE collection_id = %(collection)s AND projection_id = %(projection)s
-  AND sha256 = ANY (%(contents)s)
-"""
-
-ADD_MEMBERS = """
-INSERT INTO spocdb.duplicate_members
-    (collection_id, projection_id, image_id, keeper_id, sha256, distance)
-SELECT %(collection)s, %(projection)s, n.*
-FROM unnest(%(images)s::bigint[], %(keepers)s::bigint[], %(contents)s::bytea[],
-            %(distances)s::double precision[])
-     n (image_id, keeper_id, sha256, distance)
-ON CONFLICT (collection_id, projection_id, image_id) DO UPDATE
-SET keeper_id = excluded.keeper_id, sha256 = excluded.sha256, distance = excluded.distance
-"""
-
-# By each kind of term: what comes first is larger.
-LARGER = {
-    "pixels": SQL("i.width::bigint * i.height"),
-    "bytes": SQL("i.size"),
-    "newest": SQL("i.ingested_at"),
-    "oldest": SQL("- extract(epoch FROM i.ingested_at)"),
-    "folder": SQL("starts_with(i.path, rtrim({value}, '/') || '/')"),
-    "suffix": SQL("right(lower(i.path), 1 + length({value})) = lower('.' || {value})"),
-    "key": SQL("i.metadata -> {value}"),
-}
+def find(connection: Connection, space: Space) -> DuplicateSearch | None:
+    """Return a search; None if there is none."""
+    row = connection.execute(FIND, space.key).fetchone()
+    return DuplicateSearch(*row) if row else None
 
 
 def lock(connection: Connection, space: Space) -> DuplicateSearch | None:
@@ -145,9 +117,13 @@ def lock(connection: Connection, space: Space) -> DuplicateSearch | None:
     return DuplicateSearch(*row) if row else None
 
 
-def begin(connection: Connection, space: Space, search: DuplicateSearch) -> None:
-    """Store how to search; all contents have to be compared, or compared again."""
+def put(connection: Connection, space: Space, search: DuplicateSearch) -> None:
+    """Store how to search."""
     connection.execute(PUT, space.key | asdict(search))
+
+
+def note_all(connection: Connection, space: Space) -> None:
+    """Note that all contents have to be compared, or compared again."""
     connection.execute(FORGET_CHANGES, space.key)
     connection.execute(NOTE_ALL, space.key)
 
@@ -176,7 +152,7 @@ def n_due(connection: Connection, space: Space) -> int:
 
 
 def is_due(connection: Connection, space: Space) -> bool:
-    """Tell whether a content has to be compared; nothing is locked."""
+    """Tell whether a content has to be compared or grouped; nothing is locked."""
     return bool(one_row(connection, IS_DUE, space.key)[0])
 
 
@@ -188,35 +164,3 @@ def take(connection: Connection, space: Space, n: int) -> tuple[list[bytes], lis
     rows = connection.execute(TAKE, space.key | {"n": n}).fetchall()
     new = {sha256 for sha256, is_compared in rows if not is_compared}
     return sorted(new), sorted({sha256 for sha256, _ in rows} - new)
-
-
-def in_order(
-    connection: Connection, space: Space, contents: Sequence[bytes], rule: Sequence[Term]
-) -> list[tuple[int, bytes]]:
-    """Return the images of contents, with these, in the order of a keeper rule."""
-    statement = SQL(IN_ORDER).format(
-        contents=Literal(list(contents)), rule=_ordered(rule), **space.names
-    )
-    return connection.execute(statement).fetchall()
-
-
-def _ordered(rule: Sequence[Term]) -> Composable:
-    directions = {False: SQL(" DESC NULLS LAST, "), True: SQL(" ASC NULLS LAST, ")}
-    return SQL("").join(
-        LARGER[term.kind].format(value=Literal(term.value)) + directions[term.is_reversed]
-        for term in rule
-    )
-
-
-def regroup(
-    connection: Connection, space: Space, contents: Sequence[bytes], members: Sequence[Member]
-) -> None:
-    """Replace the groups that images of contents are in; `members` are images of these."""
-    connection.execute(FORGET_MEMBERS, space.key | {"contents": list(contents)})
-    columns = {
-        "images": [one.image for one in members],
-        "keepers": [one.keeper for one in members],
-        "contents": [one.content for one in members],
-        "distances": [one.distance for one in members],
-    }
-    connection.execute(ADD_MEMBERS, space.key | columns)

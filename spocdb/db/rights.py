@@ -35,9 +35,10 @@ WORKER = (
     "GRANT INSERT, DELETE ON spocdb.thumbnails TO {role}",
     "GRANT INSERT, UPDATE, DELETE ON spocdb.images, spocdb.failures, spocdb.queue TO {role}",
     "GRANT UPDATE, DELETE ON spocdb.queries TO {role}",
-    "GRANT UPDATE ON spocdb.duplicate_searches, spocdb.duplicate_members TO {role}",
+    "GRANT UPDATE ON spocdb.duplicate_searches, spocdb.duplicate_members, "
+    "spocdb.duplicate_ungrouped TO {role}",
     "GRANT INSERT, DELETE ON spocdb.duplicate_changes, spocdb.duplicate_pairs, "
-    "spocdb.duplicate_members TO {role}",
+    "spocdb.duplicate_members, spocdb.duplicate_ungrouped TO {role}",
 )
 # PUBLIC has these rights unless they were revoked.
 CONNECT = "GRANT CONNECT ON DATABASE {name} TO {role}"

@@ -25,6 +25,7 @@ REVISIONS = (
     "0010_duplicates",
     "0011_take_over",
     "0012_levels",
+    "0014_pairs",
 )
 HEAD = REVISIONS[-1]
 

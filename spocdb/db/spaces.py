@@ -10,7 +10,7 @@ from spocdb.db.connections import Connection, one_row
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A collection and a projection that embeds it.
+    """A collection and a projection that embeds it in `dim` dimensions.
 
     `table` has the embeddings; `kind` is the type that the index compares, such as vector(256).
     """
@@ -19,6 +19,7 @@ class Space:
     projection: int
     table: str
     kind: str
+    dim: int
 
     @property
     def key(self) -> dict[str, int]:
@@ -37,7 +38,7 @@ class Space:
 
 FIND = """
 SELECT t.projection_id, spocdb.embedding_table(t.collection_id, t.projection_id),
-       format('%%s(%%s)', t.index_type, p.dim)
+       format('%%s(%%s)', t.index_type, p.dim), p.dim
 FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_id
 WHERE t.collection_id = %(collection)s
 """

@@ -29,6 +29,7 @@ ROWS = {
     "* FROM spocdb.duplicate_changes": f"collection_id = {MINE}",
     "* FROM spocdb.duplicate_pairs": f"collection_id = {MINE}",
     "* FROM spocdb.duplicate_members": f"collection_id = {MINE}",
+    "* FROM spocdb.duplicate_ungrouped": f"collection_id = {MINE}",
     "* FROM spocdb.duplicate_decisions": f"a IN {CONTENTS} AND b IN {CONTENTS}",
     "* FROM spocdb.embedding_tables": f"collection_id = {MINE}",
     "* FROM spocdb.projection_components": f"projection_id IN {KEPT}",
@@ -51,7 +52,9 @@ HIDDEN = [
 
 NOTE = """
 INSERT INTO spocdb.duplicate_changes (collection_id, projection_id, sha256)
-SELECT collection_id, projection_id, a FROM spocdb.duplicate_pairs
+SELECT collection_id, projection_id, a FROM spocdb.duplicate_pairs;
+INSERT INTO spocdb.duplicate_ungrouped (collection_id, projection_id, sha256)
+SELECT DISTINCT collection_id, projection_id, a FROM spocdb.duplicate_pairs
 """
 
 

@@ -76,6 +76,7 @@ BY_POLICY = {
     "spocdb.duplicate_pairs",
     "spocdb.duplicate_searches",
     "spocdb.duplicate_thresholds",
+    "spocdb.duplicate_ungrouped",
     "spocdb.embedding_tables",
     "spocdb.failures",
     "spocdb.images",

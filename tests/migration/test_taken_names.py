@@ -29,6 +29,7 @@ SINCE_RELEASE = (
     "duplicate_members",
     "duplicate_decisions",
     "duplicate_thresholds",
+    "duplicate_ungrouped",
 )
 
 

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spocdb.stars import grouped, stars
+from spocdb.stars import Member, Pair, Together, grouped, stars, united
 
 Near = dict[bytes, dict[bytes, float]]
 
@@ -21,6 +21,19 @@ def neighbourhoods(draw: st.DrawFn) -> tuple[list[bytes], list[tuple[bytes, byte
     )
     order = draw(st.permutations(contents))
     return list(order), [(a, b, d) for (a, b), d in zip(chosen, distances, strict=True)]
+
+
+def together(
+    images: list[tuple[int, bytes]],
+    edges: list[Pair],
+    same: Together = frozenset(),
+    apart: Together = frozenset(),
+) -> list[Member]:
+    """Group everything at once; leave out groups of one."""
+    one = united((content for _, content in images), same)
+    members = grouped(images, edges, one, apart, {content for _, content in images})
+    keepers = {member.keeper for member in members if member.image != member.keeper}
+    return [member for member in members if member.keeper in keepers]
 
 
 def both_ways(edges: list[tuple[bytes, bytes, float]]) -> Near:
@@ -61,10 +74,10 @@ def test_the_order_of_pairs_changes_nothing(
 ) -> None:
     contents, edges = drawn
     images = [(n, content) for n, content in enumerate(contents)]
-    first = grouped(images, [*edges, *((b, a, d) for a, b, d in edges)])
+    first = together(images, [*edges, *((b, a, d) for a, b, d in edges)])
     shuffled = [*edges, *((b, a, d) for a, b, d in edges)]
     rng.shuffle(shuffled)
-    assert grouped(images, shuffled) == first
+    assert together(images, shuffled) == first
 
 
 def test_a_chain_is_no_group() -> None:
@@ -79,13 +92,13 @@ def test_a_chain_is_no_group() -> None:
 
 
 def test_images_of_the_same_bytes_are_a_group() -> None:
-    members = grouped([(1, b"a"), (2, b"b"), (3, b"a")], [])
+    members = together([(1, b"a"), (2, b"b"), (3, b"a")], [])
     assert [(m.image, m.keeper, m.distance) for m in members] == [(1, 1, 0), (3, 1, 0)]
 
 
 def test_copies_of_a_duplicate_are_as_far_as_it_is() -> None:
     edges = [(b"a", b"b", 0.2), (b"b", b"a", 0.2)]
-    members = grouped([(1, b"a"), (2, b"b"), (3, b"b")], edges)
+    members = together([(1, b"a"), (2, b"b"), (3, b"b")], edges)
     assert [(m.image, m.keeper, m.distance) for m in members] == [
         (1, 1, 0),
         (2, 1, 0.2),
@@ -105,7 +118,7 @@ def test_decisions_hold_in_every_group(
     apart = {*data.draw(st.lists(st.sampled_from(pairs), max_size=5))} - same
     images = [(n, content) for n, content in enumerate(contents)]
     both = [*edges, *((b, a, d) for a, b, d in edges)]
-    keeper = {m.content: m.keeper for m in grouped(images, both, same, apart)}
+    keeper = {m.content: m.keeper for m in together(images, both, same, apart)}
     for pair in same:
         one, other = pair
         assert keeper[one] == keeper[other]
@@ -120,12 +133,12 @@ def test_decisions_hold_in_every_group(
 def test_the_same_join_wherever_they_are_near() -> None:
     """B is near nothing but A, which is a member: B is in the group of A."""
     edges = [(b"k", b"a", 0.1), (b"a", b"k", 0.1)]
-    members = grouped([(1, b"k"), (2, b"a"), (3, b"b")], edges, {frozenset((b"a", b"b"))})
+    members = together([(1, b"k"), (2, b"a"), (3, b"b")], edges, {frozenset((b"a", b"b"))})
     assert [(m.image, m.keeper) for m in members] == [(1, 1), (2, 1), (3, 1)]
 
 
 def test_the_different_are_in_no_group_of_a_third() -> None:
     edges = [(b"k", b"a", 0.1), (b"k", b"b", 0.1)]
     both = [*edges, *((b, a, d) for a, b, d in edges)]
-    members = grouped([(1, b"k"), (2, b"a"), (3, b"b")], both, apart={frozenset((b"a", b"b"))})
+    members = together([(1, b"k"), (2, b"a"), (3, b"b")], both, apart={frozenset((b"a", b"b"))})
     assert [(m.image, m.keeper) for m in members] == [(1, 1), (2, 1)]

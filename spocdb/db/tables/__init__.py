@@ -12,6 +12,7 @@ from spocdb.db.tables.duplicates import (
     duplicate_pairs,
     duplicate_searches,
     duplicate_thresholds,
+    duplicate_ungrouped,
 )
 from spocdb.db.tables.images import (
     collections,
@@ -43,6 +44,7 @@ __all__ = [
     "duplicate_pairs",
     "duplicate_searches",
     "duplicate_thresholds",
+    "duplicate_ungrouped",
     "embedding_tables",
     "evaluations",
     "extractors",

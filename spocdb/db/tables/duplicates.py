@@ -99,6 +99,16 @@ duplicate_members = Table(
     Index("duplicate_members_sha256", *PAIR, "sha256"),
 )
 
+duplicate_ungrouped = Table(
+    "duplicate_ungrouped",
+    metadata,
+    *_of_search(primary_key=True),
+    _content("sha256", primary_key=True),
+    Column("place", BigInteger),
+    _belongs_to("duplicate_searches"),
+    Index("duplicate_ungrouped_place", *PAIR, "place"),
+)
+
 duplicate_decisions = Table(
     "duplicate_decisions",
     metadata,

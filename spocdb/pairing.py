@@ -1,0 +1,195 @@
+"""Contents near each other: found by the index, or by products with all contents in memory.
+
+    contents -> index, more and more of the nearest  -> pairs
+             -> products with all, in memory -> distances as the database has them -> pairs
+
+The index takes about as long for each content; products take longer with each content there is, and
+miss nothing.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spocdb.db import duplicate_members, duplicate_pairs, duplicates, indexes
+from spocdb.db.connections import Connection
+from spocdb.db.duplicate_pairs import Near
+from spocdb.db.spaces import Space
+from spocdb.errors import InvalidValue
+from spocdb.records import Float32Array
+from spocdb.wording import counted
+
+if TYPE_CHECKING:
+    pass
+
+Hashes = NDArray[np.bytes_]
+
+log = logging.getLogger(__name__)
+
+# Contents of a transaction, by each way.
+BY_INDEX, BY_PRODUCTS = 200, 2048
+# Neighbours that are asked for at first, and how many times more if all of them are near.
+FIRST_K, TIMES = 8, 8
+# Neighbours that are stored of a content, the nearest ones.
+MOST_NEIGHBOURS = 1000
+
+# Bytes of the embeddings in memory.
+MOST_BYTES = 1024**3
+# Up to so many contents products are faster than the index. Estimated, not measured as a whole: on
+# two cores a product of 256 dimensions takes 0.4 ns (bfloat16 with AMX) or 3 ns (float32) a pair,
+# the index about 1.2 ms a content.
+MOST_CONTENTS = {"bfloat16": 2_000_000, "float32": 300_000}
+# Reading all embeddings takes as long as the index takes for one content in so many.
+ONE_IN = 100
+# Nobody waits for the index if fewer are due.
+LEAST_DUE = 2000
+# Farther apart than that, products say little: nearly everything is.
+FARTHEST = 0.9
+
+
+@dataclass(slots=True)
+class Neighbours:
+    """Finds the pairs of contents in a space; counts the crowded ones, and says so once."""
+
+    connection: Connection
+    space: Space
+    loaded: "Loaded | None" = None
+    n_crowded: int = field(default=0, init=False)
+
+    @property
+    def batch(self) -> int:
+        """Return how many contents to compare at a time."""
+        return BY_PRODUCTS if self.loaded else BY_INDEX
+
+    def compare(self, contents: list[bytes], distance: float, *, is_strict: bool) -> None:
+        """Store the pairs of contents with others up to a distance.
+
+        Raises:
+            InvalidValue: Half of them have too many neighbours, and `is_strict`.
+        """
+        asked = contents
+        if self.loaded:
+            a, b, asked, n_crowded = self.loaded.near(contents, distance)
+            if is_strict:
+                _refuse_many(distance, n_crowded, len(contents))
+            duplicate_pairs.add_near(self.connection, self.space, a, b, distance)
+        n_crowded = self._by_index(asked, distance)
+        if is_strict:
+            _refuse_many(distance, n_crowded, len(contents))
+        self.n_crowded += n_crowded
+
+    def _by_index(self, contents: list[bytes], distance: float) -> int:
+        """Store pairs as far as the index finds them; return how many contents are crowded.
+
+        The nearest are asked for, and more of them until one is farther.
+        """
+        n_crowded, asked, k = 0, contents, FIRST_K
+        while asked:
+            rows: dict[bytes, list[Near]] = defaultdict(list)
+            for row in duplicate_pairs.nearest(self.connection, self.space, asked, k):
+                rows[row.content].append(row)
+            found, asked = [], []
+            for content, nearest in rows.items():
+                near = [row for row in nearest if row.distance <= distance and row.other != content]
+                # One of k may be the content itself.
+                if len(near) >= k - 1 and len(near) <= MOST_NEIGHBOURS:
+                    asked.append(content)
+                    continue
+                n_crowded += len(near) > MOST_NEIGHBOURS
+                near.sort(key=lambda row: (row.distance, row.other))
+                found += [(content, row.other, row.distance) for row in near[:MOST_NEIGHBOURS]]
+            duplicate_pairs.add(self.connection, self.space, found)
+            k *= TIMES
+        return n_crowded
+
+    def tell(self) -> None:
+        """Log that contents have more neighbours than are stored."""
+        if self.n_crowded:
+            log.warning(
+                "%s: %s more than %s others as near as that: only the nearest are compared",
+                self.space.collection.name,
+                counted(self.n_crowded, "content has", "contents have"),
+                f"{MOST_NEIGHBOURS:,}",
+            )
+
+
+def _refuse_many(distance: float, n_crowded: int, of: int) -> None:
+    if 2 * n_crowded >= of:
+        many = f"smaller: half of the images have more than {MOST_NEIGHBOURS:,} as near as that"
+        raise InvalidValue("distance", distance, many)
+
+
+class Loaded:
+    """The contents of a space, by sha256, and the products of their embeddings.
+
+    The embedding of a content does not change. What comes later is not in it, and is compared with
+    everything by the index.
+    """
+
+    def __init__(self, connection: Connection, space: Space) -> None:
+        """Read one embedding of each content."""
+        from spocdb.features.products import TILE, Products
+
+        hashes: list[Hashes] = []
+
+        def tiles() -> Iterator[Float32Array]:
+            for rows in duplicate_pairs.embeddings(connection, space, TILE):
+                hashes.append(np.ascontiguousarray(rows["sha256"]).view("S32"))
+                yield rows["embedding"].astype(np.float32)
+
+        self._products: Products = Products(tiles())
+        self._hashes = np.concatenate([*hashes, np.empty(0, "S32")])
+        self._order = np.argsort(self._hashes)
+
+    def near(
+        self, contents: list[bytes], distance: float
+    ) -> tuple[list[bytes], list[bytes], list[bytes], int]:
+        """Return pairs of contents that may be near: each one, and the other.
+
+        Also return the contents whose pairs are not among them, because they came later or are
+        crowded, and the number of the latter.
+        """
+        wanted = np.array(contents, "S32")
+        places = np.searchsorted(self._hashes, wanted, sorter=self._order)
+        rows = self._order[np.minimum(places, len(self._order) - 1)]
+        is_known = self._hashes[rows] == wanted
+        known, left = np.flatnonzero(is_known), np.flatnonzero(~is_known)
+        if not len(known):
+            return [], [], contents, 0
+        found = self._products.near(rows[known], distance, MOST_NEIGHBOURS + 1)
+        is_other = rows[known][found.rows] != found.columns
+        one = self._hashes[rows[known][found.rows[is_other]]]
+        other = self._hashes[found.columns[is_other]]
+        asked = [contents[i] for i in [*left, *known[found.crowded]]]
+        return _bytes(one), _bytes(other), asked, len(found.crowded)
+
+
+def _bytes(hashes: Hashes) -> list[bytes]:
+    # NumPy strips the zero bytes at the end of what it gives.
+    return [sha256.ljust(32, b"\0") for sha256 in hashes.tolist()]
+
+
+def chosen(connection: Connection, space: Space) -> Neighbours:
+    """Return the faster way to compare what is due."""
+    search, n_due = duplicates.find(connection, space), duplicates.n_due(connection, space)
+    is_near = search and search.distance is not None and search.distance <= FARTHEST
+    if not is_near or n_due < LEAST_DUE or not _is_worth(connection, space, n_due):
+        return Neighbours(connection, space)
+    duplicate_members.analyze(connection)
+    return Neighbours(connection, space, Loaded(connection, space))
+
+
+def _is_worth(connection: Connection, space: Space, n_due: int) -> bool:
+    from spocdb.features.products import fastest
+
+    n, dtype = duplicate_pairs.n_contents(connection, space), fastest()
+    if n * space.dim * dtype.itemsize > MOST_BYTES:
+        return False
+    if not indexes.exists(connection, space.collection, space.projection):
+        return True
+    return n <= MOST_CONTENTS[str(dtype).removeprefix("torch.")] and n <= ONE_IN * n_due
