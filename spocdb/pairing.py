@@ -9,7 +9,7 @@ miss nothing.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -90,11 +90,9 @@ class Neighbours:
         """
         n_crowded, asked, k = 0, contents, FIRST_K
         while asked:
-            rows: dict[bytes, list[Near]] = defaultdict(list)
-            for row in duplicate_pairs.nearest(self.connection, self.space, asked, k):
-                rows[row.content].append(row)
+            nearest_ones = self._nearest(asked, k)
             found, asked = [], []
-            for content, nearest in rows.items():
+            for content, nearest in nearest_ones.items():
                 near = [row for row in nearest if row.distance <= distance and row.other != content]
                 # One of k may be the content itself.
                 if len(near) >= k - 1 and len(near) <= MOST_NEIGHBOURS:
@@ -107,6 +105,18 @@ class Neighbours:
             k *= TIMES
         return n_crowded
 
+    def _nearest(self, contents: list[bytes], k: int) -> dict[bytes, list[Near]]:
+        """Return for each content the k nearest ones, or all there are.
+
+        The index may end early, among hundreds of images of the same bytes.
+        """
+        found = _by_content(duplicate_pairs.nearest(self.connection, self.space, contents, k))
+        ended = [content for content, nearest in found.items() if len(nearest) < k]
+        if ended and duplicate_pairs.n_contents(self.connection, self.space) >= k:
+            rows = duplicate_pairs.nearest(self.connection, self.space, ended, k, exact=True)
+            found |= _by_content(rows)
+        return found
+
     def tell(self) -> None:
         """Log that contents have more neighbours than are stored."""
         if self.n_crowded:
@@ -116,6 +126,13 @@ class Neighbours:
                 counted(self.n_crowded, "content has", "contents have"),
                 f"{MOST_NEIGHBOURS:,}",
             )
+
+
+def _by_content(rows: Iterable[Near]) -> dict[bytes, list[Near]]:
+    found: dict[bytes, list[Near]] = defaultdict(list)
+    for row in rows:
+        found[row.content].append(row)
+    return found
 
 
 def _refuse_many(distance: float, n_crowded: int, of: int) -> None:

@@ -42,7 +42,7 @@ CROSS JOIN LATERAL (
     SELECT i.sha256, o.distance
     FROM (
         SELECT e.image_id, 1 + (e.embedding::{kind} <#> a.embedding::{kind}) AS distance
-        FROM spocdb.{table} e ORDER BY e.embedding::{kind} <#> a.embedding::{kind} OFFSET 0
+        FROM spocdb.{table} e ORDER BY {order} OFFSET 0
     ) o
     CROSS JOIN LATERAL (
         SELECT i.sha256 FROM spocdb.images i WHERE i.id = o.image_id
@@ -53,6 +53,10 @@ CROSS JOIN LATERAL (
     LIMIT {k}
 ) n
 """
+
+# Only the bare operator matches the index; in a sum the scan is exact.
+BY_INDEX = SQL("e.embedding::{kind} <#> a.embedding::{kind}")
+EXACTLY = SQL("0 + (e.embedding::{kind} <#> a.embedding::{kind})")
 
 N_CONTENTS = "SELECT count(DISTINCT sha256) FROM spocdb.images WHERE collection_id = %(collection)s"
 
@@ -138,11 +142,18 @@ WHERE a = ANY (%(contents)s) AND b = ANY (%(contents)s)
 
 
 def nearest(
-    connection: Connection, space: Space, contents: Sequence[bytes], k: int
+    connection: Connection, space: Space, contents: Sequence[bytes], k: int, *, exact: bool = False
 ) -> Iterator[Near]:
-    """Yield for each content the k nearest ones, itself among them; in a transaction."""
+    """Yield for each content the k nearest ones, itself among them; in a transaction.
+
+    By the index they may be fewer: of what lies behind hundreds of images of the same bytes it
+    knows nothing.
+    """
     connection.execute(SETTINGS)
-    statement = SQL(NEAREST).format(contents=Literal(list(contents)), k=Literal(k), **space.names)
+    order = (EXACTLY if exact else BY_INDEX).format(**space.names)
+    statement = SQL(NEAREST).format(
+        contents=Literal(list(contents)), k=Literal(k), order=order, **space.names
+    )
     yield from (Near(*row) for row in connection.execute(statement))
 
 

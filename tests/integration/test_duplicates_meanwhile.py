@@ -18,7 +18,10 @@ from tests.fixtures.waiting import WaitForLock, WaitUntil
 
 AddImages = Callable[..., Any]
 
-DUE = "SELECT count(*) FROM spocdb.duplicate_changes"
+# What is left to do, and what was done.
+COUNTS = "SELECT (SELECT count(*) FROM spocdb.{}), (SELECT count(*) FROM spocdb.{})"
+COMPARING = COUNTS.format("duplicate_changes", "duplicate_pairs")
+GROUPING = COUNTS.format("duplicate_ungrouped", "duplicate_members")
 MEMBERS = "SELECT image_id, keeper_id FROM spocdb.duplicate_members ORDER BY 1"
 DISTANCE = 0.2
 
@@ -43,25 +46,38 @@ def anew(db: Database, distance: float | None = DISTANCE) -> list[Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n", "progress"),
+    [(1000, COMPARING), (5000, COMPARING), (5000, GROUPING)],
+    ids=["comparing by the index", "comparing by products", "grouping"],
+)
 def test_a_find_that_is_killed_goes_on_where_it_was(
-    crowd: Database, start_spocdb: Start, wait_until: WaitUntil
+    db: Database,
+    add_images: AddImages,
+    clustered: Callable[..., Float32Array],
+    start_spocdb: Start,
+    wait_until: WaitUntil,
+    n: int,
+    progress: str,
 ) -> None:
-    line = ("duplicates", "find", "--distance", DISTANCE)
-    process = start_spocdb(*line, SPOCDB_DATABASE_URL=crowd.url)
-    (n_all,) = crowd.connection.execute("SELECT count(*) FROM spocdb.images").fetchone() or (0,)
+    add_images(db.connection, clustered(n, 64))
 
-    def n_due() -> int:
-        return int((crowd.connection.execute(DUE).fetchone() or (0,))[0])
+    def is_half_done() -> bool:
+        left, done = db.connection.execute(progress).fetchone() or (0, 0)
+        return bool(left and done)
 
-    wait_until(lambda: 0 < n_due() < n_all, process)
+    process = start_spocdb(
+        *("duplicates", "find", "--distance", DISTANCE), SPOCDB_DATABASE_URL=db.url
+    )
+    wait_until(is_half_done, process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert 0 < n_due() < n_all
+    assert is_half_done()
     # Without options it goes on by what was asked for.
-    found = crowd.duplicates.find()
+    found = db.duplicates.find()
     assert (found.distance, found.n_due) == (DISTANCE, 0)
-    members = crowd.connection.execute(MEMBERS).fetchall()
-    assert members == anew(crowd) != []
+    members = db.connection.execute(MEMBERS).fetchall()
+    assert members == anew(db) != []
 
 
 def test_two_finds_at_once_take_turns(crowd: Database) -> None:

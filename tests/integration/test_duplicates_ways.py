@@ -117,3 +117,13 @@ def test_another_rule_groups_without_comparing(
     crowd.duplicates.find(keep="-bytes")
     assert crowd.connection.execute(MEMBERS).fetchall() == wanted
     assert crowd.connection.execute(PAIRS).fetchall() == pairs
+
+
+def test_what_is_beside_hundreds_of_copies_is_found(
+    db: Database, add_images: AddImages, clustered: Callable[..., Float32Array]
+) -> None:
+    rows = clustered(300, 64)
+    add_images(db.connection, np.concatenate([rows, np.repeat(rows[5:6], 1000, axis=0)]))
+    exactly = found(db)
+    db.index.build()
+    assert found(db) == exactly and len(exactly[0]) > 200

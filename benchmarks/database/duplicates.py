@@ -1,0 +1,94 @@
+"""Near-duplicates of the whole gallery: found from nothing, and beside what is known already."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from benchmarks.database import gallery, reprojection
+from benchmarks.database.gallery import DIM, Float32Array, Gallery, K
+from benchmarks.record import Figure
+from spocdb import duplicates as use_case
+from spocdb.db import duplicates, spaces
+from spocdb.machine import n_cores
+
+# About half of the images of a group of twelve are as near as that to each other.
+DISTANCE = 0.1
+# Images whose neighbours the peer finds; its time for all is that of these, in proportion.
+N_PEER = 4096
+# Images that are compared again, as if they were new, and searched with.
+N_NEW = 1000
+
+COUNTS = """
+SELECT (SELECT count(*) FROM spocdb.duplicate_pairs p
+        WHERE p.collection_id = %(collection)s AND p.projection_id = %(projection)s),
+       (SELECT count(DISTINCT m.keeper_id) FROM spocdb.duplicate_members m
+        WHERE m.collection_id = %(collection)s AND m.projection_id = %(projection)s)
+"""
+SOME = """
+SELECT id, sha256 FROM spocdb.images WHERE collection_id = %s ORDER BY sha256 LIMIT %s
+"""
+DROP = """
+DELETE FROM spocdb.duplicate_searches
+WHERE collection_id = %(collection)s AND projection_id = %(projection)s
+"""
+
+
+def run(target: Gallery) -> list[Figure]:
+    """Measure a first find beside faiss, and what a new image costs beside a search."""
+    space = spaces.active(target.connection, target.collection)
+    try:
+        return [*_from_nothing(target, space), *_beside_known(target, space)]
+    finally:
+        target.connection.execute(DROP, space.key)
+
+
+def _from_nothing(target: Gallery, space: spaces.Space) -> Iterator[Figure]:
+    memory: list[float] = []
+    began = time.perf_counter()
+    target.db.duplicates.find(
+        target.collection.name,
+        distance=DISTANCE,
+        on_progress=lambda *_: memory.append(reprojection.megabytes()),
+    )
+    seconds = time.perf_counter() - began
+    counted = target.connection.execute(COUNTS, space.key).fetchone()
+    pairs, groups = counted or (0, 0)
+    note = f"{target.n_rows:,} x {DIM}: {pairs:,} pairs up to {DISTANCE:g}, {groups:,} groups"
+    peer = _by_faiss(target)
+    name = "faiss flat, range search" if peer else ""
+    yield Figure("duplicates, first find", seconds, "s", peer, name, note)
+    yield Figure("duplicates, memory of the process", max(memory), "MB", note="with torch")
+
+
+def _by_faiss(target: Gallery) -> float | None:
+    """Return the seconds in which faiss compares everything in memory; None if it is missing."""
+    try:
+        import faiss
+    except ImportError:
+        return None
+    index: Any = faiss.IndexFlatIP(DIM)
+    some: list[Float32Array] = []
+    for _, rows in gallery.stream(target, 50_000):
+        index.add(rows)
+        some += [rows] if not some else []
+    faiss.omp_set_num_threads(n_cores())
+    queries = np.concatenate(some)[:N_PEER]
+    began = time.perf_counter()
+    index.range_search(queries, 1 - DISTANCE)
+    return (time.perf_counter() - began) * target.n_rows / len(queries)
+
+
+def _beside_known(target: Gallery, space: spaces.Space) -> Iterator[Figure]:
+    rows = target.connection.execute(SOME, [target.collection.id, N_NEW]).fetchall()
+    began = time.perf_counter()
+    for id, _ in rows:
+        target.db.similar(id, K, collection=target.collection.name)
+    searched = (time.perf_counter() - began) / len(rows) * 1000
+    duplicates.note(target.connection, space, [sha256 for _, sha256 in rows])
+    began = time.perf_counter()
+    use_case.catch_up(target.connection, [space])
+    compared = (time.perf_counter() - began) / len(rows) * 1000
+    note = f"{len(rows):,} images beside {target.n_rows:,}"
+    yield Figure("duplicates, an image more", compared, "ms", searched, "a search in Python", note)
