@@ -3,6 +3,7 @@
 from benchmarks.database import (
     clients,
     copies,
+    duplicates,
     filters,
     growth,
     kinds,
@@ -25,5 +26,6 @@ STEPS: dict[str, Step] = {
     "filters": filters.run,
     "clients": clients.run,
     "copies": copies.run,
+    "duplicates": duplicates.run,
     "reprojection": reprojection.run,
 }

@@ -68,7 +68,7 @@ def _while_filling(target: Gallery, number: int) -> tuple[float, list[float], li
         asking = pool.submit(clients.ask, *what, ready, LONGEST, over=over)
         ready.wait(clients.PATIENCE)
         began = time.perf_counter()
-        memory = [_megabytes(), *_fill(target, number)]
+        memory = [megabytes(), *_fill(target, number)]
         seconds = time.perf_counter() - began
         over.set()
         return seconds, memory, asking.result()
@@ -91,7 +91,7 @@ def _fill(target: Gallery, number: int) -> Iterator[float]:
             number,
             lambda raw: project(raw, fitted),
         ):
-            yield _megabytes()
+            yield megabytes()
 
 
 def _in_sql(target: Gallery, number: int) -> float:
@@ -102,6 +102,6 @@ def _in_sql(target: Gallery, number: int) -> float:
     return n_rows / (time.perf_counter() - began)
 
 
-def _megabytes() -> float:
+def megabytes() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6

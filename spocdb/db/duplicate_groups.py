@@ -47,8 +47,8 @@ class DuplicateSummary:
     """How many duplicates a collection has.
 
     `n_images` are in `n_groups`; the files of all but the keepers have `extra_bytes`. `n_due`
-    contents have to be compared or grouped. `distance`, `level` and `keep` are as they were asked for; for a
-    level, `distance` is how far its images may be from each other.
+    contents have to be compared or grouped. `distance`, `level` and `keep` are as they were asked
+    for; for a level, `distance` is how far its images may be from each other.
     """
 
     collection: str

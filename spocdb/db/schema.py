@@ -25,7 +25,7 @@ REVISIONS = (
     "0010_duplicates",
     "0011_take_over",
     "0012_levels",
-    "0014_pairs",
+    "0013_pairs",
 )
 HEAD = REVISIONS[-1]
 
