@@ -250,6 +250,34 @@ def _value(value: object) -> str:
 
 
 @app.command()
+def keep(
+    id: Image,
+    rejected: Annotated[
+        list[int] | None,
+        typer.Argument(
+            min=1, max=2**63 - 1, help="Pictures of the same group, rejected beside it."
+        ),
+    ] = None,
+    undo: Annotated[
+        bool,
+        typer.Option(
+            "--undo", help="Forget these rejections; without any, all that was stored of ID."
+        ),
+    ] = False,
+    collection: options.Collection = None,
+    db: options.Db = None,
+) -> None:
+    """Keep a picture, first in its group, and reject others beside it; no file is changed.
+
+    It is kept by content, as decisions are. `export --rejected` lists what was rejected.
+    """
+    others = rejected or []
+    with options.open_database(db) as database:
+        database.review.keep({id: others}, undo=undo, collection=collection)
+    talk(f"{id}: {'forgotten' if undo else f'kept, {len(others)} rejected'}")
+
+
+@app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="Where to write: .csv, .jsonl or .sh.")],
     move_to: Annotated[
@@ -262,6 +290,10 @@ def export(
             "--link", help="A script that makes hard links of duplicates with the keeper's bytes."
         ),
     ] = False,
+    rejected: Annotated[
+        bool,
+        typer.Option("--rejected", help="Only duplicates that a person rejected, as in a review."),
+    ] = False,
     collection: options.Collection = None,
     db: options.Db = None,
 ) -> None:
@@ -270,5 +302,7 @@ def export(
     The script shows what it would do; with `run` it does it.
     """
     with options.open_database(db) as database, interruptible("no file was written"):
-        n = database.duplicates.export(file, move_to=move_to, link=link, collection=collection)
+        n = database.duplicates.export(
+            file, move_to=move_to, link=link, rejected=rejected, collection=collection
+        )
     talk(f"wrote {file}: {counted(n, 'duplicate')}")

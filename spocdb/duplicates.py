@@ -6,7 +6,8 @@ Each batch is one transaction, which holds the search: two processes take turns,
 the batch is due again. What was compared is grouped when nothing is left to compare.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -16,6 +17,7 @@ from spocdb.db import (
     duplicate_groups,
     duplicate_members,
     duplicate_pairs,
+    duplicate_review,
     duplicates,
     spaces,
     thresholds,
@@ -143,11 +145,45 @@ def decide(
         if contents[0] == contents[1]:
             raise ConfigError(f"images {ids[0]} and {ids[1]} have the same bytes")
         duplicate_groups.decide(connection, contents, verdict)
-        duplicates.note_elsewhere(connection, collection, contents)
-        for space in spaces.searched(connection, collection):
-            if search := duplicates.lock(connection, space):
-                touched = grouping.around(connection, space, contents)
-                grouping.group(connection, space, search, touched)
+        _apply(connection, collection, {*contents})
+
+
+def keep(
+    connection: Connection,
+    collection: Collection,
+    choices: Mapping[int, Sequence[int]],
+    *,
+    undo: bool = False,
+) -> None:
+    """Store which images are kept and which are rejected beside each, and group them by it.
+
+    With `undo` these rejections are forgotten; of an image without any, all of it is.
+
+    Raises:
+        ImageNotFound: The collection has no image with one of the ids.
+        ConfigError: An image is to be rejected beside itself.
+    """
+    for id, others in choices.items():
+        if id in others:
+            raise ConfigError(f"image {id} cannot be rejected beside itself")
+    with connection.transaction():
+        ids = sorted({id for kept, others in choices.items() for id in (kept, *others)})
+        found = duplicate_groups.contents(connection, collection, ids)
+        content = dict(zip(ids, found, strict=True))
+        chosen = defaultdict[bytes, list[bytes]](list)
+        for id, others in choices.items():
+            chosen[content[id]] += [content[one] for one in others]
+        (duplicate_review.forget if undo else duplicate_review.keep)(connection, chosen)
+        _apply(connection, collection, {*found})
+
+
+def _apply(connection: Connection, collection: Collection, contents: set[bytes]) -> None:
+    """Group again by what was decided about contents; other collections follow later."""
+    duplicates.note_elsewhere(connection, collection, [*contents])
+    for space in spaces.searched(connection, collection):
+        if search := duplicates.lock(connection, space):
+            touched = grouping.around(connection, space, contents)
+            grouping.group(connection, space, search, touched)
 
 
 def catch_up(

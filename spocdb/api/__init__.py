@@ -8,6 +8,7 @@ from spocdb.api.duplicates import Duplicates
 from spocdb.api.engine import Engine
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
+from spocdb.api.review import Review
 from spocdb.api.statements import Statements
 from spocdb.api.tables import Tables
 from spocdb.db.attachments import Attached, Attachment, Coverage
@@ -21,6 +22,7 @@ from spocdb.db.duplicate_groups import (
     DuplicateSummary,
 )
 from spocdb.db.duplicate_metadata import MetadataOffer
+from spocdb.db.duplicate_review import ReviewCount, ReviewGroup, ReviewImage
 from spocdb.db.evaluations import StoredEvaluation
 from spocdb.db.facets import Facet, Facets, FacetValue
 from spocdb.db.indexes import IndexStatus
@@ -84,6 +86,10 @@ __all__ = [
     "ProjectionVersion",
     "Recipe",
     "Refinement",
+    "Review",
+    "ReviewCount",
+    "ReviewGroup",
+    "ReviewImage",
     "Settings",
     "Statements",
     "StoredEvaluation",

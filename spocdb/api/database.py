@@ -13,6 +13,7 @@ from spocdb.api.mapping import Mapping
 from spocdb.api.pca import Pca
 from spocdb.api.pictures import Pictures
 from spocdb.api.reembedding import Reembedding
+from spocdb.api.review import Review
 from spocdb.api.rights import Rights
 from spocdb.api.searching import Searching
 from spocdb.api.statements import Statements
@@ -35,6 +36,7 @@ class Database(
         engine: its connections and networks.
         pca: projections, see Pca.
         duplicates: near-duplicates, see Duplicates.
+        review: what a person keeps of them, see Review.
         index: HNSW indexes, see Index.
         tables: attached tables, see Tables.
         sql: statements that give the same rows, see Statements.
@@ -45,6 +47,7 @@ class Database(
         self.engine, self._closes_engine = engine, closes_engine
         self.pca, self.index, self.tables = Pca(engine), Index(engine), Tables(engine)
         self.sql, self.duplicates = Statements(engine), Duplicates(engine)
+        self.review = Review(engine)
 
     @property
     def settings(self) -> Settings:

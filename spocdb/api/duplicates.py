@@ -9,6 +9,8 @@ from spocdb import duplicate_lists, duplicate_metadata, duplicates, outfiles
 from spocdb.api.calibrating import Calibrating
 from spocdb.db import attachments, collections
 from spocdb.db import duplicate_groups as stored
+from spocdb.db import duplicate_review as reviewed
+from spocdb.db.collections import Collection
 from spocdb.db.duplicate_groups import Decision, DuplicateGroup, DuplicateSummary, Verdict
 from spocdb.db.duplicate_metadata import MetadataOffer
 from spocdb.errors import ConfigError, InvalidValue
@@ -209,6 +211,7 @@ class Duplicates(Calibrating):
         *,
         move_to: str | os.PathLike[str] | None = None,
         link: bool = False,
+        rejected: bool = False,
         collection: str | None = None,
     ) -> int:
         """Write the groups to a file: .csv, .jsonl, or a shell script .sh.
@@ -221,6 +224,7 @@ class Duplicates(Calibrating):
             file: where to write.
             move_to: of a script: the folder that takes the duplicates, below it their whole paths.
             link: of a script: make hard links.
+            rejected: only the duplicates that a person rejected, see `db.review`.
             collection: the name; None if there is only one.
 
         Returns:
@@ -248,6 +252,10 @@ class Duplicates(Calibrating):
                     "%s not compared since they changed: run `db.duplicates.find(%s)` first",
                     *(counted(n_due, "image was", "images were"), repr(target.name)),
                 )
-        groups = self.groups(target.name)
+        groups = self._rejected(target) if rejected else self.groups(target.name)
         with outfiles.replaced(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as out:
             return write(out, groups)
+
+    def _rejected(self, collection: Collection) -> Iterator[DuplicateGroup]:
+        with self._engine.connection() as connection:
+            yield from reviewed.rejected(connection, collection)

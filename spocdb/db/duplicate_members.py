@@ -76,8 +76,9 @@ UPDATE spocdb.duplicate_ungrouped u SET place = coalesce(p.place, 0)
 FROM spocdb.duplicate_ungrouped w
 LEFT JOIN (
     SELECT o.sha256, min(o.place) AS place FROM (
-        SELECT i.sha256, row_number() OVER (ORDER BY {rule} i.path COLLATE "C") AS place
+        SELECT i.sha256, row_number() OVER (ORDER BY {order}) AS place
         FROM spocdb.images i JOIN spocdb.duplicate_ungrouped d USING (collection_id, sha256)
+        LEFT JOIN spocdb.duplicate_choices c ON c.kept = i.sha256 AND c.rejected = ''
         WHERE d.collection_id = {collection} AND d.projection_id = {projection}) o
     GROUP BY o.sha256) p ON p.sha256 = w.sha256
 WHERE w.collection_id = {collection} AND w.projection_id = {projection}
@@ -92,8 +93,9 @@ WHERE collection_id = %(collection)s AND projection_id = %(projection)s
 
 IN_ORDER = """
 SELECT i.id, i.sha256 FROM spocdb.images i
+LEFT JOIN spocdb.duplicate_choices c ON c.kept = i.sha256 AND c.rejected = ''
 WHERE i.collection_id = {collection} AND i.sha256 = ANY ({contents})
-ORDER BY {rule} i.path COLLATE "C"
+ORDER BY {order}
 """
 
 FORGET_MEMBERS = """
@@ -192,7 +194,7 @@ def take(connection: Connection, space: Space, n: int, rule: Sequence[Term]) -> 
     taken = _take(connection, space, n)
     if not taken:
         statement = SQL(PLACE).format(
-            rule=_ordered(rule), projection=Literal(space.projection), **space.names
+            order=_ordered(rule), projection=Literal(space.projection), **space.names
         )
         connection.execute(statement)
         taken = _take(connection, space, n)
@@ -215,17 +217,20 @@ def in_order(
 ) -> list[tuple[int, bytes]]:
     """Return the images of contents, with these, in the order of a keeper rule."""
     statement = SQL(IN_ORDER).format(
-        contents=Literal(list(contents)), rule=_ordered(rule), **space.names
+        contents=Literal(list(contents)), order=_ordered(rule), **space.names
     )
     return connection.execute(statement).fetchall()
 
 
 def _ordered(rule: Sequence[Term]) -> Composable:
+    """Return the order of images: what a person chose comes first, the latest choice before."""
     directions = {False: SQL(" DESC NULLS LAST, "), True: SQL(" ASC NULLS LAST, ")}
-    return SQL("").join(
+    by_rule = [
         LARGER[term.kind].format(value=Literal(term.value)) + directions[term.is_reversed]
         for term in rule
-    )
+    ]
+    chosen, last = SQL("c.decided_at DESC NULLS LAST, "), SQL('i.path COLLATE "C"')
+    return SQL("").join([chosen, *by_rule, last])
 
 
 def put(

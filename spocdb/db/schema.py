@@ -26,6 +26,7 @@ REVISIONS = (
     "0011_take_over",
     "0012_levels",
     "0013_pairs",
+    "0014_review",
 )
 HEAD = REVISIONS[-1]
 

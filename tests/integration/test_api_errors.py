@@ -59,6 +59,10 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "duplicates.decisions": lambda db, folder: db.duplicates.decisions(),
     "duplicates.take_over": lambda db, folder: db.duplicates.take_over(),
     "duplicates.export": lambda db, folder: db.duplicates.export(folder.parent / "a.csv"),
+    "review.groups": lambda db, folder: db.review.groups(),
+    "review.group": lambda db, folder: db.review.group(1),
+    "review.count": lambda db, folder: db.review.count(),
+    "review.keep": lambda db, folder: db.review.keep({1: []}),
     "describe_map": lambda db, folder: db.describe_map(),
     "maps": lambda db, folder: db.maps(),
     "map_points": lambda db, folder: db.map_points(),
@@ -110,6 +114,7 @@ def methods() -> set[str]:
     parts = {
         "pca": spocdb.Pca,
         "duplicates": spocdb.Duplicates,
+        "review": spocdb.Review,
         "index": spocdb.Index,
         "tables": spocdb.Tables,
         "sql": Statements,

@@ -126,6 +126,7 @@ HARMLESS = {
     "coverage_of",
     "described_by",
     "duplicate_groups",
+    "duplicate_review",
     "embed",
     "embedded_by",
     "embedding",

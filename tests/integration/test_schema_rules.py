@@ -36,6 +36,7 @@ DEFINERS = {
     "described_by",
     "duplicate_groups",
     "duplicate_level",
+    "duplicate_review",
     "duplicate_target",
     "embed",
     "embedded_by",

@@ -25,6 +25,7 @@ SINCE_RELEASE = (
     "map_positions",
     "duplicate_searches",
     "duplicate_changes",
+    "duplicate_choices",
     "duplicate_pairs",
     "duplicate_members",
     "duplicate_decisions",

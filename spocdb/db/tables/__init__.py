@@ -7,6 +7,7 @@ are made at run time: reflect those, or use the view by name.
 from spocdb.db.tables.columns import metadata
 from spocdb.db.tables.duplicates import (
     duplicate_changes,
+    duplicate_choices,
     duplicate_decisions,
     duplicate_members,
     duplicate_pairs,
@@ -39,6 +40,7 @@ __all__ = [
     "collections",
     "descriptors",
     "duplicate_changes",
+    "duplicate_choices",
     "duplicate_decisions",
     "duplicate_members",
     "duplicate_pairs",

@@ -119,3 +119,17 @@ duplicate_decisions = Table(
     Column("decided_by", Text, nullable=False, server_default=text("CURRENT_USER")),
     Index("duplicate_decisions_b", "b"),
 )
+
+duplicate_choices = Table(
+    "duplicate_choices",
+    metadata,
+    _content("kept", primary_key=True),
+    Column("rejected", LargeBinary, primary_key=True, server_default=text("''::bytea")),
+    Column(
+        "decided_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("clock_timestamp()"),
+    ),
+    Column("decided_by", Text, nullable=False, server_default=text("CURRENT_USER")),
+)
