@@ -1,13 +1,13 @@
 """Near-duplicates as a person reviews them: what is kept, and what is rejected beside it.
 
 Revision ID: 0014_review
-Revises: 0010_duplicates
+Revises: 0013_pairs
 """
 
 from spocdb.db.migration import grant_to_workers, need_name, run_sql
 
 revision = "0014_review"
-down_revision = "0010_duplicates"
+down_revision = "0013_pairs"
 branch_labels = None
 depends_on = None
 

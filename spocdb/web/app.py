@@ -9,7 +9,7 @@ from spocdb.web.changes import Changes
 from spocdb.web.guard import Guard
 from spocdb.web.metrics import Measured, Metrics
 from spocdb.web.options import ServerOptions
-from spocdb.web.pages import assets, looking, mapping, sign_in
+from spocdb.web.pages import assets, copies, looking, mapping, sign_in
 from spocdb.web.routes import (
     browsing,
     collections,
@@ -18,6 +18,7 @@ from spocdb.web.routes import (
     images,
     maps,
     projections,
+    review,
     search,
     statements,
 )
@@ -57,10 +58,11 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
         projections,
         images,
         duplicates,
+        review,
     ):
         api.include_router(routes.router)
     app.include_router(api)
-    for pages in (health, assets, sign_in, looking, mapping):
+    for pages in (health, assets, sign_in, looking, mapping, copies):
         app.include_router(pages.router)
     # The last one added sees a request first.
     app.add_middleware(BodyLimit, bounds=options.bounds)

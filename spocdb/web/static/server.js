@@ -53,6 +53,12 @@ export function collectionOf(name) {
   const get = (path, values, signal) => answer(base + path + parameters(values), { signal });
   const post = (path, body, values, signal) =>
     answer(base + path + parameters(values), { method: "POST", body, signal });
+  const send = (path, values) =>
+    asked(API + base + path, {
+      method: "POST",
+      body: JSON.stringify(values),
+      headers: { "Content-Type": "application/json" },
+    });
   return {
     images: (values, signal) => get("/images", values, signal),
     facets: (values, signal) => get("/facets", values, signal),
@@ -64,6 +70,11 @@ export function collectionOf(name) {
     search: (body, values, signal) => post("/search", body, values, signal),
     sql: (values, signal) => get("/sql", values, signal),
     sqlOf: (body, values, signal) => post("/sql", body, values, signal),
+    review: (values, signal) => get("/review", values, signal),
+    reviewCount: (values, signal) => get("/review/count", values, signal),
+    reviewGroups: (values, signal) => get("/review/groups", values, signal),
+    keep: (kept, undo) => send("/review/keep", { kept, undo }),
+    decide: (id, other, verdict) => send("/duplicates/decide", { id, other, verdict }),
     mapPoints: async (values) =>
       (await asked(`${API}${base}/map/points${parameters(values)}`)).arrayBuffer(),
   };

@@ -15,11 +15,14 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Playwright,
+    expect,
     sync_playwright,
 )
 
 from tests.fixtures.opened import Database
 from tests.integration.web.conftest import Serving
+from tests.integration.web.page.looking import grey
+from tests.integration.web.page.reviewing import NAME, NEAR, PAGE, turned
 
 Opened = Callable[..., Page]
 
@@ -47,6 +50,8 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
     if program is None:
         reason = "there is no chromium: apt-get install chromium"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    # As long as the browser's own limit below, for slow machines.
+    expect.set_options(timeout=15_000)
     browser = playwright.chromium.launch(executable_path=program, args=[*ARGUMENTS])
     yield browser
     browser.close()
@@ -123,3 +128,45 @@ def crowd(db: Database, add_images: Callable[..., None], serve: Serving) -> Iter
     db.map(method="components")
     with serve(db.engine) as client:
         yield str(client.base_url).rstrip("/")
+
+
+@pytest.fixture
+def copied(db: Database, add_images: Callable[..., None]) -> Database:
+    """Return a database of three groups.
+
+    1 is the keeper of 2, which has its bytes, of 3 and of 4, which are 0.005 and 0.08 from it. 5
+    and 6 are 0.02 apart, 7 and 8 have the same bytes.
+    """
+    rows = [
+        *(turned(0), turned(0), turned(0.1), turned(0.4)),
+        *(turned(0, 8), turned(0.2, 8), turned(0, 16), turned(0, 16)),
+    ]
+    for n, row in enumerate(rows):
+        add_images(db.connection, row, first=n)
+    db.connection.execute("UPDATE spocdb.images SET path = '/photos/' || %s WHERE id = 3", [NAME])
+    db.connection.execute("""UPDATE spocdb.images SET metadata = '{"kind": "<b>hat</b>"}'
+                             WHERE id IN (1, 4)""")
+    db.duplicates.find(distance=NEAR)
+    return db
+
+
+@pytest.fixture
+def review(copied: Database, serve: Serving) -> Iterator[str]:
+    """Return the address of a server in review mode."""
+    with serve(copied.engine, is_review=True) as client:
+        yield str(client.base_url).rstrip("/")
+
+
+@pytest.fixture
+def looked(opened: Opened, review: str) -> Iterator[Opened]:
+    """Return a function that opens the page in review mode; the files do not exist."""
+    pages = []
+
+    def open_(address: str = "", **options: Any) -> Page:
+        pages.append(opened(PAGE + address, base=review, **{"prepare": grey} | options))
+        return pages[-1]
+
+    yield open_
+    # Before the server stops.
+    for page in pages:
+        page.close()
