@@ -84,15 +84,19 @@ FROM spocdb.duplicate_searches s JOIN spocdb.collections c ON c.id = s.collectio
 WHERE s.collection_id = %s AND s.projection_id = %s
 """
 
-COUNT = """
+# Contents that have to be compared, or grouped.
+DUE = """(
+    SELECT count(*) FROM (
+        SELECT d.sha256 FROM spocdb.duplicate_changes d
+        WHERE d.collection_id = %(collection)s AND d.projection_id = %(projection)s
+        UNION
+        SELECT u.sha256 FROM spocdb.duplicate_ungrouped u
+        WHERE u.collection_id = %(collection)s AND u.projection_id = %(projection)s) due)"""
+
+COUNT = f"""
 SELECT count(DISTINCT g.keeper_id), count(*),
        coalesce(sum(i.size) FILTER (WHERE g.image_id <> g.keeper_id), 0)::bigint,
-       (SELECT count(*) FROM (
-            SELECT d.sha256 FROM spocdb.duplicate_changes d
-            WHERE d.collection_id = %(collection)s AND d.projection_id = %(projection)s
-            UNION
-            SELECT u.sha256 FROM spocdb.duplicate_ungrouped u
-            WHERE u.collection_id = %(collection)s AND u.projection_id = %(projection)s) due)
+       {DUE}
 FROM spocdb.duplicate_groups(%(name)s) g JOIN spocdb.images i ON i.id = g.image_id
 """
 

@@ -9,21 +9,23 @@ from psycopg.rows import TupleRow
 from spocdb.db import duplicate_groups
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
-from spocdb.db.duplicate_groups import DuplicateGroup, DuplicateImage
+from spocdb.db.duplicate_groups import DUE, DuplicateGroup, DuplicateImage
+from spocdb.records import Level
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewImage:
     """An image of a group under review.
 
-    `distance` is from the keeper. `is_kept`: a person chose this content to come first in its
-    group. `is_rejected`: it was rejected beside the present keeper. `is_same`: it was decided to be
-    the same as the keeper.
+    `distance` is from the keeper, `level` what it has in common with it. `is_kept`: a person chose
+    this content to come first in its group. `is_rejected`: it was rejected beside the present
+    keeper. `is_same`: it was decided to be the same as the keeper.
     """
 
     id: int
     path: str
     distance: float
+    level: Level | None
     width: int
     height: int
     size: int
@@ -47,7 +49,7 @@ class ReviewCount:
     """How much there is to review up to a distance.
 
     `n_images` are in `n_groups`, `n_rejected` of them were rejected; `n_due` contents have to be
-    compared. `distance` and `keep` are how the duplicates were found.
+    compared or grouped. `distance` and `keep` are how the duplicates were found.
     """
 
     collection: str
@@ -60,19 +62,18 @@ class ReviewCount:
 
 
 GROUPS = """
-SELECT r.keeper_id, r.n_members, i.id, i.path, r.distance, i.width, i.height, i.size,
+SELECT r.keeper_id, r.n_members, i.id, i.path, r.distance, r.level, i.width, i.height, i.size,
        encode(i.sha256, 'hex') AS sha256, r.is_kept, r.is_rejected, r.is_same
 FROM spocdb.duplicate_review(%(collection)s, %(distance)s, %(after)s, %(n)s, %(members)s) r
 JOIN spocdb.images i ON i.id = r.image_id
 ORDER BY r.keeper_id, r.image_id <> r.keeper_id, r.distance, r.image_id
 """
 
-COUNT = """
+COUNT = f"""
 SELECT count(*) FILTER (WHERE r.image_id = r.keeper_id), count(*),
        count(*) FILTER (WHERE r.is_rejected),
-       (SELECT count(DISTINCT d.sha256) FROM spocdb.duplicate_changes d
-        WHERE d.collection_id = %s AND d.projection_id = %s)
-FROM spocdb.duplicate_review(%s, %s) r
+       {DUE}
+FROM spocdb.duplicate_review(%(name)s, %(distance)s) r
 """
 
 # Chosen again, it comes before what was chosen meanwhile.
@@ -148,7 +149,12 @@ def count(
         DuplicatesNotFound: duplicates were not looked for.
     """
     search = duplicate_groups.check(connection, collection)
-    values = [collection.id, collection.active_projection_id, collection.name, distance]
+    values = {
+        "collection": collection.id,
+        "projection": collection.active_projection_id,
+        "name": collection.name,
+        "distance": distance,
+    }
     counts = one_row(connection, COUNT, values)
     return ReviewCount(collection.name, search["distance"], search["keep"], *counts)
 
@@ -159,7 +165,7 @@ def rejected(connection: Connection, collection: Collection) -> Iterator[Duplica
     while page := groups(connection, collection, after=after, n=duplicate_groups.PAGE):
         for group in page:
             if others := [_plain(image) for image in group.others if image.is_rejected]:
-                yield DuplicateGroup(_plain(group.keeper), others)
+                yield DuplicateGroup(_plain(group.keeper), others, n_others=len(others))
         after = page[-1].keeper.id
 
 
@@ -168,6 +174,7 @@ def _plain(image: ReviewImage) -> DuplicateImage:
         id=image.id,
         path=image.path,
         distance=image.distance,
+        level=image.level,
         width=image.width,
         height=image.height,
         size=image.size,

@@ -1,5 +1,5 @@
 CREATE OR REPLACE FUNCTION spocdb.duplicate_review(collection text, most_distant double precision DEFAULT NULL, after bigint DEFAULT 0, n integer DEFAULT NULL, members integer DEFAULT NULL)
-RETURNS TABLE (keeper_id bigint, image_id bigint, distance double precision, n_members bigint, is_kept boolean, is_rejected boolean, is_same boolean)
+RETURNS TABLE (keeper_id bigint, image_id bigint, distance double precision, level text, n_members bigint, is_kept boolean, is_rejected boolean, is_same boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
 AS $$
@@ -24,7 +24,8 @@ BEGIN
               AND p.keeper_id IN (SELECT s.keeper_id FROM shown s)
               AND (p.image_id = p.keeper_id OR p.distance <= far)
         )
-        SELECT p.keeper_id, p.image_id, p.distance, p.n_members,
+        SELECT p.keeper_id, p.image_id, p.distance,
+               duplicate_level(goal.id, goal.projection, p.sha256, k.sha256, p.distance), p.n_members,
                EXISTS (SELECT FROM duplicate_choices c WHERE c.kept = p.sha256 AND c.rejected = ''),
                p.image_id <> p.keeper_id AND EXISTS (
                    SELECT FROM duplicate_choices c WHERE c.kept = k.sha256 AND c.rejected = p.sha256),

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from spocdb.errors import ImageNotFound
+from spocdb.records import Level
 from spocdb.web.models import Model
 from spocdb.web.requests import Collection, Db, Id
 from spocdb.web.routes.duplicates import After
@@ -32,6 +33,7 @@ Of = Annotated[list[Id], Query(min_length=1, max_length=200, description="images
 class ReviewImage(Model):
     """An image of a group; `distance` is the cosine distance from the keeper.
 
+    `level` is what it has in common with the keeper; null: nothing that is known.
     `is_kept`: a person chose this content to come first in its group; `is_rejected`: it was
     rejected beside this keeper; `is_same`: it was decided to be the same as the keeper.
     """
@@ -39,6 +41,7 @@ class ReviewImage(Model):
     id: int
     path: str
     distance: float
+    level: Level | None
     width: int
     height: int
     size: int

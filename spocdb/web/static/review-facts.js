@@ -51,6 +51,7 @@ function rowsOf(pair, details) {
     each("Added", ({ ingested_at: when }) => day(when)),
     each("SHA-256", ({ sha256 }) => sha256.slice(0, 12)),
     ...(pair.length > 1 ? [["Distance", null, pair[1].distance.toFixed(4)]] : []),
+    ...(pair[1]?.level ? [["In common", null, `the same ${pair[1].level}`]] : []),
     ...keys.map((key) => each(key, ({ metadata }) => text(metadata[key]))),
   ];
 }
