@@ -7,12 +7,13 @@ BIN := .venv/bin
 GPU_BIN := .venv-gpu/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test test-slow test-servers lint docs dist bench bench-quick bench-gpu wheels quality mini snapshot clean
+.PHONY: help demo test test-slow test-browser test-servers lint docs dist bench bench-quick bench-gpu wheels quality mini snapshot clean
 
 help:
 	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
-	@echo "make test   all tests but the slow ones"
-	@echo "make test-slow  the slow tests: kills, restarts, memory, and whole sets of photographs"
+	@echo "make test   all tests but those of the next two lines"
+	@echo "make test-slow  the slow tests: kills, restarts, memory, guides, packages, benchmarks, whole sets of photographs"
+	@echo "make test-browser  the tests that drive a browser: the page"
 	@echo "make test-servers  what depends on the server's version, on another one; SERVER=16, or the folder of its programs"
 	@echo "make lint   ruff, mypy and the import contracts"
 	@echo "make docs   the documentation as a site, in build/site; warnings are errors"
@@ -35,10 +36,13 @@ demo: $(INSTALLED)
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist loadscope
 
 test: $(INSTALLED)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not browser"
 
 test-slow: $(INSTALLED)
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not browser"
+
+test-browser: $(INSTALLED)
+	$(PYTEST) -m browser tests/integration/web/page
 
 # The embedded package brings PostgreSQL 16 too. Of another server the folder of its programs, which
 # must know pgvector: SERVER=/usr/lib/postgresql/15/bin

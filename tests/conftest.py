@@ -40,16 +40,18 @@ TEMPLATE = f"spocdb_template{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that depend on the server's version: those that use a database.
+    """Mark the tests that depend on the server's version, and those that drive a browser.
 
-    Tests that start programs or use real photographs are left out: they take long, and show nothing
-    more about a server.
+    The former use a database. Tests that start programs or use real photographs are left out: they
+    take long, and show nothing more about a server.
     """
     others = {"spocdb", "spocdb_process", "fork", "start_process", "shop_environment", "shared"}
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if "server" in fixtures and not fixtures & others:
             item.add_marker("servers")
+        if "chromium" in fixtures:
+            item.add_marker("browser")
 
 
 @pytest.fixture(scope="session")

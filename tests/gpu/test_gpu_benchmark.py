@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_it_runs_on_a_cpu_too() -> None:
     options = ("--device", "cpu", "--presets", "mini", "--images", "20", "--seconds", "0.01")
     command = [sys.executable, "-m", "benchmarks.gpu", *options]

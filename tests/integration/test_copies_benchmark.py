@@ -30,6 +30,7 @@ def halves(make_photos: Any, tmp_path: Path) -> list[Half]:
     ]
 
 
+@pytest.mark.slow
 def test_pairs_and_groups_are_those_of_the_database(db: Database, halves: list[Half]) -> None:
     stored = Spocdb(db, "mini", is_whitened=False).compare(*halves)
     of = len(halves[0].files)
@@ -49,6 +50,7 @@ def test_pairs_and_groups_are_those_of_the_database(db: Database, halves: list[H
     assert (everything.n_mixed, everything.largest_mixed, everything.n_together) == (1, 6, 9)
 
 
+@pytest.mark.slow
 def test_a_half_is_whitened_by_the_other_one(db: Database, halves: list[Half]) -> None:
     plain = Spocdb(db, "mini", is_whitened=False).compare(*halves)
     whitened = Spocdb(db, "mini", is_whitened=True).compare(*halves)

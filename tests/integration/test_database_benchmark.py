@@ -9,6 +9,7 @@ from benchmarks.database import gallery, plots, tables
 from tests.fixtures.opened import Database
 
 
+@pytest.mark.slow
 def test_a_small_gallery_goes_through_every_step(db: Database, tmp_path: Path) -> None:
     target = gallery.open(db, db.connection, "growing", 1000)
     measured = (figure for step in database.STEPS.values() for figure in step(target))

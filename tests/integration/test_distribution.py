@@ -94,6 +94,7 @@ def installed_spocdb(installed: Path, url: str, environment: dict[str, str], tmp
     return run
 
 
+@pytest.mark.slow
 def test_a_source_distribution_holds_the_whole_repository(distribution: Path, source: Path) -> None:
     archive = distribution / f"spocdb-{spocdb.__version__}.tar.gz"
     with tarfile.open(archive) as held:
@@ -107,6 +108,7 @@ def test_a_source_distribution_holds_the_whole_repository(distribution: Path, so
     assert missing == set()
 
 
+@pytest.mark.slow
 def test_a_wheel_holds_every_file_that_is_needed(distribution: Path) -> None:
     (wheel,) = distribution.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
@@ -123,11 +125,13 @@ def test_a_wheel_holds_every_file_that_is_needed(distribution: Path) -> None:
     assert not any(name.startswith(("tests", "docs", "benchmarks")) for name in held)
 
 
+@pytest.mark.slow
 def test_an_index_of_packages_would_take_it(distribution: Path) -> None:
     check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, distribution.iterdir())]
     subprocess.run(check, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_the_wheel_finds_the_right_neighbours_offline(
     installed_spocdb: Run, installed: Path, tmp_path: Path
 ) -> None:
@@ -155,6 +159,7 @@ def test_the_wheel_finds_the_right_neighbours_offline(
     assert where.stdout.startswith(str(installed))
 
 
+@pytest.mark.slow
 def test_without_weights_and_network_it_says_what_there_is(
     installed_spocdb: Run, make_photos: Callable[..., Path]
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_find_that_is_killed_goes_on_where_it_was(
     assert members == anew(db) != []
 
 
+@pytest.mark.slow
 def test_two_finds_at_once_take_turns(crowd: Database) -> None:
     def find() -> None:
         Api(crowd.engine).duplicates.find(distance=DISTANCE)
@@ -109,6 +110,7 @@ def test_two_finds_at_two_distances_leave_the_groups_of_one(crowd: Database) -> 
     assert members == anew(crowd, found.distance) != []
 
 
+@pytest.mark.slow
 def test_decisions_while_others_find(crowd: Database) -> None:
     decided: list[tuple[int, int, Verdict]] = []
 
@@ -160,6 +162,7 @@ def test_a_take_over_that_is_killed_is_whole_pages(
     assert not crowd.duplicates.take_over()
 
 
+@pytest.mark.slow
 def test_images_that_come_and_go_meanwhile(
     crowd: Database, add_images: AddImages, rows: Float32Array
 ) -> None:
@@ -182,6 +185,7 @@ def test_images_that_come_and_go_meanwhile(
     assert members == anew(crowd) != []
 
 
+@pytest.mark.slow
 def test_an_application_that_deletes_waits_for_nobody(crowd: Database) -> None:
     """Its transaction is open while others find duplicates, and neither waits or fails."""
     with (

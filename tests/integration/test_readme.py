@@ -161,6 +161,7 @@ def test_every_command_of_the_readme_does_what_it_says(
     assert answer.stdout.splitlines()[0].endswith("0000.jpg")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shop_table")
 def test_the_tutorials_and_the_guides_to_collections_do_what_they_say(
     home: tuple[Path, dict[str, str]], walk: Callable[..., tuple[str, str]]
@@ -183,6 +184,7 @@ def test_the_tutorials_and_the_guides_to_collections_do_what_they_say(
     assert answer.stdout.splitlines()[0].endswith("0000.jpg")
 
 
+@pytest.mark.slow
 def test_the_guides_to_quality_and_speed_do_what_they_say(
     home: tuple[Path, dict[str, str]],
     type_in: Callable[[str], Finished],
@@ -266,6 +268,7 @@ def test_the_two_commands_that_set_everything_up_are_in_the_makefile() -> None:
     assert {"demo", "test"} <= set(targets)
 
 
+@pytest.mark.slow
 def test_the_demo_finds_what_it_knows_to_be_right_and_shows_it(
     environment: dict[str, str],
 ) -> None:

@@ -123,6 +123,7 @@ def test_projections_of_the_database_are_measured_too(
     assert "there is no projection 99" in ran.stderr
 
 
+@pytest.mark.slow
 def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
     db: Database, holidays_folder: Path, make_photos: Any, options: dict[str, Any], said: list[str]
 ) -> None:

@@ -34,6 +34,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Query = Callable[[str], Any]
 
 
+@pytest.mark.slow
 def test_the_django_shop(
     run: Run, fill: Callable[[str], None], work: Callable[[], None], query: Query
 ) -> None:
@@ -84,6 +85,7 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_node(
     attached: None, node_folder: Path, shop_environment: dict[str, str], query: Query
 ) -> None:
@@ -121,6 +123,7 @@ def uploads(
         process.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_node_searches_by_an_uploaded_picture(
     uploads: httpx.Client, photos: Path, query: Query
 ) -> None:

@@ -46,6 +46,7 @@ def engine(url: str) -> Iterator[Engine]:
     made.dispose()
 
 
+@pytest.mark.slow
 def test_the_sqlalchemy_shop(
     alembic: Run,
     run: Run,

@@ -23,6 +23,7 @@ def _results(schema: Any) -> list[Any]:
     return [*schema.get_all_operations()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [*GenerationMode], ids=lambda mode: mode.value)
 def test_no_request_makes_the_server_fail(client: httpx.Client, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_url(f"{client.base_url}{PREFIX[1:]}/openapi.json")
