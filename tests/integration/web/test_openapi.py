@@ -1,11 +1,12 @@
 """Requests made up from the OpenAPI description, right ones and wrong ones: none ends in a 5xx."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from schemathesis import GenerationMode
 
 from spocdb.web.app import PREFIX
@@ -17,6 +18,9 @@ EXAMPLES = settings(
     database=None,
     suppress_health_check=[*HealthCheck],
 )
+# Characters of a query. The HTTP server closes the connection if a request's head is longer than
+# 16 KiB, and the application never sees it.
+LONGEST = 15_000
 
 
 def _results(schema: Any) -> list[Any]:
@@ -37,6 +41,7 @@ def test_no_request_makes_the_server_fail(client: httpx.Client, mode: Generation
         @EXAMPLES
         @given(case=operation.as_strategy(generation_mode=mode))
         def answers(case: Any) -> None:
+            assume(len(urlencode(case.query or {}, doseq=True, errors="replace")) < LONGEST)
             response = case.call()
             assert response.status_code < 500, (case, response.text)
             if response.status_code >= 400:
