@@ -130,7 +130,7 @@ def _kind_problem(found: tarfile.TarInfo) -> UnreadableImage | None:
     if found.issym() or found.islnk():
         return UnreadableImage(f"it is a link to {found.linkname}: links in archives are not read")
     if found.issparse():
-        return UnreadableImage("it is stored sparse: pack the archive again without --sparse")
+        return UnreadableImage("it is stored sparse: pack the archive again, whole")
     if not found.isreg():
         return UnreadableImage("it is no regular file")
     return None
