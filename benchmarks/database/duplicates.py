@@ -14,8 +14,8 @@ from spocdb.db import spaces
 from spocdb.machine import n_cores
 from spocdb.records import Float32Array
 
-# About half of the images of a group of twelve are as near as that to each other.
-DISTANCE = 0.1
+# Two in three images have another one as near as that, on average two or three.
+DISTANCE = 0.2
 # Images whose neighbours the peer finds; its time for all is that of these, in proportion.
 N_PEER = 4096
 # Images that are compared again, as if they were new, and searched with.
