@@ -16,6 +16,7 @@ from spocdb.sources import archives, names
 from spocdb.sources.archives import ArchivesSource
 from spocdb.sources.files import FilesSource
 from spocdb.sources.lists import Listed
+from spocdb.sources.objects import ObjectsSource, is_object
 from spocdb.sources.source import EVERYTHING, Choice, Terms
 from spocdb.sources.together import Kind, Together
 from spocdb.sources.urls import UrlsSource, is_url
@@ -23,6 +24,7 @@ from spocdb.sources.urls import UrlsSource, is_url
 # The first that claims a name has it.
 KINDS = (
     Kind(is_url, UrlsSource),
+    Kind(is_object, ObjectsSource),
     Kind(lambda name: archives.archive_of(name) is not None, ArchivesSource),
     Kind(lambda name: True, FilesSource),
 )
