@@ -32,6 +32,7 @@ pytest_plugins = [
     "tests.fixtures.waiting",
     # It imports the fixtures above, whose asserts pytest would not rewrite otherwise.
     "tests.fixtures.killed",
+    "tests.fixtures.buckets",
 ]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -30,11 +30,19 @@ PART_FOR_FILES = 0.5
 # Seconds until an image overtakes a slow one before it.
 PATIENCE = 1.0
 
+# The most images of a run that are read at once. Reading waits, for a disk or a network, so it has
+# more threads than there are cores, and they are started only while the others wait.
+MOST_READERS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Prefetcher:
-    """The threads of one run, and its account of the budget; used by one thread."""
+    """The threads of one run, and its account of the budget; used by one thread.
 
+    `readers` get the bytes, and `pool` decodes them.
+    """
+
+    readers: Executor
     pool: Executor
     account: Account
     limits: Limits
@@ -71,11 +79,11 @@ class Prefetcher:
             return image, work, is_cut
 
         for image, work, is_cut in prefetch(
-            self.pool, read_early, images, self.limits.ahead, reserve, PATIENCE
+            self.readers, read_early, images, self.limits.ahead, reserve, PATIENCE
         ):
             if is_cut:
                 self.account.take(self.limits.max_bytes, must=True)
-                yield self.pool.submit(read, *image, self.limits.max_bytes).result()
+                yield self.readers.submit(read, *image, self.limits.max_bytes).result()
             else:
                 yield work
 
@@ -128,9 +136,10 @@ def prefetching(limits: Limits) -> Iterator[Prefetcher]:
     """Open the threads of one run."""
     with (
         Account(of_process(limits.memory)) as account,
+        threads(min(limits.ahead, MOST_READERS), "read") as readers,
         threads(limits.threads, "decode") as pool,
     ):
-        yield Prefetcher(pool, account, limits)
+        yield Prefetcher(readers, pool, account, limits)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class ObjectsSource:
 
     whole: Sequence[str] = ()
 
-    def __init__(self, uris: Sequence[str], terms: Terms) -> None:
+    def __init__(self, uris: Sequence[str], terms: Terms, seen: Names | None = None) -> None:
         self.roots = list(dict.fromkeys(uri.rstrip("/") for uri in uris))
         for root in self.roots:
             try:
@@ -56,7 +56,8 @@ class ObjectsSource:
         self._inside = tuple(f"{root}/" for root in self.roots)
         self._stores: dict[str, ObjectStore] = {}
         self._opening = Lock()
-        self._seen = Names()
+        # What was listed, here or by the source that this one was made of.
+        self._seen = Names() if seen is None else seen
 
     def refs(self) -> Iterator[ImageRef]:
         """List the objects, page by page.
@@ -104,7 +105,8 @@ class ObjectsSource:
 
     def without(self, roots: Collection[str]) -> "ObjectsSource":
         """Return the same source without some of its prefixes."""
-        return ObjectsSource([root for root in self.roots if root not in roots], self._terms)
+        rest = [root for root in self.roots if root not in roots]
+        return ObjectsSource(rest, self._terms, self._seen)
 
     def has_any(self, passed: LeftOut) -> bool:
         """Return whether there is an image; count in `passed` what is none."""

@@ -104,7 +104,7 @@ def test_whatever_comes_is_done_in_order_within_the_total_and_one_image(
     done: list[Work[ImageRef]] = []
     with ThreadPoolExecutor(n_threads) as pool, Account(budget) as account:
         limits = Limits(1, LARGEST, TOTAL, n_threads, n_ahead)
-        prefetcher = Prefetcher(pool, account, limits)
+        prefetcher = Prefetcher(pool, pool, account, limits)
         read = prefetcher.read(images, work_of, needs_of)
         held: list[Work[ImageRef]] = []
         for work in prefetcher.decode(read, decode_one):
