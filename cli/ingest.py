@@ -35,7 +35,7 @@ def ingest(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PATH...", help="Image files, folders, archives, URLs; - for a list."
+            metavar="PATH...", help="Files, folders, archives, buckets, URLs; - for a list."
         ),
     ] = None,
     urls_from: Annotated[

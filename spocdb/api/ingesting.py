@@ -66,9 +66,10 @@ class Ingesting(Part):
         see `failures`. Each batch is committed; after an interruption the same call continues.
 
         Args:
-            *paths: files; folders, which give the files with an image's suffix; and archives, which
-                are folders that need not be unpacked: .tar, .tar.gz, .tar.zst (with `spocdb[zstd]`)
-                and .zip. `{0000..0127}` stands for these numbers.
+            *paths: files; folders, which give the files with an image's suffix; archives, which are
+                folders that need not be unpacked: .tar, .tar.gz, .tar.zst (with `spocdb[zstd]`) and
+                .zip; prefixes of buckets (with `spocdb[cloud]`): s3://BUCKET/PREFIX, gs:// and
+                az://; and URLs. `{0000..0127}` stands for these numbers.
             collection: its name.
             extractor: a preset, a network such as `onnx:FILE` or `timm:NAME`, or the name of an
                 extractor that the database knows.

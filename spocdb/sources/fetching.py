@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, UnreadableImage
-from spocdb.sources.hosts import is_public, resolve
+from spocdb.sources.hosts import is_public, resolve, slot
 
 # Seconds for the whole fetch, so that a server that answers byte by byte cannot block a worker.
 FETCH_SECONDS = 30.0
@@ -44,6 +44,7 @@ def fetch(
 ) -> bytes:
     """Fetch a URL (http, https), including redirections, within `seconds`.
 
+    It waits for its turn first, so that a host is asked by a few threads of a process at once.
     Unless `allow_private`, it connects only to public addresses, checked after the look-up of the
     name; `advice` says how to allow others. Proxies are not used.
 
@@ -54,7 +55,12 @@ def fetch(
         ImageVanished: Any other failure, which may be temporary.
     """
     target = parse(url)
-    backend = _Vetted(_Deadline(seconds), None if allow_private else advice)
+    with slot(target.host):
+        backend = _Vetted(_Deadline(seconds), None if allow_private else advice)
+        return _fetched(target, max_bytes, backend)
+
+
+def _fetched(target: httpx.URL, max_bytes: int, backend: "_Vetted") -> bytes:
     try:
         with httpcore.ConnectionPool(_tls(), network_backend=backend) as pool:
             for _ in range(1 + MOST_REDIRECTIONS):

@@ -1,9 +1,10 @@
-"""The addresses of a host: resolve them within a timeout, and check whether they are public."""
+"""Hosts: resolve one within a timeout, tell whether an address is public, take turns at one."""
 
 import ipaddress
 import socket
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import BoundedSemaphore, Lock, Thread
+from weakref import WeakValueDictionary
 
 from spocdb.errors import UnreadableImage
 
@@ -15,6 +16,12 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Not routed on the internet, although older Pythons call both global: the documentation block of
 # RFC 9637, and the 6to4 relays that RFC 7526 withdrew.
 NOT_ROUTED = (ipaddress.ip_network("3fff::/20"), ipaddress.ip_network("192.88.99.0/24"))
+
+# Fetches of a process that run at once from one host.
+MOST_A_HOST = 4
+_LOCK = Lock()
+# Only those that are in use, or there would be one for each host that was ever asked.
+_SLOTS: WeakValueDictionary[str, BoundedSemaphore] = WeakValueDictionary()
 
 
 def is_public(address: str) -> bool:
@@ -69,3 +76,11 @@ def resolve(host: str, port: int, seconds: float) -> list[str]:
     if isinstance(answer, Exception):
         raise answer
     return list(dict.fromkeys(answer))
+
+
+def slot(host: str) -> BoundedSemaphore:
+    """Return the semaphore of a host: it is held while something is fetched from it."""
+    with _LOCK:
+        found = _SLOTS.get(host) or BoundedSemaphore(MOST_A_HOST)
+        _SLOTS[host] = found
+        return found

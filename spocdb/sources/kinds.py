@@ -20,6 +20,8 @@ LeftOut = Counter[str]
 HIDDEN, LINKED, SUBFOLDER, SPECIAL = "hidden", "linked folder", "subfolder", "special file"
 UNNAMED, OTHER = "file without an extension", "other file"
 DAMAGED, REPEATED = "damaged archive", "repeated name"
+# Archives are read from files only.
+FAR_ARCHIVE = "archive in a bucket"
 
 _SUFFIXES_BY_KIND = {
     "HEIC": " ".join(HEIF),
@@ -41,15 +43,20 @@ _SUFFIXES_BY_KIND = {
 _PACKED = frozenset((".gz", ".zst"))
 _KINDS = {suffix: kind for kind, text in _SUFFIXES_BY_KIND.items() for suffix in text.split()}
 # The order in the text: pictures first, which a user misses most.
-_ORDER = (*_SUFFIXES_BY_KIND, UNNAMED, SUBFOLDER, LINKED, SPECIAL, DAMAGED, REPEATED, HIDDEN, OTHER)
+_ORDER = (
+    *(*_SUFFIXES_BY_KIND, FAR_ARCHIVE, UNNAMED, SUBFOLDER, LINKED, SPECIAL, DAMAGED),
+    *(REPEATED, HIDDEN, OTHER),
+)
 _PLURALS = {
     **{kind: f"{kind}s" for kind in (SUBFOLDER, LINKED, SPECIAL, OTHER, DAMAGED, REPEATED)},
     **{kind: f"{kind}s" for kind in ("archive", "compressed file", "icon")},
     UNNAMED: "files without an extension",
+    FAR_ARCHIVE: "archives in a bucket",
 }
 _WAY_ON = {
     "HEIC": "pip install 'spocdb[heif]'",
     "archive": "name it to read it",
+    FAR_ARCHIVE: "copy it to a disk first",
     "compressed file": "unpack first",
     UNNAMED: "`all_files=True` looks into them",
     LINKED: "`follow_links=True`",

@@ -135,6 +135,8 @@ class ObjectsSource:
             yield from self._itself(root)
 
     def _itself(self, root: str) -> Iterator[ImageRef]:
+        if kinds.kind(root) == "archive":
+            raise ConfigError(f"{root}: archives in a bucket are not read: copy it to a disk first")
         try:
             yield _ref(root, self._head(root))
         except ImageError as error:
@@ -215,7 +217,8 @@ def _is_wanted(found: "ObjectMeta", prefix: str, left_out: LeftOut) -> bool:
     elif kinds.is_image(path):
         return True
     elif found["size"] or kinds.kind(path) != kinds.UNNAMED:
-        left_out[kinds.kind(path)] += 1
+        kind = kinds.kind(path)
+        left_out[kinds.FAR_ARCHIVE if kind == "archive" else kind] += 1
     return False
 
 

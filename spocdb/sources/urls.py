@@ -6,8 +6,6 @@ million questions would take longer than an ingest. One that failed is, if failu
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
-from threading import BoundedSemaphore, Lock
-from weakref import WeakValueDictionary
 
 from spocdb.errors import ImageError, UnreadableImage
 from spocdb.records import ImageRef
@@ -17,8 +15,6 @@ from spocdb.sources.source import Get, Ref, Terms
 from spocdb.text import cleaned
 
 VERSION = "url"
-# Fetches that run at once from one host.
-MOST_A_HOST = 4
 
 
 def is_url(name: str) -> bool:
@@ -35,7 +31,6 @@ class UrlsSource:
         self.roots = list(dict.fromkeys(urls))
         self._terms, self.left_out = terms, terms.left_out
         self._exact = frozenset(self.roots)
-        self._hosts = _Hosts()
 
     def refs(self) -> Iterator[ImageRef]:
         """List the URLs."""
@@ -71,14 +66,13 @@ class UrlsSource:
 
     def _fetch(self, url: str, max_bytes: int) -> bytes:
         # Imported here, because httpx would take a sixth of the start of every command.
-        from spocdb.sources.fetching import fetch, parse
+        from spocdb.sources.fetching import fetch
 
-        with self._hosts.slot(parse(url).host):
-            return fetch(
-                *(url, max_bytes),
-                allow_private=self._terms.allow_private,
-                advice="set SPOCDB_ALLOW_PRIVATE=1",
-            )
+        return fetch(
+            *(url, max_bytes),
+            allow_private=self._terms.allow_private,
+            advice="set SPOCDB_ALLOW_PRIVATE=1",
+        )
 
 
 def ref_of(url: str) -> ImageRef:
@@ -98,17 +92,3 @@ def ref_of(url: str) -> ImageRef:
     # Text that is no URL may hold anything, also a password before an "@".
     name = f"...@{url.rpartition('@')[2]}" if problem and "@" in url else url
     return ImageRef(cleaned(names.listed(name)) if problem else name, VERSION, problem=problem)
-
-
-class _Hosts:
-    """A few slots for each host that is being asked."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._slots: WeakValueDictionary[str, BoundedSemaphore] = WeakValueDictionary()
-
-    def slot(self, host: str) -> BoundedSemaphore:
-        with self._lock:
-            slots = self._slots.get(host) or BoundedSemaphore(MOST_A_HOST)
-            self._slots[host] = slots
-            return slots

@@ -12,7 +12,7 @@ import pytest
 
 from spocdb.errors import ConfigError
 from spocdb.settings import from_environment
-from spocdb.sources import lists, urls
+from spocdb.sources import hosts, lists
 from spocdb.sources.lists import Listed
 from spocdb.sources.opening import opened
 from spocdb.sources.source import Terms
@@ -185,7 +185,7 @@ def test_private_addresses_are_refused_unless_allowed(
 
 
 def test_a_host_is_asked_for_a_few_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(urls, "MOST_A_HOST", 2)
+    monkeypatch.setattr(hosts, "MOST_A_HOST", 2)
     source = UrlsSource([f"{site.url}/{n:04}.jpg" for n in range(6)], Terms(allow_private=True))
     gets = [get for _, get in source.stream(source.refs())] * 4
     threads = [threading.Thread(target=get, args=(10**6,)) for get in gets]

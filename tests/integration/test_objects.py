@@ -42,11 +42,16 @@ def test_a_prefix_is_ingested_once(
     )
     bucket.put("notes.md", b"text")
     bucket.put(".thumbs/0000.jpg", b"hidden")
+    bucket.put("shard.tar", b"archive")
     bucket.put("folder/", b"")
     progress = db.ingest(f"{bucket.uri}/", **recipe)
     assert counts(progress) == (5, 0, 0, 0)
-    assert dict(progress.left_out) == {"other file": 1, "hidden": 1}
+    assert dict(progress.left_out) == {"other file": 1, "hidden": 1, "archive in a bucket": 1}
     assert stored(db) == sorted(uris)
+    with pytest.raises(
+        ConfigError, match=r"shard\.tar: archives in a bucket are not read: copy it"
+    ):
+        db.ingest(f"{bucket.uri}/shard.tar")
     proxy.asked.clear()
     with network() as batches:
         assert counts(db.ingest(bucket.uri)) == (0, 0, 5, 0)

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from spocdb.db import embedded
+from tests.fixtures.buckets import Bucket
 
 Finished = subprocess.CompletedProcess[str]
 Run = Callable[..., Finished]
@@ -182,6 +183,17 @@ def test_the_tutorials_and_the_guides_to_collections_do_what_they_say(
     (example,) = blocks("docs/tutorial/first-collection.md", "python")
     answer = run([sys.executable, "-c", example], folder, environment)
     assert answer.stdout.splitlines()[0].endswith("0000.jpg")
+
+
+@pytest.mark.slow
+def test_the_guide_to_buckets_does_what_it_says(
+    bucket: Bucket, home: tuple[Path, dict[str, str]], walk: Callable[..., tuple[str, str]]
+) -> None:
+    folder, _ = home
+    Bucket(bucket.storage, "shoes").put_all(folder / "images")
+    stdout, stderr = walk("docs/how-to/buckets.md")
+    assert "6 images: 6 new" in stderr and "6 images: 6 unchanged" in stderr
+    assert "s3://photos/shoes/0000.jpg" in stdout
 
 
 @pytest.mark.slow
