@@ -234,7 +234,7 @@ def test_throttled_and_broken_answers_are_asked_for_again(
 ) -> None:
     monkeypatch.setattr(stores, "RETRIES", 3)
     bucket.put_all(make_photos(4))
-    faults = {
+    faults: dict[str, list[int | str]] = {
         "list-type": [503, 503],
         "0000.jpg": [503, 500],
         "0001.jpg": ["cut"],
@@ -242,7 +242,7 @@ def test_throttled_and_broken_answers_are_asked_for_again(
     }
 
     def fault(path: str) -> int | str | None:
-        left = next((left for part, left in faults.items() if part in path), [])
+        left = next((left for part, left in faults.items() if part in path), None)
         return left.pop() if left else None
 
     proxy.fault = fault
