@@ -223,8 +223,10 @@ def _is_wanted(found: "ObjectMeta", prefix: str, left_out: LeftOut) -> bool:
 
 
 def _ref(name: str, found: "ObjectMeta") -> ImageRef:
-    # Every store says when an object was changed; a few give no ETag.
-    version = f"{found['e_tag'] or found['last_modified'].isoformat()} {found['size']}"
+    # Every store says when an object was changed; a few give no ETag. Azure's has quotes in an answer
+    # about one object, and none in a listing.
+    etag = (found["e_tag"] or found["last_modified"].isoformat()).strip('"')
+    version = f'"{etag}" {found["size"]}'
     if why_not := names.problem(name):
         problem = UnreadableImage(why_not)
         return ImageRef(names.listed(name), version, found["size"], problem=problem)
