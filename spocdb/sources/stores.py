@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from spocdb.errors import ConfigError
-from spocdb.redaction import redact
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, RetryConfig
@@ -81,7 +80,7 @@ def told(error: Exception, scheme: str) -> str:
 def _open_s3(bucket: str) -> "ObjectStore":
     """Open a bucket with what boto3 finds; without credentials its requests are not signed."""
     import boto3
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, ProfileNotFound
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import S3Store
 
@@ -89,8 +88,13 @@ def _open_s3(bucket: str) -> "ObjectStore":
         session = boto3.Session()
         endpoint = str(session.client("s3").meta.endpoint_url)
         has_credentials = session.get_credentials() is not None
+    except ProfileNotFound as error:
+        raise ConfigError(f"cannot open s3://{bucket}: {error}") from None
     except BotoCoreError as error:
-        raise ConfigError(f"cannot open s3://{bucket}: {redact(str(error))}") from None
+        # Some quote what a program for credentials wrote.
+        raise ConfigError(
+            f"cannot open s3://{bucket} ({type(error).__name__}): {ADVICE['s3']}"
+        ) from None
     found: dict[str, Any] = {"region": session.region_name} if session.region_name else {}
     if not (urlsplit(endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):
         found |= {

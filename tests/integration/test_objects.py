@@ -160,6 +160,12 @@ def test_credentials_and_addresses_are_found_in_profiles(
     monkeypatch.setenv("AWS_PROFILE", "there")
     assert [ref.name for ref in opened([bucket.uri]).refs()] == [uri]
     assert locate(opened([]), uri)(10) == b"bytes"
+    with open(tmp_path / "aws-config", "a") as config:
+        config.write("[profile broken]\ncredential_process = sh -c 'echo hunter2 >&2; exit 1'\n")
+    monkeypatch.setenv("AWS_PROFILE", "broken")
+    said = r"cannot open s3://photos \(CredentialRetrievalError\): set AWS_PROFILE, or .*KEY$"
+    with pytest.raises(ConfigError, match=said):
+        list(opened([bucket.uri]).refs())
     monkeypatch.setenv("AWS_PROFILE", "elsewhere")
     with pytest.raises(ConfigError, match=r"profile \(elsewhere\) could not be found"):
         list(opened([bucket.uri]).refs())
