@@ -223,8 +223,8 @@ def _is_wanted(found: "ObjectMeta", prefix: str, left_out: LeftOut) -> bool:
 
 
 def _ref(name: str, found: "ObjectMeta") -> ImageRef:
-    # Every store says when an object was changed; a few give no ETag. Azure quotes it in answers about
-    # one object, and not in listings.
+    # Every store says when an object was changed; a few give no ETag. Azure quotes it in
+    # answers about one object, and not in listings.
     etag = (found["e_tag"] or found["last_modified"].isoformat()).strip('"')
     version = f'"{etag}" {found["size"]}'
     if why_not := names.problem(name):
