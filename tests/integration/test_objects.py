@@ -214,6 +214,13 @@ def test_a_missing_bucket_is_said(bucket: Bucket, monkeypatch: pytest.MonkeyPatc
         list(opened(["s3://elsewhere/a"]).refs())
 
 
+def test_a_key_that_cannot_be_named_ends_the_listing(bucket: Bucket) -> None:
+    bucket.put("a.jpg", b"1")
+    bucket.put("b\nc.jpg", b"2")
+    with pytest.raises(ConfigError, match=rf"cannot list {bucket.uri}: a key has .*: rename it$"):
+        list(opened([bucket.uri]).refs())
+
+
 def test_an_object_that_vanishes_after_it_was_listed_is_a_failure(
     db: Database, recipe: Recipe, make_photos: Make, bucket: Bucket, proxy: Proxy
 ) -> None:
