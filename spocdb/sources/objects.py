@@ -194,11 +194,12 @@ def _split(name: str) -> tuple[str, str]:
     bucket, slash, key = rest.partition("/")
     if "@" in bucket or redact(name) != name:
         raise UnreadableImage("a URI with credentials is not stored: put them in the environment")
-    if not is_object(name) or not _BUCKET.fullmatch(bucket):
+    # One spelling of the scheme, because the URI is the name of the image.
+    if scheme not in stores.ADVICE or not _BUCKET.fullmatch(bucket):
         raise UnreadableImage("no URI of a bucket, such as s3://bucket/prefix")
     if slash and any(part in ("", ".", "..") for part in key.split("/")):
         raise UnreadableImage("a key with an empty part, or one that is . or .., cannot be read")
-    return f"{scheme.lower()}://{bucket}", key
+    return f"{scheme}://{bucket}", key
 
 
 def _bare(name: str) -> str:
@@ -238,7 +239,7 @@ def _troubles() -> tuple[type[Exception], ...]:
 
 
 def _told(name: str, error: Exception) -> str:
-    return stores.told(error, name.partition("://")[0].lower())
+    return stores.told(error, name.partition("://")[0])
 
 
 def _vanished(name: str, error: Exception) -> ImageVanished:
