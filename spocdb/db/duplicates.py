@@ -112,7 +112,12 @@ def find(connection: Connection, space: Space) -> DuplicateSearch | None:
 
 
 def lock(connection: Connection, space: Space) -> DuplicateSearch | None:
-    """Return a search and hold it for this transaction; None if there is none."""
+    """Lock a search until the transaction ends; None if there is none.
+
+    What follows is planned by its values. A plan for any number of contents would compare all with
+    all.
+    """
+    connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
     row = connection.execute(LOCK, space.key).fetchone()
     return DuplicateSearch(*row) if row else None
 
