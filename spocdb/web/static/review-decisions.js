@@ -22,15 +22,24 @@ export class Decisions {
     return this.done.length > 0;
   }
 
-  /** Make an image come first in its group; what was rejected stays so, beside it. */
+  /**
+   * Make an image come first in its group; what was rejected stays so, beside it. Rejections are by
+   * content: a file of the kept bytes is left out, or the picture that was kept would be rejected.
+   */
   async keep(group, image) {
     if (image !== group.keeper && image.sha256 === group.keeper.sha256) {
       throw new Problem("It has the same bytes as the kept picture: of such files the rule chooses one.");
     }
-    const others = group.others.filter((one) => one.is_rejected && one.sha256 !== image.sha256);
-    const before = image.is_kept
-      ? () => this.collection.keep([{ id: group.keeper.id }], false)
-      : () => this.collection.keep([{ id: image.id }], true);
+    const kept = [image.sha256, group.keeper.sha256];
+    const others = group.others.filter((one) => one.is_rejected && !kept.includes(one.sha256));
+    const before = async () => {
+      // Without rejections all that was chosen of the image is forgotten.
+      if (others.length || !image.is_kept) {
+        const rejected = image.is_kept ? idsOf(others) : [];
+        await this.collection.keep([{ id: image.id, rejected }], true);
+      }
+      if (image.is_kept) await this.collection.keep([{ id: group.keeper.id }], false);
+    };
     const about = { text: `Kept ${nameOf(image.path)}`, ids: idsOf(membersOf(group)), image, before };
     await this.#make(about, () =>
       this.collection.keep([{ id: image.id, rejected: idsOf(others) }], false),

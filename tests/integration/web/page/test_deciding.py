@@ -78,6 +78,37 @@ def test_another_one_is_kept(looked: Looked, copied: Database) -> None:
     assert copied.review.groups()[0].keeper.id == 1
 
 
+def test_what_was_kept_is_not_rejected_with_a_file_of_its_bytes(
+    looked: Looked, copied: Database
+) -> None:
+    copied.review.keep({1: [2, 3]})
+    page = looked("?group=1&with=4")
+    ready(page)
+    page.keyboard.press("k")
+    page.wait_for_url("**?group=4")
+    assert groups(page)[4] == {4: "kept", 3: "rejected", 1: "0.079", 2: "0.079"}
+    assert rejected(copied) == {3}
+    page.keyboard.press("u")
+    page.wait_for_url("**?group=1&with=4")
+    assert rejected(copied) == {2, 3}
+
+
+def test_undo_of_a_second_choice_leaves_no_rejection(looked: Looked, copied: Database) -> None:
+    copied.review.keep({4: []})
+    copied.review.keep({1: [3]})
+    page = looked("?group=1&with=4")
+    ready(page)
+    page.keyboard.press("k")
+    page.wait_for_url("**?group=4")
+    assert rejected(copied) == {3}
+    page.keyboard.press("u")
+    page.wait_for_url("**?group=1&with=4")
+    assert rejected(copied) == {3}
+    # Nobody rejected anything beside 4.
+    copied.review.keep({4: []})
+    assert rejected(copied) == set()
+
+
 def test_of_equal_files_the_rule_keeps_one(looked: Looked, copied: Database) -> None:
     page = looked("?group=1&with=2")
     ready(page)
