@@ -11,7 +11,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,6 @@ from spocdb.db.spaces import Space
 from spocdb.errors import InvalidValue
 from spocdb.records import Float32Array
 from spocdb.wording import counted
-
-if TYPE_CHECKING:
-    pass
 
 Hashes = NDArray[np.bytes_]
 
