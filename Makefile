@@ -12,7 +12,7 @@ INSTALLED := .venv/.installed
 help:
 	@echo "make demo   a search on real pictures; IMAGES=folder for your own"
 	@echo "make test   all tests but those of the next two lines"
-	@echo "make test-slow  the slow tests: kills, restarts, memory, guides, packages, benchmarks, whole sets of photographs"
+	@echo "make test-slow  the slow tests: kills, restarts, memory, training, guides, packages, benchmarks, whole sets of photographs"
 	@echo "make test-browser  the tests that drive a browser: the page"
 	@echo "make test-servers  what depends on the server's version, on another one; SERVER=16, or the folder of its programs"
 	@echo "make lint   ruff, mypy and the import contracts"

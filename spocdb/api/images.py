@@ -235,7 +235,7 @@ class Images(Part):
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             _refuse_attached(connection, target, "change its image column")
-            if f"{here}/".startswith(f"{there}/") or f"{there}/".startswith(f"{here}/"):
+            if _is_inside(here, there) or _is_inside(there, here):
                 raise ConfigError(
                     f"one of {here} and {there} contains the other: move through a third path"
                 )
@@ -243,6 +243,10 @@ class Images(Part):
         if not n_moved:
             raise ConfigError(f"{target.name} has no image at {here}: see `db.images()`")
         return n_moved
+
+
+def _is_inside(name: str, folder: str) -> bool:
+    return f"{name}/".startswith(f"{folder.rstrip('/')}/")
 
 
 def _ids(

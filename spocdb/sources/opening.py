@@ -29,6 +29,8 @@ KINDS = (
     Kind(lambda name: True, FilesSource),
 )
 
+OF_URIS = KINDS[:2]
+
 # A range of numbers, such as {0000..0127}.
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_EXPANDED = 100_000
@@ -47,7 +49,7 @@ def opened(
     """Return the source that arguments and lists name; without any, each image by its stored name.
 
     Raises:
-        ConfigError: A range has too many numbers.
+        ConfigError: A range has too many numbers; an argument is a URL of another scheme.
     """
     roots: dict[Kind, list[str]] = defaultdict(list)
     for argument in arguments:
@@ -82,8 +84,15 @@ def expanded(argument: str) -> Iterator[str]:
 
 
 def _kind_of(argument: str) -> Kind:
-    name = argument if names.is_uri(argument) else os.path.abspath(argument)
-    return next(kind for kind in KINDS if kind.claims(name))
+    is_uri = names.is_uri(argument)
+    name = argument if is_uri else os.path.abspath(argument)
+    kind = next(kind for kind in KINDS if kind.claims(name))
+    if is_uri and kind not in OF_URIS and not os.path.lexists(argument):
+        advice = "give the path without file://"
+        if not argument.lower().startswith("file:"):
+            advice = "images are read from http, https, s3, gs and az: download it first"
+        raise ConfigError(f"{argument.partition('?')[0]} is a URL: {advice}", field="paths")
+    return kind
 
 
 def _numbers(first: str, last: str) -> list[str]:

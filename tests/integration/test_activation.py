@@ -31,6 +31,7 @@ def count(db: Database, table: str) -> int:
     return int((row.fetchone() or (0,))[0])
 
 
+@pytest.mark.slow
 def test_searches_and_an_ingest_go_on_during_activation(
     db: Database, add_images: AddImages, clustered: Clustered, meanwhile: Meanwhile
 ) -> None:

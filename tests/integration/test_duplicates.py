@@ -174,6 +174,7 @@ def test_many_copies_are_all_found(
     assert (found.n_groups, found.n_images) == (1, 101)
 
 
+@pytest.mark.slow
 def test_a_distance_that_joins_everything_is_refused(
     db: Database, add_images: AddImages, clustered: Callable[..., Float32Array]
 ) -> None:

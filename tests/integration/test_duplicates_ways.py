@@ -69,7 +69,7 @@ def test_a_distance_that_joins_everything_is_refused_by_products(
         found(crowd)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_steps_group_as_all_at_once(
     crowd: Database, add_images: AddImages, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

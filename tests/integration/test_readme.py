@@ -149,6 +149,7 @@ def shop_table(empty_url: str) -> None:
         connection.execute(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shop_table")
 def test_every_command_of_the_readme_does_what_it_says(
     home: tuple[Path, dict[str, str]], walk: Callable[..., tuple[str, str]]

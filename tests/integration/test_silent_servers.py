@@ -145,6 +145,7 @@ def working(
     worker.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_whole_proxy", [False, True])
 def test_a_link_that_breaks_without_a_word_is_left(
     stocked: Any, working: Working, proxy: Proxy, is_whole_proxy: bool

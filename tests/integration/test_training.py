@@ -23,6 +23,8 @@ from spocdb.training import labelling, start
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 
+pytestmark = pytest.mark.slow
+
 GUIDE = (Path(__file__).parents[2] / "docs" / "how-to" / "train.md").read_text()
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -50,6 +50,7 @@ def test_an_index_that_is_gone(gallery: Database) -> None:
     assert {n: v.is_indexed for n, v in by_number(gallery).items()} == {1: False, 2: True}
 
 
+@pytest.mark.slow
 def test_an_augmentation_is_a_version_of_its_own_collection(gallery: Database) -> None:
     number = gallery.pca.augment()
     assert by_number(gallery)[number].is_active

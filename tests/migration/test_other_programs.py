@@ -37,6 +37,8 @@ NEWER = (
 REVISION = f'''
 from spocdb.db.migration import run_afterwards, run_sql
 
+pytestmark = pytest.mark.slow
+
 revision = "9999_colours"
 down_revision = "{schema.HEAD}"
 

@@ -36,6 +36,7 @@ def vgg19() -> dict[str, Tensor]:
     return random_state("vgg19")
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_the_default_map_is_the_papers(vgg19: dict[str, Tensor]) -> None:
     trunk = build_trunk(make_recipe("vgg19", "ab12"), vgg19)
@@ -65,6 +66,7 @@ def test_the_map_before_the_relu_is_cut_before_it(backbone: str) -> None:
     assert after.shape[1] == channels(make_recipe(backbone, ""))
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize(
     ("backbone", "behind", "side"),
@@ -87,6 +89,7 @@ def test_the_trunk_is_torchvisions(backbone: str, behind: tuple[str, ...], side:
     assert torch.equal(feature_map, nn.Sequential(*parts.values())(x))
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize(
     ("backbone", "activation"),
@@ -109,6 +112,7 @@ def test_the_map_before_another_activation_is_cut_before_it(
     torch.testing.assert_close(after, activation(before))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", names())
 def test_every_preset_builds_from_its_trunk_alone(backbone: str) -> None:
     trunk = build_trunk(make_recipe(backbone, "ab12"), random_state(backbone))

@@ -37,6 +37,7 @@ def centre(file: Path, size: int) -> UInt8Array:
     return np.asarray(part.resize((size, size), Image.Resampling.BICUBIC))
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize(("number", "size"), [(0, 224), (1, 240), (2, 260)])
 def test_photographs_are_recognised(number: int, size: int, shared: Path) -> None:

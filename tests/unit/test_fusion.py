@@ -10,6 +10,8 @@ from spocdb.features.fusion import NONE, FusedConv, fuse_trunk
 from spocdb.features.recipes import make_recipe
 from spocdb.features.trunks import Trunk, build_trunk
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 # One network of each family; the others have more of the same layers.
 FAMILIES = (

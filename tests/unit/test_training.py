@@ -77,6 +77,7 @@ def test_training_begins_with_random_weights_only_if_told() -> None:
     assert start.find("mini", "random", Path("nowhere")) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["mini", "mobilenet_v1", "vgg19"])
 def test_random_weights_keep_the_signal(backbone: str) -> None:
     recipe = make_recipe(backbone, "", size=64)
@@ -273,6 +274,7 @@ def test_an_interrupted_training_keeps_its_count_and_what_its_head_learned(tmp_p
 TRAINABLE = [name for name in names() if find(name).runtime is None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", TRAINABLE)
 def test_each_network_of_torch_learns_in_all_its_layers(backbone: str) -> None:
     recipe = make_recipe(backbone, "", size=64)

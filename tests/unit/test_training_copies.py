@@ -27,6 +27,8 @@ from spocdb.training.teaching import Teacher, Teachers
 from spocdb.training.validation import describe, mean_average_precision
 from spocdb.training.views import MILD, STRONG, framed, lit, opened
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(10**6, 10**7, 10**8)
 SIZE = 48
 

@@ -1,4 +1,4 @@
-"""No command prints a database URL's password; none accepts a URL as a file."""
+"""No command prints a database URL's password; none accepts a URL as a file but as an image."""
 
 from itertools import product
 from pathlib import Path
@@ -57,10 +57,12 @@ def test_a_url_in_place_of_a_file_is_said_to_be_one(call: Run, workplace: Path) 
         words = words_for(name, workplace)
         files = [i for i, word in enumerate(words) if word.startswith(str(workplace))]
         for i in files:
+            is_file, is_image = address.startswith("file:"), words[i - 1] == "ingest"
+            if is_image and not is_file:
+                continue
             result = call(*words[:i], address, *words[i + 1 :])
-            assert result.returncode == 2, (name, result)
+            assert result.returncode == (1 if is_image else 2), (name, result)
             assert f"{address.partition('?')[0]}" in result.stderr
-            is_file = address.startswith("file:")
             advice = ": give the path without" if is_file else ", and spocdb reads files: download"
             assert f"is a URL{advice}" in result.stderr
             assert "secret" not in result.stderr

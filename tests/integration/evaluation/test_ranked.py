@@ -22,6 +22,7 @@ METHODS = (
 )
 
 
+@pytest.mark.slow
 def test_they_are_the_same(
     db: Database, make_photos: Any, options: dict[str, Any], said: list[str]
 ) -> None:
