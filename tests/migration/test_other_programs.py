@@ -15,6 +15,8 @@ from spocdb.errors import SchemaOutOfDate
 from spocdb.settings import Settings, from_environment
 from tests.fixtures.opened import Database
 
+pytestmark = pytest.mark.slow
+
 Dump = Callable[..., str]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -36,8 +38,6 @@ NEWER = (
 
 REVISION = f'''
 from spocdb.db.migration import run_afterwards, run_sql
-
-pytestmark = pytest.mark.slow
 
 revision = "9999_colours"
 down_revision = "{schema.HEAD}"

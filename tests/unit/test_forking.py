@@ -12,14 +12,14 @@ import pytest
 
 from tests.fixtures.forking import Fork, Forked
 
+pytestmark = pytest.mark.slow
+
 Process = subprocess.Popen[str] | Forked
 Start = Callable[..., Process]
 
 SCRIPTS = {
     "what it is given": """
 import json, os, signal, sys
-
-pytestmark = pytest.mark.slow
 handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
 streams = [sys.stdin, sys.stdout, sys.stderr]
 print(json.dumps([
