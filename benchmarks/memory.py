@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -56,6 +57,12 @@ def _ingest(folder: Path, n: int) -> float:
         return peak_megabytes([str(PROGRAM), "ingest", str(images), *OPTIONS], environment)
     finally:
         embedded.stop(data)
+
+
+def megabytes() -> float:
+    """Return the memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def peak_megabytes(command: Sequence[str], environment: Mapping[str, str]) -> float:

@@ -16,7 +16,7 @@ from math import ceil
 import numpy as np
 
 from spocdb.comparison import ITSELF, Compared, compared
-from spocdb.db import collections, projections, thresholds, thumbnails
+from spocdb.db import collections, images, projections, thresholds, thumbnails
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
@@ -107,7 +107,7 @@ def sampled(
         NotEnoughSamples: There are too few contents.
     """
     thresholds.check_rights(connection)
-    _check_enough(thresholds.n_contents(connection, collection), "are there", options)
+    _check_enough(images.count_contents(connection, collection), "are there", options)
     return thresholds.sample(connection, collection, 2 * options.images, options.seed)
 
 

@@ -65,7 +65,7 @@ def find(
         raise ConfigError("give `distance=...` or `level=...`, not both", field="level")
     space = spaces.active(connection, collection)
     with connection.transaction():
-        # No ingest may have images under way that neither the trigger nor `begin` sees.
+        # No ingest may have images under way that neither the trigger nor `note_all` sees.
         collections.hold(connection, collection)
         before = duplicates.lock(connection, space)
         known = before or DuplicateSearch(None, DEFAULT)

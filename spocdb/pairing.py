@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from spocdb.db import duplicate_members, duplicate_pairs, duplicates, indexes
+from spocdb.db import duplicate_members, duplicate_pairs, duplicates, images, indexes
 from spocdb.db.connections import Connection
 from spocdb.db.duplicate_pairs import Near
 from spocdb.db.spaces import Space
@@ -106,7 +106,7 @@ class Neighbours:
         """
         found = _by_content(duplicate_pairs.nearest(self.connection, self.space, contents, k))
         ended = [content for content, nearest in found.items() if len(nearest) < k]
-        if ended and duplicate_pairs.n_contents(self.connection, self.space) >= k:
+        if ended and images.count_contents(self.connection, self.space.collection) >= k:
             rows = duplicate_pairs.nearest(self.connection, self.space, ended, k, exact=True)
             found |= _by_content(rows)
         return found
@@ -198,7 +198,7 @@ def chosen(connection: Connection, space: Space) -> Neighbours:
 def _is_worth(connection: Connection, space: Space, n_due: int) -> bool:
     from spocdb.features.products import fastest
 
-    n, dtype = duplicate_pairs.n_contents(connection, space), fastest()
+    n, dtype = images.count_contents(connection, space.collection), fastest()
     if n * space.dim * dtype.itemsize > MOST_BYTES:
         return False
     return n <= ONE_IN * n_due or not indexes.exists(connection, space.collection, space.projection)

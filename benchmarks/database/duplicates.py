@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.database import gallery, reprojection
+from benchmarks.database import gallery
 from benchmarks.database.gallery import DIM, Gallery, K
+from benchmarks.memory import megabytes
 from benchmarks.record import Figure
 from spocdb import duplicates
 from spocdb.db import spaces
@@ -55,7 +56,7 @@ def _from_nothing(target: Gallery, space: spaces.Space) -> Iterator[Figure]:
     target.db.duplicates.find(
         target.collection.name,
         distance=DISTANCE,
-        on_done=lambda *_: memory.append(reprojection.megabytes()),
+        on_done=lambda *_: memory.append(megabytes()),
     )
     seconds = time.perf_counter() - began
     counted = target.connection.execute(COUNTS, space.key).fetchone()

@@ -1,6 +1,5 @@
 """Re-projection: embed stored descriptors with another PCA while searches continue."""
 
-import resource
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -8,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.managers import SyncManager
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.database import clients
 from benchmarks.database.gallery import Gallery
+from benchmarks.memory import megabytes
 from benchmarks.record import Figure
 from spocdb.db import embeddings, projections
 from spocdb.features.projection import project
@@ -100,8 +99,3 @@ def _in_sql(target: Gallery, number: int) -> float:
     began = time.perf_counter()
     target.connection.execute(IN_SQL, [number, target.collection.extractor_id, n_rows])
     return n_rows / (time.perf_counter() - began)
-
-
-def megabytes() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Literal
 
-from spocdb.db.connections import Connection, one_row
+from spocdb.db.connections import Connection
 from spocdb.db.copy import Rows, copy_out
 from spocdb.db.spaces import Space
 from spocdb.db.thumbnails import Content
@@ -57,8 +57,6 @@ CROSS JOIN LATERAL (
 # Only the bare operator matches the index; in a sum the scan is exact.
 BY_INDEX = SQL("e.embedding::{kind} <#> a.embedding::{kind}")
 EXACTLY = SQL("0 + (e.embedding::{kind} <#> a.embedding::{kind})")
-
-N_CONTENTS = "SELECT count(DISTINCT sha256) FROM spocdb.images WHERE collection_id = %(collection)s"
 
 EMBEDDINGS = """
 COPY (
@@ -155,11 +153,6 @@ def nearest(
         contents=Literal(list(contents)), k=Literal(k), order=order, **space.names
     )
     yield from (Near(*row) for row in connection.execute(statement))
-
-
-def n_contents(connection: Connection, space: Space) -> int:
-    """Count the contents of a collection."""
-    return int(one_row(connection, N_CONTENTS, space.key)[0])
 
 
 def embeddings(connection: Connection, space: Space, n_rows: int) -> Iterator[Rows]:

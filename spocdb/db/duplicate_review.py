@@ -1,7 +1,7 @@
 """Groups of duplicates as a person reviews them: what is kept, and what is rejected beside it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 
 from psycopg.rows import TupleRow
@@ -10,26 +10,16 @@ from spocdb.db import duplicate_groups
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.duplicate_groups import DUE, DuplicateGroup, DuplicateImage
-from spocdb.records import Level
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewImage:
+class ReviewImage(DuplicateImage):
     """An image of a group under review.
 
-    `distance` is from the keeper, `level` what it has in common with it. `is_kept`: a person chose
-    this content to come first in its group. `is_rejected`: it was rejected beside the present
-    keeper. `is_same`: it was decided to be the same as the keeper.
+    `is_kept`: a person chose this content to come first in its group. `is_rejected`: it was
+    rejected beside the present keeper. `is_same`: it was decided to be the same as the keeper.
     """
 
-    id: int
-    path: str
-    distance: float
-    level: Level | None
-    width: int
-    height: int
-    size: int
-    sha256: str
     is_kept: bool
     is_rejected: bool
     is_same: bool
@@ -170,16 +160,7 @@ def rejected(connection: Connection, collection: Collection) -> Iterator[Duplica
 
 
 def _plain(image: ReviewImage) -> DuplicateImage:
-    return DuplicateImage(
-        id=image.id,
-        path=image.path,
-        distance=image.distance,
-        level=image.level,
-        width=image.width,
-        height=image.height,
-        size=image.size,
-        sha256=image.sha256,
-    )
+    return DuplicateImage(**{own.name: getattr(image, own.name) for own in fields(DuplicateImage)})
 
 
 def keep(connection: Connection, choices: Mapping[bytes, Iterable[bytes]]) -> None:

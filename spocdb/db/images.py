@@ -120,7 +120,7 @@ def forget_failures(connection: Connection, collection: Collection, paths: Itera
 
 
 def count_contents(connection: Connection, collection: Collection) -> int:
-    """Count the collection's distinct images, the samples of a PCA."""
+    """Count the collection's distinct images, the samples of a PCA: its contents."""
     return int(one_row(connection, COUNT_CONTENTS, [collection.id])[0])
 
 

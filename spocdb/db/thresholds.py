@@ -30,11 +30,6 @@ class Thresholds:
     settings: dict[str, Any]
     calibrated_at: datetime
 
-    @property
-    def rule(self) -> Rule:
-        """Return what the same picture is."""
-        return Rule(self.picture, self.scene, self.bits)
-
 
 FIND = """
 SELECT picture, scene, bits, settings, calibrated_at FROM spocdb.duplicate_thresholds
@@ -54,8 +49,6 @@ ON CONFLICT (collection_id, projection_id) DO UPDATE
 SET picture = excluded.picture, scene = excluded.scene, bits = excluded.bits,
     settings = excluded.settings, calibrated_at = now()
 """
-
-N_CONTENTS = "SELECT count(DISTINCT sha256) FROM spocdb.images WHERE collection_id = %s"
 
 # In the order of a hash with the seed: a random choice, and the same one for the same seed.
 SAMPLE = """
@@ -122,11 +115,6 @@ def store(
         "settings": Jsonb(settings),
     }
     connection.execute(STORE, values)
-
-
-def n_contents(connection: Connection, collection: Collection) -> int:
-    """Return how many different contents a collection has."""
-    return int(one_row(connection, N_CONTENTS, [collection.id])[0])
 
 
 def sample(connection: Connection, collection: Collection, n: int, seed: int) -> list[Content]:

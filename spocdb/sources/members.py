@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, UnreadableImage
+from spocdb.errors import ImageError, ImageVanished, UnreadableImage
 from spocdb.images.regular import regular
 from spocdb.sources.source import Get
 
@@ -154,14 +154,9 @@ def plain(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def too_large(n_bytes: int, max_bytes: int) -> ImageTooLarge:
-    """Return the error of a member that states more bytes than the limit."""
-    return ImageTooLarge(
-        f"{n_bytes} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES if you "
-        "trust it",
-        field="max_bytes",
-        bound=max_bytes,
-    )
+def damaged(error: Exception) -> UnreadableImage:
+    """Return the error of an archive that a library cannot read."""
+    return UnreadableImage(f"the archive is damaged or cut off ({error}): fetch it again")
 
 
 def cut_off() -> UnreadableImage:

@@ -13,13 +13,13 @@ from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from spocdb.errors import ConfigError, ImageError, ImageTooLarge, ImageVanished, UnreadableImage
+from spocdb.errors import ConfigError, ImageError, ImageVanished, UnreadableImage
 from spocdb.records import ImageRef
 from spocdb.redaction import redact
 from spocdb.sources import kinds, names, stores
 from spocdb.sources.digests import Names
 from spocdb.sources.kinds import LeftOut
-from spocdb.sources.source import Get, Ref, Terms
+from spocdb.sources.source import Get, Ref, Terms, too_large
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -155,12 +155,7 @@ class ObjectsSource:
         try:
             answer = stores.obstore().get(self._store(address), key)
             if (size := answer.meta["size"]) > max_bytes:
-                raise ImageTooLarge(
-                    f"{size} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES if "
-                    "you trust it",
-                    field="max_bytes",
-                    bound=max_bytes,
-                )
+                raise too_large(size, max_bytes)
             data = bytes(answer.bytes())
         except _troubles() as error:
             raise _vanished(name, error) from _cause(error)

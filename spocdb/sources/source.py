@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, ImageTooLarge
 from spocdb.records import ImageRef
 from spocdb.settings import DEFAULT_MAX_BYTES
 from spocdb.sources import kinds, names
@@ -142,3 +142,13 @@ def locate(source: Source, name: str) -> Get:
 def unread(max_bytes: int) -> bytes:
     """Stand for the bytes of an image with a problem, which are never asked for."""
     raise AssertionError("an image with a problem was read")
+
+
+def too_large(n_bytes: int, max_bytes: int) -> ImageTooLarge:
+    """Return the error of an image whose source states more bytes than the limit."""
+    return ImageTooLarge(
+        f"{n_bytes} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES if you "
+        "trust it",
+        field="max_bytes",
+        bound=max_bytes,
+    )

@@ -18,11 +18,11 @@ from spocdb.sources.members import (
     Opened,
     Stream,
     cut_off,
+    damaged,
     name_problem,
     plain,
-    too_large,
 )
-from spocdb.sources.source import unread
+from spocdb.sources.source import too_large, unread
 
 # The most that headers between two members may take: long names and the extended attributes.
 MOST_OF_HEADERS = 2**20
@@ -59,9 +59,7 @@ class TarArchive:
         except (ImageVanished, UnreadableImage):
             raise
         except _damage(self._compression) as error:
-            raise UnreadableImage(
-                f"the archive is damaged or cut off ({error}): fetch it again"
-            ) from error
+            raise damaged(error) from error
         except RecursionError as error:
             raise UnreadableImage("the archive is damaged: headers of headers") from error
         finally:

@@ -14,11 +14,11 @@ from spocdb.sources.members import (
     Opened,
     Stream,
     cut_off,
+    damaged,
     name_problem,
     plain,
-    too_large,
 )
-from spocdb.sources.source import unread
+from spocdb.sources.source import too_large, unread
 
 # The directory is in memory, about ten times its size: some 400,000 members at the most.
 MOST_OF_DIRECTORY = 2**25
@@ -47,9 +47,7 @@ class ZipArchive:
         except ImageError:
             raise
         except DAMAGE as error:
-            raise UnreadableImage(
-                f"the archive is damaged or cut off ({error}): fetch it again"
-            ) from error
+            raise damaged(error) from error
 
     def members(self, hold: Hold | None = None) -> Iterator[Member]:
         """Yield the members; see `Archive`."""

@@ -7,10 +7,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from spocdb.errors import ImageNotFound
-from spocdb.records import Level
 from spocdb.web.models import Model
 from spocdb.web.requests import Collection, Db, Id
-from spocdb.web.routes.duplicates import After
+from spocdb.web.routes.duplicates import After, DuplicateImage
 from spocdb.web.routes.projections import InReview
 
 # Images of a request that stores decisions, together.
@@ -30,7 +29,7 @@ Members = Annotated[
 Of = Annotated[list[Id], Query(min_length=1, max_length=200, description="images; repeatable")]
 
 
-class ReviewImage(Model):
+class ReviewImage(DuplicateImage):
     """An image of a group; `distance` is the cosine distance from the keeper.
 
     `level` is what it has in common with the keeper; null: nothing that is known.
@@ -38,14 +37,6 @@ class ReviewImage(Model):
     rejected beside this keeper; `is_same`: it was decided to be the same as the keeper.
     """
 
-    id: int
-    path: str
-    distance: float
-    level: Level | None
-    width: int
-    height: int
-    size: int
-    sha256: str
     is_kept: bool
     is_rejected: bool
     is_same: bool
