@@ -87,7 +87,9 @@ def find(
     done = 0
     for n in _batches(connection, space, is_strict=True):
         done += n
-        on_done(done, max(due, done))
+        # A batch that only groups compares nothing.
+        if n:
+            on_done(done, max(due, done))
 
 
 def _of_level(

@@ -40,7 +40,7 @@ class Listed:
                     is_name = self.only_urls or names.is_uri(text)
                     yield text.strip() if is_name else os.path.abspath(text)
         except OSError as error:
-            raise ConfigError(f"cannot read {self.file}: {error.strerror or error}") from error
+            raise _unreadable(self.file, error) from error
         except UnicodeError as error:
             raise ConfigError(f"{self.file} is not UTF-8: convert it first") from error
 
@@ -48,9 +48,23 @@ class Listed:
 def listed(
     names_from: str | os.PathLike[str] | None, urls_from: str | os.PathLike[str] | None
 ) -> list[Listed]:
-    """Return the lists of the given files."""
+    """Return the lists of the given files.
+
+    Raises:
+        ConfigError: One is missing.
+    """
     given = ((names_from, False), (urls_from, True))
-    return [Listed(Path(file), only_urls) for file, only_urls in given if file is not None]
+    found = [Listed(Path(file), only_urls) for file, only_urls in given if file is not None]
+    for one in found:
+        try:
+            one.file.stat()
+        except OSError as error:
+            raise _unreadable(one.file, error) from error
+    return found
+
+
+def _unreadable(file: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot read {file}: {error.strerror or error}")
 
 
 def _pieces(file: Path, stream: IO[bytes]) -> Iterator[bytes]:

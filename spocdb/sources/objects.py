@@ -47,11 +47,11 @@ class ObjectsSource:
 
     def __init__(self, uris: Sequence[str], terms: Terms, seen: Names | None = None) -> None:
         self.roots = list(dict.fromkeys(uri.rstrip("/") for uri in uris))
-        for root in self.roots:
+        for uri in uris:
             try:
-                _split(root)
+                _split(uri.rstrip("/"))
             except UnreadableImage as error:
-                raise ConfigError(f"{_bare(root)}: {error}") from None
+                raise ConfigError(f"{_bare(uri)}: {error}") from None
         self._terms, self.left_out = terms, terms.left_out
         self._inside = tuple(f"{root}/" for root in self.roots)
         self._stores: dict[str, ObjectStore] = {}

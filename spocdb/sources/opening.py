@@ -21,15 +21,15 @@ from spocdb.sources.source import EVERYTHING, Choice, Terms
 from spocdb.sources.together import Kind, Together
 from spocdb.sources.urls import UrlsSource, is_url
 
+# Of all other schemes, too: what is no URL of http or https becomes a failure, without a password.
+URLS = Kind(names.is_uri, UrlsSource)
 # The first that claims a name has it.
 KINDS = (
-    Kind(is_url, UrlsSource),
     Kind(is_object, ObjectsSource),
+    URLS,
     Kind(lambda name: archives.archive_of(name) is not None, ArchivesSource),
     Kind(lambda name: True, FilesSource),
 )
-
-OF_URIS = KINDS[:2]
 
 # A range of numbers, such as {0000..0127}.
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -84,15 +84,16 @@ def expanded(argument: str) -> Iterator[str]:
 
 
 def _kind_of(argument: str) -> Kind:
-    is_uri = names.is_uri(argument)
-    name = argument if is_uri else os.path.abspath(argument)
+    name = argument if names.is_uri(argument) else os.path.abspath(argument)
     kind = next(kind for kind in KINDS if kind.claims(name))
-    if is_uri and kind not in OF_URIS and not os.path.lexists(argument):
-        advice = "give the path without file://"
-        if not argument.lower().startswith("file:"):
-            advice = "images are read from http, https, s3, gs and az: download it first"
-        raise ConfigError(f"{argument.partition('?')[0]} is a URL: {advice}", field="paths")
-    return kind
+    if kind is not URLS or is_url(argument):
+        return kind
+    if os.path.lexists(argument):
+        return KINDS[-1]
+    advice = "give the path without file://"
+    if not argument.lower().startswith("file:"):
+        advice = "images are read from http, https, s3, gs and az: download it first"
+    raise ConfigError(f"{argument.partition('?')[0]} is a URL: {advice}", field="paths")
 
 
 def _numbers(first: str, last: str) -> list[str]:

@@ -127,3 +127,9 @@ def test_what_is_beside_hundreds_of_copies_is_found(
     exactly = found(db)
     db.index.build()
     assert found(db) == exactly and len(exactly[0]) > 200
+
+
+def test_grouping_tells_no_comparison_again(crowd: Database) -> None:
+    told: list[tuple[int, int]] = []
+    crowd.duplicates.find(distance=DISTANCE, on_done=lambda *counts: told.append(counts))
+    assert len(told) > 1 and len({*told}) == len(told)

@@ -172,6 +172,23 @@ def test_urls_are_fetched_once_and_failures_when_asked(
         assert near.read(image.id).startswith(b"\xff\xd8")
 
 
+def test_other_uris_among_names_fail_without_their_passwords(
+    near: Database, recipe: Recipe, tmp_path: Path
+) -> None:
+    file = tmp_path / "names.txt"
+    file.write_text("ftp://u:secret@x/y.jpg\nfile:///a.jpg\n")
+    assert counts(near.ingest(names_from=file, **recipe)) == (0, 0, 0, 2)
+    failures = {failure.path: failure.message for failure in near.failures()}
+    reason = "not a URL of http or https"
+    assert failures == {"...@x/y.jpg": reason, "file:///a.jpg": reason}
+
+
+def test_a_missing_list_is_one_line(spocdb: Run) -> None:
+    done = spocdb("ingest", "--urls-from", "missing.txt")
+    line = "spocdb: cannot read missing.txt: No such file or directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+
+
 def test_private_addresses_are_refused_unless_allowed(
     db: Database, recipe: Recipe, site: Site, tmp_path: Path
 ) -> None:

@@ -134,7 +134,7 @@ def test_names_of_objects_may_be_listed(
         ("az://photos/a?sv=1&sig=hunter2", "a URI with credentials is not stored"),
         ("s3://photos/a?X-Amz-Signature=hunter2", "a URI with credentials is not stored"),
         ("s3://Ph otos/a", "no URI of a bucket, such as s3://bucket/prefix"),
-        ("gs://", "no URI of a bucket"),
+        ("gs://", "spocdb: gs://: no URI of a bucket"),
         ("S3://photos/a", "no URI of a bucket"),
         ("s3://photos//a", "a key with an empty part"),
         ("s3://photos/../a", "one that is . or .."),
