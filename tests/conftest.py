@@ -29,6 +29,7 @@ pytest_plugins = [
     "tests.fixtures.program",
     "tests.fixtures.servers",
     "tests.fixtures.shop",
+    "tests.fixtures.stripes",
     "tests.fixtures.waiting",
     # It imports the fixtures above, whose asserts pytest would not rewrite otherwise.
     "tests.fixtures.killed",

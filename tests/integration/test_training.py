@@ -1,7 +1,6 @@
 """Training from end to end: images, a database, and processes that are killed."""
 
 import json
-import re
 import signal
 import subprocess
 import time
@@ -12,49 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors import safe_open
 
 from spocdb.db import scratch, search
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import make_recipe
 from spocdb.features.weights import load_state_dict, sha256_of
-from spocdb.training import labelling, start
+from spocdb.training import start
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
+from tests.fixtures.stripes import finetuning
 
 pytestmark = pytest.mark.slow
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "how-to" / "train.md").read_text()
-
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Make = Callable[..., Path]
-
-
-@pytest.fixture
-def stripes(tmp_path: Path) -> Path:
-    """Return a folder of 10 classes with 6 images each: stripes of one slope, in random colours."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:64, 0:64]
-    for number in range(10):
-        folder = tmp_path / "stripes" / f"slope-{number}"
-        folder.mkdir(parents=True)
-        angle = np.pi * number / 10
-        for i in range(6):
-            phase = (x * np.cos(angle) + y * np.sin(angle)) / 8 + rng.uniform(0, 6)
-            wave = (np.sin(phase)[..., None] + 1) / 2
-            colours = rng.uniform(0, 255, (2, 3))
-            pixels = colours[0] * wave + colours[1] * (1 - wave) + rng.normal(0, 8, (64, 64, 3))
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
-    return tmp_path / "stripes"
-
-
-def finetuning(folder: Path, out: Path, *more: str) -> list[str]:
-    """Return the arguments of a short training."""
-    return [
-        *("train", "finetune", str(folder), "--out", str(out), "--size", "64"),
-        *("--batch-size", "24", "--learning-rate", "1e-3", "--epochs", "3", "--json", *more),
-    ]
 
 
 @pytest.fixture
@@ -246,81 +217,6 @@ def test_a_student_learns_from_its_teachers_and_goes_on_after_a_kill(
     begun = json.loads(done.stdout)
     assert begun["start"] == sha256_of(whole)
     assert begun["history"][0]["mAP"] == pytest.approx(last["mAP"], abs=0.01)
-
-
-def test_classes_may_come_from_a_collections_metadata(
-    spocdb: Run, stripes: Path, tmp_path: Path
-) -> None:
-    rows = [f"{file},{file.parent.name}" for file in sorted(stripes.rglob("*.png"))]
-    metadata = tmp_path / "metadata.csv"
-    metadata.write_text("\n".join(["path,slope", *rows]))
-    ingested = spocdb("ingest", stripes, "--extractor", "mini", "--metadata", metadata)
-    assert ingested.returncode == 0, ingested.stderr
-    out = tmp_path / "tuned.safetensors"
-    training = finetuning(stripes, out, "--collection", "photos", "--column", "slope")
-    training.remove(str(stripes))
-    done = spocdb(*training, "--epochs", "1")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["data"]["n_train_classes"] == 8
-
-
-@pytest.fixture
-def clicks(db: Database, stripes: Path) -> None:
-    """Log clicks in the guide's table: three on each image of the same class, one on others."""
-    db.ingest(stripes, collection="photos", extractor="mini", size=64)
-    (table,) = re.findall(r"CREATE TABLE clicks .*;", GUIDE)
-    db.connection.execute(table)
-    db.connection.execute("""
-        INSERT INTO clicks
-        SELECT a.id, b.id FROM spocdb.photos a, spocdb.photos b, generate_series(1, 3)
-        WHERE a.id < b.id AND substring(a.path, 'slope-.') = substring(b.path, 'slope-.')
-        UNION ALL
-        SELECT a.id, b.id FROM spocdb.photos a, spocdb.photos b
-        WHERE a.id + 7 = b.id""")
-
-
-def test_classes_may_come_from_clicks_in_a_table(
-    clicks: None, spocdb: Run, stripes: Path, tmp_path: Path
-) -> None:
-    (clicked,) = re.findall(r'--labels-from "(.*?)"', GUIDE, re.DOTALL)
-    training = finetuning(stripes, tmp_path / "tuned.safetensors", "--labels-from", clicked)
-    training.remove(str(stripes))
-    done = spocdb(*training, "--epochs", "1")
-    assert done.returncode == 0, done.stderr
-    data = json.loads(done.stdout)["data"]
-    assert (data["n_train_classes"], data["n_held_out_classes"], data["n_train"]) == (8, 2, 48)
-
-
-def test_classes_may_come_from_any_select(clicks: None, db: Database, stripes: Path) -> None:
-    statement = """
-        SELECT path, substring(path, 'slope-(.)')::int % 5 AS label FROM spocdb.photos
-        UNION ALL SELECT min(path), 7 FROM spocdb.photos
-        UNION ALL SELECT '/nowhere.jpg', NULL"""
-    found = labelling.by_statement(db, statement, db.settings.limits)
-    assert len(found) == 59, "an image in two classes is left out"
-    assert {s.label for s in found} == {"0", "1", "2", "3", "4"}
-
-
-@pytest.mark.parametrize(
-    ("statement", "line"),
-    [
-        ("SELECT path FROM spocdb.photos", "the statement gives path: name its columns path and"),
-        ("SELECT path, 1 AS label FROM spocdb.photos", "give 1 class of two images or more"),
-        ("SELECT '' AS query, '' AS match WHERE false", "give 0 classes of two images or more"),
-        ("SELEKT 1", 'syntax error at or near "SELEKT"'),
-        ("DELETE FROM clicks RETURNING *", "cannot execute DELETE in a read-only transaction"),
-        ("SET work_mem = '1GB'", "the statement gives no rows: give a SELECT"),
-        ("SELECT 1; DELETE FROM clicks", "cannot insert multiple commands"),
-    ],
-)
-def test_a_statement_that_gives_no_classes_is_one_line(
-    statement: str, line: str, clicks: None, spocdb: Run, tmp_path: Path, db: Database
-) -> None:
-    out = tmp_path / "x.safetensors"
-    done = spocdb("train", "finetune", "--out", out, "--labels-from", statement)
-    assert done.returncode == 1 and line in done.stderr.splitlines()[-1], done.stderr
-    assert "Traceback" not in done.stderr and not out.exists()
-    assert db.connection.execute("SELECT count(*) > 300 FROM clicks").fetchone() == (True,)
 
 
 @pytest.mark.parametrize(
