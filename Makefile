@@ -5,7 +5,11 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do \
 BIN := .venv/bin
 # Beside the torch that the machine has.
 GPU_BIN := .venv-gpu/bin
+TORCH := .venv/.torch
+DEMO := .venv/.demo
 INSTALLED := .venv/.installed
+# PyTorch's builds without CUDA, a fifth of the others' size. macOS has no others.
+CPU_TORCH := https://download.pytorch.org/whl/cpu
 
 .PHONY: help demo test test-slow test-browser test-servers lint docs dist bench bench-quick bench-gpu wheels quality mini snapshot clean
 
@@ -27,7 +31,7 @@ help:
 	@echo "make snapshot  freeze the SQL of a release: VERSION=0.2.0, see migrations/README.md"
 	@echo "make clean  remove .venv and everything that was built"
 
-demo: $(INSTALLED)
+demo: $(DEMO)
 	$(BIN)/python -m demo $(if $(IMAGES),--images "$(IMAGES)")
 
 # One process more than there are cores, because tests wait for servers, with one thread of torch
@@ -101,8 +105,20 @@ clean:
 	rm -rf .venv .venv-gpu .*_cache .hypothesis build dist *.egg-info demo/out
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml
+# On Linux PyPI has builds with CUDA only. PyTorch's own index is asked where there is no NVIDIA device;
+# if it cannot be reached, the next step installs those of PyPI.
+$(TORCH):
 	@test "$(PYTHON)" || { echo "no Python 3.11 or newer: make PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --editable ".[dev,demo]"
+	@test "$$(uname)" != Linux || test -e /dev/nvidiactl || command -v nvidia-smi >/dev/null || \
+		$(BIN)/python -m pip install --timeout 10 --retries 0 --index-url "$(CPU_TORCH)" torch torchvision || \
+		echo "$(CPU_TORCH) cannot be reached: PyTorch with CUDA is installed, 5 GB"
 	touch $@
+
+$(DEMO): pyproject.toml | $(TORCH)
+	$(BIN)/python -m pip install --editable ".[demo]"
+	touch $@
+
+$(INSTALLED): pyproject.toml | $(TORCH)
+	$(BIN)/python -m pip install --editable ".[dev,demo]"
+	touch $(DEMO) $@

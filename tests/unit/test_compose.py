@@ -32,7 +32,8 @@ def dockerfile() -> list[list[str]]:
 
 def test_what_the_dockerfile_copies_is_there_and_not_ignored(dockerfile: list[list[str]]) -> None:
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
-    sources = [name for line in dockerfile if line[0] == "COPY" for name in line[1:-1]]
+    copied = [line[1:-1] for line in dockerfile if line[0] == "COPY"]
+    sources = [name for names in copied if not names[0].startswith("--from") for name in names]
     for name in sources:
         assert (ROOT / name).exists(), name
         assert f"!{name}" in ignore
@@ -43,6 +44,38 @@ def test_the_image_starts_the_program(dockerfile: list[list[str]]) -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     (entrypoint,) = [line[1:] for line in dockerfile if line[0] == "ENTRYPOINT"]
     assert entrypoint == [f'["{name}"]' for name in scripts]
+
+
+def test_what_is_built_is_copied_whole_to_the_image(dockerfile: list[list[str]]) -> None:
+    (made,) = [line[-1] for line in dockerfile if line[:4] == ["RUN", "python", "-m", "venv"]]
+    (copied,) = [line for line in dockerfile if line[0] == "COPY" and line[1] == "--from=build"]
+    assert copied[2:] == [made, made]
+    paths = [line[1] for line in dockerfile if line[0] == "ENV" and line[1].startswith("PATH=")]
+    assert paths == [f"PATH={made}/bin:$PATH"] * 2
+
+
+def test_without_a_gpu_the_same_services_have_an_image_without_cuda(
+    compose: dict[str, Any], dockerfile: list[list[str]]
+) -> None:
+    class Loader(yaml.SafeLoader):
+        """Knows the tag of Compose that removes a value."""
+
+    Loader.add_constructor("!reset", lambda loader, node: None)
+    other = yaml.load((ROOT / "docker-compose.cpu.yml").read_text(), Loader)
+    arguments = {line[1].split("=")[0] for line in dockerfile if line[0] == "ARG"}
+    built = {name for name, service in compose["services"].items() if "build" in service}
+    assert set(other["services"]) == built
+    for service in other["services"].values():
+        assert set(service["build"]["args"]) == arguments
+        assert service["image"] != compose["services"]["worker"]["image"]
+    with_gpu = {name for name, service in compose["services"].items() if "deploy" in service}
+    assert {n for n, service in other["services"].items() if "deploy" in service} == with_gpu
+
+
+def test_the_index_without_cuda_is_the_same_everywhere() -> None:
+    (index,) = re.findall(r"^CPU_TORCH := (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for name in ("Dockerfile", "docker-compose.cpu.yml", "docs/how-to/install.md"):
+        assert index in (ROOT / name).read_text(), name
 
 
 def test_the_image_does_not_run_as_root(dockerfile: list[list[str]]) -> None:
