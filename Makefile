@@ -105,12 +105,14 @@ clean:
 	rm -rf .venv .venv-gpu .*_cache .hypothesis build dist *.egg-info demo/out
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# On Linux PyPI has builds with CUDA only. PyTorch's own index is asked where there is no NVIDIA device;
-# if it cannot be reached, the next step installs those of PyPI.
+# On Linux PyPI has builds with CUDA only. PyTorch's own index is asked where there is no NVIDIA device, and no
+# other one beside it, because torch and torchvision of two indexes do not match. If it cannot be reached, the
+# next step installs PyPI's builds.
 $(TORCH):
 	@test "$(PYTHON)" || { echo "no Python 3.11 or newer: make PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test "$$(uname)" != Linux || test -e /dev/nvidiactl || command -v nvidia-smi >/dev/null || \
+		PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= \
 		$(BIN)/python -m pip install --timeout 10 --retries 0 --index-url "$(CPU_TORCH)" torch torchvision || \
 		echo "$(CPU_TORCH) cannot be reached: PyTorch with CUDA is installed, 5 GB"
 	touch $@
