@@ -175,7 +175,7 @@ def ingest(
         )
         shown.close()
     if json:
-        print_json(progress.as_dict())
+        _print_json(progress)
     if progress.n_failed:
         talk(f"{counted(progress.n_failed, 'image')} failed: see `spocdb failures`")
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -207,11 +207,17 @@ def _is_agreed(gone: "Sequence[GoneRoot]", shown: "Display") -> bool:
     return True
 
 
+def _print_json(progress: "Progress") -> None:
+    from spocdb.sources.kinds import installs
+
+    print_json({**progress.as_dict(), "install": installs(progress.left_out)})
+
+
 def _print_preview(preview: "Progress", *, json: bool) -> None:
     from spocdb.sources.kinds import told
 
     if json:
-        print_json(preview.as_dict())
+        _print_json(preview)
         return
     print(
         f"would read {counted(preview.n_new, 'file')} of {preview.n_seen:,}, "

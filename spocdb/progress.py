@@ -19,9 +19,9 @@ class Progress:
 
     `n_new` images went through the network; `n_reused` had a stored descriptor; `n_unchanged` were
     not read; `n_failed` are listed among the failures. `n_moved` of the stored ones had another
-    path that is gone. `left_out` counts the files that are no images, by kind. `waited` holds the
-    seconds that the loop spent on each stage: waiting for a decoded image, in the network, waiting
-    for the writer. `writing` is the seconds that the writer was busy.
+    path that is gone. `left_out` counts the files that are no images, by extension or kind.
+    `waited` holds the seconds that the loop spent on each stage: waiting for a decoded image, in
+    the network, waiting for the writer. `writing` is the seconds that the writer was busy.
 
     `doing` names the current step while no image is done. `n_decoded` and `n_computed` count images
     in progress, which no other number includes: decoded, and also computed by the network.

@@ -1,47 +1,34 @@
 """Decoding in a separate process, so that a crash of a decoder ends only that process.
 
-A message is a JSON header and bytes. The request holds an image and how to fit it, the answer
-pixels or an error. An image could take the process over, so the answer is read as numbers and text
-only.
+The request holds an image and how to fit it, the answer pixels or an error.
 """
 
-import json
-import signal
-import struct
-import subprocess
-import sys
-from contextlib import suppress
 from dataclasses import asdict
 from threading import Lock
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from spocdb import errors
 from spocdb.errors import EmptyCrop, ImageError, ImageTooLarge, ProcessLost, UnreadableImage
 from spocdb.images.decode import decode
+from spocdb.images.processes import Child, Died, Message, serve_with
 from spocdb.recipe_options import Fit
 from spocdb.records import PLAIN, Canvas, Crop, Decoded
 
-# The lengths of a header and of the bytes that follow it.
-LENGTHS = struct.Struct("<QQ")
 RAISED = (ImageTooLarge, UnreadableImage, EmptyCrop, ProcessLost)
-PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from spocdb.images.apart import serve; serve()"
-# Timeout for the process to exit after its pipe has closed; then it is killed.
-SECONDS_TO_DIE = 5.0
 
 
 class Apart:
     """A process that decodes one image at a time; starts on first use, restarts after a crash."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._is_closed, self._lock = False, Lock()
 
     @property
     def pid(self) -> int | None:
         """Return the process's id, or None if it does not run."""
-        return self._process.pid if self._process else None
+        return self._child.pid if self._child else None
 
     def decode(
         self,
@@ -68,46 +55,34 @@ class Apart:
         with self._lock:
             if self._is_closed:
                 raise ProcessLost("the run was interrupted")
-            process = self._process = self._process or _start()
+            child = self._child = self._child or Child(__name__)
             try:
-                _send(process.stdin, asked, data)
-                return _decoded(*_receive(process.stdout))
-            # The process died, or its answer is malformed.
-            except (OSError, EOFError, ValueError, KeyError, TypeError):
-                self._process = None
+                done: Decoded = child.ask(asked, data, _decoded)
+            except Died as died:
+                self._child = None
                 raise ProcessLost(
-                    f"decoding it ended a process ({_end(process)}): it is left out until it "
+                    f"decoding it ended a process ({died}): it is left out until it "
                     "changes, or until `db.ingest(retry_failed=True)`"
                 ) from None
+            return done
 
     def close(self) -> None:
         """Kill the process, even while it decodes."""
         self._is_closed = True
-        if process := self._process:
-            process.kill()
+        if child := self._child:
+            child.kill()
         with self._lock:
-            if process := self._process:
-                self._process = None
-                _end(process)
+            if child := self._child:
+                self._child = None
+                child.end()
 
 
 def serve() -> None:
     """Decode images from stdin until it closes."""
-    # Ignore signals sent to the process group: the parent handles them and closes stdin.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    # If memory runs out, Linux kills this process first.
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    _send(answers, {})
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            asked, data = _receive(requests)
-            _send(answers, *_answer(asked, data))
+    serve_with(_answer)
 
 
-def _answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+def _answer(asked: dict[str, Any], data: bytes) -> Message:
     try:
         canvas = Canvas(**asked["canvas"])
         crop = asked["crop"] and Crop(**asked["crop"])
@@ -122,38 +97,6 @@ def _answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     return header, np.ascontiguousarray(done.pixels).tobytes()
 
 
-def _start() -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen(
-        # Use this process's module path; -P keeps the current folder out of it.
-        [sys.executable, "-P", "-c", PROGRAM, *sys.path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    # Wait for the ready message: a death before it is not the fault of an image.
-    try:
-        _receive(process.stdout)
-    except EOFError as exc:
-        raise errors.SpocdbError(
-            f"cannot start a process to decode in ({_end(process)}): check the memory"
-        ) from exc
-    return process
-
-
-def _end(process: "subprocess.Popen[bytes]") -> str:
-    """Wait for a dying process; return its exit code or signal as text."""
-    assert process.stdin is not None and process.stdout is not None
-    with suppress(OSError):
-        process.stdin.close()
-    process.stdout.close()
-    try:
-        code = process.wait(SECONDS_TO_DIE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        code = process.wait()
-    return signal.strsignal(-code) or f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
 def _decoded(header: dict[str, Any], body: bytes) -> Decoded:
     if "error" in header:
         kinds: dict[str, type[ImageError]] = {kind.__name__: kind for kind in RAISED}
@@ -163,25 +106,3 @@ def _decoded(header: dict[str, Any], body: bytes) -> Decoded:
         raise kinds[header["error"]](str(header["message"]), **about)
     pixels = np.frombuffer(body, np.uint8).reshape(header["shape"])
     return Decoded(pixels, int(header["width"]), int(header["height"]))
-
-
-def _send(stream: IO[bytes] | None, header: dict[str, Any], data: bytes = b"") -> None:
-    assert stream is not None
-    text = json.dumps(header).encode()
-    stream.write(LENGTHS.pack(len(text), len(data)))
-    stream.write(text)
-    stream.write(data)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes] | None) -> tuple[dict[str, Any], bytes]:
-    assert stream is not None
-    n_header, n_data = LENGTHS.unpack(_exactly(stream, LENGTHS.size))
-    return json.loads(_exactly(stream, n_header)), _exactly(stream, n_data)
-
-
-def _exactly(stream: IO[bytes], n: int) -> bytes:
-    data = stream.read(n)
-    if len(data) < n:
-        raise EOFError
-    return data

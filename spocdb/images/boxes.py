@@ -1,10 +1,13 @@
-"""The boxes of AVIF and HEIC files: the picture's size, crop and EXIF."""
+"""The boxes of ISO media files; of AVIF and HEIC the picture's size, crop and EXIF."""
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+_FILE = re.compile(rb".{4}ftyp(avi[fs]|mif[12]|msf1|he[iv][cxms])", re.DOTALL)
+_AVIF_BRANDS = {b"avif", b"avis"}
 # Limit on boxes, items and extents; camera files stay far below it.
 MOST_BOXES = 10_000
 
@@ -31,13 +34,23 @@ class Picture:
     crop: tuple[int, int, int, int] | None
 
 
+def is_picture(data: bytes) -> bool:
+    """Return whether a file begins as an AVIF or HEIC file does."""
+    return _FILE.match(data) is not None
+
+
+def is_avif(found: Picture) -> bool:
+    """Return whether a picture is AVIF and not HEIC, which share their brands."""
+    return found.codec == b"av01" or bool(found.brands & _AVIF_BRANDS and found.codec != b"hvc1")
+
+
 def picture(data: bytes) -> Picture:
     """Read the boxes of an AVIF or HEIC file. Damaged boxes leave their values empty."""
     brands: frozenset[bytes] = frozenset()
     codec, size, crop = b"", None, None
     try:
         brands = _brands(data)
-        meta = _inside(data, Box(b"", 0, len(data)), b"meta")
+        meta = inside(data, Box(b"", 0, len(data)), b"meta")
         main = _main_item(data, meta)
         codec = _items(data, meta)[main][0]
         for kind, content in _properties(data, meta, main):
@@ -56,7 +69,7 @@ def without_metadata(data: bytes) -> bytes:
     Renames their items to "skip", of the same length, so that all offsets stay valid.
     """
     try:
-        meta = _inside(data, Box(b"", 0, len(data)), b"meta")
+        meta = inside(data, Box(b"", 0, len(data)), b"meta")
         places = [at for kind, at in _items(data, meta).values() if kind in (b"Exif", b"mime")]
     except (KeyError, IndexError, struct.error):
         return data
@@ -71,7 +84,7 @@ def without_metadata(data: bytes) -> bytes:
 def exif(data: bytes) -> bytes | None:
     """Return the EXIF block from its byte order mark on, or None."""
     try:
-        meta = _inside(data, Box(b"", 0, len(data)), b"meta")
+        meta = inside(data, Box(b"", 0, len(data)), b"meta")
         (item,) = (number for number, (kind, _) in _items(data, meta).items() if kind == b"Exif")
         block = _content(data, meta, item)
         (skipped,) = struct.unpack_from(">I", block)
@@ -97,32 +110,37 @@ def _boxes(data: bytes, outer: Box) -> Iterator[Box]:
         at = end
 
 
-def _inside(data: bytes, outer: Box, kind: bytes) -> Box:
-    # Full boxes begin with a version and flags.
-    skipped = 4 if outer.kind == b"meta" else 0
-    inner = Box(outer.kind, outer.begin + skipped, outer.end)
-    for box in _boxes(data, inner):
-        if box.kind == kind:
-            return box
+def inside(data: bytes, outer: Box, kind: bytes) -> Box:
+    """Return the first box of a kind inside another. Raises KeyError if there is none."""
+    for box in each_inside(data, outer, kind):
+        return box
     raise KeyError(kind)
 
 
+def each_inside(data: bytes, outer: Box, kind: bytes) -> Iterator[Box]:
+    """Yield the boxes of a kind inside another, or inside `Box(b"", 0, len(data))`, the file."""
+    # Full boxes begin with a version and flags.
+    skipped = 4 if outer.kind == b"meta" else 0
+    inner = Box(outer.kind, outer.begin + skipped, outer.end)
+    return (box for box in _boxes(data, inner) if box.kind == kind)
+
+
 def _brands(data: bytes) -> frozenset[bytes]:
-    box = _inside(data, Box(b"", 0, len(data)), b"ftyp")
+    box = inside(data, Box(b"", 0, len(data)), b"ftyp")
     end = min(box.end, box.begin + 4 * MOST_BOXES)
     starts = [box.begin, *range(box.begin + 8, end - 3, 4)]
     return frozenset(data[at : at + 4] for at in starts)
 
 
 def _main_item(data: bytes, meta: Box) -> int:
-    box = _inside(data, meta, b"pitm")
+    box = inside(data, meta, b"pitm")
     (item,) = struct.unpack_from(">I" if data[box.begin] else ">H", data, box.begin + 4)
     return int(item)
 
 
 def _items(data: bytes, meta: Box) -> dict[int, tuple[bytes, int]]:
     """Return each item's kind, and the kind's offset in the file."""
-    box = _inside(data, meta, b"iinf")
+    box = inside(data, meta, b"iinf")
     first = box.begin + (6 if data[box.begin] == 0 else 8)
     items: dict[int, tuple[bytes, int]] = {}
     for entry in _boxes(data, Box(b"", first, box.end)):
@@ -137,8 +155,8 @@ def _items(data: bytes, meta: Box) -> dict[int, tuple[bytes, int]]:
 
 
 def _properties(data: bytes, meta: Box, item: int) -> Iterator[tuple[bytes, bytes]]:
-    properties = _inside(data, meta, b"iprp")
-    known = list(_boxes(data, _inside(data, properties, b"ipco")))
+    properties = inside(data, meta, b"iprp")
+    known = list(_boxes(data, inside(data, properties, b"ipco")))
     for association in _boxes(data, properties):
         if association.kind == b"ipma":
             for index in _indices(data, association, item):
@@ -164,7 +182,7 @@ def _indices(data: bytes, ipma: Box, item: int) -> list[int]:
 
 def _content(data: bytes, meta: Box, item: int) -> bytes:
     """Join the extents of an item."""
-    box = _inside(data, meta, b"iloc")
+    box = inside(data, meta, b"iloc")
     version, sizes = data[box.begin], data[box.begin + 4 : box.begin + 6]
     offset_size, length_size, base_size = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4
     index_size = sizes[1] & 15 if version else 0
@@ -184,7 +202,7 @@ def _content(data: bytes, meta: Box, item: int) -> bytes:
             number(index_size)
             extents.append((base + number(offset_size), number(length_size)))
         if found == item:
-            start = _inside(data, meta, b"idat").begin if method == 1 else 0
+            start = inside(data, meta, b"idat").begin if method == 1 else 0
             return b"".join(data[start + a : start + a + n] for a, n in extents)
     raise KeyError(item)
 

@@ -15,7 +15,8 @@ class TimedBytes(io.BytesIO):
 
     Pillow reads JPEG, PNG, GIF, BMP and uncompressed TIFF block by block, so the limit stops
     decoding in the middle of an image. WebP, AVIF, HEIC and compressed TIFF are decoded in one
-    call, whose time is bounded by the number of pixels.
+    call, whose time is bounded by the number of pixels. Formats that are opened apart have the
+    same limit in their own process (images/sandbox.py).
 
     The limit counts CPU time of the thread, so that a busy machine refuses no image. An object must
     be used by the thread that made it.

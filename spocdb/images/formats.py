@@ -1,9 +1,13 @@
-"""Detects the image format of bytes and opens their header safely."""
+"""Detects the image format of bytes and opens their header safely.
+
+To add a format, write a file in `codecs/`; those that Pillow reads well are declared here.
+"""
 
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -11,23 +15,19 @@ from PIL.ExifTags import Base
 from PIL.GifImagePlugin import GifImageFile
 
 from spocdb.errors import ImageError, ImageTooLarge, UnreadableImage
-from spocdb.images import boxes
+from spocdb.images import boxes, codecs, sandbox
 from spocdb.images.avif import AvifFile
 from spocdb.images.deadline import TimedBytes
+from spocdb.images.declarations import Format, check_size
 from spocdb.images.embedded import bmp_profile, gif_profile
 from spocdb.images.geometry import turned_size
-from spocdb.images.heif import open_heif
 from spocdb.images.jpeg import JpegFile
 from spocdb.images.png import PngFile
 from spocdb.images.tiff import TiffFile
 from spocdb.images.webp import open_webp
 
-Opener = Callable[[bytes, int], ImageFile.ImageFile]
-
-READ = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 # libavif's own pixel limit, which its error does not mention.
 LARGEST_AVIF = 2**28
-_AVIF_BRANDS = {b"avif", b"avis"}
 
 
 @contextmanager
@@ -38,9 +38,10 @@ def reading(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         UnreadableImage: The bytes are no image, or the block raised any other error.
         ImageTooLarge: The image has too many pixels; none is decoded.
     """
-    name, opener = _opener(data)
+    format = _format_of(data)
     try:
-        image = opener(data, max_pixels)
+        open_file = partial(sandbox.opened, format) if format.is_apart else format.open
+        image = open_file(data, max_pixels)
         for size in _sizes(image):
             check_size(size, max_pixels)
         yield image
@@ -51,7 +52,7 @@ def reading(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         raise ImageTooLarge(f"over Pillow's own limit: {error}") from error
     # Decoders can raise any exception on hostile bytes.
     except Exception as error:
-        raise UnreadableImage(f"cannot decode this {name}: {_reason(error)}") from error
+        raise UnreadableImage(f"cannot decode this {format.name}: {_reason(error)}") from error
 
 
 def open_header(data: bytes) -> ImageFile.ImageFile:
@@ -70,12 +71,12 @@ def open_header(data: bytes) -> ImageFile.ImageFile:
 def orientation(image: Image.Image) -> int:
     """Return an opened image's EXIF orientation, 1 to 8.
 
-    For AVIF and HEIC only the boxes count. HEIC gives 1, because its decoder applies them.
+    Some formats say it by other means than EXIF, or have decoders that apply it: the image then has
+    an attribute `turn`.
     """
-    if isinstance(image, AvifFile):
-        return image.turn
-    if image.format == "HEIF":
-        return 1
+    turn = getattr(image, "turn", None)
+    if isinstance(turn, int):
+        return turn
     try:
         return int(image.getexif().get(Base.Orientation, 1))
     # Pillow can raise any exception on broken EXIF; the image is still usable.
@@ -91,40 +92,39 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def is_recognised(head: bytes) -> bool:
-    """Return whether a file's first bytes (32 suffice) are of a format that spocdb reads."""
-    return any(signature.match(head) for signature, _, _ in _FORMATS)
+    """Return whether a file's first bytes (64 suffice) are of a format that spocdb reads."""
+    return any(format.claims(head) for format in FORMATS)
 
 
-def _opener(data: bytes) -> tuple[str, Opener]:
+def _format_of(data: bytes) -> Format:
+    """Return the format of an image file.
+
+    Raises:
+        UnreadableImage: It is of none, or of one that needs a package which is missing.
+    """
     if not data:
         raise UnreadableImage("empty file")
-    for signature, name, opener in _FORMATS:
-        if signature.match(data):
-            return name or _box_format(boxes.picture(data)), opener
-    raise UnreadableImage(f"not a {READ} image")
+    format = next((format for format in FORMATS if format.claims(data)), None)
+    if format is None:
+        raise UnreadableImage(f"not a {READ} file")
+    if not format.is_read():
+        raise UnreadableImage(f"{format.name}, which needs `{format.install}`")
+    return format
 
 
-def _open_boxes(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    """Open an AVIF or HEIC; brands and the main picture's codec tell them apart."""
+def _open_avif(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     found = boxes.picture(data)
     width, height = found.size or (0, 0)
-    is_avif = _box_format(found) == "AVIF"
     # Checked before opening, because libavif's error does not mention the size; and before
     # `max_pixels`, because raising that would not help.
-    if is_avif and width * height > LARGEST_AVIF:
+    if width * height > LARGEST_AVIF:
         raise ImageTooLarge(
             f"{width} x {height} pixels are over the AVIF decoder's own limit of {LARGEST_AVIF}: "
             "save the image smaller",
             bound=LARGEST_AVIF,
         )
     check_size((width, height), max_pixels)
-    return AvifFile(data, found) if is_avif else open_heif(data)
-
-
-def _box_format(found: boxes.Picture) -> str:
-    if found.codec == b"av01" or (found.brands & _AVIF_BRANDS and found.codec != b"hvc1"):
-        return "AVIF"
-    return "HEIC"
+    return AvifFile(data, found)
 
 
 def _sizes(image: Image.Image) -> Iterator[tuple[int, int]]:
@@ -132,22 +132,6 @@ def _sizes(image: Image.Image) -> Iterator[tuple[int, int]]:
     yield image.size
     if isinstance(image, TiffFile):
         yield image.tile_size
-
-
-def check_size(size: tuple[int, int], max_pixels: int) -> None:
-    """Check a width and height against the limit of pixels.
-
-    Raises:
-        ImageTooLarge: The image has more than `max_pixels`.
-    """
-    width, height = size
-    if width * height > max_pixels:
-        raise ImageTooLarge(
-            f"{width} x {height} pixels are over the limit of {max_pixels}: "
-            "raise SPOCDB_MAX_PIXELS if you trust the file",
-            field="max_pixels",
-            bound=max_pixels,
-        )
 
 
 def _open_bmp(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
@@ -164,15 +148,47 @@ def _with_profile(image: ImageFile.ImageFile, profile: bytes | None) -> ImageFil
     return image
 
 
-_FORMATS: tuple[tuple[re.Pattern[bytes], str, Opener], ...] = (
-    (re.compile(rb"\xff\xd8\xff"), "JPEG", lambda data, _: JpegFile(data)),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", lambda data, _: PngFile(data)),
-    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "WEBP", lambda data, _: open_webp(data)),
-    (re.compile(rb"GIF8[79]a"), "GIF", _open_gif),
-    (re.compile(rb"BM"), "BMP", _open_bmp),
-    (re.compile(rb"(II|MM)(\0[*+]|[*+]\0)"), "TIFF", lambda data, _: TiffFile(data)),
-    (re.compile(rb".{4}ftyp(avi[fs]|mif[12]|msf1|he[iv][cxms])", re.DOTALL), "", _open_boxes),
+def _begins(signature: bytes) -> Callable[[bytes], bool]:
+    """Return the function that tells whether data begin with a regular expression."""
+    pattern = re.compile(signature, re.DOTALL)
+    return lambda data: pattern.match(data) is not None
+
+
+_PILLOWS = (
+    Format(
+        "JPEG",
+        ".jpg .jpeg .jpe .jfif",
+        _begins(rb"\xff\xd8\xff"),
+        lambda data, _: JpegFile(data),
+    ),
+    Format("PNG", ".png", _begins(rb"\x89PNG\r\n\x1a\n"), lambda data, _: PngFile(data)),
+    Format(
+        "WEBP",
+        ".webp",
+        _begins(rb"RIFF.{4}WEBP"),
+        lambda data, _: open_webp(data),
+        bytes_a_pixel=9.0,
+    ),
+    Format("GIF", ".gif", _begins(rb"GIF8[79]a"), _open_gif),
+    Format("BMP", ".bmp", _begins(rb"BM"), _open_bmp),
+    Format(
+        "TIFF",
+        ".tif .tiff",
+        _begins(rb"(II|MM)(\0[*+]|[*+]\0)"),
+        lambda data, _: TiffFile(data),
+    ),
+    Format(
+        "AVIF",
+        ".avif",
+        lambda data: boxes.is_picture(data) and boxes.is_avif(boxes.picture(data)),
+        _open_avif,
+        bytes_a_pixel=4.5,
+    ),
 )
+# The first that claims a file has it: a raw photograph begins as a TIFF does.
+FORMATS: tuple[Format, ...] = (*codecs.declared(), *_PILLOWS)
+_NAMES = [format.name for format in (*_PILLOWS, *codecs.declared())]
+READ = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
 
 
 def _reason(error: Exception) -> str:

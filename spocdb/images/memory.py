@@ -5,7 +5,8 @@ from PIL import Image
 
 from spocdb.errors import ConfigError, ImageError, UnreadableImage
 from spocdb.images.colour import finished, to_rgb
-from spocdb.images.formats import check_size, orientation
+from spocdb.images.declarations import check_size
+from spocdb.images.formats import orientation
 from spocdb.images.geometry import cropped, fitted, turned
 from spocdb.images.profiles import Transform
 from spocdb.images.wide import to_grey

@@ -172,7 +172,7 @@ def _images(archive: Archive, left_out: LeftOut, seen: Names) -> Iterator[Member
             left_out[kinds.HIDDEN] += 1
         elif not kinds.is_image(member.name):
             if key_of(member.name)[1] not in BESIDE:
-                left_out[kinds.kind(member.name)] += 1
+                kinds.leave_out(left_out, member.name)
         elif seen.add(member.name):
             yield member
         else:

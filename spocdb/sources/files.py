@@ -72,7 +72,7 @@ class FilesSource:
             if kinds.is_image(path) or kinds.is_image_inside(path):
                 return True
             # Only explicitly named files get here.
-            passed[kinds.kind(path)] += 1
+            kinds.leave_out(passed, path)
         return False
 
     def _has_any(self, root: str) -> bool:

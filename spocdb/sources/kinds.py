@@ -1,20 +1,14 @@
 """The kind of a file by its name or first bytes, and the text about skipped files."""
 
 import os
+import re
 import stat
 from collections import Counter
-from collections.abc import Mapping
-from functools import cache
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping
 
-from spocdb.images.formats import is_recognised
+from spocdb.images.formats import FORMATS, is_recognised
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-)
-HEIF = frozenset((".heic", ".heif", ".hif"))
-
-# Numbers of skipped files by kind, one counter per walk.
+# Numbers of skipped files, one counter per walk: by extension, such as ".cr3", or by these.
 LeftOut = Counter[str]
 
 HIDDEN, LINKED, SUBFOLDER, SPECIAL = "hidden", "linked folder", "subfolder", "special file"
@@ -22,53 +16,49 @@ UNNAMED, OTHER = "file without an extension", "other file"
 DAMAGED, REPEATED = "damaged archive", "repeated name"
 # Archives are read from files only.
 FAR_ARCHIVE = "archive in a bucket"
+ARCHIVE = "archive"
 
-_SUFFIXES_BY_KIND = {
-    "HEIC": " ".join(HEIF),
-    "raw": ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf "
-    ".pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
-    "video": ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .webm .wmv",
+_FORMATS = {suffix: format for format in FORMATS for suffix in format.suffixes.split()}
+_OTHER_SUFFIXES = {
     "audio": ".aac .flac .m4a .mp3 .ogg .opus .wav .wma",
-    "archive": ".tar .tar.gz .tar.zst .tgz .zip",
+    ARCHIVE: ".tar .tar.gz .tar.zst .tgz .zip",
     "compressed file": ".7z .bz2 .gz .rar .xz .zst",
-    "JPEG 2000": ".j2c .j2k .jp2 .jpf .jpx",
-    "JPEG XL": ".jxl",
     "Photoshop": ".psb .psd",
-    "PDF": ".pdf",
     "SVG": ".svg .svgz",
     "icon": ".cur .icns .ico",
     "Netpbm": ".pam .pbm .pgm .pnm .ppm",
     "high dynamic range": ".exr .hdr",
 }
 _PACKED = frozenset((".gz", ".zst"))
-_KINDS = {suffix: kind for kind, text in _SUFFIXES_BY_KIND.items() for suffix in text.split()}
-# The order in the text: pictures first, which a user misses most.
-_ORDER = (
-    *(*_SUFFIXES_BY_KIND, FAR_ARCHIVE, UNNAMED, SUBFOLDER, LINKED, SPECIAL, DAMAGED),
-    *(REPEATED, HIDDEN, OTHER),
-)
+_KINDS = {
+    **{suffix: format.name for suffix, format in _FORMATS.items()},
+    **{suffix: kind for kind, text in _OTHER_SUFFIXES.items() for suffix in text.split()},
+}
+# The order in the text, after the extensions.
+_ORDER = (FAR_ARCHIVE, UNNAMED, SUBFOLDER, LINKED, SPECIAL, DAMAGED, REPEATED, HIDDEN, OTHER)
 _PLURALS = {
     **{kind: f"{kind}s" for kind in (SUBFOLDER, LINKED, SPECIAL, OTHER, DAMAGED, REPEATED)},
-    **{kind: f"{kind}s" for kind in ("archive", "compressed file", "icon")},
     UNNAMED: "files without an extension",
     FAR_ARCHIVE: "archives in a bucket",
 }
 _WAY_ON = {
-    "HEIC": "pip install 'spocdb[heif]'",
-    "archive": "name it to read it",
+    ARCHIVE: "name it to read it",
     FAR_ARCHIVE: "copy it to a disk first",
     "compressed file": "unpack first",
     UNNAMED: "`all_files=True` looks into them",
     LINKED: "`follow_links=True`",
 }
+# What counts as an extension, and how many are counted by themselves and told.
+_EXTENSION = re.compile(r"(\.tar)?\.[a-z0-9_+-]{1,15}")
+MOST_EXTENSIONS, MOST_TOLD = 100, 10
 # Enough for every signature.
 _HEAD_BYTES = 64
 
 
 def is_image(name: str) -> bool:
     """Return whether a file's suffix is of an image format that spocdb can read here."""
-    suffix = _suffix(name)
-    return suffix in SUFFIXES or (suffix in HEIF and _reads_heif())
+    format = _FORMATS.get(_suffix(name))
+    return format is not None and format.is_read()
 
 
 def is_image_inside(path: str) -> bool:
@@ -96,26 +86,66 @@ def is_nameless_image(path: str) -> bool:
 
 def kind(name: str) -> str:
     """Return the kind of a file that is no image, by its name."""
-    suffix = _suffix(name)
-    if suffix in _PACKED and (longer := _suffix(name[: -len(suffix)]) + suffix) in _KINDS:
-        suffix = longer
+    suffix = _longest_suffix(name)
     return _KINDS.get(suffix, OTHER) if suffix else UNNAMED
 
 
+def leave_out(left_out: LeftOut, name: str) -> None:
+    """Count a file that is no image, by its extension; of many extensions, the first ones."""
+    suffix = _longest_suffix(name)
+    kind = suffix if _EXTENSION.fullmatch(suffix) else OTHER
+    if not suffix:
+        kind = UNNAMED
+    elif kind not in left_out and len(left_out) >= MOST_EXTENSIONS:
+        kind = OTHER
+    left_out[kind] += 1
+
+
+def installs(left_out: Mapping[str, int]) -> dict[str, str]:
+    """Return by extension the commands that install what would read the skipped files."""
+    formats = {suffix: _FORMATS[suffix] for suffix in sorted(left_out) if suffix in _FORMATS}
+    return {suffix: found.install for suffix, found in formats.items() if found.install}
+
+
 def told(left_out: Mapping[str, int]) -> str:
-    """Return the numbers as text, such as "2 HEIC (pip install 'spocdb[heif]'), 4 hidden"."""
-    return ", ".join(_told(kind, left_out[kind]) for kind in _ORDER if left_out.get(kind))
+    """Return the numbers as text: "2 .heic (pip install 'spocdb[heif]'), 3 .txt, 4 hidden"."""
+    return ", ".join((*_extensions(left_out), *_others(left_out)))
 
 
-def _told(kind: str, n: int) -> str:
-    noun = kind if n == 1 else _PLURALS.get(kind, kind)
-    return f"{n:,} {noun}" + (f" ({_WAY_ON[kind]})" if kind in _WAY_ON else "")
+def _extensions(left_out: Mapping[str, int]) -> Iterator[str]:
+    """Tell the extensions: those that could be read first, which a user misses most."""
+    found = [name for name, n in left_out.items() if n and name.startswith(".")]
+    found.sort(key=lambda name: (_way_on(name) is None, -left_out[name], name))
+    for name in found[:MOST_TOLD]:
+        yield f"{left_out[name]:,} {name}" + _in_brackets(_way_on(name))
+    if rest := found[MOST_TOLD:]:
+        n_files = sum(left_out[name] for name in rest)
+        yield f"{n_files:,} of {len(rest)} other extension{'s' if len(rest) > 1 else ''}"
+
+
+def _others(left_out: Mapping[str, int]) -> Iterator[str]:
+    unknown = (kind for kind in left_out if not kind.startswith(".") and kind not in _ORDER)
+    for kind in (*unknown, *_ORDER):
+        if n := left_out.get(kind):
+            noun = kind if n == 1 else _PLURALS.get(kind, kind)
+            yield f"{n:,} {noun}" + _in_brackets(_WAY_ON.get(kind))
+
+
+def _way_on(suffix: str) -> str | None:
+    """Return how files of an extension can be read."""
+    return installs({suffix: 1}).get(suffix) or _WAY_ON.get(_KINDS.get(suffix, OTHER))
+
+
+def _in_brackets(text: str | None) -> str:
+    return f" ({text})" if text else ""
+
+
+def _longest_suffix(name: str) -> str:
+    """Return the suffix of a file, such as ".jpg" or ".tar.gz"."""
+    suffix = _suffix(name)
+    longer = _suffix(name[: -len(suffix)]) + suffix if suffix in _PACKED else ""
+    return longer if longer in _KINDS else suffix
 
 
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
-
-
-@cache
-def _reads_heif() -> bool:
-    return find_spec("pillow_heif") is not None

@@ -135,7 +135,7 @@ class ObjectsSource:
             yield from self._itself(root)
 
     def _itself(self, root: str) -> Iterator[ImageRef]:
-        if kinds.kind(root) == "archive":
+        if kinds.kind(root) == kinds.ARCHIVE:
             raise ConfigError(f"{root}: archives in a bucket are not read: copy it to a disk first")
         try:
             yield _ref(root, self._head(root))
@@ -213,8 +213,10 @@ def _is_wanted(found: "ObjectMeta", prefix: str, left_out: LeftOut) -> bool:
     elif kinds.is_image(path):
         return True
     elif found["size"] or kinds.kind(path) != kinds.UNNAMED:
-        kind = kinds.kind(path)
-        left_out[kinds.FAR_ARCHIVE if kind == "archive" else kind] += 1
+        if kinds.kind(path) == kinds.ARCHIVE:
+            left_out[kinds.FAR_ARCHIVE] += 1
+        else:
+            kinds.leave_out(left_out, path)
     return False
 
 

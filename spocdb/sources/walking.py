@@ -96,7 +96,7 @@ class _Walk:
                     elif self._takes(entry.path):
                         files.append(entry.name)
                     else:
-                        self._leave_out(kinds.kind(entry.name))
+                        kinds.leave_out(self.left_out, entry.name)
         except OSError as error:
             raise ConfigError(
                 f"cannot list {printable(folder)} ({error.strerror}): "

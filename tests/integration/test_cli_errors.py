@@ -12,6 +12,7 @@ from PIL import Image
 from spocdb.api import connect
 from spocdb.db import embedded
 from spocdb.errors import SchemaOutOfDate
+from spocdb.images.formats import READ
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Finished, Start
@@ -69,7 +70,7 @@ def usage_error(result: Any) -> str:
         (["search", "photos"], "spocdb: cannot read photos: Is a directory"),
         (
             ["search", "text.txt"],
-            "spocdb: text.txt: not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
+            f"spocdb: text.txt: not a {READ} file",
         ),
         (["search", "photos/0000.jpg", "--crop", "96,0,5,5"], "spocdb: the crop 96,0,5,5 holds"),
         (["search", "--id", "1", "-c", "typo"], "spocdb: there is no collection named typo"),
@@ -210,7 +211,7 @@ def test_an_error_about_an_odd_name_is_still_one_line(spocdb: Run, photos: Path,
     summary, line = result.stderr.splitlines()
     assert summary.startswith("4 images: ")
     assert line.startswith(f"spocdb: {photos}/")
-    assert line.endswith(": not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image")
+    assert line.endswith(f": not a {READ} file")
     assert line.isprintable()
 
 

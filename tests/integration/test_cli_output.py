@@ -61,7 +61,7 @@ def test_an_ingest_with_failures_exits_with_3_and_prints_its_counts_as_json(
     assert (summary["n_seen"], summary["n_unchanged"], summary["n_failed"]) == (4, 3, 1)
     assert result.stderr.splitlines() == [
         "4 images: 3 unchanged, 1 failed",
-        "left out: 1 other file",
+        "left out: 1 .csv",
         "1 image failed: see `spocdb failures`",
     ]
 
@@ -70,7 +70,7 @@ def test_an_ingest_where_all_is_well_exits_with_0(spocdb: Run, photos: Path) -> 
     (photos / "bad.png").unlink()
     result = spocdb("ingest", photos, "--prune", "--retry-failed", "--no-recursive", "--strict")
     assert (result.returncode, result.stdout) == (0, "")
-    assert result.stderr == "3 images: 3 unchanged\nleft out: 1 other file\n"
+    assert result.stderr == "3 images: 3 unchanged\nleft out: 1 .csv\n"
 
 
 def test_a_folder_without_images_is_told(spocdb: Run, photos: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_what_a_codebook_is_not_learned_from_is_said(
     # For so long a vector the images are read twice; each is counted once.
     n_used = db.learn_codebook(folder, file, "triangulation", 4, **network)
     assert n_used == 18
-    assert said[0] == "left out: 1 other file"
+    assert said[0] == "left out: 1 .txt"
     assert said[1].startswith(
         f"left out: 2 unreadable files, such as {folder / '0000.jpg'}: "
     ) and not said[1].endswith(": ")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from spocdb.db import runs
 from spocdb.errors import CollectionNotFound, ConfigError, UnreadableImage
+from spocdb.images.formats import READ
 from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
@@ -47,7 +48,7 @@ def test_a_bad_image_is_listed_and_the_others_are_stored(
     (failure,) = db.failures()
     assert (failure.collection, failure.path) == ("photos", str(folder / "bad.png"))
     assert failure.reason == "UnreadableImage"
-    assert failure.message == "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image"
+    assert failure.message == f"not a {READ} file"
     assert db.collections()[0].n_failures == 1
 
 

@@ -1,5 +1,6 @@
 """An ingest reports the files that it leaves out; a wrong path creates nothing."""
 
+import json
 import os
 import shutil
 import zipfile
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from spocdb.db import collections
 from spocdb.errors import ConfigError
+from spocdb.images import declarations
 from spocdb.pruning import prune
 from spocdb.sources.files import FilesSource
 from tests.fixtures.opened import Database
@@ -52,7 +54,7 @@ def mixed(make_photos: Make) -> Path:
     """Return a folder of three photos, one without an extension, and other files."""
     folder = make_photos(3)
     (folder / "0002.jpg").rename(folder / "scan")
-    for name in ("a.cr2", "b.NEF", "c.mov", ".hidden", "notes.txt"):
+    for name in ("a.psd", "b.PSD", "c.mp3", ".hidden", "notes.txt"):
         (folder / name).write_bytes(b"anything")
     return folder
 
@@ -63,10 +65,10 @@ def test_an_ingest_ends_with_what_it_left_out(
     progress = db.ingest(mixed, **recipe)
     assert progress.n_new == 2
     assert progress.left_out == {
-        "raw": 2,
-        "video": 1,
+        ".psd": 2,
+        ".mp3": 1,
+        ".txt": 1,
         "hidden": 1,
-        "other file": 1,
         "file without an extension": 1,
     }
     ((summary,),) = db.connection.execute("SELECT summary FROM spocdb.runs").fetchall()
@@ -74,9 +76,29 @@ def test_an_ingest_ends_with_what_it_left_out(
     lines = invoke("ingest", mixed).stderr.splitlines()
     assert lines == [
         "2 images: 2 unchanged",
-        "left out: 2 raw, 1 video, "
-        "1 file without an extension (--all-files looks into them), 1 hidden, 1 other file",
+        "left out: 2 .psd, 1 .mp3, 1 .txt, "
+        "1 file without an extension (--all-files looks into them), 1 hidden",
     ]
+
+
+def test_an_ingest_ends_with_what_would_read_the_files_it_left_out(
+    mixed: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(declarations, "is_installed", lambda package: False)
+    for name in ("a.cr3", "b.CR3", "c.mov"):
+        (mixed / name).write_bytes(b"anything")
+    for more in ((), ("--dry-run",)):
+        ran = invoke("ingest", mixed, "--extractor=mini", "--size=64", *more)
+        assert (
+            "2 .cr3 (pip install 'spocdb[raw]'), 1 .mov (pip install 'spocdb[video]'), 2 .psd, "
+        ) in ran.stderr + ran.stdout
+        ran = invoke("ingest", mixed, "--json", *more)
+        said = json.loads(ran.stdout)
+        assert said["left_out"][".cr3"] == 2
+        assert said["install"] == {
+            ".cr3": "pip install 'spocdb[raw]'",
+            ".mov": "pip install 'spocdb[video]'",
+        }
 
 
 def test_all_files_and_linked_folders_are_taken_on_demand(
@@ -112,11 +134,11 @@ def test_what_is_no_image_leaves_no_empty_collection(
         opened.write(mixed / "notes.txt", "notes.md")
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match=r"under .*7z: left out 1 compressed file \(unpack fi"):
+    with pytest.raises(ConfigError, match=r"under .*7z: left out 1 .7z \(unpack fi"):
         db.ingest(archive, **recipe)
-    with pytest.raises(ConfigError, match=r"no images under .*texts.zip: left out 1 other file$"):
+    with pytest.raises(ConfigError, match=r"no images under .*texts.zip: left out 1 .md$"):
         db.ingest(tmp_path / "texts.zip", **recipe)
-    with pytest.raises(ConfigError, match=r"no images under .*: left out 1 other file$"):
+    with pytest.raises(ConfigError, match=r"no images under .*: left out 1 .txt$"):
         db.ingest(mixed / "notes.txt", **recipe)
     with pytest.raises(ConfigError, match=r"there are no images under [^:]*empty$"):
         db.ingest(tmp_path / "empty", **recipe)
@@ -213,7 +235,7 @@ def test_a_dry_run_counts_and_changes_nothing(
     assert ran.stdout.splitlines() == [
         "would read 1 file of 4, 2 unchanged, 1 failed before",
         "would delete 1 image whose file is gone",
-        "would leave out 1 archive (name it to read it)",
+        "would leave out 1 .zip (name it to read it)",
     ]
     ran = invoke("ingest", make_photos(4, "fourth"), "-c", "new", "--dry-run")
     assert ran.stdout.startswith("would read 4 files of 4, ")

@@ -46,7 +46,7 @@ def test_a_prefix_is_ingested_once(
     bucket.put("folder/", b"")
     progress = db.ingest(f"{bucket.uri}/", **recipe)
     assert counts(progress) == (5, 0, 0, 0)
-    assert dict(progress.left_out) == {"other file": 1, "hidden": 1, "archive in a bucket": 1}
+    assert dict(progress.left_out) == {".md": 1, "hidden": 1, "archive in a bucket": 1}
     assert stored(db) == sorted(uris)
     with pytest.raises(
         ConfigError, match=r"shard\.tar: archives in a bucket are not read: copy it"

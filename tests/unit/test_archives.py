@@ -35,7 +35,7 @@ def test_an_archive_is_a_folder(archive: Path) -> None:
     assert [ref.name for ref in refs] == [f"{archive}/{name}" for name in IMAGES]
     assert [ref.size for ref in refs] == [5, 6, 5, 0]
     assert len({ref.version for ref in refs}) == 4
-    assert dict(source.left_out) == {kinds.HIDDEN: 1, kinds.OTHER: 1}
+    assert dict(source.left_out) == {kinds.HIDDEN: 1, ".md": 1}
     assert list(source.whole) == [str(archive)]
     streamed = list(source.stream(iter(refs)))
     assert [(ref.name, ref.version, ref.size) for ref, _ in streamed] == [
@@ -93,7 +93,7 @@ def test_folders_may_be_called_like_archives(tmp_path: Path) -> None:
     assert archive_of(f"{inside}/b.jpg") == str(inside)
     source = opened([folder, inside])
     assert sorted(read(source).values(), key=str) == [b"a", b"b"]
-    assert source.left_out["archive"] == 1
+    assert source.left_out[".tar"] == 1
 
 
 def test_ranges_stand_for_their_numbers(tmp_path: Path) -> None:

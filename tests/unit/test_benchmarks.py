@@ -240,7 +240,7 @@ def test_what_is_left_out_of_the_gallery_of_pairs_is_noted(
     (folder / "notes.txt").write_text("notes")
     (folder / ".hidden.jpg").write_bytes(b"")
     benchmark = pairs.read(file, folder)
-    assert benchmark.notes == (f"left out of {folder}: 1 hidden, 1 other file",)
+    assert benchmark.notes == (f"left out of {folder}: 1 .txt, 1 hidden",)
     Notes().missing(benchmark)
     assert said == [f"pairs: {benchmark.notes[0]}"]
 

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from PIL import Image
 
 from spocdb.errors import ImageTooLarge, UnreadableImage
+from spocdb.images import declarations
 from spocdb.images.boxes import exif, picture, without_metadata
 from spocdb.images.decode import decode, upright
 from spocdb.images.exif import exif_metadata
@@ -227,7 +227,7 @@ def test_without_the_package_the_error_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = heic()
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(declarations, "is_installed", lambda package: False)
     with pytest.raises(UnreadableImage, match=r"HEIC.*pip install 'spocdb\[heif\]'"):
         decode(data, 32, "warp", 10**6)
     assert exif_metadata(data) == {}

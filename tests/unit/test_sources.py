@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from spocdb.errors import ConfigError, ImageVanished
+from spocdb.images import declarations
+from spocdb.images.declarations import Format
+from spocdb.images.formats import FORMATS
 from spocdb.records import ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.files import FilesSource, modified, read
@@ -151,8 +154,8 @@ def test_paths_that_are_gone_or_hold_no_image_are_told_and_can_be_left_out(tmp_p
 
 
 def test_a_source_without_images_is_refused_with_what_is_there_instead(tmp_path: Path) -> None:
-    make(tmp_path, "a.heics", "b/c.txt", "b/d.mp4")
-    with pytest.raises(ConfigError, match=r"no images under .*: left out 1 video, 1 other file$"):
+    make(tmp_path, "a.heics", "b/c.txt", "b/d.mp3")
+    with pytest.raises(ConfigError, match=r"no images under .*: left out 1 \.mp3, 1 \.txt$"):
         check_any(FilesSource([tmp_path / "b"]))
     make(tmp_path, "b/e.jpg")
     check_any(FilesSource([tmp_path / "b"]))
@@ -219,10 +222,10 @@ def left_out(root: Path, **options: Any) -> dict[str, int]:
     return dict(counted)
 
 
-def test_what_a_walk_leaves_out_is_counted_by_kind(
+def test_what_a_walk_leaves_out_is_counted_by_extension(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kinds, "_reads_heif", lambda: False)
+    monkeypatch.setattr(declarations, "is_installed", lambda package: False)
     make(tmp_path, "a.jpg", "b.HEIC", "c.heif", "d.cr2", "d.NEF", "d.dng", "e.mp4", "e.MOV")
     make(tmp_path, "f.zip", "g.txt", "h", ".i", ".j/k.jpg", "l/m.psd", "l/n.pdf", "o.jxl")
     (tmp_path / "linked").symlink_to(tmp_path / "l")
@@ -232,15 +235,26 @@ def test_what_a_walk_leaves_out_is_counted_by_kind(
         listening.bind(str(tmp_path / "s"))
     counted = left_out(tmp_path)
     assert counted == {
-        **{"HEIC": 2, "raw": 3, "video": 2, "archive": 1, "Photoshop": 1, "PDF": 1, "JPEG XL": 1},
-        **{kinds.UNNAMED: 1, kinds.LINKED: 1, kinds.SPECIAL: 2, kinds.HIDDEN: 2, kinds.OTHER: 2},
+        **{".heic": 1, ".heif": 1, ".cr2": 1, ".nef": 1, ".dng": 1, ".mp4": 1, ".mov": 1},
+        **{".zip": 1, ".psd": 1, ".pdf": 1, ".jxl": 1, ".txt": 2},
+        **{kinds.UNNAMED: 1, kinds.LINKED: 1, kinds.SPECIAL: 2, kinds.HIDDEN: 2},
     }
-    assert kinds.told(counted) == (
-        "2 HEIC (pip install 'spocdb[heif]'), 3 raw, 2 video, 1 archive (name it to read it), "
-        "1 JPEG XL, 1 Photoshop, 1 PDF, "
+    told = kinds.told({".cr3": 12, **counted})
+    assert told == (
+        "12 .cr3 (pip install 'spocdb[raw]'), 1 .cr2 (pip install 'spocdb[raw]'), "
+        "1 .dng (pip install 'spocdb[raw]'), 1 .heic (pip install 'spocdb[heif]'), "
+        "1 .heif (pip install 'spocdb[heif]'), 1 .jxl (pip install 'spocdb[jxl]'), "
+        "1 .mov (pip install 'spocdb[video]'), 1 .mp4 (pip install 'spocdb[video]'), "
+        "1 .nef (pip install 'spocdb[raw]'), 1 .pdf (pip install 'spocdb[pdf]'), "
+        "4 of 3 other extensions, "
         "1 file without an extension (`all_files=True` looks into them), "
-        "1 linked folder (`follow_links=True`), 2 special files, 2 hidden, 2 other files"
+        "1 linked folder (`follow_links=True`), 2 special files, 2 hidden"
     )
+    few = {".cr3": 12, ".txt": 3, ".zip": 1}
+    assert kinds.told(few) == (
+        "12 .cr3 (pip install 'spocdb[raw]'), 1 .zip (name it to read it), 3 .txt"
+    )
+    assert kinds.installs(few) == {".cr3": "pip install 'spocdb[raw]'"}
     assert left_out(tmp_path, recursive=False)[kinds.SUBFOLDER] == 1
 
 
@@ -248,28 +262,46 @@ def test_nothing_left_out_is_no_word() -> None:
     assert kinds.told(LeftOut()) == ""
 
 
-def test_heic_files_are_images_where_they_can_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_files_of_many_extensions_are_counted_and_told_within_bounds(tmp_path: Path) -> None:
+    n_files = 2 * kinds.MOST_EXTENSIONS
+    make(tmp_path, *(f"a.{n:03}" for n in range(n_files)), "b.too long for one", "c.d'e")
+    counted = left_out(tmp_path)
+    assert kinds.MOST_EXTENSIONS <= len(counted) <= kinds.MOST_EXTENSIONS + 1
+    assert sum(counted.values()) == n_files + 2 and counted[kinds.OTHER] >= 100
+    told = kinds.told(counted)
+    assert " other extensions, " in told
+    assert told.endswith(f"{counted[kinds.OTHER]} other files") and len(told) < 200
+
+
+@pytest.mark.parametrize(
+    "format", [format for format in FORMATS if format.extra], ids=lambda format: format.name
+)
+def test_files_are_images_where_what_they_need_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format
 ) -> None:
-    monkeypatch.setattr(kinds, "_reads_heif", lambda: True)
-    make(tmp_path, "a.heic", "b.HIF")
-    assert found(tmp_path, ".") == ["a.heic", "b.HIF"]
-    assert left_out(tmp_path) == {}
+    monkeypatch.setattr(declarations, "is_installed", lambda package: package == format.package)
+    suffixes = format.suffixes.split()
+    make(tmp_path, *(f"a{suffix.upper()}" for suffix in suffixes), "b.txt")
+    assert len(found(tmp_path, ".")) == len(suffixes)
+    monkeypatch.setattr(declarations, "is_installed", lambda package: package != format.package)
+    counted = left_out(tmp_path)
+    assert counted == {suffix: 1 for suffix in (*suffixes, ".txt")}
+    assert set(kinds.installs(counted).values()) == {f"pip install 'spocdb[{format.extra}]'"}
 
 
 def test_all_files_gives_what_begins_as_an_image_whatever_its_name(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg", "notes", "b.txt")
-    # The last is a raw photograph, in which a TIFF reader would find only the thumbnail.
-    for name in ("scan", "scan.1", "c.dat", "d.nef"):
+    # The last has a known suffix of another kind.
+    for name in ("scan", "scan.1", "c.dat", "d.psd"):
         (tmp_path / name).write_bytes(PNG)
     os.mkfifo(tmp_path / "pipe")
     assert found(tmp_path, ".") == ["a.jpg"]
     assert found(tmp_path, ".", all_files=True) == ["a.jpg", "c.dat", "scan", "scan.1"]
     assert found(tmp_path, ".", "scan", all_files=True).count("scan") == 1
     assert left_out(tmp_path, all_files=True) == {
-        "raw": 1,
+        ".psd": 1,
         kinds.UNNAMED: 1,
-        kinds.OTHER: 1,
+        ".txt": 1,
         kinds.SPECIAL: 1,
     }
 

@@ -125,10 +125,10 @@ def test_copies_and_loners_and_what_cannot_be_read_are_left_out(
     (classes / "alone").mkdir()
     next(iter(sorted((classes / "c2").iterdir()))).rename(classes / "alone" / "a.jpg")
     (classes / "c1" / "gone.jpg").symlink_to("nowhere.jpg")
-    (classes / "c1" / "a.nef").touch()
+    (classes / "c1" / "a.psd").touch()
     found = labelling.by_folder([classes], LIMITS)
     assert len(found) == 14 and "alone" not in {s.label for s in found}
-    assert said.pop(0) == "left out: 1 raw"
+    assert said.pop(0) == "left out: 1 .psd"
     assert "left out: 1 unreadable file, such as " in said[0] and "gone.jpg" in said[0]
     assert said[1] == "left out: 1 image alone in a class"
 

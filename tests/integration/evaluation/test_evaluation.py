@@ -130,7 +130,7 @@ def test_every_method_runs_and_leaves_nothing_but_raw_descriptors(
     folder = make_photos(30)
     (folder / "notes.txt").write_text("notes")
     train = train_images(db, str(folder))
-    assert said == [f"left out of `train=...` {folder}: 1 other file"]
+    assert said == [f"left out of `train=...` {folder}: 1 .txt"]
     said.clear()
     methods = find_methods(["all", "beyond", "recipe"])
     assert {m.name for m in methods} == METHODS.keys()

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from spocdb.images.formats import READ
 from spocdb.verdicts import MOST_LOST
 from spocdb.worker import WorkerOptions
 from tests.fixtures.opened import Database
@@ -64,8 +65,7 @@ def test_a_failure_is_the_exit_code_of_once(db: Database, shop: Path, spocdb: Ru
     *log, last = ran.stderr.splitlines()
     assert logged("\n".join(log)) == [
         WORKING,
-        "products: 5 new, 1 failed, such as: "
-        "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
+        f"products: 5 new, 1 failed, such as: not a {READ} file",
     ]
     assert last == "1 row failed: see `spocdb failures`, `spocdb retry`"
 
