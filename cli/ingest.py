@@ -14,6 +14,7 @@ from spocdb.recipe_options import RecipeOptions
 from spocdb.text import written_out
 
 from . import options
+from .enqueuing import check_enqueued
 from .output import confirm, counted, print_json, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, display
 from .translation import in_commands
@@ -32,6 +33,7 @@ STDIN = "-"
 @options.with_recipe()
 def ingest(
     *,
+    context: typer.Context,
     paths: Annotated[
         list[str] | None,
         typer.Argument(
@@ -79,6 +81,9 @@ def ingest(
     yes: Annotated[
         bool, typer.Option("--yes", help="Prune a PATH that is gone without asking.")
     ] = False,
+    enqueue: Annotated[
+        bool, typer.Option("--enqueue", help="Leave the images to `spocdb worker`, on any machine.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")
     ] = False,
@@ -114,6 +119,8 @@ def ingest(
         raise typer.BadParameter("name the images or folders to ingest", param_hint="PATH...")
     if yes and not prune:
         raise typer.BadParameter("give it only with --prune", param_hint="--yes")
+    if enqueue:
+        check_enqueued(context)
     from spocdb.sources.lists import listed
     from spocdb.sources.opening import opened
     from spocdb.sources.source import Choice, Terms
@@ -123,7 +130,8 @@ def ingest(
     choice = Choice(recursive, all_files, follow_links)
 
     def count() -> int:
-        return sum(1 for _ in opened(given, Terms(choice), listed(names_from, urls_from)).refs())
+        terms = Terms(choice, unopened=enqueue)
+        return sum(1 for _ in opened(given, terms, listed(names_from, urls_from)).refs())
 
     if dry_run:
         with options.open_database(db) as database:
@@ -137,6 +145,27 @@ def ingest(
                 exif=exif,
             )
         _print_preview(preview, json=json)
+        return
+    if enqueue:
+        with display(count, "opening the database") as shown, options.open_database(db) as database:
+            progress = database.enqueue(
+                *given,
+                collection=collection,
+                extractor=extractor,
+                weights=weights,
+                codebook=codebook,
+                recursive=recursive,
+                all_files=all_files,
+                follow_links=follow_links,
+                names_from=names_from,
+                urls_from=urls_from,
+                device=device,
+                precision=precision,  # type: ignore[arg-type]  # the library checks it
+                on_progress=shown.update,
+                **recipe,
+            )
+            shown.close()
+        _end(progress, json=json)
         return
     with (
         quiet_libraries(),
@@ -174,6 +203,11 @@ def ingest(
             **recipe,
         )
         shown.close()
+    _end(progress, json=json)
+
+
+def _end(progress: "Progress", *, json: bool) -> None:
+    """Print what an ingest did; exit with its code."""
     if json:
         _print_json(progress)
     if progress.n_failed:

@@ -198,6 +198,8 @@ def _summary(progress: Progress) -> str:
         "new": progress.n_new,
         "already known": max(0, progress.n_reused - progress.n_moved),
         "moved": progress.n_moved,
+        "queued": progress.n_enqueued,
+        "in the queue already": progress.n_waiting,
         "unchanged": progress.n_unchanged,
         "failed": progress.n_failed,
         "pruned": progress.n_pruned,

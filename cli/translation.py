@@ -17,6 +17,7 @@ from spocdb.errors import SpocdbError
 COMMANDS = {
     "db.duplicates.calibrate": "duplicates calibrate",
     "db.duplicates.find": "duplicates find",
+    "db.enqueue": "ingest --enqueue",
     "db.grant_owner": "db grant --owner",
     "db.grant_reader": "db grant --reader",
     "db.grant_worker": "db grant --worker",

@@ -3,10 +3,11 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,16 +16,21 @@ from .output import counted, print_json, print_table, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, interruptible
 from .signals import graceful
 
+if TYPE_CHECKING:
+    from spocdb.api import Throughput
+
 
 def worker(
     collections: Annotated[
         list[str] | None,
         typer.Option("--collections", "-c", help="Only this collection; repeatable."),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Stop when no row is due.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Stop when nothing is due.")] = False,
     visibility: Annotated[
         float,
-        typer.Option(min=1, metavar="SECONDS", help="How long a row is leased to one worker."),
+        typer.Option(
+            min=1, metavar="SECONDS", help="How long a row, image or archive is leased at a time."
+        ),
     ] = 300.0,
     poll: Annotated[
         float,
@@ -43,10 +49,11 @@ def worker(
     thumbnails: options.Thumbnails = True,
     db: options.Db = None,
 ) -> None:
-    """Embed changes of attached tables and queries asked in SQL until stopped; workers share both.
+    """Embed changes of attached tables, what `ingest --enqueue` queued, and queries asked in SQL.
 
-    On Ctrl-C or SIGTERM the worker finishes its rows, for at most a few seconds; a second signal
-    ends it at once. If a worker is killed, other workers take its rows after their leases expire.
+    Any number of workers on any machines share the work, until they are stopped. On Ctrl-C or
+    SIGTERM a worker finishes its rows, for at most a few seconds; a second signal ends it at once.
+    If a worker is killed, other workers take its rows after their leases expire.
     """
     from spocdb.worker import WorkerOptions
 
@@ -71,9 +78,9 @@ def worker(
             ),
             is_stopped=is_stopped,
         )
-        has_nothing = once and not database.tables.list()
+        has_nothing = once and not done.n_seen and not database.tables.list()
     if has_nothing:
-        talk("no table is attached: run `spocdb attach` first")
+        talk("nothing is queued: run `spocdb attach` or `spocdb ingest --enqueue` first")
     if once and done.n_failed:
         talk(f"{counted(done.n_failed, 'row')} failed: see `spocdb failures`, `spocdb retry`")
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -85,12 +92,14 @@ def status(
     """Show the progress of each collection: rows in all, embedded, pending, leased and failed."""
     with options.open_database(db) as database:
         rows = database.tables.coverage(collection)
+        rates = database.tables.throughput(collection)
+    speed = {rate.collection: rate for rate in rates}
     if json:
-        print_json(rows)
+        print_json([asdict(row) | _told(speed.get(row.collection)) for row in rows])
         return
     header = ["collection", "projection", "table", "rows", "embedded", "pending", "leased"]
     print_table(
-        [*header, "failed", "oldest pending"],
+        [*header, "failed", "oldest pending", "images/s", "left"],
         [
             [
                 c.collection,
@@ -101,7 +110,9 @@ def status(
                 c.pending,
                 c.leased,
                 c.failed,
-                "" if c.oldest_pending is None else str(c.oldest_pending).partition(".")[0],
+                _in_seconds(c.oldest_pending),
+                f"{speed[c.collection].images_per_second:.1f}" if c.collection in speed else "",
+                _in_seconds(speed[c.collection].remaining) if c.collection in speed else "",
             ]
             for c in rows
         ],
@@ -121,6 +132,17 @@ def retry(
     with options.open_database(db) as database:
         n_rows = database.tables.retry(collection, keys or None)
     print(f"{counted(n_rows, 'row')} {'waits' if n_rows == 1 else 'wait'} again")
+
+
+def _told(rate: "Throughput | None") -> dict[str, Any]:
+    return {
+        "images_per_second": rate and rate.images_per_second,
+        "remaining": rate and rate.remaining,
+    }
+
+
+def _in_seconds(time: timedelta | None) -> str:
+    return "" if time is None else str(time).partition(".")[0]
 
 
 def _timed(line: str) -> None:

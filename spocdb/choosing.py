@@ -8,6 +8,7 @@ from spocdb.db import collections
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.features import selection
+from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.records import Recipe
 
@@ -37,3 +38,25 @@ def choose(
     known = collections.recipes(connection)
     recipe = selection.choose(wanted, found.recipe if found else None, known, cache_dir)
     return Chosen(recipe, recipe not in known)
+
+
+def create(
+    connection: Connection,
+    name: str,
+    chosen: Chosen,
+    wanted: Wanted,
+    cache_dir: Path,
+    load: Callable[[Recipe], object],
+) -> Collection:
+    """Create a collection with the chosen extractor, once its network was loaded.
+
+    Raises:
+        ConfigError: Another process created it meanwhile with another recipe.
+    """
+    chosen.prove(load)
+    recipe = chosen.recipe
+    made = collections.create(connection, name, recipe, channels(recipe))
+    if made.recipe != recipe:
+        # Raises the error of options that contradict the collection.
+        choose(connection, wanted, made, cache_dir)
+    return made

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spocdb import duplicates, metadata, projections, pruning
-from spocdb.choosing import Chosen, choose
+from spocdb.choosing import Chosen, choose, create
 from spocdb.db import attachments, collections, images, runs, spaces
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
-from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.run import OnProgress
@@ -116,14 +115,7 @@ class Ingest:
         return choose(self.connection, self.wanted, found, self.cache_dir)
 
     def _create(self, chosen: Chosen) -> Collection:
-        chosen.prove(self.load)
-        recipe = chosen.recipe
-        made = collections.create(self.connection, self.name, recipe, channels(recipe))
-        if made.recipe != recipe:
-            # Another process created it meanwhile with another recipe: raise the ConfigError of
-            # that case.
-            self._choose(made)
-        return made
+        return create(self.connection, self.name, chosen, self.wanted, self.cache_dir, self.load)
 
     def _finish(self, collection: Collection, source: Given, progress: Progress) -> None:
         images.forget_failures(self.connection, collection, source.whole)

@@ -19,9 +19,10 @@ class Progress:
 
     `n_new` images went through the network; `n_reused` had a stored descriptor; `n_unchanged` were
     not read; `n_failed` are listed among the failures. `n_moved` of the stored ones had another
-    path that is gone. `left_out` counts the files that are no images, by extension or kind.
-    `waited` holds the seconds that the loop spent on each stage: waiting for a decoded image, in
-    the network, waiting for the writer. `writing` is the seconds that the writer was busy.
+    path that is gone. `n_enqueued` images and archives were put into the queue, `n_waiting` were in
+    it already. `left_out` counts the files that are no images, by extension or
+    kind. `waited` holds the seconds that the loop spent on each stage: waiting for a decoded image,
+    in the network, waiting for the writer. `writing` is the seconds that the writer was busy.
 
     `doing` names the current step while no image is done. `n_decoded` and `n_computed` count images
     in progress, which no other number includes: decoded, and also computed by the network.
@@ -34,6 +35,8 @@ class Progress:
     n_failed: int = 0
     n_pruned: int = 0
     n_moved: int = 0
+    n_enqueued: int = 0
+    n_waiting: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     waited: dict[Stage, float] = field(
         default_factory=lambda: {"decode": 0.0, "network": 0.0, "write": 0.0}
@@ -48,7 +51,8 @@ class Progress:
     @property
     def n_done(self) -> int:
         """Return the number of files that are done."""
-        return self.n_new + self.n_reused + self.n_unchanged + self.n_failed
+        stored = self.n_new + self.n_reused + self.n_unchanged
+        return stored + self.n_failed + self.n_enqueued + self.n_waiting
 
     @property
     def n_shown(self) -> int:

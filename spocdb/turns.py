@@ -1,11 +1,12 @@
-"""A worker's turn at one attached table: embed the rows that are due.
+"""A worker's turn at one collection: embed the rows or references that are due.
 
-    queue -> lease -> row, its image -> decode -> network -> write, end the lease
+    queue -> lease -> row or archive, its images -> decode -> network -> write, end the lease
 
 Rows that were leased when a worker died are suspects. They are leased last and one at a time, while
 the process has no other work, so that a crash affects no other row.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,13 +19,13 @@ from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.queue import LeasedRef
 from spocdb.errors import ImageError
+from spocdb.feeds import Feed, WorkerOptions, judged_images, references_feed, rows_feed
+from spocdb.pipeline.caution import Caution
 from spocdb.pipeline.extraction import OnDemand
 from spocdb.pipeline.run import Options, run
 from spocdb.progress import Progress
-from spocdb.settings import Limits
 from spocdb.sinks import RowsSink
-from spocdb.sources.rows import RowsSource
-from spocdb.verdicts import Rules, judged
+from spocdb.sources.source import Terms
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -34,34 +35,17 @@ SECONDS_A_TURN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """How to work; times are in seconds.
-
-    A row is leased for `visibility`; without a notification the queue is polled every `poll`. A row
-    whose image is missing is retried after `backoff`, which doubles each time. Bytes from a URL
-    that are no image are final once the same bytes still come `believed_after` the first time.
-    `thumbnails` are stored of the images that are decoded.
-    """
-
-    limits: Limits
-    visibility: float = 300.0
-    poll: float = 5.0
-    backoff: float = 5.0
-    believed_after: float = 3600.0
-    batch_size: int | None = None
-    thumbnails: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Turn:
-    """A worker's turn at the rows of a table; `leases` collects those that it may still hold.
+    """A worker's turn at a collection; `leases` collects those that it may still hold.
 
-    `connection` leases rows, `write_connection` writes them.
+    `connection` leases entries, `write_connection` writes them. They are rows of the table that is
+    `attached`; without one, references, which are read on `terms`.
     """
 
     connection: Connection
     write_connection: Connection
-    attached: Attached
+    attached: Attached | None
+    terms: Terms
     collection: Collection
     extractor: "Extractor"
     options: WorkerOptions
@@ -100,51 +84,53 @@ class Turn:
             yield True
 
     def _extract(self, progress: Progress, is_alone: bool) -> list[ImageError]:
-        """Lease rows, extract and write them; return the first error, if any, as a list."""
-        limits, n_rows = self.options.limits, 1 if is_alone else self._leased_at_once()
-        source = RowsSource(self.connection, self.collection, self.attached, limits, n_rows)
-        rules = Rules(
-            self.attached.kind == "url", self.options.backoff, self.options.believed_after
-        )
+        """Lease entries, extract and write them; return the first error, if any, as a list."""
+        feed, options = self._feed(progress), self.options
         sink = RowsSink(
             *(self.connection, self.write_connection, self.collection, progress),
-            rules,
+            feed.rules,
             self.is_stopped,
         )
         run(
-            source,
-            self._leased(n_rows, progress, is_alone),
+            feed.source,
+            judged_images(feed, self._leased(feed, progress, is_alone)),
             OnDemand(self.collection.recipe, lambda: self.extractor),
             sink,
-            Options(limits, self.options.batch_size, thumbnails=self.options.thumbnails),
+            Options(options.limits, options.batch_size, thumbnails=options.thumbnails),
             progress,
+            lambda progress: feed.keep(),
+            self._caution(is_alone),
         )
+        feed.close()
         progress.refuse(sink.n_refused)
         return [sink.first_error] if sink.first_error else []
 
-    def _leased_at_once(self) -> int:
-        """Return how many rows are leased at once.
+    def _feed(self, progress: Progress) -> Feed:
+        if self.attached is not None:
+            return rows_feed(
+                self.connection, self.collection, self.attached, progress, self.options
+            )
+        return references_feed(
+            *(self.connection, self.collection, self.terms, progress, self.options),
+            self.is_stopped,
+        )
 
-        Few, because the rows of a dead worker wait until their leases expire, and a worker stops
-        sooner. URLs are slow to fetch, and bytes are held in memory together, so they get lower
-        numbers than paths.
-        """
-        limits = self.options.limits
-        most = {"path": limits.ahead, "url": 2 * limits.threads, "bytes": min(limits.ahead, 16)}
-        return most[self.attached.kind]
+    def _caution(self, is_alone: bool) -> Caution | None:
+        """Return None, or decode apart what is left of an archive that workers were lost with."""
+        return Caution(sys.maxsize) if is_alone and self.attached is None else None
 
-    def _leased(self, n_rows: int, progress: Progress, is_alone: bool) -> Iterator[LeasedRef]:
-        """Lease rows while there are any and the turn lasts; with `is_alone` one suspect row."""
+    def _leased(self, feed: Feed, progress: Progress, is_alone: bool) -> Iterator[LeasedRef]:
+        """Lease entries while there are any and the turn lasts; with `is_alone` one suspect."""
         until = time.monotonic() + SECONDS_A_TURN
         while not self.is_stopped() and time.monotonic() < until:
             lease = uuid4()
             self.leases.append(lease)
             found = queue.lease(
-                *(self.connection, self.collection, lease, n_rows, self.options.visibility),
+                *(self.connection, self.collection, lease),
+                *(1 if is_alone else feed.at_once, self.options.visibility),
                 alone=is_alone,
             )
-            progress.n_seen += len(found)
-            yield from map(judged, found)
+            yield from found
             if is_alone or not (
                 found or take_in(self.connection, self.collection, progress, self.is_stopped)
             ):

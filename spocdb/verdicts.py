@@ -12,6 +12,7 @@ given up, its previous embedding stays.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from socket import gethostname
 
 from spocdb.db.outcomes import Outcome, Retry
 from spocdb.db.queue import LeasedRef
@@ -25,9 +26,12 @@ from spocdb.errors import (
 )
 from spocdb.pipeline.work import Work
 from spocdb.records import NewDescriptor
+from spocdb.sources.names import is_uri
 
 # Tries of a missing image. The back-off doubles up to an hour, about two and a half hours in all.
 MOST_ATTEMPTS, LONGEST_BACKOFF = 12, 3600.0
+# Tries of a reference: it was there when it was listed, and other workers may see it.
+REFERENCE_ATTEMPTS = 3
 # Workers that may die while they hold a row before it is given up; the later ones held it alone.
 MOST_LOST = 5
 # Tries from a network that must give the same bytes before they count as no image.
@@ -38,13 +42,17 @@ SAME_BYTES = 3
 class Rules:
     """When a row is retried and when it is given up; times in seconds.
 
-    A row whose image is missing is retried after `backoff`, which doubles each time. Bytes
-    `from_network` that are no image are final `believed_after` they first came.
+    A row whose image is missing is retried after `backoff`, which doubles each time, until it was
+    tried `most_attempts` times. Bytes `from_network` that are no image are final `believed_after`
+    they first came. With `of_rows` a row's metadata are its image's, and an image whose row holds
+    none any more is removed; an image that was put into the queue by name keeps both.
     """
 
     from_network: bool
     backoff: float
     believed_after: float
+    most_attempts: int = MOST_ATTEMPTS
+    of_rows: bool = True
 
 
 def judged(row: LeasedRef) -> LeasedRef:
@@ -74,12 +82,12 @@ def outcome_of(
         rejected = work.sha256 if rules.from_network and work.sha256 else None
         if rejected and not _is_believed(row, rejected, rules):
             error = ImageVanished(f"no whole image came: {error}")
-        if isinstance(error, ImageVanished) and row.tries.attempts < MOST_ATTEMPTS:
+        if isinstance(error, ImageVanished) and _is_retried(row, rules):
             retried.append(Retry(row, _pause(row, rules), rejected))
-        elif _is_no_image(error, work, rules):
+        elif rules.of_rows and _is_no_image(error, work, rules):
             no_images.append((row, error))
         else:
-            failures.append((row, error))
+            failures.append((row, error if rules.of_rows else _told_here(row, error)))
     return Outcome(
         images=[(row, w.sha256) for w in works if not w.error for row in w.refs],
         descriptors=descriptors,
@@ -87,6 +95,24 @@ def outcome_of(
         no_images=no_images,
         gone=gone,
         retried=retried,
+        with_metadata=rules.of_rows,
+    )
+
+
+def _is_retried(row: LeasedRef, rules: Rules) -> bool:
+    """Return whether a missing image is tried again: an image of an archive is not, the archive is.
+
+    Archives are read as a whole again when they are put into the queue again.
+    """
+    return row.entry == row.name and row.tries.attempts < rules.most_attempts
+
+
+def _told_here(row: LeasedRef, error: ImageError) -> ImageError:
+    """Return the error of a missing local file with the machine that did not see it."""
+    if is_uri(row.name) or not isinstance(error, ImageVanished):
+        return error
+    return ImageVanished(
+        f"{error} (by the worker on {gethostname()}: workers need it under the same path)"
     )
 
 

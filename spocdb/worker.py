@@ -1,6 +1,6 @@
-"""The worker: it processes the attached tables in turn until stopped, and answers queries.
+"""The worker: it takes what is in the queue in turn until stopped, and answers queries.
 
-    changes -> queue -> a turn at each table (spocdb/turns.py) -> wait for more
+    changes, references -> queue -> a turn at each collection (spocdb/turns.py) -> wait for more
     queries -> answers, in a thread (spocdb/answering.py)
 
 Extraction runs outside any transaction. If a worker is killed, its leases expire and others take
@@ -34,9 +34,11 @@ from spocdb.errors import (
     SourceBroken,
     SpocdbError,
 )
+from spocdb.feeds import WorkerOptions
 from spocdb.progress import Progress
 from spocdb.records import Recipe
-from spocdb.turns import SECONDS_A_TURN, Turn, WorkerOptions, take_in
+from spocdb.sources.source import Terms
+from spocdb.turns import SECONDS_A_TURN, Turn, take_in
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -50,10 +52,23 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Fed:
+    """A collection that workers fill: from the table that is attached to it, or by references."""
+
+    collection: str
+    attached: Attached | None
+
+    def __str__(self) -> str:
+        told = f"table {self.attached.relation}" if self.attached else "references"
+        return f"{self.collection} ({told})"
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
     """A worker of one database; `connect` opens a connection to it.
 
-    `load_for_queries` loads the network in float32, as `Database.search` does.
+    `load_for_queries` loads the network in float32, as `Database.search` does. References are read
+    on `terms`.
     """
 
     connect: Callable[[], Connection]
@@ -61,21 +76,22 @@ class Worker:
     load_for_queries: "Callable[[Recipe], Extractor]"
     options: WorkerOptions
     is_stopped: Callable[[], bool] = lambda: False
+    terms: Terms = field(default_factory=Terms)
     # The last error of each collection, so that it is logged once.
     _problems: dict[str, SpocdbError] = field(default_factory=dict)
-    # The tables that were last logged as worked on: no entry before the first time.
-    _introduced: list[list[Attached]] = field(default_factory=list)
+    # The collections that were last logged as worked on: no entry before the first time.
+    _introduced: list[list[Fed]] = field(default_factory=list)
     # Leases of turns that ended early, to be released on the next connection.
     _owed: list[tuple[Collection, list[UUID]]] = field(default_factory=list)
 
     def run(self, names: Sequence[str] = (), *, once: bool = False) -> Progress:
-        """Work on the attached collections, all or those named, and on queries, until stopped.
+        """Work on the queue, of all collections or those named, and on queries, until stopped.
 
-        A lost connection is reopened with back-off. With `once` the run ends when no row is due;
+        A lost connection is reopened with back-off. With `once` the run ends when nothing is due;
         queries are answered before the first row.
 
         Raises:
-            CollectionNotFound: A name is of no attached collection.
+            CollectionNotFound: A name is of no collection.
             DatabaseError: The role has not the rights of a worker.
             DatabaseLost: With `once`, the connection was lost.
             SourceBroken: With `once`, at the end, a table could not be read.
@@ -128,7 +144,7 @@ class Worker:
         """Process all collections repeatedly."""
         while not self.is_stopped():
             answers.check()
-            chosen = _chosen(attachments.attached(connection), names)
+            chosen = _chosen(connection, names)
             self._introduce(chosen, once=once)
             done = Progress()
             try:
@@ -140,40 +156,39 @@ class Worker:
             if done.n_seen == 0:
                 notification(connection, self.options.poll, self.is_stopped)
 
-    def _introduce(self, chosen: list[Attached], *, once: bool) -> None:
-        """Log the tables, at the start and whenever one was attached or detached."""
+    def _introduce(self, chosen: list[Fed], *, once: bool) -> None:
+        """Log what is worked on, at the start and whenever it changes."""
         if [chosen] == self._introduced:
             return
         if chosen:
-            tables = ", ".join(f"{s.collection} (table {s.relation})" for s in chosen)
-            log.info("working on %s", tables)
-        elif self._introduced or not once:
-            log.info("no table is attached: answering queries")
+            log.info("working on %s", ", ".join(map(str, chosen)))
+        elif not once:
+            log.info("no table is attached, and nothing is queued: answering queries")
         self._introduced[:] = [chosen]
 
     def _pass(
         self,
         connection: Connection,
         watch: Watch,
-        chosen: list[Attached],
+        chosen: list[Fed],
         done: Progress,
         *,
         once: bool,
     ) -> None:
         """Process each collection once; log an error, or with `once` keep it for the end."""
-        for attached in chosen:
+        for fed in chosen:
             if self.is_stopped():
                 break
             try:
                 with connections.wrapped():
-                    collection = collections.get(connection, attached.collection)
-                    self._drain(connection, watch, attached, collection, done)
+                    collection = collections.get(connection, fed.collection)
+                    self._drain(connection, watch, fed.attached, collection, done)
                     until = time.monotonic() + SECONDS_A_TURN
                     is_over = partial(self._is_over, until)
                     duplicates.catch_up(
                         connection, spaces.searched(connection, collection), is_over
                     )
-                self._problems.pop(attached.collection, None)
+                self._problems.pop(fed.collection, None)
             except DatabaseLost:
                 raise
             except (ExtractorChanged, CollectionNotFound) as exc:
@@ -182,31 +197,31 @@ class Worker:
                 if self.is_stopped():
                     break  # the statement was cancelled because the worker is stopped
                 # The error concerns one collection: continue with the others.
-                if not once and str(self._problems.get(attached.collection)) != str(exc):
-                    told = "" if isinstance(exc, SourceBroken) else f"{attached.collection}: "
-                    about = {"collection": attached.collection, "code": exc.code}
+                if not once and str(self._problems.get(fed.collection)) != str(exc):
+                    told = "" if isinstance(exc, SourceBroken) else f"{fed.collection}: "
+                    about = {"collection": fed.collection, "code": exc.code}
                     log.warning("%s%s", told, exc, extra=about)
-                self._problems[attached.collection] = exc
+                self._problems[fed.collection] = exc
 
     def _drain(
         self,
         connection: Connection,
         watch: Watch,
-        attached: Attached,
+        attached: Attached | None,
         collection: Collection,
         done: Progress,
     ) -> None:
-        """Embed all rows of a collection that are due."""
+        """Embed all rows or references of a collection that are due."""
         n_taken = take_in(connection, collection, done, self.is_stopped)
         if not (n_taken or queue.is_due(connection, collection)):
             return
-        if attached.root is not None and not os.path.isdir(attached.root):
+        if attached and attached.root is not None and not os.path.isdir(attached.root):
             raise SourceBroken(f"{attached.collection}: there is no folder {attached.root} here")
         # Load before leasing: without weights the leases would be useless.
         extractor = self.load_extractor(collection.recipe)
         with self._leases(watch, collection) as leases, watch.open() as write_connection:
             turn = Turn(
-                *(connection, write_connection, attached, collection, extractor),
+                *(connection, write_connection, attached, self.terms, collection, extractor),
                 *(self.options, self.is_stopped, leases),
             )
             turn.take(done, partial(_log, collection))
@@ -242,19 +257,21 @@ class Worker:
                     fitting.settle(connection, self.connect, collection)
 
 
-def _chosen(attached: Sequence[Attached], names: Sequence[str]) -> list[Attached]:
-    known = [table.collection for table in attached]
-    if missing := [name for name in names if name not in known]:
-        raise CollectionNotFound(
-            f"no table is attached as {', '.join(missing)}; there are: {', '.join(known) or 'none'}"
-        )
-    return [table for table in attached if not names or table.collection in names]
+def _chosen(connection: Connection, names: Sequence[str]) -> list[Fed]:
+    """Return the collections to work on: those with a table, then those with references."""
+    fed = [Fed(table.collection, table) for table in attachments.attached(connection)]
+    fed += [Fed(name, None) for name in queue.referring(connection)]
+    # References of a named collection may come later.
+    for name in names:
+        collections.get(connection, name)
+    return [one for one in fed if not names or one.collection in names]
 
 
 def _log(collection: Collection, done: Progress, bad: ImageError | None) -> None:
     counts = {
         "new": done.n_new,
         "known": done.n_reused,
+        "unchanged": done.n_unchanged,
         "gone": done.n_pruned,
         "failed": done.n_failed,
         "to be tried again": done.n_seen - done.n_done - done.n_pruned,

@@ -11,7 +11,7 @@ from spocdb.api.pca import Pca
 from spocdb.api.review import Review
 from spocdb.api.statements import Statements
 from spocdb.api.tables import Tables
-from spocdb.db.attachments import Attached, Attachment, Coverage
+from spocdb.db.attachments import Attached, Attachment, Coverage, Throughput
 from spocdb.db.catalogue import ImageDetails
 from spocdb.db.collections import CollectionSummary, ExtractorSummary
 from spocdb.db.details import CollectionDetails
@@ -96,6 +96,7 @@ __all__ = [
     "StoredImage",
     "Tables",
     "Thresholds",
+    "Throughput",
     "Thumbnail",
     "VariantRecall",
     "WorkerOptions",

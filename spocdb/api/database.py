@@ -6,6 +6,7 @@ from spocdb.api.browsing import Browsing
 from spocdb.api.collections import Collections
 from spocdb.api.duplicates import Duplicates
 from spocdb.api.engine import Engine
+from spocdb.api.enqueuing import Enqueuing
 from spocdb.api.extractors import Extractors
 from spocdb.api.index import Index
 from spocdb.api.ingesting import Ingesting
@@ -22,7 +23,16 @@ from spocdb.settings import Settings
 
 
 class Database(
-    Ingesting, Reembedding, Searching, Pictures, Browsing, Mapping, Collections, Extractors, Rights
+    Ingesting,
+    Enqueuing,
+    Reembedding,
+    Searching,
+    Pictures,
+    Browsing,
+    Mapping,
+    Collections,
+    Extractors,
+    Rights,
 ):
     """One database and its operations.
 

@@ -11,13 +11,14 @@ from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
 from spocdb.choosing import choose
 from spocdb.db import attachments, collections, connections, images, queue
-from spocdb.db.attachments import Attached, Attachment, Coverage
+from spocdb.db.attachments import Attached, Attachment, Coverage, Throughput
 from spocdb.errors import ConfigError
 from spocdb.features.recipes import channels
 from spocdb.features.selection import Wanted
 from spocdb.features.weights import remember
 from spocdb.progress import Progress
 from spocdb.recipe_options import RecipeOptions
+from spocdb.sources.opening import terms_of
 from spocdb.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
@@ -100,15 +101,16 @@ class Tables(Part):
         options: WorkerOptions | None = None,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> Progress:
-        """Embed the changes of the attached tables until stopped, and answer queries asked in SQL.
+        """Embed what is in the queue until stopped, and answer queries asked in SQL.
+
+        In the queue are changes of the attached tables, and what `Database.enqueue` put there.
 
         Any number of workers share the work. If the database goes away, the worker reconnects,
         unless `once`. It opens its own connections outside the pool.
 
         Args:
-            *names: collections; without names, all that are attached. Queries are answered about
-                any collection.
-            once: return when no row is due.
+            *names: collections; without names, all. Queries are answered about any collection.
+            once: return when nothing is due.
             weights: files that this machine has not seen yet.
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
@@ -119,7 +121,7 @@ class Tables(Part):
             The counts of the whole run.
 
         Raises:
-            CollectionNotFound: a name is of no attached collection.
+            CollectionNotFound: a name is of no collection.
             WeightsNotFound: weights that are needed are not on this machine.
             SourceBroken: with `once`, a table could not be read.
             DatabaseLost: with `once`, the connection was lost.
@@ -133,6 +135,7 @@ class Tables(Part):
             lambda recipe: self._engine.extractor(recipe, device, "float32"),
             options or WorkerOptions(self._engine.settings.limits),
             is_stopped,
+            terms_of(self._engine.settings),
         )
         return worker.run(names, once=once)
 
@@ -143,7 +146,8 @@ class Tables(Part):
     ) -> int:
         """Make failed rows and rows in back-off due at once, all of them or those with the keys.
 
-        A warning is logged for each key without such a row.
+        Of a collection without a table these are images and archives, by their names, which workers
+        then read. A warning is logged for each key without such a row.
 
         Returns:
             How many rows are due now; named rows that were already due count too.
@@ -169,6 +173,19 @@ class Tables(Part):
             if collection is not None:
                 collections.get(connection, collection)
             return attachments.coverage(connection, collection)
+
+    def throughput(self, collection: str | None = None) -> Sequence[Throughput]:
+        """Return how fast collections grow, and when their queues will be empty at this rate.
+
+        Only collections that got images within the last five minutes are listed.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        with self._engine.connection() as connection:
+            if collection is not None:
+                collections.get(connection, collection)
+            return attachments.throughput(connection, collection)
 
     def image_id(self, key: str, collection: str | None = None) -> int:
         """Return the id of the image of a row, for `Database.similar`.

@@ -67,6 +67,19 @@ class Coverage:
     problem: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """How fast a collection grows; a row of spocdb.throughput.
+
+    `images_per_second` are those of the last five minutes. `remaining` is how long what is in the
+    queue takes at this rate, archives by their bytes; None if nothing is.
+    """
+
+    collection: str
+    images_per_second: float
+    remaining: timedelta | None
+
+
 ATTACH = """
 SELECT spocdb.attach(%(relation)s::regclass, %(key)s, %(image)s, %(collection)s, %(extractor)s,
                      %(root)s, %(urls)s, %(condition)s, %(metadata)s, %(allow_private)s)
@@ -86,6 +99,8 @@ FROM spocdb.attached(%(collection)s) ORDER BY 1
 TRIES, SECONDS_BETWEEN_TRIES = 25, 0.5
 
 COVERAGE = "SELECT * FROM spocdb.coverage_of(%s)"
+
+THROUGHPUT = "SELECT * FROM spocdb.throughput(%s) ORDER BY 1"
 
 # Errors after an application altered its table: dropped columns, revoked rights.
 BROKEN = (
@@ -184,6 +199,12 @@ def coverage(connection: Connection, collection: str | None = None) -> list[Cove
     """Count the coverage of one collection, or of all; the counts are exact."""
     with connection.cursor(row_factory=class_row(Coverage)) as cursor:
         return cursor.execute(COVERAGE, [collection]).fetchall()
+
+
+def throughput(connection: Connection, collection: str | None = None) -> list[Throughput]:
+    """Return the throughput of one collection, or of all, that got images within five minutes."""
+    with connection.cursor(row_factory=class_row(Throughput)) as cursor:
+        return cursor.execute(THROUGHPUT, [collection]).fetchall()
 
 
 @contextmanager

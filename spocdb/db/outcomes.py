@@ -46,6 +46,8 @@ class Outcome:
     no_images: Sequence[tuple[LeasedRef, ImageError]] = ()
     gone: Sequence[LeasedRef] = ()
     retried: Sequence[Retry] = ()
+    # Whether images get exactly the metadata of their refs, as those of a row.
+    with_metadata: bool = True
 
     @property
     def rows(self) -> list[LeasedRef]:
@@ -56,7 +58,10 @@ class Outcome:
     def items(self) -> list["Outcome"]:
         """Return outcomes of one row each."""
         return [
-            *(Outcome([image], self._described(image[1])) for image in self.images),
+            *(
+                Outcome([image], self._described(image[1]), with_metadata=self.with_metadata)
+                for image in self.images
+            ),
             *(Outcome(failures=[failure]) for failure in self.failures),
             *(Outcome(no_images=[failure]) for failure in self.no_images),
             *(Outcome(gone=[row]) for row in self.gone),
@@ -149,17 +154,21 @@ def _write(
     forget_failures(connection, collection, without)
     batch = Batch(images, outcome.descriptors, failures)
     writing.write_whole(connection, collection, batch, project)
-    _set_metadata(connection, collection, [row for row, _ in images])
-    done = {*gone, *(row.name for row, _ in (*images, *failures))}
+    if outcome.with_metadata:
+        _set_metadata(connection, collection, [row for row, _ in images])
+    done = {*gone, *(row.name for row, _ in (*images, *failures) if row.part_of is None)}
     connection.execute(FINISH, [collection.id, sorted(done)])
-    _put_back(connection, collection, outcome, {row.name for row in held} - done)
+    # Opened entries stay leased while they have images; they end as a whole.
+    retried = {retry.row.entry for retry in outcome.retried if retry.row in held}
+    single = {row.name for row in held if row.part_of is None}
+    _put_back(connection, collection, outcome, (single | retried) - done)
 
 
 def _put_back(
     connection: Connection, collection: Collection, outcome: Outcome, keys: set[str]
 ) -> None:
     """Put back rows to retry, and rows that the application has locked."""
-    retried = {retry.row.name: retry for retry in outcome.retried}
+    retried = {retry.row.entry: retry for retry in outcome.retried}
     ordered = sorted(keys)
     found = [retried.get(key) for key in ordered]
     values = [
@@ -175,9 +184,10 @@ def _held(
     connection: Connection, collection: Collection, rows: Sequence[LeasedRef]
 ) -> set[LeasedRef]:
     """Lock the rows whose lease still holds."""
-    values = [[row.name for row in rows], [row.lease for row in rows], collection.id]
+    pairs = list({(row.entry, row.lease) for row in rows})
+    values = [[key for key, _ in pairs], [lease for _, lease in pairs], collection.id]
     held = set(connection.execute(HELD, values).fetchall())
-    return {row for row in rows if (row.name, row.lease) in held}
+    return {row for row in rows if (row.entry, row.lease) in held}
 
 
 def _lock_rows(

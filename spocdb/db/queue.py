@@ -1,12 +1,12 @@
-"""The queue of attached tables: take changes in, lease rows, give them back.
+"""The queue: take changes of attached tables and references in, lease them, give them back.
 
-A worker leases a row for a limited time, and writes it only if the lease still holds. A change of
-the row ends the lease, and the lease of a dead worker expires: no row is lost or written twice.
-spocdb/db/outcomes.py writes the outcomes of leased rows.
+An entry is the key of a row, or the name of an image or archive. A worker leases it for a limited
+time, and writes only if the lease still holds. A change of the row ends the lease, and the lease of
+a dead worker expires: no row is lost or written twice. spocdb/db/outcomes.py writes the outcomes.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
@@ -44,11 +44,21 @@ class Tries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeasedRef(ImageRef):
-    """A row of an attached table, by its key, that a worker has leased."""
+    """An entry of the queue that a worker has leased, or an image of a leased archive.
+
+    `part_of` is the key of the entry that was opened, such as an archive: it ends when all of its
+    images are done. None: the image itself is the entry, and they end together.
+    """
 
     lease: UUID
     # Not compared, because the lease identifies the try.
     tries: Tries = field(compare=False)
+    part_of: str | None = None
+
+    @property
+    def entry(self) -> str:
+        """Return the key of its entry."""
+        return self.name if self.part_of is None else self.part_of
 
 
 # SKIP LOCKED, so that workers do not wait for each other. An expired lease is a lost worker.
@@ -63,7 +73,7 @@ SET lease = %(lease)s, due_at = now() + %(seconds)s * interval '1 second',
     attempts = q.attempts + (q.lease IS NULL)::integer,
     lost = q.lost + (q.lease IS NOT NULL)::integer
 FROM due WHERE q.collection_id = %(collection)s AND q.key = due.key
-RETURNING q.key, q.attempts, q.lost, q.rejected, q.rejections,
+RETURNING q.key, q.version, q.size, q.attempts, q.lost, q.rejected, q.rejections,
           coalesce(extract(epoch FROM now() - q.rejected_since), 0)::float8 AS rejected_for
 """
 
@@ -78,6 +88,35 @@ JUST_FAILED = "SELECT count(*) FROM spocdb.failures WHERE collection_id = %s AND
 GIVE_BACK = """
 UPDATE spocdb.queue SET lease = NULL, due_at = now(), attempts = attempts - 1
 WHERE collection_id = %s AND lease = ANY(%s)
+"""
+
+# Entries that were opened, by key and lease.
+EXTEND = """
+UPDATE spocdb.queue q SET due_at = now() + %s * interval '1 second'
+FROM unnest(%s::text[], %s::uuid[]) AS l (key, lease)
+WHERE q.collection_id = %s AND q.key = l.key AND q.lease = l.lease
+RETURNING q.key
+"""
+
+END = """
+DELETE FROM spocdb.queue q USING unnest(%s::text[], %s::uuid[]) AS l (key, lease)
+WHERE q.collection_id = %s AND q.key = l.key AND q.lease = l.lease
+"""
+
+LEAVE = """
+UPDATE spocdb.queue q SET lease = NULL, due_at = now(), attempts = q.attempts - 1
+FROM unnest(%s::text[], %s::uuid[]) AS l (key, lease)
+WHERE q.collection_id = %s AND q.key = l.key AND q.lease = l.lease
+"""
+
+ENQUEUE = "SELECT spocdb.enqueue(%s, %s::text[], %s::text[], %s::bigint[])"
+
+# By one look-up for each collection: the queue may be long.
+REFERRING = """
+SELECT c.name FROM spocdb.collections c
+WHERE NOT EXISTS (SELECT FROM spocdb.sources s WHERE s.collection_id = c.id)
+  AND EXISTS (SELECT FROM spocdb.queue q WHERE q.collection_id = c.id)
+ORDER BY c.name
 """
 
 # Shorter than deadlock_timeout (1 s): in a deadlock spocdb gives way, not the application.
@@ -137,7 +176,44 @@ def lease(
     values = {"collection": collection.id, "lease": lease, "n": n, "seconds": seconds}
     values |= {"alone": alone, "suspect": LOST_UNTIL_ALONE}
     rows = connection.execute(LEASE, values).fetchall()
-    return [LeasedRef(key, lease=lease, tries=Tries(*tries)) for key, *tries in rows]
+    return [
+        LeasedRef(key, version, size, lease=lease, tries=Tries(*tries))
+        for key, version, size, *tries in rows
+    ]
+
+
+def enqueue(connection: Connection, collection: Collection, refs: Sequence[ImageRef]) -> int:
+    """Put references into the queue; return how many were not there in this version.
+
+    Raises:
+        ConfigError: a table is attached to the collection.
+        CollectionNotFound: it was dropped meanwhile.
+    """
+    values = [[r.name for r in refs], [r.version for r in refs], [r.size for r in refs]]
+    return int(one_row(connection, ENQUEUE, [collection.name, *values])[0])
+
+
+def referring(connection: Connection) -> list[str]:
+    """List the collections without an attached table that have references in the queue."""
+    return [name for (name,) in connection.execute(REFERRING)]
+
+
+def extend(
+    connection: Connection, collection: Collection, held: Mapping[str, UUID], seconds: float
+) -> set[str]:
+    """Let leases of opened entries expire in `seconds`; return the keys that are still held."""
+    values = [seconds, [*held], [*held.values()], collection.id]
+    return {key for (key,) in connection.execute(EXTEND, values)}
+
+
+def end(connection: Connection, collection: Collection, held: Mapping[str, UUID]) -> None:
+    """Delete opened entries that are done, if their leases still hold."""
+    connection.execute(END, [[*held], [*held.values()], collection.id])
+
+
+def leave(connection: Connection, collection: Collection, held: Mapping[str, UUID]) -> None:
+    """End the leases of opened entries that are not done, so that others can lease them at once."""
+    connection.execute(LEAVE, [[*held], [*held.values()], collection.id])
 
 
 def is_due(connection: Connection, collection: Collection, *, alone: bool = False) -> bool:

@@ -115,7 +115,12 @@ class ArchivesSource:
         return ArchivesSource([root for root in self.roots if root not in roots], self._terms)
 
     def has_any(self, passed: LeftOut) -> bool:
-        """Return whether an archive holds an image; count in `passed` what is none."""
+        """Return whether an archive holds an image; count in `passed` what is none.
+
+        An archive that is not opened is taken to hold one.
+        """
+        if self._terms.unopened and self.roots:
+            return True
         for root in self.roots:
             for ref in self._listed(root, passed):
                 if ref.name not in self._exact:
@@ -124,6 +129,9 @@ class ArchivesSource:
         return False
 
     def _listed(self, path: str, left_out: LeftOut) -> Iterator[ImageRef]:
+        if self._terms.unopened:
+            yield _unopened(path)
+            return
         version = ""
         try:
             archive = _open(path)
@@ -177,6 +185,15 @@ def _images(archive: Archive, left_out: LeftOut, seen: Names) -> Iterator[Member
             yield member
         else:
             left_out[kinds.REPEATED] += 1
+
+
+def _unopened(path: str) -> ImageRef:
+    """Return the ref of an archive as a whole."""
+    version = _version_now(path)
+    size = int(version.partition(" ")[2]) if version else None
+    why_not = names.problem(path)
+    problem = UnreadableImage(why_not) if why_not else None
+    return ImageRef(names.listed(path) if problem else path, version, size, problem=problem)
 
 
 def _ref(path: str, archive: Archive, member: Member) -> ImageRef:

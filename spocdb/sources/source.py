@@ -44,13 +44,15 @@ class Terms:
     """What holds for all sources of one call.
 
     `max_bytes` bounds what a source itself keeps of one image. `allow_private` lets URLs lead to
-    addresses that are not public. `left_out` counts the files that listings skip, by kind.
+    addresses that are not public. `left_out` counts the files that listings skip, by kind. With
+    `unopened` an archive is listed as one name, for whoever opens it.
     """
 
     choice: Choice = EVERYTHING
     max_bytes: int = DEFAULT_MAX_BYTES
     allow_private: bool = False
     left_out: LeftOut = field(default_factory=LeftOut)
+    unopened: bool = False
 
 
 class Source(Protocol):

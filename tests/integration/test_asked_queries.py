@@ -14,9 +14,9 @@ from psycopg.sql import SQL, Identifier
 from spocdb import Crop
 from spocdb.db import connections, schema
 from spocdb.db.connections import Connection, floats
+from spocdb.feeds import WorkerOptions
 from spocdb.pipeline.budget import of_process
 from spocdb.settings import from_environment
-from spocdb.turns import WorkerOptions
 from tests.fixtures.opened import Database
 from tests.fixtures.waiting import WaitUntil
 

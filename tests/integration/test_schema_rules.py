@@ -58,6 +58,7 @@ DEFINERS = {
     "source_rows",
     "take_in",
     "target",
+    "throughput",
     "within",
 }
 

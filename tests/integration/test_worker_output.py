@@ -102,13 +102,19 @@ def test_retry_of_a_row_in_back_off_makes_it_due(cli: Cli, stocked: Any) -> None
     assert stocked.work().n_seen == 2
 
 
-def test_retry_of_files_says_only_that_no_table_is_attached(
+def test_retry_puts_failed_files_into_the_queue(
     cli: Cli, shop: Any, make_photos: Callable[..., Path], recipe: dict[str, Any]
 ) -> None:
-    shop.db.ingest(make_photos(1), **recipe)
+    folder = make_photos(1)
+    (folder / "bad.jpg").write_bytes(b"no image")
+    shop.db.ingest(folder, **recipe)
     ran = cli("retry", "1")
-    assert (ran.exit_code, ran.stdout, ran.stderr) == (1, "", "")
-    assert str(ran.exception) == "no table is attached as photos: see `spocdb.count_coverage()`"
+    assert (ran.stdout, ran.stderr) == (
+        "0 rows wait again\n",
+        "no failed or waiting row has the key 1\n",
+    )
+    assert cli("retry").stdout == "1 row waits again\n"
+    assert shop.db.tables.work(once=True).n_failed == 1
 
 
 def test_retry_says_which_keys_are_of_no_row_that_failed_or_waits(cli: Cli, stocked: Any) -> None:
@@ -135,10 +141,13 @@ def test_retry_says_which_keys_are_of_no_row_that_failed_or_waits(cli: Cli, stoc
 
 def test_a_worker_without_tables_says_so(cli: Cli, shop: Any, said: list[str]) -> None:
     ran = cli("worker", "--once")
-    assert (ran.exit_code, ran.stderr) == (0, "no table is attached: run `spocdb attach` first\n")
+    assert (ran.exit_code, ran.stderr) == (
+        0,
+        "nothing is queued: run `spocdb attach` or `spocdb ingest --enqueue` first\n",
+    )
     said.clear()
     shop.db.tables.work(is_stopped=lambda: bool(said))
-    assert said == ["no table is attached: answering queries"]
+    assert said == ["no table is attached, and nothing is queued: answering queries"]
 
 
 def test_recorded_failures_of_every_kind_are_exit_code_3(cli: Cli, shop: Any) -> None:

@@ -11,7 +11,10 @@ DECLARE
 BEGIN
     source := open_source(collection);
     IF source.collection_id IS NULL THEN
-        RETURN;  -- it was detached meanwhile
+        -- A collection of files: nobody deletes its references. If the table was detached meanwhile, the
+        -- collection is gone with its queue, which the caller finds out.
+        RETURN QUERY SELECT unnest(keys);
+        RETURN;
     END IF;
     -- SKIP LOCKED never waits for the application. FOR KEY SHARE lets it change all of a row but its key.
     RETURN QUERY EXECUTE format(

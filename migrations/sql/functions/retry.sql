@@ -8,10 +8,9 @@ DECLARE
     n_failed  bigint;
     n_waiting bigint;
 BEGIN
-    SELECT s.collection_id INTO target
-    FROM sources s JOIN collections c ON c.id = s.collection_id WHERE c.name = retry.collection;
+    SELECT c.id INTO target FROM collections c WHERE c.name = retry.collection;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'no table is attached as %', quote_ident(retry.collection)
+        RAISE EXCEPTION 'there is no collection %', quote_ident(retry.collection)
             USING ERRCODE = 'undefined_object', HINT = 'see `spocdb.count_coverage()`';
     END IF;
     WITH failed AS (
@@ -46,4 +45,4 @@ END
 $$;
 
 COMMENT ON FUNCTION spocdb.retry(text, text[]) IS
-    'Make failed rows and rows in back-off of an attached table due at once, all or those named; returns how many, including named rows that were due already';
+    'Make failed rows, or references, and those in back-off due at once for workers, all or those named; returns how many, including named ones that were due already';

@@ -67,6 +67,8 @@ queue = Table(
     Column("rejected", LargeBinary),
     Column("rejections", Integer, nullable=False, server_default=text("0")),
     Column("rejected_since", DateTime(timezone=True)),
+    Column("version", Text, nullable=False, server_default=""),
+    Column("size", BigInteger),
     Index("queue_due", "collection_id", "due_at", "key"),
 )
 

@@ -182,7 +182,7 @@ def test_a_worker_whose_connection_for_queries_is_lost_opens_another(
     ).fetchall()
     assert ended == [(True,)]
     said = [worker.stderr.readline() for _ in range(2)]
-    assert said[0].endswith(" no table is attached: answering queries\n")
+    assert said[0].endswith(" no table is attached, and nothing is queued: answering queries\n")
     assert " lost the database (" in said[1]
     id = ask(client, picture)
     assert answers(client) == [id]

@@ -68,8 +68,8 @@ def test_what_changes_is_followed(db: Database, shop: Path) -> None:
     assert found.fetchall() == [("2",)]
 
 
-def test_names_that_are_not_attached(db: Database, shop: Path, make_photos: Make) -> None:
-    with pytest.raises(CollectionNotFound, match="no table is attached as shoes; there are: prod"):
+def test_names_of_no_collection(db: Database, shop: Path, make_photos: Make) -> None:
+    with pytest.raises(CollectionNotFound, match="no collection named shoes; there are: prod"):
         db.tables.work("shoes", once=True)
     assert db.tables.work("products", once=True).n_new == 6
     with pytest.raises(ConfigError, match=r"products is of the rows of products: `db\.tables\.w"):

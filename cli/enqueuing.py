@@ -1,0 +1,29 @@
+"""The options of `spocdb ingest --enqueue`."""
+
+import typer
+
+# Options of an ingest that have no meaning for the queue, and what to do.
+NOT_QUEUED = {
+    "metadata": "ingest with it once the queue is empty: no image is read again",
+    "exif": "ingest with it once the queue is empty",
+    "prune": "ingest with it once the queue is empty: no image is read again",
+    "strict": "workers list what is bad in `spocdb failures`",
+    "retry_failed": "`spocdb retry` puts failed images back into the queue",
+    "auto_pca": "a worker fits the first PCA at 1,000 images if it owns spocdb",
+    "batch_size": "give it to `spocdb worker`",
+    "thumbnails": "give it to `spocdb worker`",
+    "moves": "workers do not look for moved files",
+}
+
+
+def check_enqueued(context: typer.Context) -> None:
+    """Refuse options that only an ingest of this process has.
+
+    Raises:
+        typer.BadParameter: One was given.
+    """
+    for name, advice in NOT_QUEUED.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(f"not with {option}: {advice}", param_hint="--enqueue")
