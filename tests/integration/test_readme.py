@@ -174,6 +174,7 @@ def test_the_tutorials_and_the_guides_to_collections_do_what_they_say(
         "docs/how-to/folders.md",
         "docs/how-to/archives.md",
         "docs/how-to/lists.md",
+        "docs/how-to/many-machines.md",
         "docs/how-to/search.md",
         "docs/how-to/sql.md",
         "docs/reference/filters.md",
