@@ -27,7 +27,7 @@ REVISIONS = (
     "0012_levels",
     "0013_pairs",
     "0014_review",
-    "0016_enqueued",
+    "0015_enqueued",
 )
 HEAD = REVISIONS[-1]
 
