@@ -34,6 +34,24 @@ def build(
 
 
 @app.command()
+def measure(
+    collection: options.Collection = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(help="What searches of the collection shall have; at first 0.99."),
+    ] = None,
+    db: options.Db = None,
+) -> None:
+    """Measure recall by the width of a scan; searches are as wide as the wanted recall needs."""
+    with options.open_database(db) as database:
+        measured = database.index.measure(collection, recall)
+    if measured is None:
+        talk("measuring recall needs at least two images")
+    else:
+        print(f"recall@10 {measured:.4f}")
+
+
+@app.command()
 def status(
     collection: options.Collection = None, json: options.Json = False, db: options.Db = None
 ) -> None:
@@ -44,7 +62,17 @@ def status(
         print_json(rows)
         return
     print_table(
-        ["collection", "projection", "active", "rows", "index", "type", "MB", "recall@10"],
+        [
+            "collection",
+            "projection",
+            "active",
+            "rows",
+            "index",
+            "type",
+            "MB",
+            "recall@10",
+            "ef_search",
+        ],
         [
             [
                 s.collection,
@@ -55,6 +83,7 @@ def status(
                 s.index_type,
                 "" if s.bytes is None else f"{s.bytes / 1e6:.1f}",
                 "" if s.recall is None else f"{s.recall:.4f}",
+                "" if s.recall_settings is None else s.recall_settings.get("ef_search", ""),
             ]
             for s in rows
         ],

@@ -90,6 +90,14 @@ def search(
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare all embeddings, without the index.")
     ] = False,
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            metavar="R",
+            help="The part of the nearest that a search by the index finds; default: the "
+            "collection's, see `index measure`.",
+        ),
+    ] = None,
     expand: Annotated[
         int, typer.Option(metavar="N", help="Query expansion: add the N nearest to the query.")
     ] = 0,
@@ -160,6 +168,7 @@ def search(
                 crop=area,
                 filter=wanted,
                 exact=exact,
+                recall=recall,
                 refinement=refinement,
                 projection=projection,
                 max_distance=max_distance,
@@ -178,6 +187,7 @@ def search(
                 collection=collection,
                 filter=wanted,
                 exact=exact,
+                recall=recall,
                 refinement=refinement,
                 projection=projection,
                 max_distance=max_distance,

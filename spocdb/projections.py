@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spocdb.db import collections, embeddings, images, indexes, projections
+from spocdb.db import collections, embeddings, images, indexes, projections, recalls
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.leftovers import drop_left_indexes
+from spocdb.db.rights import is_owner
 from spocdb.errors import (
     ConfigError,
     DatabaseError,
@@ -180,6 +181,7 @@ def build(
     if not indexes.exists(connection, collection, projection_id):
         log.info("projection %s: building the index", projection_id)
         indexes.build(connection, collection, projection_id)
+    _measure(connection, collection, projection_id)
 
 
 def fill(
@@ -274,6 +276,14 @@ def settle(
     ):
         log.info("building the index")
         indexes.build(connection, collection, active.id)
+    _measure(connection, collection, active.id)
+
+
+def _measure(connection: Connection, collection: Collection, projection_id: int) -> None:
+    """Measure a large index that is new or has grown by a quarter, if this role may store it."""
+    if recalls.is_due(connection, collection, projection_id) and is_owner(connection):
+        log.info("measuring the recall of the index")
+        recalls.measure(connection, collection, projection_id)
 
 
 def _drop_left(connection: Connection) -> None:

@@ -42,9 +42,10 @@ class Request:
     `projection` is one that the collection keeps, None the active one. Hits farther than
     `max_distance` are left out. Without `k` all others are hits. With `collapse` a group of
     duplicates is shown once, by the hit that is nearest; images of `left_out` do not stand for one.
+    `recall` is that of the search by the index, None the collection's.
 
     Raises:
-        InvalidValue: The refinement or the distance is out of range, or neither `k` nor
+        InvalidValue: The refinement, distance or recall is out of range, or neither `k` nor
             `max_distance` is given.
     """
 
@@ -56,12 +57,15 @@ class Request:
     max_distance: float | None = None
     collapse: bool = False
     left_out: AbstractSet[int] = frozenset()
+    recall: float | None = None
 
     def __post_init__(self) -> None:
         more = self.refinement
         _check("rerank", more.rerank, LONGEST_SHORT_LIST)
         _check("expand", more.expand, LONGEST_SHORT_LIST)
         _check("alpha", more.alpha, 100)
+        if self.recall is not None and not 0 < self.recall <= 1:
+            raise InvalidValue("recall", self.recall, "more than 0, at most 1")
         if self.max_distance is not None:
             _check("max_distance", self.max_distance, 2)
         elif self.k is None:
@@ -184,11 +188,12 @@ def similar(
     is_one = len(ids) == 1 and not unlike
     is_plain = request.refinement == NOTHING_MORE and not request.collapse
     if is_one and is_plain and request.k is not None:
-        found = db_search.similar(
-            *(connection, name, ids[0], request.k, request.filter),
-            exact=request.exact,
-            projection=projection,
-        )
+        with db_search.wanting(connection, request.recall):
+            found = db_search.similar(
+                *(connection, name, ids[0], request.k, request.filter),
+                exact=request.exact,
+                projection=projection,
+            )
         return request.within(found)
     left_out = {*ids, *unlike}
     with db_search.snapshot(connection):
@@ -208,6 +213,13 @@ def nearest(
 
     The distances are to the expanded query; re-ranking changes only the order.
     """
+    with db_search.wanting(connection, request.recall):
+        return _nearest(connection, collection, query, request)
+
+
+def _nearest(
+    connection: Connection, collection: str, query: Float32Array, request: Request
+) -> list[Hit]:
     more, projection = request.refinement, request.projection
     if more.expand:
         query = db_search.expand(

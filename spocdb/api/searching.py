@@ -41,6 +41,7 @@ class Searching(Part):
         crop: Crop | None = None,
         filter: Filter | None = None,
         exact: bool = False,
+        recall: float | None = None,
         refinement: Refinement = NOTHING_MORE,
         projection: int | None = None,
         max_distance: float | None = None,
@@ -67,6 +68,8 @@ class Searching(Part):
             crop: the part of the upright image to search with, in pixels.
             filter: a condition on the metadata, see docs/reference/filters.md.
             exact: compare all embeddings, without the index.
+            recall: the part of the k nearest that a search by the index finds, more than 0 and at
+                most 1; None for the collection's, at first 0.99 (see `db.index.measure`).
             refinement: query expansion and re-ranking; by default neither.
             projection: the number of one that the collection keeps, even of another extractor;
                 None for the active one.
@@ -94,12 +97,15 @@ class Searching(Part):
             ImageTooLarge: it has more pixels than the settings allow.
             EmptyCrop: the crop does not touch it.
             WeightsNotFound: the collection's weights are not on this machine.
-            InvalidValue: the refinement or the distance is out of range, or neither `k` nor
+            InvalidValue: refinement, distance or recall is out of range, or neither `k` nor
                 `max_distance` is given.
             ConfigError: the file cannot be read, or the filter is invalid.
         """
         engine = self._engine
-        request = Request(k, to_json(filter), exact, refinement, projection, max_distance, collapse)
+        request = Request(
+            *(k, to_json(filter), exact, refinement, projection, max_distance, collapse),
+            recall=recall,
+        )
         with engine.connection() as connection:
             found = collections.get(connection, collection)
             target = collections.as_if_active(connection, found, projection)
@@ -159,6 +165,7 @@ class Searching(Part):
         collection: str | None = None,
         filter: Filter | None = None,
         exact: bool = False,
+        recall: float | None = None,
         refinement: Refinement = NOTHING_MORE,
         projection: int | None = None,
         max_distance: float | None = None,
@@ -176,6 +183,8 @@ class Searching(Part):
             collection: the name; None if there is only one.
             filter: a condition on the metadata, see docs/reference/filters.md.
             exact: compare all embeddings, without the index.
+            recall: the part of the k nearest that a search by the index finds, more than 0 and at
+                most 1; None for the collection's, at first 0.99 (see `db.index.measure`).
             refinement: query expansion and re-ranking; by default neither.
             projection: the number of one that the collection keeps, even of another extractor;
                 None for the active one.
@@ -199,7 +208,10 @@ class Searching(Part):
                 neither `k` nor `max_distance` is given.
             ConfigError: the filter is invalid.
         """
-        request = Request(k, to_json(filter), exact, refinement, projection, max_distance, collapse)
+        request = Request(
+            *(k, to_json(filter), exact, refinement, projection, max_distance, collapse),
+            recall=recall,
+        )
         if not (ids := _ids(id)):
             raise InvalidValue("id", ids, "one image or more")
         with self._engine.connection() as connection:

@@ -1,4 +1,4 @@
-"""The HNSW index of an embedding table: built after the load, measured against an exact scan."""
+"""The HNSW index of an embedding table: built after the load, rebuilt, described."""
 
 import time
 from collections.abc import Iterator
@@ -10,9 +10,8 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 from psycopg.sql import Literal as SqlLiteral
-from psycopg.types.json import Jsonb
 
-from spocdb.db import sessions
+from spocdb.db import recalls, sessions
 from spocdb.db.collections import Collection, hold
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.embeddings import analyze, table_of
@@ -27,11 +26,6 @@ EF_CONSTRUCTION = 128
 # Bound of a build's memory. A build is quick while its graph fits in memory; a larger graph
 # continues on disk, slowly.
 MOST_BUILD_MEMORY = 4 * 1024**3
-
-RECALL_K = 10
-RECALL_QUERIES = 100
-# Tolerance of distances: of images at the same distance, any may be among the nearest.
-TIE = 1e-6
 
 SECONDS_BETWEEN_TRIES = 0.2
 
@@ -67,21 +61,12 @@ ORDER BY c.name, t.projection_id
 """
 
 SET_INDEX_TYPE = """
-UPDATE spocdb.embedding_tables SET index_type = %s, recall = NULL, recall_settings = NULL
-WHERE collection_id = %s AND projection_id = %s
+UPDATE spocdb.embedding_tables SET index_type = %s WHERE collection_id = %s AND projection_id = %s
 """
 
 # Checks the active projection in the database, because it may have changed during the build.
 REFRESH_VIEW = """
 SELECT spocdb.refresh_view(id) FROM spocdb.collections WHERE id = %s AND active_projection_id = %s
-"""
-
-# A sample of the collection's own images, evenly spread, to search for with and without the index.
-QUERIES = """
-SELECT image_id FROM (
-    SELECT image_id, row_number() OVER (ORDER BY image_id) AS n, count(*) OVER () AS total
-    FROM spocdb.{table}) numbered
-WHERE n %% greatest(total / {queries}, 1) = 0 LIMIT {queries}
 """
 
 
@@ -139,6 +124,7 @@ def _put_in_place(
     name, new = Identifier(f"{table}_hnsw"), Identifier(f"{table}_hnsw_new")
     hold(connection, collection)
     connection.execute(SET_INDEX_TYPE, [kind, collection.id, projection_id])
+    recalls.forget(connection, collection, projection_id)
     # Locks the view before the table, as a search does; the other order could deadlock.
     connection.execute(REFRESH_VIEW, [collection.id, projection_id])
     connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(name))
@@ -213,41 +199,3 @@ def _create(connection: Connection, table: str, name: str, kind: IndexType, dim:
         with suppress(psycopg.Error):  # the build's own error is the one to raise
             drop_index(connection, name)
         raise
-
-
-def measure_recall(connection: Connection, collection: Collection) -> float | None:
-    """Measure recall@10 of the active index against an exact scan, and store it.
-
-    Returns None for a collection of fewer than two images.
-    """
-    table, _ = table_of(connection, collection, collection.active_projection_id)
-    query = SQL(QUERIES).format(table=Identifier(table), queries=SqlLiteral(RECALL_QUERIES))
-    ids = [row[0] for row in connection.execute(query, [])]
-    found = [_nearest(connection, collection, id_, exact=False) for id_ in ids]
-    truth = [_nearest(connection, collection, id_, exact=True) for id_ in ids]
-    wanted = sum(map(len, truth))
-    if not wanted:
-        return None
-    pairs = zip(found, truth, strict=True)
-    recall = sum(sum(d <= t[-1] + TIE for d in f) for f, t in pairs) / wanted
-    connection.execute(
-        "UPDATE spocdb.embedding_tables SET recall = %s, recall_settings = %s "
-        "WHERE collection_id = %s AND projection_id = %s",
-        [
-            recall,
-            Jsonb({"k": RECALL_K, "queries": len(ids), "m": M, "ef_construction": EF_CONSTRUCTION}),
-            collection.id,
-            collection.active_projection_id,
-        ],
-    )
-    return recall
-
-
-def _nearest(
-    connection: Connection, collection: Collection, id_: int, *, exact: bool
-) -> list[float]:
-    rows = connection.execute(
-        "SELECT distance FROM spocdb.similar(%s, %s, %s, exact => %s)",
-        [collection.name, id_, RECALL_K, exact],
-    )
-    return [row[0] for row in rows]

@@ -28,6 +28,7 @@ REVISIONS = (
     "0013_pairs",
     "0014_review",
     "0015_enqueued",
+    "0016_recalls",
 )
 HEAD = REVISIONS[-1]
 

@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from spocdb.db import sessions
 from spocdb.db.connections import Connection, floats, one_row
 from spocdb.filters import Json
 from spocdb.records import Float32Array
@@ -68,6 +69,16 @@ def snapshot(connection: Connection) -> Iterator[None]:
     with connection.transaction():
         if is_outermost:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+@contextmanager
+def wanting(connection: Connection, recall: float | None) -> Iterator[None]:
+    """Search by the index with this recall in the block; None: with that of the collection."""
+    if recall is None:
+        yield
+        return
+    with sessions.raised(connection, **{"spocdb.recall": repr(recall)}):
         yield
 
 

@@ -137,7 +137,9 @@ def raised(connection: psycopg.Connection[TupleRow], **values: str) -> Iterator[
 
 
 def _setting(connection: psycopg.Connection[TupleRow], name: str) -> str:
-    row = connection.execute("SELECT pg_catalog.current_setting(%s)", [name]).fetchone()
+    # A setting of spocdb itself is unknown until it is set, and then empty for its default.
+    statement = "SELECT coalesce(pg_catalog.current_setting(%s, true), '')"
+    row = connection.execute(statement, [name]).fetchone()
     assert row is not None, "SELECT without FROM returns one row"
     return str(row[0])
 

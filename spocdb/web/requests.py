@@ -102,6 +102,12 @@ class Search(BaseModel):
     k: int = Field(10, ge=1, description="how many results")
     filter: Texts = Field(default_factory=list)
     exact: bool = Field(False, description="compare all embeddings, without the index")
+    recall: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="the part of the nearest that a search by the index finds; the collection's",
+    )
     expand: int = Field(0, ge=0, description="query expansion by the N nearest")
     alpha: float = Field(3.0, ge=0, le=100, description="the expansion's exponent")
     rerank: int = Field(0, ge=0, description="re-rank the N nearest")
@@ -141,6 +147,7 @@ class Search(BaseModel):
             "filter": conditions(self.filter),
             "refinement": Refinement(self.expand, self.alpha, self.rerank),
             "projection": self.projection,
+            "recall": self.recall,
             "collapse": self.collapse,
             **self._limits(bounds),
         }

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL
 
-from spocdb.db import collections, connections, indexes
+from spocdb.db import collections, connections, indexes, recalls
 from spocdb.db.collections import Collection
 from spocdb.errors import CollectionNotFound
 from spocdb.records import Float32Array
@@ -48,8 +48,7 @@ def test_recall_is_measured_stored_and_printed(
     assert 0.99 <= recall <= 1
     status = gallery.index.status()[1]
     assert status.recall == pytest.approx(recall, abs=1e-4)
-    built = {"m": indexes.M, "ef_construction": indexes.EF_CONSTRUCTION}
-    assert status.recall_settings == {"k": 10, "queries": 100, **built}
+    assert status.recall_settings == {"k": 10, "queries": 100, "rows": 5000, "ef_search": 16}
     assert status.index_type == "halfvec"
     assert before * 0.4 < (status.bytes or 0) < before * 0.9
     assert gallery.index.build("photos", "vector") is not None
@@ -61,14 +60,14 @@ def test_recall_is_less_where_the_index_misses_something(
 ) -> None:
     target = add_images(db.connection, clustered(600))
     db.index.build()
-    assert indexes.measure_recall(db.connection, target) == 1
+    assert recalls.measure(db.connection, target, 1) == 1
     # An index of only some rows, to simulate a graph with low recall.
     db.connection.execute("DROP INDEX spocdb.embeddings_1_1_hnsw")
     db.connection.execute(
         "CREATE INDEX embeddings_1_1_hnsw ON spocdb.embeddings_1_1 "
         "USING hnsw (embedding vector_ip_ops) WITH (m = 2, ef_construction = 4)"
     )
-    recall = indexes.measure_recall(db.connection, target)
+    recall = recalls.measure(db.connection, target, 1)
     assert recall is not None
     assert 0 < recall < 1
     assert db.index.status()[0].recall == recall

@@ -31,6 +31,7 @@ SINCE_RELEASE = (
     "duplicate_decisions",
     "duplicate_thresholds",
     "duplicate_ungrouped",
+    "recalls",
 )
 
 

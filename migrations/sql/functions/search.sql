@@ -40,7 +40,7 @@ DECLARE
     n_sampled  bigint;
     n_found    bigint;
     is_equal   boolean := false;
-    width      double precision := 100;
+    width      double precision;
     old_ef     text;
     old_scan   text;
     scan       text;
@@ -117,7 +117,9 @@ BEGIN
     IF method <> 'exact' THEN
         old_ef := current_setting('hnsw.ef_search', true);
         old_scan := current_setting('hnsw.iterative_scan', true);
-        ignored := set_config('hnsw.ef_search', least(greatest(100, k, width), 1000)::integer::text, true);
+        width := CASE WHEN filter = '{}' THEN ef_search(goal.id, goal.projection, k)
+                 ELSE greatest(100, k, width) END;
+        ignored := set_config('hnsw.ef_search', least(width, 1000)::integer::text, true);
         -- An iterative scan costs a tenth more. So without a filter, and for k < 100, it runs only if a plain
         -- scan finds fewer than k images, because of deletions. relaxed_order is sorted below.
         FOREACH scan IN ARRAY CASE WHEN filter = '{}' AND k < 100 THEN '{off,relaxed_order}'::text[]

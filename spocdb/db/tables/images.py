@@ -89,6 +89,13 @@ collections = Table(
     Column("active_projection_id", BigInteger),
     Column("previous_projection_id", BigInteger),
     now_column("created_at"),
+    Column(
+        "recall",
+        Double,
+        CheckConstraint("recall > 0 AND recall <= 1"),
+        nullable=False,
+        server_default=text("0.99"),
+    ),
     ForeignKeyConstraint(
         ["id", "active_projection_id"],
         ["spocdb.embedding_tables.collection_id", "spocdb.embedding_tables.projection_id"],
@@ -109,6 +116,21 @@ embedding_tables = Table(
     Column("recall", Double),
     Column("recall_settings", JSONB),
     now_column("created_at"),
+)
+
+recalls = Table(
+    "recalls",
+    metadata,
+    Column("collection_id", BigInteger, primary_key=True),
+    Column("projection_id", BigInteger, primary_key=True),
+    Column("k", Integer, primary_key=True),
+    Column("ef_search", Integer, primary_key=True),
+    Column("recall", Double, nullable=False),
+    ForeignKeyConstraint(
+        ["collection_id", "projection_id"],
+        ["spocdb.embedding_tables.collection_id", "spocdb.embedding_tables.projection_id"],
+        ondelete="CASCADE",
+    ),
 )
 
 images = Table(

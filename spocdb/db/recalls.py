@@ -1,0 +1,216 @@
+"""The recall of an index by ef_search, measured against exact scans: how wide a search has to be.
+
+Queries are midpoints of an image and its nearest one. The images themselves would flatter the
+index, which leads to each of them. Stored is the mean recall less its standard error, so that a
+wanted recall holds for other queries too.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from pgvector import Vector
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from spocdb.db import search
+from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection, one_row
+from spocdb.db.embeddings import table_of
+from spocdb.records import Float32Array
+
+# Searches for up to these many images, at these widths.
+KS = (10, 30, 100)
+WIDTHS = (16, 24, 32, 40, 48, 64, 80, 100, 128, 160, 200, 300, 400)
+N_QUERIES = 100
+# No wider scan is measured after one that finds this part of all.
+ENOUGH = 0.999
+# Tolerance of distances: of images at the same distance, any may be among the nearest.
+TIE = 1e-6
+# Below this number of images searches are quick at any width, and measuring would take longer than
+# the index.
+FEWEST = 10_000
+# Measured again after a growth by a quarter.
+GROWTH = 1.25
+
+# Evenly spread images of a collection.
+SAMPLE = """
+SELECT image_id FROM (
+    SELECT image_id, row_number() OVER (ORDER BY image_id) AS n, count(*) OVER () AS total
+    FROM spocdb.{table}) numbered
+WHERE n %% greatest(total / {queries}, 1) = 0 LIMIT {queries}
+"""
+
+BY_INDEX = """
+SELECT 1 + n.d FROM (
+    SELECT e.embedding::{kind} <#> %(query)s::{kind} AS d FROM spocdb.{table} e
+    ORDER BY d LIMIT {k}) n
+ORDER BY n.d
+"""
+
+FORGET = """
+WITH forgotten AS (
+    DELETE FROM spocdb.recalls
+    WHERE collection_id = %(collection)s AND projection_id = %(projection)s)
+UPDATE spocdb.embedding_tables SET recall = NULL, recall_settings = NULL
+WHERE collection_id = %(collection)s AND projection_id = %(projection)s
+"""
+
+ADD = """
+INSERT INTO spocdb.recalls (collection_id, projection_id, k, ef_search, recall)
+VALUES (%s, %s, %s, %s, %s)
+"""
+
+# What a search for ten images does.
+SUMMARISE = """
+UPDATE spocdb.embedding_tables t
+SET recall = r.recall,
+    recall_settings = jsonb_build_object('k', r.k, 'ef_search', r.ef_search,
+                                         'queries', %(queries)s::integer, 'rows', %(rows)s::bigint)
+FROM spocdb.recalls r
+WHERE t.collection_id = %(collection)s AND t.projection_id = %(projection)s
+  AND r.collection_id = t.collection_id AND r.projection_id = t.projection_id AND r.k = %(k)s
+  AND r.ef_search = spocdb.ef_search(t.collection_id, t.projection_id, %(k)s)
+RETURNING t.recall
+"""
+
+IS_DUE = """
+SELECT greatest(c.reltuples, 0) >= %(fewest)s
+   AND c.reltuples >= %(growth)s * coalesce((t.recall_settings ->> 'rows')::bigint, 0)
+FROM spocdb.embedding_tables t JOIN pg_class c ON c.oid =
+    format('spocdb.%%I', spocdb.embedding_table(t.collection_id, t.projection_id))::regclass
+WHERE t.collection_id = %(collection)s AND t.projection_id = %(projection)s
+"""
+
+SET_WANTED = "UPDATE spocdb.collections SET recall = %s WHERE id = %s"
+
+
+def measure(connection: Connection, collection: Collection, projection_id: int) -> float | None:
+    """Measure an index against exact scans and store its recalls; searches use them from then on.
+
+    Returns the recall@10 of a search for ten, 0 to 1; None for fewer than two images.
+    """
+    queries = _queries(connection, collection, projection_id)
+    if not len(queries):
+        return None
+    truth = [_exactly(connection, collection, projection_id, query) for query in queries]
+    rows = [
+        (k, width, recall)
+        for width, found in _by_index(connection, collection, projection_id, queries, truth)
+        for k, recall in found.items()
+    ]
+    values = {
+        "collection": collection.id,
+        "projection": projection_id,
+        "queries": len(queries),
+        "rows": count(connection, collection, projection_id),
+        "k": KS[0],
+    }
+    with connection.transaction():
+        connection.execute(FORGET, values)
+        with connection.cursor() as cursor:
+            cursor.executemany(ADD, [(collection.id, projection_id, *row) for row in rows])
+        return float(one_row(connection, SUMMARISE, values)[0])
+
+
+def forget(connection: Connection, collection: Collection, projection_id: int) -> None:
+    """Forget what was measured of an index, because another one takes its place."""
+    connection.execute(FORGET, {"collection": collection.id, "projection": projection_id})
+
+
+def is_due(connection: Connection, collection: Collection, projection_id: int) -> bool:
+    """Tell whether a large index was never measured, or has grown by a quarter since."""
+    values = {"collection": collection.id, "projection": projection_id}
+    return bool(one_row(connection, IS_DUE, values | {"fewest": FEWEST, "growth": GROWTH})[0])
+
+
+def want(connection: Connection, collection: Collection, recall: float) -> None:
+    """Set the recall that the searches of a collection shall have."""
+    connection.execute(SET_WANTED, [recall, collection.id])
+
+
+def count(connection: Connection, collection: Collection, projection_id: int) -> int:
+    """Count the embeddings of a collection by a projection."""
+    table, _ = table_of(connection, collection, projection_id)
+    statement = SQL("SELECT count(*) FROM spocdb.{}").format(Identifier(table))
+    return int(one_row(connection, statement)[0])
+
+
+def _queries(
+    connection: Connection, collection: Collection, projection_id: int
+) -> list[Float32Array]:
+    table, _ = table_of(connection, collection, projection_id)
+    sample = SQL(SAMPLE).format(table=Identifier(table), queries=Literal(N_QUERIES))
+    queries = []
+    for (id_,) in connection.execute(sample, []).fetchall():
+        near = search.similar(
+            connection, collection.name, id_, 1, {}, exact=False, projection=projection_id
+        )
+        ids = [id_, *(hit.id for hit in near)]
+        sides = search.embeddings(connection, collection.name, ids, projection_id)
+        if len(sides) == 2 and (middle := sides.sum(axis=0)).any():
+            queries.append(middle / np.linalg.norm(middle))
+    return queries
+
+
+def _exactly(
+    connection: Connection, collection: Collection, projection_id: int, query: Float32Array
+) -> NDArray[np.float64]:
+    hits = search.nearest(
+        connection, collection.name, query, KS[-1], {}, exact=True, projection=projection_id
+    )
+    return np.array([hit.distance for hit in hits])
+
+
+def _by_index(
+    connection: Connection,
+    collection: Collection,
+    projection_id: int,
+    queries: list[Float32Array],
+    truth: list[NDArray[np.float64]],
+) -> Iterator[tuple[int, dict[int, float]]]:
+    """Yield each width with the recall of each k that it can hold, until more finds no more."""
+    statement = _nearest(connection, collection, projection_id)
+    for width in WIDTHS:
+        with connection.transaction():
+            connection.execute(
+                "SELECT set_config('hnsw.ef_search', %s, true), "
+                "set_config('hnsw.iterative_scan', 'off', true), "
+                "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
+                [str(width)],
+            )
+            found = [
+                np.array(
+                    [row[0] for row in connection.execute(statement, {"query": Vector(query)})]
+                )
+                for query in queries
+            ]
+        ks = [k for k in KS if k <= width]
+        recalls = {k: _recall(found, truth, k) for k in ks}
+        yield width, recalls
+        if len(ks) == len(KS) and min(recalls.values()) >= ENOUGH:
+            return
+
+
+def _nearest(connection: Connection, collection: Collection, projection_id: int) -> Composed:
+    table, column = table_of(connection, collection, projection_id)
+    (kind,) = one_row(
+        connection,
+        "SELECT index_type FROM spocdb.embedding_tables "
+        "WHERE collection_id = %s AND projection_id = %s",
+        [collection.id, projection_id],
+    )
+    dim = column.partition("(")[2]
+    return SQL(BY_INDEX).format(
+        table=Identifier(table), kind=SQL(f"{kind}({dim}"), k=Literal(KS[-1])
+    )
+
+
+def _recall(found: list[NDArray[np.float64]], truth: list[NDArray[np.float64]], k: int) -> float:
+    """Return the mean recall@k less its standard error, at least 0."""
+    each = np.array(
+        [
+            (near[:k] <= wanted[:k][-1] + TIE).sum() / len(wanted[:k])
+            for near, wanted in zip(found, truth, strict=True)
+        ]
+    )
+    return float(max(each.mean() - each.std() / np.sqrt(len(each)), 0))
