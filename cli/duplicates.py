@@ -1,5 +1,6 @@
 """spocdb duplicates: find copies of pictures, look at them, decide about them."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +90,8 @@ def find(
             level=level,  # type: ignore[arg-type]  # the library checks it
             keep=keep,
             again=again,
-            on_done=_show,
+            on_done=partial(_show, "compared"),
+            on_grouped=partial(_show, "grouped"),
         )
     if json:
         print_json(found)
@@ -116,10 +118,10 @@ def _asked(found: "DuplicateSummary") -> str:
     return f"up to a distance of {found.distance:g}"
 
 
-def _show(done: int, due: int) -> None:
+def _show(what: str, done: int, due: int) -> None:
     """Tell now and then how far it is; a line each, also where stderr is no terminal."""
     if done == due or (done // STEP > (done - 1) // STEP and due > STEP):
-        talk(f"compared {done:,} of {counted(due, 'image')}")
+        talk(f"{what} {done:,} of {counted(due, 'image')}")
 
 
 @app.command("list")

@@ -43,13 +43,15 @@ def find(
     distance: float | None,
     keep: str | None,
     on_done: OnDone,
+    on_grouped: OnDone,
     *,
     level: Level | None = None,
     again: bool = False,
 ) -> None:
     """Find the duplicates of a collection by its active projection; None keeps what was asked for.
 
-    With `again` all contents are compared again.
+    With `again` all contents are compared again. After each batch `on_done` is called with the
+    contents that are compared and that were due, then `on_grouped` with those that are grouped.
 
     Raises:
         InvalidValue: The distance is out of range, or so large that it joins everything.
@@ -84,12 +86,15 @@ def find(
             duplicate_members.note_all(connection, space)
         duplicates.note_gone(connection, space)
         due = duplicates.n_due(connection, space)
+    _tell(_compared(connection, space, is_strict=True), due, on_done)
+    _tell(_grouped(connection, space), duplicate_members.n_ungrouped(connection, space), on_grouped)
+
+
+def _tell(batches: Iterator[int], due: int, on_done: OnDone) -> None:
     done = 0
-    for n in _batches(connection, space, is_strict=True):
+    for n in batches:
         done += n
-        # A batch that only groups compares nothing.
-        if n:
-            on_done(done, max(due, done))
+        on_done(done, max(due, done))
 
 
 def _of_level(
@@ -202,27 +207,39 @@ def catch_up(
                 break
 
 
-def _batches(connection: Connection, space: Space, *, is_strict: bool = False) -> Iterator[int]:
-    """Compare what is due, then group it, a batch a transaction.
+def _batches(connection: Connection, space: Space) -> Iterator[int]:
+    """Compare what is due, then group it, a batch a transaction; yield after each."""
+    yield from _compared(connection, space)
+    yield from _grouped(connection, space)
 
-    Yields after each batch, with the number of contents that were compared.
+
+def _compared(connection: Connection, space: Space, *, is_strict: bool = False) -> Iterator[int]:
+    """Compare what is due, a batch a transaction; yield the number of contents of each.
 
     Raises:
         InvalidValue: Half of the first batch have too many neighbours, and `is_strict`.
     """
-    way = pairing.chosen(connection, space)
     n_batches = 0
-    try:
-        while n := _compare(connection, space, way, is_strict=is_strict):
-            yield n
-            is_strict, n_batches = False, n_batches + 1
-            # The planner must not take tables for empty that have grown.
-            if n_batches & (n_batches - 1) == 0 and n == way.batch:
-                duplicate_members.analyze(connection)
-    finally:
-        way.tell()
-    while _group(connection, space):
-        yield 0
+    until: int | None = 0
+    # What is noted after contents were loaded is compared the way that is chosen then.
+    while until is not None:
+        way = pairing.chosen(connection, space)
+        until = way.until
+        try:
+            while n := _compare(connection, space, way, is_strict=is_strict):
+                yield n
+                is_strict, n_batches = False, n_batches + 1
+                # The planner must not take tables for empty that have grown.
+                if n_batches & (n_batches - 1) == 0 and n == way.batch:
+                    duplicate_members.analyze(connection)
+        finally:
+            way.tell()
+
+
+def _grouped(connection: Connection, space: Space) -> Iterator[int]:
+    """Group what was compared, a batch a transaction; yield the number of contents of each."""
+    while n := _group(connection, space):
+        yield n
 
 
 def _compare(connection: Connection, space: Space, way: Neighbours, *, is_strict: bool) -> int:
@@ -231,7 +248,7 @@ def _compare(connection: Connection, space: Space, way: Neighbours, *, is_strict
         search = duplicates.lock(connection, space)
         if search is None:
             return 0
-        contents, reordered = duplicates.take(connection, space, way.batch)
+        contents, reordered = duplicates.take(connection, space, way.batch, way.until)
         touched = duplicate_pairs.forget(connection, space, contents, search.distance)
         if contents and search.distance is not None:
             way.compare(contents, search.distance, is_strict=is_strict)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from spocdb.db import duplicate_members, duplicate_pairs, duplicates, images, indexes
+from spocdb.db import collections, duplicate_members, duplicate_pairs, duplicates, images, indexes
 from spocdb.db.connections import Connection
 from spocdb.db.duplicate_pairs import Near
 from spocdb.db.spaces import Space
@@ -34,9 +34,8 @@ FIRST_K, TIMES = 8, 8
 # Neighbours that are stored of a content, the nearest ones.
 MOST_NEIGHBOURS = 1000
 
-# Bytes of the embeddings in memory: of 256 dimensions 2,000,000 in bfloat16, 1,000,000 in float32.
-# With as many products are not slower than the index: on two cores one takes 0.4 ns (bfloat16 with
-# AMX) or 3 ns (float32), and a content by the index 3.4 ms beside 100,000 others.
+# Bytes of the embeddings in memory: of 256 dimensions 4,000,000 in int8, 1,000,000 in float32. With
+# as many products are not slower than the index, which takes 3.4 ms for a content beside 100,000.
 MOST_BYTES = 1024**3
 # Reading all embeddings takes as long as the index takes for one content in so many.
 ONE_IN = 100
@@ -59,6 +58,11 @@ class Neighbours:
     def batch(self) -> int:
         """Return how many contents to compare at a time."""
         return BY_PRODUCTS if self.loaded else BY_INDEX
+
+    @property
+    def until(self) -> int | None:
+        """Return the number of the last change that this way may compare; None for any."""
+        return self.loaded.until if self.loaded else None
 
     def compare(self, contents: list[bytes], distance: float, *, is_strict: bool) -> None:
         """Store the pairs of contents with others up to a distance.
@@ -138,14 +142,19 @@ def _refuse_many(distance: float, n_crowded: int, of: int) -> None:
 class Loaded:
     """The contents of a space, by sha256, and the products of their embeddings.
 
-    The embedding of a content does not change. What comes later is not in it, and is compared with
-    everything by the index.
+    The embedding of a content does not change. What is noted later may concern contents that are
+    not in it, or whose pairs were forgotten: so it serves changes up to the number `until`.
     """
 
     def __init__(self, connection: Connection, space: Space) -> None:
         """Read one embedding of each content."""
-        from spocdb.features.products import TILE, Products
+        from spocdb.features.products import Products
+        from spocdb.features.rounding import TILE
 
+        with connection.transaction():
+            # Otherwise a change under way may have an earlier number, and not be seen.
+            collections.hold(connection, space.collection)
+            self.until = duplicates.newest(connection, space)
         hashes: list[Hashes] = []
 
         def tiles() -> Iterator[Float32Array]:
@@ -162,22 +171,21 @@ class Loaded:
     ) -> tuple[list[bytes], list[bytes], list[bytes], int]:
         """Return pairs of contents that may be near: each one, and the other.
 
-        Also return the contents whose pairs are not among them, because they came later or are
-        crowded, and the number of the latter.
+        Pairs with contents that were compared before are stored already. Also return the contents
+        whose pairs are not all known, because they came later or are crowded, and the number of
+        the latter.
         """
         wanted = np.array(contents, "S32")
         places = np.searchsorted(self._hashes, wanted, sorter=self._order)
         rows = self._order[np.minimum(places, len(self._order) - 1)]
         is_known = self._hashes[rows] == wanted
-        known, left = np.flatnonzero(is_known), np.flatnonzero(~is_known)
-        if not len(known):
+        if not is_known.any():
             return [], [], contents, 0
-        found = self._products.near(rows[known], distance, MOST_NEIGHBOURS + 1)
-        is_other = rows[known][found.rows] != found.columns
-        one = self._hashes[rows[known][found.rows[is_other]]]
-        other = self._hashes[found.columns[is_other]]
-        asked = [contents[i] for i in [*left, *known[found.crowded]]]
-        return _bytes(one), _bytes(other), asked, len(found.crowded)
+        found = self._products.near(rows[is_known], distance, MOST_NEIGHBOURS + 1)
+        asked = np.concatenate([wanted[~is_known], self._hashes[found.crowded]])
+        pairs = self._hashes[found.rows], self._hashes[found.columns]
+        one, other = map(_bytes, pairs)
+        return one, other, _bytes(asked), len(found.crowded)
 
 
 def _bytes(hashes: Hashes) -> list[bytes]:
@@ -196,9 +204,9 @@ def chosen(connection: Connection, space: Space) -> Neighbours:
 
 
 def _is_worth(connection: Connection, space: Space, n_due: int) -> bool:
-    from spocdb.features.products import fastest
+    from spocdb.features.rounding import fastest
 
-    n, dtype = images.count_contents(connection, space.collection), fastest()
+    n, dtype = images.count_contents(connection, space.collection), fastest(space.dim)
     if n * space.dim * dtype.itemsize > MOST_BYTES:
         return False
     return n <= ONE_IN * n_due or not indexes.exists(connection, space.collection, space.projection)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.database import gallery
+from benchmarks.database import gallery, growth
 from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.memory import megabytes
 from benchmarks.record import Figure
@@ -43,6 +43,7 @@ WHERE collection_id = %(collection)s AND projection_id = %(projection)s
 
 def run(target: Gallery) -> list[Figure]:
     """Measure a first find beside faiss, and what a new image costs beside a search."""
+    growth.load(target, target.n_rows)
     space = spaces.active(target.connection, target.collection)
     try:
         return [*_from_nothing(target, space), *_beside_known(target, space)]

@@ -38,7 +38,7 @@ def sizes(target: Gallery) -> list[int]:
 def _at(target: Gallery, size: int) -> Iterator[Figure]:
     name = f"growth to {size:,}"
     connection = target.connection
-    rate = _load(target, size)
+    rate = load(target, size)
     if rate:
         yield Figure(f"{name}, write", 1e6 / rate, "us/image")
     with peak_of_shared_memory() as peak:
@@ -55,7 +55,8 @@ def _at(target: Gallery, size: int) -> Iterator[Figure]:
     yield from _search(target, name)
 
 
-def _load(target: Gallery, size: int) -> float:
+def load(target: Gallery, size: int) -> float:
+    """Load what is missing of the first images, without an index; return the rows per second."""
     first, last = target.count() // target.stretch, size // target.stretch
     if first < last:
         # Drop the index before the load; it is built afterwards.

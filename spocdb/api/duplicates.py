@@ -37,6 +37,7 @@ class Duplicates(Calibrating):
         keep: str | None = None,
         again: bool = False,
         on_done: Callable[[int, int], None] = lambda done, due: None,
+        on_grouped: Callable[[int, int], None] = lambda done, due: None,
     ) -> DuplicateSummary:
         """Find the duplicates of a collection, or those of what is new since the last time.
 
@@ -57,6 +58,8 @@ class Duplicates(Calibrating):
                 they are noted, and their images are grouped again.
             on_done: called after each batch, with the numbers of contents that are compared and
                 that were due.
+            on_grouped: called after each batch that follows, with the numbers of contents that are
+                grouped and that had to be. Decisions about these may add others.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -67,7 +70,8 @@ class Duplicates(Calibrating):
         """
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            duplicates.find(connection, target, distance, keep, on_done, level=level, again=again)
+            told = on_done, on_grouped
+            duplicates.find(connection, target, distance, keep, *told, level=level, again=again)
             unsigned = duplicates.unsigned(connection, target)
         # No connection is held while files are read.
         signed = self._sign(unsigned)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from psycopg.sql import SQL, Composable, Literal
 
-from spocdb.db.connections import Connection
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.spaces import Space
 from spocdb.keepers import Term
 from spocdb.stars import Member
@@ -61,6 +61,11 @@ WHERE e.collection_id = %(collection)s AND e.projection_id = %(projection)s
 ON CONFLICT (collection_id, projection_id, sha256) DO NOTHING
 """
 
+N_UNGROUPED = """
+SELECT count(*) FROM spocdb.duplicate_ungrouped
+WHERE collection_id = %(collection)s AND projection_id = %(projection)s
+"""
+
 TAKE = """
 DELETE FROM spocdb.duplicate_ungrouped
 WHERE collection_id = %(collection)s AND projection_id = %(projection)s AND sha256 IN (
@@ -115,14 +120,14 @@ ON CONFLICT (collection_id, projection_id, image_id) DO UPDATE
 SET keeper_id = excluded.keeper_id, sha256 = excluded.sha256, distance = excluded.distance
 """
 
-# A keeper has a row of its own while another image is in its group.
+# A keeper has a row of its own while another image is in its group. OFFSET 0 looks each one up.
 FORGET_ALONE = """
 DELETE FROM spocdb.duplicate_members m
 WHERE m.collection_id = %(collection)s AND m.projection_id = %(projection)s
   AND m.image_id = ANY (%(keepers)s) AND m.keeper_id = m.image_id
   AND NOT EXISTS (SELECT FROM spocdb.duplicate_members o
                   WHERE o.collection_id = m.collection_id AND o.projection_id = m.projection_id
-                    AND o.keeper_id = m.image_id AND o.image_id <> m.image_id)
+                    AND o.keeper_id = m.image_id AND o.image_id <> m.image_id OFFSET 0)
 """
 
 ADD_KEEPERS = """
@@ -132,7 +137,7 @@ SELECT i.collection_id, %(projection)s, i.id, i.id, i.sha256, 0 FROM spocdb.imag
 WHERE i.id = ANY (%(keepers)s) AND i.collection_id = %(collection)s
   AND EXISTS (SELECT FROM spocdb.duplicate_members o
               WHERE o.collection_id = %(collection)s AND o.projection_id = %(projection)s
-                AND o.keeper_id = i.id AND o.image_id <> i.id)
+                AND o.keeper_id = i.id AND o.image_id <> i.id OFFSET 0)
 ON CONFLICT (collection_id, projection_id, image_id) DO NOTHING
 """
 
@@ -177,6 +182,11 @@ def note(connection: Connection, space: Space, contents: Iterable[bytes]) -> Non
 def note_all(connection: Connection, space: Space) -> None:
     """Note all contents that are near others, or in groups."""
     connection.execute(NOTE_ALL, space.key)
+
+
+def n_ungrouped(connection: Connection, space: Space) -> int:
+    """Return how many contents have to be grouped."""
+    return int(one_row(connection, N_UNGROUPED, space.key)[0])
 
 
 def to_group(connection: Connection, space: Space, contents: Iterable[bytes]) -> set[bytes]:

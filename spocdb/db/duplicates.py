@@ -88,12 +88,19 @@ WHERE (s.collection_id <> %(collection)s OR p.extractor_id <> k.extractor_id) AN
 TAKE = """
 DELETE FROM spocdb.duplicate_changes WHERE id IN (
     SELECT id FROM spocdb.duplicate_changes
-    WHERE collection_id = %(collection)s AND projection_id = %(projection)s ORDER BY id LIMIT %(n)s
+    WHERE collection_id = %(collection)s AND projection_id = %(projection)s
+      AND (id <= %(until)s OR %(until)s IS NULL)
+    ORDER BY id LIMIT %(n)s
 ) RETURNING sha256, is_compared
 """
 
 N_DUE = """
 SELECT count(DISTINCT sha256) FROM spocdb.duplicate_changes
+WHERE collection_id = %(collection)s AND projection_id = %(projection)s
+"""
+
+NEWEST = """
+SELECT coalesce(max(id), 0) FROM spocdb.duplicate_changes
 WHERE collection_id = %(collection)s AND projection_id = %(projection)s
 """
 
@@ -156,16 +163,23 @@ def n_due(connection: Connection, space: Space) -> int:
     return int(one_row(connection, N_DUE, space.key)[0])
 
 
+def newest(connection: Connection, space: Space) -> int:
+    """Return the number of the last change that waits; later ones have larger numbers."""
+    return int(one_row(connection, NEWEST, space.key)[0])
+
+
 def is_due(connection: Connection, space: Space) -> bool:
     """Tell whether a content has to be compared or grouped; nothing is locked."""
     return bool(one_row(connection, IS_DUE, space.key)[0])
 
 
-def take(connection: Connection, space: Space, n: int) -> tuple[list[bytes], list[bytes]]:
+def take(
+    connection: Connection, space: Space, n: int, until: int | None = None
+) -> tuple[list[bytes], list[bytes]]:
     """Take up to n changes; return the contents to compare, and those that are only to be grouped.
 
-    If this is rolled back they are due again.
+    Only changes up to the number `until`; None for any. If this is rolled back they are due again.
     """
-    rows = connection.execute(TAKE, space.key | {"n": n}).fetchall()
+    rows = connection.execute(TAKE, space.key | {"n": n, "until": until}).fetchall()
     new = {sha256 for sha256, is_compared in rows if not is_compared}
     return sorted(new), sorted({sha256 for sha256, _ in rows} - new)

@@ -1,36 +1,35 @@
 """Which embeddings are near each other: products of some of them with all, exact up to a margin.
 
-    all embeddings -> tiles of a fixed number of rows -> products -> those that may be near enough
+    all embeddings -> rounded, in tiles -> products -> those that may be near enough
 
-A tile's products stay in the processor's cache, so a product costs as much as its arithmetic.
+Each pair is computed once: rows that were asked for are left out of later products.
 """
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from spocdb.features.devices import fastest_dtype, find_devices
+from spocdb.features import rounding
+from spocdb.features.rounding import ASKED, TILE, Rounded
+from spocdb.machine import n_cores
 from spocdb.records import Float32Array
 
-# Rows of a tile.
-TILE = 4096
-# Embeddings whose products with a tile are compared with float32's.
-N_PROOF = 16
-# Relative rounding errors: half of the distance between two neighbouring numbers.
-ROUNDING = {torch.bfloat16: 2.0**-9, torch.float32: 2.0**-24}
+# The tiles are made again without the rows that are done, when these are so large a part of them.
+PART_DONE = 1 / 8
 
 Indices = NDArray[np.int64]
+NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Pairs that may be near: `rows[i]` of those asked for, and `columns[i]` of all.
+    """Pairs that may be near, each once: `rows[i]` of those asked for, and `columns[i]` of all.
 
-    `crowded` are rows that have too many, whose pairs are left out.
+    `crowded` are rows that have too many neighbours.
     """
 
     rows: Indices
@@ -39,70 +38,100 @@ class Found:
 
 
 class Products:
-    """All embeddings (n, dim) of length one, in memory, to find the neighbours of some of them."""
+    """All embeddings (n, N) of length one, in memory, to find the neighbours of some of them."""
 
-    def __init__(self, tiles: Iterable[Float32Array]) -> None:
-        """Keep tiles of TILE rows, the last one with fewer."""
-        self._tiles: list[Tensor] = []
-        self._dtype = fastest()
-        for tile in tiles:
-            whole = torch.from_numpy(np.ascontiguousarray(tile))
-            if not self._tiles and not _is_fine(whole, self._dtype):
-                self._dtype = torch.float32
-            self._tiles.append(whole.to(self._dtype))
+    def __init__(self, parts: Iterable[Float32Array]) -> None:
+        """Round the embeddings, which are numbered in the order in which they come.
+
+        Parts (m, N) but the last one have TILE rows.
+        """
+        self._tiles = [rounding.rounded(part, rounding.fastest(part.shape[1])) for part in parts]
+        n = sum(map(len, self._tiles))
+        # Which row is at each place of the tiles, and at which place a row is.
+        self._rows, self._places = np.arange(n), np.arange(n)
+        # One thread each: a core that another program uses would let all threads of a product wait.
+        self._pool = ThreadPoolExecutor(n_cores(), "products", torch.set_num_threads, (1,))
+        self._is_done = np.zeros(n, np.bool_)
+        # How many neighbours of each row are done.
+        self._n_done = np.zeros(n, np.int64)
 
     def near(self, rows: Indices, distance: float, most: int) -> Found:
-        """Return the pairs of rows with all up to a cosine distance, and some a little farther.
+        """Return the pairs of rows with all others up to a cosine distance, and some farther.
 
-        Rows with more than `most` are crowded; each row counts as its own neighbour.
+        Rows are done then: their pairs are left out later. But those with more than `most`
+        neighbours, themselves among them, are crowded, and not done: a pair with one of these is
+        returned when the other row is asked for.
         """
-        asked = torch.stack([self._tiles[row // TILE][row % TILE] for row in rows.tolist()])
-        least = 1 - distance - margin(self._dtype, asked.shape[1])
-        counts = np.zeros(len(rows), np.int64)
-        found: list[tuple[Indices, Indices]] = []
-        for number, tile in enumerate(self._tiles):
-            products = asked @ tile.T
-            hit = np.flatnonzero(_any_at_least(products, least) & (counts <= most))
-            if not len(hit):
+        rows = np.unique(rows[~self._is_done[rows]])
+        rows = rows[np.argsort(self._places[rows])]
+        counts = self._n_done[rows]
+        one, columns = self._hits(rows, counts, 1 - distance, most)
+        is_crowded = counts > most
+        self._is_done[rows[~is_crowded]] = True
+        kept = ~is_crowded[one]
+        one, columns = rows[one[kept]], columns[kept]
+        # Two rows that are done now have each other, and itself.
+        is_twice = self._is_done[columns]
+        np.add.at(self._n_done, columns[~is_twice], 1)
+        kept = ~is_twice | (one < columns)
+        if self._is_done[self._rows].sum() > PART_DONE * len(self._rows):
+            self._leave_out_done()
+        return Found(one[kept], columns[kept], rows[is_crowded])
+
+    def _hits(
+        self, rows: Indices, counts: Indices, least: float, most: int
+    ) -> tuple[Indices, Indices]:
+        """Return which of the rows are near which others that are not done; add to their counts.
+
+        Of a row that is crowded only some are returned.
+        """
+        size = max(1, min(ASKED, -(-len(rows) // n_cores())))
+        parts = [slice(begin, begin + size) for begin in range(0, len(rows), size)]
+        found = self._pool.map(
+            lambda part: self._hits_of(self._of(rows[part]), counts[part], least, most), parts
+        )
+        pairs = [
+            (one + part.start, columns) for part, (one, columns) in zip(parts, found, strict=True)
+        ]
+        one, columns = (np.concatenate(column) for column in zip(NOTHING, *pairs, strict=True))
+        return one, columns
+
+    def _hits_of(
+        self, asked: Rounded, counts: Indices, least: float, most: int
+    ) -> tuple[Indices, Indices]:
+        found = [NOTHING]
+        room = rounding.room(asked.values.dtype)
+        for place, tile in zip(range(0, len(self._rows), TILE), self._tiles, strict=True):
+            products = rounding.multiply(asked.values, tile.values, room)
+            bounds = rounding.reach(asked, tile, least) / asked.scales
+            is_hit = (products.amax(1) >= bounds).numpy() & (counts <= most)
+            if not is_hit.any():
                 continue
-            one, other = torch.nonzero(products[torch.from_numpy(hit)] >= least, as_tuple=True)
-            where = hit[one.numpy()]
-            counts += np.bincount(where, minlength=len(rows))
-            found.append((where, other.numpy() + number * TILE))
-        where, other_rows = (np.concatenate(part) for part in zip(*found, strict=True))
-        kept = counts[where] <= most
-        return Found(where[kept], other_rows[kept], np.flatnonzero(counts > most))
+            hit = torch.from_numpy(np.flatnonzero(is_hit))
+            near = rounding.pairs(products[hit], asked[hit], tile, least, bounds[hit])
+            one, columns = hit[near[0]].numpy(), self._rows[place + near[1].numpy()]
+            is_open = ~self._is_done[columns]
+            counts += np.bincount(one[is_open], minlength=len(counts))
+            found.append((one[is_open], columns[is_open]))
+        one, columns = (np.concatenate(column) for column in zip(*found, strict=True))
+        return one, columns
 
+    def _of(self, rows: Indices) -> Rounded:
+        """Return the embeddings of rows in the order of their places."""
+        places = self._places[rows]
+        tiles, begins = np.unique(places // TILE, return_index=True)
+        ends = [*begins[1:], len(rows)]
+        return rounding.joined(
+            [
+                self._tiles[tile][torch.from_numpy(places[begin:end] % TILE)]
+                for tile, begin, end in zip(tiles, begins, ends, strict=True)
+            ]
+        )
 
-def fastest() -> torch.dtype:
-    """Return the type that the processor multiplies fastest; use the cores of this process."""
-    return fastest_dtype(find_devices("cpu")[0])
-
-
-def margin(dtype: torch.dtype, dim: int) -> float:
-    """Return how much a product of two vectors of length one may differ from the database's.
-
-    Both are rounded to `dtype`: by the inequality of Cauchy and Schwarz that changes the product by
-    at most twice the relative error, and its square. Sums of `dim` float32 numbers, here and there,
-    add their own. The rounding of the product itself counts not: the bound is rounded alike.
-    """
-    rounding = ROUNDING[dtype]
-    return 1.01 * (2 * rounding + rounding**2 + 2 * dim * ROUNDING[torch.float32]) + 1e-5
-
-
-def _is_fine(tile: Tensor, dtype: torch.dtype) -> bool:
-    """Tell whether products of this type are within their margin, on this processor."""
-    fast = (tile[:N_PROOF].to(dtype) @ tile.to(dtype).T).float()
-    exact = tile[:N_PROOF].double() @ tile.double().T
-    bound = margin(dtype, tile.shape[1]) + exact.abs() * ROUNDING[dtype]
-    return bool(((fast - exact).abs() <= bound).all())
-
-
-def _any_at_least(products: Tensor, least: float) -> NDArray[np.bool_]:
-    """Tell for each row whether a product is at least so large."""
-    if products.dtype == torch.bfloat16 and least > 0:
-        # The bits of positive numbers have their order, and those of negative ones are negative.
-        # The maximum of integers takes a third of the time.
-        bound = torch.tensor(least, dtype=torch.bfloat16).view(torch.int16)
-        return (products.view(torch.int16).amax(1) >= bound).numpy()
-    return (products.amax(1) >= torch.tensor(least, dtype=products.dtype)).numpy()
+    def _leave_out_done(self) -> None:
+        """Make the tiles again without rows that are done; until then both are in memory."""
+        rows = self._rows[~self._is_done[self._rows]]
+        begins = range(0, len(rows), TILE)
+        self._tiles = [self._of(rows[begin : begin + TILE]) for begin in begins]
+        self._rows = rows
+        self._places[rows] = np.arange(len(rows))
