@@ -19,6 +19,7 @@ from spocdb.db.duplicate_groups import (
     Decision,
     DuplicateGroup,
     DuplicateImage,
+    DuplicatesAsked,
     DuplicateSummary,
 )
 from spocdb.db.duplicate_metadata import MetadataOffer
@@ -64,6 +65,7 @@ __all__ = [
     "DuplicateImage",
     "DuplicateSummary",
     "Duplicates",
+    "DuplicatesAsked",
     "Engine",
     "ExtractorSummary",
     "Facet",

@@ -11,7 +11,13 @@ from spocdb.db import attachments, collections
 from spocdb.db import duplicate_groups as stored
 from spocdb.db import duplicate_review as reviewed
 from spocdb.db.collections import Collection
-from spocdb.db.duplicate_groups import Decision, DuplicateGroup, DuplicateSummary, Verdict
+from spocdb.db.duplicate_groups import (
+    Decision,
+    DuplicateGroup,
+    DuplicatesAsked,
+    DuplicateSummary,
+    Verdict,
+)
 from spocdb.db.duplicate_metadata import MetadataOffer
 from spocdb.errors import ConfigError, InvalidValue
 from spocdb.records import Level
@@ -79,6 +85,19 @@ class Duplicates(Calibrating):
             if signed:
                 duplicates.signed(connection, target, signed)
             return stored.summary(connection, target)
+
+    def asked(self, collection: str | None = None) -> DuplicatesAsked:
+        """Return how duplicates are found, and how many contents wait; no group is counted.
+
+        Args:
+            collection: the name; None if there is only one.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            DuplicatesNotFound: they were not looked for by the active projection.
+        """
+        with self._engine.connection() as connection:
+            return stored.asked(connection, collections.get(connection, collection))
 
     def summary(self, collection: str | None = None) -> DuplicateSummary:
         """Count the duplicates that were found.

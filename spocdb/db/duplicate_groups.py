@@ -42,13 +42,12 @@ class DuplicateGroup:
     n_others: int
 
 
-@dataclass(frozen=True, slots=True)
-class DuplicateSummary:
-    """How many duplicates a collection has.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicatesAsked:
+    """How the duplicates of a collection are found.
 
-    `n_images` are in `n_groups`; the files of all but the keepers have `extra_bytes`. `n_due`
-    contents have to be compared or grouped. `distance`, `level` and `keep` are as they were asked
-    for; for a level, `distance` is how far its images may be from each other.
+    `distance`, `level` and `keep` are as they were asked for; for a level, `distance` is how far
+    its images may be from each other. `n_due` contents have to be compared or grouped.
     """
 
     collection: str
@@ -56,10 +55,19 @@ class DuplicateSummary:
     distance: float | None
     level: Level | None
     keep: str
+    n_due: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateSummary(DuplicatesAsked):
+    """How many duplicates a collection has, and how they are found.
+
+    `n_images` are in `n_groups`; the files of all but the keepers have `extra_bytes`.
+    """
+
     n_groups: int
     n_images: int
     extra_bytes: int
-    n_due: int
 
     @property
     def n_extra(self) -> int:
@@ -99,6 +107,8 @@ SELECT count(DISTINCT g.keeper_id), count(*),
        {DUE}
 FROM spocdb.duplicate_groups(%(name)s) g JOIN spocdb.images i ON i.id = g.image_id
 """
+
+COUNT_DUE = f"SELECT {DUE}"
 
 COUNTED = ("n_groups", "n_images", "extra_bytes", "n_due")
 
@@ -156,6 +166,17 @@ def check(connection: Connection, collection: Collection) -> dict[str, Any]:
             f"projection: run `db.duplicates.find({collection.name!r})`"
         )
     return found
+
+
+def asked(connection: Connection, collection: Collection) -> DuplicatesAsked:
+    """Return how the duplicates of a collection are found, without counting them.
+
+    Raises:
+        DuplicatesNotFound: they were not looked for.
+    """
+    search = check(connection, collection)
+    values = {"collection": collection.id, "projection": collection.active_projection_id}
+    return DuplicatesAsked(**search, n_due=one_row(connection, COUNT_DUE, values)[0])
 
 
 def summary(connection: Connection, collection: Collection) -> DuplicateSummary:

@@ -14,6 +14,7 @@ from spocdb.web.routes import (
     browsing,
     collections,
     duplicates,
+    finding,
     health,
     images,
     maps,
@@ -22,6 +23,7 @@ from spocdb.web.routes import (
     search,
     statements,
 )
+from spocdb.web.routes.finding import Finds
 from spocdb.web.sharing import Shared
 from spocdb.web.uploads import BodyLimit
 
@@ -45,7 +47,7 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
         redoc_url=None,
     )
     app.state.engine, app.state.options, app.state.metrics = engine, options, Metrics()
-    app.state.changes = Changes(engine.settings)
+    app.state.changes, app.state.finds = Changes[int](engine.settings), Finds(engine.settings)
     app.state.coverage = Shared(SECONDS_COUNTED)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
@@ -58,6 +60,7 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
         projections,
         images,
         duplicates,
+        finding,
         review,
     ):
         api.include_router(routes.router)

@@ -141,6 +141,11 @@ def detail_of(request: Request, error: errors.SpocdbError) -> str:
     return str(error)
 
 
+def said_of(request: Request, error: BaseException) -> str:
+    """Return what a client is told who asks later, of any error."""
+    return detail_of(request, error) if isinstance(error, errors.SpocdbError) else BUG
+
+
 def note(request: Request, error: errors.SpocdbError) -> None:
     """Log an error that is the server's or the database's fault."""
     if status_of(error) >= 500:

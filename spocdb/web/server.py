@@ -105,6 +105,7 @@ class Server:
                 self._uvicorn.run(sockets=[self._socket])
         finally:
             self._app.state.changes.stop()
+            self._app.state.finds.stop()
 
     def stop(self) -> None:
         """Stop the server, from another thread."""

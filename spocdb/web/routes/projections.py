@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from spocdb.api import Database, ProjectionVersion
-from spocdb.errors import ProjectionNotFound, SpocdbError
+from spocdb.errors import ProjectionNotFound
 from spocdb.web import models, problems
 from spocdb.web.changes import Change, Changes
 from spocdb.web.requests import LARGEST_ID, Collection, Db, Options, is_shown
@@ -28,13 +28,13 @@ async def _review(options: Options) -> None:
         )
 
 
-async def _changes(request: Request) -> Changes:
-    changes: Changes = request.app.state.changes
+async def _changes(request: Request) -> Changes[int]:
+    changes: Changes[int] = request.app.state.changes
     return changes
 
 
 InReview = Depends(_review)
-Known = Annotated[Changes, Depends(_changes)]
+Known = Annotated[Changes[int], Depends(_changes)]
 Expected = Annotated[
     int, Query(ge=1, le=LARGEST_ID, description="the previous projection, as the client knows it")
 ]
@@ -102,7 +102,7 @@ def rollback(
 
 
 def _activated(
-    request: Request, response: Response, changes: Changes, name: str, number: int
+    request: Request, response: Response, changes: Changes[int], name: str, number: int
 ) -> models.Change:
     def action(own: Database) -> int:
         own.pca.activate(number, name)
@@ -121,7 +121,7 @@ def _activated(
     return state_of(request, begun)
 
 
-def state_of(request: Request, change: Change) -> models.Change:
+def state_of(request: Request, change: Change[int]) -> models.Change:
     """Return how a change goes."""
     state = models.Change(
         collection=change.collection,
@@ -134,10 +134,7 @@ def state_of(request: Request, change: Change) -> models.Change:
         return state
     if (error := change.result.exception()) is None:
         return state.model_copy(update={"state": "done", "projection": change.result.result()})
-    detail = problems.BUG
-    if isinstance(error, SpocdbError):
-        detail = problems.detail_of(request, error)
-    return state.model_copy(update={"state": "failed", "said": detail})
+    return state.model_copy(update={"state": "failed", "said": problems.said_of(request, error)})
 
 
 def _version(

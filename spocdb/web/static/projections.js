@@ -1,13 +1,8 @@
 /** The projections of a collection in review mode: activates one, and tells how it goes. */
 
+import { followed, LOST } from "./following.js";
 import { hush, say, tell } from "./messages.js";
-import { collectionOf, file, Problem } from "./server.js";
-
-const SECONDS_BETWEEN_LOOKS = 1;
-// The change goes on while the server, or the way to it, does not answer for a moment.
-const MOST_FAILURES = 10;
-
-const LOST = "The server was started again meanwhile. The list shows what is active";
+import { collectionOf, file } from "./server.js";
 
 const part = (id) => document.getElementById(id);
 const collection = collectionOf(document.querySelector("main").dataset.collection);
@@ -29,7 +24,7 @@ async function work(begin) {
   hush();
   busy(true, "Working. Searches go on with the active projection");
   try {
-    const change = await followed(await begin());
+    const change = await followed(await begin(), collection.change, told);
     await refresh();
     busy(false, change?.state === "done" ? `Projection ${change.projection} is active` : "");
     if (change?.state === "done") focus(change.projection);
@@ -42,20 +37,8 @@ async function work(begin) {
   }
 }
 
-/** Ask until the change has ended; null if the server was started again, and knows of none. */
-async function followed(change) {
-  let failures = 0;
-  while (change?.state === "running") {
-    if (change.said) say(`Working: ${change.said}. Searches go on with the active projection`);
-    await new Promise((resolve) => setTimeout(resolve, SECONDS_BETWEEN_LOOKS * 1000));
-    try {
-      change = await collection.change();
-      failures = 0;
-    } catch (error) {
-      if (!(error instanceof Problem) || ++failures > MOST_FAILURES) throw error;
-    }
-  }
-  return change;
+function told({ said }) {
+  if (said) say(`Working: ${said}. Searches go on with the active projection`);
 }
 
 /** Draw the list again as the server has it now. */

@@ -74,6 +74,8 @@ export function collectionOf(name) {
     reviewCount: (values, signal) => get("/review/count", values, signal),
     reviewGroups: (values, signal) => get("/review/groups", values, signal),
     keep: (kept, undo) => send("/review/keep", { kept, undo }),
+    finding: () => get("/duplicates/find", {}),
+    find: async (values) => (await send("/duplicates/find", values)).json(),
     decide: (id, other, verdict) => send("/duplicates/decide", { id, other, verdict }),
     mapPoints: async (values) =>
       (await asked(`${API}${base}/map/points${parameters(values)}`)).arrayBuffer(),

@@ -293,7 +293,7 @@ def test_a_server_that_stops_cancels_its_change(two: Database, serve: Serving) -
 
 
 def test_a_stopped_server_begins_none(two: Database) -> None:
-    changes = Changes(two.settings)
+    changes = Changes[int](two.settings)
     changes.stop()
     assert changes.begin("photos", lambda db: db.pca.rollback("photos")) is None
 
