@@ -20,6 +20,7 @@ from spocdb.db.connections import Connection
 from spocdb.db.duplicate_pairs import Near
 from spocdb.db.spaces import Space
 from spocdb.errors import InvalidValue
+from spocdb.machine import memory
 from spocdb.records import Float32Array
 from spocdb.wording import counted
 
@@ -34,9 +35,10 @@ FIRST_K, TIMES = 8, 8
 # Neighbours that are stored of a content, the nearest ones.
 MOST_NEIGHBOURS = 1000
 
-# Bytes of the embeddings in memory: of 256 dimensions 4,000,000 in int8, 1,000,000 in float32. With
-# as many products are not slower than the index, which takes 3.4 ms for a content beside 100,000.
-MOST_BYTES = 1024**3
+# Part of the machine's memory for embeddings, which are there twice for a moment. In 1 GiB are
+# 4,000,000 of 256 dimensions in int8, 1,000,000 in float32. With as many products are not slower
+# than the index, which takes 3.4 ms for a content beside 100,000.
+MEMORY_PART = 1 / 8
 # Reading all embeddings takes as long as the index takes for one content in so many.
 ONE_IN = 100
 # Nobody waits for the index if fewer are due.
@@ -207,6 +209,13 @@ def _is_worth(connection: Connection, space: Space, n_due: int) -> bool:
     from spocdb.features.rounding import fastest
 
     n, dtype = images.count_contents(connection, space.collection), fastest(space.dim)
-    if n * space.dim * dtype.itemsize > MOST_BYTES:
-        return False
-    return n <= ONE_IN * n_due or not indexes.exists(connection, space.collection, space.projection)
+    has_index = indexes.exists(connection, space.collection, space.projection)
+    if n * space.dim * dtype.itemsize <= MEMORY_PART * memory():
+        return n <= ONE_IN * n_due or not has_index
+    if not has_index:
+        log.warning(
+            "%s: %s contents do not fit in memory, and without an index each is compared with all "
+            "in the database: run `db.index.build(%s)` first",
+            *(space.collection.name, f"{n:,}", repr(space.collection.name)),
+        )
+    return False

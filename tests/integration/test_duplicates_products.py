@@ -164,3 +164,18 @@ def test_grouping_tells_how_far_it_is(crowd: Database, monkeypatch: pytest.Monke
     ).fetchone()
     assert [done for done, _ in told][:3] == [50, 100, 150] and told[0][1] == (n_near or [0])[0]
     assert told[-1][0] == told[-1][1] and len(told) > 4
+
+
+def test_what_does_not_fit_in_memory_is_compared_by_the_index(
+    crowd: Database,
+    by_products: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(pairing, "memory", lambda: 8 * 400 * 32)
+    crowd.duplicates.find(distance=DISTANCE)
+    assert "run `db.index.build('photos')` first" in caplog.text and not by_products
+    crowd.index.build()
+    caplog.clear()
+    crowd.duplicates.find(again=True)
+    assert not caplog.text and not by_products
