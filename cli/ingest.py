@@ -37,7 +37,7 @@ def ingest(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PATH...", help="Files, folders, archives, buckets, URLs; - for a list."
+            metavar="PATH...", help="Files, folders, archives, Parquet, buckets, URLs; -: a list."
         ),
     ] = None,
     urls_from: Annotated[
@@ -60,6 +60,10 @@ def ingest(
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Also read linked folders.")
     ] = False,
+    image_column: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of Parquet files that holds the images."),
+    ] = None,
     metadata: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help=".csv or .jsonl, with a column `path`."),
@@ -127,7 +131,7 @@ def ingest(
 
     given = [path for path in paths or [] if path != STDIN]
     names_from = _kept_stdin() if STDIN in (paths or []) else None
-    choice = Choice(recursive, all_files, follow_links)
+    choice = Choice(recursive, all_files, follow_links, image_column)
 
     def count() -> int:
         terms = Terms(choice, unopened=enqueue)
@@ -185,6 +189,7 @@ def ingest(
             recursive=recursive,
             all_files=all_files,
             follow_links=follow_links,
+            image_column=image_column,
             names_from=names_from,
             urls_from=urls_from,
             metadata=metadata,

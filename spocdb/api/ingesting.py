@@ -47,6 +47,7 @@ class Ingesting(Part):
         exif: bool = False,
         all_files: bool = False,
         follow_links: bool = False,
+        image_column: str | None = None,
         moves: bool = True,
         thumbnails: bool = True,
         prune: bool = False,
@@ -68,8 +69,9 @@ class Ingesting(Part):
         Args:
             *paths: files; folders, which give the files with an image's suffix; archives, which are
                 folders that need not be unpacked: .tar, .tar.gz, .tar.zst (with `spocdb[zstd]`) and
-                .zip; prefixes of buckets (with `spocdb[cloud]`): s3://BUCKET/PREFIX, gs:// and
-                az://; and URLs. `{0000..0127}` stands for these numbers.
+                .zip; Parquet files, or folders of them (with `spocdb[parquet]`); prefixes of
+                buckets (with `spocdb[cloud]`): s3://BUCKET/PREFIX, gs:// and az://; and URLs.
+                `{0000..0127}` stands for these numbers.
             collection: its name.
             extractor: a preset, a network such as `onnx:FILE` or `timm:NAME`, or the name of an
                 extractor that the database knows.
@@ -84,6 +86,8 @@ class Ingesting(Part):
             exif: store the photographs' EXIF as metadata, see docs/reference/images.md.
             all_files: recognise images by their first bytes, whatever the file is called.
             follow_links: also read the folders that symbolic links lead to.
+            image_column: the column of Parquet files that holds the images: their bytes, paths or
+                URLs; by default it is found by the file's types.
             moves: recognise moved files. If a file's bytes are stored under a path that no longer
                 exists, that image gets the new path and keeps its id and metadata.
             thumbnails: store thumbnails of the images that are decoded; without, they are made
@@ -124,7 +128,7 @@ class Ingesting(Part):
             metadata=path_of(metadata),
             auto_pca=auto_pca,
         )
-        terms = terms_of(engine.settings, Choice(recursive, all_files, follow_links))
+        terms = terms_of(engine.settings, Choice(recursive, all_files, follow_links, image_column))
         with engine.connection() as connection:
             return ingesting.Ingest(
                 connection,

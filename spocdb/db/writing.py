@@ -32,7 +32,7 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_descriptors (
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS incoming_images (
     path text, sha256 bytea, version text, size bigint, width integer, height integer,
-    metadata jsonb
+    metadata jsonb, said jsonb
 ) ON COMMIT DELETE ROWS;
 """
 
@@ -64,7 +64,8 @@ FROM incoming_images n ORDER BY n.path
 RETURNING i.id, i.sha256, false AS replaced
 """
 
-# A replaced image keeps its metadata, except the EXIF of its earlier bytes.
+# A replaced image keeps its metadata, except the EXIF of its earlier bytes, and except what its
+# source says of the new ones.
 MERGE_IMAGES = """
 INSERT INTO spocdb.images AS i
     (collection_id, path, sha256, version, size, width, height, metadata)
@@ -78,7 +79,10 @@ SET sha256 = excluded.sha256, version = excluded.version, size = excluded.size,
     metadata = CASE
         WHEN i.sha256 <> excluded.sha256 AND i.metadata ?& %(always)s
         THEN (i.metadata - %(keys)s::text[]) || excluded.metadata
-        ELSE excluded.metadata || i.metadata END,
+        ELSE excluded.metadata || i.metadata END || CASE
+        WHEN i.sha256 <> excluded.sha256
+        THEN (SELECT n.said FROM incoming_images n WHERE n.path = excluded.path)
+        ELSE '{}' END,
     taken_over = CASE WHEN i.sha256 <> excluded.sha256
         THEN i.taken_over - %(keys)s::text[] ELSE i.taken_over END
 RETURNING i.id, i.sha256, i.xmax <> 0 AS replaced
@@ -178,12 +182,13 @@ def _write_images(
         connection.cursor() as cursor,
         cursor.copy("COPY incoming_images FROM STDIN (FORMAT binary)") as copy,
     ):
-        copy.set_types(["text", "bytea", "text", "int8", "int4", "int4", "jsonb"])
+        copy.set_types(["text", "bytea", "text", "int8", "int4", "int4", "jsonb", "jsonb"])
         for ref, sha256 in batch.images:
             new = batch.descriptors.get(sha256)
             pixels = (new.width, new.height) if new else (None, None)
             said = Jsonb({**batch.exif.get(sha256, {}), **ref.metadata})
-            copy.write_row((ref.name, sha256, ref.version, ref.size or 0, *pixels, said))
+            row = (ref.name, sha256, ref.version, ref.size or 0, *pixels, said)
+            copy.write_row((*row, Jsonb(ref.metadata)))
     # Only bytes that are stored already can be those of a moved image.
     known = list({sha256 for _, sha256 in batch.images if sha256 not in batch.descriptors})
     moved = moves.follow(connection, collection.id, known) if moves else set()

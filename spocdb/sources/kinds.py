@@ -13,14 +13,15 @@ LeftOut = Counter[str]
 
 HIDDEN, LINKED, SUBFOLDER, SPECIAL = "hidden", "linked folder", "subfolder", "special file"
 UNNAMED, OTHER = "file without an extension", "other file"
-DAMAGED, REPEATED = "damaged archive", "repeated name"
+DAMAGED, DAMAGED_TABLE, REPEATED = "damaged archive", "damaged Parquet file", "repeated name"
 # Archives are read from files only.
 FAR_ARCHIVE = "archive in a bucket"
-ARCHIVE = "archive"
+ARCHIVE, PARQUET = "archive", "Parquet"
 
 _FORMATS = {suffix: format for format in FORMATS for suffix in format.suffixes.split()}
 _OTHER_SUFFIXES = {
     "audio": ".aac .flac .m4a .mp3 .ogg .opus .wav .wma",
+    PARQUET: ".parquet",
     ARCHIVE: ".tar .tar.gz .tar.zst .tgz .zip",
     "compressed file": ".7z .bz2 .gz .rar .xz .zst",
     "Photoshop": ".psb .psd",
@@ -35,14 +36,29 @@ _KINDS = {
     **{suffix: kind for kind, text in _OTHER_SUFFIXES.items() for suffix in text.split()},
 }
 # The order in the text, after the extensions.
-_ORDER = (FAR_ARCHIVE, UNNAMED, SUBFOLDER, LINKED, SPECIAL, DAMAGED, REPEATED, HIDDEN, OTHER)
+_ORDER = (
+    FAR_ARCHIVE,
+    UNNAMED,
+    SUBFOLDER,
+    LINKED,
+    SPECIAL,
+    DAMAGED,
+    DAMAGED_TABLE,
+    REPEATED,
+    HIDDEN,
+    OTHER,
+)
 _PLURALS = {
-    **{kind: f"{kind}s" for kind in (SUBFOLDER, LINKED, SPECIAL, OTHER, DAMAGED, REPEATED)},
+    **{
+        kind: f"{kind}s"
+        for kind in (SUBFOLDER, LINKED, SPECIAL, OTHER, DAMAGED, DAMAGED_TABLE, REPEATED)
+    },
     UNNAMED: "files without an extension",
     FAR_ARCHIVE: "archives in a bucket",
 }
 _WAY_ON = {
     ARCHIVE: "name it to read it",
+    PARQUET: "name it, or its own folder, to read it",
     FAR_ARCHIVE: "copy it to a disk first",
     "compressed file": "unpack first",
     UNNAMED: "`all_files=True` looks into them",

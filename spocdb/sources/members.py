@@ -62,15 +62,18 @@ class Archive(Protocol):
 class Opened:
     """A regular file that is read at offsets, and closed when nothing refers to it any more.
 
+    Errors call it `what`.
+
     Raises:
         ImageVanished: It cannot be opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, what: str = "archive") -> None:
+        self._what = what
         try:
             self._descriptor = regular(path, os.O_RDONLY)
         except OSError as error:
-            raise ImageVanished(f"cannot read the archive: {error.strerror or error}") from error
+            raise ImageVanished(f"cannot read the {what}: {error.strerror or error}") from error
         weakref.finalize(self, os.close, self._descriptor)
         self.version, self.size = self._now()
 
@@ -89,9 +92,11 @@ class Opened:
                 data = data + block if data else block
             now = self._now()
         except OSError as error:
-            raise ImageVanished(f"cannot read the archive: {error.strerror or error}") from error
+            raise ImageVanished(
+                f"cannot read the {self._what}: {error.strerror or error}"
+            ) from error
         if now != (self.version, self.size):
-            raise ImageVanished("the archive was changed while it was read: ingest it again")
+            raise ImageVanished(f"the {self._what} was changed while it was read: ingest it again")
         return data
 
     def _now(self) -> tuple[str, int]:

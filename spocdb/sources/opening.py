@@ -12,11 +12,12 @@ from itertools import product
 
 from spocdb.errors import ConfigError
 from spocdb.settings import Settings
-from spocdb.sources import archives, names
+from spocdb.sources import archives, names, parquet
 from spocdb.sources.archives import ArchivesSource
 from spocdb.sources.files import FilesSource
 from spocdb.sources.lists import Listed
 from spocdb.sources.objects import ObjectsSource, is_object
+from spocdb.sources.parquet import ParquetSource
 from spocdb.sources.source import EVERYTHING, Choice, Terms
 from spocdb.sources.together import Kind, Together
 from spocdb.sources.urls import UrlsSource, is_url
@@ -27,6 +28,7 @@ URLS = Kind(names.is_uri, UrlsSource)
 KINDS = (
     Kind(is_object, ObjectsSource),
     URLS,
+    Kind(parquet.is_parquet, ParquetSource),
     Kind(lambda name: archives.archive_of(name) is not None, ArchivesSource),
     Kind(lambda name: True, FilesSource),
 )

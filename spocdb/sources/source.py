@@ -29,11 +29,12 @@ Get = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which files of the given folders are read; see `walk`."""
+    """Which files of the given folders are read, see `walk`, and which column of Parquet files."""
 
     recursive: bool = True
     all_files: bool = False
     follow_links: bool = False
+    image_column: str | None = None
 
 
 EVERYTHING = Choice()

@@ -188,6 +188,18 @@ def test_the_tutorials_and_the_guides_to_collections_do_what_they_say(
 
 
 @pytest.mark.slow
+def test_the_guide_to_parquet_files_does_what_it_says(
+    home: tuple[Path, dict[str, str]], walk: Callable[..., tuple[str, str]]
+) -> None:
+    folder, environment = home
+    (example,) = blocks("docs/how-to/parquet.md", "python")
+    run([sys.executable, "-c", example], folder, environment)
+    stdout, stderr = walk("docs/how-to/parquet.md")
+    assert "6 images: 6 new" in stderr and stderr.count("6 images: 6 unchanged") == 2
+    assert "train-00000.parquet/image/0" in stdout and "image_path=0000.jpg" in stdout
+
+
+@pytest.mark.slow
 def test_the_guide_to_buckets_does_what_it_says(
     bucket: Bucket, home: tuple[Path, dict[str, str]], walk: Callable[..., tuple[str, str]]
 ) -> None:
