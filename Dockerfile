@@ -17,11 +17,11 @@ COPY pyproject.toml README.md LICENSE ./
 COPY spocdb spocdb
 COPY cli cli
 COPY migrations migrations
-RUN --mount=type=cache,target=/var/cache/pip pip install .
+RUN --mount=type=cache,target=/var/cache/pip pip install '.[cloud,web]'
 
 FROM python:3.12-slim
 
-RUN useradd --create-home spocdb && install --directory --owner=spocdb /home/spocdb/.cache
+RUN useradd --uid=1000 --create-home spocdb && install --directory --owner=spocdb /home/spocdb/.cache
 COPY --from=build /opt/spocdb /opt/spocdb
 ENV PATH=/opt/spocdb/bin:$PATH
 
