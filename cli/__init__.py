@@ -8,72 +8,85 @@ to stderr.
 import sys
 import warnings
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import typer
 
-from . import (
-    attach,
-    bench,
-    codebook,
-    collections,
-    db,
-    duplicates,
-    edge,
-    evaluate,
-    failures,
-    images,
-    index,
-    ingest,
-    maps,
-    pca,
-    reembed,
-    search,
-    serve,
-    shared,
-    signals,
-    train,
-    worker,
-)
+from . import edge, shared, signals
 from .output import be_quiet
 
-app = typer.Typer(
-    cls=signals.Interruptible,
-    help="Visual similarity search inside your own PostgreSQL.",
-    epilog="Exit codes: 0 done, 1 error, 2 usage, 3 finished with failures, 130 interrupted.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    # Groups and commands inherit it.
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(ingest.ingest)
-app.command()(search.search)
-app.command()(serve.serve)
-app.add_typer(images.app, name="images")
-app.command("map")(maps.map_)
-app.command()(maps.export)
-app.add_typer(duplicates.app, name="duplicates")
-app.command()(failures.failures)
-app.command()(attach.attach)
-app.command()(attach.detach)
-app.command()(worker.worker)
-app.command()(worker.status)
-app.command()(worker.retry)
-app.command()(reembed.reembed)
-app.add_typer(pca.app, name="pca")
-app.command()(bench.bench)
-app.add_typer(evaluate.app, name="eval")
-app.add_typer(train.app, name="train")
-app.add_typer(codebook.app, name="codebook")
-app.add_typer(index.app, name="index")
-app.command()(collections.extractors)
-app.add_typer(collections.app, name="collections")
-app.add_typer(db.app, name="db")
-shared.share(app)
+# In the order of the help: the module and the function of each command, or the app of a group.
+# A module is imported when one of its commands runs or the help lists them all: together they take
+# longer than a search.
+COMMANDS = {
+    "ingest": "ingest:ingest",
+    "search": "search:search",
+    "serve": "serve:serve",
+    "images": "images:app",
+    "map": "maps:map_",
+    "export": "maps:export",
+    "duplicates": "duplicates:app",
+    "failures": "failures:failures",
+    "attach": "attach:attach",
+    "detach": "attach:detach",
+    "worker": "worker:worker",
+    "status": "worker:status",
+    "retry": "worker:retry",
+    "reembed": "reembed:reembed",
+    "pca": "pca:app",
+    "bench": "bench:bench",
+    "eval": "evaluate:app",
+    "train": "train:app",
+    "codebook": "codebook:app",
+    "index": "index:app",
+    "extractors": "collections:extractors",
+    "collections": "collections:app",
+    "db": "db:app",
+}
 
 
-@app.callback(invoke_without_command=True)
+@cache
+def program(*names: str) -> typer.Typer:
+    """Return the program with these commands; without names with all."""
+    made = typer.Typer(
+        cls=signals.Interruptible,
+        help="Visual similarity search inside your own PostgreSQL.",
+        epilog="Exit codes: 0 done, 1 error, 2 usage, 3 finished with failures, 130 interrupted.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        # Groups and commands inherit it.
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback(invoke_without_command=True)(version)
+    for part in map(_part, names or COMMANDS):
+        made.registered_commands += part.registered_commands
+        made.registered_groups += part.registered_groups
+    return made
+
+
+@cache
+def _part(name: str) -> typer.Typer:
+    """Import one command or group; it gets what all commands have."""
+    module, _, attribute = COMMANDS[name].partition(":")
+    found = getattr(import_module(f".{module}", __package__), attribute)
+    part = typer.Typer()
+    if isinstance(found, typer.Typer):
+        part.add_typer(found, name=name)
+    else:
+        part.command(name)(found)
+    shared.share(part)
+    return part
+
+
+def __getattr__(name: str) -> Any:
+    """Return the whole program as `app`."""
+    if name == "app":
+        return program()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def version(
     context: typer.Context,
     show: bool = typer.Option(False, "--version", help="Print the version and exit."),
@@ -86,9 +99,9 @@ def version(
 
 
 @cache
-def root() -> Any:
-    """Return the tree of commands. Typer builds it from their signatures, once per process."""
-    return typer.main.get_command(app)
+def root(*names: str) -> Any:
+    """Return the tree of these commands. Typer builds it from their signatures."""
+    return typer.main.get_command(program(*names))
 
 
 def main() -> None:
@@ -105,4 +118,5 @@ def run() -> int:
     # A user can do nothing about Pillow's warnings on a file's metadata.
     warnings.filterwarnings("ignore", module="PIL")
     be_quiet(False)
-    return edge.run(root())
+    # Anything but the name of a command needs the tree of all: help, completion, a typing error.
+    return edge.run(root(*[name for name in sys.argv[1:2] if name in COMMANDS]))

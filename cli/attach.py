@@ -7,7 +7,7 @@ import typer
 
 from spocdb.recipe_options import RecipeOptions
 
-from . import options
+from . import options, presets
 from .output import confirm, counted, talk
 
 
@@ -45,7 +45,7 @@ def attach(
         str | None,
         typer.Option("--collection", "-c", help="Collection.", show_default="as the table"),
     ] = None,
-    extractor: options.Extractor = None,
+    extractor: presets.Extractor = None,
     weights: options.Weights = None,
     recipe: RecipeOptions,
     device: options.Device = "auto",

@@ -7,7 +7,7 @@ import typer
 
 from spocdb.recipe_options import RecipeOptions
 
-from . import options
+from . import options, presets
 from .output import counted, print_json, print_table, quiet_libraries, talk
 from .running import interruptible
 
@@ -22,7 +22,7 @@ def bench(
         list[Path] | None,
         typer.Argument(metavar="PATH...", help="Your images; by default generated photographs."),
     ] = None,
-    extractor: options.Extractor = None,
+    extractor: presets.Extractor = None,
     weights: options.Weights = None,
     recipe: RecipeOptions,
     device: options.Device = "auto",

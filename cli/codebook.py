@@ -7,7 +7,7 @@ import typer
 
 from spocdb.recipe_options import OF_THE_MAP, RecipeOptions
 
-from . import options
+from . import options, presets
 from .output import counted, quiet_libraries, talk
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ def fit(
         str, typer.Option(metavar="fisher|triangulation", help="The pooling that it is for.")
     ] = "fisher",
     k: Annotated[int, typer.Option("-k", min=1, help="Gaussians, or centroids.")] = 16,
-    extractor: options.Extractor = None,
+    extractor: presets.Extractor = None,
     weights: options.Weights = None,
     recipe: RecipeOptions,
     device: options.Device = "auto",

@@ -9,7 +9,7 @@ import typer
 
 from spocdb.recipe_options import RecipeOptions
 
-from . import options
+from . import options, presets
 from .output import moment, print_json, print_table, quiet_libraries, talk
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _measure(
     save: Annotated[
         bool, typer.Option("--save", help="Store the figures, for `spocdb eval list`.")
     ] = False,
-    extractor: options.Extractor = None,
+    extractor: presets.Extractor = None,
     weights: options.Weights = None,
     codebook: options.Codebook = None,
     recipe: RecipeOptions,

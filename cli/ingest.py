@@ -13,7 +13,7 @@ import typer
 from spocdb.recipe_options import RecipeOptions
 from spocdb.text import written_out
 
-from . import options
+from . import options, presets
 from .enqueuing import check_enqueued
 from .output import confirm, counted, print_json, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, display
@@ -47,7 +47,7 @@ def ingest(
     collection: Annotated[
         str, typer.Option("--collection", "-c", help="Collection; created if it does not exist.")
     ] = "photos",
-    extractor: options.Extractor = None,
+    extractor: presets.Extractor = None,
     weights: options.Weights = None,
     codebook: options.Codebook = None,
     recursive: Annotated[bool, typer.Option(help="Also read subfolders.")] = True,
@@ -125,9 +125,10 @@ def ingest(
         raise typer.BadParameter("give it only with --prune", param_hint="--yes")
     if enqueue:
         check_enqueued(context)
+    from spocdb.records import Choice
     from spocdb.sources.lists import listed
     from spocdb.sources.opening import opened
-    from spocdb.sources.source import Choice, Terms
+    from spocdb.sources.source import Terms
 
     given = [path for path in paths or [] if path != STDIN]
     names_from = _kept_stdin() if STDIN in (paths or []) else None

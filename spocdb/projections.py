@@ -28,6 +28,7 @@ from spocdb.features.projection import Moments, advice, check_options, merge, pr
 from spocdb.features.projection import fit as fit_moments
 from spocdb.features.shrinkage import N_FOLDS
 from spocdb.records import Projection
+from spocdb.settings import AUTO_PCA_IMAGES
 from spocdb.soundness import fault
 from spocdb.sources.names import printable
 from spocdb.wording import counted
@@ -38,8 +39,6 @@ log = logging.getLogger(__name__)
 Regularisation = float | Literal["auto"]
 
 DEFAULT_DIM = 256
-# With fewer images whitening amplifies noise: 1000 are four for each of 256 dimensions.
-AUTO_PCA_IMAGES = 1000
 
 # A collection's name has 63 bytes at most.
 MOST_NAME_BYTES = 63

@@ -4,10 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from spocdb.errors import ConfigError, ImageError
 from spocdb.recipe_options import (
@@ -21,9 +18,16 @@ from spocdb.recipe_options import (
     Pooling,
 )
 
-UInt8Array = NDArray[np.uint8]
-Float32Array = NDArray[np.float32]
-Float64Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    UInt8Array = NDArray[np.uint8]
+    Float32Array = NDArray[np.float32]
+    Float64Array = NDArray[np.float64]
+else:
+    # Records and signatures name these types; a command that computes nothing loads no NumPy.
+    UInt8Array = Float32Array = Float64Array = Any
 
 # The keys of metadata that come from EXIF; an image whose EXIF was read has all of EXIF_ALWAYS.
 EXIF_ALWAYS = ("width", "height", "orientation")
@@ -148,6 +152,19 @@ class Recipe:
     def n_views(self) -> int:
         """Return how many times the network sees each image."""
         return len(self.scales) * (1 + self.flip)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which files of the given folders are read, see `walk`, and which column of Parquet files."""
+
+    recursive: bool = True
+    all_files: bool = False
+    follow_links: bool = False
+    image_column: str | None = None
+
+
+EVERYTHING = Choice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +301,8 @@ class Projection:
     @property
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of everything that determines an embedding."""
+        import numpy as np
+
         digest = hashlib.sha256()
         if augmented := self.settings.get("augmented"):
             # An augmentation has its base's numbers but other embeddings.

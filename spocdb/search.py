@@ -6,23 +6,20 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from spocdb.db import collections, projections
+from spocdb.db import collections
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.search import Hit
 from spocdb.errors import InvalidValue
-from spocdb.features.reranking import rerank
 from spocdb.filters import Json
-from spocdb.images.decode import decode
-from spocdb.images.footprint import footprint
-from spocdb.images.memory import InMemory, fit_held
-from spocdb.pipeline.budget import of_process
 from spocdb.records import Crop, Decoded, Float32Array, Recipe, Refinement
 from spocdb.settings import Limits
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
+    from spocdb.features.plain import Stack
+    from spocdb.images.memory import InMemory
 
 # Returns a context manager that yields a connection.
 Connections = Callable[[], AbstractContextManager[Connection]]
@@ -127,6 +124,8 @@ def _embedded(
     connections: Connections, collection: Collection, describe: Describe, projection: int | None
 ) -> Iterator[tuple[Connection, Float32Array]]:
     """Yield the query's embedding (N,), and a connection that sees the same projection."""
+    from spocdb.db import projections
+
     while True:
         raw = describe(collection.recipe)
         with (
@@ -143,12 +142,12 @@ def _embedded(
 
 
 def describe(
-    image: bytes | InMemory,
+    image: "bytes | InMemory",
     recipe: Recipe,
-    load_extractor: "Callable[[], Extractor]",
+    load: "Callable[[], Extractor | Stack]",
     limits: Limits,
     crop: Crop | None = None,
-    decode_file: Callable[..., Decoded] = decode,
+    decode_file: Callable[..., Decoded] | None = None,
 ) -> Float32Array:
     """Return the raw descriptor (C,) of an image file's bytes or of an image, or of a crop.
 
@@ -159,15 +158,20 @@ def describe(
     Raises:
         ImageError: The image or the crop is bad.
     """
+    from spocdb.images.decode import decode
+    from spocdb.images.footprint import footprint
+    from spocdb.images.memory import fit_held
+    from spocdb.pipeline.budget import of_process
+
     size, fit, most = recipe.size, recipe.fit, limits.max_pixels
     if isinstance(image, bytes):
         # A part is cut out of the whole picture.
         needed = footprint(image, None if crop else size, fit)
         with of_process(limits.memory).lent(needed):
-            decoded = decode_file(image, size, fit, most, recipe.canvas, crop)
+            decoded = (decode_file or decode)(image, size, fit, most, recipe.canvas, crop)
     else:
         decoded = fit_held(image, size, fit, most, recipe.canvas, crop)
-    return load_extractor().describe(decoded.pixels)
+    return load().describe(decoded.pixels)
 
 
 def similar(
@@ -229,6 +233,8 @@ def _nearest(
         )
     hits = _found(connection, collection, query, request)
     if more.rerank:
+        from spocdb.features.reranking import rerank
+
         listed, rest = hits[: more.rerank], hits[more.rerank :]
         ids = [hit.id for hit in listed]
         vectors = db_search.embeddings(connection, collection, ids, projection)

@@ -13,6 +13,8 @@ from spocdb import machine
 from spocdb.errors import ConfigError
 
 DEFAULT_COLLECTION = "photos"
+# With fewer images whitening amplifies noise: 1000 are four for each of 256 dimensions.
+AUTO_PCA_IMAGES = 1000
 # Pillow's own limit: a quarter of a gigabyte of RGB.
 DEFAULT_MAX_PIXELS = 89_478_485
 # The database counts an image's width and height in 32 bits.

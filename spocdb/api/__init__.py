@@ -1,106 +1,30 @@
-"""The Python API, with the command line's nouns: `spocdb.connect()` returns a Database."""
+"""The Python API, with the command line's nouns: `spocdb.connect()` returns a Database.
+
+The other public names are imported when one of them is used first: together they take longer than
+a search.
+"""
 
 import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from spocdb.api.connecting import connect
-from spocdb.api.database import Database
-from spocdb.api.duplicates import Duplicates
-from spocdb.api.engine import Engine
-from spocdb.api.index import Index
-from spocdb.api.pca import Pca
-from spocdb.api.review import Review
-from spocdb.api.statements import Statements
-from spocdb.api.tables import Tables
-from spocdb.db.attachments import Attached, Attachment, Coverage, Throughput
-from spocdb.db.catalogue import ImageDetails
-from spocdb.db.collections import CollectionSummary, ExtractorSummary
-from spocdb.db.details import CollectionDetails
-from spocdb.db.duplicate_groups import (
-    Decision,
-    DuplicateGroup,
-    DuplicateImage,
-    DuplicatesAsked,
-    DuplicateSummary,
-)
-from spocdb.db.duplicate_metadata import MetadataOffer
-from spocdb.db.duplicate_review import ReviewCount, ReviewGroup, ReviewImage
-from spocdb.db.evaluations import StoredEvaluation
-from spocdb.db.facets import Facet, Facets, FacetValue
-from spocdb.db.indexes import IndexStatus
-from spocdb.db.listing import StoredImage
-from spocdb.db.maps import CollectionMap, MapPoints
-from spocdb.db.projections import ProjectionSummary
-from spocdb.db.runs import Failure
-from spocdb.db.search import Hit
-from spocdb.db.thresholds import Thresholds
-from spocdb.db.thumbnails import Content
-from spocdb.db.versions import ProjectionVersion
-from spocdb.progress import Progress
-from spocdb.pruning import GoneRoot
-from spocdb.records import Crop, Projection, Recipe, Refinement
-from spocdb.settings import Limits, Settings
-from spocdb.sources.source import Choice
-from spocdb.thresholds import Calibration, CurvePoint, NearPair, VariantRecall
-from spocdb.thumbnails import Thumbnail
-from spocdb.worker import WorkerOptions
+from spocdb.api.connecting import connect as connect
+from spocdb.api.database import Database as Database
+from spocdb.api.engine import Engine as Engine
+
+if TYPE_CHECKING:
+    from spocdb.api.public import *  # noqa: F403
+    from spocdb.api.public import __all__ as __all__
 
 # Until the application configures logging, spocdb prints nothing, not even warnings on stderr.
 logging.getLogger("spocdb").addHandler(logging.NullHandler())
 
-__all__ = [
-    "Attached",
-    "Attachment",
-    "Calibration",
-    "Choice",
-    "CollectionDetails",
-    "CollectionMap",
-    "CollectionSummary",
-    "Content",
-    "Coverage",
-    "Crop",
-    "CurvePoint",
-    "Database",
-    "Decision",
-    "DuplicateGroup",
-    "DuplicateImage",
-    "DuplicateSummary",
-    "Duplicates",
-    "DuplicatesAsked",
-    "Engine",
-    "ExtractorSummary",
-    "Facet",
-    "FacetValue",
-    "Facets",
-    "Failure",
-    "GoneRoot",
-    "Hit",
-    "ImageDetails",
-    "Index",
-    "IndexStatus",
-    "Limits",
-    "MapPoints",
-    "MetadataOffer",
-    "NearPair",
-    "Pca",
-    "Progress",
-    "Projection",
-    "ProjectionSummary",
-    "ProjectionVersion",
-    "Recipe",
-    "Refinement",
-    "Review",
-    "ReviewCount",
-    "ReviewGroup",
-    "ReviewImage",
-    "Settings",
-    "Statements",
-    "StoredEvaluation",
-    "StoredImage",
-    "Tables",
-    "Thresholds",
-    "Throughput",
-    "Thumbnail",
-    "VariantRecall",
-    "WorkerOptions",
-    "connect",
-]
+# Hidden from type checkers, which would accept any attribute of a module with `__getattr__`.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Return one of the public names."""
+        public = import_module("spocdb.api.public")
+        if name == "__all__" or name in public.__all__:
+            return getattr(public, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

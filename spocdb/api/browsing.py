@@ -1,13 +1,16 @@
 """Looking at collections in the API: the newest images, and the values of their metadata."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from spocdb.api.part import Part
-from spocdb.db import collections, facets, listing
-from spocdb.db.facets import Facets
-from spocdb.db.listing import StoredImage
+from spocdb.db import collections
 from spocdb.errors import InvalidValue
 from spocdb.filters import Filter, to_json
+
+if TYPE_CHECKING:
+    from spocdb.db.facets import Facets
+    from spocdb.db.listing import StoredImage
 
 
 class Browsing(Part):
@@ -20,7 +23,7 @@ class Browsing(Part):
         collection: str | None = None,
         before: int | None = None,
         limit: int = 100,
-    ) -> list[StoredImage]:
+    ) -> "list[StoredImage]":
         """Return a page of a collection's images, the newest first, without embeddings.
 
         `count` tells how many match in all, and why none does.
@@ -36,6 +39,8 @@ class Browsing(Part):
             InvalidValue: `limit` is out of range.
             ConfigError: the filter is invalid.
         """
+        from spocdb.db import listing
+
         if not 1 <= limit <= listing.PAGE:
             raise InvalidValue("limit", limit, f"1 to {listing.PAGE}")
         wanted = to_json(filter)
@@ -45,10 +50,12 @@ class Browsing(Part):
 
     def sizes(self, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Return width and height in pixels of upright images, by id; unknown ids are left out."""
+        from spocdb.db import listing
+
         with self._engine.connection() as connection:
             return listing.sizes(connection, ids)
 
-    def facets(self, filter: Filter | None = None, *, collection: str | None = None) -> Facets:
+    def facets(self, filter: Filter | None = None, *, collection: str | None = None) -> "Facets":
         """Return the values of each key of the metadata, over the images that match a filter.
 
         Of more than 100,000 images the newest are counted. The most frequent keys and values are
@@ -62,6 +69,8 @@ class Browsing(Part):
             CollectionNotFound: there is no such collection.
             ConfigError: the filter is invalid.
         """
+        from spocdb.db import facets
+
         wanted = to_json(filter)
         with self._engine.connection() as connection:
             return facets.facets(connection, collections.get(connection, collection), wanted)

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from spocdb.api.part import Part
-from spocdb.db import collections, details, evaluations, runs
+from spocdb.db import collections
 from spocdb.db.collections import Collection, CollectionSummary
-from spocdb.db.details import CollectionDetails
-from spocdb.db.evaluations import StoredEvaluation
-from spocdb.db.runs import Failure
 from spocdb.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from spocdb.db.details import CollectionDetails
+    from spocdb.db.evaluations import StoredEvaluation
+    from spocdb.db.runs import Failure
 
 
 class Collections(Part):
@@ -29,12 +32,14 @@ class Collections(Part):
         with self._engine.connection() as connection:
             return collections.get(connection, name).name
 
-    def describe(self, collection: str | None = None) -> CollectionDetails:
+    def describe(self, collection: str | None = None) -> "CollectionDetails":
         """Return the details of a collection.
 
         Raises:
             CollectionNotFound: there is no such collection.
         """
+        from spocdb.db import details
+
         with self._engine.connection() as connection:
             return details.get(connection, collections.get(connection, collection))
 
@@ -50,7 +55,7 @@ class Collections(Part):
 
     def failures(
         self, collection: str | None = None, *, after: str | None = None, limit: int | None = None
-    ) -> Iterator[Failure]:
+    ) -> "Iterator[Failure]":
         """Iterate over the images that could not be stored, by collection and path.
 
         They are read in pages of a thousand. No connection is held between two pages, so that other
@@ -80,7 +85,9 @@ class Collections(Part):
 
     def _failures(
         self, target: Collection, after: str | None, limit: int | None
-    ) -> Iterator[Failure]:
+    ) -> "Iterator[Failure]":
+        from spocdb.db import runs
+
         n = runs.PAGE if limit is None else min(runs.PAGE, limit)
         while True:
             with self._engine.connection() as connection:
@@ -90,7 +97,9 @@ class Collections(Part):
                 return
             after = page[-1].path
 
-    def evaluations(self, benchmark: str | None = None) -> list[StoredEvaluation]:
+    def evaluations(self, benchmark: str | None = None) -> "list[StoredEvaluation]":
         """List the stored evaluations, of one benchmark or of all, oldest first."""
+        from spocdb.db import evaluations
+
         with self._engine.connection() as connection:
             return evaluations.stored(connection, benchmark)

@@ -1,10 +1,13 @@
 """Opening a database for a program: engine and Database in one step."""
 
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from spocdb.api.database import Database
 from spocdb.api.engine import POOL_SIZE, Engine
 from spocdb.db import embedded
+from spocdb.errors import DatabaseError
 from spocdb.settings import Settings, from_environment
 
 
@@ -37,7 +40,12 @@ def connect(
         SchemaOutOfDate: it has no schema spocdb, an older or a newer one.
     """
     found = settings or from_environment(url)
-    if found.database_url is None:
-        found = replace(found, database_url=embedded.upgraded(found.data_dir))
-    engine = Engine(found, pool_size=pool_size, statement_seconds=statement_seconds)
-    return Database(engine, closes_engine=True)
+    open_engine = partial(Engine, pool_size=pool_size, statement_seconds=statement_seconds)
+    if found.database_url is not None:
+        return Database(open_engine(found), closes_engine=True)
+    # A server that runs and is up to date needs neither the package that starts it nor a superuser.
+    if url := embedded.running(found.data_dir):
+        with suppress(DatabaseError):
+            return Database(open_engine(replace(found, database_url=url)), closes_engine=True)
+    url = embedded.upgraded(found.data_dir)
+    return Database(open_engine(replace(found, database_url=url)), closes_engine=True)

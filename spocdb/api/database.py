@@ -1,25 +1,28 @@
 """The entry point of the API: one database and its operations."""
 
-from typing import Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 from spocdb.api.browsing import Browsing
 from spocdb.api.collections import Collections
-from spocdb.api.duplicates import Duplicates
 from spocdb.api.engine import Engine
 from spocdb.api.enqueuing import Enqueuing
 from spocdb.api.extractors import Extractors
-from spocdb.api.index import Index
 from spocdb.api.ingesting import Ingesting
 from spocdb.api.mapping import Mapping
-from spocdb.api.pca import Pca
 from spocdb.api.pictures import Pictures
 from spocdb.api.reembedding import Reembedding
-from spocdb.api.review import Review
 from spocdb.api.rights import Rights
 from spocdb.api.searching import Searching
-from spocdb.api.statements import Statements
-from spocdb.api.tables import Tables
 from spocdb.settings import Settings
+
+if TYPE_CHECKING:
+    from spocdb.api.duplicates import Duplicates
+    from spocdb.api.index import Index
+    from spocdb.api.pca import Pca
+    from spocdb.api.review import Review
+    from spocdb.api.statements import Statements
+    from spocdb.api.tables import Tables
 
 
 class Database(
@@ -55,9 +58,50 @@ class Database(
     def __init__(self, engine: Engine, *, closes_engine: bool = False) -> None:
         super().__init__(engine)
         self.engine, self._closes_engine = engine, closes_engine
-        self.pca, self.index, self.tables = Pca(engine), Index(engine), Tables(engine)
-        self.sql, self.duplicates = Statements(engine), Duplicates(engine)
-        self.review = Review(engine)
+
+    # A part is imported when it is used first: together they take longer than a search.
+
+    @cached_property
+    def pca(self) -> "Pca":
+        """Return the projections."""
+        from spocdb.api.pca import Pca
+
+        return Pca(self.engine)
+
+    @cached_property
+    def duplicates(self) -> "Duplicates":
+        """Return the near-duplicates."""
+        from spocdb.api.duplicates import Duplicates
+
+        return Duplicates(self.engine)
+
+    @cached_property
+    def review(self) -> "Review":
+        """Return what a person keeps of near-duplicates."""
+        from spocdb.api.review import Review
+
+        return Review(self.engine)
+
+    @cached_property
+    def index(self) -> "Index":
+        """Return the HNSW indexes."""
+        from spocdb.api.index import Index
+
+        return Index(self.engine)
+
+    @cached_property
+    def tables(self) -> "Tables":
+        """Return the attached tables."""
+        from spocdb.api.tables import Tables
+
+        return Tables(self.engine)
+
+    @cached_property
+    def sql(self) -> "Statements":
+        """Return the statements that give the same rows."""
+        from spocdb.api.statements import Statements
+
+        return Statements(self.engine)
 
     @property
     def settings(self) -> Settings:

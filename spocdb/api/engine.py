@@ -1,6 +1,7 @@
 """The engine: a process's connections and networks for one database, shared by its threads."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,16 +12,19 @@ from spocdb.db import connections, schema
 from spocdb.db.pool import Pool
 from spocdb.db.watching import Watch
 from spocdb.errors import ConfigError, InvalidValue
-from spocdb.features.weights import locate, locate_codebook
 from spocdb.records import Recipe
 from spocdb.settings import Settings
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
+    from spocdb.features.plain import Stack
     from spocdb.features.precision import Precision
 
 # Connections of one process. A search holds none while the network computes.
 POOL_SIZE = 10
+
+# Queries that NumPy computes before torch is loaded, which takes as long as some ten of them.
+MOST_WITHOUT_TORCH = 10
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,8 @@ class Engine:
         self.statement_seconds = statement_seconds
         self._pool = Pool(self.url, pool_size, statement_seconds)
         self._extractors: dict[tuple[str, str, str], Extractor] = {}
+        self._stacks: dict[str, Stack | None] = {}
+        self._n_without_torch = 0
         self._loading = Lock()
         self._watch: Watch | None = None
         try:
@@ -141,6 +147,7 @@ class Engine:
         """
         from spocdb.features.extractor import load_extractor
         from spocdb.features.precision import settled
+        from spocdb.features.weights import locate, locate_codebook
 
         asked = (recipe.fingerprint, device, precision)
         # The lock is held while a network loads, so that two threads never load the same one.
@@ -157,3 +164,34 @@ class Engine:
                 log.debug("loaded %s in %.2f s", recipe.name, time.monotonic() - began)
             self._extractors[asked] = self._extractors[key]
             return self._extractors[asked]
+
+    def describer(self, recipe: Recipe, device: str = "auto") -> "Extractor | Stack":
+        """Return what describes single images by a recipe, in float32.
+
+        That is the recipe's network, or on a CPU NumPy alone: for the first images of a process
+        that has not loaded torch, if the recipe is simple enough.
+
+        Raises:
+            WeightsNotFound: its weights are not on this machine and cannot be downloaded.
+            ConfigError: there is no such device, or the weights do not fit.
+        """
+        if device in ("auto", "cpu") and (stack := self._stack(recipe)):
+            return stack
+        # One image gains nothing from a lower precision.
+        return self.extractor(recipe, device, "float32")
+
+    def _stack(self, recipe: Recipe) -> "Stack | None":
+        """Return a recipe's network for NumPy; None if torch is loaded, or needed."""
+        from spocdb.features import plain
+        from spocdb.features.weights import locate
+
+        with self._loading:
+            if "torch" in sys.modules or self._n_without_torch >= MOST_WITHOUT_TORCH:
+                return None
+            key = recipe.fingerprint
+            if key not in self._stacks:
+                is_plain = plain.computes(recipe)
+                weights = locate(recipe, self.settings.cache_dir) if is_plain else None
+                self._stacks[key] = plain.load(recipe, weights) if weights else None
+            self._n_without_torch += 1
+            return self._stacks[key]

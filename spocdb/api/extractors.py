@@ -5,17 +5,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from spocdb import codebooks, outfiles
 from spocdb.api.part import Part
-from spocdb.choosing import choose
 from spocdb.db import collections
 from spocdb.db.collections import ExtractorSummary
 from spocdb.errors import ConfigError
-from spocdb.features.selection import Wanted
 from spocdb.recipe_options import RecipeOptions
 from spocdb.records import Recipe
-from spocdb.sources import kinds
-from spocdb.sources.walking import walk
 
 if TYPE_CHECKING:
     from spocdb.features.codebooks import Kind
@@ -51,6 +46,9 @@ class Extractors(Part):
             ConfigError: an option is unknown, out of range, or contradicts the extractor.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
+        from spocdb.choosing import choose
+        from spocdb.features.selection import Wanted
+
         with self._engine.connection() as connection:
             wanted = Wanted(extractor, path_of(weights), recipe)
             return choose(connection, wanted, None, self._engine.settings.cache_dir).recipe
@@ -114,6 +112,10 @@ class Extractors(Part):
             ConfigError: there are no images, or the file cannot be written.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
+        from spocdb import codebooks, outfiles
+        from spocdb.sources import kinds
+        from spocdb.sources.walking import walk
+
         outfiles.check(Path(file), (".safetensors",))
         left_out = kinds.LeftOut()
         found = walk([Path(folder)], recursive=True, left_out=left_out)

@@ -3,26 +3,23 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spocdb import duplicates
 from spocdb.api.part import Part
-from spocdb.db import attachments, catalogue, collections, images, listing, rights, spaces
-from spocdb.db import metadata as about
-from spocdb.db.catalogue import ImageDetails
+from spocdb.db import attachments, collections
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
-from spocdb.db.listing import StoredImage
 from spocdb.errors import ConfigError
 from spocdb.filters import Filter, to_json
 from spocdb.records import Float32Array
-from spocdb.sources import names
-from spocdb.sources.files import modified
-from spocdb.sources.opening import opened, terms_of
-from spocdb.sources.rows import RowsSource
-from spocdb.sources.source import Get, locate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from spocdb.db.catalogue import ImageDetails
+    from spocdb.db.listing import StoredImage
+    from spocdb.sources.source import Get
 
 
 class Images(Part):
@@ -35,7 +32,7 @@ class Images(Part):
         collection: str | None = None,
         limit: int | None = None,
         embeddings: bool = True,
-    ) -> Iterator[StoredImage]:
+    ) -> "Iterator[StoredImage]":
         """Iterate over the images of a collection, by their path.
 
         The images are read in pages of a thousand. No connection is held between two pages, so that
@@ -57,6 +54,9 @@ class Images(Part):
             CollectionNotFound: there is no such collection.
             ConfigError: the filter is invalid.
         """
+        from spocdb.db import listing
+        from spocdb.db import metadata as about
+
         wanted = to_json(filter)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
@@ -75,7 +75,7 @@ class Images(Part):
             with self._engine.connection() as connection:
                 about.explain(connection, target, wanted, n_found)
 
-    def embeddings(self, collection: str | None = None) -> tuple[NDArray[np.int64], Float32Array]:
+    def embeddings(self, collection: str | None = None) -> "tuple[NDArray[np.int64], Float32Array]":
         """Return the embeddings of a whole collection as one array, for computing with them.
 
         Args:
@@ -89,15 +89,20 @@ class Images(Part):
         Raises:
             CollectionNotFound: there is no such collection.
         """
+        from spocdb.db import listing
+
         with self._engine.connection() as connection:
             return listing.embeddings(connection, collections.get(connection, collection))
 
-    def image(self, id: int) -> ImageDetails:
+    def image(self, id: int) -> "ImageDetails":
         """Return the details of an image.
 
         Raises:
             ImageNotFound: there is no image with this id.
         """
+        from spocdb.db import catalogue
+        from spocdb.sources.files import modified
+
         with self._engine.connection() as connection:
             found = catalogue.details(connection, id)
         return found if found.table else replace(found, modified=modified(found.version))
@@ -116,6 +121,9 @@ class Images(Part):
             CollectionNotFound: there is no such collection.
             ConfigError: the filter is invalid.
         """
+        from spocdb.db import catalogue
+        from spocdb.db import metadata as about
+
         wanted = to_json(filter)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
@@ -130,6 +138,8 @@ class Images(Part):
             CollectionNotFound: there is no such collection.
             ImageNotFound: the collection has no image with this id.
         """
+        from spocdb.db import images
+
         with self._engine.connection() as connection:
             return images.path(connection, collections.get(connection, collection), id)
 
@@ -145,13 +155,18 @@ class Images(Part):
         Raises:
             CollectionNotFound: there is no such collection.
         """
+        from spocdb.db import rights
+        from spocdb.sources.opening import opened, terms_of
+        from spocdb.sources.rows import RowsSource
+        from spocdb.sources.source import locate
+
         engine, limits = self._engine, self._engine.settings.limits
         with engine.connection() as connection:
             target = collections.get(connection, collection)
             table = attachments.find(connection, target)
         source = opened([], terms_of(engine.settings))
 
-        def located(name: str) -> Get:
+        def located(name: str) -> "Get":
             if table is None:
                 return locate(source, name)
             with engine.connection() as connection:
@@ -188,6 +203,10 @@ class Images(Part):
             ConfigError: the collection is of an attached table; or neither images nor a filter are
                 given, or both; or the filter is invalid.
         """
+        from spocdb import duplicates
+        from spocdb.db import catalogue, listing, spaces
+        from spocdb.db import metadata as about
+
         wanted = to_json(filter)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
@@ -231,6 +250,9 @@ class Images(Part):
             CollectionNotFound: there is no such collection.
             ConfigError: no image is stored at `old`, or another image is at one of the new paths.
         """
+        from spocdb.db import catalogue
+        from spocdb.sources import names
+
         here, there = names.stored(old), names.stored(new)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
@@ -253,6 +275,9 @@ def _ids(
     connection: Connection, target: Collection, chosen: Sequence[int | str | os.PathLike[str]]
 ) -> list[int]:
     """Return the ids of images given by id or path, each once. Raises ImageNotFound."""
+    from spocdb.db import catalogue
+    from spocdb.sources import names
+
     paths = [one for one in chosen if isinstance(one, str | os.PathLike)]
     ids = [int(one) for one in chosen if not isinstance(one, str | os.PathLike)]
     catalogue.check_ids(connection, target, ids)

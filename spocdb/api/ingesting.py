@@ -5,27 +5,17 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Unpack
 
-from spocdb import ingest as ingesting
-from spocdb import projections as fitting
-from spocdb import pruning
-from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
 from spocdb.db import collections
-from spocdb.features.selection import Wanted
-from spocdb.pipeline.run import Options
-from spocdb.progress import Progress
-from spocdb.pruning import GoneRoot
 from spocdb.recipe_options import RecipeOptions
-from spocdb.settings import DEFAULT_COLLECTION
-from spocdb.sources import kinds
-from spocdb.sources.lists import listed
-from spocdb.sources.opening import opened, terms_of
-from spocdb.sources.source import EVERYTHING, Choice, Terms, check_any
-from spocdb.storing import StoringOptions
+from spocdb.records import EVERYTHING, Choice
+from spocdb.settings import AUTO_PCA_IMAGES, DEFAULT_COLLECTION
 from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.precision import Precision
+    from spocdb.progress import Progress
+    from spocdb.pruning import GoneRoot
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +44,13 @@ class Ingesting(Part):
         prune_gone: bool = False,
         strict: bool = False,
         retry_failed: bool = False,
-        auto_pca: int = fitting.AUTO_PCA_IMAGES,
+        auto_pca: int = AUTO_PCA_IMAGES,
         batch_size: int | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
-        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_progress: "Callable[[Progress], None]" = lambda progress: None,
         **recipe: Unpack[RecipeOptions],
-    ) -> Progress:
+    ) -> "Progress":
         """Add the images under `paths` to a collection, which is created if it does not exist.
 
         Files that are stored and unchanged are not read. An image that fails does not stop the run:
@@ -116,6 +106,14 @@ class Ingesting(Part):
             ExtractorChanged: the collection got another extractor meanwhile.
             DatabaseLost: the connection was lost.
         """
+        from spocdb import ingest as ingesting
+        from spocdb.api.extractors import path_of
+        from spocdb.features.selection import Wanted
+        from spocdb.pipeline.run import Options
+        from spocdb.sources.lists import listed
+        from spocdb.sources.opening import opened, terms_of
+        from spocdb.storing import StoringOptions
+
         engine = self._engine
         options = ingesting.IngestOptions(
             StoringOptions(
@@ -147,12 +145,16 @@ class Ingesting(Part):
         *paths: str | os.PathLike[str],
         collection: str = DEFAULT_COLLECTION,
         choice: Choice = EVERYTHING,
-    ) -> list[GoneRoot]:
+    ) -> "list[GoneRoot]":
         """Return the `paths` that have stored images but are gone or hold no image any more.
 
         An ingest with `prune` refuses them unless `prune_gone` is given. `choice` selects the
         files.
         """
+        from spocdb import pruning
+        from spocdb.sources.opening import opened
+        from spocdb.sources.source import Terms
+
         source = opened(paths, Terms(choice))
         with self._engine.connection() as connection:
             if (target := collections.find(connection, collection)) is None:
@@ -168,7 +170,7 @@ class Ingesting(Part):
         urls_from: str | os.PathLike[str] | None = None,
         prune: bool = False,
         exif: bool = False,
-    ) -> Progress:
+    ) -> "Progress":
         """Count what `ingest` would do with these paths, and change nothing.
 
         Args:
@@ -187,6 +189,11 @@ class Ingesting(Part):
         Raises:
             ConfigError: the collection is of an attached table.
         """
+        from spocdb import ingest as ingesting
+        from spocdb.sources.lists import listed
+        from spocdb.sources.opening import opened
+        from spocdb.sources.source import Terms
+
         source = opened(paths, Terms(choice), listed(names_from, urls_from))
         with self._engine.connection() as connection:
             return ingesting.preview(connection, collection, source, prune=prune, exif=exif)
@@ -202,6 +209,11 @@ class Ingesting(Part):
             CollectionNotFound: there is no such collection.
             ConfigError: the folder holds no images.
         """
+        from spocdb import projections as fitting
+        from spocdb.sources import kinds
+        from spocdb.sources.opening import opened
+        from spocdb.sources.source import check_any
+
         with self._engine.connection() as connection:
             recipe = collections.get(connection, collection).recipe
         real = os.path.realpath(folder)

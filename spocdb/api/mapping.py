@@ -2,15 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from spocdb import exporting, maps
 from spocdb.api.part import Part
 from spocdb.db import collections
-from spocdb.db import maps as stored
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
-from spocdb.db.maps import CollectionMap, MapPoints
-from spocdb.maps import MapOptions, Method
+
+if TYPE_CHECKING:
+    from spocdb.db.maps import CollectionMap, MapPoints
+    from spocdb.maps import Method
 
 
 class Mapping(Part):
@@ -20,12 +21,12 @@ class Mapping(Part):
         self,
         collection: str | None = None,
         *,
-        method: Method = "auto",
+        method: "Method" = "auto",
         neighbours: int = 15,
         min_distance: float = 0.1,
         seed: int | None = None,
         projection: int | None = None,
-    ) -> CollectionMap:
+    ) -> "CollectionMap":
         """Lay out the images of a collection in two dimensions, and store their positions.
 
         Similar images come near each other. An earlier map by the same projection is replaced, in
@@ -50,12 +51,15 @@ class Mapping(Part):
                 or UMAP would take too much memory.
             RightMissing: the role may not store maps.
         """
+        from spocdb import maps
+        from spocdb.maps import MapOptions
+
         options = MapOptions(method, neighbours, min_distance, seed)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             return maps.make(connection, target, projection, options)
 
-    def maps(self, collection: str | None = None) -> list[CollectionMap]:
+    def maps(self, collection: str | None = None) -> "list[CollectionMap]":
         """List the maps of a collection, by the number of the projection that they were made by.
 
         Args:
@@ -64,12 +68,14 @@ class Mapping(Part):
         Raises:
             CollectionNotFound: there is no such collection.
         """
+        from spocdb.db import maps as stored
+
         with self._engine.connection() as connection:
             return stored.stored(connection, collections.get(connection, collection))
 
     def describe_map(
         self, collection: str | None = None, *, projection: int | None = None
-    ) -> CollectionMap:
+    ) -> "CollectionMap":
         """Return what is known about a collection's map, without its positions.
 
         Args:
@@ -80,6 +86,8 @@ class Mapping(Part):
             CollectionNotFound: there is no such collection.
             MapNotFound: no map has been made by this projection.
         """
+        from spocdb.db import maps as stored
+
         with self._engine.connection() as connection:
             return stored.find(connection, *_wanted(connection, collection, projection))
 
@@ -94,6 +102,8 @@ class Mapping(Part):
             CollectionNotFound: there is no such collection.
             MapNotFound: no map has been made by this projection.
         """
+        from spocdb.db import maps as stored
+
         with self._engine.connection() as connection:
             return stored.version(connection, *_wanted(connection, collection, projection))
 
@@ -103,7 +113,7 @@ class Mapping(Part):
         *,
         projection: int | None = None,
         most: int | None = None,
-    ) -> MapPoints:
+    ) -> "MapPoints":
         """Return the positions of images on a collection's map.
 
         Args:
@@ -120,6 +130,8 @@ class Mapping(Part):
             CollectionNotFound: there is no such collection.
             MapNotFound: no map has been made by this projection.
         """
+        from spocdb.db import maps as stored
+
         with self._engine.connection() as connection:
             target, number = _wanted(connection, collection, projection)
             return stored.points(connection, target, number, most)
@@ -154,6 +166,8 @@ class Mapping(Part):
             ConfigError: pyarrow is missing, the name has another suffix, or the file cannot be
                 written.
         """
+        from spocdb import exporting
+
         exporting.check(Path(file))
         with self._engine.connection() as connection:
             target, number = _wanted(connection, collection, projection)

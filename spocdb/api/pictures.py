@@ -2,13 +2,14 @@
 
 import hashlib
 from functools import partial
+from typing import TYPE_CHECKING
 
-from spocdb import thumbnails as making
 from spocdb.api.images import Images
-from spocdb.db import thumbnails
-from spocdb.db.thumbnails import Content
 from spocdb.errors import ImageChanged, InvalidValue
-from spocdb.thumbnails import Thumbnail
+
+if TYPE_CHECKING:
+    from spocdb.db.thumbnails import Content
+    from spocdb.thumbnails import Thumbnail
 
 # WebP's own limit.
 LARGEST_SIDE = 16383
@@ -17,16 +18,18 @@ LARGEST_SIDE = 16383
 class Pictures(Images):
     """Methods of Database that return what an image looks like."""
 
-    def content(self, id: int) -> Content:
+    def content(self, id: int) -> "Content":
         """Return where the bytes of an image are, and their sha256.
 
         Raises:
             ImageNotFound: there is no image with this id.
         """
+        from spocdb.db import thumbnails
+
         with self._engine.connection() as connection:
             return thumbnails.content(connection, id)
 
-    def read(self, image: int | Content) -> bytes:
+    def read(self, image: "int | Content") -> bytes:
         """Return the bytes of a stored image, from its file or through its table's row.
 
         Args:
@@ -46,7 +49,7 @@ class Pictures(Images):
             raise ImageChanged("it has other bytes than when it was stored")
         return data
 
-    def thumbnail(self, image: int | Content) -> Thumbnail:
+    def thumbnail(self, image: "int | Content") -> "Thumbnail":
         """Return the thumbnail of an image: at most 256 x 256 pixels, upright, WebP.
 
         Ingests and workers store one of each image that they decode. A missing one is made of the
@@ -60,11 +63,13 @@ class Pictures(Images):
             ImageError: none is stored, and the image cannot be read (see `read`) or decoded.
             SourceBroken: none is stored, and the image's table was dropped or altered.
         """
+        from spocdb import thumbnails as making
+
         found, engine = self._content(image), self._engine
         read = partial(self.read, found)
         return making.thumbnail(engine.connection, found, read, engine.settings.limits)
 
-    def picture(self, image: int | Content, side: int = 1024) -> bytes:
+    def picture(self, image: "int | Content", side: int = 1024) -> bytes:
         """Return an image as a WebP file, re-encoded: upright, sRGB, without metadata.
 
         Args:
@@ -77,9 +82,11 @@ class Pictures(Images):
             ImageError: it cannot be read (see `read`) or decoded.
             SourceBroken: its table was dropped or altered.
         """
+        from spocdb import thumbnails as making
+
         if not 1 <= side <= LARGEST_SIDE:
             raise InvalidValue("side", side, f"1 to {LARGEST_SIDE}")
         return making.rendered(self.read(image), side, self._engine.settings.limits)
 
-    def _content(self, image: int | Content) -> Content:
-        return image if isinstance(image, Content) else self.content(image)
+    def _content(self, image: "int | Content") -> "Content":
+        return self.content(image) if isinstance(image, int) else image

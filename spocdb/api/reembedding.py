@@ -7,24 +7,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from spocdb import reembed as steps
-from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
-from spocdb.choosing import choose
 from spocdb.db import attachments, collections
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
-from spocdb.features.recipes import channels
-from spocdb.features.selection import Wanted
-from spocdb.progress import Progress
 from spocdb.recipe_options import RecipeOptions
 from spocdb.settings import Settings
-from spocdb.sources.opening import opened, terms_of
-from spocdb.sources.rows import RowsSource
-from spocdb.sources.source import Source
 
 if TYPE_CHECKING:
     from spocdb.features.precision import Precision
+    from spocdb.progress import Progress
+    from spocdb.sources.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +35,7 @@ class Reembedding(Part):
         dim: int | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
-        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_progress: "Callable[[Progress], None]" = lambda progress: None,
         **recipe: Unpack[RecipeOptions],
     ) -> int:
         """Move a collection to another extractor; its images are read again.
@@ -69,6 +62,12 @@ class Reembedding(Part):
             ConfigError: files are gone or changed, or an option is invalid.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
+        from spocdb import reembed as steps
+        from spocdb.api.extractors import path_of
+        from spocdb.choosing import choose
+        from spocdb.features.recipes import channels
+        from spocdb.features.selection import Wanted
+
         engine = self._engine
         wanted = Wanted(extractor, path_of(weights), recipe, path_of(codebook))
         with engine.connection() as connection:
@@ -94,7 +93,10 @@ class Reembedding(Part):
             )
 
 
-def _source_of(connection: Connection, collection: Collection, settings: Settings) -> Source:
+def _source_of(connection: Connection, collection: Collection, settings: Settings) -> "Source":
+    from spocdb.sources.opening import opened, terms_of
+    from spocdb.sources.rows import RowsSource
+
     table = attachments.find(connection, collection)
     if table is None:
         return opened([], terms_of(settings))

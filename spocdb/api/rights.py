@@ -1,7 +1,7 @@
 """Rights in the API: grant them to roles of the server."""
 
 from spocdb.api.part import Part
-from spocdb.db import collections, ownership, rights
+from spocdb.db import collections
 
 
 class Rights(Part):
@@ -18,6 +18,8 @@ class Rights(Part):
             CollectionNotFound: there is no such collection.
             DatabaseError: there is no such role, or this one may not grant rights.
         """
+        from spocdb.db import rights
+
         with self._engine.connection() as connection:
             rights.grant_reader(connection, role, collections.get(connection, collection))
 
@@ -27,6 +29,8 @@ class Rights(Part):
         Raises:
             DatabaseError: there is no such role, or this one may not grant rights.
         """
+        from spocdb.db import rights
+
         with self._engine.connection() as connection:
             rights.grant_worker(connection, role)
 
@@ -36,5 +40,7 @@ class Rights(Part):
         Raises:
             DatabaseError: there is no such role, or this one is no superuser.
         """
+        from spocdb.db import ownership
+
         with self._engine.connection() as connection:
             ownership.hand_over(connection, role)

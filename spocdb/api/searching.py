@@ -1,32 +1,28 @@
 """Searching in the API: with an image from outside, or with a stored one."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from operator import index
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from spocdb import search as searching
-from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
-from spocdb.choosing import choose
 from spocdb.db import collections
-from spocdb.db import metadata as about
 from spocdb.db.collections import Collection
 from spocdb.db.search import Hit
 from spocdb.errors import ConfigError, ImageTooLarge, InvalidValue, UnreadableImage
-from spocdb.features.selection import Wanted
 from spocdb.filters import Filter, Json, to_json
-from spocdb.images.memory import InMemory
-from spocdb.images.regular import read_bytes
 from spocdb.records import Crop, Float32Array, Recipe, Refinement
 from spocdb.search import NOTHING_MORE, Describe, Request
 
-# A file, its bytes, or an image in memory.
-Query = str | os.PathLike[str] | bytes | InMemory
+if TYPE_CHECKING:
+    from spocdb.images.memory import InMemory
+
+    # A file, its bytes, or an image in memory.
+    Query = str | os.PathLike[str] | bytes | InMemory
 
 
 class Searching(Part):
@@ -34,7 +30,7 @@ class Searching(Part):
 
     def search(
         self,
-        image: Query,
+        image: "Query",
         k: int | None = 10,
         *,
         collection: str | None = None,
@@ -110,6 +106,10 @@ class Searching(Part):
             found = collections.get(connection, collection)
             target = collections.as_if_active(connection, found, projection)
             if weights is not None or codebook is not None:
+                from spocdb.api.extractors import path_of
+                from spocdb.choosing import choose
+                from spocdb.features.selection import Wanted
+
                 files = Wanted(weights=path_of(weights), codebook=path_of(codebook))
                 choose(connection, files, target, engine.settings.cache_dir)
         with _named(image):
@@ -122,7 +122,7 @@ class Searching(Part):
 
     def embed(
         self,
-        image: Query,
+        image: "Query",
         *,
         collection: str | None = None,
         crop: Crop | None = None,
@@ -221,31 +221,34 @@ class Searching(Part):
         self._explain(target, request.filter, len(hits))
         return hits
 
-    def _described(self, image: Query, crop: Crop | None, device: str) -> Describe:
+    def _described(self, image: "Query", crop: Crop | None, device: str) -> Describe:
         """Return what describes a query by the extractor of a recipe; a file is read now."""
         engine = self._engine
         held = _held(image, engine.settings.max_bytes)
 
         def described(recipe: Recipe) -> Float32Array:
-            # One image gains nothing from a lower precision.
-            load = partial(engine.extractor, recipe, device, "float32")
+            load = partial(engine.describer, recipe, device)
             return searching.describe(held, recipe, load, engine.settings.limits, crop)
 
         return described
 
     def _explain(self, target: Collection, filter: Json, n_found: int) -> None:
         if filter:
+            from spocdb.db import metadata as about
+
             with self._engine.connection() as connection:
                 about.explain(connection, target, filter, n_found)
 
 
 def _ids(given: int | Sequence[int]) -> list[int]:
     """Return one id or several as a list; also those of NumPy, which `embeddings` returns."""
-    return [index(id) for id in ([given] if isinstance(given, int | np.integer) else given)]
+    return [index(id) for id in (given if isinstance(given, Iterable) else [given])]
 
 
-def _held(image: Query, max_bytes: int) -> bytes | InMemory:
+def _held(image: "Query", max_bytes: int) -> "bytes | InMemory":
     """Return the query's image; a path is read into bytes."""
+    from spocdb.images.regular import read_bytes
+
     if not isinstance(image, str | os.PathLike):
         return image
     path = Path(image)
@@ -256,7 +259,7 @@ def _held(image: Query, max_bytes: int) -> bytes | InMemory:
 
 
 @contextmanager
-def _named(image: Query) -> Iterator[None]:
+def _named(image: "Query") -> Iterator[None]:
     """Prefix an error about the image with its path, if the query is a path."""
     try:
         yield

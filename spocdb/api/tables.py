@@ -7,22 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
-from spocdb.choosing import choose
 from spocdb.db import attachments, collections, connections, images, queue
 from spocdb.db.attachments import Attached, Attachment, Coverage, Throughput
 from spocdb.errors import ConfigError
-from spocdb.features.recipes import channels
-from spocdb.features.selection import Wanted
-from spocdb.features.weights import remember
-from spocdb.progress import Progress
 from spocdb.recipe_options import RecipeOptions
-from spocdb.sources.opening import terms_of
-from spocdb.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
     from spocdb.features.precision import Precision
+    from spocdb.progress import Progress
+    from spocdb.worker import WorkerOptions
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +56,11 @@ class Tables(Part):
             ConfigError: the table cannot be attached like that, or an option is invalid.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
+        from spocdb.api.extractors import path_of
+        from spocdb.choosing import choose
+        from spocdb.features.recipes import channels
+        from spocdb.features.selection import Wanted
+
         engine, wanted = self._engine, Wanted(extractor, path_of(weights), recipe)
         with engine.connection() as connection:
             name = collection or attachments.relation_name(connection, attachment.relation)
@@ -98,9 +97,9 @@ class Tables(Part):
         weights: Sequence[str | os.PathLike[str]] = (),
         device: str = "auto",
         precision: "Precision" = "auto",
-        options: WorkerOptions | None = None,
+        options: "WorkerOptions | None" = None,
         is_stopped: Callable[[], bool] = lambda: False,
-    ) -> Progress:
+    ) -> "Progress":
         """Embed what is in the queue until stopped, and answer queries asked in SQL.
 
         In the queue are changes of the attached tables, and what `Database.enqueue` put there.
@@ -126,6 +125,10 @@ class Tables(Part):
             SourceBroken: with `once`, a table could not be read.
             DatabaseLost: with `once`, the connection was lost.
         """
+        from spocdb.features.weights import remember
+        from spocdb.sources.opening import terms_of
+        from spocdb.worker import Worker, WorkerOptions
+
         for file in weights:
             remember(Path(file), self._engine.settings.cache_dir)
         worker = Worker(
@@ -155,6 +158,7 @@ class Tables(Part):
         Raises:
             CollectionNotFound: there is no such collection.
         """
+
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             unknown = queue.neither_failed_nor_waiting(connection, target, keys or ())
@@ -194,6 +198,7 @@ class Tables(Part):
             CollectionNotFound: there is no such collection.
             ImageNotFound: no row with this key has an image yet.
         """
+
         with self._engine.connection() as connection:
             return images.find(connection, collections.get(connection, collection), key)
 

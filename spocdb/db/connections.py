@@ -6,16 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
 import psycopg
-from pgvector import Vector
-from pgvector.psycopg.halfvec import register_halfvec_info
-from pgvector.psycopg.vector import register_vector_info
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
-from psycopg.types import TypeInfo
 
-from spocdb.db import sessions, statements
+from spocdb.db import sessions, statements, vectors
 from spocdb.db.addresses import conninfo
 from spocdb.errors import (
     CollectionNotFound,
@@ -28,7 +23,6 @@ from spocdb.errors import (
     RightMissing,
     SpocdbError,
 )
-from spocdb.records import Float32Array
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -66,8 +60,6 @@ TIMED_OUT = (
 # The server ended the session: it shut down, or a timeout of the session ran out.
 ENDED = ("57P", "25P03", "25P04")
 
-ADAPTERS = {"vector": register_vector_info, "halfvec": register_halfvec_info}
-
 # Timeouts for a broken network, unless the address sets others: 10 s to connect, about a minute of
 # silence of an idle connection, 30 s until sent data is acknowledged.
 PATIENCE: dict[str, Any] = {
@@ -103,23 +95,14 @@ def connect(url: str, statement_seconds: float | None = None) -> Connection:
         ) from exc
     try:
         with wrapped():
-            _adapt(connection, sessions.configure(connection, statement_seconds))
+            for name, oids in sessions.configure(connection, statement_seconds).items():
+                vectors.register(connection, name, *oids)
     except BaseException:
         connection.close()
         raise
     info = connection.info
     log.debug("connected to %s on %s as %s", info.dbname, info.host or "a socket", info.user)
     return connection
-
-
-def _adapt(connection: Connection, types: sessions.Types) -> None:
-    """Let the driver read and write the extension's types that spocdb uses.
-
-    pgvector's `register_vector` would ask the server four times.
-    """
-    for name, register in ADAPTERS.items():
-        if name in types:
-            register(connection, TypeInfo(name, *types[name]))
 
 
 def cancel(connection: Connection) -> None:
@@ -179,12 +162,6 @@ def one_row(connection: Connection, statement: Any, parameters: Any = None) -> T
     row = connection.execute(statement, parameters).fetchone()
     assert row is not None, "the statement returns one row"
     return row
-
-
-def floats(value: Any) -> Float32Array:
-    """Return a vector (N,) from the driver as an array."""
-    # pgvector's psycopg adapter gives a Vector since 0.5 and an array before.
-    return np.asarray(value.to_numpy() if isinstance(value, Vector) else value, np.float32)
 
 
 def _one_line(exc: psycopg.Error) -> str:

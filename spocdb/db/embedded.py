@@ -49,6 +49,24 @@ def start(data_dir: Path) -> str:
     return _url(_started(data_dir), ROLE, DATABASE)
 
 
+def running(data_dir: Path) -> str | None:
+    """Return the URL of the server of `data_dir`, as its postmaster.pid says; None if it has none.
+
+    Nothing is started or checked. A server that was killed leaves the file, so that connecting may
+    fail: then `upgraded` finds out.
+    """
+    folder = data_dir / "pg"
+    try:
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return None
+    _, pgdata, _, _, socket_dir, _, _, status = [*lines, *[""] * 8][:8]
+    # Beside a copied folder the file is that of another server.
+    if status.strip() != "ready" or not socket_dir or Path(pgdata) != folder.resolve():
+        return None
+    return f"postgresql://{ROLE}:@/{DATABASE}?host={socket_dir}"
+
+
 def upgraded(data_dir: Path) -> str:
     """Start the server, bring its schema spocdb up to date, and return its URL.
 

@@ -11,10 +11,11 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL, Literal
 
 from spocdb.db.collections import Collection
-from spocdb.db.connections import Connection, floats, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.copy import Rows, copy_out
 from spocdb.db.metadata import matches
 from spocdb.db.search import snapshot
+from spocdb.db.vectors import floats
 from spocdb.filters import Json
 from spocdb.records import Float32Array
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from pgvector import Vector
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Literal
 from psycopg.types.json import Jsonb
 
-from spocdb.db.connections import Connection, floats, one_row
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.copy import Rows, copy_out
+from spocdb.db.vectors import floats, vector
 from spocdb.errors import DatabaseError, ProjectionNotFound
 from spocdb.records import Projection, ProjectionKind
 from spocdb.soundness import fault, scarcity
@@ -114,7 +114,7 @@ def store(
             extractor_id,
             projection.kind,
             projection.dim,
-            Vector(projection.mean),
+            vector(projection.mean),
             projection.n_samples,
             Jsonb(projection.settings),
             Jsonb(fitted_on),
@@ -129,7 +129,7 @@ def store(
 def _component_rows(projection_id: int, projection: Projection) -> Iterator[tuple[Any, ...]]:
     columns = (projection.scale, projection.singular_values, projection.explained)
     for position, component in enumerate(projection.components):
-        yield projection_id, position, Vector(component), *(float(c[position]) for c in columns)
+        yield projection_id, position, vector(component), *(float(c[position]) for c in columns)
 
 
 def load(connection: Connection, projection_id: int) -> Projection:

@@ -8,9 +8,8 @@ it once: the second finds it answered.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pgvector import Vector
-
 from spocdb.db.connections import Connection
+from spocdb.db.vectors import vector
 from spocdb.records import Crop, Float32Array
 
 # NOTIFY channels: a new row wakes workers by the first, an answer wakes clients by the second.
@@ -103,7 +102,7 @@ def give_back(connection: Connection, query: Query) -> None:
 
 def answer(connection: Connection, query: Query, embedding: Float32Array, projection: int) -> None:
     """Answer a query with the picture's embedding (N,) by a projection; notify its client."""
-    values = {"embedding": Vector(embedding), "projection": projection}
+    values = {"embedding": vector(embedding), "projection": projection}
     _answer(connection, query, values | {"error": None, "message": None})
 
 

@@ -5,15 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import psycopg
-from pgvector import Vector
 from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from spocdb.db import sessions
-from spocdb.db.connections import Connection, floats, one_row
+from spocdb.db.connections import Connection, one_row
+from spocdb.db.vectors import floats, vector
 from spocdb.filters import Json
 from spocdb.records import Float32Array
 
@@ -91,7 +90,7 @@ def embed(
         ProjectionNotFound: the collection has no embeddings by this projection.
         psycopg.DataError: the projection is damaged and gives no embedding.
     """
-    (found,) = one_row(connection, EMBED, [collection, Vector(raw), projection])
+    (found,) = one_row(connection, EMBED, [collection, vector(raw), projection])
     if found is None:
         raise psycopg.DataError(
             f"the projection of {collection} has no components: run `spocdb.db.doctor.examine(...)`"
@@ -115,6 +114,8 @@ def embeddings(
 ) -> Float32Array:
     """Return the embeddings (n, N) of some of the collection's images, in the order of `ids`."""
     rows = connection.execute(EMBEDDINGS, [collection, projection, ids])
+    import numpy as np
+
     return np.array([floats(row[0]) for row in rows])
 
 
@@ -129,7 +130,7 @@ def expand(
     projection: int | None = None,
 ) -> Float32Array:
     """Add the nearest neighbours to an embedding (N,): query expansion."""
-    values = [collection, Vector(query), neighbours, alpha, exact, projection]
+    values = [collection, vector(query), neighbours, alpha, exact, projection]
     return floats(one_row(connection, EXPAND, values)[0])
 
 
@@ -146,7 +147,7 @@ def rocchio(
     Raises:
         ImageNotFound: the collection has no such image.
     """
-    given = None if query is None else Vector(query)
+    given = None if query is None else vector(query)
     values = [collection, list(liked), list(disliked), given, projection]
     return floats(one_row(connection, ROCCHIO, values)[0])
 
@@ -162,7 +163,7 @@ def nearest(
     projection: int | None = None,
 ) -> list[Hit]:
     """Return the k images nearest to an embedding (N,)."""
-    values = [collection, Vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact, projection]
+    values = [collection, vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact, projection]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
         return cursor.execute(NEAREST, values).fetchall()
 
@@ -183,7 +184,7 @@ def collapsed(
     Raises:
         DuplicatesNotFound: duplicates were not looked for.
     """
-    values = [collection, Vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact, projection]
+    values = [collection, vector(query), min(k, MOST_RESULTS), Jsonb(filter), exact, projection]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
         return cursor.execute(COLLAPSED, [*values, [*left_out]]).fetchall()
 
@@ -208,7 +209,7 @@ def within(
     projection: int | None = None,
 ) -> list[Hit]:
     """Return all images up to a distance from an embedding (N,), nearest first."""
-    values = [collection, Vector(query), max_distance, Jsonb(filter), projection]
+    values = [collection, vector(query), max_distance, Jsonb(filter), projection]
     with connection.cursor(row_factory=class_row(Hit)) as cursor:
         return cursor.execute(WITHIN, values).fetchall()
 

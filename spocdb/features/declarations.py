@@ -4,11 +4,11 @@ Declaring a network does not import torch, so that a command can check its argum
 building one does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from spocdb.errors import ConfigError
 from spocdb.recipe_options import (
@@ -34,6 +34,26 @@ ANY_SIZE = range(32, 4097)
 # A network, the layer to cut it after, and whether a ReLU follows -> the modules up to that layer,
 # in order, by their names in weights files.
 Cut = Callable[["nn.Module", str, bool], Mapping[str, "nn.Module"]]
+
+
+class Convolution(NamedTuple):
+    """A convolution with a bias; a ReLU follows unless it is the last step."""
+
+    inputs: int
+    outputs: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+
+
+class MaxPool(NamedTuple):
+    """A max pooling."""
+
+    kernel: int
+    stride: int
+
+
+Step = Convolution | MaxPool
 
 
 class Runtime(Protocol):
@@ -98,6 +118,9 @@ class Backbone:
 
     `sigma` is the default of the centering prior; None: no prior unless the user asks for it.
 
+    `steps` are those of a network that is nothing but a sequence `features` of them, which NumPy
+    can compute too: see `features/plain.py`.
+
     A network with a `runtime` of its own may leave out `network` and `cut`; it cannot be trained.
     `recorded` holds the fields of a recipe that describe a network of a `Family`.
     """
@@ -122,6 +145,7 @@ class Backbone:
     std: RGB = IMAGENET_STD
     sizes: range = ANY_SIZE
     bfloat16: bool = True
+    steps: Sequence[Step] = ()
     # None: torch, see features/runtimes.py.
     runtime: Runtime | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)

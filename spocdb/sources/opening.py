@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 from spocdb.errors import ConfigError
+from spocdb.records import EVERYTHING, Choice
 from spocdb.settings import Settings
 from spocdb.sources import archives, names, parquet
 from spocdb.sources.archives import ArchivesSource
@@ -18,7 +19,7 @@ from spocdb.sources.files import FilesSource
 from spocdb.sources.lists import Listed
 from spocdb.sources.objects import ObjectsSource, is_object
 from spocdb.sources.parquet import ParquetSource
-from spocdb.sources.source import EVERYTHING, Choice, Terms
+from spocdb.sources.source import Terms
 from spocdb.sources.together import Kind, Together
 from spocdb.sources.urls import UrlsSource, is_url
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from spocdb.errors import ConfigError, ImageTooLarge
-from spocdb.records import ImageRef
+from spocdb.records import EVERYTHING, Choice, ImageRef
 from spocdb.settings import DEFAULT_MAX_BYTES
 from spocdb.sources import kinds, names
 from spocdb.sources.kinds import LeftOut
@@ -25,19 +25,6 @@ Ref = TypeVar("Ref", bound=ImageRef)
 # Gets the bytes of one image, at most the given number. Any thread may call it, repeatedly, also
 # after the source has gone on or ended. Raises ImageError; ImageTooLarge if there are more.
 Get = Callable[[int], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which files of the given folders are read, see `walk`, and which column of Parquet files."""
-
-    recursive: bool = True
-    all_files: bool = False
-    follow_links: bool = False
-    image_column: str | None = None
-
-
-EVERYTHING = Choice()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from psycopg.sql import SQL, Identifier
 
 from spocdb import Crop
 from spocdb.db import connections, schema
-from spocdb.db.connections import Connection, floats
+from spocdb.db.connections import Connection
+from spocdb.db.vectors import floats
 from spocdb.feeds import WorkerOptions
 from spocdb.pipeline.budget import of_process
 from spocdb.settings import from_environment

@@ -112,7 +112,7 @@ def test_a_search_speaks_before_its_imports_and_loads_no_networks_of_others(
     *found, first, last = run.stdout.splitlines()
     assert len(json.loads("\n".join(found))) == 2
     assert json.loads(first) == ["loading the network", []]
-    assert json.loads(last) == ["numpy", "psycopg", "torch"]
+    assert json.loads(last) == ["numpy", "psycopg"]
 
 
 def test_python_finds_it_without_a_script(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from spocdb.errors import ConfigError, ImageVanished
 from spocdb.images import declarations
 from spocdb.images.declarations import Format
 from spocdb.images.formats import FORMATS
-from spocdb.records import ImageRef
+from spocdb.records import Choice, ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.files import FilesSource, modified, read
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.names import is_there, printable, storable
-from spocdb.sources.source import Choice, Terms, check_any, locate
+from spocdb.sources.source import Terms, check_any, locate
 from spocdb.sources.walking import walk
 from spocdb.text import LONGEST_KEY
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spocdb.features.cuts import cut_sequence
-from spocdb.features.declarations import Backbone, Packed
+from spocdb.features.declarations import Backbone, Convolution, MaxPool, Packed, Step
 
 if TYPE_CHECKING:
     from torch import nn
 
-STEM = 64
 # Output channels of a 1 x 1 convolution and of the following 3 x 3 one; None is a max pooling.
 LAYERS: tuple[tuple[int, int] | None, ...] = (
     None,
@@ -31,30 +30,40 @@ LAYERS: tuple[tuple[int, int] | None, ...] = (
     (64, 512),
     (64, 384),
 )
-CHANNELS = 256
+STEM, CHANNELS = 64, 256
 WEIGHTS = Path(__file__).parents[1] / "mini.safetensors"
 
 
-def network() -> "nn.Module":
-    """Build the network: normalised RGB (N, 3, H, W) -> (N, 256, H / 16, W / 16), no final ReLU.
+def steps() -> list[Step]:
+    """Return the network: normalised RGB (N, 3, H, W) -> (N, 256, H / 16, W / 16), no final ReLU.
 
     The last layer is linear and commutes with the sum over the positions: it maps pooled features
     to a descriptor whose values are centred and of similar variance.
     """
-    from torch import nn
-
-    layers: list[nn.Module] = [nn.Conv2d(3, STEM, 3, stride=2), nn.ReLU(inplace=True)]
+    found: list[Step] = [Convolution(3, STEM, kernel=3, stride=2)]
     channels = STEM
     for pair in LAYERS:
         if pair is None:
-            layers.append(nn.MaxPool2d(3, stride=2))
+            found.append(MaxPool(kernel=3, stride=2))
             continue
         squeezed, expanded = pair
-        layers += [nn.Conv2d(channels, squeezed, 1), nn.ReLU(inplace=True)]
-        layers += [nn.Conv2d(squeezed, expanded, 3, padding=1), nn.ReLU(inplace=True)]
+        found.append(Convolution(channels, squeezed, kernel=1))
+        found.append(Convolution(squeezed, expanded, kernel=3, padding=1))
         channels = expanded
-    layers.append(nn.Conv2d(channels, CHANNELS, 1))
-    return nn.Sequential(OrderedDict(features=nn.Sequential(*layers)))
+    return [*found, Convolution(channels, CHANNELS, kernel=1)]
+
+
+def network() -> "nn.Module":
+    """Build the network of `steps` in torch, with random weights."""
+    from torch import nn
+
+    layers: list[nn.Module] = []
+    for step in steps():
+        if isinstance(step, MaxPool):
+            layers.append(nn.MaxPool2d(*step))
+        else:
+            layers += [nn.Conv2d(*step), nn.ReLU(inplace=True)]
+    return nn.Sequential(OrderedDict(features=nn.Sequential(*layers[:-1])))
 
 
 BACKBONES = (
@@ -62,6 +71,7 @@ BACKBONES = (
         name="mini",
         layers={"conv10": CHANNELS},
         network=network,
+        steps=steps(),
         cut=partial(cut_sequence, {"conv10": 37}),
         packed=Packed("spocdb.features", WEIGHTS.name),
         licence="MIT, as spocdb; it began with SqueezeNet 1.1 as torchvision distributes it",
