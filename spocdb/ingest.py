@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spocdb import duplicates, metadata, projections, pruning
+from spocdb import metadata, projections, pruning
 from spocdb.choosing import Chosen, choose, create
 from spocdb.db import attachments, collections, images, runs, spaces
 from spocdb.db.collections import Collection
@@ -26,6 +26,7 @@ from spocdb.storing import StoringOptions, changed, store
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
+    from spocdb.features.plain import Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,15 @@ class IngestOptions:
 class Ingest:
     """An ingest of a source into the collection `name`.
 
-    `connect` opens further connections, `load` loads the network of a recipe. `wanted` holds the
-    extractor's options, `cache_dir` the paths of known weights files.
+    `connect` opens further connections, `load` loads the network of a recipe, `load_few` what
+    describes a few images by it. `wanted` holds the extractor's options, `cache_dir` the paths of
+    known weights files.
     """
 
     connection: Connection
     connect: Callable[[], Connection]
     load: "Callable[[Recipe], Extractor]"
+    load_few: "Callable[[Recipe], Stack | None]"
     source: Given
     name: str
     wanted: Wanted
@@ -94,7 +97,8 @@ class Ingest:
         collection = found or self._create(chosen)
         if self.options.storing.retry_failed and not self.source.roots:
             refs = source.named(runs.failed(self.connection, collection))
-        extractor = OnDemand(collection.recipe, partial(self.load, collection.recipe))
+        recipe = collection.recipe
+        extractor = OnDemand(recipe, partial(self.load, recipe), partial(self.load_few, recipe))
         store(
             *(self.connection, self.connect, collection, source, refs, extractor),
             *(self.options.storing, progress, self.on_progress),
@@ -130,6 +134,8 @@ class Ingest:
         progress.doing = "fitting the first PCA"
         projections.settle(self.connection, self.connect, collection, self.options.auto_pca)
         if searched := spaces.searched(self.connection, collection):
+            from spocdb import duplicates
+
             progress.doing = "comparing with what is there"
             duplicates.catch_up(self.connection, searched)
 

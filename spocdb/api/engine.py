@@ -65,7 +65,7 @@ class Engine:
         self._pool = Pool(self.url, pool_size, statement_seconds)
         self._extractors: dict[tuple[str, str, str], Extractor] = {}
         self._stacks: dict[str, Stack | None] = {}
-        self._n_without_torch = 0
+        self._n_described = 0
         self._loading = Lock()
         self._watch: Watch | None = None
         try:
@@ -166,32 +166,35 @@ class Engine:
             return self._extractors[asked]
 
     def describer(self, recipe: Recipe, device: str = "auto") -> "Extractor | Stack":
-        """Return what describes single images by a recipe, in float32.
+        """Return what describes a single image by a recipe, in float32.
 
-        That is the recipe's network, or on a CPU NumPy alone: for the first images of a process
-        that has not loaded torch, if the recipe is simple enough.
+        That is the recipe's network; for the first images of a process NumPy, see `stack`.
 
         Raises:
             WeightsNotFound: its weights are not on this machine and cannot be downloaded.
             ConfigError: there is no such device, or the weights do not fit.
         """
-        if device in ("auto", "cpu") and (stack := self._stack(recipe)):
+        self._n_described += 1
+        if self._n_described <= MOST_WITHOUT_TORCH and (stack := self.stack(recipe, device)):
             return stack
         # One image gains nothing from a lower precision.
         return self.extractor(recipe, device, "float32")
 
-    def _stack(self, recipe: Recipe) -> "Stack | None":
-        """Return a recipe's network for NumPy; None if torch is loaded, or needed."""
+    def stack(self, recipe: Recipe, device: str = "auto") -> "Stack | None":
+        """Return a recipe's network in NumPy, for a few images on a CPU, in float32.
+
+        None if torch is loaded already, or if NumPy cannot do what the recipe asks for.
+
+        Raises:
+            WeightsNotFound: its weights are not on this machine and cannot be downloaded.
+        """
         from spocdb.features import plain
         from spocdb.features.weights import locate
 
+        if device not in ("auto", "cpu") or "torch" in sys.modules or not plain.computes(recipe):
+            return None
         with self._loading:
-            if "torch" in sys.modules or self._n_without_torch >= MOST_WITHOUT_TORCH:
-                return None
-            key = recipe.fingerprint
-            if key not in self._stacks:
-                is_plain = plain.computes(recipe)
-                weights = locate(recipe, self.settings.cache_dir) if is_plain else None
-                self._stacks[key] = plain.load(recipe, weights) if weights else None
-            self._n_without_torch += 1
-            return self._stacks[key]
+            if recipe.fingerprint not in self._stacks:
+                weights = locate(recipe, self.settings.cache_dir)
+                self._stacks[recipe.fingerprint] = plain.load(recipe, weights)
+            return self._stacks[recipe.fingerprint]

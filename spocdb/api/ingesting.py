@@ -132,6 +132,7 @@ class Ingesting(Part):
                 connection,
                 engine.connect,
                 lambda recipe: engine.extractor(recipe, device, precision),
+                lambda recipe: None if precision == "bfloat16" else engine.stack(recipe, device),
                 opened(paths, terms, listed(names_from, urls_from)),
                 collection,
                 Wanted(extractor, path_of(weights), recipe, path_of(codebook)),

@@ -20,24 +20,46 @@ from spocdb.sources.source import Ref
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor, Pixels
     from spocdb.features.lanes import Lane
+    from spocdb.features.plain import Stack
 
 # Two for each of up to 16 devices.
 MOST_LANES = 32
+# New images that a run may have without loading the network, which takes longer than they do.
+FEW = 10
 # Images with stored descriptors need no network, so more of them share a transaction.
 MOST_WORKS = 256
 
 
 class OnDemand:
-    """The extractor of a recipe, loaded when first called. Only one thread may call it."""
+    """The extractor of a recipe, loaded when first called. Only one thread may call it.
 
-    def __init__(self, recipe: Recipe, load: "Callable[[], Extractor]") -> None:
+    Until then `load_few`, if given, may describe a few images without it.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        load: "Callable[[], Extractor]",
+        load_few: "Callable[[], Stack | None]" = lambda: None,
+    ) -> None:
         self.recipe = recipe
         self._load, self._loaded = load, list["Extractor"]()
+        self._load_few, self._n_few = load_few, 0
 
     def __call__(self) -> "Extractor":
         if not self._loaded:
             self._loaded.append(self._load())
         return self._loaded[0]
+
+    def few(self, n: int) -> "Stack | None":
+        """Return what describes n more images; None if the extractor is loaded or worth it."""
+        if self._loaded or self._n_few + n > FEW:
+            return None
+        return self._load_few()
+
+    def took_few(self, n: int) -> None:
+        """Count images that were described without the extractor."""
+        self._n_few += n
 
     def decodes_jpegs(self) -> bool:
         """Return whether it is loaded and its device decodes JPEGs. Thread-safe."""
@@ -52,7 +74,7 @@ def extract(
 ) -> Iterator[tuple[list[Work[Ref]], dict[bytes, NewDescriptor]]]:
     """Yield batches of works, with the raw descriptors of those that have a picture.
 
-    The network is loaded when the first image needs it; `batch_size` None is the device's default.
+    The network is loaded when the images need it; `batch_size` None is the device's default.
     While each lane computes a batch, the next one is gathered.
     """
     n_lanes = 1
@@ -60,7 +82,10 @@ def extract(
     with threads(MOST_LANES, "extract") as network:
         for batch in _batches(_timed(progress, works), extractor, batch_size):
             n_decoded = sum(work.picture is not None for work in batch)
-            if n_decoded:
+            if n_decoded and (stack := extractor.few(n_decoded)):
+                extractor.took_few(n_decoded)
+                work = network.submit(_extract_few, batch, stack, progress.computed)
+            elif n_decoded:
                 n_lanes = extractor().n_lanes
                 work = network.submit(_extract, batch, extractor(), progress.computed)
             else:
@@ -92,7 +117,7 @@ def _batches(
     for work in works:
         batch.append(work)
         n_decoded += work.picture is not None
-        if n_decoded and size is None:
+        if n_decoded and size is None and extractor.few(n_decoded) is None:
             size = extractor().batch_size
         if n_decoded == size or len(batch) == max(MOST_WORKS, size or 0):
             yield batch
@@ -114,6 +139,19 @@ def _extract(
         for sha256, descriptor in zip(pixels, raw, strict=True)
         if (picture := shown[sha256].picture)
     }
+
+
+def _extract_few(
+    works: list[Work[Ref]], stack: "Stack", on_done: Callable[[int], None]
+) -> dict[bytes, NewDescriptor]:
+    """Do what `_extract` does, image by image."""
+    found = {}
+    for work in works:
+        if isinstance(picture := work.picture, Decoded):
+            raw = stack.describe(picture.pixels)
+            found[work.sha256] = NewDescriptor(picture.width, picture.height, raw, picture.small)
+            on_done(1)
+    return found
 
 
 def _small(picture: Decoded | Jpeg) -> SmallPicture | None:

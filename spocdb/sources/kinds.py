@@ -79,6 +79,7 @@ def is_image(name: str) -> bool:
 
 def is_image_inside(path: str) -> bool:
     """Return whether a file begins with an image's signature. Does not block on a pipe."""
+
     try:
         # Without O_NONBLOCK, opening a pipe waits for its other end.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
