@@ -15,7 +15,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import database, grid, ingesting, layouts, limits, memory, numerics, record, serving
+from benchmarks import (
+    database,
+    grid,
+    ingesting,
+    layouts,
+    limits,
+    memory,
+    numerics,
+    record,
+    serving,
+    starting,
+)
 from benchmarks.database import gallery
 from benchmarks.database.gallery import Step
 from benchmarks.record import Figure
@@ -35,10 +46,11 @@ class Sizes:
     seconds_a_stage: float
     n_ingested: int
     n_served: int
+    n_started: tuple[int, int]
 
 
-FULL = Sizes(database.N_ROWS, 20_000, (1000, 50_000), 8.0, 64, 100_000)
-QUICK = Sizes(10_000, 5000, (500, 3000), 1.0, 8, 5000)
+FULL = Sizes(database.N_ROWS, 20_000, (1000, 50_000), 8.0, 64, 100_000, (7, 10_000))
+QUICK = Sizes(10_000, 5000, (500, 3000), 1.0, 8, 5000, (3, 500))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +72,17 @@ def _database(step: Step) -> Callable[[Run], list[Figure]]:
     return run
 
 
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "limits": lambda r: limits.run(r.db, r.folder, r.sizes.seconds_a_stage),
     "numerics": lambda r: numerics.run(r.sizes.n_fitted),
+    "starting": lambda r: starting.run(
+        starting.variables(r.folder), _made(r.folder / "starting"), *r.sizes.n_started
+    ),
     "ingesting": lambda r: ingesting.run(r.db, r.folder, r.images, r.weights, r.sizes.n_ingested),
     "layouts": lambda r: layouts.run("mini", MINI, r.sizes.seconds_a_stage),
     "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),

@@ -12,7 +12,8 @@ from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError, ImageError
 from spocdb.pipeline.extraction import OnDemand
-from spocdb.pipeline.run import Options, run
+from spocdb.pipeline.options import Options
+from spocdb.pipeline.run import run
 from spocdb.progress import Progress
 from spocdb.records import ImageRef
 from spocdb.settings import Limits

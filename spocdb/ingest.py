@@ -17,8 +17,7 @@ from spocdb.db import attachments, collections, images, runs, spaces
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.features.selection import Wanted
-from spocdb.pipeline.extraction import OnDemand
-from spocdb.pipeline.run import OnProgress
+from spocdb.pipeline.options import OnProgress
 from spocdb.progress import Progress
 from spocdb.records import Recipe
 from spocdb.sources.source import Given, check_any
@@ -27,6 +26,7 @@ from spocdb.storing import StoringOptions, changed, store
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
     from spocdb.features.plain import Stack
+    from spocdb.pipeline.extraction import OnDemand
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,7 @@ class Ingest:
         collection = found or self._create(chosen)
         if self.options.storing.retry_failed and not self.source.roots:
             refs = source.named(runs.failed(self.connection, collection))
-        recipe = collection.recipe
-        extractor = OnDemand(recipe, partial(self.load, recipe), partial(self.load_few, recipe))
+        extractor = partial(self._extractor, collection.recipe)
         store(
             *(self.connection, self.connect, collection, source, refs, extractor),
             *(self.options.storing, progress, self.on_progress),
@@ -120,6 +119,11 @@ class Ingest:
 
     def _create(self, chosen: Chosen) -> Collection:
         return create(self.connection, self.name, chosen, self.wanted, self.cache_dir, self.load)
+
+    def _extractor(self, recipe: Recipe) -> "OnDemand":
+        from spocdb.pipeline.extraction import OnDemand
+
+        return OnDemand(recipe, partial(self.load, recipe), partial(self.load_few, recipe))
 
     def _finish(self, collection: Collection, source: Given, progress: Progress) -> None:
         images.forget_failures(self.connection, collection, source.whole)

@@ -7,19 +7,20 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from spocdb.db import images, runs
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
-from spocdb.db.moves import Moves
-from spocdb.pipeline.caution import Caution
-from spocdb.pipeline.extraction import OnDemand
-from spocdb.pipeline.prefetch import chunks
-from spocdb.pipeline.run import OnProgress, Options, run
+from spocdb.pipeline.chunks import chunks
+from spocdb.pipeline.options import OnProgress, Options
 from spocdb.progress import Progress
 from spocdb.records import ImageRef
-from spocdb.sinks import ImagesSink
 from spocdb.sources.source import Source
+
+if TYPE_CHECKING:
+    from spocdb.pipeline.extraction import OnDemand
 
 log = logging.getLogger(__name__)
 
@@ -46,18 +47,20 @@ def store(
     collection: Collection,
     source: Source,
     refs: Iterable[ImageRef],
-    extractor: OnDemand,
+    extractor: "Callable[[], OnDemand]",
     options: StoringOptions,
     progress: Progress,
     on_progress: OnProgress = lambda progress: None,
 ) -> None:
     """Store the images of a source that are new or changed.
 
-    The run and its status are recorded. Raises the errors of `Ingest`.
+    The run and its status are recorded. If there are none, nothing of the pipeline is loaded, nor
+    `extractor` called. Raises the errors of `Ingest`.
     """
     progress.began, progress.doing = time.monotonic(), ""
     on_progress(progress)
-    caution = _caution(connection, collection, options.run)
+    if was_killed := runs.mark_killed(connection, collection):
+        log.warning("an earlier run was killed: images are decoded in a separate process at first")
     run_id = runs.begin(connection, collection)
     status: runs.Status = "failed"
     retry_failed = options.retry_failed or options.run.strict
@@ -65,11 +68,23 @@ def store(
         *(connection, collection, refs, progress), retry_failed=retry_failed, exif=options.run.exif
     )
     try:
-        with connect() as write_connection:
-            moves = Moves(source.exists) if options.moves else None
-            sink = ImagesSink(connection, write_connection, collection, progress, moves)
-            run(source, wanted, extractor, sink, options.run, progress, on_progress, caution)
-        progress.refuse(sink.n_refused)
+        if (first := next(wanted, None)) is not None:
+            from spocdb.db.moves import Moves
+            from spocdb.pipeline.caution import Caution
+            from spocdb.pipeline.run import run
+            from spocdb.sinks import ImagesSink
+
+            # Images are decoded apart only after a run that was killed.
+            n_apart = options.run.most_in_flight if was_killed else 0
+            caution = Caution(n_apart, runs.lost(connection, collection))
+            with connect() as write_connection:
+                moves = Moves(source.exists) if options.moves else None
+                sink = ImagesSink(connection, write_connection, collection, progress, moves)
+                run(
+                    *(source, chain([first], wanted), extractor(), sink),
+                    *(options.run, progress, on_progress, caution),
+                )
+            progress.refuse(sink.n_refused)
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -102,12 +117,3 @@ def changed(
         progress.n_unchanged += len(stored)
         progress.n_failed += len(skipped - stored)
         yield from (ref for ref in chunk if ref.name not in skipped)
-
-
-def _caution(connection: Connection, collection: Collection, options: Options) -> Caution:
-    """Return the caution of a run: images are decoded apart only after a run that was killed."""
-    n_images = 0
-    if runs.mark_killed(connection, collection):
-        log.warning("an earlier run was killed: images are decoded in a separate process at first")
-        n_images = options.most_in_flight
-    return Caution(n_images, runs.lost(connection, collection))

@@ -22,7 +22,8 @@ from spocdb.errors import ImageError
 from spocdb.feeds import Feed, WorkerOptions, judged_images, references_feed, rows_feed
 from spocdb.pipeline.caution import Caution
 from spocdb.pipeline.extraction import OnDemand
-from spocdb.pipeline.run import Options, run
+from spocdb.pipeline.options import Options
+from spocdb.pipeline.run import run
 from spocdb.progress import Progress
 from spocdb.sinks import RowsSink
 from spocdb.sources.source import Terms

@@ -109,7 +109,7 @@ class Ingesting(Part):
         from spocdb import ingest as ingesting
         from spocdb.api.extractors import path_of
         from spocdb.features.selection import Wanted
-        from spocdb.pipeline.run import Options
+        from spocdb.pipeline.options import Options
         from spocdb.sources.lists import listed
         from spocdb.sources.opening import opened, terms_of
         from spocdb.storing import StoringOptions

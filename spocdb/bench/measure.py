@@ -22,7 +22,7 @@ from spocdb.bench.speed import Machine, Speed, Stage
 from spocdb.db import scratch, server
 from spocdb.errors import ConfigError
 from spocdb.pipeline.extraction import OnDemand
-from spocdb.pipeline.run import Options as RunOptions
+from spocdb.pipeline.options import Options as RunOptions
 from spocdb.progress import Progress
 from spocdb.records import Decoded
 from spocdb.sources.files import FilesSource
@@ -97,7 +97,7 @@ def _measure(
         progress = Progress()
         store(
             *(connection, db.engine.connect, collection, source, source.refs()),
-            OnDemand(collection.recipe, lambda: extractor),
+            lambda: OnDemand(collection.recipe, lambda: extractor),
             StoringOptions(RunOptions(db.settings.limits)),
             progress,
         )

@@ -21,6 +21,7 @@ from spocdb.features.recipes import channels
 from spocdb.features.weights import locate, locate_codebook
 from spocdb.pipeline import run as pipeline
 from spocdb.pipeline.extraction import OnDemand
+from spocdb.pipeline.options import Options as RunOptions
 from spocdb.progress import Progress
 from spocdb.records import Recipe
 from spocdb.sinks import PooledSink
@@ -68,7 +69,7 @@ def describe(
             source.refs(),
             OnDemand(recipes[0], load),
             PooledSink(connection, write_connection, ids),
-            pipeline.Options(db.settings.limits),
+            RunOptions(db.settings.limits),
             progress,
         )
     log.info(

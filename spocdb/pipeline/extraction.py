@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spocdb.pipeline.intake import decode_work
+from spocdb.pipeline.options import MOST_WORKS
 from spocdb.pipeline.prefetch import threads
 from spocdb.pipeline.work import Work
 from spocdb.progress import Progress, waiting
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 MOST_LANES = 32
 # New images that a run may have without loading the network, which takes longer than they do.
 FEW = 10
-# Images with stored descriptors need no network, so more of them share a transaction.
-MOST_WORKS = 256
 
 
 class OnDemand:

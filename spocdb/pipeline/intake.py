@@ -15,14 +15,13 @@ from spocdb.errors import ImageError, ProcessLost
 from spocdb.images.decode import decode, plain_jpeg
 from spocdb.images.footprint import footprint
 from spocdb.pipeline.caution import Caution
-from spocdb.pipeline.prefetch import PART_FOR_FILES, Prefetcher, chunks
+from spocdb.pipeline.chunks import chunks
+from spocdb.pipeline.options import CONTENTS_ASKED
+from spocdb.pipeline.prefetch import PART_FOR_FILES, Prefetcher
 from spocdb.pipeline.work import Work, work_of
 from spocdb.recipe_options import Fit
 from spocdb.records import Canvas, Decoded, Recipe
 from spocdb.sources.source import Get, Ref, Source
-
-# Contents per query for stored descriptors. Their bytes are in memory meanwhile, so it is small.
-CONTENTS_ASKED = 16
 
 # Returns which of the given sha256 have a stored descriptor.
 Known = Callable[[set[bytes]], set[bytes]]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 from spocdb.errors import ImageTooLarge
@@ -193,17 +192,6 @@ def _next(waiting: deque[Future[Result]], patience: float | None) -> Result:
             break
         waiting.rotate(-1)
     return waiting.popleft().result()
-
-
-def chunks(
-    items: Iterable[Item], n: int, go_on: Callable[[], bool] = lambda: True
-) -> Iterator[list[Item]]:
-    """Yield the items in lists of `n`, shorter while `go_on` returns False."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, 1)):
-        while len(chunk) < n and go_on() and (more := list(islice(iterator, 1))):
-            chunk += more
-        yield chunk
 
 
 def _size(picture: Decoded | Jpeg | None) -> int:

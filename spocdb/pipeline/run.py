@@ -7,48 +7,20 @@ Each batch is one transaction, so that an interruption keeps the written ones.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
 from spocdb.pipeline.caution import Caution
-from spocdb.pipeline.extraction import MOST_WORKS, OnDemand, extract
-from spocdb.pipeline.intake import CONTENTS_ASKED, Intake
+from spocdb.pipeline.extraction import OnDemand, extract
+from spocdb.pipeline.intake import Intake
+from spocdb.pipeline.options import OnProgress, Options
 from spocdb.pipeline.prefetch import prefetching
 from spocdb.pipeline.work import Work
 from spocdb.pipeline.writing import Write, Writer
 from spocdb.progress import Progress
 from spocdb.records import NewDescriptor
-from spocdb.settings import Limits
 from spocdb.sources.source import Ref, Source
-
-OnProgress = Callable[[Progress], None]
-
-# Batches that can be in flight when a run is killed: gathered, in the network, or queued for
-# writing.
-MOST_BATCHES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run: the limits, and the images per batch (None: the device's default).
-
-    `exif` reads EXIF metadata; `strict` stops at the first bad image; `thumbnails` are made of the
-    pictures that are decoded here: not by a GPU, nor in a separate process.
-    """
-
-    limits: Limits
-    batch_size: int | None = None
-    exif: bool = False
-    strict: bool = False
-    thumbnails: bool = False
-
-    @property
-    def most_in_flight(self) -> int:
-        """Return how many images can be in flight at once."""
-        most_a_batch = max(MOST_WORKS, self.batch_size or 0)
-        return 2 * self.limits.ahead + CONTENTS_ASKED + MOST_BATCHES * most_a_batch
 
 
 class Sink(Protocol[Ref]):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from spocdb.features.network import Network
 from spocdb.images.geometry import fitted
-from spocdb.pipeline.prefetch import chunks
+from spocdb.pipeline.chunks import chunks
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.settings import Limits
 from spocdb.training.copies import Copies, nearest_of_each, side_by_side

@@ -21,7 +21,7 @@ from torch.nn import functional
 from spocdb.errors import ConfigError
 from spocdb.features.discriminative import Int64Array
 from spocdb.features.projection import Moments, check_rank, with_fixed_signs
-from spocdb.pipeline.prefetch import chunks
+from spocdb.pipeline.chunks import chunks
 from spocdb.records import Float32Array, Projection
 from spocdb.training.schedule import Schedule, rate
 from spocdb.training.validation import mean_average_precision

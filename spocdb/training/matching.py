@@ -20,7 +20,7 @@ from spocdb.features.extractor import Extractor
 from spocdb.features.precision import Precision
 from spocdb.features.shrinkage import N_FOLDS
 from spocdb.images.geometry import fitted
-from spocdb.pipeline.prefetch import chunks
+from spocdb.pipeline.chunks import chunks
 from spocdb.projections import CHUNK_ROWS
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.training.feeding import feed, paced

@@ -24,7 +24,7 @@ from spocdb.features.network import Network
 from spocdb.features.projection import project, raw_projection
 from spocdb.features.recipes import channels
 from spocdb.images.geometry import fitted
-from spocdb.pipeline.prefetch import chunks
+from spocdb.pipeline.chunks import chunks
 from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.training.feeding import feed
 from spocdb.training.objectives import Objective

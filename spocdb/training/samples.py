@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spocdb.errors import ConfigError, ImageError, InvalidValue
-from spocdb.pipeline.prefetch import chunks
+from spocdb.pipeline.chunks import chunks
 from spocdb.settings import Limits
 from spocdb.sources import kinds
 from spocdb.sources.files import read

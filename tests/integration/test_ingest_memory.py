@@ -17,7 +17,8 @@ from PIL import Image
 
 from spocdb.db import collections, descriptors
 from spocdb.pipeline.caution import Caution
-from spocdb.pipeline.intake import CONTENTS_ASKED, Intake
+from spocdb.pipeline.intake import Intake
+from spocdb.pipeline.options import CONTENTS_ASKED
 from spocdb.pipeline.prefetch import prefetching
 from spocdb.pipeline.work import Work
 from spocdb.progress import Progress

@@ -7,7 +7,8 @@ from itertools import count, islice
 
 import pytest
 
-from spocdb.pipeline.prefetch import chunks, prefetch
+from spocdb.pipeline.chunks import chunks
+from spocdb.pipeline.prefetch import prefetch
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import Extractor, load_extractor
 from spocdb.features.recipes import make_recipe
 from spocdb.pipeline.extraction import OnDemand
-from spocdb.pipeline.run import Options, run
+from spocdb.pipeline.options import Options
+from spocdb.pipeline.run import run
 from spocdb.pipeline.work import Work
 from spocdb.progress import Progress
 from spocdb.records import ImageRef, NewDescriptor

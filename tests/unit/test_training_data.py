@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from spocdb.errors import ConfigError
-from spocdb.pipeline.prefetch import chunks
+from spocdb.pipeline.chunks import chunks
 from spocdb.recipe_options import Background
 from spocdb.settings import Limits
 from spocdb.training import labelling
