@@ -40,10 +40,11 @@ class Moments:
     @classmethod
     def of(cls, chunk: Float32Array) -> "Moments":
         """Compute the moments of a chunk (n, C), which may be empty."""
-        values = np.asarray(chunk, np.float64)
+        values = chunk.astype(np.float64)
         mean = values.sum(axis=0) / max(len(values), 1)
-        centred = values - mean
-        return cls(len(values), mean, centred.T @ centred)
+        values -= mean
+        # Of a matrix with itself BLAS computes one triangle.
+        return cls(len(values), mean, values.T @ values)
 
 
 def merge(a: Moments, b: Moments) -> Moments:
@@ -59,8 +60,9 @@ def merge(a: Moments, b: Moments) -> Moments:
         return a
     shift = b.mean - a.mean
     mean = a.mean + shift * (b.count / count)
-    between = np.outer(shift, shift) * (a.count * b.count / count)
-    return Moments(count, mean, a.scatter + b.scatter + between)
+    scatter = a.scatter + b.scatter
+    scatter += np.outer(shift, shift) * (a.count * b.count / count)
+    return Moments(count, mean, scatter)
 
 
 def fit(

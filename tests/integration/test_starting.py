@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import starting
 from spocdb.db import embedded
 from spocdb.db.connections import connect
 from tests.fixtures.opened import Database
@@ -172,3 +173,14 @@ def test_a_search_asks_the_server_a_few_statements(photos: Path, spocdb: Run) ->
         run = spocdb("search", query, "-vv")
         statements = [line for line in run.stderr.splitlines() if " ms: " in line]
         assert 3 < len(statements) <= most, statements
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_each_way(
+    url: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "starting"
+    folder.mkdir()
+    found = starting.run(environment | {"SPOCDB_DATABASE_URL": url}, folder, 1, 20)
+    assert len(found) == 5 and min(figure.value for figure in found) > 0
+    assert {figure.peer_name for figure in found} == {"", starting.TORCH}
