@@ -15,8 +15,8 @@ from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.features.selection import Wanted
-from spocdb.pipeline.prefetch import chunks
-from spocdb.pipeline.run import OnProgress
+from spocdb.pipeline.chunks import chunks
+from spocdb.pipeline.options import OnProgress
 from spocdb.progress import Progress
 from spocdb.records import ImageRef, Recipe
 from spocdb.sinks import projecting

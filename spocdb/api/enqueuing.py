@@ -11,10 +11,10 @@ from spocdb.api.part import Part
 from spocdb.features.selection import Wanted
 from spocdb.progress import Progress
 from spocdb.recipe_options import RecipeOptions
+from spocdb.records import Choice
 from spocdb.settings import DEFAULT_COLLECTION
 from spocdb.sources.lists import listed
 from spocdb.sources.opening import opened, terms_of
-from spocdb.sources.source import Choice
 
 if TYPE_CHECKING:
     from spocdb.features.precision import Precision

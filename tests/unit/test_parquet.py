@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from spocdb.errors import ConfigError, ImageError, ImageTooLarge, ImageVanished, UnreadableImage
-from spocdb.records import ImageRef
+from spocdb.records import Choice, ImageRef
 from spocdb.sources import kinds
 from spocdb.sources.opening import opened
 from spocdb.sources.parquet import ParquetSource, is_parquet
-from spocdb.sources.source import Choice, Given, Terms, check_any, locate
+from spocdb.sources.source import Given, Terms, check_any, locate
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
