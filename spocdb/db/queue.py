@@ -8,7 +8,7 @@ a dead worker expires: no row is lost or written twice. spocdb/db/outcomes.py wr
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -61,11 +61,17 @@ class LeasedRef(ImageRef):
         return self.name if self.part_of is None else self.part_of
 
 
+# Entries by whether they are suspect. A suspect has `lost > 0`, which leads to a small index.
+WHICH: Mapping[bool, LiteralString] = {
+    False: "q.lost + (q.lease IS NOT NULL)::integer < %(suspect)s",
+    True: "q.lost > 0 AND q.lost + (q.lease IS NOT NULL)::integer >= %(suspect)s",
+}
+
 # SKIP LOCKED, so that workers do not wait for each other. An expired lease is a lost worker.
 LEASE = """
 WITH due AS (
     SELECT key FROM spocdb.queue q WHERE collection_id = %(collection)s AND due_at <= now()
-       AND (q.lost + (q.lease IS NOT NULL)::integer >= %(suspect)s) = %(alone)s
+       AND {which}
     ORDER BY due_at, key LIMIT %(n)s FOR UPDATE SKIP LOCKED
 )
 UPDATE spocdb.queue q
@@ -78,8 +84,12 @@ RETURNING q.key, q.version, q.size, q.attempts, q.lost, q.rejected, q.rejections
 """
 
 IS_DUE = """
-SELECT FROM spocdb.queue q WHERE collection_id = %s AND due_at <= now()
-   AND (NOT %s OR q.lost + (q.lease IS NOT NULL)::integer >= %s) LIMIT 1
+SELECT FROM spocdb.queue q WHERE collection_id = %(collection)s AND due_at <= now() LIMIT 1
+"""
+
+IS_SUSPECT_DUE = """
+SELECT FROM spocdb.queue q WHERE collection_id = %(collection)s AND due_at <= now()
+   AND {which} LIMIT 1
 """
 
 # Failures that the current transaction recorded: now() is the time at which it began.
@@ -174,8 +184,8 @@ def lease(
 ) -> list[LeasedRef]:
     """Lease up to n due rows for `seconds`: suspect rows if `alone`, otherwise only other rows."""
     values = {"collection": collection.id, "lease": lease, "n": n, "seconds": seconds}
-    values |= {"alone": alone, "suspect": LOST_UNTIL_ALONE}
-    rows = connection.execute(LEASE, values).fetchall()
+    values |= {"suspect": LOST_UNTIL_ALONE}
+    rows = connection.execute(LEASE.format(which=WHICH[alone]), values).fetchall()
     return [
         LeasedRef(key, version, size, lease=lease, tries=Tries(*tries))
         for key, version, size, *tries in rows
@@ -218,8 +228,9 @@ def leave(connection: Connection, collection: Collection, held: Mapping[str, UUI
 
 def is_due(connection: Connection, collection: Collection, *, alone: bool = False) -> bool:
     """Tell whether a row is due; if `alone`, whether a suspect row is."""
-    values = [collection.id, alone, LOST_UNTIL_ALONE]
-    return connection.execute(IS_DUE, values).fetchone() is not None
+    values = {"collection": collection.id, "suspect": LOST_UNTIL_ALONE}
+    statement = IS_SUSPECT_DUE.format(which=WHICH[True]) if alone else IS_DUE
+    return connection.execute(statement, values).fetchone() is not None
 
 
 def shortly(

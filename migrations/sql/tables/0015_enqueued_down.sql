@@ -1,3 +1,4 @@
+DROP INDEX spocdb.queue_suspects;
 -- Older workers read attached tables only.
 DELETE FROM spocdb.queue q WHERE NOT EXISTS (SELECT FROM spocdb.sources s WHERE s.collection_id = q.collection_id);
 ALTER TABLE spocdb.queue DROP COLUMN version, DROP COLUMN size;

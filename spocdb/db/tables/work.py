@@ -70,6 +70,10 @@ queue = Table(
     Column("version", Text, nullable=False, server_default=""),
     Column("size", BigInteger),
     Index("queue_due", "collection_id", "due_at", "key"),
+    Index(
+        *("queue_suspects", "collection_id", "due_at", "key"),
+        postgresql_where=text("lost > 0"),
+    ),
 )
 
 queries = Table(
