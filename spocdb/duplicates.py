@@ -219,8 +219,8 @@ def _compared(connection: Connection, space: Space, *, is_strict: bool = False) 
     Raises:
         InvalidValue: Half of the first batch have too many neighbours, and `is_strict`.
     """
-    n_batches = 0
     until: int | None = 0
+    n_batches = 0
     # What is noted after contents were loaded is compared the way that is chosen then.
     while until is not None:
         way = pairing.chosen(connection, space)
@@ -229,17 +229,24 @@ def _compared(connection: Connection, space: Space, *, is_strict: bool = False) 
             while n := _compare(connection, space, way, is_strict=is_strict):
                 yield n
                 is_strict, n_batches = False, n_batches + 1
-                # The planner must not take tables for empty that have grown.
-                if n_batches & (n_batches - 1) == 0 and n == way.batch:
-                    duplicate_members.analyze(connection)
+                _analyze(connection, n_batches, is_full=n == way.batch)
         finally:
             way.tell()
 
 
 def _grouped(connection: Connection, space: Space) -> Iterator[int]:
     """Group what was compared, a batch a transaction; yield the number of contents of each."""
+    n_batches = 0
     while n := _group(connection, space):
         yield n
+        n_batches += 1
+        _analyze(connection, n_batches, is_full=n == grouping.STEP)
+
+
+def _analyze(connection: Connection, n_batches: int, *, is_full: bool) -> None:
+    """Keep the planner from taking tables for empty that have grown: after 1, 2, 4, ... batches."""
+    if is_full and n_batches & (n_batches - 1) == 0:
+        duplicate_members.analyze(connection)
 
 
 def _compare(connection: Connection, space: Space, way: Neighbours, *, is_strict: bool) -> int:
