@@ -162,6 +162,7 @@ def ingest(
                 recursive=recursive,
                 all_files=all_files,
                 follow_links=follow_links,
+                image_column=image_column,
                 names_from=names_from,
                 urls_from=urls_from,
                 device=device,

@@ -5,19 +5,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
-from spocdb import enqueuing
-from spocdb.api.extractors import path_of
 from spocdb.api.part import Part
-from spocdb.features.selection import Wanted
-from spocdb.progress import Progress
 from spocdb.recipe_options import RecipeOptions
 from spocdb.records import Choice
 from spocdb.settings import DEFAULT_COLLECTION
-from spocdb.sources.lists import listed
-from spocdb.sources.opening import opened, terms_of
 
 if TYPE_CHECKING:
     from spocdb.features.precision import Precision
+    from spocdb.progress import Progress
 
 
 class Enqueuing(Part):
@@ -35,11 +30,12 @@ class Enqueuing(Part):
         urls_from: str | os.PathLike[str] | None = None,
         all_files: bool = False,
         follow_links: bool = False,
+        image_column: str | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
-        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_progress: "Callable[[Progress], None]" = lambda progress: None,
         **recipe: Unpack[RecipeOptions],
-    ) -> Progress:
+    ) -> "Progress":
         """Put the images under `paths` into the queue of a collection, for workers to add them.
 
         As `ingest`, but nothing is read here. Images that are stored and unchanged stay out, and
@@ -58,6 +54,7 @@ class Enqueuing(Part):
             urls_from: as of `ingest`.
             all_files: recognise images by their first bytes, whatever the file is called.
             follow_links: also list the folders that symbolic links lead to.
+            image_column: as of `ingest`.
             device: where a new extractor is loaded to test it: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
             on_progress: called with the progress after every chunk.
@@ -73,8 +70,14 @@ class Enqueuing(Part):
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
             DatabaseLost: the connection was lost.
         """
+        from spocdb import enqueuing
+        from spocdb.api.extractors import path_of
+        from spocdb.features.selection import Wanted
+        from spocdb.sources.lists import listed
+        from spocdb.sources.opening import opened, terms_of
+
         engine = self._engine
-        terms = terms_of(engine.settings, Choice(recursive, all_files, follow_links))
+        terms = terms_of(engine.settings, Choice(recursive, all_files, follow_links, image_column))
         with engine.connection() as connection:
             return enqueuing.enqueue(
                 connection,

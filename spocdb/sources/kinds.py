@@ -5,8 +5,12 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 
-from spocdb.images.formats import FORMATS, is_recognised
+if TYPE_CHECKING:
+    from spocdb.images.declarations import Format
+
 
 # Numbers of skipped files, one counter per walk: by extension, such as ".cr3", or by these.
 LeftOut = Counter[str]
@@ -18,7 +22,6 @@ DAMAGED, DAMAGED_TABLE, REPEATED = "damaged archive", "damaged Parquet file", "r
 FAR_ARCHIVE = "archive in a bucket"
 ARCHIVE, PARQUET = "archive", "Parquet"
 
-_FORMATS = {suffix: format for format in FORMATS for suffix in format.suffixes.split()}
 _OTHER_SUFFIXES = {
     "audio": ".aac .flac .m4a .mp3 .ogg .opus .wav .wma",
     PARQUET: ".parquet",
@@ -31,10 +34,6 @@ _OTHER_SUFFIXES = {
     "high dynamic range": ".exr .hdr",
 }
 _PACKED = frozenset((".gz", ".zst"))
-_KINDS = {
-    **{suffix: format.name for suffix, format in _FORMATS.items()},
-    **{suffix: kind for kind, text in _OTHER_SUFFIXES.items() for suffix in text.split()},
-}
 # The order in the text, after the extensions.
 _ORDER = (
     FAR_ARCHIVE,
@@ -71,14 +70,29 @@ MOST_EXTENSIONS, MOST_TOLD = 100, 10
 _HEAD_BYTES = 64
 
 
+@cache
+def _formats() -> "Mapping[str, Format]":
+    """Return the formats of images by suffix. Their decoders are loaded when files are listed."""
+    from spocdb.images.formats import FORMATS
+
+    return {suffix: format for format in FORMATS for suffix in format.suffixes.split()}
+
+
+@cache
+def _kinds() -> Mapping[str, str]:
+    others = {suffix: kind for kind, text in _OTHER_SUFFIXES.items() for suffix in text.split()}
+    return {suffix: format.name for suffix, format in _formats().items()} | others
+
+
 def is_image(name: str) -> bool:
     """Return whether a file's suffix is of an image format that spocdb can read here."""
-    format = _FORMATS.get(_suffix(name))
+    format = _formats().get(_suffix(name))
     return format is not None and format.is_read()
 
 
 def is_image_inside(path: str) -> bool:
     """Return whether a file begins with an image's signature. Does not block on a pipe."""
+    from spocdb.images.formats import is_recognised
 
     try:
         # Without O_NONBLOCK, opening a pipe waits for its other end.
@@ -104,7 +118,7 @@ def is_nameless_image(path: str) -> bool:
 def kind(name: str) -> str:
     """Return the kind of a file that is no image, by its name."""
     suffix = _longest_suffix(name)
-    return _KINDS.get(suffix, OTHER) if suffix else UNNAMED
+    return _kinds().get(suffix, OTHER) if suffix else UNNAMED
 
 
 def leave_out(left_out: LeftOut, name: str) -> None:
@@ -120,7 +134,8 @@ def leave_out(left_out: LeftOut, name: str) -> None:
 
 def installs(left_out: Mapping[str, int]) -> dict[str, str]:
     """Return by extension the commands that install what would read the skipped files."""
-    formats = {suffix: _FORMATS[suffix] for suffix in sorted(left_out) if suffix in _FORMATS}
+    known = _formats()
+    formats = {suffix: known[suffix] for suffix in sorted(left_out) if suffix in known}
     return {suffix: found.install for suffix, found in formats.items() if found.install}
 
 
@@ -150,7 +165,7 @@ def _others(left_out: Mapping[str, int]) -> Iterator[str]:
 
 def _way_on(suffix: str) -> str | None:
     """Return how files of an extension can be read."""
-    return installs({suffix: 1}).get(suffix) or _WAY_ON.get(_KINDS.get(suffix, OTHER))
+    return installs({suffix: 1}).get(suffix) or _WAY_ON.get(_kinds().get(suffix, OTHER))
 
 
 def _in_brackets(text: str | None) -> str:
@@ -161,7 +176,7 @@ def _longest_suffix(name: str) -> str:
     """Return the suffix of a file, such as ".jpg" or ".tar.gz"."""
     suffix = _suffix(name)
     longer = _suffix(name[: -len(suffix)]) + suffix if suffix in _PACKED else ""
-    return longer if longer in _KINDS else suffix
+    return longer if longer in _kinds() else suffix
 
 
 def _suffix(name: str) -> str:
