@@ -100,6 +100,8 @@ class Progress:
         self.n_failed += other.n_failed
         self.n_pruned += other.n_pruned
         self.n_moved += other.n_moved
+        self.n_enqueued += other.n_enqueued
+        self.n_waiting += other.n_waiting
         self.left_out += other.left_out
 
     def as_dict(self) -> dict[str, Any]:
