@@ -1,11 +1,8 @@
 """Calibration: how near near-duplicates of a collection are, measured without labels.
 
-    some pictures -> variants -> embeddings
-    -> distances from their pictures: right; from all other contents: wrong, unless these are copies
-    -> the largest distances with the wanted precision -> stored with the projection
-
-Other contents whose signature agrees with the picture's are taken for copies, unless a person
-decided that they are different; contents that were decided to be the same are copies.
+some pictures -> variants -> embeddings
+-> distances from their pictures: right; from all other contents: wrong, unless these are copies
+-> the largest distances with the wanted precision -> stored with the projection
 """
 
 from collections.abc import Callable, Sequence
@@ -22,14 +19,13 @@ from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.thumbnails import Content
 from spocdb.errors import ConfigError, InvalidValue, NotEnoughSamples
+from spocdb.evidence import differing, own_variants, taken_for_copies, to_review
 from spocdb.images.signatures import AGREE, VERSION
 from spocdb.images.variants import VARIANTS
-from spocdb.neighbours import Int64Array
 from spocdb.records import Level
 from spocdb.thresholds import (
     Calibration,
     Found,
-    NearPair,
     Rule,
     VariantRecall,
     agreeing_bits,
@@ -46,15 +42,11 @@ Connections = Callable[[], AbstractContextManager[Connection]]
 MOST_IMAGES = 10_000
 # The distance of the same scene has at most this precision, over copies of all kinds.
 SCENE_PRECISION = 0.9
-# The nearest pairs that a person is asked to look at.
-REVIEWED = 20
 # How many times more pictures than it takes if all copies were found.
 SPARE = 1.5
 # Images of the collection for each dimension of a whitening that was fitted on them. Measured with
 # `mini` and 4 for each: of 0.99 of precision 0.96 to 1 were left among other images.
 ENOUGH_EACH = 10
-# Differing bits where a signature is unknown.
-UNKNOWN = 99
 KINDS: list[tuple[str, Level]] = [
     *((variant.name, variant.level) for variant in VARIANTS),
     ("decided to be the same", "picture"),
@@ -177,12 +169,12 @@ def _measured(
 ) -> Calibration:
     """Return the thresholds and figures of what was compared."""
     known = {sha256.hex(): bits for sha256, bits in signatures.items()}
-    bits = _differing_from_others(found, known)
-    taken = _taken(found, bits)
+    bits = differing(found, known)
+    taken = taken_for_copies(found, bits)
     pairs = zip(found.pictures.tolist(), found.others.tolist(), strict=True)
     is_wrong = np.array([pair not in taken for pair in pairs], bool) & (found.variants != ITSELF)
     wrong = Found(found.distances[is_wrong], bits[is_wrong], found.variants[is_wrong])
-    own = _own(found, known)
+    own = own_variants(found, known)
     rule = _rule(own, wrong, found.limit, options)
     measured = Calibration(
         collection=collection.name,
@@ -193,7 +185,7 @@ def _measured(
         seed=options.seed,
         n_taken=len(taken),
         curve=curve(own, wrong, PICTURES, found.limit, options.copies),
-        nearest=_reviewed(found, bits),
+        nearest=to_review(found, bits),
     )
     return measured if rule is None else _with_rule(measured, rule, own, wrong)
 
@@ -232,80 +224,6 @@ def _rule(own: Found, wrong: Found, limit: float, options: CalibrationOptions) -
         of_picture, wrong_of_picture, picture, farthest, options.precision, copies, AGREE
     )
     return Rule(picture, farthest, bits)
-
-
-def _own(found: Compared, known: dict[str, int | None]) -> Found:
-    """Return the variants with their pictures, and pairs that were decided to be the same."""
-    bits = [
-        _differing(signature, known.get(content.sha256))
-        for content, signatures in zip(found.made.contents, found.made.signatures, strict=True)
-        for signature in signatures
-    ]
-    n_pictures, n_same = len(found.made.contents), len(found.same)
-    variants = [*range(len(VARIANTS))] * n_pictures + [len(VARIANTS)] * n_same
-    return Found(
-        np.concatenate([found.own.ravel(), found.same]),
-        np.array(bits + [UNKNOWN] * n_same, np.int64),
-        np.array(variants, np.int64),
-    )
-
-
-def _differing_from_others(found: Compared, known: dict[str, int | None]) -> Int64Array:
-    """Return for each pair with another content by how many bits the signatures differ."""
-    own = [known.get(content.sha256) for content in found.made.contents]
-    others = [known.get(content.sha256) for content in found.contents]
-    rows = (found.pictures.tolist(), found.variants.tolist(), found.others.tolist())
-    bits = [
-        _differing(
-            own[picture] if variant == ITSELF else found.made.signatures[picture][variant],
-            others[other],
-        )
-        for picture, variant, other in zip(*rows, strict=True)
-    ]
-    return np.array(bits, np.int64)
-
-
-def _differing(one: int | None, other: int | None) -> int:
-    """Return by how many bits two signatures differ; UNKNOWN if there are no two."""
-    if one is None or other is None:
-        return UNKNOWN
-    return ((one ^ other) & (2**64 - 1)).bit_count()
-
-
-def _verdicts(found: Compared) -> dict[frozenset[str], str]:
-    return {frozenset((pair.a.hex(), pair.b.hex())): pair.verdict for pair in found.decided}
-
-
-def _taken(found: Compared, bits: Int64Array) -> set[tuple[int, int]]:
-    """Return the pictures and other contents, by number, that are no evidence of wrong pairs.
-
-    Their signatures agree, or they were decided to be anything but different.
-    """
-    taken = set[tuple[int, int]]()
-    verdicts = _verdicts(found)
-    for row, (picture, other) in enumerate(
-        zip(found.pictures.tolist(), found.others.tolist(), strict=True)
-    ):
-        pair = frozenset((found.made.contents[picture].sha256, found.contents[other].sha256))
-        agree = found.variants[row] == ITSELF and bits[row] <= AGREE
-        if verdicts.get(pair, "same" if agree else "different") != "different":
-            taken.add((picture, other))
-    return taken
-
-
-def _reviewed(found: Compared, bits: Int64Array) -> list[NearPair]:
-    """Return the nearest pairs of different contents that nobody has decided about."""
-    verdicts, pairs = _verdicts(found), dict[frozenset[str], NearPair]()
-    for row in np.flatnonzero(found.variants == ITSELF).tolist():
-        one = found.made.contents[int(found.pictures[row])]
-        other = found.contents[int(found.others[row])]
-        pair = frozenset((one.sha256, other.sha256))
-        if pair not in verdicts and pair not in pairs:
-            facts = (float(found.distances[row]), bool(bits[row] <= AGREE))
-            pairs[pair] = NearPair(one.id, one.path, other.id, other.path, *facts)
-        if len(pairs) == REVIEWED:
-            break
-    return [*pairs.values()]
 
 
 def _by_variant(own: Found, rule: Rule) -> list[VariantRecall]:
