@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spocdb.errors import DescriptorError, ImageError
+from spocdb.errors import ImageError
 from spocdb.features.codebook_files import load as load_codebook
 from spocdb.features.codebooks import Codebook
 from spocdb.features.devices import find_devices
@@ -19,7 +19,7 @@ from spocdb.features.jpegs import decode_on
 from spocdb.features.lanes import Lane, Lanes, OnDone, open_lanes, uncounted
 from spocdb.features.network import Network, WithCodebook, positions
 from spocdb.features.precision import Precision, agree, check_precision, first_dtype
-from spocdb.features.recipes import channels, split
+from spocdb.features.recipes import channels, not_finite, split
 from spocdb.features.runtimes import runtime_of
 from spocdb.features.sharing import Sharing
 from spocdb.images.decode import decode
@@ -134,10 +134,7 @@ class Extractor:
             raw[indices] = lane.extract(batch, on_done).half().float().numpy()
         for recipe, part in split(raw, self._recipes).items():
             if not np.isfinite(part).all():
-                raise DescriptorError(
-                    f"{recipe.name} gives numbers that are not finite: "
-                    "check the weights file, or use `precision='float32'`"
-                )
+                raise not_finite(recipe)
         return raw
 
     def decode_in(self, lane: Lane, jpegs: Sequence[Jpeg]) -> list[Tensor | None]:

@@ -14,12 +14,15 @@ import numpy as np
 
 from spocdb.features.backbones import backbone_of
 from spocdb.features.declarations import Convolution, MaxPool
+from spocdb.features.recipes import not_finite
 from spocdb.images.regular import regular
 from spocdb.records import Float32Array, Recipe, UInt8Array
 
 # (C, H, W) -> (C', H', W')
 Layer = Callable[[Float32Array], Float32Array]
 TINY = 1e-12
+# In pixels. Larger images take as long here as loading torch does, and more memory than there.
+LARGEST_SIZE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,22 @@ class Stack:
     layers: Sequence[Layer]
 
     def describe(self, pixels: UInt8Array) -> Float32Array:
-        """Compute the raw descriptor of one image, (H, W, 3) -> (C,), as `Extractor.describe`."""
+        """Compute the raw descriptor of one image, (H, W, 3) -> (C,), as `Extractor.describe`.
+
+        Raises:
+            DescriptorError: The network gives numbers that are not finite.
+        """
         recipe = self.recipe
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (recipe.mean, recipe.std))
         features = (np.asarray(pixels).transpose(2, 0, 1).astype(np.float32) - mean) / std
-        for layer in self.layers:
-            features = layer(features)
-        raw = (features * _prior(features, recipe.sigma)).sum(axis=(1, 2))
-        unit = raw / max(float(np.linalg.norm(raw)), TINY)
+        # What becomes of numbers that are too large is checked at the end.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for layer in self.layers:
+                features = layer(features)
+            raw = (features * _prior(features, recipe.sigma)).sum(axis=(1, 2))
+            unit = raw / max(float(np.linalg.norm(raw)), TINY)
+        if not np.isfinite(unit).all():
+            raise not_finite(recipe)
         # Of half precision, which is what the database stores.
         return np.asarray(unit, np.float16).astype(np.float32)
 
@@ -46,7 +57,8 @@ def computes(recipe: Recipe) -> bool:
     """Return whether a recipe wants a plain stack's sum over the positions, and nothing more."""
     is_sum = recipe.pooling == "sum" and recipe.attention is None and not recipe.relu
     is_one_view = recipe.scales == (1.0,) and not recipe.flip
-    return is_sum and is_one_view and bool(backbone_of(recipe).steps)
+    is_small = recipe.size <= LARGEST_SIZE
+    return is_sum and is_one_view and is_small and bool(backbone_of(recipe).steps)
 
 
 def load(recipe: Recipe, weights: Path) -> Stack | None:

@@ -11,7 +11,7 @@ from typing import TypeVar, Unpack, cast
 
 import numpy as np
 
-from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
+from spocdb.errors import ConfigError, DescriptorError, InvalidValue, UnknownChoice
 from spocdb.features.backbones import backbone_of, find
 from spocdb.features.declarations import ANY_SIZE, PAPER_SIGMA, Backbone
 from spocdb.recipe_options import (
@@ -59,6 +59,14 @@ def split(raw: Float32Array, recipes: Sequence[Recipe]) -> dict[Recipe, Float32A
     """Return each recipe's part (..., C) of descriptors (..., C1 + C2 + ...) in this order."""
     ends = list(accumulate(map(channels, recipes)))
     return dict(zip(recipes, np.split(raw, ends[:-1], axis=-1), strict=True))
+
+
+def not_finite(recipe: Recipe) -> DescriptorError:
+    """Return the error that a recipe's network gives numbers that are not finite."""
+    return DescriptorError(
+        f"{recipe.name} gives numbers that are not finite: "
+        "check the weights file, or use `precision='float32'`"
+    )
 
 
 def make_recipe(

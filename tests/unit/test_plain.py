@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, DescriptorError
 from spocdb.features import plain
 from spocdb.features.backbones import find
 from spocdb.features.backbones.mini import WEIGHTS
@@ -73,6 +73,7 @@ def test_the_descriptor_is_of_half_precision_and_finite_even_of_nothing() -> Non
         ("mini", {"flip": True}),
         ("mini", {"scales": (1.0, 0.5)}),
         ("mini", {"relu": True}),
+        ("mini", {"size": 1024}),
     ],
 )
 def test_anything_else_is_left_to_torch(backbone: str, options: dict[str, Any]) -> None:
@@ -104,6 +105,18 @@ def test_weights_that_do_not_fit_are_left_to_torch_which_refuses_them(
     assert plain.load(RECIPE, file) is None
     with pytest.raises(ConfigError, match="weights of mini"):
         load_extractor(RECIPE, file, "cpu", "float32")
+
+
+def test_numbers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
+    state = {name: tensor.float() for name, tensor in spoiled(lambda state: None).items()}
+    state["features.0.weight"] *= 1e30
+    state["features.3.weight"] *= 1e30
+    file = tmp_path / "large.safetensors"
+    safetensors.torch.save_file(state, file)
+    found = plain.load(RECIPE, file)
+    assert found is not None
+    with pytest.raises(DescriptorError, match="not finite"):
+        found.describe(picture(64, 64, 0))
 
 
 def test_files_of_torch_and_broken_ones_are_left_to_torch(tmp_path: Path) -> None:
