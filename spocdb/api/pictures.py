@@ -89,4 +89,6 @@ class Pictures(Images):
         return making.rendered(self.read(image), side, self._engine.settings.limits)
 
     def _content(self, image: "int | Content") -> "Content":
-        return self.content(image) if isinstance(image, int) else image
+        from spocdb.db.thumbnails import Content
+
+        return image if isinstance(image, Content) else self.content(image)
