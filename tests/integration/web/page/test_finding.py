@@ -30,7 +30,7 @@ def test_a_first_search_shows_what_it_finds(unsearched: Database, looked: Looked
         ["the same file", "what is near"]
     )
     page.locator("#find select").select_option("what is near")
-    page.get_by_label("up to a distance of").fill("0.2")
+    page.get_by_label("no farther than a distance of").fill("0.2")
     page.get_by_role("button", name="Find duplicates").click()
     shows(page, "3 groups of 8 pictures")
     assert [*groups(page)] == [1, 5, 7]
@@ -38,6 +38,8 @@ def test_a_first_search_shows_what_it_finds(unsearched: Database, looked: Looked
     unsearched.connection.execute(STORE)
     page.reload()
     page.get_by_text("How they are found").click()
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
     expect(page.locator("#find select").locator("option").first).to_have_text("as the last time")
     page.locator("#find select").select_option("the same file")
     page.get_by_role("button", name="Find duplicates").click()
