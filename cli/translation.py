@@ -27,6 +27,7 @@ COMMANDS = {
     "db.ingest_beside": "pca fit --from",
     "db.learn_codebook": "codebook fit",
     "db.map": "map",
+    "db.index.build": "index build",
     "db.pca.activate": "pca activate",
     "db.pca.augment": "pca augment",
     "db.pca.drop": "pca drop",

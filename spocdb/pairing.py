@@ -215,7 +215,7 @@ def _is_worth(connection: Connection, space: Space, n_due: int) -> bool:
     if not has_index:
         log.warning(
             "%s: %s contents do not fit in memory, and without an index each is compared with all "
-            "in the database: run `db.index.build(%s)` first",
+            "in the database: run `db.index.build(collection=%s)` first",
             *(space.collection.name, f"{n:,}", repr(space.collection.name)),
         )
     return False

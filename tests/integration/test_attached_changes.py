@@ -174,7 +174,7 @@ def test_a_dropped_collection_takes_its_triggers_along(stocked: Any) -> None:
     triggers = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'products'::regclass"
     assert stocked.execute(triggers).fetchall() == []
     stocked.execute("INSERT INTO products VALUES (7); TRUNCATE products")
-    left = "SELECT proname FROM pg_proc WHERE proname LIKE 'enqueue%'"
+    left = "SELECT proname FROM pg_proc WHERE proname LIKE 'enqueue\\_%'"
     assert stocked.execute(left).fetchall() == []
     with pytest.raises(psycopg.errors.UndefinedTable):
         stocked.execute("SELECT FROM spocdb.products")

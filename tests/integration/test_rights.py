@@ -84,6 +84,7 @@ BY_POLICY = {
     "spocdb.maps",
     "spocdb.projection_components",
     "spocdb.queries",
+    "spocdb.recalls",
     "spocdb.thumbnails",
 }
 # Its rows are the reader's own: test_asked_queries.py.
@@ -145,6 +146,7 @@ HARMLESS = {
     "search_collapsed",
     "similar",
     "similar_rows",
+    "throughput",
     "view_key",
     "within",
 }
@@ -153,6 +155,8 @@ CALLS = {
     "attach": "'products', 'id', 'photo', root => '/'",
     "delete_images": "'products', '{1}'",
     "detach": "'products'",
+    "ef_search": "1, 1, 1",
+    "enqueue": "'products', '{a.jpg}'",
     "retry": "'products'",
     "create_collection": "'mine', 1",
     "add_extractor": "'mine', 'mine', '{}', 3",

@@ -113,7 +113,7 @@ def test_a_picture_is_searched_with_liked_and_disliked_images(
     query = unit(db.embed(folder / "0003.jpg") + 0.75 * stored[last] - 0.15 * stored[other])
     assert distances == pytest.approx({i: 1 - float(stored[i] @ query) for i in stored}, abs=1e-5)
     assert distances[last] < next(hit.distance for hit in plain if hit.id == last)
-    away = db.search(folder / "0003.jpg", 8, unlike=[own])
+    away = db.search(folder / "0003.jpg", 8, unlike=[plain[1].id])
     assert away[0].id == own and away[0].distance > plain[0].distance
 
 

@@ -263,7 +263,7 @@ def tags_changed(changes: dict[int, int], **options: Any) -> bytes:
     [
         (tags_changed({259: 34712}), "compression 34712 is not supported"),
         (tags_changed({262: 3}), "the tag ColorMap is missing"),
-        (tags_changed({262: 32803}), "1 x 8-bit unsigned photometric 32803 is not supported"),
+        (tags_changed({262: 32844}), "1 x 8-bit unsigned photometric 32844 is not supported"),
         (tags_changed({262: 6}, photometric="rgb"), "subsampled colours without compression"),
         (tags_changed({258: 12}), "samples of 12 bits that are not packed are not supported"),
     ],

@@ -53,7 +53,11 @@ def open_raw(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     """Open a raw photograph: its preview if that is large enough, else the raw itself."""
     import rawpy
 
-    raw = rawpy.imread(io.BytesIO(data))
+    try:
+        raw = rawpy.imread(io.BytesIO(data))
+    except rawpy.LibRawError as error:
+        # Its text is bytes.
+        raise OSError(error.args[0].decode(errors="replace")) from error
     sizes = raw.sizes
     preview = _preview(raw)
     longer = max(sizes.width, sizes.height)
