@@ -22,6 +22,9 @@ pytestmark = pytest.mark.slow
 # A call of each public method; generators are exhausted.
 CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "ingest": lambda db, folder: db.ingest(folder, extractor="mini", size=64),
+    "enqueue": lambda db, folder: db.enqueue(
+        folder, collection="queued", extractor="mini", size=64
+    ),
     "gone": lambda db, folder: db.gone(folder),
     "preview": lambda db, folder: db.preview(folder),
     "ingest_beside": lambda db, folder: db.ingest_beside(folder),
@@ -51,6 +54,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "map": lambda db, folder: db.map(method="components"),
     "duplicates.calibrate": lambda db, folder: db.duplicates.calibrate(images=2, precision=0.5),
     "duplicates.thresholds": lambda db, folder: db.duplicates.thresholds(),
+    "duplicates.asked": lambda db, folder: db.duplicates.asked(),
     "duplicates.find": lambda db, folder: db.duplicates.find(),
     "duplicates.summary": lambda db, folder: db.duplicates.summary(),
     "duplicates.groups": lambda db, folder: list(db.duplicates.groups()),
@@ -94,6 +98,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "pca.import_": lambda db, folder: db.pca.import_(folder.parent / "before.npz"),
     "pca.drop": lambda db, folder: db.pca.drop(2),
     "index.build": lambda db, folder: db.index.build(),
+    "index.measure": lambda db, folder: db.index.measure(),
     "index.status": lambda db, folder: db.index.status(),
     "tables.attach": lambda db, folder: db.tables.attach(
         spocdb.Attachment("public.products", "id", "photo", root=str(folder)), extractor="mini"
@@ -102,6 +107,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "tables.list": lambda db, folder: db.tables.list(),
     "tables.work": lambda db, folder: db.tables.work(once=True),
     "tables.retry": lambda db, folder: db.tables.retry(),
+    "tables.throughput": lambda db, folder: db.tables.throughput(),
     "tables.coverage": lambda db, folder: db.tables.coverage(),
     "tables.image_id": lambda db, folder: db.tables.image_id("1"),
     "tables.names_by": lambda db, folder: db.tables.names_by(),

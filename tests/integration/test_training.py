@@ -103,7 +103,9 @@ def test_other_networks_are_finetuned_too(
 @pytest.mark.parametrize("loss", ["arcface", "soft-triple", "contrastive", "triplet"])
 def test_the_other_losses_learn_too(loss: str, spocdb: Run, stripes: Path, tmp_path: Path) -> None:
     out = tmp_path / "tuned.safetensors"
-    done = spocdb(*finetuning(stripes, out, "--loss", loss, "--hard-negatives", "0"))
+    # A small rate: ArcFace leaves what it began with at a larger one, on some CPUs.
+    learning = ("--learning-rate", "3e-4", "--epochs", "6", "--hard-negatives", "0")
+    done = spocdb(*finetuning(stripes, out, "--loss", loss, *learning))
     assert done.returncode == 0, done.stderr
     before, *_, after = json.loads(done.stdout)["history"]
     assert after["mAP"] > before["mAP"]
@@ -176,13 +178,16 @@ def test_a_checkpoint_of_another_training_is_refused(
 
 @pytest.fixture
 def lessons(make_photos: Make) -> list[str]:
-    """Return the arguments of a short distillation; it needs more images than dimensions."""
-    photos = make_photos(300, "lessons")
+    """Return the arguments of a short distillation; it needs more images than dimensions.
+
+    In float32, because what bfloat16 rounds differs between CPUs, and looks like dimensions.
+    """
+    photos = make_photos(400, "lessons")
     return [
         *("train", "distill", str(photos), "--teacher", "mini,size=64,pooling=max"),
         *("--teacher", "mini,size=48", "--size", "48", "--views", "2", "--held-out", "0.05"),
         *("--epochs", "4", "--batch-size", "16", "--learning-rate", "2e-3", "--json"),
-        *("--copies", "0.05", "--augmentation", "strong"),
+        *("--copies", "0.05", "--augmentation", "strong", "--precision", "float32"),
     ]
 
 
@@ -200,7 +205,7 @@ def test_a_student_learns_from_its_teachers_and_goes_on_after_a_kill(
     _, first, *_, last = told["history"]
     assert last["loss"] < first["loss"] - 0.02
     assert 0 < told["teachers_mAP"] <= 1 and len(told["teachers"]) == 2
-    assert told["data"]["n_train"] == 285 and told["data"]["n_held_out"] == 15
+    assert told["data"]["n_train"] == 380 and told["data"]["n_held_out"] == 20
     assert told["settings"]["copies"]["weight"] == 0.05
     assert told["settings"]["augmentation"]["jpeg"] == 0.5
 
