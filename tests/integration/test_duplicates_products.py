@@ -174,7 +174,7 @@ def test_what_does_not_fit_in_memory_is_compared_by_the_index(
 ) -> None:
     monkeypatch.setattr(pairing, "memory", lambda: 8 * 400 * 32)
     crowd.duplicates.find(distance=DISTANCE)
-    assert "run `db.index.build('photos')` first" in caplog.text and not by_products
+    assert "run `db.index.build(collection='photos')` first" in caplog.text and not by_products
     crowd.index.build()
     caplog.clear()
     crowd.duplicates.find(again=True)
