@@ -98,6 +98,8 @@ class ParquetTable:
         """
         group = self.group_of(first)
         at = self._starts[group]
+        # Known before the loop, which may be left at any time, also while the program ends.
+        damage = _damage()
         try:
             for batch in self._file.iter_batches(
                 BATCH, row_groups=[group], columns=columns, use_threads=False
@@ -107,7 +109,7 @@ class ParquetTable:
                 at += batch.num_rows
         except ImageError:
             raise
-        except _damage() as error:
+        except damage as error:
             raise damaged(error) from error
 
     def metadata(self, row: Row, columns: list[str]) -> Row:

@@ -101,6 +101,7 @@ def test_what_changes_meanwhile_is_compared_with_what_was_before(
     assert found == by_index(crowd, monkeypatch) and len(found) > 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [DISTANCE, 0.2, 0.4])
 def test_two_finds_in_turns_miss_nothing(
     crowd: Database, by_products: list[int], monkeypatch: pytest.MonkeyPatch, other: float
@@ -124,6 +125,7 @@ def test_two_finds_in_turns_miss_nothing(
     assert began and found == by_index(crowd, monkeypatch) and len(found) > 50
 
 
+@pytest.mark.slow
 def test_interrupted_it_goes_on_and_misses_nothing(
     crowd: Database, by_products: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_search_with_a_picture_needs_no_torch(photos: Path, loaded: Loaded) ->
     assert not modules & {"torch", "torchvision"}
 
 
+@pytest.mark.slow
 def test_what_numpy_does_not_compute_loads_torch_alone(
     photos: Path, loaded: Loaded, recipe: dict[str, Any], db: Database
 ) -> None:
@@ -93,6 +94,7 @@ def test_an_ingest_of_nothing_new_needs_no_torch(photos: Path, loaded: Loaded) -
     assert not modules & (MIGRATES | DRAWS | STARTS_SERVERS | {"torch", "torchvision"})
 
 
+@pytest.mark.slow
 def test_a_few_new_images_need_no_torch_and_many_do(
     photos: Path, loaded: Loaded, db: Database, make_photos: Make
 ) -> None:
@@ -118,6 +120,7 @@ def own_server() -> Iterator[Path]:
             embedded.stop(Path(folder))
 
 
+@pytest.mark.slow
 def test_an_embedded_server_that_runs_is_only_connected_to(
     own_server: Path, loaded: Loaded
 ) -> None:
@@ -155,6 +158,7 @@ def test_the_file_of_another_or_no_server_is_not_believed(
     assert embedded.running(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_a_file_of_a_server_that_was_killed_is_found_out(own_server: Path, loaded: Loaded) -> None:
     file = own_server / "pg" / "postmaster.pid"
     left = file.read_text()
