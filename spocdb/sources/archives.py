@@ -44,8 +44,7 @@ def archive_of(name: str) -> str | None:
     """
     if names.is_uri(name):
         return None
-    ends = (match.end() for match in _SUFFIX.finditer(name))
-    return next((name[:end] for end in ends if not os.path.isdir(name[:end])), None)
+    return names.file_in(name, _SUFFIX)
 
 
 class ArchivesSource:
@@ -147,7 +146,7 @@ class ArchivesSource:
         if path is None:
             raise UnreadableImage("it is in no archive")
         archive, (member, sample) = self._shelf.find(
-            path, _version_now(path), ref.name[len(path) + 1 :], _open
+            path, names.version_now(path), ref.name[len(path) + 1 :], _open
         )
         found = replace(
             ref,
@@ -161,7 +160,7 @@ class ArchivesSource:
     def _names_in(self, path: str) -> Names:
         """Return the names of an archive's images, listed again only if it changed."""
         version, known = self._known.pop(path, ("", Names()))
-        if version != (version := _version_now(path)):
+        if version != (version := names.version_now(path)):
             known = Names()
             for _ in _images(_open(path), LeftOut(), known):
                 pass
@@ -189,7 +188,7 @@ def _images(archive: Archive, left_out: LeftOut, seen: Names) -> Iterator[Member
 
 def _unopened(path: str) -> ImageRef:
     """Return the ref of an archive as a whole."""
-    version = _version_now(path)
+    version = names.version_now(path)
     size = int(version.partition(" ")[2]) if version else None
     why_not = names.problem(path)
     problem = UnreadableImage(why_not) if why_not else None
@@ -207,14 +206,6 @@ def _ref(path: str, archive: Archive, member: Member) -> ImageRef:
 
 def _version(archive: Archive, member: Member) -> str:
     return f"{archive.version} {member.offset} {member.size}"
-
-
-def _version_now(path: str) -> str:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ""  # opening it says why
-    return f"{found.st_mtime_ns} {found.st_size}"
 
 
 def _open(path: str) -> Archive:

@@ -77,3 +77,18 @@ def _exists(path: str) -> bool:
     except OSError:
         return True  # no permission to look: it may still exist
     return True
+
+
+def file_in(name: str, suffix: re.Pattern[str]) -> str | None:
+    """Return the first part of a path that ends with the suffix and is no folder, or None."""
+    ends = (match.end() for match in suffix.finditer(name))
+    return next((name[:end] for end in ends if not os.path.isdir(name[:end])), None)
+
+
+def version_now(path: str) -> str:
+    """Return the version of a file as a whole, by its time and size; empty if it is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""  # opening it says why
+    return f"{found.st_mtime_ns} {found.st_size}"

@@ -46,8 +46,7 @@ def is_parquet(name: str) -> bool:
 
 def file_of(name: str) -> str | None:
     """Return the Parquet file that a path is, or is an image of; None if it is of none."""
-    ends = (match.end() for match in _FILE.finditer(name))
-    return next((name[:end] for end in ends if not os.path.isdir(name[:end])), None)
+    return names.file_in(name, _FILE)
 
 
 class ParquetSource:
@@ -122,7 +121,7 @@ class ParquetSource:
             if file_of(name) == name:
                 yield from self._listed(name)
             elif not names.is_shortened(name):
-                yield ImageRef(name, _version(_version_now(file_of(name) or name)))
+                yield ImageRef(name, _version(names.version_now(file_of(name) or name)))
 
     def empty_roots(self) -> Iterator[tuple[str, bool]]:
         """Yield the paths that are gone or hold no row, and whether they exist."""
@@ -164,7 +163,7 @@ class ParquetSource:
                 return
 
     def _listed(self, path: str) -> Iterator[ImageRef]:
-        version = _version_now(path)
+        version = names.version_now(path)
         try:
             table = self._table(path)
             column = table.image_column(self._terms.choice.image_column)
@@ -224,7 +223,7 @@ class ParquetSource:
         """Return an opened file; the last ones are kept open. Raises ImageError."""
         with self._lock:
             table = self._known.pop(path, None)
-            if table is None or table.version != _version_now(path):
+            if table is None or table.version != names.version_now(path):
                 table = ParquetTable(path)
             self._known[path] = table
             if len(self._known) > MOST_OPEN:
@@ -260,14 +259,6 @@ def _held(data: bytes, max_bytes: int) -> bytes:
 
 def _version(version: str) -> str:
     return f"{version} row" if version else ""
-
-
-def _version_now(path: str) -> str:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ""  # opening it says why
-    return f"{found.st_mtime_ns} {found.st_size}"
 
 
 def _is_folder(path: str) -> bool:
