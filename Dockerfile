@@ -3,14 +3,14 @@
 #   docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu .
 FROM python:3.12-slim AS build
 
-ARG TORCH_INDEX=https://pypi.org/simple
+ARG TORCH_INDEX=
 ENV PIP_CACHE_DIR=/var/cache/pip
 
 RUN python -m venv /opt/spocdb
 ENV PATH=/opt/spocdb/bin:$PATH
 
 # Before the code: this layer is gigabytes and is kept when the code changes.
-RUN --mount=type=cache,target=/var/cache/pip pip install --index-url "$TORCH_INDEX" torch torchvision
+RUN --mount=type=cache,target=/var/cache/pip pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch torchvision
 
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./

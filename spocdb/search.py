@@ -61,8 +61,8 @@ class Request:
         _check("rerank", more.rerank, LONGEST_SHORT_LIST)
         _check("expand", more.expand, LONGEST_SHORT_LIST)
         _check("alpha", more.alpha, 100)
-        if self.recall is not None and not 0 < self.recall <= 1:
-            raise InvalidValue("recall", self.recall, "more than 0, at most 1")
+        if self.recall is not None:
+            check_recall(self.recall)
         if self.max_distance is not None:
             _check("max_distance", self.max_distance, 2)
         elif self.k is None:
@@ -268,6 +268,17 @@ def _found(
         exact=request.exact,
         projection=projection,
     )
+
+
+def check_recall(recall: float) -> None:
+    """Check a recall that is wanted.
+
+    Raises:
+        InvalidValue: It is out of range.
+    """
+    # Written so that NaN fails too.
+    if not 0 < recall <= 1:
+        raise InvalidValue("recall", recall, "more than 0, at most 1")
 
 
 def _check(field: str, value: float, most: int) -> None:

@@ -3,7 +3,7 @@
 from spocdb.api.part import Part
 from spocdb.db import collections, indexes, recalls
 from spocdb.db.indexes import IndexStatus, IndexType
-from spocdb.errors import InvalidValue
+from spocdb.search import check_recall
 
 
 class Index(Part):
@@ -50,9 +50,8 @@ class Index(Part):
             DatabaseError: this role may not change the collection.
             InvalidValue: `recall` is out of range.
         """
-        # Written so that NaN fails too.
-        if recall is not None and not 0 < recall <= 1:
-            raise InvalidValue("recall", recall, "more than 0, at most 1")
+        if recall is not None:
+            check_recall(recall)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             if recall is not None:

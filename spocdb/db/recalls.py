@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pgvector import Vector
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from spocdb.db import search
+from spocdb.db import embeddings, search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.embeddings import table_of
@@ -102,7 +102,7 @@ def measure(connection: Connection, collection: Collection, projection_id: int) 
         "collection": collection.id,
         "projection": projection_id,
         "queries": len(queries),
-        "rows": count(connection, collection, projection_id),
+        "rows": embeddings.count(connection, collection, projection_id),
         "k": KS[0],
     }
     with connection.transaction():
@@ -126,13 +126,6 @@ def is_due(connection: Connection, collection: Collection, projection_id: int) -
 def want(connection: Connection, collection: Collection, recall: float) -> None:
     """Set the recall that the searches of a collection shall have."""
     connection.execute(SET_WANTED, [recall, collection.id])
-
-
-def count(connection: Connection, collection: Collection, projection_id: int) -> int:
-    """Count the embeddings of a collection by a projection."""
-    table, _ = table_of(connection, collection, projection_id)
-    statement = SQL("SELECT count(*) FROM spocdb.{}").format(Identifier(table))
-    return int(one_row(connection, statement)[0])
 
 
 def _queries(
