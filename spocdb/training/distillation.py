@@ -42,14 +42,14 @@ Describe = Callable[[Sequence[UInt8Array]], Float32Array]
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One view of an image: the student's input, and each teacher's, None if already described.
+    """One view of an image: the student's input, and each teacher's, none if already described.
 
     `copy` is another view for the student, None if copies are not learned.
     """
 
     where: Where
     student: UInt8Array
-    taught: Sequence[UInt8Array | None]
+    taught: Sequence[UInt8Array]
     copy: UInt8Array | None
 
 
@@ -91,14 +91,16 @@ class Distillation:
         """
         self._teachers.check(len(self._split.train), dim, self._recipe.background)
         where = [(i, 0) for i in range(len(self._split.train))][:MOST_FOR_PCA]
-        unseen = [image for image, view in where if not self._teachers.know((image, view))]
+        batches = chunks([image for image, _ in where], LOOK_BATCH)
+        unseen = [batch for batch in batches if not self._known(batch, 0)]
+        images = counted(sum(map(len, unseen)), "image")
         names = ", ".join(teacher.recipe.name for teacher in self._teachers.each)
-        log.info("the teachers (%s) look at %s", names, counted(len(unseen), "image"))
+        log.info("the teachers (%s) look at %s", names, images)
         tell, n_seen = paced(), 0
-        for lessons in feed(chunks(unseen, LOOK_BATCH), lambda i: self._lesson(i, 0, 0)):
+        for lessons in feed(unseen, lambda image: self._lesson(image, 0, 0, known=False)):
             self._see(lessons)
             n_seen += len(lessons)
-            tell(f"the teachers: {n_seen} of {counted(len(unseen), 'image')}")
+            tell(f"the teachers: {n_seen} of {images}")
         self._teachers.fit(where, dim)
         if self._copies.weight:
             self._nearest = nearest_of_each(self._teachers.targets(where))
@@ -125,7 +127,9 @@ class Distillation:
         random.Random(f"{self._seed} order {epoch}").shuffle(order)
         order = list(side_by_side(order, self._nearest))
         view = (epoch - 1) % self._n_views
-        return feed(chunks(order, self._batch_size), lambda i: self._lesson(i, view, epoch))
+        batches = [*chunks(order, self._batch_size)]
+        known = {image for batch in batches if self._known(batch, view) for image in batch}
+        return feed(batches, lambda i: self._lesson(i, view, epoch, known=i in known))
 
     def loss(self, network: Network, batch: list[Lesson], dtype: torch.dtype) -> Tensor:
         """Return the mean cosine distance of the student's descriptors to the targets.
@@ -163,7 +167,10 @@ class Distillation:
             labels += [label for _, label in made]
         return np.concatenate(descriptors), labels
 
-    def _lesson(self, image: int, view: int, epoch: int) -> Lesson:
+    def _known(self, batch: Sequence[int], view: int) -> bool:
+        return self._teachers.know([(image, view) for image in batch])
+
+    def _lesson(self, image: int, view: int, epoch: int, *, known: bool) -> Lesson:
         sample, where, recipe = self._split.train[image], (image, view), self._recipe
         frame = random.Random(f"{self._seed} {sample.sha256} frame {view}")
         with opened(sample.path, self._limits, recipe.background) as whole:
@@ -174,7 +181,7 @@ class Distillation:
         return Lesson(
             where,
             lit(_drawn(seen, recipe), self._augmentation, light),
-            [None if t.knows(where) else _drawn(seen, t.recipe) for t in self._teachers.each],
+            [] if known else [_drawn(seen, teacher.recipe) for teacher in self._teachers.each],
             copy,
         )
 
@@ -184,10 +191,12 @@ class Distillation:
         return lit(_drawn(seen, self._recipe), how.augmentation, rng)
 
     def _see(self, lessons: Sequence[Lesson]) -> None:
-        for number, teacher in enumerate(self._teachers.each):
-            asked = [(x.taught[number], x.where) for x in lessons]
-            fresh = [(pixels, where) for pixels, where in asked if pixels is not None]
-            teacher.see([pixels for pixels, _ in fresh], [where for _, where in fresh])
+        if not lessons[0].taught:
+            return  # all of a batch are described, or none
+        where = [lesson.where for lesson in lessons]
+        of_each = zip(*(lesson.taught for lesson in lessons), strict=True)
+        for teacher, pixels in zip(self._teachers.each, of_each, strict=True):
+            teacher.see(pixels, where)
 
 
 def _drawn(image: Image.Image, recipe: Recipe) -> UInt8Array:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spocdb.errors import ConfigError, NotEnoughSamples
 from spocdb.features.extractor import Extractor
@@ -37,18 +38,24 @@ class Teacher:
         self.extractor, self.recipe = extractor, extractor.recipe
         self._raw = _open(file, (n_images, n_views, extractor.dim))
 
-    def knows(self, where: Where) -> bool:
-        """Return whether a view's descriptor is stored."""
-        return bool(np.isfinite(self._raw[*where, 0]))
+    def knows(self, where: Sequence[Where]) -> bool:
+        """Return whether the descriptors of all these views are stored, each whole."""
+        return bool(self._stored(where).all())
 
     def see(self, pixels: Sequence[UInt8Array], where: Sequence[Where]) -> None:
-        """Compute and store the descriptors of views."""
-        if where:
-            self._raw[_indices(where)] = self.extractor.extract(pixels)
+        """Compute the descriptors of views, and store those that are not stored yet."""
+        missing = ~self._stored(where)
+        images, views = (np.asarray(indices)[missing] for indices in _indices(where))
+        self._raw[images, views] = self.extractor.extract(pixels)[missing]
 
     def raw(self, where: Sequence[Where]) -> Float32Array:
         """Return the stored raw descriptors (n, C) of views."""
         return np.asarray(self._raw[_indices(where)], np.float32)
+
+    def _stored(self, where: Sequence[Where]) -> NDArray[np.bool_]:
+        # Of a descriptor that a killed process was storing, a part may be there.
+        stored: NDArray[np.bool_] = np.isfinite(self._raw[_indices(where)]).all(axis=1)
+        return stored
 
 
 class Teachers:
@@ -88,8 +95,12 @@ class Teachers:
                 bound=f"at least {dim + 1}",
             )
 
-    def know(self, where: Where) -> bool:
-        """Return whether all teachers have stored a view's descriptor."""
+    def know(self, where: Sequence[Where]) -> bool:
+        """Return whether all teachers have stored the descriptors of a batch.
+
+        A process that is killed while it stores a batch leaves a part of it. The batch is then
+        described again as a whole, because a network rounds differently in batches of other sizes.
+        """
         return all(teacher.knows(where) for teacher in self.each)
 
     def fit(self, where: Sequence[Where], dim: int) -> None:

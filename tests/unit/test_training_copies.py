@@ -96,15 +96,14 @@ def split(make_photos: Callable[..., Path]) -> Split:
     return samples.split(samples.find([make_photos(300)], LIMITS), 0.1, seed=0)
 
 
-def distilled(split: Split, folder: Path, copies: Copies) -> Network:
-    """Return `mini` after two epochs with `mini` as its own teacher, at a size for tests."""
-    recipe = make_recipe("mini", "", size=SIZE)
+def task_in(folder: Path, split: Split, copies: Copies) -> Distillation:
+    """Return a distillation of `mini` with `mini` as its own teacher, at a size for tests."""
     # Sums over so small pictures would span less than 256 dimensions.
     taught_by = make_recipe("mini", "ab12", size=64, pooling="max")
     teacher = load_extractor(taught_by, WEIGHTS, "cpu", "float32")
     targets = Teacher(teacher, folder / "targets", len(split.train), 1)
-    task = Distillation(
-        recipe,
+    return Distillation(
+        make_recipe("mini", "", size=SIZE),
         Teachers([targets]),
         split,
         MILD,
@@ -114,7 +113,13 @@ def distilled(split: Split, folder: Path, copies: Copies) -> Network:
         seed=0,
         limits=LIMITS,
     )
+
+
+def distilled(split: Split, folder: Path, copies: Copies) -> Network:
+    """Return `mini` after two epochs with `mini` as its own teacher."""
+    task = task_in(folder, split, copies)
     task.fit_targets(256)
+    recipe = make_recipe("mini", "", size=SIZE)
     network = Network(recipe, start.build(recipe, WEIGHTS, 0))
     schedule = Schedule(2, 32, 5e-4, device="cpu", precision="float32")
     loop.train(network, task, schedule, folder / "checkpoint", "")
@@ -154,3 +159,16 @@ def test_copies_of_images_it_never_saw_are_nearer_than_without_the_term(
     assert margin(with_it) > margin(without)
     found = mean_average_precision(with_it, images)
     assert found > mean_average_precision(without, images) + 0.1
+
+
+def test_a_batch_of_which_a_killed_process_stored_a_part_is_described_again(
+    split: Split, tmp_path: Path
+) -> None:
+    task_in(tmp_path, split, Copies()).fit_targets(256)
+    whole = np.load(tmp_path / "targets")
+    left = np.lib.format.open_memmap(tmp_path / "targets", "r+")
+    left[5:] = np.nan
+    left[4, :, 100:] = np.nan  # a descriptor may lie on two pages of the file
+    left.flush()
+    task_in(tmp_path, split, Copies()).fit_targets(256)
+    np.testing.assert_array_equal(np.load(tmp_path / "targets"), whole)
