@@ -1,6 +1,6 @@
 """spocdb attach, spocdb detach."""
 
-from pathlib import Path
+import os
 from typing import Annotated
 
 import typer
@@ -20,11 +20,17 @@ def attach(
     ],
     image: Annotated[
         str,
-        typer.Option("--image", help="Column with the image: a path, a URL, or bytea."),
+        typer.Option(
+            "--image",
+            help="Column with the image: a path, an object, a URL, or bytea.",
+        ),
     ],
     root: Annotated[
-        Path | None,
-        typer.Option("--root", metavar="FOLDER", help="The column holds paths below this folder."),
+        str | None,
+        typer.Option(
+            metavar="FOLDER|URI",
+            help="The column holds paths below this folder, or objects below s3://BUCKET/PREFIX.",
+        ),
     ] = None,
     urls: Annotated[bool, typer.Option("--urls", help="The column holds URLs.")] = False,
     allow_private: Annotated[
@@ -57,18 +63,21 @@ def attach(
     options and queues all rows again.
     """
     from spocdb.db.attachments import Attachment
+    from spocdb.sources.locations import is_here
+    from spocdb.sources.names import is_uri
 
     columns = metadata.split(",") if metadata else []
-    folder = None if root is None else str(root.absolute())
-    attachment = Attachment(table, key, image, folder, urls, where, columns, allow_private)
+    if root is not None and not is_uri(root):
+        root = os.path.abspath(root)
+    attachment = Attachment(table, key, image, root, urls, where, columns, allow_private)
     with options.open_database(db) as database:
         name = database.tables.attach(
             attachment, collection, extractor=extractor, weights=weights, device=device, **recipe
         )
         (coverage,) = (c for c in database.tables.coverage(name) if c.active)
     print(name)
-    if root is not None and not root.is_dir():
-        talk(f"there is no folder {folder} on this machine; workers need it")
+    if root is not None and not is_here(root):
+        talk(f"there is no folder {root} on this machine; workers need it")
     waiting = counted(coverage.pending, "row")
     verb = "waits" if coverage.pending == 1 else "wait"
     talk(f"{waiting} of {coverage.relation} {verb}: run `spocdb worker`")

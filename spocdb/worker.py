@@ -8,7 +8,6 @@ the rows. If it is stopped, it finishes its rows, unless the server does not ans
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -37,6 +36,7 @@ from spocdb.errors import (
 from spocdb.feeds import WorkerOptions
 from spocdb.progress import Progress
 from spocdb.records import Recipe
+from spocdb.sources.locations import is_here
 from spocdb.sources.source import Terms
 from spocdb.turns import SECONDS_A_TURN, Turn, take_in
 
@@ -146,14 +146,10 @@ class Worker:
             answers.check()
             chosen = _chosen(connection, names)
             self._introduce(chosen, once=once)
-            done = Progress()
-            try:
-                self._pass(connection, watch, chosen, done, once=once)
-            finally:
-                total.add(done)
-            if done.n_seen == 0 and once:
+            is_busy = self._pass(connection, watch, chosen, total, once=once)
+            if not is_busy and once:
                 return
-            if done.n_seen == 0:
+            if not is_busy:
                 notification(connection, self.options.poll, self.is_stopped)
 
     def _introduce(self, chosen: list[Fed], *, once: bool) -> None:
@@ -171,14 +167,20 @@ class Worker:
         connection: Connection,
         watch: Watch,
         chosen: list[Fed],
-        done: Progress,
+        total: Progress,
         *,
         once: bool,
-    ) -> None:
-        """Process each collection once; log an error, or with `once` keep it for the end."""
+    ) -> bool:
+        """Process each collection once, and return whether one had work.
+
+        An error is logged, or with `once` kept for the end. What was leased until then is given
+        back and due again, so that it does not count as work.
+        """
+        is_busy = False
         for fed in chosen:
             if self.is_stopped():
                 break
+            done = Progress()
             try:
                 with connections.wrapped():
                     collection = collections.get(connection, fed.collection)
@@ -202,6 +204,11 @@ class Worker:
                     about = {"collection": fed.collection, "code": exc.code}
                     log.warning("%s%s", told, exc, extra=about)
                 self._problems[fed.collection] = exc
+                continue
+            finally:
+                total.add(done)
+            is_busy |= done.n_seen > 0
+        return is_busy
 
     def _drain(
         self,
@@ -215,7 +222,7 @@ class Worker:
         n_taken = take_in(connection, collection, done, self.is_stopped)
         if not (n_taken or queue.is_due(connection, collection)):
             return
-        if attached and attached.root is not None and not os.path.isdir(attached.root):
+        if attached and attached.root is not None and not is_here(attached.root):
             raise SourceBroken(f"{attached.collection}: there is no folder {attached.root} here")
         # Load before leasing: without weights the leases would be useless.
         extractor = self.load_extractor(collection.recipe)

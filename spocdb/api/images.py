@@ -156,6 +156,7 @@ class Images(Part):
             CollectionNotFound: there is no such collection.
         """
         from spocdb.db import rights
+        from spocdb.sources.objects import ObjectsSource
         from spocdb.sources.opening import opened, terms_of
         from spocdb.sources.rows import RowsSource
         from spocdb.sources.source import locate
@@ -164,14 +165,16 @@ class Images(Part):
         with engine.connection() as connection:
             target = collections.get(connection, collection)
             table = attachments.find(connection, target)
-        source = opened([], terms_of(engine.settings))
+        terms = terms_of(engine.settings)
+        source, objects = opened([], terms), ObjectsSource([], terms)
 
         def located(name: str) -> "Get":
             if table is None:
                 return locate(source, name)
             with engine.connection() as connection:
                 rights.check_worker(connection)
-                return locate(RowsSource(connection, target, table, limits), name)
+                rows = RowsSource(connection, target, table, limits, objects=objects)
+                return locate(rows, name)
 
         return lambda name: located(name)(limits.max_bytes)
 

@@ -17,9 +17,9 @@ from spocdb.errors import ConfigError, SourceBroken
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """An attached table; the `kind` of its image column is bytes, path (below `root`) or url.
+    """An attached table; the `kind` of its image column is bytes, path or url.
 
-    A reader is not shown `root`.
+    Paths are below `root`, a folder or a prefix of a bucket. A reader is not shown it.
     """
 
     collection: str
@@ -31,7 +31,10 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """The arguments of `attach`; `relation` and `condition` are SQL, the columns plain names."""
+    """The arguments of `attach`; `relation` and `condition` are SQL, the columns plain names.
+
+    `root` is an absolute folder, or the URI of a bucket's prefix such as s3://photos/shoes.
+    """
 
     relation: str
     key: str

@@ -1,9 +1,16 @@
-"""Read the file of a row's path, below the folder of its attached table."""
+"""What a row's text names, below the root of its attached table: a file, or an object."""
 
 import os
 
 from spocdb.errors import ImageVanished, UnreadableImage
+from spocdb.sources import names
 from spocdb.sources.files import read
+from spocdb.sources.objects import is_object
+
+
+def is_here(root: str) -> bool:
+    """Return whether this machine has a folder; True for a prefix of a bucket, without asking."""
+    return is_object(root) or os.path.isdir(root)
 
 
 def read_below(root: str, path: str, max_bytes: int) -> bytes:
@@ -24,3 +31,18 @@ def read_below(root: str, path: str, max_bytes: int) -> bytes:
         # Not opened, because opening a pipe would block for ever.
         raise ImageVanished(f"there is no file {file}")
     return read(file, max_bytes)
+
+
+def uri_below(root: str, name: str) -> str:
+    """Return the URI of an object: of its key below a prefix, or the name itself if it is a URI.
+
+    Rows may be written by untrusted users, so the object must be below the prefix.
+
+    Raises:
+        UnreadableImage: The URI is of another prefix.
+    """
+    prefix = f"{root.rstrip('/')}/"
+    uri = name if names.is_uri(name) else f"{prefix}{name}"
+    if not uri.startswith(prefix):
+        raise UnreadableImage(f"the URI is not below {root}")
+    return uri

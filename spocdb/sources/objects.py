@@ -72,7 +72,27 @@ class ObjectsSource:
 
     def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
         """Yield these objects with the functions that get them."""
-        return ((ref, partial(self._get, ref.name)) for ref in refs)
+        return ((ref, partial(self.get, ref.name)) for ref in refs)
+
+    def get(self, name: str, max_bytes: int) -> bytes:
+        """Return the bytes of an object by its URI.
+
+        Raises:
+            ImageTooLarge: It has more than `max_bytes` bytes.
+            ImageVanished: There is no such object, or the storage does not give it.
+            UnreadableImage: It is no URI of an object.
+        """
+        address, key = _split(name)
+        try:
+            answer = stores.obstore().get(self._store(address), key)
+            if (size := answer.meta["size"]) > max_bytes:
+                raise too_large(size, max_bytes)
+            data = bytes(answer.bytes())
+        except _troubles() as error:
+            raise _vanished(name, error) from _cause(error)
+        if len(data) < size:
+            raise ImageVanished(f"cannot get the object: {len(data):,} bytes of {size:,} came")
+        return data
 
     def covers(self, name: str) -> bool:
         """Return whether a name is one of the objects, or below a prefix."""
@@ -149,19 +169,6 @@ class ObjectsSource:
             return _ref(name, self._head(name))
         except ImageError as error:
             return ImageRef(names.listed(_bare(name)), problem=error)
-
-    def _get(self, name: str, max_bytes: int) -> bytes:
-        address, key = _split(name)
-        try:
-            answer = stores.obstore().get(self._store(address), key)
-            if (size := answer.meta["size"]) > max_bytes:
-                raise too_large(size, max_bytes)
-            data = bytes(answer.bytes())
-        except _troubles() as error:
-            raise _vanished(name, error) from _cause(error)
-        if len(data) < size:
-            raise ImageVanished(f"cannot get the object: {len(data):,} bytes of {size:,} came")
-        return data
 
     def _head(self, name: str) -> "ObjectMeta":
         address, key = _split(name)

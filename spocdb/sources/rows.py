@@ -1,7 +1,7 @@
-"""The rows of an attached table: the image is in the row, or at its path or URL."""
+"""The rows of an attached table: the image is in the row, or at its path, object or URL."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from spocdb.db import rows
@@ -12,8 +12,9 @@ from spocdb.db.rows import AttachedRow
 from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, RowGone
 from spocdb.records import ImageRef
 from spocdb.settings import Limits
-from spocdb.sources.locations import read_below
-from spocdb.sources.source import Get, Ref
+from spocdb.sources.locations import read_below, uri_below
+from spocdb.sources.objects import ObjectsSource, is_object
+from spocdb.sources.source import Get, Ref, Terms
 
 # The driver copies the server's data several times, outside the budget.
 ROWS_PART_OF_MEMORY = 8
@@ -24,7 +25,8 @@ class RowsSource:
     """The images of an attached table, by the keys of its rows.
 
     A query reads at most `rows_at_once` rows, a part of the memory in `limits`, and no content
-    larger than its `max_bytes`. Used by one thread, which blocks meanwhile.
+    larger than its `max_bytes`. Used by one thread, which blocks meanwhile. `objects` keeps the
+    connections to object storage, and may be shared.
     """
 
     connection: Connection
@@ -32,6 +34,7 @@ class RowsSource:
     attached: Attached
     limits: Limits
     rows_at_once: int = 1
+    objects: ObjectsSource = field(default_factory=lambda: ObjectsSource((), Terms()))
 
     def refs(self) -> Iterator[ImageRef]:
         """List the keys of the collection's rows.
@@ -91,27 +94,29 @@ class RowsSource:
         if isinstance(row, ImageError):
             return replace(ref, problem=row), _gone
         ref = replace(ref, size=row.size, metadata=row.metadata)
-        return ref, partial(_read, self.attached, row)
+        return ref, partial(self._read, row)
 
+    def _read(self, row: AttachedRow, max_bytes: int) -> bytes:
+        if row.size > max_bytes:
+            raise ImageTooLarge(
+                f"{row.size} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES",
+                field="max_bytes",
+                bound=max_bytes,
+            )
+        if row.content is not None:
+            return row.content
+        if row.location is None:
+            # The row changed after it was selected, or the column's type casts to NULL.
+            raise ImageVanished("the row has no image any more")
+        root = self.attached.root
+        if root is None:
+            # Imported here, because httpx would take a sixth of the start of every command.
+            from spocdb.sources.fetching import fetch
 
-def _read(attached: Attached, row: AttachedRow, max_bytes: int) -> bytes:
-    if row.size > max_bytes:
-        raise ImageTooLarge(
-            f"{row.size} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES",
-            field="max_bytes",
-            bound=max_bytes,
-        )
-    if row.content is not None:
-        return row.content
-    if row.location is None:
-        # The row changed after it was selected, or the column's type casts to NULL.
-        raise ImageVanished("the row has no image any more")
-    if attached.root is not None:
-        return read_below(attached.root, row.location, max_bytes)
-    # Imported here, because httpx would take a sixth of the start of every command.
-    from spocdb.sources.fetching import fetch
-
-    return fetch(row.location, max_bytes, allow_private=attached.allow_private)
+            return fetch(row.location, max_bytes, allow_private=self.attached.allow_private)
+        if is_object(root):
+            return self.objects.get(uri_below(root, row.location), max_bytes)
+        return read_below(root, row.location, max_bytes)
 
 
 def _gone(max_bytes: int) -> bytes:

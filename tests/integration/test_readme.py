@@ -200,6 +200,7 @@ def test_the_guide_to_parquet_files_does_what_it_says(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shop_table")
 def test_the_guide_to_buckets_does_what_it_says(
     bucket: Bucket, home: tuple[Path, dict[str, str]], walk: Callable[..., tuple[str, str]]
 ) -> None:
@@ -208,6 +209,7 @@ def test_the_guide_to_buckets_does_what_it_says(
     stdout, stderr = walk("docs/how-to/buckets.md")
     assert "6 images: 6 new" in stderr and "6 images: 6 unchanged" in stderr
     assert "s3://photos/shoes/0000.jpg" in stdout
+    assert "products: 6 new" in stderr
 
 
 @pytest.mark.slow

@@ -70,13 +70,15 @@ BEGIN
             USING ERRCODE = 'invalid_name', HINT = 'an image is a path, a URL or the bytes of a file';
     ELSIF kind = 'unknown' THEN
         RAISE EXCEPTION '%.% is text', relation, quote_ident(image) USING ERRCODE = 'invalid_name',
-            HINT = 'say what it holds: paths below a root folder (`root=FOLDER`), or else URLs (`urls=True`)';
+            HINT = 'say what it holds: paths below a root (`root=...`: a folder, or a prefix of a bucket), or else URLs (`urls=True`)';
     ELSIF kind = 'bytes' AND (urls OR root IS NOT NULL) THEN
         RAISE EXCEPTION '%.% is bytea: it holds images themselves', relation, quote_ident(image)
             USING ERRCODE = 'invalid_name', HINT = 'leave out root and urls';
-    ELSIF root NOT LIKE '/%' THEN
-        RAISE EXCEPTION 'the root % is no absolute path', quote_literal(root) USING ERRCODE = 'invalid_name',
-            HINT = 'every worker reads below the same folder, wherever it was started';
+    -- Not quoted, because it may hold a password; this also refuses one before the bucket or in a query.
+    ELSIF root !~ '^/|^(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[^?#]*)?$' THEN
+        RAISE EXCEPTION 'the root is neither an absolute path nor the URI of a bucket'
+            USING ERRCODE = 'invalid_name',
+                  HINT = 'every worker reads below the same folder or prefix, wherever it was started';
     ELSIF cardinality(metadata) > 50 THEN
         RAISE EXCEPTION 'at most 50 columns can be metadata' USING ERRCODE = 'invalid_name';
     END IF;

@@ -25,7 +25,7 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (.*)")
 WORKING = "working on products (table products)"
 
 
-def attach(db: Database, folder: Path, recipe: Recipe, **options: Any) -> None:
+def attach(db: Database, folder: Path | str, recipe: Recipe, **options: Any) -> None:
     attachment = Attachment("public.products", "id", "photo", root=str(folder), **options)
     assert db.tables.attach(attachment, **recipe) == "products"
 
