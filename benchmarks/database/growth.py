@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier
 from benchmarks.database import gallery, loading, timing
 from benchmarks.database.gallery import Gallery
 from benchmarks.record import Figure
-from spocdb.db import embeddings, indexes, writing
+from spocdb.db import embeddings, indexes, recalls, writing
 from spocdb.db.connections import one_row
 
 N_QUERIES = 300
@@ -41,12 +41,16 @@ def _at(target: Gallery, size: int) -> Iterator[Figure]:
     rate = load(target, size)
     if rate:
         yield Figure(f"{name}, write", 1e6 / rate, "us/image")
+    of_gallery = connection, target.collection, target.collection.active_projection_id
     with peak_of_shared_memory() as peak:
         began = time.perf_counter()
-        indexes.build(connection, target.collection, target.collection.active_projection_id)
+        indexes.build(*of_gallery)
         seconds = time.perf_counter() - began
     (memory,) = one_row(connection, "SHOW maintenance_work_mem")
     yield Figure(f"{name}, index build", seconds, "s", note=f"maintenance_work_mem {memory}")
+    began = time.perf_counter()
+    recalls.measure(*of_gallery)
+    yield Figure(f"{name}, measuring recall", time.perf_counter() - began, "s")
     yield Figure(f"{name}, build memory", max(peak) / 1e6, "MB", note="shared, at its peak")
     table = f"spocdb.{target.table}"
     parts = one_row(connection, SIZES, {"table": table})

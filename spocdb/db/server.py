@@ -16,13 +16,22 @@ ENOUGH_MAINTENANCE_MEMORY = 256 * 1024**2
 # Far more than a CPU's translation buffers (TLB) cover with 4 kB pages.
 LARGE_INDEXES = 512 * 1024**2
 
-# Servers before 17 have no huge_pages_status.
-MEMORY_PAGES = """
-SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint,
-       current_setting('huge_pages_status', true),
-       current_setting('shared_memory_size_in_huge_pages', true)
+INDEX_BYTES = """
+SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint
 FROM pg_class c JOIN pg_am a ON a.oid = c.relam
 WHERE a.amname = 'hnsw' AND c.relnamespace = to_regnamespace('spocdb')
+"""
+
+# Servers before 17 have no huge_pages_status.
+MEMORY_PAGES = """
+SELECT current_setting('huge_pages_status', true),
+       current_setting('shared_memory_size_in_huge_pages', true)
+"""
+
+# Its setting is there while it is loaded. shared_preload_libraries is shown to few roles.
+IS_COLD = """
+SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_prewarm')
+   AND coalesce(current_setting('pg_prewarm.autoprewarm', true), 'off') = 'off'
 """
 
 Verdict = Literal["ok", "warning", "error"]
@@ -107,8 +116,14 @@ def _encoding(connection: Connection) -> list[Finding]:
 
 
 def memory(connection: Connection) -> list[Finding]:
-    """Check the memory for building indexes, and its pages for searching large ones."""
-    return [_maintenance_memory(connection), *_memory_pages(connection)]
+    """Check the memory for building indexes, and for searching large ones."""
+    (n_bytes,) = one_row(connection, INDEX_BYTES)
+    checks = [_memory_pages, _cold_start] if n_bytes >= LARGE_INDEXES else []
+    large = f"indexes of {n_bytes / 1e9:.1f} GB"
+    return [
+        _maintenance_memory(connection),
+        *(finding for check in checks for finding in check(connection, large)),
+    ]
 
 
 def _maintenance_memory(connection: Connection) -> Finding:
@@ -126,16 +141,31 @@ def _maintenance_memory(connection: Connection) -> Finding:
     return Finding("ok", f"maintenance_work_mem is {shown}")
 
 
-def _memory_pages(connection: Connection) -> list[Finding]:
-    n_bytes, status, n_needed = one_row(connection, MEMORY_PAGES)
-    if n_bytes < LARGE_INDEXES or status != "off" or n_needed in (None, "-1"):
+def _memory_pages(connection: Connection, indexes: str) -> list[Finding]:
+    status, n_needed = one_row(connection, MEMORY_PAGES)
+    if status != "off" or n_needed in (None, "-1"):
         return []
     return [
         Finding(
             "warning",
-            f"indexes of {n_bytes / 1e9:.1f} GB are searched without huge pages",
+            f"{indexes} are searched without huge pages",
             f"reserve {n_needed} more on the server's machine (vm.nr_hugepages), restart the "
             "server with huge_pages = try: searches take up to a quarter less time",
+        )
+    ]
+
+
+def _cold_start(connection: Connection, indexes: str) -> list[Finding]:
+    """Check whether a server that could fill its memory after a start does so."""
+    (is_cold,) = one_row(connection, IS_COLD)
+    if not is_cold:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"{indexes} are read from the disk by the first searches after a restart",
+            "start the server with shared_preload_libraries = 'pg_prewarm': it reads again what "
+            "was in memory",
         )
     ]
 

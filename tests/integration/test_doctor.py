@@ -91,6 +91,19 @@ def test_large_indexes_without_huge_pages_are_a_warning(
     assert all("more on the server's machine (vm.nr_hugepages)" in advice for _, advice in found)
 
 
+def test_large_indexes_that_are_cold_after_a_restart_are_a_warning(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connections.connect(url) as connection:
+        offered = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_prewarm')"
+        ((is_offered,),) = connection.execute(offered)
+    monkeypatch.setattr(server, "LARGE_INDEXES", 0)
+    cold = "indexes of 0.0 GB are read from the disk by the first searches after a restart"
+    assert (cold in findings(url)) == is_offered
+    # The setting of the library is there when the server has loaded it.
+    assert cold not in findings(url, options="-c pg_prewarm.autoprewarm=on")
+
+
 def test_a_missing_and_an_outdated_schema_name_the_command(empty_url: str, url: str) -> None:
     missing = findings(empty_url)["no schema spocdb yet"]
     assert missing == ("warning", "run `spocdb.db.schema.init(...)`")
