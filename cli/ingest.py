@@ -14,7 +14,7 @@ from spocdb.recipe_options import RecipeOptions
 from spocdb.text import written_out
 
 from . import options, presets
-from .enqueuing import check_enqueued
+from .elsewhere import NOT_ON_RAY, NOT_QUEUED, refuse_others
 from .output import confirm, counted, print_json, quiet_libraries, talk
 from .running import FINISHED_WITH_FAILURES, display
 from .translation import in_commands
@@ -88,6 +88,12 @@ def ingest(
     enqueue: Annotated[
         bool, typer.Option("--enqueue", help="Leave the images to `spocdb worker`, on any machine.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Let a Ray cluster do it: HOST:PORT of its head, or auto."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")
     ] = False,
@@ -124,7 +130,9 @@ def ingest(
     if yes and not prune:
         raise typer.BadParameter("give it only with --prune", param_hint="--yes")
     if enqueue:
-        check_enqueued(context)
+        refuse_others(context, "--enqueue", NOT_QUEUED)
+    if ray:
+        refuse_others(context, "--ray", NOT_ON_RAY)
     from spocdb.records import Choice
     from spocdb.sources.lists import listed
     from spocdb.sources.opening import opened
@@ -206,6 +214,7 @@ def ingest(
             batch_size=batch_size,
             device=device,
             precision=precision,  # type: ignore[arg-type]  # the library checks it
+            ray=ray,
             on_progress=shown.update,
             **recipe,
         )

@@ -18,6 +18,7 @@ SpocdbError
 ├─ DescriptorError
 │  ├─ DimensionMismatch
 │  └─ NotEnoughSamples
+├─ ClusterLost
 └─ DatabaseError
    ├─ SchemaOutOfDate
    ├─ DatabaseLost
@@ -38,7 +39,7 @@ docstring below as the meaning.
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from spocdb.redaction import redact
 from spocdb.text import one_line
@@ -62,6 +63,18 @@ class SpocdbError(Exception):
     ) -> None:
         super().__init__(redact(message))
         self.field, self.bound = field, bound
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        # By the message, as some classes have other parameters: errors go from process to process.
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(
+    kind: type[SpocdbError], args: tuple[Any, ...], values: dict[str, Any]
+) -> SpocdbError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(values)
+    return error
 
 
 class ConfigError(SpocdbError):
@@ -185,6 +198,12 @@ class NotEnoughSamples(DescriptorError):
     """There are too few images for the requested PCA or codebook."""
 
     code = "not-enough-samples"
+
+
+class ClusterLost(SpocdbError):
+    """The Ray cluster cannot be reached, or its nodes were lost."""
+
+    code = "cluster-lost"
 
 
 class DatabaseError(SpocdbError):

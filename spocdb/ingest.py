@@ -21,7 +21,7 @@ from spocdb.pipeline.options import OnProgress
 from spocdb.progress import Progress
 from spocdb.records import Recipe
 from spocdb.sources.source import Given, check_any
-from spocdb.storing import StoringOptions, changed, store
+from spocdb.storing import Store, StoringOptions, changed, store
 
 if TYPE_CHECKING:
     from spocdb.features.extractor import Extractor
@@ -51,7 +51,7 @@ class Ingest:
 
     `connect` opens further connections, `load` loads the network of a recipe, `load_few` what
     describes a few images by it. `wanted` holds the extractor's options, `cache_dir` the paths of
-    known weights files.
+    known weights files. `store` stores the images, here or elsewhere.
     """
 
     connection: Connection
@@ -64,6 +64,7 @@ class Ingest:
     cache_dir: Path
     options: IngestOptions
     on_progress: OnProgress
+    store: Store = store
 
     def __call__(self) -> Progress:
         """Ingest the images; return the counts.
@@ -98,7 +99,7 @@ class Ingest:
         if self.options.storing.retry_failed and not self.source.roots:
             refs = source.named(runs.failed(self.connection, collection))
         extractor = partial(self._extractor, collection.recipe)
-        store(
+        self.store(
             *(self.connection, self.connect, collection, source, refs, extractor),
             *(self.options.storing, progress, self.on_progress),
         )

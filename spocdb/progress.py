@@ -92,7 +92,7 @@ class Progress:
         self.computed(-n_computed)
 
     def add(self, other: "Progress") -> None:
-        """Add the counts of another run."""
+        """Add the counts of another run, and what it waited for."""
         self.n_seen += other.n_seen
         self.n_new += other.n_new
         self.n_reused += other.n_reused
@@ -103,6 +103,9 @@ class Progress:
         self.n_enqueued += other.n_enqueued
         self.n_waiting += other.n_waiting
         self.left_out += other.left_out
+        self.writing += other.writing
+        for stage, seconds in other.waited.items():
+            self.waited[stage] += seconds
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts and seconds for JSON."""

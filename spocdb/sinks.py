@@ -5,7 +5,7 @@ Descriptors only are those of a collection's extractor, or of several extractors
 Each reads on one connection, and writes on another in the writer thread.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import itemgetter
@@ -31,6 +31,8 @@ from spocdb.records import ImageRef, NewDescriptor, Recipe
 from spocdb.verdicts import Rules, outcome_of
 
 Descriptors = Mapping[bytes, NewDescriptor]
+# Words the error of an image before it is stored.
+Told = Callable[[ImageRef, ImageError], ImageError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,11 @@ class ImagesSink(_CollectionSink):
         collection: Collection,
         progress: Progress,
         moves: Moves | None = None,
+        told: Told = lambda ref, error: error,
     ) -> None:
-        """With `moves`, images whose file was moved are recognised."""
+        """With `moves`, images whose file was moved are recognised; `told` words the failures."""
         super().__init__(connection, write_connection, collection, progress)
-        self._moves = moves
+        self._moves, self._told = moves, told
         self.n_refused = 0
 
     def batch(self, works: Sequence[Work[ImageRef]], descriptors: Descriptors) -> Write:
@@ -91,7 +94,7 @@ class ImagesSink(_CollectionSink):
         batch = Batch(
             images=[(ref, w.sha256) for w in works if not w.error for ref in w.refs],
             descriptors=descriptors,
-            failures=[(ref, w.error) for w in works if w.error for ref in w.refs],
+            failures=[(ref, self._told(ref, w.error)) for w in works if w.error for ref in w.refs],
             exif={w.sha256: w.exif for w in works if w.exif},
         )
         return partial(self._write, batch)

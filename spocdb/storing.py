@@ -6,9 +6,10 @@ Each batch is one transaction. After an interruption the next run skips stored i
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from spocdb.db import images, runs
 from spocdb.db.collections import Collection
@@ -21,6 +22,7 @@ from spocdb.sources.source import Source
 
 if TYPE_CHECKING:
     from spocdb.pipeline.extraction import OnDemand
+    from spocdb.sinks import Told
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,39 @@ class StoringOptions:
     retry_failed: bool = False
     moves: bool = True
 
+    def wanted(
+        self,
+        connection: Connection,
+        collection: Collection,
+        refs: Iterable[ImageRef],
+        progress: Progress,
+    ) -> Iterator[ImageRef]:
+        """Yield the images that are to be stored, see `changed`."""
+        return changed(
+            *(connection, collection, refs, progress),
+            retry_failed=self.retry_failed or self.run.strict,
+            exif=self.run.exif,
+        )
+
+
+class Store(Protocol):
+    """Stores the images of an ingest: in this process, see `store`, or on a cluster."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        connect: Callable[[], Connection],
+        collection: Collection,
+        source: Source,
+        refs: Iterable[ImageRef],
+        extractor: "Callable[[], OnDemand]",
+        options: StoringOptions,
+        progress: Progress,
+        on_progress: OnProgress = ...,
+    ) -> None:
+        """Store the images that are new or changed."""
+        ...
+
 
 def store(
     connection: Connection,
@@ -57,34 +92,33 @@ def store(
     The run and its status are recorded. If there are none, nothing of the pipeline is loaded, nor
     `extractor` called. Raises the errors of `Ingest`.
     """
+    with recorded(connection, collection, progress, on_progress) as was_killed:
+        if was_killed:
+            log.warning(
+                "an earlier run was killed: images are decoded in a separate process at first"
+            )
+        wanted = options.wanted(connection, collection, refs, progress)
+        if (first := next(wanted, None)) is not None:
+            write(
+                *(connection, connect, collection, source, chain([first], wanted), extractor()),
+                *(options, progress, on_progress),
+                # Images are decoded apart only after a run that was killed.
+                n_apart=options.run.most_in_flight if was_killed else 0,
+            )
+
+
+@contextmanager
+def recorded(
+    connection: Connection, collection: Collection, progress: Progress, on_progress: OnProgress
+) -> Iterator[bool]:
+    """Record the block as a run, with its status; yield whether an earlier run was killed."""
     progress.began, progress.doing = time.monotonic(), ""
     on_progress(progress)
-    if was_killed := runs.mark_killed(connection, collection):
-        log.warning("an earlier run was killed: images are decoded in a separate process at first")
+    was_killed = runs.mark_killed(connection, collection)
     run_id = runs.begin(connection, collection)
     status: runs.Status = "failed"
-    retry_failed = options.retry_failed or options.run.strict
-    wanted = changed(
-        *(connection, collection, refs, progress), retry_failed=retry_failed, exif=options.run.exif
-    )
     try:
-        if (first := next(wanted, None)) is not None:
-            from spocdb.db.moves import Moves
-            from spocdb.pipeline.caution import Caution
-            from spocdb.pipeline.run import run
-            from spocdb.sinks import ImagesSink
-
-            # Images are decoded apart only after a run that was killed.
-            n_apart = options.run.most_in_flight if was_killed else 0
-            caution = Caution(n_apart, runs.lost(connection, collection))
-            with connect() as write_connection:
-                moves = Moves(source.exists) if options.moves else None
-                sink = ImagesSink(connection, write_connection, collection, progress, moves)
-                run(
-                    *(source, chain([first], wanted), extractor(), sink),
-                    *(options.run, progress, on_progress, caution),
-                )
-            progress.refuse(sink.n_refused)
+        yield was_killed
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -92,6 +126,37 @@ def store(
     finally:
         progress.seconds = time.monotonic() - progress.began
         runs.end(connection, run_id, status, progress.as_dict())
+
+
+def write(
+    connection: Connection,
+    connect: Callable[[], Connection],
+    collection: Collection,
+    source: Source,
+    refs: Iterable[ImageRef],
+    extractor: "OnDemand",
+    options: StoringOptions,
+    progress: Progress,
+    on_progress: OnProgress = lambda progress: None,
+    *,
+    n_apart: int,
+    told: "Told" = lambda ref, error: error,
+) -> None:
+    """Read these images, describe and write them; the first `n_apart` are decoded apart.
+
+    `told` words the failures.
+    """
+    from spocdb.db.moves import Moves
+    from spocdb.pipeline.caution import Caution
+    from spocdb.pipeline.run import run
+    from spocdb.sinks import ImagesSink
+
+    caution = Caution(n_apart, runs.lost(connection, collection))
+    with connect() as write_connection:
+        moves = Moves(source.exists) if options.moves else None
+        sink = ImagesSink(connection, write_connection, collection, progress, moves, told)
+        run(source, refs, extractor, sink, options.run, progress, on_progress, caution)
+    progress.refuse(sink.n_refused)
 
 
 def changed(

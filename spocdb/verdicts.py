@@ -25,7 +25,7 @@ from spocdb.errors import (
     UnreadableImage,
 )
 from spocdb.pipeline.work import Work
-from spocdb.records import NewDescriptor
+from spocdb.records import ImageRef, NewDescriptor
 from spocdb.sources.names import is_uri
 
 # Tries of a missing image. The back-off doubles up to an hour, about two and a half hours in all.
@@ -87,7 +87,9 @@ def outcome_of(
         elif rules.of_rows and _is_no_image(error, work, rules):
             no_images.append((row, error))
         else:
-            failures.append((row, error if rules.of_rows else _told_here(row, error)))
+            failures.append(
+                (row, error if rules.of_rows else told_here(row, error, "worker", "workers"))
+            )
     return Outcome(
         images=[(row, w.sha256) for w in works if not w.error for row in w.refs],
         descriptors=descriptors,
@@ -107,12 +109,12 @@ def _is_retried(row: LeasedRef, rules: Rules) -> bool:
     return row.entry == row.name and row.tries.attempts < rules.most_attempts
 
 
-def _told_here(row: LeasedRef, error: ImageError) -> ImageError:
+def told_here(ref: ImageRef, error: ImageError, one: str, all_of_them: str) -> ImageError:
     """Return the error of a missing local file with the machine that did not see it."""
-    if is_uri(row.name) or not isinstance(error, ImageVanished):
+    if is_uri(ref.name) or not isinstance(error, ImageVanished):
         return error
     return ImageVanished(
-        f"{error} (by the worker on {gethostname()}: workers need it under the same path)"
+        f"{error} (by the {one} on {gethostname()}: {all_of_them} need it under the same path)"
     )
 
 

@@ -2,11 +2,15 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from spocdb.api.part import Part
 from spocdb.db import collections
+from spocdb.errors import ConfigError
 from spocdb.recipe_options import RecipeOptions
 from spocdb.records import EVERYTHING, Choice
 from spocdb.settings import AUTO_PCA_IMAGES, DEFAULT_COLLECTION
@@ -14,8 +18,11 @@ from spocdb.wording import counted
 
 if TYPE_CHECKING:
     from spocdb.features.precision import Precision
+    from spocdb.features.selection import Wanted
     from spocdb.progress import Progress
     from spocdb.pruning import GoneRoot
+    from spocdb.sources.source import Terms
+    from spocdb.storing import Store
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +55,7 @@ class Ingesting(Part):
         batch_size: int | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
+        ray: str | None = None,
         on_progress: "Callable[[Progress], None]" = lambda progress: None,
         **recipe: Unpack[RecipeOptions],
     ) -> "Progress":
@@ -91,6 +99,9 @@ class Ingesting(Part):
             batch_size: images per batch; None is the device's default.
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
+            ray: HOST:PORT of a Ray cluster's head, or "auto" for the cluster of this machine, with
+                `spocdb[ray]`: its nodes read, describe and write the images. Moved files are not
+                recognised then, and `prune` is refused. See docs/how-to/ray.md.
             on_progress: called with the progress after every batch.
             **recipe: options on top of the preset: those of `features.recipes.make_recipe`, such as
                 size, fit, relu, pooling, centering, sigma, gem_p, scales, flip, attention.
@@ -105,6 +116,7 @@ class Ingesting(Part):
             ImageError: with `strict`, an image is bad.
             ExtractorChanged: the collection got another extractor meanwhile.
             DatabaseLost: the connection was lost.
+            ClusterLost: the Ray cluster cannot be reached, or its nodes were lost.
         """
         from spocdb import ingest as ingesting
         from spocdb.api.extractors import path_of
@@ -119,7 +131,8 @@ class Ingesting(Part):
             StoringOptions(
                 Options(engine.settings.limits, batch_size, exif, strict, thumbnails),
                 retry_failed,
-                moves,
+                # What one node does not see may be there on another.
+                moves and ray is None,
             ),
             prune=prune,
             prune_gone=prune_gone,
@@ -127,19 +140,66 @@ class Ingesting(Part):
             auto_pca=auto_pca,
         )
         terms = terms_of(engine.settings, Choice(recursive, all_files, follow_links, image_column))
-        with engine.connection() as connection:
+        wanted = Wanted(extractor, path_of(weights), recipe, path_of(codebook))
+        # Only a node needs the device.
+        here = device if ray is None else "auto"
+        with (
+            self._storing(ray, terms, wanted, device, precision, prune=prune) as (terms, store),
+            engine.connection() as connection,
+        ):
             return ingesting.Ingest(
                 connection,
                 engine.connect,
-                lambda recipe: engine.extractor(recipe, device, precision),
-                lambda recipe: None if precision == "bfloat16" else engine.stack(recipe, device),
+                lambda recipe: engine.extractor(recipe, here, precision),
+                lambda recipe: None if precision == "bfloat16" else engine.stack(recipe, here),
                 opened(paths, terms, listed(names_from, urls_from)),
                 collection,
-                Wanted(extractor, path_of(weights), recipe, path_of(codebook)),
+                wanted,
                 engine.settings.cache_dir,
                 options,
                 on_progress,
+                store,
             )()
+
+    @contextmanager
+    def _storing(
+        self,
+        ray: str | None,
+        terms: "Terms",
+        wanted: "Wanted",
+        device: str,
+        precision: "Precision",
+        *,
+        prune: bool,
+    ) -> "Iterator[tuple[Terms, Store]]":
+        """Yield the terms of the listing, and what stores it: this process or a Ray cluster."""
+        if ray is None:
+            from spocdb.storing import store
+
+            yield terms, store
+            return
+        from spocdb.api.engine import Engine
+        from spocdb.distributed.actor import Order
+        from spocdb.distributed.cluster import connected
+        from spocdb.features.selection import files_of
+
+        if prune:
+            raise ConfigError("prune is not for a Ray cluster: ingest with it once more, without")
+        if device.partition(":")[2]:
+            raise ConfigError(
+                f"device must be auto, cpu or cuda on a Ray cluster, not {device}: each of its "
+                "actors has one",
+                field="device",
+            )
+        settings = self._engine.settings
+        order = Order(
+            *(Engine, self._engine.url, terms.choice),
+            *(settings.max_pixels, settings.max_bytes, settings.allow_private),
+            *(files_of(wanted), device, precision),
+        )
+        with connected(ray) as cluster:
+            # Nodes open the archives.
+            yield replace(terms, unopened=True), partial(cluster.store, order)
 
     def gone(
         self,

@@ -100,6 +100,15 @@ def _tell(recipe: Recipe) -> None:
     )
 
 
+def files_of(wanted: Wanted) -> list[str]:
+    """Return the files that a request names, as `remember` takes them on any machine."""
+    wanted = _with_its_file(wanted)
+    family = family_of(wanted.name) if wanted.name else None
+    files = [f"{family}:" if family else "", ""]
+    named = zip(files, (wanted.weights, wanted.codebook), strict=True)
+    return [f"{prefix}{file.absolute()}" for prefix, file in named if file is not None]
+
+
 def _with_its_file(wanted: Wanted) -> Wanted:
     """Return a request for "onnx:FILE" as one for "onnx" with its file.
 

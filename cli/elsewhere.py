@@ -1,4 +1,6 @@
-"""The options of `spocdb ingest --enqueue`."""
+"""The options of `spocdb ingest` that leave the work to others: --enqueue and --ray."""
+
+from collections.abc import Mapping
 
 import typer
 
@@ -13,17 +15,23 @@ NOT_QUEUED = {
     "batch_size": "give it to `spocdb worker`",
     "thumbnails": "give it to `spocdb worker`",
     "moves": "workers do not look for moved files",
+    "ray": "workers take what is in the queue",
+}
+# Those that have none for a Ray cluster.
+NOT_ON_RAY = {
+    "prune": "ingest with it afterwards, without --ray: no image is read again",
+    "moves": "nodes do not look for moved files: what one does not see may be there on another",
 }
 
 
-def check_enqueued(context: typer.Context) -> None:
-    """Refuse options that only an ingest of this process has.
+def refuse_others(context: typer.Context, of: str, others: Mapping[str, str]) -> None:
+    """Refuse options that an option is not given together with.
 
     Raises:
         typer.BadParameter: One was given.
     """
-    for name, advice in NOT_QUEUED.items():
+    for name, advice in others.items():
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = f"--{name.replace('_', '-')}"
-            raise typer.BadParameter(f"not with {option}: {advice}", param_hint="--enqueue")
+            raise typer.BadParameter(f"not with {option}: {advice}", param_hint=of)
