@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fixtures.forking",
     "tests.fixtures.photos",
     "tests.fixtures.program",
+    "tests.fixtures.ray_nodes",
     "tests.fixtures.servers",
     "tests.fixtures.shop",
     "tests.fixtures.stripes",

@@ -184,7 +184,10 @@ class Ingesting(Part):
         from spocdb.features.selection import files_of
 
         if prune:
-            raise ConfigError("prune is not for a Ray cluster: ingest with it once more, without")
+            raise ConfigError(
+                "prune is not for a Ray cluster: ingest with it once more, without `ray=...`",
+                field="prune",
+            )
         if device.partition(":")[2]:
             raise ConfigError(
                 f"device must be auto, cpu or cuda on a Ray cluster, not {device}: each of its "

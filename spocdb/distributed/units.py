@@ -9,7 +9,7 @@ from spocdb.records import ImageRef
 from spocdb.sources.archives import archive_of
 
 # Images of a unit: seconds of work, so that the end of a unit and a lost node cost little.
-IMAGES_A_UNIT = 256
+IMAGES_A_UNIT = 128
 # Lost processes after which a unit's images are decoded apart from their actor, and after which the
 # unit is given up.
 LOST_UNTIL_APART, MOST_LOST = 2, 5

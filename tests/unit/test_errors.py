@@ -2,9 +2,11 @@
 
 import ast
 import inspect
+import pickle
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +86,16 @@ def test_an_error_names_the_parameter_and_what_it_may_be() -> None:
     assert errors.ImageTooLarge("a\nb", field="max_bytes", bound=3).bound == 3
     plain = errors.SpocdbError("it is full")
     assert (plain.code, plain.field, plain.bound) == ("error", None, None)
+
+
+@pytest.mark.parametrize("kind", classes(), ids=lambda kind: kind.code)
+def test_every_error_arrives_in_another_process_as_it_was(kind: type[errors.SpocdbError]) -> None:
+    given: dict[type[errors.SpocdbError], tuple[Any, ...]] = {
+        errors.InvalidValue: ("k", 0, "at least 1"),
+        errors.UnknownChoice: ("fit", "crop", ["warp", "pad"]),
+        errors.DimensionMismatch: (3, 4),
+    }
+    error = kind(*given.get(kind, ("it is full",)))
+    arrived = pickle.loads(pickle.dumps(error))
+    assert type(arrived) is kind
+    assert (str(arrived), vars(arrived)) == (str(error), vars(error))
