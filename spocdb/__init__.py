@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     )
     from spocdb.errors import (
         AddressRefused,
+        ClusterLost,
         CollectionNotFound,
         ConfigError,
         DatabaseBusy,
@@ -114,6 +115,7 @@ __all__ = [
     "Attachment",
     "Calibration",
     "Choice",
+    "ClusterLost",
     "CollectionDetails",
     "CollectionMap",
     "CollectionNotFound",

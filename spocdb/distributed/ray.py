@@ -23,11 +23,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from spocdb.distributed.actor import UNITS_AT_ONCE, Actor, Job, Share, own_version
 from spocdb.distributed.channel import Channel
 from spocdb.distributed.units import MOST_LOST, Unit
-from spocdb.errors import ClusterLost, SpocdbError
+from spocdb.errors import ClusterLost, ConfigError, SpocdbError
 from spocdb.text import one_line
 
+NONE_FITS = "no node of the Ray cluster has CPUs, or GPUs for `device='cuda'`: add one"
+ALL_LOST = "all nodes of the Ray cluster were lost; what was written stays: do the same again"
 # How often new and lost nodes are looked for, and whether the parent is there.
 SECONDS_BETWEEN_LOOKS = 2.0
+# In Ray's error of an actor whose class could not be loaded, and what that means.
+NOT_MADE = "in its creation task"
+NOT_THERE = "spocdb {}, with which the ingest runs, cannot be loaded: install it on all machines"
 # Processes that may be lost at a seat without storing a unit.
 MOST_LOST_AT_A_SEAT = 3
 
@@ -64,6 +69,7 @@ class Crew:
         self._calls: dict[Any, tuple[Member, Unit | None]] = {}
         self._again: deque[Unit] = deque()
         self._is_listed = False
+        self._was_open = False
         self._refusal: SpocdbError | None = None
 
     def work(self) -> None:
@@ -79,10 +85,7 @@ class Crew:
             if self._is_over():
                 return
             if not self._members:
-                raise self._refusal or ClusterLost(
-                    "no node of the Ray cluster can take part: it needs CPUs, or GPUs for "
-                    "`device='cuda'`; what was written stays"
-                )
+                raise self._refusal or ClusterLost(ALL_LOST if self._was_open else NONE_FITS)
             ready, _ = ray.wait([*self._calls], timeout=SECONDS_BETWEEN_LOOKS)
             for call in ready:
                 self._answered(call, *self._calls.pop(call))
@@ -149,7 +152,7 @@ class Crew:
 
     def _opened(self, member: Member, refusal: SpocdbError | None) -> None:
         if refusal is None:
-            member.is_open = True
+            member.is_open = self._was_open = True
             return
         self._refusal = refusal
         self._members.remove(member)
@@ -158,6 +161,10 @@ class Crew:
     def _lose(self, member: Member, exc: RayError) -> None:
         """Note that an actor is lost, and start another one if its node is there."""
         if member not in self._members:
+            return
+        if NOT_MADE in str(exc):
+            version = own_version()
+            self._opened(member, ConfigError(f"{member.seat.host}: {NOT_THERE.format(version)}"))
             return
         self._members.remove(member)
         # It may work on where the connection to it is lost. What it writes is written once.

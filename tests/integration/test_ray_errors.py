@@ -2,7 +2,7 @@
 
 import pickle
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +108,14 @@ def test_what_a_cluster_cannot_do_is_refused_in_python(db: Database, make_photos
         db.ingest(make_photos(1), ray="auto", device="cuda:1")
 
 
-def job(db: Database, url: str | None = None, **order: Any) -> bytes:
+def job(db: Database, url: str | None = None, files: Sequence[str] = ()) -> bytes:
     limits = db.settings.limits
-    given = {"allow_private": False, "files": [], "device": "auto", "precision": "float32"} | order
-    return pickle.dumps(
-        Job(
-            Order(Engine, url or db.url, EVERYTHING, limits.max_pixels, limits.max_bytes, **given),
-            "photos",
-            StoringOptions(Options(limits, thumbnails=True), moves=False),
-        )
+    order = Order(
+        *(Engine, url or db.url, EVERYTHING, limits.max_pixels, limits.max_bytes, False),
+        *(files, "auto", "float32"),
     )
+    options = StoringOptions(Options(limits, thumbnails=True), moves=False)
+    return pickle.dumps(Job(order, "photos", options))
 
 
 @pytest.fixture

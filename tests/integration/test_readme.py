@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -197,6 +198,26 @@ def test_the_guide_to_parquet_files_does_what_it_says(
     stdout, stderr = walk("docs/how-to/parquet.md")
     assert "6 images: 6 new" in stderr and stderr.count("6 images: 6 unchanged") == 2
     assert "train-00000.parquet/image/0" in stdout and "image_path=0000.jpg" in stdout
+
+
+@pytest.fixture
+def ray_stopped() -> Iterator[None]:
+    """End the cluster of the guide after the test; other tests' clusters have other ports."""
+    yield
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = file.read_bytes()
+            if b"/ray/" in line and b"6479" in line:
+                os.kill(int(file.parent.name), signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_stopped")
+def test_the_guide_to_ray_does_what_it_says(walk: Callable[..., tuple[str, str]]) -> None:
+    stdout, stderr = walk("docs/how-to/ray.md")
+    # The shard holds the same pictures under other names.
+    assert "12 images: " in stderr and "failed" not in stderr
+    assert "images/0000.jpg" in stdout
 
 
 @pytest.mark.slow
