@@ -72,7 +72,7 @@ def show(
             "active": _projected(found.active),
             "before it": found.previous and _projected(found.previous),
             "index": [
-                f"projection {i.projection}: {i.index_type}, "
+                f"projection {i.projection}: {i.kind or i.index_type}, "
                 + ("not built" if i.bytes is None else f"{i.bytes / 1e6:,.1f} MB, recall ")
                 + ("" if i.bytes is None else "not measured" if i.recall is None else f"{i.recall}")
                 for i in found.indexes

@@ -7,26 +7,25 @@ import typer
 from . import options
 from .output import print_json, print_table, talk
 
-app = typer.Typer(help="HNSW indexes: build, measure.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Indexes: build, measure.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
 def build(
     collection: options.Collection = None,
-    halfvec: Annotated[
-        bool | None,
+    kind: Annotated[
+        str | None,
         typer.Option(
-            "--halfvec/--vector",
-            help="Half precision halves the index size.",
+            metavar="hnsw-vector|hnsw-halfvec|hnsw-bit",
+            help="What the index holds: all, half the precision, or the signs.",
             show_default="as it is",
         ),
     ] = None,
     db: options.Db = None,
 ) -> None:
     """Rebuild the index of a collection and measure its recall; searches continue meanwhile."""
-    kinds = {None: None, True: "halfvec", False: "vector"}
     with options.open_database(db) as database:
-        recall = database.index.build(collection, kinds[halfvec])  # type: ignore[arg-type]
+        recall = database.index.build(collection, kind)  # type: ignore[arg-type]
     if recall is None:
         talk("built; measuring recall needs at least two images")
     else:
@@ -68,7 +67,7 @@ def status(
             "active",
             "rows",
             "index",
-            "type",
+            "kind",
             "MB",
             "recall@10",
             "ef_search",
@@ -80,7 +79,7 @@ def status(
                 "yes" if s.active else "",
                 s.n_rows,
                 s.index or "none",
-                s.index_type,
+                s.kind or "not chosen",
                 "" if s.bytes is None else f"{s.bytes / 1e6:.1f}",
                 "" if s.recall is None else f"{s.recall:.4f}",
                 "" if s.recall_settings is None else s.recall_settings.get("ef_search", ""),

@@ -28,6 +28,7 @@ COMMANDS = {
     "db.learn_codebook": "codebook fit",
     "db.map": "map",
     "db.index.build": "index build",
+    "db.index.measure": "index measure",
     "db.pca.activate": "pca activate",
     "db.pca.augment": "pca augment",
     "db.pca.drop": "pca drop",

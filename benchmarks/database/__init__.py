@@ -1,6 +1,7 @@
 """The database alone, up to a million images: loading, indexes, searches, re-projection."""
 
 from benchmarks.database import (
+    by_kinds,
     clients,
     copies,
     duplicates,
@@ -21,6 +22,7 @@ STEPS: dict[str, Step] = {
     "loading": loading.run,
     "growth": growth.run,
     "kinds": kinds.run,
+    "by-kinds": by_kinds.run,
     "peers": peers.run,
     "overhead": overhead.run,
     "filters": filters.run,

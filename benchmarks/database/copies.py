@@ -64,7 +64,8 @@ def _of(target: Gallery, name: str, contents: Int64Array, raw: Float32Array) -> 
                 batch,
                 lambda _, rows: project(rows, made.fitted),
             )
-        indexes.build(target.connection, made.collection, made.collection.active_projection_id)
+        number = made.collection.active_projection_id
+        indexes.build(target.connection, made.collection, number, "hnsw-vector")
         yield from _recalls(target, name, project(raw, made.fitted), contents)
     finally:
         target.db.drop(NAME)

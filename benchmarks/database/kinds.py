@@ -1,6 +1,6 @@
 """Kinds of index: vector, halfvec, and bits with re-ranking.
 
-The vector index is spocdb's own; `spocdb index build --halfvec` would replace it. So here
+The vector index is spocdb's own; `spocdb index build --kind` would replace it. So here
 hand-written SQL creates the halfvec and bit indexes on the same table, and queries all three.
 """
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Literal
 
-from spocdb.db.connections import Connection
+from spocdb.db import kinds
+from spocdb.db.connections import Connection, one_row
 from spocdb.db.copy import Rows, copy_out
 from spocdb.db.spaces import Space
 from spocdb.db.thumbnails import Content
@@ -28,7 +29,8 @@ SETTINGS = "SELECT spocdb.iterative_scan(); SET LOCAL enable_seqscan = off; SET 
 
 # A content is compared by its first image; the images in the order of the index, as far as the
 # first k that are so. OFFSET 0 keeps the order inside. The plus signs leave the planner only the
-# index of the hashes; without statistics others seem as good. The distance is that of the index.
+# index of the hashes; without statistics others seem as good. What the index finds is compared by
+# the embeddings themselves.
 NEAREST = """
 WITH asked AS (
     SELECT DISTINCT ON (i.sha256) i.sha256, e.embedding
@@ -41,7 +43,7 @@ FROM asked a
 CROSS JOIN LATERAL (
     SELECT i.sha256, o.distance
     FROM (
-        SELECT e.image_id, 1 + (e.embedding::{kind} <#> a.embedding::{kind}) AS distance
+        SELECT e.image_id, 1 + (e.embedding <#> a.embedding) AS distance
         FROM spocdb.{table} e ORDER BY {order} OFFSET 0
     ) o
     CROSS JOIN LATERAL (
@@ -50,17 +52,20 @@ CROSS JOIN LATERAL (
                         AND +f.collection_id = {collection} AND +f.id < i.id OFFSET 0)
         OFFSET 0
     ) i
-    LIMIT {k}
+    LIMIT {taken}
 ) n
 """
 
 # Only the bare operator matches the index; in a sum the scan is exact.
-BY_INDEX = SQL("e.embedding::{kind} <#> a.embedding::{kind}")
-EXACTLY = SQL("0 + (e.embedding::{kind} <#> a.embedding::{kind})")
+BY_INDEX = "SELECT spocdb.by_index(%s, %s, 'e.embedding', 'a.embedding')"
+EXACTLY = "0 + (e.embedding <#> a.embedding)"
+
+# Images compared for each one that is asked for, and at least, where the index says little of each.
+TIMES_BY_BITS, LEAST_BY_BITS = 10, 400
 
 EMBEDDINGS = """
 COPY (
-    SELECT f.sha256, e.embedding::{kind} FROM (
+    SELECT f.sha256, e.embedding FROM (
         SELECT i.sha256, min(i.id) AS id FROM spocdb.images i
         WHERE i.collection_id = {collection} GROUP BY i.sha256) f
     JOIN spocdb.{table} e ON e.image_id = f.id
@@ -78,7 +83,7 @@ WITH near AS (
       AND i.sha256 = ANY (%(contents)s)
     GROUP BY i.sha256
 ), compared AS (
-    SELECT n.a, n.b, greatest(1 + (f.embedding::{kind} <#> g.embedding::{kind}), 0) AS distance
+    SELECT n.a, n.b, greatest(1 + (f.embedding <#> g.embedding), 0) AS distance
     FROM near n
     JOIN content c ON c.sha256 = n.a JOIN spocdb.{table} f ON f.image_id = c.id
     JOIN content d ON d.sha256 = n.b JOIN spocdb.{table} g ON g.image_id = d.id
@@ -142,22 +147,26 @@ WHERE a = ANY (%(contents)s) AND b = ANY (%(contents)s)
 def nearest(
     connection: Connection, space: Space, contents: Sequence[bytes], k: int, *, exact: bool = False
 ) -> Iterator[Near]:
-    """Yield for each content the k nearest ones, itself among them; in a transaction.
+    """Yield for each content the k nearest ones, or some more, itself among them.
 
-    By the index they may be fewer: of what lies behind hundreds of images of the same bytes it
-    knows nothing.
+    In a transaction. By the index they may be fewer: of what lies behind hundreds of images of the
+    same bytes it knows nothing.
     """
     connection.execute(SETTINGS)
-    order = (EXACTLY if exact else BY_INDEX).format(**space.names)
+    order, taken = EXACTLY, k
+    if not exact and space.kind:
+        (order,) = one_row(connection, BY_INDEX, [space.kind, space.dim])
+        if space.kind in kinds.LOSSY:
+            taken = max(LEAST_BY_BITS, TIMES_BY_BITS * k)
     statement = SQL(NEAREST).format(
-        contents=Literal(list(contents)), k=Literal(k), order=order, **space.names
+        contents=Literal(list(contents)), taken=Literal(taken), order=SQL(order), **space.names
     )
     yield from (Near(*row) for row in connection.execute(statement))
 
 
 def embeddings(connection: Connection, space: Space, n_rows: int) -> Iterator[Rows]:
     """Stream the contents and their embeddings, at most `n_rows` at a time, in any order."""
-    layout = {"sha256": "sha256", "embedding": space.kind}
+    layout = {"sha256": "sha256", "embedding": space.type}
     return copy_out(connection, SQL(EMBEDDINGS).format(**space.names), layout, n_rows)
 
 

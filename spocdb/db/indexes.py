@@ -1,23 +1,27 @@
-"""The HNSW index of an embedding table: built after the load, rebuilt, described."""
+"""The index of an embedding table: built after the load, rebuilt, described."""
 
+import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
-from psycopg.sql import SQL, Identifier
-from psycopg.sql import Literal as SqlLiteral
+from psycopg.sql import SQL, Identifier, Literal
 
-from spocdb.db import recalls, sessions
+from spocdb.db import kinds, recalls, sessions
 from spocdb.db.collections import Collection, hold
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.embeddings import analyze, table_of
+from spocdb.db.kinds import Kind
 from spocdb.db.leftovers import build_lock, drop_index, drop_left_indexes
+from spocdb.db.recalls import Curve
+from spocdb.errors import ConfigError
 
-IndexType = Literal["vector", "halfvec"]
+log = logging.getLogger(__name__)
 
 # Chosen on 107,000 real whitened embeddings with queries that are not among them: recall@10 at
 # pgvector's default ef_search of 40 is 0.99, against 0.976 with its own defaults (16, 64).
@@ -32,7 +36,11 @@ SECONDS_BETWEEN_TRIES = 0.2
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """One embedding table and its index; `recall` is None until it is measured."""
+    """One embedding table and its index.
+
+    `kind` is None until it is chosen, `recall` until it is measured. `index_type` is the type that
+    the view shows.
+    """
 
     collection: str
     projection: int
@@ -40,6 +48,7 @@ class IndexStatus:
     n_rows: int
     index: str | None
     index_type: str
+    kind: str | None
     bytes: int | None
     recall: float | None
     recall_settings: dict[str, Any] | None
@@ -48,7 +57,7 @@ class IndexStatus:
 STATUS = """
 SELECT c.name AS collection, t.projection_id AS projection,
        t.projection_id = c.active_projection_id AS active,
-       greatest(r.reltuples, 0)::bigint AS n_rows, t.index_type,
+       greatest(r.reltuples, 0)::bigint AS n_rows, t.index_type, t.kind,
        x.relname AS index, pg_relation_size(x.oid) AS bytes, t.recall, t.recall_settings
 FROM spocdb.embedding_tables t
 JOIN spocdb.collections c ON c.id = t.collection_id
@@ -60,8 +69,11 @@ WHERE %(collection)s::text IS NULL OR c.name = %(collection)s
 ORDER BY c.name, t.projection_id
 """
 
-SET_INDEX_TYPE = """
-UPDATE spocdb.embedding_tables SET index_type = %s WHERE collection_id = %s AND projection_id = %s
+SET_KIND = """
+UPDATE spocdb.embedding_tables
+SET kind = %(kind)s,
+    index_type = CASE %(kind)s WHEN 'hnsw-halfvec' THEN 'halfvec' ELSE column_type END
+WHERE collection_id = %(collection)s AND projection_id = %(projection)s
 """
 
 # Checks the active projection in the database, because it may have changed during the build.
@@ -80,26 +92,88 @@ def build(
     connection: Connection,
     collection: Collection,
     projection_id: int,
-    index_type: IndexType | None = None,
-) -> None:
-    """Build or rebuild the HNSW index of an embedding table without blocking searches.
+    kind: Kind | None = None,
+) -> float | None:
+    """Build or rebuild the index of an embedding table without blocking searches.
 
-    `index_type` halfvec halves the index; None leaves the type as it is.
+    Without a `kind` the index keeps its own; the first one is chosen by `kinds.choose`. A kind that
+    loses much is measured before it takes the place of another.
+
+    Returns the recall@10 if it was measured.
+
+    Raises:
+        ConfigError: the embeddings cannot have the kind, or its recall is less than is wanted.
     """
-    table, column = table_of(connection, collection, projection_id)
-    dim = int(column.partition("(")[2].rstrip(")"))
-    new = f"{table}_hnsw_new"
+    table, _ = table_of(connection, collection, projection_id)
+    if kind is not None:
+        kinds.check(connection, collection, projection_id, kind)
     drop_left_indexes(connection)
     with _alone(connection, table):
-        kind = _index_type(connection, collection, projection_id, index_type)
-        analyze(connection, collection, projection_id)
-        # An interrupted build may have left an invalid index.
-        connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(new)))
-        memory = build_memory(connection, table, dim)
-        with sessions.raised(connection, maintenance_work_mem=memory):
-            _create(connection, table, new, kind, dim)
+        before, _ = kinds.stored(connection, collection, projection_id)
+        first = kind or before or kinds.choose(connection, collection, projection_id)
+        try:
+            return _build(connection, collection, projection_id, table, first)
+        except _TooFewFound as exc:
+            if kind is not None:
+                raise ConfigError(_refusal(exc, collection, before), field="kind") from None
+            # A new projection, for which the kind of the last one does not do.
+            second = kinds.choose(connection, collection, projection_id)
+            log.warning("%s: %s, so its index is %s", collection.name, exc, second)
+            return _build(connection, collection, projection_id, table, second)
+
+
+class _TooFewFound(Exception):
+    """An index has less than the wanted recall, however wide a scan is."""
+
+    def __init__(self, kind: Kind, best: float, wanted: float) -> None:
+        found = f"{kind} finds {best:.4f} of the ten nearest images at best"
+        super().__init__(f"{found}, {wanted:g} is wanted")
+        self.best = best
+
+
+def _refusal(exc: _TooFewFound, collection: Collection, before: Kind | None) -> str:
+    stays = f"the index stays {before}" if before else "try `kind='hnsw-halfvec'`"
+    less = max(math.floor(exc.best * 100) / 100, 0.01)
+    advice = f"`db.index.measure(collection={collection.name!r}, recall={less})`"
+    return f"{exc}: {stays}, or ask for less first by {advice}"
+
+
+def _build(
+    connection: Connection, collection: Collection, projection_id: int, table: str, kind: Kind
+) -> float | None:
+    _, column = table_of(connection, collection, projection_id)
+    new = f"{table}_hnsw_new"
+    analyze(connection, collection, projection_id)
+    # An interrupted build may have left an invalid index.
+    connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(Identifier(new)))
+    dim = kinds.dim_of(column)
+    memory = build_memory(connection, table, dim, kind)
+    with sessions.raised(connection, maintenance_work_mem=memory):
+        _create(connection, table, new, kind, dim)
+    try:
+        curve = _checked(connection, collection, projection_id, kind)
         with connection.transaction():
-            _put_in_place(connection, collection, projection_id, table, kind)
+            return _put_in_place(connection, collection, projection_id, table, kind, curve)
+    except BaseException:
+        with suppress(psycopg.Error):
+            drop_index(connection, new)
+        raise
+
+
+def _checked(
+    connection: Connection, collection: Collection, projection_id: int, kind: Kind
+) -> Curve | None:
+    """Measure a new index of a kind that loses much, before it is used."""
+    before, _ = kinds.stored(connection, collection, projection_id)
+    # Of two indexes of one kind it is not known which one the server would take.
+    is_same = before == kind and exists(connection, collection, projection_id)
+    if kind not in kinds.LOSSY or is_same:
+        return None
+    curve = recalls.curve(connection, collection, projection_id, kind)
+    wanted = recalls.wanted(connection, collection)
+    if curve is not None and curve.best < wanted:
+        raise _TooFewFound(kind, curve.best, wanted)
+    return curve
 
 
 @contextmanager
@@ -119,16 +193,26 @@ def _alone(connection: Connection, table: str) -> Iterator[None]:
 
 
 def _put_in_place(
-    connection: Connection, collection: Collection, projection_id: int, table: str, kind: IndexType
-) -> None:
+    connection: Connection,
+    collection: Collection,
+    projection_id: int,
+    table: str,
+    kind: Kind,
+    curve: Curve | None,
+) -> float | None:
     name, new = Identifier(f"{table}_hnsw"), Identifier(f"{table}_hnsw_new")
     hold(connection, collection)
-    connection.execute(SET_INDEX_TYPE, [kind, collection.id, projection_id])
+    values = {"kind": kind, "collection": collection.id, "projection": projection_id}
+    connection.execute(SET_KIND, values)
     recalls.forget(connection, collection, projection_id)
+    recall = None
+    if curve is not None:
+        recall = recalls.store(connection, collection, projection_id, curve)
     # Locks the view before the table, as a search does; the other order could deadlock.
     connection.execute(REFRESH_VIEW, [collection.id, projection_id])
     connection.execute(SQL("DROP INDEX IF EXISTS spocdb.{}").format(name))
     connection.execute(SQL("ALTER INDEX spocdb.{} RENAME TO {}").format(new, name))
+    return recall
 
 
 def exists(connection: Connection, collection: Collection, projection_id: int) -> bool:
@@ -138,24 +222,7 @@ def exists(connection: Connection, collection: Collection, projection_id: int) -
     )
 
 
-def _index_type(
-    connection: Connection,
-    collection: Collection,
-    projection_id: int,
-    wanted: IndexType | None,
-) -> IndexType:
-    column_type, index_type = one_row(
-        connection,
-        "SELECT column_type, index_type FROM spocdb.embedding_tables "
-        "WHERE collection_id = %s AND projection_id = %s",
-        [collection.id, projection_id],
-    )
-    # A halfvec column holds no more than half precision: a vector index would only be larger.
-    result: IndexType = "halfvec" if column_type == "halfvec" else wanted or index_type
-    return result
-
-
-def build_memory(connection: Connection, table: str, dim: int) -> str:
+def build_memory(connection: Connection, table: str, dim: int, kind: Kind = "hnsw-vector") -> str:
     """Return the maintenance_work_mem that fits a table's graph, at least the current setting."""
     (n_rows,) = one_row(
         connection,
@@ -163,8 +230,9 @@ def build_memory(connection: Connection, table: str, dim: int) -> str:
         "WHERE oid = format('spocdb.%%I', %s::text)::regclass",
         [table],
     )
-    # An element is its vector and about 2 m links of 16 bytes with their overhead.
-    needed = int(n_rows * (4 * dim + 2 * M * 24 + 200) * 1.2) + 64 * 1024**2
+    # An element is what it holds and about 2 m links of 16 bytes with their overhead.
+    n_bytes = dim * kinds.BITS_OF_A_NUMBER[kind] / 8
+    needed = int(n_rows * (n_bytes + 2 * M * 24 + 200) * 1.2) + 64 * 1024**2
     (current,) = one_row(
         connection, "SELECT pg_size_bytes(current_setting('maintenance_work_mem'))"
     )
@@ -172,19 +240,17 @@ def build_memory(connection: Connection, table: str, dim: int) -> str:
     return f"{kilobytes}kB"
 
 
-def _create(connection: Connection, table: str, name: str, kind: IndexType, dim: int) -> None:
+def _create(connection: Connection, table: str, name: str, kind: Kind, dim: int) -> None:
     statement = SQL(
         "CREATE INDEX CONCURRENTLY {name} ON spocdb.{table} "
-        "USING hnsw ((embedding::{kind}({dim})) {operators}) "
+        "USING hnsw ({held}) "
         "WITH (m = {m}, ef_construction = {ef})"
     ).format(
         name=Identifier(name),
         table=Identifier(table),
-        kind=SQL(kind),
-        dim=SqlLiteral(dim),
-        operators=SQL(f"{kind}_ip_ops"),
-        m=SqlLiteral(M),
-        ef=SqlLiteral(EF_CONSTRUCTION),
+        held=SQL(kinds.HELD[kind].format(dim=dim)),
+        m=Literal(M),
+        ef=Literal(EF_CONSTRUCTION),
     )
     try:
         try:

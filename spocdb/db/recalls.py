@@ -6,21 +6,23 @@ wanted recall holds for other queries too.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pgvector import Vector
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from spocdb.db import embeddings, search
+from spocdb.db import embeddings, kinds, search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.embeddings import table_of
+from spocdb.db.kinds import Kind
 from spocdb.records import Float32Array
 
 # Searches for up to these many images, at these widths.
 KS = (10, 30, 100)
-WIDTHS = (16, 24, 32, 40, 48, 64, 80, 100, 128, 160, 200, 300, 400)
+WIDTHS = (16, 24, 32, 40, 48, 64, 80, 100, 128, 160, 200, 300, 400, 600, 1000)
 N_QUERIES = 100
 # No wider scan is measured after one that finds this part of all.
 ENOUGH = 0.999
@@ -41,9 +43,8 @@ WHERE n %% greatest(total / {queries}, 1) = 0 LIMIT {queries}
 """
 
 BY_INDEX = """
-SELECT 1 + n.d FROM (
-    SELECT e.embedding::{kind} <#> %(query)s::{kind} AS d FROM spocdb.{table} e
-    ORDER BY d LIMIT {k}) n
+SELECT 1 + n.x FROM (
+    SELECT {compared} AS d, {exactly} AS x FROM spocdb.{table} e ORDER BY d LIMIT {n}) n
 ORDER BY n.d
 """
 
@@ -84,32 +85,63 @@ WHERE t.collection_id = %(collection)s AND t.projection_id = %(projection)s
 SET_WANTED = "UPDATE spocdb.collections SET recall = %s WHERE id = %s"
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What was measured by `n_queries` queries: for each k, the recall by each width."""
+
+    n_queries: int
+    recalls: list[tuple[int, int, float]]
+
+    @property
+    def best(self) -> float:
+        """Return the recall@10 of the widest scans."""
+        return max(recall for k, _, recall in self.recalls if k == KS[0])
+
+
 def measure(connection: Connection, collection: Collection, projection_id: int) -> float | None:
     """Measure an index against exact scans and store its recalls; searches use them from then on.
 
     Returns the recall@10 of a search for ten, 0 to 1; None for fewer than two images.
     """
+    kind, _ = kinds.stored(connection, collection, projection_id)
+    found = curve(connection, collection, projection_id, kind or "hnsw-vector")
+    if found is None:
+        return None
+    with connection.transaction():
+        return store(connection, collection, projection_id, found)
+
+
+def curve(
+    connection: Connection, collection: Collection, projection_id: int, kind: Kind
+) -> Curve | None:
+    """Measure the index of a kind that an embedding table has; None for fewer than two images."""
     queries = _queries(connection, collection, projection_id)
-    if not len(queries):
+    if not queries:
         return None
     truth = [_exactly(connection, collection, projection_id, query) for query in queries]
     rows = [
         (k, width, recall)
-        for width, found in _by_index(connection, collection, projection_id, queries, truth)
+        for width, found in _by_index(connection, collection, projection_id, kind, queries, truth)
         for k, recall in found.items()
     ]
+    return Curve(len(queries), rows)
+
+
+def store(
+    connection: Connection, collection: Collection, projection_id: int, found: Curve
+) -> float:
+    """Store what was measured; return the recall@10 of a search for ten. In a transaction."""
     values = {
         "collection": collection.id,
         "projection": projection_id,
-        "queries": len(queries),
+        "queries": found.n_queries,
         "rows": embeddings.count(connection, collection, projection_id),
         "k": KS[0],
     }
-    with connection.transaction():
-        connection.execute(FORGET, values)
-        with connection.cursor() as cursor:
-            cursor.executemany(ADD, [(collection.id, projection_id, *row) for row in rows])
-        return float(one_row(connection, SUMMARISE, values)[0])
+    connection.execute(FORGET, values)
+    with connection.cursor() as cursor:
+        cursor.executemany(ADD, [(collection.id, projection_id, *row) for row in found.recalls])
+    return float(one_row(connection, SUMMARISE, values)[0])
 
 
 def forget(connection: Connection, collection: Collection, projection_id: int) -> None:
@@ -126,6 +158,12 @@ def is_due(connection: Connection, collection: Collection, projection_id: int) -
 def want(connection: Connection, collection: Collection, recall: float) -> None:
     """Set the recall that the searches of a collection shall have."""
     connection.execute(SET_WANTED, [recall, collection.id])
+
+
+def wanted(connection: Connection, collection: Collection) -> float:
+    """Return the recall that the searches of a collection shall have."""
+    statement = "SELECT recall FROM spocdb.collections WHERE id = %s"
+    return float(one_row(connection, statement, [collection.id])[0])
 
 
 def _queries(
@@ -158,12 +196,14 @@ def _by_index(
     connection: Connection,
     collection: Collection,
     projection_id: int,
+    kind: Kind,
     queries: list[Float32Array],
     truth: list[NDArray[np.float64]],
 ) -> Iterator[tuple[int, dict[int, float]]]:
     """Yield each width with the recall of each k that it can hold, until more finds no more."""
-    statement = _nearest(connection, collection, projection_id)
     for width in WIDTHS:
+        taken = _taken(connection, kind, width)
+        statement = _nearest(connection, collection, projection_id, kind, max(taken.values()))
         with connection.transaction():
             connection.execute(
                 "SELECT set_config('hnsw.ef_search', %s, true), "
@@ -171,30 +211,44 @@ def _by_index(
                 "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
                 [str(width)],
             )
+            # In the order of the index.
             found = [
                 np.array(
                     [row[0] for row in connection.execute(statement, {"query": Vector(query)})]
                 )
                 for query in queries
             ]
-        ks = [k for k in KS if k <= width]
-        recalls = {k: _recall(found, truth, k) for k in ks}
+        recalls = {
+            k: _recall([np.sort(near[:n]) for near in found], truth, k) for k, n in taken.items()
+        }
         yield width, recalls
-        if len(ks) == len(KS) and min(recalls.values()) >= ENOUGH:
+        if len(taken) == len(KS) and min(recalls.values()) >= ENOUGH:
             return
 
 
-def _nearest(connection: Connection, collection: Collection, projection_id: int) -> Composed:
-    table, column = table_of(connection, collection, projection_id)
-    (kind,) = one_row(
-        connection,
-        "SELECT index_type FROM spocdb.embedding_tables "
-        "WHERE collection_id = %s AND projection_id = %s",
-        [collection.id, projection_id],
+def _taken(connection: Connection, kind: Kind, width: int) -> dict[int, int]:
+    """Return for each k that a width can hold how many images a search takes of the index."""
+    ks = [k for k in KS if k <= width]
+    rows = connection.execute(
+        "SELECT k, spocdb.candidates(%s, k, %s) FROM unnest(%s::integer[]) k", [kind, width, ks]
     )
-    dim = column.partition("(")[2]
+    return dict(rows.fetchall())
+
+
+def _nearest(
+    connection: Connection, collection: Collection, projection_id: int, kind: Kind, n: int
+) -> Composed:
+    table, column = table_of(connection, collection, projection_id)
+    (compared,) = one_row(
+        connection,
+        "SELECT spocdb.by_index(%s, %s, 'e.embedding', '%%(query)s::vector')",
+        [kind, kinds.dim_of(column)],
+    )
     return SQL(BY_INDEX).format(
-        table=Identifier(table), kind=SQL(f"{kind}({dim}"), k=Literal(KS[-1])
+        compared=SQL(compared),
+        exactly=SQL(kinds.exactly(column)),
+        table=Identifier(table),
+        n=Literal(n),
     )
 
 

@@ -29,6 +29,7 @@ REVISIONS = (
     "0014_review",
     "0015_enqueued",
     "0016_recalls",
+    "0017_kinds",
 )
 HEAD = REVISIONS[-1]
 

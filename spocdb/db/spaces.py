@@ -2,24 +2,27 @@
 
 from dataclasses import dataclass
 
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import Composable, Identifier, Literal
 
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
+from spocdb.db.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
     """A collection and a projection that embeds it in `dim` dimensions.
 
-    `table` has the embeddings; `kind` is the type that the index compares, such as vector(256).
+    `table` has the embeddings; `type` is that of their column, such as vector(256); `kind` that of
+    the index, None before the first one.
     """
 
     collection: Collection
     projection: int
     table: str
-    kind: str
+    type: str
     dim: int
+    kind: Kind | None
 
     @property
     def key(self) -> dict[str, int]:
@@ -28,17 +31,16 @@ class Space:
 
     @property
     def names(self) -> dict[str, Composable]:
-        """Return the values of `{collection}`, `{table}` and `{kind}` in statements."""
+        """Return the values of `{collection}` and `{table}` in statements."""
         return {
             "collection": Literal(self.collection.id),
             "table": Identifier(self.table),
-            "kind": SQL(self.kind),
         }
 
 
 FIND = """
 SELECT t.projection_id, spocdb.embedding_table(t.collection_id, t.projection_id),
-       format('%%s(%%s)', t.index_type, p.dim), p.dim
+       format('%%s(%%s)', t.column_type, p.dim), p.dim, t.kind
 FROM spocdb.embedding_tables t JOIN spocdb.projections p ON p.id = t.projection_id
 WHERE t.collection_id = %(collection)s
 """

@@ -101,7 +101,7 @@ def gallery_template(
     """Return the name of a database with 5000 clustered images of 256 dimensions.
 
     Projection 1 is the raw one, in half precision. Projection 2 has 64 dimensions and is active.
-    Both have an index.
+    Both have an index of whole vectors, so that the view shows the numbers that are searched.
     """
     name = f"{template}_gallery"
     with psycopg.connect(server, autocommit=True) as admin:
@@ -114,7 +114,7 @@ def gallery_template(
                 "UPDATE spocdb.images SET metadata = jsonb_build_object("
                 "'n', id, 'even', id % 2 = 0, 'shop', 'shop ' || id % 100)"
             )
-            indexes.build(connection, target, target.active_projection_id)
+            indexes.build(connection, target, target.active_projection_id, "hnsw-vector")
             number = fitting.fit(connection, [target], 64)
             fitting.activate(connection, partial(connections.connect, url), target, number)
             # Plans depend on statistics, which autovacuum would collect a minute later.

@@ -68,7 +68,7 @@ def test_a_hostile_name_works_in_every_function(
     db.pca.activate(number, name)
     assert db.pca.rollback(name) == 1
     db.pca.activate(number, name)
-    db.index.build(name, "halfvec")
+    db.index.build(name, "hnsw-halfvec")
     hits = db.similar(61, 5, collection=name)
     assert [hit.id > 60 for hit in hits] == [True] * 5
     view = SQL("SELECT path FROM spocdb.{} ORDER BY embedding <#> spocdb.embed(%s, %s) LIMIT 5")
@@ -103,7 +103,7 @@ def test_a_hostile_name_works_in_every_command(
         ("pca", "rollback"),
         ("pca", "activate", 2),
         ("pca", "drop", 1),
-        ("index", "build", "--halfvec"),
+        ("index", "build", "--kind", "hnsw-halfvec"),
         ("index", "status"),
         ("search", "--id", 1, "-k", 3, "--json"),
     ):

@@ -43,7 +43,7 @@ def test_recall_is_measured_stored_and_printed(
     gallery: Database, gallery_url: str, spocdb: Callable[..., "object"]
 ) -> None:
     before = gallery.index.status()[1].bytes or 0
-    ran = spocdb("index", "build", "--halfvec", "--db", gallery_url)
+    ran = spocdb("index", "build", "--kind", "hnsw-halfvec", "--db", gallery_url)
     recall = float(ran.stdout.removeprefix("recall@10 "))  # type: ignore[attr-defined]
     assert 0.99 <= recall <= 1
     status = gallery.index.status()[1]
@@ -51,7 +51,7 @@ def test_recall_is_measured_stored_and_printed(
     assert status.recall_settings == {"k": 10, "queries": 100, "rows": 5000, "ef_search": 16}
     assert status.index_type == "halfvec"
     assert before * 0.4 < (status.bytes or 0) < before * 0.9
-    assert gallery.index.build("photos", "vector") is not None
+    assert gallery.index.build("photos", "hnsw-vector") is not None
     assert gallery.index.status()[1].index_type == "vector"
 
 
@@ -59,7 +59,7 @@ def test_recall_is_less_where_the_index_misses_something(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
     target = add_images(db.connection, clustered(600))
-    db.index.build()
+    db.index.build(kind="hnsw-vector")
     assert recalls.measure(db.connection, target, 1) == 1
     # An index of only some rows, to simulate a graph with low recall.
     db.connection.execute("DROP INDEX spocdb.embeddings_1_1_hnsw")
@@ -191,7 +191,7 @@ def test_a_build_refreshes_the_view_of_what_became_active_meanwhile(
     target = add_images(db.connection, clustered(300))
     db.pca.activate(number := db.pca.fit(dim=8))
     # As seen by a program that read the collection before.
-    indexes.build(db.connection, target, number, "halfvec")
+    indexes.build(db.connection, target, number, "hnsw-halfvec")
     row = db.connection.execute(
         SQL("SELECT pg_typeof(embedding)::text FROM spocdb.photos LIMIT 1")
     ).fetchone()

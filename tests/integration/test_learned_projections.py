@@ -112,7 +112,9 @@ def test_sql_projects_as_python_does(labelled: Database) -> None:
     found = labelled.connection.execute(statement, [number]).fetchall()
     np.testing.assert_allclose([row[0].to_numpy() for row in found], expected, atol=1e-5)
     labelled.pca.activate(number)
-    stored = labelled.connection.execute("SELECT embedding FROM spocdb.photos ORDER BY path")
+    stored = labelled.connection.execute(
+        "SELECT spocdb.embedding('photos', id) FROM spocdb.photos ORDER BY path"
+    )
     np.testing.assert_array_equal([row[0].to_numpy() for row in stored], expected)
 
 

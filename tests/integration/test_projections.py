@@ -140,7 +140,8 @@ def test_a_new_fit_reaches_the_embeddings_without_any_image(
     number = db.pca.fit(dim=8)
     db.pca.activate(number)
     expected = project(rows, projections.load(db.connection, number))
-    found = db.connection.execute("SELECT embedding FROM spocdb.photos ORDER BY path").fetchall()
+    statement = "SELECT spocdb.embedding('photos', id) FROM spocdb.photos ORDER BY path"
+    found = db.connection.execute(statement).fetchall()
     np.testing.assert_array_equal(np.array([row[0].to_numpy() for row in found]), expected)
 
 

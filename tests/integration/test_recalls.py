@@ -24,7 +24,7 @@ CURVE = "SELECT k, ef_search, recall FROM spocdb.recalls ORDER BY k, ef_search"
 def poor(db: Database, add_images: AddImages, clustered: Clustered) -> Collection:
     """Return a collection whose index has few links, so that narrow scans miss images."""
     target = add_images(db.connection, clustered(2150)[:2000])
-    db.index.build()
+    db.index.build(kind="hnsw-vector")
     db.connection.execute("DROP INDEX spocdb.embeddings_1_1_hnsw")
     db.connection.execute(
         "CREATE INDEX embeddings_1_1_hnsw ON spocdb.embeddings_1_1 "

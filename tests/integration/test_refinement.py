@@ -86,7 +86,7 @@ def test_psql_expands_and_searches_in_one_statement(gallery: Database, psql: Run
 def test_expansion_takes_halfvec_columns_too(
     gallery: Database, gallery_queries: Float32Array
 ) -> None:
-    gallery.index.build("photos", "halfvec")
+    gallery.index.build("photos", "hnsw-halfvec")
     raw = gallery_queries[0]
     query = db_search.embed(gallery.connection, "photos", raw)
     found = db_search.expand(gallery.connection, "photos", query, 5, 3.0, exact=True)

@@ -118,6 +118,8 @@ def test_a_reader_reads_and_writes_nothing_else(
 HARMLESS = {
     "ask",
     "attached",
+    "by_index",
+    "candidates",
     "collapse",
     "compared_path",
     "condition_path",

@@ -65,7 +65,7 @@ def test_a_search_by_the_view_is_a_scan_of_the_index(
 ) -> None:
     channels, projection = (256, 1) if state == "raw" else (64, 2)
     if state == "halfvec":
-        gallery.index.build("photos", "halfvec")
+        gallery.index.build("photos", "hnsw-halfvec")
     if state == "raw":
         gallery.pca.activate(1)
     wanted = f"Index Scan using embeddings_1_{projection}_hnsw"
@@ -89,7 +89,7 @@ def test_what_the_index_finds_is_what_an_exact_scan_finds(
     gallery: Database, gallery_queries: Float32Array, state: str
 ) -> None:
     if state == "halfvec":
-        gallery.index.build("photos", "halfvec")
+        gallery.index.build("photos", "hnsw-halfvec")
     if state == "raw":
         gallery.pca.activate(1)
     execute = gallery.connection.execute

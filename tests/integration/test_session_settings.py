@@ -64,7 +64,7 @@ STEPS: dict[str, Callable[[Database], object]] = {
     "fit": lambda db: db.pca.fit(dim=8),
     "activate": lambda db: db.pca.activate(2),
     "index build": lambda db: db.index.build(),
-    "halfvec": lambda db: db.index.build(index_type="halfvec"),
+    "halfvec": lambda db: db.index.build(kind="hnsw-halfvec"),
     "augment": lambda db: db.pca.augment(),
     "rollback": lambda db: db.pca.rollback(),
     "similar": lambda db: db.similar(1, 5),

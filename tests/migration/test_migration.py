@@ -70,7 +70,7 @@ def use(url: str, environment: dict[str, str]) -> None:
         writing.write(db.connection, target, batch, lambda _, rows: rows)
         assert db.index.build("photos") == 1
         db.pca.activate(db.pca.fit("photos", dim=8), "photos")
-        db.index.build("photos", "halfvec")
+        db.index.build("photos", "hnsw-halfvec")
         first = db.connection.execute("SELECT min(id) FROM spocdb.photos").fetchone()
         assert first is not None
         assert len(db.similar(first[0], 5)) == 5

@@ -6,6 +6,8 @@ AS $$
 DECLARE
     table_name  text := embedding_table(collection, projection);
     column_type text;
+    kind        text;
+    index_type  text;
     dim         integer;
     granted     record;
 BEGIN
@@ -25,8 +27,14 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT id FROM spocdb.projections';
     END IF;
 
-    INSERT INTO embedding_tables (collection_id, projection_id, column_type, index_type)
-    VALUES (collection, projection, column_type, column_type);
+    -- Of the kind of the active one, so that the view keeps its type. The first kind is chosen when an index is built.
+    SELECT CASE WHEN t.kind = 'hnsw-vector' AND dim > 2000 THEN 'hnsw-halfvec' ELSE t.kind END INTO kind
+    FROM collections c
+    JOIN embedding_tables t ON t.collection_id = c.id AND t.projection_id = c.active_projection_id
+    WHERE c.id = collection;
+    index_type := CASE kind WHEN 'hnsw-halfvec' THEN 'halfvec' ELSE column_type END;
+    INSERT INTO embedding_tables (collection_id, projection_id, column_type, index_type, kind)
+    VALUES (collection, projection, column_type, index_type, kind);
     EXECUTE format(
         'CREATE TABLE spocdb.%1$I (image_id bigint PRIMARY KEY, embedding @extschema:vector@.%2$s(%3$s) NOT NULL);
          ALTER TABLE spocdb.%1$I ALTER COLUMN embedding SET STORAGE PLAIN;

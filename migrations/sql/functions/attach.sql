@@ -47,7 +47,9 @@ BEGIN
                       HINT = 'name one of SELECT name FROM spocdb.extractors; `db.tables.attach(...)` makes one';
         END IF;
         target := create_collection(collection, extractor_id);
-        -- Built while the table is empty, so that no role has to build it later.
+        -- Built while the table is empty, so that no role has to build it later. Nothing can be measured, so it is
+        -- of the kind that loses nothing.
+        UPDATE embedding_tables t SET kind = 'hnsw-' || t.index_type WHERE t.collection_id = target;
         SELECT embedding_table(t.collection_id, t.projection_id) AS name, t.index_type, p.dim INTO made
         FROM embedding_tables t JOIN projections p ON p.id = t.projection_id WHERE t.collection_id = target;
         EXECUTE format('CREATE INDEX %1$I ON spocdb.%2$I

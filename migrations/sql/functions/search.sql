@@ -31,7 +31,8 @@ DECLARE
     -- The ids of all images that `wanted` finds, if they are few.
     candidates bigint[];
     source     text;
-    operand    text;
+    compared   text;
+    exactly    text;
     statement  text;
     ids        bigint[];
     distances  double precision[];
@@ -41,6 +42,9 @@ DECLARE
     n_found    bigint;
     is_equal   boolean := false;
     width      double precision;
+    -- How many images are taken of the index, and how many of them there must be.
+    taken      integer;
+    needed     integer;
     old_ef     text;
     old_scan   text;
     scan       text;
@@ -106,19 +110,28 @@ BEGIN
               WHEN candidates IS NOT NULL THEN ' WHERE e.image_id = ANY ($5)'
               WHEN wanted IS NULL THEN ' JOIN spocdb.images i ON i.id = e.image_id AND i.metadata @> $3'
               ELSE ' JOIN spocdb.images i ON i.id = e.image_id AND i.metadata @@ $4' END;
-    operand := format('e.embedding::@extschema:vector@.%1$s(%2$s) OPERATOR(@extschema:vector@.<#>) $1::@extschema:vector@.%1$s',
-                      goal.index_type, goal.dim);
-    -- Only the bare operator matches the index; in a sum the scan is exact.
+    exactly := format('e.embedding OPERATOR(@extschema:vector@.<#>) $1::@extschema:vector@.%s', goal.column_type);
+    -- What the index finds is compared by the embeddings themselves, so that distances do not depend on its kind.
     statement := format(
-        'SELECT array_agg(image_id), array_agg(1 + d), min(d) = max(d)
-         FROM (SELECT e.image_id, %%s AS d FROM spocdb.%I e%s ORDER BY d LIMIT $2) n',
+        'SELECT array_agg(image_id), array_agg(1 + %%s), min(d) = max(d)
+         FROM (SELECT e.image_id, %%s FROM spocdb.%I e%s ORDER BY d LIMIT $2) n',
         goal.table_name, source);
 
     IF method <> 'exact' THEN
         old_ef := current_setting('hnsw.ef_search', true);
         old_scan := current_setting('hnsw.iterative_scan', true);
-        width := CASE WHEN filter = '{}' THEN ef_search(goal.id, goal.projection, k)
-                 ELSE greatest(100, k, width) END;
+        taken := greatest(k, of_element + 1);
+        needed := k;
+        IF goal.kind = 'hnsw-bit' THEN
+            taken := candidates(goal.kind, taken, ef_search(goal.id, goal.projection, k));
+            needed := taken;
+            width := greatest(taken, width);
+        ELSE
+            taken := candidates(goal.kind, taken, 0);
+            width := CASE WHEN filter = '{}' THEN ef_search(goal.id, goal.projection, k)
+                     ELSE greatest(100, k, width) END;
+        END IF;
+        compared := format('%s AS d, %s AS x', by_index(goal.kind, goal.dim, 'e.embedding', '$1'), exactly);
         ignored := set_config('hnsw.ef_search', least(width, 1000)::integer::text, true);
         -- An iterative scan costs a tenth more. So without a filter, and for k < 100, it runs only if a plain
         -- scan finds fewer than k images, because of deletions. relaxed_order is sorted below.
@@ -126,13 +139,13 @@ BEGIN
                                    ELSE '{relaxed_order}' END
         LOOP
             ignored := set_config('hnsw.iterative_scan', scan, true);
-            EXECUTE format(statement, operand) INTO ids, distances, is_equal
-            USING unit, greatest(k, of_element + 1), filter, wanted, candidates;
-            EXIT WHEN coalesce(cardinality(ids), 0) >= k;
+            EXECUTE format(statement, 'x', compared) INTO ids, distances, is_equal
+            USING unit, taken, filter, wanted, candidates;
+            EXIT WHEN coalesce(cardinality(ids), 0) >= needed;
         END LOOP;
         IF is_equal AND cardinality(ids) < enclosed THEN
             ignored := set_config('hnsw.iterative_scan', 'relaxed_order', true);
-            EXECUTE format(statement, operand) INTO ids, distances, is_equal
+            EXECUTE format(statement, 'x', compared) INTO ids, distances, is_equal
             USING unit, enclosed, filter, wanted, candidates;
             is_equal := is_equal OR cardinality(ids) < enclosed;
         ELSE
@@ -142,16 +155,19 @@ BEGIN
         ignored := set_config('hnsw.iterative_scan', coalesce(old_scan, 'off'), true);
     END IF;
     -- The index stops after hnsw.max_scan_tuples, or among copies. An exact scan then returns k rows if there are k.
-    IF method = 'exact' OR coalesce(cardinality(ids), 0) < k OR is_equal THEN
+    IF method = 'exact' OR coalesce(cardinality(ids), 0) < needed OR is_equal THEN
         method := 'exact';
-        EXECUTE format(statement, '0 + (' || operand || ')') INTO ids, distances, is_equal
+        -- Only the bare operator matches an index; in a sum the scan is exact.
+        EXECUTE format(statement, 'd', '0 + (' || exactly || ') AS d') INTO ids, distances, is_equal
         USING unit, k, filter, wanted, candidates;
     END IF;
     RETURN QUERY
         -- Rounding can make the distance of equal vectors slightly negative.
         SELECT i.id, i.path, greatest(n.distance, 0), i.metadata, search.method
-        FROM unnest(ids, distances) AS n (image_id, distance) JOIN images i ON i.id = n.image_id
-        ORDER BY n.distance, i.id LIMIT k;
+        FROM (SELECT u.image_id, u.distance FROM unnest(ids, distances) AS u (image_id, distance)
+              ORDER BY u.distance, u.image_id LIMIT k) n
+        JOIN images i ON i.id = n.image_id
+        ORDER BY n.distance, i.id;
 END
 $$;
 

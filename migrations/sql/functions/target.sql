@@ -1,6 +1,6 @@
 CREATE OR REPLACE FUNCTION spocdb.target(
     collection text, INOUT projection bigint DEFAULT NULL, OUT id bigint, OUT dim integer,
-    OUT index_type text, OUT table_name text, OUT hnsw regclass, OUT is_attached boolean
+    OUT kind text, OUT column_type text, OUT table_name text, OUT hnsw regclass, OUT is_attached boolean
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = spocdb, pg_temp
@@ -11,10 +11,10 @@ DECLARE
     caller CONSTANT name := coalesce(nullif(current_setting('role'), 'none'), session_user);
     asked  CONSTANT bigint := target.projection;
 BEGIN
-    SELECT c.id, p.id, p.dim, t.index_type, embedding_table(c.id, p.id),
+    SELECT c.id, p.id, p.dim, t.kind, t.column_type, embedding_table(c.id, p.id),
            EXISTS (SELECT FROM sources s WHERE s.collection_id = c.id)
-    INTO target.id, target.projection, target.dim, target.index_type, target.table_name,
-         target.is_attached
+    INTO target.id, target.projection, target.dim, target.kind, target.column_type,
+         target.table_name, target.is_attached
     FROM collections c
     LEFT JOIN embedding_tables t
         ON t.collection_id = c.id AND t.projection_id = coalesce(asked, c.active_projection_id)

@@ -28,17 +28,15 @@ BEGIN
         wanted := filter_path(filter);
     END IF;
     goal := target(collection, projection);
-    -- The index finds a number of neighbours, and some of them not. So all embeddings are compared, in the
-    -- type of the index, which gives the distances of a search.
+    -- The index finds a number of neighbours, and some of them not. So all embeddings are compared.
     RETURN QUERY EXECUTE format(
         'SELECT i.id, i.path, greatest(n.distance, 0), i.metadata, ''exact''
-         FROM (SELECT e.image_id, 1 + (e.embedding::@extschema:vector@.%1$s(%2$s)
-                      OPERATOR(@extschema:vector@.<#>) $1::@extschema:vector@.%1$s) AS distance
-               FROM spocdb.%3$I e) n
+         FROM (SELECT e.image_id, 1 + (e.embedding OPERATOR(@extschema:vector@.<#>) $1::@extschema:vector@.%1$s) AS distance
+               FROM spocdb.%2$I e) n
          JOIN spocdb.images i ON i.id = n.image_id
-         WHERE n.distance <= $2 %4$s
+         WHERE n.distance <= $2 %3$s
          ORDER BY n.distance, i.id',
-        goal.index_type, goal.dim, goal.table_name, CASE WHEN wanted IS NOT NULL THEN 'AND i.metadata @@ $3' END)
+        goal.column_type, goal.table_name, CASE WHEN wanted IS NOT NULL THEN 'AND i.metadata @@ $3' END)
     USING unit_query(collection, goal.dim, query), max_distance, wanted;
 END
 $$;

@@ -113,6 +113,7 @@ embedding_tables = Table(
     Column("projection_id", BigInteger, ForeignKey("spocdb.projections.id"), primary_key=True),
     text_column("column_type"),
     text_column("index_type"),
+    Column("kind", Text),
     Column("recall", Double),
     Column("recall_settings", JSONB),
     now_column("created_at"),

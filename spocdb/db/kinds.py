@@ -1,0 +1,174 @@
+"""Kinds of index: what each holds of an embedding, and which one a new index is of.
+
+    hnsw-vector    the embedding itself
+    hnsw-halfvec   its half precision: 0.6 of the bytes
+    hnsw-bit       the signs of its numbers: a quarter of the bytes
+
+A search compares what the index finds by the embeddings themselves (`spocdb.candidates` says how
+many), so that no kind changes a distance.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+from pgvector import Vector
+from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import Literal as SqlLiteral
+
+from spocdb.db import search
+from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection, one_row
+from spocdb.db.embeddings import table_of
+from spocdb.errors import ConfigError, DatabaseError
+
+Kind = Literal["hnsw-vector", "hnsw-halfvec", "hnsw-bit"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+# What an index holds, and the operator class by which it compares.
+HELD: dict[Kind, str] = {
+    "hnsw-vector": "(embedding::vector({dim})) vector_ip_ops",
+    "hnsw-halfvec": "(embedding::halfvec({dim})) halfvec_ip_ops",
+    "hnsw-bit": "(binary_quantize(embedding)::bit({dim})) bit_hamming_ops",
+}
+BITS_OF_A_NUMBER: dict[Kind, int] = {"hnsw-vector": 32, "hnsw-halfvec": 16, "hnsw-bit": 1}
+
+# Kinds that are measured before they take the place of another.
+LOSSY: frozenset[Kind] = frozenset({"hnsw-bit"})
+
+# Half precision is chosen if no more of the nearest images are lost by it, however wide a scan is.
+MOST_LOST = 0.002
+# Exact scans that say so: a thousand images. More would take a good part of the time of a build.
+N_QUERIES, K = 10, 100
+# Tolerance of distances, as of `recalls`.
+TIE = 1e-6
+
+STORED = """
+SELECT t.kind, t.column_type, t.index_type, c.active_projection_id = t.projection_id
+FROM spocdb.embedding_tables t JOIN spocdb.collections c ON c.id = t.collection_id
+WHERE t.collection_id = %s AND t.projection_id = %s
+"""
+
+# The rule of a view depends on the view itself, too.
+DEPENDENTS = """
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0)
+FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = format('spocdb.%%I', %s::text)::regclass
+  AND d.deptype = 'n' AND r.ev_class IS DISTINCT FROM d.refobjid
+ORDER BY 1
+"""
+
+SAMPLE = """
+SELECT image_id FROM (
+    SELECT image_id, row_number() OVER (ORDER BY image_id) AS n, count(*) OVER () AS total
+    FROM spocdb.{table}) numbered
+WHERE n %% greatest(total / {n}, 1) = 0 LIMIT {n}
+"""
+
+# Each in an exact scan: a sum matches no index.
+NEAREST = """
+SELECT 1 + n.x FROM (
+    SELECT {exactly} AS x, 0 + ({compared}) AS d FROM spocdb.{table} e ORDER BY d LIMIT {taken}) n
+ORDER BY n.x LIMIT {k}
+"""
+
+
+def stored(
+    connection: Connection, collection: Collection, projection_id: int
+) -> tuple[Kind | None, str]:
+    """Return the kind of an embedding table's index, None if it has had none, and its column."""
+    kind, column, _, _ = one_row(connection, STORED, [collection.id, projection_id])
+    return kind, column
+
+
+def check(connection: Connection, collection: Collection, projection_id: int, kind: Kind) -> None:
+    """Refuse a kind that the embeddings cannot have, or whose view other objects forbid.
+
+    Raises:
+        ConfigError: the embeddings have only half precision.
+        DatabaseError: objects depend on the view, which would get another type.
+    """
+    _, column = stored(connection, collection, projection_id)
+    if kind == "hnsw-vector" and column == "halfvec":
+        raise ConfigError(
+            f"embeddings of more than 2,000 dimensions, as those of {collection.name}, are stored "
+            "in half precision: use `kind='hnsw-halfvec'`",
+            field="kind",
+        )
+    if found := _dependents(connection, collection, projection_id, kind):
+        raise DatabaseError(
+            f"the view of {collection.name} would show another type, and {', '.join(found)} "
+            f"depends on it: drop that first, and make it again afterwards"
+        )
+
+
+def choose(connection: Connection, collection: Collection, projection_id: int) -> Kind:
+    """Return the kind of a table's first index: half precision, unless that loses images."""
+    _, column = stored(connection, collection, projection_id)
+    if column == "halfvec":
+        return "hnsw-halfvec"
+    if _dependents(connection, collection, projection_id, "hnsw-halfvec"):
+        return "hnsw-vector"
+    found = lost(connection, collection, projection_id, "hnsw-halfvec")
+    return "hnsw-halfvec" if found <= MOST_LOST else "hnsw-vector"
+
+
+def lost(connection: Connection, collection: Collection, projection_id: int, kind: Kind) -> float:
+    """Return the part of the nearest images that no index of a kind finds, however wide a scan is.
+
+    Measured by exact scans over what such an index would hold, so that none need be built.
+    """
+    table, _ = table_of(connection, collection, projection_id)
+    sample = SQL(SAMPLE).format(table=Identifier(table), n=SqlLiteral(N_QUERIES))
+    ids = [id_ for (id_,) in connection.execute(sample, []).fetchall()]
+    as_held = nearest(connection, collection, projection_id, kind)
+    exactly = nearest(connection, collection, projection_id, "hnsw-vector")
+    parts = []
+    for query in search.embeddings(connection, collection.name, ids, projection_id):
+        asked = {"query": Vector(query)}
+        wanted, found = (
+            np.array([row[0] for row in connection.execute(statement, asked)])
+            for statement in (exactly, as_held)
+        )
+        parts.append((found > wanted[-1] + TIE).mean())
+    return float(np.mean(parts)) if parts else 0.0
+
+
+def nearest(
+    connection: Connection, collection: Collection, projection_id: int, kind: Kind
+) -> Composed:
+    """Return the statement of an exact scan for `query` by what an index of a kind holds."""
+    table, column = table_of(connection, collection, projection_id)
+    compared, taken = one_row(
+        connection,
+        "SELECT spocdb.by_index(%s, %s, 'e.embedding', '%%(query)s::vector'), "
+        "spocdb.candidates(%s, %s, %s)",
+        [kind, dim_of(column), kind, K, K],
+    )
+    return SQL(NEAREST).format(
+        exactly=SQL(exactly(column)),
+        compared=SQL(compared),
+        table=Identifier(table),
+        taken=SqlLiteral(taken),
+        k=SqlLiteral(K),
+    )
+
+
+def exactly(column: str) -> str:
+    """Return the expression that compares the embeddings of a column such as vector(256)."""
+    return f"e.embedding <#> %(query)s::{column}"
+
+
+def dim_of(column: str) -> int:
+    """Return the dimensions of a column such as vector(256)."""
+    return int(column.partition("(")[2].rstrip(")"))
+
+
+def _dependents(
+    connection: Connection, collection: Collection, projection_id: int, kind: Kind
+) -> list[str]:
+    """Return the objects that depend on the view, if this kind would change the view's type."""
+    values = [collection.id, projection_id]
+    _, column, shown, is_active = one_row(connection, STORED, values)
+    if not is_active or shown == ("halfvec" if kind == "hnsw-halfvec" else column):
+        return []
+    return [name for (name,) in connection.execute(DEPENDENTS, [collection.name])]
