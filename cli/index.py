@@ -16,8 +16,8 @@ def build(
     kind: Annotated[
         str | None,
         typer.Option(
-            metavar="hnsw-vector|hnsw-halfvec|hnsw-bit",
-            help="What the index holds: all, half the precision, or the signs.",
+            metavar="hnsw-vector|hnsw-halfvec|hnsw-bit|diskann",
+            help="What the index holds: all, half the precision, or the signs; or pgvectorscale's.",
             show_default="as it is",
         ),
     ] = None,

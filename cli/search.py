@@ -18,6 +18,8 @@ DEFAULT_K = 10
 METHODS = {
     "hnsw": "found with the HNSW index",
     "hnsw iterative": "found with the HNSW index, as far as the filter needed",
+    "diskann": "found with the DiskANN index",
+    "diskann iterative": "found with the DiskANN index, as far as the filter needed",
     "exact": "compared exactly",
 }
 

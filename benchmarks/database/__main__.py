@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import record
 from benchmarks.database import N_ROWS, STEPS, gallery
 from spocdb.api import connect
-from spocdb.db import embedded
+from spocdb.db import embedded, schema
 from spocdb.settings import Settings
 
 
@@ -26,6 +26,9 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="the server's data, kept; default: a temporary folder"
     )
+    parser.add_argument(
+        "--url", help="a superuser's URL of an empty database, such as one with pgvectorscale"
+    )
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--record", action="store_true", help="record the figures")
     arguments = parser.parse_args()
@@ -34,7 +37,7 @@ def main() -> None:
     folder = arguments.folder or _new_folder()
     kept = record.opened(anew=False) if arguments.record else None
     try:
-        _measure(folder, arguments.rows, arguments.steps, kept)
+        _measure(folder, arguments, kept)
     finally:
         embedded.stop(folder)
         if arguments.folder is None:
@@ -47,13 +50,16 @@ def _new_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="spocdb-bench-", dir=parent))
 
 
-def _measure(folder: Path, n_rows: int, steps: list[str], kept: Path | None) -> None:
-    embedded.upgraded(folder)  # run as the role that owns the schema
+def _measure(folder: Path, arguments: argparse.Namespace, kept: Path | None) -> None:
+    if arguments.url:
+        schema.upgrade(arguments.url)
+    else:
+        embedded.upgraded(folder)  # run as the role that owns the schema
     # The superuser, as one step creates a database with the extension.
-    settings = Settings(embedded.admin_url(folder), folder, folder / "cache")
+    settings = Settings(arguments.url or embedded.admin_url(folder), folder, folder / "cache")
     with connect(settings=settings) as db, db.engine.connection() as connection:
-        target = gallery.open(db, connection, "growing", n_rows)
-        for step in steps:
+        target = gallery.open(db, connection, "growing", arguments.rows)
+        for step in arguments.steps:
             record.report(f"database-{step}", STEPS[step](target), kept)
 
 

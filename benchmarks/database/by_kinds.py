@@ -12,7 +12,7 @@ from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.record import Figure
 from spocdb.db import indexes, kinds, recalls, writing
 from spocdb.db.connections import one_row
-from spocdb.db.kinds import KINDS, Kind
+from spocdb.db.kinds import Kind
 from spocdb.features.projection import project
 
 N_IMAGES, N_QUERIES = 50_000, 300
@@ -26,7 +26,7 @@ def run(target: Gallery) -> list[Figure]:
     """Build an index of each kind over the same images, then search by all."""
     n = min(N_IMAGES, target.n_rows)
     raw = np.concatenate([data.make_stretch(i)[0] for i in range(-(-n // data.STRETCH))])[:n]
-    names: dict[Kind, str] = {kind: f"by {kind}" for kind in KINDS}
+    names: dict[Kind, str] = {kind: f"by {kind}" for kind in kinds.offered(target.connection)}
     try:
         made = {
             kind: gallery.open(target.db, target.connection, name, n)

@@ -17,17 +17,18 @@ class Index(Part):
         Args:
             collection: the name; None if there is only one.
             kind: what the index holds: hnsw-vector (the embeddings), hnsw-halfvec (their half
-                precision: 0.6 of the bytes) or hnsw-bit (their signs: a quarter). None keeps the
-                kind; a first index has half precision if that loses no more than 0.002 of the
-                nearest images, as is measured. No kind changes the distances of a search.
+                precision: 0.6 of the bytes), hnsw-bit (their signs: a quarter), or diskann where
+                the server has pgvectorscale. None keeps the kind; a first index has half precision
+                if that loses no more than 0.002 of the nearest images, as is measured. No kind
+                changes the distances of a search.
 
         Returns:
             The measured recall@10, 0 to 1; None for a collection without two images.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ConfigError: the embeddings cannot have the kind, or its recall is less than the
-                collection wants: the index stays as it is.
+            ConfigError: the server or the embeddings cannot have the kind, or its recall is less
+                than the collection wants: the index stays as it is.
             DatabaseError: the server has no room for the index, this role may not build it, or
                 objects depend on the view, whose type would change.
             UnknownChoice: there is no such kind.

@@ -241,17 +241,12 @@ def build_memory(connection: Connection, table: str, dim: int, kind: Kind = "hns
 
 
 def _create(connection: Connection, table: str, name: str, kind: Kind, dim: int) -> None:
-    statement = SQL(
-        "CREATE INDEX CONCURRENTLY {name} ON spocdb.{table} "
-        "USING hnsw ({held}) "
-        "WITH (m = {m}, ef_construction = {ef})"
-    ).format(
-        name=Identifier(name),
-        table=Identifier(table),
-        held=SQL(kinds.HELD[kind].format(dim=dim)),
-        m=Literal(M),
-        ef=Literal(EF_CONSTRUCTION),
+    statement = SQL("CREATE INDEX CONCURRENTLY {} ON spocdb.{} USING {}").format(
+        Identifier(name), Identifier(table), kinds.made(connection, kind, dim)
     )
+    if kind != "diskann":
+        graph = SQL(" WITH (m = {}, ef_construction = {})")
+        statement += graph.format(Literal(M), Literal(EF_CONSTRUCTION))
     try:
         try:
             connection.execute(statement)

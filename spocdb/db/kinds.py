@@ -3,6 +3,7 @@
     hnsw-vector    the embedding itself
     hnsw-halfvec   its half precision: 0.6 of the bytes
     hnsw-bit       the signs of its numbers: a quarter of the bytes
+    diskann        two bits of each number; of pgvectorscale, where the server has it
 
 A search compares what the index finds by the embeddings themselves (`spocdb.candidates` says how
 many), so that no kind changes a distance.
@@ -12,7 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from pgvector import Vector
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg.sql import Literal as SqlLiteral
 
 from spocdb.db import search
@@ -21,19 +22,25 @@ from spocdb.db.connections import Connection, one_row
 from spocdb.db.embeddings import table_of
 from spocdb.errors import ConfigError, DatabaseError
 
-Kind = Literal["hnsw-vector", "hnsw-halfvec", "hnsw-bit"]
+Kind = Literal["hnsw-vector", "hnsw-halfvec", "hnsw-bit", "diskann"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-# What an index holds, and the operator class by which it compares.
-HELD: dict[Kind, str] = {
-    "hnsw-vector": "(embedding::vector({dim})) vector_ip_ops",
-    "hnsw-halfvec": "(embedding::halfvec({dim})) halfvec_ip_ops",
-    "hnsw-bit": "(binary_quantize(embedding)::bit({dim})) bit_hamming_ops",
+# How an index is made: its method, what it holds, and the operator class by which it compares.
+MADE: dict[Kind, str] = {
+    "hnsw-vector": "hnsw ((embedding::vector({dim})) vector_ip_ops)",
+    "hnsw-halfvec": "hnsw ((embedding::halfvec({dim})) halfvec_ip_ops)",
+    "hnsw-bit": "hnsw ((binary_quantize(embedding)::bit({dim})) bit_hamming_ops)",
+    "diskann": "diskann (embedding {schema}.vector_cosine_ops)",
 }
-BITS_OF_A_NUMBER: dict[Kind, int] = {"hnsw-vector": 32, "hnsw-halfvec": 16, "hnsw-bit": 1}
-
+BITS_OF_A_NUMBER: dict[Kind, int] = {
+    "hnsw-vector": 32,
+    "hnsw-halfvec": 16,
+    "hnsw-bit": 1,
+    # While it is built, it keeps the embeddings.
+    "diskann": 32,
+}
 # Kinds that are measured before they take the place of another.
-LOSSY: frozenset[Kind] = frozenset({"hnsw-bit"})
+LOSSY: frozenset[Kind] = frozenset({"hnsw-bit", "diskann"})
 
 # Half precision is chosen if no more of the nearest images are lost by it, however wide a scan is.
 MOST_LOST = 0.002
@@ -46,6 +53,13 @@ STORED = """
 SELECT t.kind, t.column_type, t.index_type, c.active_projection_id = t.projection_id
 FROM spocdb.embedding_tables t JOIN spocdb.collections c ON c.id = t.collection_id
 WHERE t.collection_id = %s AND t.projection_id = %s
+"""
+
+# The schema of pgvectorscale's operators, if the database has it.
+DISKANN = """
+SELECT n.nspname FROM pg_opclass o
+JOIN pg_am a ON a.oid = o.opcmethod JOIN pg_namespace n ON n.oid = o.opcnamespace
+WHERE a.amname = 'diskann' AND o.opcname = 'vector_cosine_ops'
 """
 
 # The rule of a view depends on the view itself, too.
@@ -81,14 +95,15 @@ def stored(
 
 
 def check(connection: Connection, collection: Collection, projection_id: int, kind: Kind) -> None:
-    """Refuse a kind that the embeddings cannot have, or whose view other objects forbid.
+    """Refuse a kind that the server lacks, or the embeddings cannot have, or views forbid.
 
     Raises:
-        ConfigError: the embeddings have only half precision.
+        ConfigError: the server has no such index, or the embeddings have only half precision.
         DatabaseError: objects depend on the view, which would get another type.
     """
     _, column = stored(connection, collection, projection_id)
-    if kind == "hnsw-vector" and column == "halfvec":
+    made(connection, kind, 1)
+    if kind in ("hnsw-vector", "diskann") and column == "halfvec":
         raise ConfigError(
             f"embeddings of more than 2,000 dimensions, as those of {collection.name}, are stored "
             "in half precision: use `kind='hnsw-halfvec'`",
@@ -99,6 +114,39 @@ def check(connection: Connection, collection: Collection, projection_id: int, ki
             f"the view of {collection.name} would show another type, and {', '.join(found)} "
             f"depends on it: drop that first, and make it again afterwards"
         )
+
+
+def made(connection: Connection, kind: Kind, dim: int) -> Composed:
+    """Return how an index of a kind is made, after USING.
+
+    Raises:
+        ConfigError: the server has no such index.
+    """
+    values: dict[str, Composable] = {"dim": SqlLiteral(dim), "schema": SQL("")}
+    if kind == "diskann":
+        found = connection.execute(DISKANN).fetchone()
+        if found is None:
+            raise ConfigError(
+                "the server has no diskann index: install pgvectorscale there and run "
+                "CREATE EXTENSION vectorscale, or use `kind='hnsw-bit'`",
+                field="kind",
+            )
+        values["schema"] = Identifier(found[0])
+    return SQL(MADE[kind]).format(**values)
+
+
+def offered(connection: Connection) -> list[Kind]:
+    """Return the kinds that the server has."""
+    has_diskann = connection.execute(DISKANN).fetchone() is not None
+    return [kind for kind in KINDS if kind != "diskann" or has_diskann]
+
+
+def settings(kind: Kind, width: int) -> dict[str, str]:
+    """Return the settings of a scan of this width."""
+    if kind == "diskann":
+        # What it finds is compared by us.
+        return {"diskann.query_search_list_size": str(width), "diskann.query_rescore": "0"}
+    return {"hnsw.ef_search": str(width)}
 
 
 def choose(connection: Connection, collection: Collection, projection_id: int) -> Kind:

@@ -48,6 +48,8 @@ SELECT 1 + n.x FROM (
 ORDER BY n.d
 """
 
+SETTINGS = {"hnsw.iterative_scan": "off", "enable_seqscan": "off", "jit": "off"}
+
 FORGET = """
 WITH forgotten AS (
     DELETE FROM spocdb.recalls
@@ -205,12 +207,8 @@ def _by_index(
         taken = _taken(connection, kind, width)
         statement = _nearest(connection, collection, projection_id, kind, max(taken.values()))
         with connection.transaction():
-            connection.execute(
-                "SELECT set_config('hnsw.ef_search', %s, true), "
-                "set_config('hnsw.iterative_scan', 'off', true), "
-                "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
-                [str(width)],
-            )
+            for name, value in {**kinds.settings(kind, width), **SETTINGS}.items():
+                connection.execute("SELECT set_config(%s, %s, true)", [name, value])
             # In the order of the index.
             found = [
                 np.array(

@@ -20,8 +20,9 @@ from spocdb.records import Float32Array
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One result. `distance` is the cosine distance (0 the same, 2 opposite; similarity is
-    1 - distance); `method` says how it was found: hnsw, hnsw iterative, or exact. `n_duplicates` is
-    the number of other images in its group of duplicates, if the search shows groups once."""
+    1 - distance); `method` says how it was found: hnsw, hnsw iterative, diskann, diskann iterative,
+    or exact. `n_duplicates` is the number of other images in its group of duplicates, if the search
+    shows groups once."""
 
     id: int
     path: str

@@ -19,7 +19,7 @@ LARGE_INDEXES = 512 * 1024**2
 INDEX_BYTES = """
 SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint
 FROM pg_class c JOIN pg_am a ON a.oid = c.relam
-WHERE a.amname = 'hnsw' AND c.relnamespace = to_regnamespace('spocdb')
+WHERE a.amname IN ('hnsw', 'diskann') AND c.relnamespace = to_regnamespace('spocdb')
 """
 
 # Servers before 17 have no huge_pages_status.

@@ -204,7 +204,7 @@ class Gallery:
         """Return the names that a query finds, and whether the index was used."""
         k = measures.depth(query, self.benchmark.measures, len(self.ids))
         hits = self._search(query, k if exact else min(k, INDEX_DEPTH), exact=exact)
-        return [self.names[hit.id] for hit in hits], bool(hits) and hits[0].method == "hnsw"
+        return [self.names[hit.id] for hit in hits], bool(hits) and hits[0].method != "exact"
 
     def _search(self, query: Query, k: int, *, exact: bool) -> list[db_search.Hit]:
         with self.db.engine.connection() as connection:

@@ -9,6 +9,10 @@ BEGIN
             '@extschema:vector@.binary_quantize(%2$s)::bit(%1$s) OPERATOR(@extschema:vector@.<~>) @extschema:vector@.binary_quantize(%3$s)::bit(%1$s)',
             dim, stored, query);
     END IF;
+    IF kind = 'diskann' THEN
+        -- Another operator than that of HNSW, so that an index of each can be beside the other.
+        RETURN format('%s OPERATOR(@extschema:vector@.<=>) %s::@extschema:vector@.vector', stored, query);
+    END IF;
     RETURN format(
         '%2$s::@extschema:vector@.%4$s(%1$s) OPERATOR(@extschema:vector@.<#>) %3$s::@extschema:vector@.%4$s(%1$s)',
         dim, stored, query, CASE kind WHEN 'hnsw-halfvec' THEN 'halfvec' ELSE 'vector' END);

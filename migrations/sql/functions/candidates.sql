@@ -4,9 +4,9 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN CASE kind WHEN 'hnsw-bit' THEN greatest(k, width)
+    RETURN CASE WHEN kind IN ('hnsw-bit', 'diskann') THEN greatest(k, width)
                      -- Half precision only swaps images that are nearly equally far.
-                     WHEN 'hnsw-halfvec' THEN k + least(10, 2147483647 - k)
+                     WHEN kind = 'hnsw-halfvec' THEN k + least(10, 2147483647 - k)
                      ELSE k END;
 END
 $$;

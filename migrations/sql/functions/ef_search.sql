@@ -28,7 +28,7 @@ BEGIN
     ORDER BY r.k, r.recall < wanted, r.ef_search * (CASE WHEN r.recall < wanted THEN -1 ELSE 1 END) LIMIT 1;
     RETURN coalesce(found, (
         -- Bits say little of each image, so many of them are compared.
-        SELECT CASE WHEN t.kind = 'hnsw-bit' THEN least(greatest(1000, 10 * ef_search.k::bigint), 2147483647)
+        SELECT CASE WHEN t.kind IN ('hnsw-bit', 'diskann') THEN least(greatest(1000, 10 * ef_search.k::bigint), 2147483647)
                     ELSE greatest(100, ef_search.k) END
         FROM embedding_tables t
         WHERE t.collection_id = ef_search.collection AND t.projection_id = ef_search.projection));

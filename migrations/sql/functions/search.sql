@@ -47,6 +47,8 @@ DECLARE
     needed     integer;
     old_ef     text;
     old_scan   text;
+    old_list   text;
+    old_again  text;
     scan       text;
     ignored    text;
 BEGIN
@@ -122,7 +124,7 @@ BEGIN
         old_scan := current_setting('hnsw.iterative_scan', true);
         taken := greatest(k, of_element + 1);
         needed := k;
-        IF goal.kind = 'hnsw-bit' THEN
+        IF goal.kind IN ('hnsw-bit', 'diskann') THEN
             taken := candidates(goal.kind, taken, ef_search(goal.id, goal.projection, k));
             needed := taken;
             width := greatest(taken, width);
@@ -132,6 +134,14 @@ BEGIN
                      ELSE greatest(100, k, width) END;
         END IF;
         compared := format('%s AS d, %s AS x', by_index(goal.kind, goal.dim, 'e.embedding', '$1'), exactly);
+        IF goal.kind = 'diskann' THEN
+            method := replace(method, 'hnsw', 'diskann');
+            old_list := current_setting('diskann.query_search_list_size', true);
+            old_again := current_setting('diskann.query_rescore', true);
+            ignored := set_config('diskann.query_search_list_size', least(width, 10000)::integer::text, true);
+            -- What it finds is compared here.
+            ignored := set_config('diskann.query_rescore', '0', true);
+        END IF;
         ignored := set_config('hnsw.ef_search', least(width, 1000)::integer::text, true);
         -- An iterative scan costs a tenth more. So without a filter, and for k < 100, it runs only if a plain
         -- scan finds fewer than k images, because of deletions. relaxed_order is sorted below.
@@ -153,6 +163,10 @@ BEGIN
         END IF;
         ignored := set_config('hnsw.ef_search', coalesce(old_ef, '40'), true);
         ignored := set_config('hnsw.iterative_scan', coalesce(old_scan, 'off'), true);
+        IF goal.kind = 'diskann' THEN
+            ignored := set_config('diskann.query_search_list_size', coalesce(old_list, '100'), true);
+            ignored := set_config('diskann.query_rescore', coalesce(old_again, '50'), true);
+        END IF;
     END IF;
     -- The index stops after hnsw.max_scan_tuples, or among copies. An exact scan then returns k rows if there are k.
     IF method = 'exact' OR coalesce(cardinality(ids), 0) < needed OR is_equal THEN

@@ -157,14 +157,14 @@ def test_another_number_of_channels_changes_the_column(
         "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
         "WHERE attrelid = 'spocdb.photos'::regclass AND attname = 'embedding'"
     )
-    assert db.connection.execute(column).fetchall() == [("vector(512)",)]
+    assert db.connection.execute(column).fetchall() == [("halfvec(512)",)]
     number = db.reembed("resnet50", weights=weights, size=64)
     assert db.pca.show(number)[0].dim == 2048
     assert db.connection.execute(column).fetchall() == [("halfvec(2048)",)]
     check(db, 6)
     assert len(db.similar(1, 5)) == 5
     db.pca.rollback()
-    assert db.connection.execute(column).fetchall() == [("vector(512)",)]
+    assert db.connection.execute(column).fetchall() == [("halfvec(512)",)]
     check(db, 6)
 
 
