@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spocdb.db import collections, embeddings, images, indexes, projections, recalls
+from spocdb.db import collections, embeddings, images, indexes, kinds, projections, recalls
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.leftovers import drop_left_indexes
@@ -282,7 +282,14 @@ def _measure(connection: Connection, collection: Collection, projection_id: int)
     """Measure a large index that is new or has grown by a quarter, if this role may store it."""
     if recalls.is_due(connection, collection, projection_id) and is_owner(connection):
         log.info("measuring the recall of the index")
-        recalls.measure(connection, collection, projection_id)
+        recall = recalls.measure(connection, collection, projection_id)
+        kind, _ = kinds.stored(connection, collection, projection_id)
+        if kind in kinds.LOSSY and (recall or 0) < recalls.wanted(connection, collection):
+            log.warning(
+                "%s: the %s index finds %.4f of the ten nearest images, which is less than wanted: "
+                "run `db.index.build(collection=%s, kind='hnsw-halfvec')`",
+                *(collection.name, kind, recall or 0, repr(collection.name)),
+            )
 
 
 def _drop_left(connection: Connection) -> None:

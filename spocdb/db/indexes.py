@@ -1,7 +1,6 @@
 """The index of an embedding table: built after the load, rebuilt, described."""
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +18,6 @@ from spocdb.db.embeddings import analyze, table_of
 from spocdb.db.kinds import Kind
 from spocdb.db.leftovers import build_lock, drop_index, drop_left_indexes
 from spocdb.db.recalls import Curve
-from spocdb.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -110,32 +108,18 @@ def build(
     drop_left_indexes(connection)
     with _alone(connection, table):
         before, _ = kinds.stored(connection, collection, projection_id)
-        first = kind or before or kinds.choose(connection, collection, projection_id)
+        # A database may come from a server that had more kinds.
+        kept = before if before in kinds.offered(connection) else None
+        first = kind or kept or kinds.choose(connection, collection, projection_id)
         try:
             return _build(connection, collection, projection_id, table, first)
-        except _TooFewFound as exc:
+        except kinds.TooFewFound as exc:
             if kind is not None:
-                raise ConfigError(_refusal(exc, collection, before), field="kind") from None
+                raise exc.refusal(collection, before) from None
             # A new projection, for which the kind of the last one does not do.
             second = kinds.choose(connection, collection, projection_id)
             log.warning("%s: %s, so its index is %s", collection.name, exc, second)
             return _build(connection, collection, projection_id, table, second)
-
-
-class _TooFewFound(Exception):
-    """An index has less than the wanted recall, however wide a scan is."""
-
-    def __init__(self, kind: Kind, best: float, wanted: float) -> None:
-        found = f"{kind} finds {best:.4f} of the ten nearest images at best"
-        super().__init__(f"{found}, {wanted:g} is wanted")
-        self.best = best
-
-
-def _refusal(exc: _TooFewFound, collection: Collection, before: Kind | None) -> str:
-    stays = f"the index stays {before}" if before else "try `kind='hnsw-halfvec'`"
-    less = max(math.floor(exc.best * 100) / 100, 0.01)
-    advice = f"`db.index.measure(collection={collection.name!r}, recall={less})`"
-    return f"{exc}: {stays}, or ask for less first by {advice}"
 
 
 def _build(
@@ -172,7 +156,7 @@ def _checked(
     curve = recalls.curve(connection, collection, projection_id, kind)
     wanted = recalls.wanted(connection, collection)
     if curve is not None and curve.best < wanted:
-        raise _TooFewFound(kind, curve.best, wanted)
+        raise kinds.TooFewFound(kind, curve.best, wanted)
     return curve
 
 

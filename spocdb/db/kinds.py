@@ -9,6 +9,7 @@ A search compares what the index finds by the embeddings themselves (`spocdb.can
 many), so that no kind changes a distance.
 """
 
+import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -84,6 +85,22 @@ SELECT 1 + n.x FROM (
     SELECT {exactly} AS x, 0 + ({compared}) AS d FROM spocdb.{table} e ORDER BY d LIMIT {taken}) n
 ORDER BY n.x LIMIT {k}
 """
+
+
+class TooFewFound(Exception):
+    """An index has less than the wanted recall, however wide a scan is."""
+
+    def __init__(self, kind: Kind, best: float, wanted: float) -> None:
+        found = f"{kind} finds {best:.4f} of the ten nearest images at best"
+        super().__init__(f"{found}, {wanted:g} is wanted")
+        self.best = best
+
+    def refusal(self, collection: Collection, before: Kind | None) -> ConfigError:
+        """Return the error that says what to do instead."""
+        stays = f"the index stays {before}" if before else "try `kind='hnsw-halfvec'`"
+        less = max(math.floor(self.best * 100) / 100, 0.01)
+        advice = f"`db.index.measure(collection={collection.name!r}, recall={less})`"
+        return ConfigError(f"{self}: {stays}, or ask for less first by {advice}", field="kind")
 
 
 def stored(
@@ -165,9 +182,7 @@ def lost(connection: Connection, collection: Collection, projection_id: int, kin
 
     Measured by exact scans over what such an index would hold, so that none need be built.
     """
-    table, _ = table_of(connection, collection, projection_id)
-    sample = SQL(SAMPLE).format(table=Identifier(table), n=SqlLiteral(N_QUERIES))
-    ids = [id_ for (id_,) in connection.execute(sample, []).fetchall()]
+    ids = sample(connection, collection, projection_id, N_QUERIES)
     as_held = nearest(connection, collection, projection_id, kind)
     exactly = nearest(connection, collection, projection_id, "hnsw-vector")
     parts = []
@@ -179,6 +194,13 @@ def lost(connection: Connection, collection: Collection, projection_id: int, kin
         )
         parts.append((found > wanted[-1] + TIE).mean())
     return float(np.mean(parts)) if parts else 0.0
+
+
+def sample(connection: Connection, collection: Collection, projection_id: int, n: int) -> list[int]:
+    """Return the ids of evenly spread images of a collection."""
+    table, _ = table_of(connection, collection, projection_id)
+    statement = SQL(SAMPLE).format(table=Identifier(table), n=SqlLiteral(n))
+    return [id_ for (id_,) in connection.execute(statement, []).fetchall()]
 
 
 def nearest(

@@ -34,14 +34,6 @@ FEWEST = 10_000
 # Measured again after a growth by a quarter.
 GROWTH = 1.25
 
-# Evenly spread images of a collection.
-SAMPLE = """
-SELECT image_id FROM (
-    SELECT image_id, row_number() OVER (ORDER BY image_id) AS n, count(*) OVER () AS total
-    FROM spocdb.{table}) numbered
-WHERE n %% greatest(total / {queries}, 1) = 0 LIMIT {queries}
-"""
-
 BY_INDEX = """
 SELECT 1 + n.x FROM (
     SELECT {compared} AS d, {exactly} AS x FROM spocdb.{table} e ORDER BY d LIMIT {n}) n
@@ -171,10 +163,8 @@ def wanted(connection: Connection, collection: Collection) -> float:
 def _queries(
     connection: Connection, collection: Collection, projection_id: int
 ) -> list[Float32Array]:
-    table, _ = table_of(connection, collection, projection_id)
-    sample = SQL(SAMPLE).format(table=Identifier(table), queries=Literal(N_QUERIES))
     queries = []
-    for (id_,) in connection.execute(sample, []).fetchall():
+    for id_ in kinds.sample(connection, collection, projection_id, N_QUERIES):
         near = search.similar(
             connection, collection.name, id_, 1, {}, exact=False, projection=projection_id
         )

@@ -69,6 +69,12 @@ def test_a_server_without_it_is_told_so(
     with pytest.raises(ConfigError, match="the server has no diskann index: install pgvectorscal"):
         db.index.build(kind="diskann")
     assert db.index.status()[0].kind == "hnsw-vector"
+    # As after a restore from a server that had it.
+    db.connection.execute("DROP INDEX spocdb.embeddings_1_1_hnsw")
+    db.connection.execute("UPDATE spocdb.embedding_tables SET kind = 'diskann'")
+    assert [hit.method for hit in db.similar(1, 5)] == ["exact"] * 5
+    db.index.build()
+    assert db.index.status()[0].kind == "hnsw-halfvec"
 
 
 @pytest.mark.slow

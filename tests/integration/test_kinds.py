@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from pgvector import Vector
 
+from spocdb import projections
 from spocdb.db import collections, connections, indexes, kinds, recalls, search
 from spocdb.db.collections import Collection
 from spocdb.db.kinds import Kind
@@ -281,3 +282,22 @@ def test_an_unmeasured_index_of_bits_compares_many(db: Database, stored: Collect
     assert db.connection.execute(width, [10]).fetchone() == (1000,)
     assert db.connection.execute(width, [500]).fetchone() == (5000,)
     assert [hit.method for hit in db.similar(1, 10)] == ["hnsw"] * 10
+
+
+def test_an_index_that_finds_too_few_by_now_is_told(
+    db: Database,
+    add_images: AddImages,
+    clustered: Clustered,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = add_images(db.connection, np.abs(clustered(1200)))
+    recalls.want(db.connection, target, 0.02)
+    db.index.build(kind="hnsw-bit")
+    recalls.want(db.connection, target, 0.99)
+    # Due, as after a growth by a quarter.
+    monkeypatch.setattr(recalls, "FEWEST", 1000)
+    recalls.forget(db.connection, target, 1)
+    projections.settle(db.connection, lambda: connections.connect(db.url), target, 0)
+    assert "the hnsw-bit index finds 0." in caplog.text
+    assert "which is less than wanted: run `db.index.build(" in caplog.text

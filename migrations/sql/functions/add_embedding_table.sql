@@ -28,7 +28,7 @@ BEGIN
     END IF;
 
     -- Of the kind of the active one, so that the view keeps its type. The first kind is chosen when an index is built.
-    SELECT CASE WHEN t.kind = 'hnsw-vector' AND dim > 2000 THEN 'hnsw-halfvec' ELSE t.kind END INTO kind
+    SELECT CASE WHEN t.kind IN ('hnsw-vector', 'diskann') AND dim > 2000 THEN 'hnsw-halfvec' ELSE t.kind END INTO kind
     FROM collections c
     JOIN embedding_tables t ON t.collection_id = c.id AND t.projection_id = c.active_projection_id
     WHERE c.id = collection;
