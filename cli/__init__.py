@@ -39,6 +39,7 @@ COMMANDS = {
     "eval": "evaluate:app",
     "train": "train:app",
     "codebook": "codebook:app",
+    "quantize": "quantizing:quantize",
     "index": "index:app",
     "extractors": "collections:extractors",
     "collections": "collections:app",

@@ -36,6 +36,7 @@ COMMANDS = {
     "db.pca.fit": "pca fit",
     "db.pca.list": "pca list",
     "db.pca.rollback": "pca rollback",
+    "db.quantize": "quantize",
     "db.reembed": "reembed",
     "db.tables.attach": "attach",
     "db.tables.coverage": "status",

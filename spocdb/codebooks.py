@@ -2,16 +2,15 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spocdb.errors import ConfigError, ImageError
+from spocdb.errors import ConfigError
 from spocdb.features.codebook_files import save
 from spocdb.features.codebooks import Kind, fit
-from spocdb.images.decode import decode
-from spocdb.images.regular import read_bytes
 from spocdb.records import Float32Array
+from spocdb.samples import Samples, spread
 from spocdb.settings import Settings
 from spocdb.wording import counted
 
@@ -39,7 +38,7 @@ def learn(
         ConfigError: The cache cannot be written.
         NotEnoughSamples: There are too few local features.
     """
-    used = _spread(files)
+    used = spread(files, MOST_IMAGES)
     known_by = "\n".join([extractor.recipe.fingerprint, kind, str(k), *map(_state, used)])
     name = hashlib.sha256(known_by.encode()).hexdigest()
     file = settings.cache_dir / "codebooks" / f"{name}.safetensors"
@@ -69,57 +68,14 @@ def learn_into(
         ConfigError: The file cannot be written.
         NotEnoughSamples: There are too few local features.
     """
-    used = _spread(files)
-    read: set[Path] = set()
-    unreadable: dict[Path, str] = {}
+    samples = Samples(spread(files, MOST_IMAGES), settings.max_pixels)
 
     def maps() -> Iterator[Float32Array]:
-        return _maps(extractor, used, settings.max_pixels, read, unreadable)
+        return map(extractor.local_features, samples.pixels(extractor.recipe))
 
-    try:
+    with samples.told():
         save(fit(kind, k, maps), file)
-    finally:
-        # Log it also when `fit` raised NotEnoughSamples: unreadable files may be the cause.
-        _say_unreadable(unreadable)
-    return len(read)
-
-
-def _say_unreadable(unreadable: Mapping[Path, str]) -> None:
-    if unreadable:
-        file, reason = next(iter(unreadable.items()))
-        n_files = counted(len(unreadable), "unreadable file")
-        log.warning("left out: %s, such as %s: %s", n_files, file, reason)
-
-
-def _spread(files: Sequence[Path]) -> list[Path]:
-    """Return at most `MOST_IMAGES` of the files, evenly spread."""
-    return sorted(files)[:: max(1, -(-len(files) // MOST_IMAGES))]
-
-
-def _maps(
-    extractor: "Extractor",
-    files: Sequence[Path],
-    limit: int,
-    read: set[Path],
-    unreadable: dict[Path, str],
-) -> Iterator[Float32Array]:
-    """Yield the local features (P, C) of the images that can be read.
-
-    Add those to `read`, and the others to `unreadable` with the reason.
-    """
-    recipe = extractor.recipe
-    for file in files:
-        try:
-            data = read_bytes(file)
-            pixels = decode(data, recipe.size, recipe.fit, limit, recipe.canvas).pixels
-        except ImageError as error:
-            unreadable[file] = str(error)
-            continue
-        except OSError as error:
-            unreadable[file] = f"cannot read the file: {error.strerror or error}"
-            continue
-        read.add(file)
-        yield extractor.local_features(pixels)
+    return len(samples.read)
 
 
 def _state(file: Path) -> str:

@@ -113,19 +113,66 @@ class Extractors(Part):
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
         from spocdb import codebooks, outfiles
-        from spocdb.sources import kinds
-        from spocdb.sources.walking import walk
 
         outfiles.check(Path(file), (".safetensors",))
-        left_out = kinds.LeftOut()
-        found = walk([Path(folder)], recursive=True, left_out=left_out)
-        files = [Path(file) for file in found]
-        if told := kinds.told(left_out):
-            log.warning("left out: %s", told)
-        if not files:
-            raise ConfigError(f"there are no images under {folder}")
+        files = _images_under(folder)
         network = self.extractor(extractor, weights, device, precision, **recipe)
         return codebooks.learn_into(Path(file), network, kind, k, files, self._engine.settings)
+
+    def quantize(
+        self,
+        folder: str | os.PathLike[str],
+        file: str | os.PathLike[str],
+        *,
+        extractor: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        **recipe: Unpack[RecipeOptions],
+    ) -> int:
+        """Round a network to 8-bit integers, into a file that is an extractor: `int8:FILE`.
+
+        Args:
+            folder: pictures to choose the steps of the integers by, also in folders below it.
+            file: the .safetensors file to write.
+            extractor: a preset that is a plain stack of convolutions: mini, vgg16 or vgg19; or the
+                name of an extractor of one of them that the database knows.
+            weights: the network's weights; by default the preset's own.
+            **recipe: options on top of the preset, see `ingest`; the file keeps them.
+
+        Returns:
+            The number of pictures that the steps were chosen by.
+
+        Raises:
+            ConfigError: there are no images, the network is no such stack, or the file cannot be
+                written.
+            NotEnoughSamples: no picture can be read.
+            WeightsNotFound: the weights are not on this machine and cannot be downloaded.
+        """
+        from spocdb import outfiles, quantizing
+        from spocdb.features.weights import locate
+
+        outfiles.check(Path(file), (".safetensors",))
+        files = _images_under(folder)
+        found = self.recipe(extractor, weights, **recipe)
+        there = locate(found, self._engine.settings.cache_dir)
+        return quantizing.quantize_into(Path(file), found, there, files, self._engine.settings)
+
+
+def _images_under(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the images in a folder and below it; log what is left out.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    from spocdb.sources import kinds
+    from spocdb.sources.walking import walk
+
+    left_out = kinds.LeftOut()
+    found = [Path(file) for file in walk([Path(folder)], recursive=True, left_out=left_out)]
+    if told := kinds.told(left_out):
+        log.warning("left out: %s", told)
+    if not found:
+        raise ConfigError(f"there are no images under {folder}")
+    return found
 
 
 def path_of(given: str | os.PathLike[str] | None) -> Path | None:

@@ -51,7 +51,7 @@ class Network(nn.Module):
 
         With several recipes their descriptors stand beside each other, each of length one.
         """
-        views = (self._pooled(view, dtype) for view in _views(self._normalised(batch), self.recipe))
+        views = (self._pooled(view, dtype) for view in _views(self.normalised(batch), self.recipe))
         sums = [torch.stack(of_recipe).sum(dim=0) for of_recipe in zip(*views, strict=True)]
         return torch.cat([l2_normalise(total) for total in sums], dim=1)
 
@@ -63,9 +63,10 @@ class Network(nn.Module):
 
     def feature_map(self, batch: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """uint8 (N, H, W, 3) -> feature map (N, C, h, w), at the recipe's first scale."""
-        return self._map(self._normalised(batch), dtype)
+        return self._map(self.normalised(batch), dtype)
 
-    def _normalised(self, batch: Tensor) -> Tensor:
+    def normalised(self, batch: Tensor) -> Tensor:
+        """uint8 (N, H, W, 3) -> normalised RGB (N, 3, H, W)."""
         images = batch.to(self.mean.device).permute(0, 3, 1, 2).float()
         return (images - self.mean) / self.std
 
