@@ -94,7 +94,7 @@ def test_an_ingest_by_two_nodes_stores_and_counts_what_a_plain_one_does(
         assert asked(db, statement) == asked(other, statement)
     assert asked(db, DOUBLED) == []
     assert said[1].stderr.splitlines()[-1] == said[0].stderr.splitlines()[-1]
-    # Both nodes worked, and none of Ray's logs, names and processes shows the password.
+    # Ray's logs, which its dashboard shows, do not have the password.
     logs = [file.read_bytes() for file in ray_nodes.folder.glob("session_2*/logs/**/*.*")]
     assert logs and not any(b"hunter2" in text for text in logs)
     again = spocdb_process("ingest", *sources, "--ray", ray_nodes.address, "--json")
