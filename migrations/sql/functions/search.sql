@@ -127,7 +127,7 @@ BEGIN
         IF goal.kind IN ('hnsw-bit', 'diskann') THEN
             taken := candidates(goal.kind, taken, ef_search(goal.id, goal.projection, k));
             needed := taken;
-            width := greatest(taken, width);
+            width := greatest(taken, width * taken / greatest(k, 1));
         ELSE
             taken := candidates(goal.kind, taken, 0);
             width := CASE WHEN filter = '{}' THEN ef_search(goal.id, goal.projection, k)
