@@ -15,10 +15,16 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from statistics import fmean
 
 import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+from torchvision import transforms
 
 from benchmarks import ranked
 from benchmarks.candidates import shrinkages
@@ -31,8 +37,14 @@ from spocdb.evaluation.methods import Method
 from spocdb.evaluation.options import Options
 from spocdb.features.backbones import find
 from spocdb.features.extractor import Extractor
+from spocdb.features.network import Network
+from spocdb.features.trunks import build_trunk
+from spocdb.features.weights import load_state_dict, locate
 from spocdb.images.decode import decode
+from spocdb.records import Recipe
 from spocdb.settings import Settings
+
+Work = Callable[[], object]
 
 PLAIN = Method("plain", "as declared")
 GATE = 0.005
@@ -68,7 +80,8 @@ def _measure(db: Database, arguments: argparse.Namespace, folder: Path) -> None:
         sets = ranked.read_sets(read(arguments.holidays, arguments.corpus, folder), train)
         show([precisions(db, sets, Options(None, (), *each)) for each in names.items()])
     extractors = [db.extractor(name, given, "cpu", "float32") for name, given in names.items()]
-    show_speed(extractors, train, arguments.turns)
+    there = locate(extractors[0].recipe, db.settings.cache_dir)
+    show_speed(extractors, there, train, arguments.turns)
 
 
 def _weights(db: Database, arguments: argparse.Namespace, folder: Path) -> Path | None:
@@ -107,37 +120,58 @@ def show(measured: Sequence[Mapping[str, float]]) -> None:
         print(f"{name:12} {told}: {verdict} {GATE}", flush=True)
 
 
-def show_speed(extractors: Sequence[Extractor], files: Sequence[Path], turns: int) -> None:
-    """Print how fast both compute a batch of photographs, and how far off they are."""
+def show_speed(
+    extractors: Sequence[Extractor], weights: Path, files: Sequence[Path], turns: int
+) -> None:
+    """Print how fast each way describes photographs, and how far off integers are."""
     full, rounded = extractors
-    recipe = full.recipe
     # As many as a core computes together.
-    n = max(1, min(4, 4 * 256**2 // recipe.size**2))
+    n = max(1, min(4, 4 * 256**2 // full.recipe.size**2))
+    held = [file.read_bytes() for file in [*files][:n]]
+    batch = torch.stack(_decoded(held, full.recipe))
+    works: dict[str, Work] = {
+        "network, float32": partial(_network(full), batch),
+        "network, int8": partial(_network(rounded), batch),
+        "with decoding, float32": lambda: _network(full)(torch.stack(_decoded(held, full.recipe))),
+        "with decoding, int8": lambda: _network(rounded)(torch.stack(_decoded(held, full.recipe))),
+        "plain script, float32": _script(full.recipe, weights, held),
+    }
+    exact, ours = (_network(each)(batch) for each in extractors)
+    print(f"cosine of descriptors {(exact * ours).sum(1).min():.4f} or more, of {n}")
+    least = dict.fromkeys(works, float("inf"))
+    with torch.inference_mode():
+        for _ in range(turns):
+            for name, work in works.items():
+                began = time.thread_time()
+                work()
+                least[name] = min(least[name], time.thread_time() - began)
+    for name, seconds in least.items():
+        slowest = least["plain script, float32"] / seconds
+        print(f"{name:24} {n / seconds:8.3g} images per second of a core, {slowest:.2f} x script")
+
+
+def _decoded(held: Sequence[bytes], recipe: Recipe) -> list[Tensor]:
     how = (recipe.size, recipe.fit, 10**9, recipe.canvas)
-    pixels = [decode(file.read_bytes(), *how).pixels for file in [*files][:n]]
-    works = [_work(each, pixels) for each in (full, rounded)]
-    cosines = (works[0]() * works[1]()).sum(1)
-    print(f"cosine of descriptors {cosines.min():.4f} or more, of {n}")
-    least = [float("inf")] * 2
-    for _ in range(turns):
-        for index, work in enumerate(works):
-            began = time.thread_time()
-            work()
-            least[index] = min(least[index], time.thread_time() - began)
-    rates = [n / seconds for seconds in least]
-    told = f"float32 {rates[0]:.3g}, int8 {rates[1]:.3g} images per second of a core"
-    print(f"{told}: {rates[1] / rates[0]:.2f} x")
+    return [torch.tensor(decode(data, *how).pixels) for data in held]
 
 
-def _work(extractor: Extractor, pixels: Sequence[object]) -> Callable[[], torch.Tensor]:
-    batch = torch.stack([torch.tensor(each) for each in pixels])
+def _network(extractor: Extractor) -> Network:
     with extractor.lane() as lane:
-        network = lane.network
+        return lane.network
 
-    def work() -> torch.Tensor:
-        with torch.inference_mode():
-            described: torch.Tensor = network(batch)
-        return described
+
+def _script(recipe: Recipe, weights: Path, held: Sequence[bytes]) -> Work:
+    """Return a script of the plainest kind: Pillow, torchvision, one image at a time."""
+    trunk = build_trunk(recipe, load_state_dict(weights))
+    mean, std = ([each / 255 for each in rgb] for rgb in (recipe.mean, recipe.std))
+    sides = (recipe.size, recipe.size)
+    steps = [transforms.Resize(sides), transforms.ToTensor(), transforms.Normalize(mean, std)]
+    transform = transforms.Compose(steps)
+
+    def work() -> None:
+        for data in held:
+            image = transform(Image.open(BytesIO(data)).convert("RGB"))
+            functional.normalize(trunk(image[None]).sum(dim=(2, 3)))
 
     return work
 

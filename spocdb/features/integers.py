@@ -1,7 +1,7 @@
 """Networks in 8-bit integers on a device: oneDNN's products of integers, or the same in float32.
 
-Both compute the same sums of integers, so their descriptors differ no more than those of two
-batches do. A CPU computes in integers if that is exact there and faster, see `can_use_integers`.
+Both compute the same sums of integers and round them in the same way. A CPU computes in integers if
+that is exact there and faster, see `can_use_integers`.
 """
 
 import logging
@@ -154,17 +154,21 @@ def _by_onednn(r: Rounded) -> Layer:
 
 
 def _in_float32(r: Rounded, device: torch.device) -> Layer:
-    """Return the same convolution in float32, whose sums are exact up to 24 bits."""
+    """Return the same convolution in float32, whose sums are exact up to 24 bits.
+
+    The operations have oneDNN's order: another one moves some numbers by a step, and a step in one
+    layer moves more of them in the next.
+    """
     weight = r.weight.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
-    factors = (r.scales * r.step).to(device)[:, None, None]
-    bias = r.bias.to(device)[:, None, None]
+    scales, bias = (numbers.to(device)[:, None, None] for numbers in (r.scales, r.bias))
+    a_step = None if r.next_step is None else torch.tensor(r.next_step).reciprocal().item()
 
     def convolve(x: Tensor) -> Tensor:
         sums = functional.conv2d(x.float() - r.zero, weight, None, r.stride, r.padding)
-        y = sums.mul_(factors).add_(bias)
-        if r.next_step is None:
+        y = sums.mul_(r.step).mul_(scales).add_(bias)
+        if a_step is None:
             return y
-        return y.div_(r.next_step).round_().clamp_(0, LARGEST).to(torch.uint8)
+        return y.mul_(a_step).round_().clamp_(0, LARGEST).to(torch.uint8)
 
     return convolve
 

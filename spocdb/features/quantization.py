@@ -17,7 +17,8 @@ from spocdb.records import Recipe
 # int8 has the numbers from -127 to 127; -128 would have no opposite.
 LARGEST_WEIGHT = 127
 # The part of the values between two convolutions that lies below the largest one that is held.
-# Measured on `mini`: the largest value itself as bound gives descriptors four times as far off.
+# Measured on `mini`, 1 - cosine to float32 in the mean: 0.0024, with 0.99995 0.0021, with 0.9995
+# 0.0052. The largest value itself as bound gives half as much again.
 KEPT = 0.9999
 # Values are counted in bins of a 64th of an octave, from 2^-20 to 2^20. Bins instead of values make
 # the steps equal on machines whose float32 differs in the last digit.

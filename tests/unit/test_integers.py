@@ -147,7 +147,8 @@ def test_descriptors_are_near_those_of_float32(name: str, size: int, tmp_path: P
     exact, ours = full.extract(pixels), small.extract(pixels)
     assert small.precision == "float32" and ours.shape == exact.shape
     cosines = (exact * ours).sum(1)
-    assert cosines.min() > 0.99 and cosines.max() < 1 - 1e-6, cosines
+    assert cosines.min() > 0.99, cosines
+    assert np.abs(exact - ours).max() > 1e-4, "it is rounded"
     for each, alone in zip(ours, map(small.describe, pixels), strict=True):
         np.testing.assert_allclose(alone, each, atol=1e-3)
 
@@ -162,7 +163,8 @@ def test_both_ways_give_the_same_descriptors(
     monkeypatch.setattr(integers, "can_use_integers", lambda: False)
     recipe = chosen("int8", tmp_path / "mini.safetensors", tmp_path)
     exact = load_extractor(recipe, tmp_path / "mini.safetensors", "cpu").extract(pixels)
-    assert (given * exact).sum(1).min() > 0.9999
+    # Not a number differs, because the operations have the same order.
+    np.testing.assert_allclose(given, exact, atol=1e-4)
 
 
 WITHOUT_VNNI = """
@@ -198,14 +200,14 @@ def test_the_same_pictures_give_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "mini.safetensors").read_bytes() == first
 
 
-def test_one_value_in_ten_thousand_is_cut_off(tmp_path: Path) -> None:
+def test_rare_outliers_are_cut_off(tmp_path: Path) -> None:
     """A single outlier must not take the resolution of all others."""
     recipe = make_recipe("mini", "0" * 64, size=64, mean=(0.0,) * 3, std=(1.0,) * 3)
     identity = nn.Conv2d(3, 1, 1, bias=False)
     nn.init.dirac_(identity.weight)
     trunk = nn.Sequential(identity, nn.ReLU(), nn.Conv2d(1, 4, 1))
     picture = torch.linspace(0, 10, 40_000).view(1, 1, 200, 200).repeat(1, 3, 1, 1)
-    picture[0, 0, 0, :3] = 1000.0
+    picture[0, 0, 0, 0] = 1000.0
     with torch.inference_mode():
         stack = quantize(recipe, trunk, [picture])
     assert stack.convolutions[0].step == pytest.approx(255 / 127)
