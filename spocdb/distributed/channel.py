@@ -9,9 +9,10 @@ import select
 from collections.abc import Iterator
 from typing import IO, Any, Literal
 
-# ready: connected. want: send a unit, or None. done: the counts of a unit. warn: a line to log.
-# error: a SpocdbError that ends the run. bug: a traceback. end: all units are stored.
-Kind = Literal["ready", "want", "done", "warn", "error", "bug", "end"]
+# ready: connected. open: an actor takes units. want: send a unit, or None. done: the counts of a
+# unit. warn: a line to log. error: a SpocdbError that ends the run. bug: a traceback. end: all is
+# stored.
+Kind = Literal["ready", "open", "want", "done", "warn", "error", "bug", "end"]
 
 
 class Channel:

@@ -86,10 +86,11 @@ class Cluster:
             self._channel.send(job)
             for kind, value in self._channel.messages():
                 match kind:
+                    case "open":
+                        progress.doing = ""
                     case "want":
                         self._channel.send(next(units, None))
                     case "done":
-                        progress.doing = ""
                         progress.add(value)
                         on_progress(progress)
                     case "warn":

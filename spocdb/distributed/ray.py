@@ -153,6 +153,7 @@ class Crew:
     def _opened(self, member: Member, refusal: SpocdbError | None) -> None:
         if refusal is None:
             member.is_open = self._was_open = True
+            self._channel.send(("open", None))
             return
         self._refusal = refusal
         self._members.remove(member)
