@@ -11,10 +11,11 @@ from dataclasses import replace
 
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import collections, images, indexes, writing
+from spocdb.db import collections, images, indexes, kinds, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
+from spocdb.db.kinds import Kind
 from spocdb.db.leftovers import TRY_LOCK, UNLOCK
 from spocdb.db.writing import Project
 from spocdb.errors import ConfigError
@@ -29,7 +30,7 @@ HARD_NEGATIVES = """
 SELECT a.path::bigint, n.path::bigint
 FROM {view} a
 CROSS JOIN LATERAL (
-    SELECT s.path, s.distance FROM spocdb.search(%(name)s, a.embedding, %(k)s) s
+    SELECT s.path, s.distance FROM spocdb.search(%(name)s, a.embedding::vector, %(k)s) s
     WHERE s.metadata -> 'label' <> a.metadata -> 'label'
     ORDER BY s.distance, s.id LIMIT %(n)s
 ) n
@@ -166,7 +167,11 @@ def store(
         writing.write(connection, collection, Batch(refs, new), project)
     images.stage_metadata(connection, ((str(i), {"label": x}) for i, x in enumerate(labels)))
     images.apply_metadata(connection, collection)
-    indexes.build(connection, collection, collection.active_projection_id)
+    number = collection.active_projection_id
+    # Made for a moment, so nothing is measured to choose it.
+    _, column = kinds.stored(connection, collection, number)
+    kind: Kind = "hnsw-vector" if column == "vector" else "hnsw-halfvec"
+    indexes.build(connection, collection, number, kind)
 
 
 def hard_negatives(
