@@ -110,7 +110,8 @@ def test_an_embedded_picture_finds_in_sql_what_a_search_finds(db: Database, phot
         rows = db.connection.execute(statement, 2 * [Vector(embedded)]).fetchall()
         hits = db.search(photos / "0003.jpg", 8, crop=crop)
         assert [row[0] for row in rows] == [hit.id for hit in hits]
-        assert [row[1] for row in rows] == pytest.approx([hit.distance for hit in hits], abs=1e-6)
+        # The view shows half precision, as its index holds.
+        assert [row[1] for row in rows] == pytest.approx([hit.distance for hit in hits], abs=2e-4)
     with Image.open(photos / "0003.jpg") as photo:
         np.testing.assert_array_equal(db.embed(photo), db.embed(photos / "0003.jpg"))
     with pytest.raises(UnreadableImage, match=r"conftest\.py: "):

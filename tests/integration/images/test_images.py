@@ -161,12 +161,12 @@ def test_all_of_a_collection_is_shown(photos: Database, cli: Cli, role: str) -> 
         (number, True, True),
     ]
     assert {(key.key, key.n_images) for key in shown.keys} == {("n", 10), ("even", 10)}
-    assert (shown.columns[0].name, shown.columns[-1].type) == ("id", "vector(4)")
+    assert (shown.columns[0].name, shown.columns[-1].type) == ("id", "halfvec(4)")
     assert [(grant.role, grant.privileges) for grant in shown.grants] == [(role, ["SELECT"])]
     lines = fields(cli("collections", "show", "photos"))
     assert ("images", "10, 10 of them different") in lines
     assert ("metadata", "even: 10 images") in lines
-    assert ("view", "embedding vector(4)") in lines
+    assert ("view", "embedding halfvec(4)") in lines
     assert ("granted", f"{role}: SELECT") in lines
     data = json.loads(cli("collections", "show", "photos", "--json").stdout)
     assert data["active"]["dim"] == 4 and data["recipe"]["backbone"] == "squeezenet1_1"
