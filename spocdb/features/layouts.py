@@ -5,10 +5,10 @@ UMAP: McInnes, Healy & Melville, arXiv 1802.03426, by umap-learn.
 
 import importlib.util
 import logging
-import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -76,18 +76,17 @@ def why_no_umap() -> str | None:
 def _contained() -> Iterator[None]:
     """Keep to itself what UMAP warns of, and what it changes for others in this process.
 
-    Its warnings are about itself and the libraries below it, never about the images. Numba sets the
-    number of threads of OpenMP, which torch shares, if torch is loaded.
+    Its warnings are about itself and the libraries below it, never about the images. When Numba
+    starts its threads, it sets the number of threads of OpenMP, which torch shares, for the thread
+    that asks: for one that ends at once.
     """
-    torch = sys.modules.get("torch")
-    n_threads = torch.get_num_threads() if torch else None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        if torch:
-            torch.set_num_threads(n_threads)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import numba
+
+        with ThreadPoolExecutor(1) as another:
+            another.submit(numba.get_num_threads).result()
+        yield
 
 
 def umap_bytes(n: int, dim: int, neighbours: int) -> int:

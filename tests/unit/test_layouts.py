@@ -1,6 +1,9 @@
 """Positions in two dimensions: the first two components are right, UMAP keeps clusters apart."""
 
 import logging
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -116,3 +119,25 @@ def test_umap_leaves_torch_its_number_of_threads() -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+BEFORE_TORCH = """
+import numpy as np
+from spocdb.features.layouts import umap_positions
+rows = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+umap_positions(rows, rows[:, :2], neighbours=5, min_distance=0.1, seed=0)
+import torch
+print(torch.get_num_threads())
+"""
+
+
+@pytest.mark.slow
+def test_umap_leaves_its_number_of_threads_to_a_torch_that_is_loaded_afterwards() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", BEFORE_TORCH],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "1\n"
