@@ -84,6 +84,9 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "learn_codebook": lambda db, folder: db.learn_codebook(
         folder, folder.parent / "codebook.safetensors", extractor="mini"
     ),
+    "quantize": lambda db, folder: db.quantize(
+        folder, folder.parent / "int8.safetensors", extractor="mini"
+    ),
     "grant_reader": lambda db, folder: db.grant_reader("pg_monitor"),
     "grant_worker": lambda db, folder: db.grant_worker("pg_monitor"),
     "grant_owner": lambda db, folder: db.grant_owner("pg_monitor"),
