@@ -6,6 +6,7 @@ template, which takes a twentieth of the time of a migration.
 
 import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("servers")
         if "chromium" in fixtures:
             item.add_marker("browser")
+
+
+def n_threads() -> int | None:
+    """Return torch's number of threads; None if it is not loaded."""
+    return sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Give torch its number of threads back after each test: with another, sums are others.
+
+    Libraries that share OpenMP with torch change it, too.
+    """
+    before = n_threads()
+    yield
+    if before is not None and n_threads() != before:
+        sys.modules["torch"].set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

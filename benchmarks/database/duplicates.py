@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.database import gallery, growth
+from benchmarks.database import gallery, growth, peers
 from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.memory import megabytes
 from benchmarks.record import Figure
@@ -90,11 +90,11 @@ def _by_faiss(target: Gallery) -> float | None:
     for _, rows in gallery.stream(target, 50_000):
         index.add(rows)
         some += [rows] if not some else []
-    faiss.omp_set_num_threads(n_cores())
     queries = np.concatenate(some)[:N_PEER]
-    began = time.perf_counter()
-    index.range_search(queries, 1 - DISTANCE)
-    return (time.perf_counter() - began) * target.n_rows / len(queries)
+    with peers.threads(faiss, n_cores()):
+        began = time.perf_counter()
+        index.range_search(queries, 1 - DISTANCE)
+        return (time.perf_counter() - began) * target.n_rows / len(queries)
 
 
 def _beside_known(target: Gallery, space: spaces.Space) -> Iterator[Figure]:

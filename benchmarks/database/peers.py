@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,27 +27,37 @@ def run(target: Gallery) -> list[Figure]:
     return [*_flat(target, faiss), *_hnsw(target, faiss)]
 
 
+@contextmanager
+def threads(faiss: Any, n: int) -> Iterator[None]:
+    """Let faiss use `n` threads for the block; torch, which shares OpenMP with it, has its own."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(n)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
 def _flat(target: Gallery, faiss: Any) -> Iterator[Figure]:
     index, ids, _ = _filled(target, faiss.IndexFlatIP(DIM))
-    faiss.omp_set_num_threads(1)
-    yield from timing.figures(
-        "faiss flat", _one_by_one(index.search, ids, target.queries[:N_EXACT])
-    )
+    with threads(faiss, 1):
+        taken = _one_by_one(index.search, ids, target.queries[:N_EXACT])
+    yield from timing.figures("faiss flat", taken)
 
 
 def _hnsw(target: Gallery, faiss: Any) -> Iterator[Figure]:
     index = faiss.IndexHNSWFlat(DIM, indexes.M, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = indexes.EF_CONSTRUCTION
-    faiss.omp_set_num_threads(n_cores())
-    index, ids, seconds = _filled(target, index)
+    with threads(faiss, n_cores()):
+        index, ids, seconds = _filled(target, index)
     yield Figure("faiss HNSW, index build", seconds, "s", note="all cores")
     n_bytes = faiss.serialize_index(index).nbytes / len(ids)
     yield Figure("faiss HNSW, bytes of index", n_bytes, "B/image", note="with the vectors")
     wanted = gallery.truth(target, target.queries)
-    faiss.omp_set_num_threads(1)
     for ef in EF_SEARCH:
         index.hnsw.efSearch = ef
-        taken = _one_by_one(index.search, ids, target.queries)
+        with threads(faiss, 1):
+            taken = _one_by_one(index.search, ids, target.queries)
         name = f"faiss HNSW, efSearch {ef}"
         yield Figure(f"{name}, recall@10", gallery.recall(taken.rows, wanted), "")
         yield from timing.figures(name, taken)
