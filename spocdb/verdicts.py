@@ -87,9 +87,7 @@ def outcome_of(
         elif rules.of_rows and _is_no_image(error, work, rules):
             no_images.append((row, error))
         else:
-            failures.append(
-                (row, error if rules.of_rows else told_here(row, error, "worker", "workers"))
-            )
+            failures.append((row, error if rules.of_rows else told_here(row, error, "worker")))
     return Outcome(
         images=[(row, w.sha256) for w in works if not w.error for row in w.refs],
         descriptors=descriptors,
@@ -109,12 +107,12 @@ def _is_retried(row: LeasedRef, rules: Rules) -> bool:
     return row.entry == row.name and row.tries.attempts < rules.most_attempts
 
 
-def told_here(ref: ImageRef, error: ImageError, one: str, all_of_them: str) -> ImageError:
+def told_here(ref: ImageRef, error: ImageError, who: str) -> ImageError:
     """Return the error of a missing local file with the machine that did not see it."""
     if is_uri(ref.name) or not isinstance(error, ImageVanished):
         return error
     return ImageVanished(
-        f"{error} (by the {one} on {gethostname()}: {all_of_them} need it under the same path)"
+        f"{error} (by the {who} on {gethostname()}: {who}s need it under the same path)"
     )
 
 

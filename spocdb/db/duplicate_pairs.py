@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Literal
 
 from spocdb.db import kinds
-from spocdb.db.connections import Connection, one_row
+from spocdb.db.connections import Connection
 from spocdb.db.copy import Rows, copy_out
 from spocdb.db.spaces import Space
 from spocdb.db.thumbnails import Content
@@ -57,8 +57,7 @@ CROSS JOIN LATERAL (
 """
 
 # Only the bare operator matches the index; in a sum the scan is exact.
-BY_INDEX = "SELECT spocdb.by_index(%s, %s, 'e.embedding', 'a.embedding')"
-EXACTLY = "0 + (e.embedding <#> a.embedding)"
+EXACTLY = SQL("0 + (e.embedding <#> a.embedding)")
 
 # Images compared for each one that is asked for, and at least, where the index says little of each.
 TIMES_BY_BITS, LEAST_BY_BITS = 10, 400
@@ -155,11 +154,11 @@ def nearest(
     connection.execute(SETTINGS)
     order, taken = EXACTLY, k
     if not exact and space.kind:
-        (order,) = one_row(connection, BY_INDEX, [space.kind, space.dim])
+        order = kinds.by_index(connection, space.kind, space.dim, "a.embedding")
         if space.kind in kinds.LOSSY:
             taken = max(LEAST_BY_BITS, TIMES_BY_BITS * k)
     statement = SQL(NEAREST).format(
-        contents=Literal(list(contents)), taken=Literal(taken), order=SQL(order), **space.names
+        contents=Literal(list(contents)), taken=Literal(taken), order=order, **space.names
     )
     yield from (Near(*row) for row in connection.execute(statement))
 

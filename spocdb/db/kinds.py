@@ -47,7 +47,7 @@ LOSSY: frozenset[Kind] = frozenset({"hnsw-bit", "diskann"})
 MOST_LOST = 0.002
 # Exact scans that say so: a thousand images. More would take a good part of the time of a build.
 N_QUERIES, K = 10, 100
-# Tolerance of distances, as of `recalls`.
+# Tolerance of distances: of images at the same distance, any may be among the nearest.
 TIE = 1e-6
 
 STORED = """
@@ -208,19 +208,20 @@ def nearest(
 ) -> Composed:
     """Return the statement of an exact scan for `query` by what an index of a kind holds."""
     table, column = table_of(connection, collection, projection_id)
-    compared, taken = one_row(
-        connection,
-        "SELECT spocdb.by_index(%s, %s, 'e.embedding', '%%(query)s::vector'), "
-        "spocdb.candidates(%s, %s, %s)",
-        [kind, dim_of(column), kind, K, K],
-    )
+    (taken,) = one_row(connection, "SELECT spocdb.candidates(%s, %s, %s)", [kind, K, K])
     return SQL(NEAREST).format(
         exactly=SQL(exactly(column)),
-        compared=SQL(compared),
+        compared=by_index(connection, kind, dim_of(column)),
         table=Identifier(table),
         taken=SqlLiteral(taken),
         k=SqlLiteral(K),
     )
+
+
+def by_index(connection: Connection, kind: Kind, dim: int, query: str = "%(query)s::vector") -> SQL:
+    """Return the expression by which an index of a kind orders the embeddings `e.embedding`."""
+    statement = "SELECT spocdb.by_index(%s, %s, 'e.embedding', %s)"
+    return SQL(one_row(connection, statement, [kind, dim, query])[0])
 
 
 def exactly(column: str) -> str:

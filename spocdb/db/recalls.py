@@ -26,8 +26,6 @@ WIDTHS = (16, 24, 32, 40, 48, 64, 80, 100, 128, 160, 200, 300, 400, 600, 1000)
 N_QUERIES = 100
 # No wider scan is measured after one that finds this part of all.
 ENOUGH = 0.999
-# Tolerance of distances: of images at the same distance, any may be among the nearest.
-TIE = 1e-6
 # Below this number of images searches are quick at any width, and measuring would take longer than
 # the index.
 FEWEST = 10_000
@@ -227,13 +225,8 @@ def _nearest(
     connection: Connection, collection: Collection, projection_id: int, kind: Kind, n: int
 ) -> Composed:
     table, column = table_of(connection, collection, projection_id)
-    (compared,) = one_row(
-        connection,
-        "SELECT spocdb.by_index(%s, %s, 'e.embedding', '%%(query)s::vector')",
-        [kind, kinds.dim_of(column)],
-    )
     return SQL(BY_INDEX).format(
-        compared=SQL(compared),
+        compared=kinds.by_index(connection, kind, kinds.dim_of(column)),
         exactly=SQL(kinds.exactly(column)),
         table=Identifier(table),
         n=Literal(n),
@@ -244,7 +237,7 @@ def _recall(found: list[NDArray[np.float64]], truth: list[NDArray[np.float64]], 
     """Return the mean recall@k less its standard error, at least 0."""
     each = np.array(
         [
-            (near[:k] <= wanted[:k][-1] + TIE).sum() / len(wanted[:k])
+            (near[:k] <= wanted[:k][-1] + kinds.TIE).sum() / len(wanted[:k])
             for near, wanted in zip(found, truth, strict=True)
         ]
     )

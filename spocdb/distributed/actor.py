@@ -180,7 +180,7 @@ def own_version() -> str:
 
 def told_on_node(ref: ImageRef, error: ImageError) -> ImageError:
     """Return the error of a missing local file with the node that did not see it."""
-    return told_here(ref, error, "node", "nodes")
+    return told_here(ref, error, "node")
 
 
 def _named_here(error: SpocdbError) -> SpocdbError:

@@ -1,14 +1,17 @@
 """The machine's devices, and their fastest precision."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
+from typing import TypeVar
 
 import torch
 
 from spocdb.errors import ConfigError
 from spocdb.machine import n_cores
+
+Result = TypeVar("Result")
 
 # How often a matrix product is timed in each precision, and its side: half a millisecond each.
 N_PRODUCTS, PRODUCT_SIDE = 10, 256
@@ -49,6 +52,13 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast and fast() else torch.float32
 
 
+def on_one_core(work: Callable[[], Result]) -> Result:
+    """Return the result of work whose time tells a core's rate, done by one thread of torch."""
+    # torch's number of threads is set per thread.
+    with ThreadPoolExecutor(1, "rates", torch.set_num_threads, (1,)) as core:
+        return core.submit(work).result()
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Return whether an error says that a device's memory did not suffice."""
     # CUDA raises OutOfMemoryError. MPS has only the message. cuDNN tries its algorithms in turn and
@@ -76,9 +86,7 @@ def _is_faster_in_bfloat16() -> bool:
     The CPU's flags do not tell: AVX512-BF16 without AMX has twice the rate of float32 on AMD's
     CPUs, and half of it on Intel's.
     """
-    # torch's number of threads is set per thread.
-    with ThreadPoolExecutor(1, "rates", torch.set_num_threads, (1,)) as core:
-        seconds = core.submit(_seconds_of_products, [torch.float32, torch.bfloat16]).result()
+    seconds = on_one_core(partial(_seconds_of_products, [torch.float32, torch.bfloat16]))
     return seconds[torch.bfloat16] < seconds[torch.float32]
 
 

@@ -7,7 +7,6 @@ that is exact there and faster, see `can_use_integers`.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spocdb.features.devices import on_one_core
 from spocdb.features.integer_files import Arrays, Convolution, Pool, Stack
 
 # Values of 8 bits, and the one that stands for zero where values may be negative.
@@ -80,9 +80,7 @@ def can_use_integers() -> bool:
     Takes some milliseconds. A CPU without VNNI may add products in 16 bits, which overflow; one of
     another make may have no such convolution, or one that takes a hundred times as long.
     """
-    # torch's number of threads is set per thread.
-    with ThreadPoolExecutor(1, "rates", torch.set_num_threads, (1,)) as core:
-        found = core.submit(_try_integers).result()
+    found = on_one_core(_try_integers)
     if not found:
         log.info("this CPU computes no 8-bit integers faster: int8 runs in float32")
     return found

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from spocdb.features.devices import on_one_core
 from spocdb.records import Float32Array
 
 # Rows that are multiplied at a time: 4 MB of products, which stay in the processor's cache.
@@ -124,10 +124,9 @@ def fastest(dim: int) -> torch.dtype:
     """
     if _multiply_int8 is None or not _is_exact(dim):
         return torch.float32
-    # By one thread, and in the processor's time: others may use the cores meanwhile.
-    with ThreadPoolExecutor(1, "products", torch.set_num_threads, (1,)) as pool:
-        types = (torch.int8, torch.float32)
-        taken = [*pool.map(partial(_seconds, dim), types)]
+    types = (torch.int8, torch.float32)
+    # In the processor's time: others may use the core meanwhile.
+    taken = on_one_core(lambda: [_seconds(dim, each) for each in types])
     return types[taken.index(min(taken))]
 
 
