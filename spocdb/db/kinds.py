@@ -224,9 +224,9 @@ def by_index(connection: Connection, kind: Kind, dim: int, query: str = "%(query
     return SQL(one_row(connection, statement, [kind, dim, query])[0])
 
 
-def exactly(column: str) -> str:
+def exactly(column: str, query: str = "%(query)s") -> str:
     """Return the expression that compares the embeddings of a column such as vector(256)."""
-    return f"e.embedding <#> %(query)s::{column}"
+    return f"e.embedding <#> {query}::{column}"
 
 
 def dim_of(column: str) -> int:

@@ -32,10 +32,18 @@ FEWEST = 10_000
 # Measured again after a growth by a quarter.
 GROWTH = 1.25
 
+# One statement for all queries, because a statement costs as much as a scan. The distances of each
+# are in the order of the index.
 BY_INDEX = """
-SELECT 1 + n.x FROM (
-    SELECT {compared} AS d, {exactly} AS x FROM spocdb.{table} e ORDER BY d LIMIT {n}) n
-ORDER BY n.d
+SELECT ARRAY(
+    SELECT 1 + n.x FROM (
+        SELECT {compared} AS d, {exactly} AS x FROM spocdb.{table} e ORDER BY d LIMIT {n}) n
+    ORDER BY n.d)
+FROM unnest(%(queries)s::text[]::vector[]) WITH ORDINALITY AS q (query, n) ORDER BY q.n
+"""
+
+EXACTLY = """
+SELECT distance FROM spocdb.search(%s, %s, %s, exact => true, projection => %s) ORDER BY distance
 """
 
 SETTINGS = {"hnsw.iterative_scan": "off", "enable_seqscan": "off", "jit": "off"}
@@ -176,10 +184,8 @@ def _queries(
 def _exactly(
     connection: Connection, collection: Collection, projection_id: int, query: Float32Array
 ) -> NDArray[np.float64]:
-    hits = search.nearest(
-        connection, collection.name, query, KS[-1], {}, exact=True, projection=projection_id
-    )
-    return np.array([hit.distance for hit in hits])
+    values = [collection.name, Vector(query), KS[-1], projection_id]
+    return np.array([distance for (distance,) in connection.execute(EXACTLY, values)])
 
 
 def _by_index(
@@ -191,19 +197,14 @@ def _by_index(
     truth: list[NDArray[np.float64]],
 ) -> Iterator[tuple[int, dict[int, float]]]:
     """Yield each width with the recall of each k that it can hold, until more finds no more."""
+    asked = {"queries": [Vector(query).to_text() for query in queries]}
     for width in WIDTHS:
         taken = _taken(connection, kind, width)
         statement = _nearest(connection, collection, projection_id, kind, max(taken.values()))
         with connection.transaction():
             for name, value in {**kinds.settings(kind, width), **SETTINGS}.items():
                 connection.execute("SELECT set_config(%s, %s, true)", [name, value])
-            # In the order of the index.
-            found = [
-                np.array(
-                    [row[0] for row in connection.execute(statement, {"query": Vector(query)})]
-                )
-                for query in queries
-            ]
+            found = [np.array(near) for (near,) in connection.execute(statement, asked)]
         recalls = {
             k: _recall([np.sort(near[:n]) for near in found], truth, k) for k, n in taken.items()
         }
@@ -226,8 +227,8 @@ def _nearest(
 ) -> Composed:
     table, column = table_of(connection, collection, projection_id)
     return SQL(BY_INDEX).format(
-        compared=kinds.by_index(connection, kind, kinds.dim_of(column)),
-        exactly=SQL(kinds.exactly(column)),
+        compared=kinds.by_index(connection, kind, kinds.dim_of(column), "q.query"),
+        exactly=SQL(kinds.exactly(column, "q.query")),
         table=Identifier(table),
         n=Literal(n),
     )

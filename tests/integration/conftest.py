@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from spocdb import projections as fitting
-from spocdb.db import collections, connections, indexes, projections, writing
+from spocdb.db import collections, connections, indexes, projections, recalls, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.features.projection import project
@@ -23,12 +23,25 @@ from tests.fixtures.opened import Database
 
 Clustered = Callable[..., Float32Array]
 AddImages = Callable[..., Collection]
+Fill = Callable[[connections.Connection], object]
 
 
 @pytest.fixture(scope="session")
 def made_up() -> Recipe:
     """Return the recipe of the synthetic descriptors; there are no weights of this hash."""
     return make_recipe("squeezenet1_1", hashlib.sha256(b"made up").hexdigest())
+
+
+@pytest.fixture(autouse=True)
+def quick_measures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure indexes by few queries, which is quicker, unless a test asks for `measured_well`."""
+    if "measured_well" not in request.fixturenames:
+        monkeypatch.setattr(recalls, "N_QUERIES", 20)
+
+
+@pytest.fixture
+def measured_well() -> None:
+    """Measure indexes by as many queries as ever."""
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +93,30 @@ def add_images(made_up: Recipe) -> AddImages:
         return target
 
     return add
+
+
+@pytest.fixture(scope="module")
+def make_template(server: str, template: str) -> Iterator[Callable[[Fill], str]]:
+    """Return a function that fills a database and returns its name, for copies of it.
+
+    It is there until the last test of a file, for files whose tests stay in one process.
+    """
+    made: list[str] = []
+
+    def make(fill: Fill) -> str:
+        name = f"{template}_{len(made)}"
+        admin.execute(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(name)))
+        statement = SQL("CREATE DATABASE {} TEMPLATE {}")
+        admin.execute(statement.format(Identifier(name), Identifier(template)))
+        made.append(name)
+        with connections.connect(make_conninfo(server, dbname=name)) as connection:
+            fill(connection)
+        return name
+
+    with psycopg.connect(server, autocommit=True) as admin:
+        yield make
+        for name in made:
+            admin.execute(SQL("DROP DATABASE {}").format(Identifier(name)))
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from tests.fixtures.shop import Shop
 N = 24
 # What N pictures are enough for.
 ASKED: dict[str, Any] = {"images": 20, "precision": 0.9}
+# What a few are enough for.
+FEW: dict[str, Any] = {"images": 6, "precision": 0.6}
 
 
 @pytest.fixture
@@ -84,9 +86,9 @@ def test_what_is_measured_finds_copies(ingested: Database) -> None:
 
 
 def test_the_same_seed_measures_the_same(ingested: Database) -> None:
-    one, again = (ingested.duplicates.calibrate(**ASKED, seed=3) for _ in range(2))
+    one, again = (ingested.duplicates.calibrate(**FEW, seed=3) for _ in range(2))
     assert one == again
-    other = ingested.duplicates.calibrate(**ASKED, seed=4)
+    other = ingested.duplicates.calibrate(**FEW, seed=4)
     assert other.curve != one.curve
 
 
@@ -95,9 +97,9 @@ def test_an_interruption_stores_nothing(ingested: Database) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ingested.duplicates.calibrate(**ASKED, on_done=interrupt)
+        ingested.duplicates.calibrate(**FEW, on_done=interrupt)
     assert ingested.duplicates.thresholds() is None
-    assert ingested.duplicates.calibrate(**ASKED).n_images == 20
+    assert ingested.duplicates.calibrate(**FEW).n_images == 6
 
 
 def test_copies_are_taken_for_copies_and_shown(ingested: Database) -> None:

@@ -40,7 +40,7 @@ def test_status_says_what_there_is(gallery: Database) -> None:
 
 
 def test_recall_is_measured_stored_and_printed(
-    gallery: Database, gallery_url: str, spocdb: Callable[..., "object"]
+    gallery: Database, gallery_url: str, spocdb: Callable[..., "object"], measured_well: None
 ) -> None:
     before = gallery.index.status()[1].bytes or 0
     ran = spocdb("index", "build", "--kind", "hnsw-halfvec", "--db", gallery_url)

@@ -20,6 +20,7 @@ from tests.fixtures.program import Run
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
 Plan = Callable[..., str]
+MakeTemplate = Callable[[Callable[[connections.Connection], None]], str]
 
 SEARCH = "SELECT id, distance FROM spocdb.search('photos', %s, %s, exact => %s)"
 FILTERED = "SELECT id, distance FROM spocdb.search('photos', %s, %s, '{\"even\": true}', %s)"
@@ -32,21 +33,26 @@ OURS: tuple[Kind, ...] = ("hnsw-vector", "hnsw-halfvec", "hnsw-bit")
 HALF = 2.0**-11
 
 
-@pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure by fewer queries, which is quicker."""
-    monkeypatch.setattr(recalls, "N_QUERIES", 40)
+@pytest.fixture(scope="module")
+def stored_template(
+    make_template: MakeTemplate, add_images: AddImages, clustered: Clustered
+) -> str:
+    """Return the name of a database with 2,000 images of 64 dimensions, without an index."""
+
+    def fill(connection: connections.Connection) -> None:
+        add_images(connection, clustered(2050, 64)[:2000])
+        connection.execute(
+            "UPDATE spocdb.images SET metadata = jsonb_build_object('even', id % 2 = 0)"
+        )
+        connection.execute("ANALYZE spocdb.images")
+
+    return make_template(fill)
 
 
 @pytest.fixture
-def stored(db: Database, add_images: AddImages, clustered: Clustered) -> Collection:
-    """Return a collection of 2,000 images of 64 dimensions, without an index."""
-    target = add_images(db.connection, clustered(2050, 64)[:2000])
-    db.connection.execute(
-        "UPDATE spocdb.images SET metadata = jsonb_build_object('even', id % 2 = 0)"
-    )
-    db.connection.execute("ANALYZE spocdb.images")
-    return target
+def stored(db: Database) -> Collection:
+    """Return the collection of that database."""
+    return collections.get(db.connection, "photos")
 
 
 @pytest.fixture

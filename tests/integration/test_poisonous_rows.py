@@ -47,6 +47,7 @@ def work(shop: Any, fork: Fork, environment: dict[str, str], script: Path) -> li
     return ended[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("had_an_embedding", [False, True])
 def test_a_poisonous_row_is_the_only_one_that_fails(
     shop: Any, fork: Fork, environment: dict[str, str], tmp_path: Path, had_an_embedding: bool

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from pgvector import Vector
 
-from spocdb.db import recalls
+from spocdb.db import collections, connections, indexes, recalls
 from spocdb.db.collections import Collection
 from spocdb.errors import InvalidValue
 from spocdb.records import Float32Array
@@ -15,23 +15,35 @@ from tests.fixtures.program import Run
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
+MakeTemplate = Callable[[Callable[[connections.Connection], None]], str]
+
+pytestmark = pytest.mark.usefixtures("measured_well")
 
 WIDTH = "SELECT spocdb.ef_search(%s, %s, %s)"
 CURVE = "SELECT k, ef_search, recall FROM spocdb.recalls ORDER BY k, ef_search"
 
 
+@pytest.fixture(scope="module")
+def poor_template(make_template: MakeTemplate, add_images: AddImages, clustered: Clustered) -> str:
+    """Return the name of a database whose index has few links, so that narrow scans miss images."""
+
+    def fill(connection: connections.Connection) -> None:
+        target = add_images(connection, clustered(2150)[:2000])
+        indexes.build(connection, target, 1, "hnsw-vector")
+        connection.execute("DROP INDEX spocdb.embeddings_1_1_hnsw")
+        connection.execute(
+            "CREATE INDEX embeddings_1_1_hnsw ON spocdb.embeddings_1_1 "
+            "USING hnsw (embedding vector_ip_ops) WITH (m = 3, ef_construction = 8)"
+        )
+        recalls.measure(connection, target, 1)
+
+    return make_template(fill)
+
+
 @pytest.fixture
-def poor(db: Database, add_images: AddImages, clustered: Clustered) -> Collection:
-    """Return a collection whose index has few links, so that narrow scans miss images."""
-    target = add_images(db.connection, clustered(2150)[:2000])
-    db.index.build(kind="hnsw-vector")
-    db.connection.execute("DROP INDEX spocdb.embeddings_1_1_hnsw")
-    db.connection.execute(
-        "CREATE INDEX embeddings_1_1_hnsw ON spocdb.embeddings_1_1 "
-        "USING hnsw (embedding vector_ip_ops) WITH (m = 3, ef_construction = 8)"
-    )
-    db.index.measure()
-    return target
+def poor(db: Database) -> Collection:
+    """Return the collection of that database."""
+    return collections.get(db.connection, "photos")
 
 
 def width(db: Database, k: int = 10) -> int:
@@ -59,8 +71,10 @@ def test_the_narrowest_scan_with_the_wanted_recall_is_taken(db: Database, poor: 
     )
     assert width(db, 101) == 101
     db.connection.execute("RESET spocdb.recall")
+    # Its queries are found by the index, and so by other widths than before.
     db.index.measure(recall=of_ten[16])
-    assert width(db) == 16
+    again = [(ef, recall) for k, ef, recall in db.connection.execute(CURVE) if k == 10]
+    assert width(db) == min(ef for ef, recall in again if recall >= of_ten[16])
 
 
 def test_searches_find_as_much_as_is_wanted(

@@ -140,7 +140,14 @@ def _normalised(pixels: UInt8Array, recipe: Recipe) -> Tensor:
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize(("name", "size"), [("mini", 128), ("vgg16", 64), ("vgg19", 64)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("mini", 128),
+        pytest.param("vgg16", 64, marks=pytest.mark.slow),
+        pytest.param("vgg19", 64, marks=pytest.mark.slow),
+    ],
+)
 def test_descriptors_are_near_those_of_float32(name: str, size: int, tmp_path: Path) -> None:
     full, small = rounded(name, tmp_path, size)
     pixels = photos(9, size)

@@ -13,6 +13,7 @@ from benchmarks.record import Figure
 from spocdb.features.backbones import find, names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "size", "gmac"),
     [
@@ -33,6 +34,7 @@ def test_multiply_adds_are_counted(preset: str, size: int, gmac: float) -> None:
     assert work.pixel_bytes == 3 * size * size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_the_documentation_has_every_networks_arithmetic(name: str) -> None:
     work, size = work_of(name), find(name).size

@@ -138,6 +138,7 @@ def test_a_vision_transformer_takes_sizes_in_steps_of_its_patch(
         chosen("test_vit", file, tmp_path, size=90)
 
 
+@pytest.mark.slow
 def test_dinov2_without_registers(tmp_path: Path) -> None:
     """With random values: the shape of its tokens, not its quality."""
     name = "vit_small_patch14_dinov2"
