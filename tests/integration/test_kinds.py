@@ -34,7 +34,7 @@ HALF = 2.0**-11
 
 
 @pytest.fixture(scope="module")
-def stored_template(
+def two_thousand_template(
     make_template: MakeTemplate, add_images: AddImages, clustered: Clustered
 ) -> str:
     """Return the name of a database with 2,000 images of 64 dimensions, without an index."""
@@ -50,7 +50,7 @@ def stored_template(
 
 
 @pytest.fixture
-def stored(db: Database) -> Collection:
+def two_thousand(db: Database) -> Collection:
     """Return the collection of that database."""
     return collections.get(db.connection, "photos")
 
@@ -76,7 +76,7 @@ def found(
 @pytest.mark.parametrize(("statement", "k"), [(SEARCH, 10), (SEARCH, 200), (FILTERED, 10)])
 def test_each_kind_finds_what_is_wanted_with_true_distances(
     db: Database,
-    stored: Collection,
+    two_thousand: Collection,
     queries: list[Vector],
     kind: Kind,
     statement: str,
@@ -97,7 +97,9 @@ def test_each_kind_finds_what_is_wanted_with_true_distances(
 
 @pytest.mark.servers
 @pytest.mark.parametrize("kind", OURS)
-def test_a_search_is_one_scan_of_the_index(db: Database, stored: Collection, kind: Kind) -> None:
+def test_a_search_is_one_scan_of_the_index(
+    db: Database, two_thousand: Collection, kind: Kind
+) -> None:
     db.index.build(kind=kind)
     with db.connection.transaction():
         hits = search.similar(db.connection, "photos", 1, 10, {}, exact=False)
@@ -182,7 +184,7 @@ def test_a_kind_that_finds_too_few_is_refused(
         db.index.build(kind="ivf")  # type: ignore[arg-type]
 
 
-def test_a_new_projection_keeps_the_kind(db: Database, stored: Collection) -> None:
+def test_a_new_projection_keeps_the_kind(db: Database, two_thousand: Collection) -> None:
     db.index.build(kind="hnsw-bit")
     db.pca.activate(db.pca.fit(dim=48))
     assert kind_of(db) == "hnsw-bit"
@@ -193,7 +195,7 @@ def test_a_new_projection_keeps_the_kind(db: Database, stored: Collection) -> No
 
 
 def test_a_new_projection_for_which_the_kind_does_not_do_has_another(
-    db: Database, stored: Collection, caplog: pytest.LogCaptureFixture
+    db: Database, two_thousand: Collection, caplog: pytest.LogCaptureFixture
 ) -> None:
     db.index.build(kind="hnsw-bit")
     db.pca.activate(db.pca.fit(dim=2))  # 2 bits, four places
@@ -215,7 +217,7 @@ def test_long_embeddings_have_half_precision(
 
 
 def test_an_interrupted_build_leaves_the_index_and_its_kind(
-    db: Database, stored: Collection
+    db: Database, two_thousand: Collection
 ) -> None:
     db.index.build(kind="hnsw-vector")
     before = db.similar(1, 5)
@@ -250,7 +252,7 @@ def test_duplicates_are_the_same_whatever_the_kind(
 
 
 def test_hand_written_sql_by_bits_is_a_scan_of_the_index(
-    db: Database, stored: Collection, plan: Plan, queries: list[Vector]
+    db: Database, two_thousand: Collection, plan: Plan, queries: list[Vector]
 ) -> None:
     db.index.build(kind="hnsw-bit")
     statement = (
@@ -281,9 +283,9 @@ def test_by_bits_a_copied_image_finds_copies_only_if_there_are_enough(
         assert len(near) == k and (k < 601 or near[-1] > 0.01)
 
 
-def test_an_unmeasured_index_of_bits_compares_many(db: Database, stored: Collection) -> None:
+def test_an_unmeasured_index_of_bits_compares_many(db: Database, two_thousand: Collection) -> None:
     db.index.build(kind="hnsw-bit")
-    recalls.forget(db.connection, stored, 1)
+    recalls.forget(db.connection, two_thousand, 1)
     width = "SELECT spocdb.ef_search(1, 1, %s)"
     assert db.connection.execute(width, [10]).fetchone() == (1000,)
     assert db.connection.execute(width, [500]).fetchone() == (5000,)
