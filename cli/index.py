@@ -21,11 +21,17 @@ def build(
             show_default="as it is",
         ),
     ] = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=256, help="Tables for the embeddings; moves them.", show_default="as it is"
+        ),
+    ] = None,
     db: options.Db = None,
 ) -> None:
     """Rebuild the index of a collection and measure its recall; searches continue meanwhile."""
     with options.open_database(db) as database:
-        recall = database.index.build(collection, kind)  # type: ignore[arg-type]
+        recall = database.index.build(collection, kind, partitions)  # type: ignore[arg-type]
     if recall is None:
         talk("built; measuring recall needs at least two images")
     else:
@@ -68,6 +74,7 @@ def status(
             "rows",
             "index",
             "kind",
+            "tables",
             "MB",
             "recall@10",
             "ef_search",
@@ -80,6 +87,7 @@ def status(
                 s.n_rows,
                 s.index or "none",
                 s.kind or "not chosen",
+                s.partitions,
                 "" if s.bytes is None else f"{s.bytes / 1e6:.1f}",
                 "" if s.recall is None else f"{s.recall:.4f}",
                 "" if s.recall_settings is None else s.recall_settings.get("ef_search", ""),

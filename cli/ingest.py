@@ -110,6 +110,12 @@ def ingest(
         int,
         typer.Option(metavar="N", help="Fit a first PCA at N different images; 0: never."),
     ] = 1000,
+    partitions: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=256, help="Tables for a new collection's embeddings.", show_default="1"
+        ),
+    ] = None,
     recipe: RecipeOptions,
     device: options.Device = "auto",
     batch_size: Annotated[
@@ -173,6 +179,7 @@ def ingest(
                 image_column=image_column,
                 names_from=names_from,
                 urls_from=urls_from,
+                partitions=partitions,
                 device=device,
                 precision=precision,  # type: ignore[arg-type]  # the library checks it
                 on_progress=shown.update,
@@ -211,6 +218,7 @@ def ingest(
             strict=strict,
             retry_failed=retry_failed,
             auto_pca=auto_pca,
+            partitions=partitions,
             batch_size=batch_size,
             device=device,
             precision=precision,  # type: ignore[arg-type]  # the library checks it

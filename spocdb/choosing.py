@@ -47,15 +47,18 @@ def create(
     wanted: Wanted,
     cache_dir: Path,
     load: Callable[[Recipe], object],
+    partitions: int | None = None,
 ) -> Collection:
     """Create a collection with the chosen extractor, once its network was loaded.
 
     Raises:
-        ConfigError: Another process created it meanwhile with another recipe.
+        ConfigError: Another process created it meanwhile with another recipe, or another number of
+            partitions.
     """
     chosen.prove(load)
     recipe = chosen.recipe
-    made = collections.create(connection, name, recipe, channels(recipe))
+    made = collections.create(connection, name, recipe, channels(recipe), partitions or 1)
+    collections.check_partitions(made, partitions)
     if made.recipe != recipe:
         # Raises the error of options that contradict the collection.
         choose(connection, wanted, made, cache_dir)

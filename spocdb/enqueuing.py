@@ -32,11 +32,12 @@ def enqueue(
     cache_dir: Path,
     load: Callable[[Recipe], object],
     on_progress: OnProgress,
+    partitions: int | None = None,
 ) -> Progress:
     """Enqueue the images of a source for the collection `name`; return the counts.
 
     Images that failed in the same version are not enqueued. Those whose name cannot be stored
-    become failures.
+    become failures. The embeddings of a new collection are in `partitions` tables.
 
     Raises:
         ConfigError: There are no images, or the options contradict the collection.
@@ -46,6 +47,7 @@ def enqueue(
     progress = Progress(doing="looking for images", left_out=source.left_out)
     on_progress(progress)
     found = collections.find(connection, name)
+    collections.check_partitions(found, partitions)
     # Raises for a path that does not exist, before anything is changed.
     refs = source.refs()
     if found is None:
@@ -53,7 +55,7 @@ def enqueue(
     else:
         attachments.refuse(connection, found)
     chosen = choose(connection, wanted, found, cache_dir)
-    collection = found or create(connection, name, chosen, wanted, cache_dir, load)
+    collection = found or create(connection, name, chosen, wanted, cache_dir, load, partitions)
     progress.doing = ""
     new = changed(connection, collection, refs, progress, retry_failed=False)
     for chunk in chunks(new, REFS_ASKED):

@@ -35,7 +35,8 @@ class IngestOptions:
 
     `prune` deletes images that are gone from their source. If a given root itself is gone or
     empty, its images are deleted only with `prune_gone`. `metadata` is a file with metadata of
-    images. A first PCA is fitted once there are `auto_pca` images (0: never).
+    images. A first PCA is fitted once there are `auto_pca` images (0: never). The embeddings of a
+    new collection are in `partitions` tables.
     """
 
     storing: StoringOptions
@@ -43,6 +44,7 @@ class IngestOptions:
     prune_gone: bool = False
     metadata: Path | None = None
     auto_pca: int = 0
+    partitions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Ingest:
         self.on_progress(progress)
         find = collections.find if self.source.roots else collections.get
         found = find(self.connection, self.name)
+        collections.check_partitions(found, self.options.partitions)
         source = self._without_gone(found)
         progress.left_out = source.left_out
         # Raises for a path that does not exist, before anything is changed.
@@ -119,7 +122,10 @@ class Ingest:
         return choose(self.connection, self.wanted, found, self.cache_dir)
 
     def _create(self, chosen: Chosen) -> Collection:
-        return create(self.connection, self.name, chosen, self.wanted, self.cache_dir, self.load)
+        return create(
+            *(self.connection, self.name, chosen, self.wanted, self.cache_dir, self.load),
+            self.options.partitions,
+        )
 
     def _extractor(self, recipe: Recipe) -> "OnDemand":
         from spocdb.pipeline.extraction import OnDemand

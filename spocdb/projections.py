@@ -179,7 +179,7 @@ def build(
     fill(connection, connect, collection, projection_id)
     if not indexes.exists(connection, collection, projection_id):
         log.info("projection %s: building the index", projection_id)
-        indexes.build(connection, collection, projection_id)
+        indexes.build(connection, collection, projection_id, connect=connect)
     _measure(connection, collection, projection_id)
 
 
@@ -274,7 +274,7 @@ def settle(
         connection, collection
     ):
         log.info("building the index")
-        indexes.build(connection, collection, active.id)
+        indexes.build(connection, collection, active.id, connect=connect)
     _measure(connection, collection, active.id)
 
 

@@ -2,6 +2,7 @@
 
 from benchmarks.database import (
     by_kinds,
+    by_parts,
     clients,
     copies,
     duplicates,
@@ -23,6 +24,7 @@ STEPS: dict[str, Step] = {
     "growth": growth.run,
     "kinds": kinds.run,
     "by-kinds": by_kinds.run,
+    "by-parts": by_parts.run,
     "peers": peers.run,
     "overhead": overhead.run,
     "filters": filters.run,

@@ -15,7 +15,7 @@ from benchmarks.database import gallery, timing
 from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.database.growth import peak_of_shared_memory
 from benchmarks.record import Figure
-from spocdb.db import indexes, sessions
+from spocdb.db import building, sessions
 from spocdb.db.connections import Connection, one_row
 
 BUILD = """
@@ -60,7 +60,7 @@ def run(target: Gallery) -> list[Figure]:
 def _builds(target: Gallery) -> Iterator[Figure]:
     connection = target.connection
     # Memory for the graph of vectors is enough for the others.
-    memory = indexes.build_memory(connection, target.table, DIM)
+    memory = building.plan(connection, [target.table], DIM, "hnsw-vector").memory
     with sessions.raised(connection, maintenance_work_mem=memory):
         yield from _timed_builds(target)
 
@@ -74,8 +74,8 @@ def _timed_builds(target: Gallery) -> Iterator[Figure]:
             name=Identifier(name),
             table=Identifier(target.table),
             expression=SQL(expression),
-            m=Literal(indexes.M),
-            ef=Literal(indexes.EF_CONSTRUCTION),
+            m=Literal(building.M),
+            ef=Literal(building.EF_CONSTRUCTION),
         )
         with peak_of_shared_memory() as peak:
             began = time.perf_counter()

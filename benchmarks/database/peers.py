@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.database import gallery, timing
 from benchmarks.database.gallery import DIM, Gallery, K
 from benchmarks.record import Figure
-from spocdb.db import indexes
+from spocdb.db import building
 from spocdb.machine import n_cores
 from spocdb.records import Float32Array
 
@@ -46,8 +46,8 @@ def _flat(target: Gallery, faiss: Any) -> Iterator[Figure]:
 
 
 def _hnsw(target: Gallery, faiss: Any) -> Iterator[Figure]:
-    index = faiss.IndexHNSWFlat(DIM, indexes.M, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = indexes.EF_CONSTRUCTION
+    index = faiss.IndexHNSWFlat(DIM, building.M, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = building.EF_CONSTRUCTION
     with threads(faiss, n_cores()):
         index, ids, seconds = _filled(target, index)
     yield Figure("faiss HNSW, index build", seconds, "s", note="all cores")

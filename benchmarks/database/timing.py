@@ -58,7 +58,7 @@ def take_turns(ways: Mapping[str, Way], questions: Sequence[Any]) -> dict[str, T
         # The first query of a round finds cold pages, so the order is random.
         rng.shuffle(names)
         for name in names:
-            _ask(ways[name], question, taken[name])
+            ask(ways[name], question, taken[name])
     return taken
 
 
@@ -71,7 +71,8 @@ def figures(name: str, taken: Taken) -> list[Figure]:
     return found
 
 
-def _ask(one: Way, question: Any, taken: Taken) -> None:
+def ask(one: Way, question: Any, taken: Taken) -> None:
+    """Ask one question, and add what it took."""
     server = one.connection.info.backend_pid
     busy, own, began = _busy(server), time.thread_time(), time.perf_counter()
     rows = one.ask(question)

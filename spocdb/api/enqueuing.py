@@ -31,6 +31,7 @@ class Enqueuing(Part):
         all_files: bool = False,
         follow_links: bool = False,
         image_column: str | None = None,
+        partitions: int | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
         on_progress: "Callable[[Progress], None]" = lambda progress: None,
@@ -55,6 +56,7 @@ class Enqueuing(Part):
             all_files: recognise images by their first bytes, whatever the file is called.
             follow_links: also list the folders that symbolic links lead to.
             image_column: as of `ingest`.
+            partitions: as of `ingest`.
             device: where a new extractor is loaded to test it: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
             on_progress: called with the progress after every chunk.
@@ -87,4 +89,5 @@ class Enqueuing(Part):
                 engine.settings.cache_dir,
                 lambda new: engine.extractor(new, device, precision),
                 on_progress,
+                partitions,
             )

@@ -11,7 +11,12 @@ from spocdb.search import check_recall
 class Index(Part):
     """The indexes of a database; `db.index`."""
 
-    def build(self, collection: str | None = None, kind: Kind | None = None) -> float | None:
+    def build(
+        self,
+        collection: str | None = None,
+        kind: Kind | None = None,
+        partitions: int | None = None,
+    ) -> float | None:
         """Rebuild the active index of a collection; searches continue meanwhile.
 
         Args:
@@ -21,6 +26,9 @@ class Index(Part):
                 the server has pgvectorscale. None keeps the kind; a first index has half precision
                 if that loses no more than 0.002 of the nearest images, as is measured. No kind
                 changes the distances of a search.
+            partitions: how many tables hold the embeddings, 1 to 256; None keeps the number.
+                Another number moves them first: searches and writers wait for that, and then
+                searches compare all embeddings until the index is built.
 
         Returns:
             The measured recall@10, 0 to 1; None for a collection without two images.
@@ -31,6 +39,7 @@ class Index(Part):
                 than the collection wants: the index stays as it is.
             DatabaseError: the server has no room for the index, this role may not build it, or
                 objects depend on the view, whose type would change.
+            InvalidValue: `partitions` is out of range.
             UnknownChoice: there is no such kind.
         """
         if kind is not None and kind not in KINDS:
@@ -38,7 +47,9 @@ class Index(Part):
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             number = target.active_projection_id
-            recall = indexes.build(connection, target, number, kind)
+            if partitions is not None:
+                collections.repartition(connection, target, partitions)
+            recall = indexes.build(connection, target, number, kind, self._engine.connect)
             return recalls.measure(connection, target, number) if recall is None else recall
 
     def measure(self, collection: str | None = None, recall: float | None = None) -> float | None:

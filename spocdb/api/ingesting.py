@@ -52,6 +52,7 @@ class Ingesting(Part):
         strict: bool = False,
         retry_failed: bool = False,
         auto_pca: int = AUTO_PCA_IMAGES,
+        partitions: int | None = None,
         batch_size: int | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
@@ -96,6 +97,8 @@ class Ingesting(Part):
             strict: stop at the first bad image.
             retry_failed: retry failed files; without `paths`, all failed files of the collection.
             auto_pca: fit a first PCA once the collection has this many images; 0 is never.
+            partitions: how many tables hold the embeddings of a new collection, 1 to 256; None is
+                one. See docs/how-to/partitions.md.
             batch_size: images per batch; None is the device's default.
             device: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
@@ -138,6 +141,7 @@ class Ingesting(Part):
             prune_gone=prune_gone,
             metadata=path_of(metadata),
             auto_pca=auto_pca,
+            partitions=partitions,
         )
         terms = terms_of(engine.settings, Choice(recursive, all_files, follow_links, image_column))
         wanted = Wanted(extractor, path_of(weights), recipe, path_of(codebook))

@@ -10,14 +10,21 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from spocdb.db.connections import Connection, one_row
-from spocdb.errors import CollectionNotFound, ProjectionNotFound
+from spocdb.errors import CollectionNotFound, ConfigError, InvalidValue, ProjectionNotFound
 from spocdb.records import Recipe
 from spocdb.settings import DEFAULT_COLLECTION
+from spocdb.wording import counted
+
+# Each search looks into all partitions.
+MOST_PARTITIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A named set of images, bound to one extractor; `channels` is the raw descriptor's C."""
+    """A named set of images, bound to one extractor; `channels` is the raw descriptor's C.
+
+    `partitions` is how many tables hold its embeddings by a projection.
+    """
 
     id: int
     name: str
@@ -26,6 +33,7 @@ class Collection:
     recipe: Recipe
     active_projection_id: int
     previous_projection_id: int | None
+    partitions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class ExtractorSummary:
 
 FIND = """
 SELECT c.id, c.name, c.extractor_id, e.dim, e.recipe, c.active_projection_id,
-       c.previous_projection_id
+       c.previous_projection_id, c.partitions
 FROM spocdb.collections c JOIN spocdb.extractors e ON e.id = c.extractor_id
 WHERE c.name = %s
 """
@@ -93,6 +101,10 @@ SELECT spocdb.add_extractor(
     %(name)s, %(fingerprint)s, %(recipe)s, %(dim)s, %(parentage)s)
 """
 
+CREATE = "SELECT spocdb.create_collection(%s, %s, %s)"
+
+REPARTITION = "SELECT spocdb.repartition(%s, %s)"
+
 LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE"
 
 
@@ -101,8 +113,8 @@ def find(connection: Connection, name: str) -> Collection | None:
     row = connection.execute(FIND, [name]).fetchone()
     if row is None:
         return None
-    id_, name, extractor_id, channels, recipe, active, previous = row
-    return Collection(id_, name, extractor_id, channels, Recipe(**recipe), active, previous)
+    id_, name, extractor_id, channels, recipe, *others = row
+    return Collection(id_, name, extractor_id, channels, Recipe(**recipe), *others)
 
 
 def get(connection: Connection, name: str | None) -> Collection:
@@ -174,7 +186,9 @@ def as_if_active(
     )
 
 
-def create(connection: Connection, name: str, recipe: Recipe, channels: int) -> Collection:
+def create(
+    connection: Connection, name: str, recipe: Recipe, channels: int, partitions: int = 1
+) -> Collection:
     """Create an empty collection, and its extractor if new; return an existing one unchanged.
 
     Raises:
@@ -184,8 +198,38 @@ def create(connection: Connection, name: str, recipe: Recipe, channels: int) -> 
         # Locks spocdb.extractors, so no other process creates the same collection meanwhile.
         extractor = add_extractor(connection, recipe, channels)
         if find(connection, name) is None:
-            connection.execute("SELECT spocdb.create_collection(%s, %s)", [name, extractor])
+            connection.execute(CREATE, [name, extractor, partitions])
     return get(connection, name)
+
+
+def check_partitions(collection: Collection | None, partitions: int | None) -> None:
+    """Check a number of partitions for a collection, None for a new one; no number is always right.
+
+    Raises:
+        ConfigError: the collection has another number.
+        InvalidValue: it is out of range.
+    """
+    if partitions is not None and not 1 <= partitions <= MOST_PARTITIONS:
+        raise InvalidValue("partitions", partitions, f"1 to {MOST_PARTITIONS}")
+    if collection is None or partitions in (None, collection.partitions):
+        return
+    raise ConfigError(
+        f"collection {collection.name} has {counted(collection.partitions, 'partition')}: run "
+        f"`db.index.build(collection={collection.name!r}, partitions={partitions})` to change that",
+        field="partitions",
+    )
+
+
+def repartition(connection: Connection, collection: Collection, partitions: int) -> None:
+    """Move a collection's embeddings into this many tables; they have no index afterwards.
+
+    Blocks searches and writers meanwhile.
+
+    Raises:
+        InvalidValue: the number is out of range.
+    """
+    check_partitions(None, partitions)
+    connection.execute(REPARTITION, [collection.id, partitions])
 
 
 def add_extractor(

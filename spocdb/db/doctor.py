@@ -1,11 +1,14 @@
 """Find problems of a server and its settings; each finding has advice."""
 
+from collections import Counter
+
 from spocdb.db import collections, embeddings, ownership, projections, scratch
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.leftovers import drop_left_indexes, left_indexes
 from spocdb.db.schema import HEAD, check, current, is_current
 from spocdb.db.server import Finding, memory, versions
 from spocdb.errors import DatabaseError, SchemaOutOfDate
+from spocdb.wording import counted
 
 # Roles that own the schema of an attached table and may create schemas, except spocdb's owner.
 RENAMERS = """
@@ -52,7 +55,7 @@ def fix(connection: Connection) -> list[str]:
     if not _is_ours(connection):
         return []
     return [
-        *(f"dropped the index {name}" for name in drop_left_indexes(connection)),
+        *(f"dropped the index {name}" for name in drop_left_indexes(connection, whole=True)),
         *(f"dropped the collection {name}" for name in scratch.drop_left(connection)),
     ]
 
@@ -61,12 +64,23 @@ def _leftovers(connection: Connection) -> list[Finding]:
     if not _is_ours(connection):
         return []
     advice = "run `spocdb.db.doctor.fix(...)`, which drops it"
+    builds = left_indexes(connection)
+    begun = Counter(one.table for one in builds if one.is_whole)
     lines = [
-        *(f"an interrupted build left the index {name}" for _, name in left_indexes(connection)),
+        *(f"an interrupted build left the index {one.index}" for one in builds if not one.is_whole),
         *(f"a killed command left the collection {name}" for name in scratch.left(connection)),
     ]
     return [
         *(Finding("warning", line, advice) for line in lines),
+        *(
+            Finding(
+                "warning",
+                f"an interrupted build finished {counted(n, 'index', 'indexes')} of {table}",
+                "run the same command again, which builds the others, "
+                "or `spocdb.db.doctor.fix(...)`, which drops them",
+            )
+            for table, n in begun.items()
+        ),
         *(
             Finding(
                 "warning",

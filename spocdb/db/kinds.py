@@ -152,6 +152,11 @@ def made(connection: Connection, kind: Kind, dim: int) -> Composed:
     return SQL(MADE[kind]).format(**values)
 
 
+def operators(kind: Kind) -> str:
+    """Return the name of the operator class by which an index of a kind compares."""
+    return MADE[kind].rpartition(" ")[2].rpartition(".")[2].rstrip(")")
+
+
 def offered(connection: Connection) -> list[Kind]:
     """Return the kinds that the server has."""
     has_diskann = connection.execute(DISKANN).fetchone() is not None

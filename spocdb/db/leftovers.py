@@ -2,28 +2,49 @@
 
 CREATE INDEX CONCURRENTLY runs outside a transaction. If it fails it leaves an invalid index, which
 no search uses and every insert maintains. A build holds an advisory lock of its table, so such an
-index of a table whose lock is free is a leftover.
+index of a table whose lock is free is a leftover. So is an index that a build of a partitioned
+table finished for a part of it: the next build of that table uses it.
 """
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psycopg
+from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
 from spocdb.db.connections import Connection, one_row
 
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An index that a build left, of `part`, which is `table` itself if that has no parts.
+
+    `is_whole` tells that it is the finished index of a part.
+    """
+
+    table: str
+    part: str
+    index: str
+    is_whole: bool
+
+
 # A build makes `..._hnsw_new` and renames it at its end. Only tables that the role owns, because it
 # cannot drop the indexes of others.
 LEFT = """
-SELECT t.relname, x.relname
+SELECT coalesce(p.relname, t.relname) AS "table", t.relname AS part, x.relname AS index,
+       t.relispartition AND i.indisvalid AS is_whole
 FROM pg_class t
+LEFT JOIN pg_inherits h ON h.inhrelid = t.oid
+LEFT JOIN pg_class p ON p.oid = h.inhparent
 JOIN pg_index i ON i.indrelid = t.oid
 JOIN pg_class x ON x.oid = i.indexrelid
 WHERE t.relnamespace = to_regnamespace('spocdb') AND t.relname LIKE 'embeddings\\_%'
+  AND t.relkind = 'r'
   AND (x.relname = t.relname || '_hnsw_new'
        OR x.relname = t.relname || '_hnsw' AND NOT i.indisvalid)
   AND pg_has_role(t.relowner, 'USAGE')
-ORDER BY 2
+ORDER BY x.relname
 """
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
@@ -38,25 +59,27 @@ def build_lock(table: str) -> str:
     return f"spocdb.{table}"
 
 
-def left_indexes(connection: Connection) -> list[tuple[str, str]]:
-    """Return the table and the name of each index that a build left behind."""
-    return [row for row in connection.execute(LEFT).fetchall() if _is_free(connection, row[0])]
+def left_indexes(connection: Connection) -> list[Left]:
+    """Return the indexes that builds left behind."""
+    return [left for left in _all(connection) if _is_free(connection, left)]
 
 
-def drop_left_indexes(connection: Connection) -> list[str]:
-    """Drop leftover indexes that are not in use; return their names."""
+def drop_left_indexes(connection: Connection, *, whole: bool = False) -> list[str]:
+    """Drop leftover indexes that are not in use; return their names.
+
+    Those that are finished only if `whole` is set, because the next build uses them.
+    """
     dropped = []
-    for table, _ in left_indexes(connection):
-        key = [build_lock(table)]
-        if not one_row(connection, TRY_LOCK, key)[0]:
+    for left in left_indexes(connection):
+        if not _lock(connection, left):
             continue
         try:
             # Queried again under the lock: a build that ended meanwhile may have renamed it.
-            for _, index in (row for row in connection.execute(LEFT).fetchall() if row[0] == table):
-                if drop_index(connection, index):
-                    dropped.append(index)
+            is_left = left in _all(connection) and (whole or not left.is_whole)
+            if is_left and drop_index(connection, left.index):
+                dropped.append(left.index)
         finally:
-            connection.execute(UNLOCK, key)
+            _unlock(connection, left)
     return dropped
 
 
@@ -75,9 +98,28 @@ def drop_index(connection: Connection, name: str) -> bool:
         connection.execute("SELECT set_config('lock_timeout', %s, false)", [before])
 
 
-def _is_free(connection: Connection, table: str) -> bool:
-    key = [build_lock(table)]
-    (is_free,) = one_row(connection, TRY_LOCK, key)
+def _all(connection: Connection) -> list[Left]:
+    with connection.cursor(row_factory=class_row(Left)) as cursor:
+        return cursor.execute(LEFT).fetchall()
+
+
+def _is_free(connection: Connection, left: Left) -> bool:
+    is_free = _lock(connection, left)
     if is_free:
-        connection.execute(UNLOCK, key)
-    return bool(is_free)
+        _unlock(connection, left)
+    return is_free
+
+
+def _lock(connection: Connection, left: Left) -> bool:
+    """Try to get the locks of the table and of the part, which may have different holders."""
+    if not one_row(connection, TRY_LOCK, [build_lock(left.table)])[0]:
+        return False
+    if one_row(connection, TRY_LOCK, [build_lock(left.part)])[0]:
+        return True
+    connection.execute(UNLOCK, [build_lock(left.table)])
+    return False
+
+
+def _unlock(connection: Connection, left: Left) -> None:
+    for table in (left.part, left.table):
+        connection.execute(UNLOCK, [build_lock(table)])

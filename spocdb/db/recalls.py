@@ -75,10 +75,10 @@ RETURNING t.recall
 """
 
 IS_DUE = """
-SELECT greatest(c.reltuples, 0) >= %(fewest)s
-   AND c.reltuples >= %(growth)s * coalesce((t.recall_settings ->> 'rows')::bigint, 0)
-FROM spocdb.embedding_tables t JOIN pg_class c ON c.oid =
-    format('spocdb.%%I', spocdb.embedding_table(t.collection_id, t.projection_id))::regclass
+SELECT e.n >= %(fewest)s
+   AND e.n >= %(growth)s * coalesce((t.recall_settings ->> 'rows')::bigint, 0)
+FROM spocdb.embedding_tables t
+CROSS JOIN spocdb.estimated_rows(spocdb.embedding_table(t.collection_id, t.projection_id)) e (n)
 WHERE t.collection_id = %(collection)s AND t.projection_id = %(projection)s
 """
 

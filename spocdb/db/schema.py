@@ -30,6 +30,7 @@ REVISIONS = (
     "0015_enqueued",
     "0016_recalls",
     "0017_kinds",
+    "0018_partitions",
 )
 HEAD = REVISIONS[-1]
 

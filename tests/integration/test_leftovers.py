@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spocdb import projections as fitting
-from spocdb.db import collections, connections, doctor, embeddings, indexes, scratch
+from spocdb.db import building, collections, connections, doctor, embeddings, indexes, scratch
 from spocdb.db.collections import Collection
 from spocdb.db.leftovers import drop_left_indexes
 from spocdb.errors import ConfigError
@@ -130,7 +130,7 @@ def test_what_a_killed_build_of_another_table_left_goes_too(built: Database) -> 
 
 
 def test_a_build_under_way_is_nobody_s_leftover(built: Database) -> None:
-    with connections.connect(built.url) as other, indexes._alone(other, "embeddings_1_1"):
+    with connections.connect(built.url) as other, building.alone(other, "embeddings_1_1"):
         built.connection.execute("ALTER INDEX spocdb.embeddings_1_1_hnsw RENAME TO a")
         built.connection.execute("ALTER INDEX spocdb.a RENAME TO embeddings_1_1_hnsw_new")
         assert warnings(built) == []

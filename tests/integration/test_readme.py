@@ -248,6 +248,7 @@ def test_the_guides_to_quality_and_speed_do_what_they_say(
         "docs/how-to/train.md",
         "docs/how-to/speed.md",
         "docs/how-to/index-kinds.md",
+        "docs/how-to/partitions.md",
     )
     assert "warning: 270 images are few for whitening 256 dimensions" in stderr
     for file in ("variance.png", "quality.png", "worst.png", "curve.png", "pca.safetensors"):

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from spocdb.db import connections, indexes, sql_files
+from spocdb.db import building, connections, sql_files
 from spocdb.db.tables import metadata
 
 FUNCTIONS = Path(__file__).parents[2] / "migrations" / "sql" / "functions"
@@ -128,7 +128,7 @@ def test_every_table_has_a_comment(url: str) -> None:
 
 def test_attaching_builds_the_index_that_python_would() -> None:
     text = (FUNCTIONS / "attach.sql").read_text()
-    assert f"'m = {indexes.M}, ef_construction = {indexes.EF_CONSTRUCTION}'" in text
+    assert f"'m = {building.M}, ef_construction = {building.EF_CONSTRUCTION}'" in text
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,10 @@ LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
 AS $$
 DECLARE
-    table_name  text := embedding_table(collection, projection);
     column_type text;
     kind        text;
     index_type  text;
     dim         integer;
-    granted     record;
 BEGIN
     -- Waits for running batches. A batch that begins later sees the new table, and writes to it if
     -- the projection is of its extractor.
@@ -35,22 +33,7 @@ BEGIN
     index_type := CASE kind WHEN 'hnsw-halfvec' THEN 'halfvec' ELSE column_type END;
     INSERT INTO embedding_tables (collection_id, projection_id, column_type, index_type, kind)
     VALUES (collection, projection, column_type, index_type, kind);
-    EXECUTE format(
-        'CREATE TABLE spocdb.%1$I (image_id bigint PRIMARY KEY, embedding @extschema:vector@.%2$s(%3$s) NOT NULL);
-         ALTER TABLE spocdb.%1$I ALTER COLUMN embedding SET STORAGE PLAIN;
-         COMMENT ON TABLE spocdb.%1$I IS %4$L;
-         ALTER TABLE spocdb.%1$I OWNER TO %5$s',
-        table_name, column_type, dim,
-        format('Embeddings of collection %s by projection %s; see spocdb.embedding_tables',
-               collection, projection),
-        owner());
-    -- Roles that may insert images may write embeddings.
-    FOR granted IN
-        SELECT DISTINCT a.grantee::regrole::text AS role FROM pg_class c, aclexplode(c.relacl) a
-        WHERE c.oid = 'spocdb.images'::regclass AND a.privilege_type = 'INSERT' AND a.grantee NOT IN (0, c.relowner)
-    LOOP
-        EXECUTE format('GRANT SELECT, INSERT, DELETE ON spocdb.%I TO %s', table_name, granted.role);
-    END LOOP;
+    PERFORM make_embedding_table(collection, projection);
 END
 $$;
 

@@ -16,7 +16,7 @@ SET search_path = spocdb, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    -- HNSW options from measurements; see spocdb/db/indexes.py.
+    -- HNSW options from measurements; see spocdb/db/building.py.
     index_options CONSTANT text := 'm = 24, ef_construction = 128';
     key_type      text;
     kind          text;

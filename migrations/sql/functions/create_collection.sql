@@ -1,4 +1,4 @@
-CREATE OR REPLACE FUNCTION spocdb.create_collection(name text, extractor bigint)
+CREATE OR REPLACE FUNCTION spocdb.create_collection(name text, extractor bigint, partitions integer DEFAULT 1)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = spocdb, pg_temp
@@ -18,7 +18,8 @@ BEGIN
             USING ERRCODE = 'reserved_name';
     END IF;
     SELECT p.id INTO STRICT raw FROM projections p WHERE p.extractor_id = extractor AND p.kind = 'raw';
-    INSERT INTO collections AS c (name, extractor_id) VALUES (create_collection.name, extractor)
+    INSERT INTO collections AS c (name, extractor_id, partitions)
+    VALUES (create_collection.name, extractor, create_collection.partitions)
     RETURNING c.id INTO collection;
     PERFORM add_embedding_table(collection, raw);
     PERFORM activate(collection, raw);
@@ -26,5 +27,5 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION spocdb.create_collection(text, bigint) IS
-    'Make an empty collection bound to an extractor, embedded by its raw projection, with its view';
+COMMENT ON FUNCTION spocdb.create_collection(text, bigint, integer) IS
+    'Make an empty collection bound to an extractor, embedded by its raw projection, with its view; partitions: how many tables hold its embeddings';

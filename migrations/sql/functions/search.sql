@@ -84,8 +84,7 @@ BEGIN
         WHERE i.collection_id = goal.id;
         -- An exact scan takes longer with more matches, the index with fewer. For a million images they
         -- take equally long where one in a hundred matches.
-        SELECT greatest(few, least(1e9, sqrt(20.0 * greatest(k, 1) * greatest(c.reltuples, 0)))) INTO few
-        FROM pg_class c WHERE c.oid = format('spocdb.%I', goal.table_name)::regclass;
+        few := greatest(few, least(1e9, sqrt(20.0 * greatest(k, 1) * estimated_rows(goal.table_name))));
         IF n_matching * greatest(n_pages, sampled) / sampled <= 3 * few::bigint THEN
             IF wanted IS NULL THEN
                 SELECT count(*) INTO n_found

@@ -96,6 +96,13 @@ collections = Table(
         nullable=False,
         server_default=text("0.99"),
     ),
+    Column(
+        "partitions",
+        Integer,
+        CheckConstraint("partitions >= 1 AND partitions <= 256"),
+        nullable=False,
+        server_default=text("1"),
+    ),
     ForeignKeyConstraint(
         ["id", "active_projection_id"],
         ["spocdb.embedding_tables.collection_id", "spocdb.embedding_tables.projection_id"],
