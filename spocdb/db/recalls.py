@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 from pgvector import Vector
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from spocdb.db import embeddings, kinds, search
+from spocdb.db import building, embeddings, kinds, search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.embeddings import table_of
 from spocdb.db.kinds import Kind
 from spocdb.records import Float32Array
 
-# Searches for up to these many images, at these widths.
+# Searches for up to these many images, at these widths. The narrowest ones are for tables in parts,
+# each of which is scanned with the whole width.
 KS = (10, 30, 100)
-WIDTHS = (16, 24, 32, 40, 48, 64, 80, 100, 128, 160, 200, 300, 400, 600, 1000)
+WIDTHS = (2, 4, 8, 16, 24, 32, 40, 48, 64, 80, 100, 128, 160, 200, 300, 400, 600, 1000)
 N_QUERIES = 100
 # No wider scan is measured after one that finds this part of all.
 ENOUGH = 0.999
@@ -198,8 +199,12 @@ def _by_index(
 ) -> Iterator[tuple[int, dict[int, float]]]:
     """Yield each width with the recall of each k that it can hold, until more finds no more."""
     asked = {"queries": [Vector(query).to_text() for query in queries]}
+    table, _ = table_of(connection, collection, projection_id)
+    n_parts = len(building.parts_of(connection, table))
     for width in WIDTHS:
-        taken = _taken(connection, kind, width)
+        taken = _taken(connection, kind, width, n_parts)
+        if not taken:
+            continue
         statement = _nearest(connection, collection, projection_id, kind, max(taken.values()))
         with connection.transaction():
             for name, value in {**kinds.settings(kind, width), **SETTINGS}.items():
@@ -213,9 +218,9 @@ def _by_index(
             return
 
 
-def _taken(connection: Connection, kind: Kind, width: int) -> dict[int, int]:
-    """Return for each k that a width can hold how many images a search takes of the index."""
-    ks = [k for k in KS if k <= width]
+def _taken(connection: Connection, kind: Kind, width: int, n_parts: int) -> dict[int, int]:
+    """Return for each k that scans of a width can find how many images a search takes of them."""
+    ks = [k for k in KS if k <= width * n_parts]
     rows = connection.execute(
         "SELECT k, spocdb.candidates(%s, k, %s) FROM unnest(%s::integer[]) k", [kind, width, ks]
     )

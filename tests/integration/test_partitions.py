@@ -176,6 +176,20 @@ def test_each_kind_is_measured_and_finds_what_is_wanted(
     assert after - before == len(queries) * N_PARTS
 
 
+def test_scans_of_parts_are_as_narrow_as_the_wanted_recall_allows(
+    both: Database, queries: list[Vector]
+) -> None:
+    narrowest = "SELECT min(ef_search) FROM spocdb.recalls WHERE collection_id = %s AND k = 10"
+    for number, (name, width) in enumerate(((ONE, 16), (PARTS, 4)), 1):
+        both.index.build(name)
+        assert both.connection.execute(narrowest, [number]).fetchone() == (width,)
+    both.connection.execute("SET spocdb.recall = 0.1")
+    assert both.connection.execute("SELECT spocdb.ef_search(2, 1, 10)").fetchone() == (4,)
+    statement = "SELECT method, count(*) FROM spocdb.search('parts', %s, 10) GROUP BY 1"
+    for query in queries[:5]:
+        assert both.connection.execute(statement, [query]).fetchall() == [("hnsw", 10)]
+
+
 def test_searches_with_filters_scan_the_parts_until_there_are_enough(
     both: Database, queries: list[Vector]
 ) -> None:
