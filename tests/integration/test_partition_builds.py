@@ -41,6 +41,12 @@ ALL = sorted((f"{name}_hnsw", True) for name in [TABLE, *PARTS])
 NEW = [f"{name}_hnsw_new" for name in PARTS]
 
 
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure by fewer queries, which is quicker."""
+    monkeypatch.setattr(recalls, "N_QUERIES", 30)
+
+
 @pytest.fixture
 def parts(db: Database, add_images: AddImages, clustered: Clustered, made_up: Recipe) -> Database:
     """Return a database of 300 images whose embeddings are in three parts, without an index."""
@@ -81,6 +87,7 @@ def test_processes_and_memory_are_shared_by_the_builds(parts: Database) -> None:
     assert (alone.at_once, alone.workers, alone.memory) == (1, 0, "8388608kB")
 
 
+@pytest.mark.servers
 def test_parts_are_built_at_once_while_writers_and_searches_go_on(
     parts: Database, clustered: Clustered, wait_for_lock: WaitForLock
 ) -> None:
@@ -192,7 +199,7 @@ def test_a_killed_program_is_in_nobody_s_way(
         if number == signal.SIGINT:
             wait_until(lambda: found(parts)[-1] == (NEW[2], False))
         writer.commit()
-        assert again.result() == 1
+        assert (again.result() or 0) >= 0.98
     assert found(parts) == ALL
     assert parts.connection.execute(OIDS).fetchone() == oids
 
@@ -212,6 +219,7 @@ def test_a_kind_that_finds_too_few_leaves_the_old_indexes(
     assert db.connection.execute(OIDS).fetchone() == before
 
 
+@pytest.mark.servers
 def test_embeddings_move_into_parts_and_back(
     db: Database, add_images: AddImages, clustered: Clustered, role: str, spocdb: Run
 ) -> None:
@@ -221,13 +229,14 @@ def test_embeddings_move_into_parts_and_back(
     db.grant_reader(role, "photos")
     everything = "SELECT path, embedding::text FROM shop ORDER BY path"
     expected = db.connection.execute(everything).fetchall()
-    near = db.similar(7, 5)
+    near = db.similar(7, 5, exact=True)
     for n in (3, 2, 1):
         ran = spocdb("index", "build", "--partitions", n, "--db", db.url)
-        assert ran.stdout == "recall@10 1.0000\n"
+        assert float(ran.stdout.removeprefix("recall@10 ")) >= 0.98
         assert (db.index.status()[0].partitions, len(found(db))) == (n, n + 1 if n > 1 else 1)
         assert db.connection.execute(everything).fetchall() == expected
-        assert db.similar(7, 5) == near and near[0].method == "hnsw"
+        assert db.similar(7, 5, exact=True) == near
+        assert db.similar(7, 5)[0].method == "hnsw"
         granted = "SELECT has_table_privilege(%s, 'spocdb.photos', 'SELECT')"
         assert db.connection.execute(granted, [role]).fetchone() == (True,)
     listed = spocdb("index", "status", "--db", db.url)

@@ -148,9 +148,9 @@ def test_embeddings_and_their_number_are_those_of_one_table(both: Database) -> N
         assert one == parts and one, statement
 
 
-def nearest(db: Database, query: Vector, is_exact: bool) -> dict[int, float]:
-    statement = "SELECT id, distance FROM spocdb.search('parts', %s, 10, '{}', %s)"
-    return dict(db.connection.execute(statement, [query, is_exact]).fetchall())
+def nearest(db: Database, query: Vector, k: int, is_exact: bool) -> dict[int, float]:
+    statement = "SELECT id, distance FROM spocdb.search('parts', %s, %s, '{}', %s)"
+    return dict(db.connection.execute(statement, [query, k, is_exact]).fetchall())
 
 
 @pytest.mark.parametrize("kind", OURS)
@@ -166,14 +166,14 @@ def test_each_kind_is_measured_and_finds_what_is_wanted(
     parts = []
     with both.connection.transaction():
         (before,) = connections.one_row(both.connection, SCANS)
-        for query in queries:
-            near, exact = (nearest(both, query, is_exact) for is_exact in (False, True))
-            assert len(near) == 10
+        for query, k in [(query, k) for query in queries for k in (10, 150)]:
+            near, exact = (nearest(both, query, k, is_exact) for is_exact in (False, True))
+            assert len(near) == k and list(near.values()) == sorted(near.values())
             assert all(near[id_] == exact[id_] for id_ in near.keys() & exact.keys())
-            parts.append(len(near.keys() & exact.keys()) / 10)
+            parts.append(len(near.keys() & exact.keys()) / k)
         (after,) = connections.one_row(both.connection, SCANS)
     assert np.mean(parts) >= 0.98
-    assert after - before == len(queries) * N_PARTS
+    assert after - before == len(parts) * N_PARTS
 
 
 def test_scans_of_parts_are_as_narrow_as_the_wanted_recall_allows(
