@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.record and arguments.rows != N_ROWS:
         parser.error(f"a record is of {N_ROWS:,} rows: leave out --rows or --record")
-    folder = arguments.folder or _new_folder()
+    folder = arguments.folder or new_folder()
     kept = record.opened(anew=False) if arguments.record else None
     try:
         _measure(folder, arguments, kept)
@@ -44,7 +44,8 @@ def main() -> None:
             shutil.rmtree(folder)
 
 
-def _new_folder() -> Path:
+def new_folder() -> Path:
+    """Make a folder for the data of an embedded server; return its path."""
     # Under root the embedded server runs as another user, who can access /var/lib.
     parent = "/var/lib" if os.geteuid() == 0 else None
     return Path(tempfile.mkdtemp(prefix="spocdb-bench-", dir=parent))
