@@ -27,8 +27,8 @@ class Index(Part):
                 if that loses no more than 0.002 of the nearest images, as is measured. No kind
                 changes the distances of a search.
             partitions: how many tables hold the embeddings, 1 to 256; None keeps the number.
-                Another number moves them first: searches and writers wait for that, and then
-                searches compare all embeddings until the index is built.
+                Another number moves them first; then searches compare all embeddings until the
+                index is built.
 
         Returns:
             The measured recall@10, 0 to 1; None for a collection without two images.
@@ -48,7 +48,7 @@ class Index(Part):
             target = collections.get(connection, collection)
             number = target.active_projection_id
             if partitions is not None:
-                collections.repartition(connection, target, partitions)
+                indexes.repartition(connection, target, partitions)
             recall = indexes.build(connection, target, number, kind, self._engine.connect)
             return recalls.measure(connection, target, number) if recall is None else recall
 

@@ -103,8 +103,6 @@ SELECT spocdb.add_extractor(
 
 CREATE = "SELECT spocdb.create_collection(%s, %s, %s)"
 
-REPARTITION = "SELECT spocdb.repartition(%s, %s)"
-
 LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE"
 
 
@@ -218,18 +216,6 @@ def check_partitions(collection: Collection | None, partitions: int | None) -> N
         f"`db.index.build(collection={collection.name!r}, partitions={partitions})` to change that",
         field="partitions",
     )
-
-
-def repartition(connection: Connection, collection: Collection, partitions: int) -> None:
-    """Move a collection's embeddings into this many tables; they have no index afterwards.
-
-    Blocks searches and writers meanwhile.
-
-    Raises:
-        InvalidValue: the number is out of range.
-    """
-    check_partitions(None, partitions)
-    connection.execute(REPARTITION, [collection.id, partitions])
 
 
 def add_extractor(

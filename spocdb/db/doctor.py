@@ -4,7 +4,7 @@ from collections import Counter
 
 from spocdb.db import collections, embeddings, ownership, projections, scratch
 from spocdb.db.connections import Connection, one_row
-from spocdb.db.leftovers import drop_left_indexes, left_indexes
+from spocdb.db.leftovers import drop_left_copies, drop_left_indexes, left_copies, left_indexes
 from spocdb.db.schema import HEAD, check, current, is_current
 from spocdb.db.server import Finding, memory, versions
 from spocdb.errors import DatabaseError, SchemaOutOfDate
@@ -56,6 +56,7 @@ def fix(connection: Connection) -> list[str]:
         return []
     return [
         *(f"dropped the index {name}" for name in drop_left_indexes(connection, whole=True)),
+        *(f"dropped the table {name}" for name in drop_left_copies(connection)),
         *(f"dropped the collection {name}" for name in scratch.drop_left(connection)),
     ]
 
@@ -68,6 +69,7 @@ def _leftovers(connection: Connection) -> list[Finding]:
     begun = Counter(one.table for one in builds if one.is_whole)
     lines = [
         *(f"an interrupted build left the index {one.index}" for one in builds if not one.is_whole),
+        *(f"a killed command left the table {name}" for name in left_copies(connection)),
         *(f"a killed command left the collection {name}" for name in scratch.left(connection)),
     ]
     return [

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg.rows import class_row
 
 from spocdb.db import building, kinds, recalls
-from spocdb.db.collections import Collection, hold
+from spocdb.db.collections import Collection, check_partitions, hold
 from spocdb.db.connections import Connection
 from spocdb.db.embeddings import analyze, table_of
 from spocdb.db.kinds import Kind
@@ -64,6 +65,14 @@ SET kind = %(kind)s,
 WHERE collection_id = %(collection)s AND projection_id = %(projection)s
 """
 
+TABLES = """
+SELECT spocdb.embedding_table(collection_id, projection_id) FROM spocdb.embedding_tables
+WHERE collection_id = %s ORDER BY projection_id
+"""
+
+COPY = "SELECT spocdb.copy_embeddings(%s, %s)"
+REPARTITION = "SELECT spocdb.repartition(%s, %s)"
+
 # Checks the active projection in the database, because it may have changed during the build.
 REFRESH_VIEW = """
 SELECT spocdb.refresh_view(id) FROM spocdb.collections WHERE id = %s AND active_projection_id = %s
@@ -112,6 +121,29 @@ def build(
             second = kinds.choose(connection, collection, projection_id)
             log.warning("%s: %s, so its index is %s", collection.name, exc, second)
             return _build(connection, connect, collection, projection_id, second)
+
+
+def repartition(connection: Connection, collection: Collection, partitions: int) -> None:
+    """Move a collection's embeddings into this many tables, when no index of them is being built.
+
+    They have no index afterwards. Searches and writers go on while they are copied, and wait while
+    the copy takes their place.
+
+    Raises:
+        InvalidValue: the number is out of range.
+    """
+    check_partitions(None, partitions)
+    if partitions == collection.partitions:
+        return
+    tables = [name for (name,) in connection.execute(TABLES, [collection.id]).fetchall()]
+    parts = [part for table in tables for part in building.parts_of(connection, table)]
+    with ExitStack() as stack:
+        # In the order of a build: a table before its parts.
+        for table in [*tables, *(part for part in parts if part not in tables)]:
+            stack.enter_context(building.alone(connection, table))
+        # In two transactions, so that searches which wait in the second one see the copy.
+        for statement in (COPY, REPARTITION):
+            connection.execute(statement, [collection.id, partitions])
 
 
 def _build(

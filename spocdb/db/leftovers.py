@@ -47,6 +47,15 @@ WHERE t.relnamespace = to_regnamespace('spocdb') AND t.relname LIKE 'embeddings\
 ORDER BY x.relname
 """
 
+# Copies of embedding tables that a move into another number of tables did not put in place.
+COPIES = """
+SELECT n.relname, t.relname FROM pg_class n
+JOIN pg_class t ON t.relnamespace = n.relnamespace AND n.relname = t.relname || '_new'
+WHERE n.relnamespace = to_regnamespace('spocdb') AND t.relname LIKE 'embeddings\\_%'
+  AND n.relkind IN ('r', 'p') AND pg_has_role(n.relowner, 'USAGE')
+ORDER BY 1
+"""
+
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 
@@ -81,6 +90,20 @@ def drop_left_indexes(connection: Connection, *, whole: bool = False) -> list[st
         finally:
             _unlock(connection, left)
     return dropped
+
+
+def left_copies(connection: Connection) -> list[str]:
+    """Return the names of the copies that interrupted moves left."""
+    rows = connection.execute(COPIES).fetchall()
+    return [copy for copy, table in rows if _is_free(connection, Left(table, table, copy, True))]
+
+
+def drop_left_copies(connection: Connection) -> list[str]:
+    """Drop the copies that interrupted moves left; return their names."""
+    names = left_copies(connection)
+    for name in names:
+        connection.execute(SQL("DROP TABLE IF EXISTS spocdb.{}").format(Identifier(name)))
+    return names
 
 
 def drop_index(connection: Connection, name: str) -> bool:

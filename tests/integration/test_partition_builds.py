@@ -219,6 +219,53 @@ def test_a_kind_that_finds_too_few_leaves_the_old_indexes(
     assert db.connection.execute(OIDS).fetchone() == before
 
 
+def test_a_copy_that_a_killed_move_left_is_found_and_replaced(parts: Database) -> None:
+    target = collections.get(parts.connection, "photos")
+    parts.connection.execute("SELECT spocdb.copy_embeddings(1, 2)")
+    doctors = [f.what for f in doctor.examine(parts.connection) if "left the table" in f.what]
+    assert doctors == [f"a killed command left the table {TABLE}_new"]
+    assert doctor.fix(parts.connection) == [f"dropped the table {TABLE}_new"]
+    parts.connection.execute("SELECT spocdb.copy_embeddings(1, 2)")
+    # What changes after the copy moves, too.
+    everything = "SELECT image_id, embedding::text FROM spocdb.embeddings_1_1 ORDER BY 1"
+    parts.connection.execute("DELETE FROM spocdb.images WHERE id < 20")
+    parts.connection.execute(
+        "UPDATE spocdb.embeddings_1_1 SET embedding = (SELECT embedding FROM spocdb.embeddings_1_1 "
+        "WHERE image_id = 50) WHERE image_id BETWEEN 51 AND 55"
+    )
+    parts.connection.execute(
+        "INSERT INTO spocdb.embeddings_1_1 SELECT 9999, embedding FROM spocdb.embeddings_1_1 "
+        "WHERE image_id = 60"
+    )
+    expected = parts.connection.execute(everything).fetchall()
+    parts.connection.execute("SELECT spocdb.repartition(1, 2)")
+    assert parts.connection.execute(everything).fetchall() == expected and len(expected) == 282
+    indexes.repartition(parts.connection, collections.get(parts.connection, "photos"), 3)
+    assert parts.connection.execute(everything).fetchall() == expected
+    parts.connection.execute("SELECT spocdb.copy_embeddings(1, 2)")
+    collections.drop(parts.connection, target)
+    left = "SELECT count(*) FROM pg_class WHERE relname LIKE 'embeddings\\_1\\_%'"
+    assert connections.one_row(parts.connection, left) == (0,)
+
+
+def test_a_move_waits_for_a_build(
+    parts: Database, wait_for_lock: WaitForLock, wait_until: WaitUntil
+) -> None:
+    with connections.connect(parts.url) as writer, ThreadPoolExecutor(2) as pool:
+        lock(writer, PARTS[2])
+        build = pool.submit(parts.index.build)
+        wait_until(lambda: (NEW[2], False) in found(parts))
+        wait_for_lock(parts.connection)
+        move = pool.submit(parts.index.build, partitions=2)
+        asks = "SELECT count(*) > 1 FROM pg_stat_activity WHERE query LIKE '%try_advisory_lock%'"
+        wait_until(lambda: connections.one_row(parts.connection, asks)[0])
+        writer.commit()
+        build.result()
+        move.result()
+    assert [s.partitions for s in parts.index.status()] == [2]
+    assert len(found(parts)) == 3 and all(valid for _, valid in found(parts))
+
+
 @pytest.mark.servers
 def test_embeddings_move_into_parts_and_back(
     db: Database, add_images: AddImages, clustered: Clustered, role: str, spocdb: Run
@@ -270,9 +317,10 @@ def test_a_worker_writes_into_parts_and_a_reader_sees_none(
 
 def test_an_ingest_makes_parts(db: Database, spocdb: Run, make_photos: Callable[..., Path]) -> None:
     folder = make_photos(4)
-    ran = spocdb("ingest", folder, "--partitions", 2, "--extractor", "mini", "--db", db.url)
+    ran = spocdb("ingest", folder, "--partitions", 8, "--extractor", "mini", "--db", db.url)
     assert ran.returncode == 0, ran.stderr
     (status,) = db.index.status()
-    assert (status.partitions, status.index) == (2, "embeddings_1_1_hnsw")
-    again = spocdb("ingest", folder, "--partitions", 2, "--db", db.url)
+    assert (status.partitions, status.index) == (8, "embeddings_1_1_hnsw")
+    assert [hit.method for hit in db.similar(1, 3)] == ["hnsw"] * 3, "most parts are empty"
+    again = spocdb("ingest", folder, "--partitions", 8, "--db", db.url)
     assert again.returncode == 0, "the same command continues"

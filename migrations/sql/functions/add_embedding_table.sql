@@ -33,7 +33,8 @@ BEGIN
     index_type := CASE kind WHEN 'hnsw-halfvec' THEN 'halfvec' ELSE column_type END;
     INSERT INTO embedding_tables (collection_id, projection_id, column_type, index_type, kind)
     VALUES (collection, projection, column_type, index_type, kind);
-    PERFORM make_embedding_table(collection, projection);
+    PERFORM make_embedding_table(c.id, projection, embedding_table(c.id, projection), c.partitions)
+    FROM collections c WHERE c.id = collection;
 END
 $$;
 

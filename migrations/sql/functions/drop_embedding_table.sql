@@ -8,7 +8,9 @@ BEGIN
     UPDATE collections c SET previous_projection_id = NULL
     WHERE c.id = collection AND c.previous_projection_id = projection;
     DELETE FROM embedding_tables t WHERE t.collection_id = collection AND t.projection_id = projection;
-    EXECUTE format('DROP TABLE IF EXISTS spocdb.%I', embedding_table(collection, projection));
+    -- And what an interrupted move left.
+    EXECUTE format('DROP TABLE IF EXISTS spocdb.%I, spocdb.%I', embedding_table(collection, projection),
+                   embedding_table(collection, projection) || '_new');
 END
 $$;
 
