@@ -24,8 +24,7 @@ from spocdb.pipeline.extraction import OnDemand
 from spocdb.progress import Progress
 from spocdb.records import Choice, ImageRef, Recipe
 from spocdb.settings import Settings, from_environment
-from spocdb.sources.opening import opened
-from spocdb.sources.source import Terms
+from spocdb.sources.opening import opened, terms_of
 from spocdb.storing import StoringOptions
 from spocdb.verdicts import told_here
 
@@ -138,7 +137,7 @@ class Actor:
             remember(Path(file), settings.cache_dir)
         run = replace(job.options.run, limits=settings.limits)
         self._job, self._options = job, replace(job.options, run=run)
-        self._engine = order.open(settings)
+        self._settings, self._engine = settings, order.open(settings)
         with self._engine.connection() as connection:
             self._collection = collections.get(connection, job.collection)
         # Load the network now: a node without its weights takes no unit.
@@ -150,7 +149,7 @@ class Actor:
 
     def _store(self, unit: Unit, progress: Progress) -> None:
         order, collection = self._job.order, self._collection
-        terms = Terms(order.choice, order.max_bytes, order.allow_private)
+        terms = terms_of(self._settings, order.choice)
         source = opened((), terms)
         with self._engine.connection() as connection:
             refs: Iterable[ImageRef] = source.named([unit.archive]) if unit.archive else unit.refs

@@ -5,7 +5,6 @@ read. Memory does not grow with the number of archives, and by eight bytes with 
 one that is being listed.
 """
 
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -15,9 +14,12 @@ from functools import partial
 from spocdb.errors import ConfigError, ImageError, UnreadableImage
 from spocdb.records import ImageRef
 from spocdb.sources import kinds, names
+from spocdb.sources.buckets import is_object
+from spocdb.sources.containers import Containers
 from spocdb.sources.digests import Names
 from spocdb.sources.kinds import LeftOut
-from spocdb.sources.members import Archive, Member
+from spocdb.sources.members import Archive, Member, Readable
+from spocdb.sources.roots import Roots
 from spocdb.sources.samples import BESIDE, key_of
 from spocdb.sources.source import Get, Ref, Terms, unread
 from spocdb.sources.tars import TarArchive
@@ -25,7 +27,7 @@ from spocdb.sources.walkers import Shelf
 from spocdb.sources.zips import ZipArchive
 from spocdb.text import cleaned
 
-FORMATS: dict[str, Callable[[str], Archive]] = {
+FORMATS: dict[str, Callable[[Readable], Archive]] = {
     ".tar": partial(TarArchive, compression=""),
     ".tar.gz": partial(TarArchive, compression="gz"),
     ".tgz": partial(TarArchive, compression="gz"),
@@ -40,9 +42,9 @@ MOST_NAMES = 2**22
 def archive_of(name: str) -> str | None:
     """Return the archive that a path is, or is inside of; None if it is in none.
 
-    A folder may be called like an archive.
+    A folder may be called like an archive; a prefix of a bucket may not.
     """
-    if names.is_uri(name):
+    if names.is_uri(name) and not is_object(name):
         return None
     return names.file_in(name, _SUFFIX)
 
@@ -50,12 +52,14 @@ def archive_of(name: str) -> str | None:
 class ArchivesSource:
     """The images in some archives; without archives, any by its name."""
 
-    def __init__(self, paths: Sequence[str], terms: Terms) -> None:
-        self.roots = list(dict.fromkeys(os.path.abspath(path) for path in paths))
+    def __init__(
+        self, paths: Sequence[str], terms: Terms, containers: Containers | None = None
+    ) -> None:
+        self._given = Roots(paths)
+        self.roots = self._given.paths
         self.whole: list[str] = []
         self._terms, self.left_out = terms, terms.left_out
-        named = [names.printable(root) for root in self.roots]
-        self._inside, self._exact = tuple(os.path.join(n, "") for n in named), frozenset(named)
+        self._containers = containers or Containers(terms.buckets, terms.window)
         self._shelf = Shelf(terms.max_bytes)
         self._known: OrderedDict[str, tuple[str, Names]] = OrderedDict()
 
@@ -67,8 +71,9 @@ class ArchivesSource:
         Raises:
             ConfigError: At once for an archive that does not exist.
         """
+        self._containers.check(self.roots)
         for root in self.roots:
-            if not os.path.lexists(root) or archive_of(root) != root:
+            if archive_of(root) != root:
                 raise ConfigError(f"no such file or folder: {names.printable(root)}")
         return (ref for root in self.roots for ref in self._listed(root, self.left_out))
 
@@ -82,13 +87,13 @@ class ArchivesSource:
 
     def covers(self, name: str) -> bool:
         """Return whether a name is one of the archives, or inside one."""
-        return name.startswith(self._inside) or name in self._exact
+        return self._given.cover(name)
 
     def exists(self, name: str) -> bool:
         """Return whether the archive has such an image; True if it cannot be listed."""
         archive = archive_of(name) or name
-        if name == archive or not names.is_there(archive):
-            return names.is_there(archive)
+        if name == archive or not self._containers.is_there(archive):
+            return self._containers.is_there(archive)
         try:
             return name[len(archive) + 1 :] in self._names_in(archive)
         except ImageError:
@@ -105,13 +110,14 @@ class ArchivesSource:
     def empty_roots(self) -> Iterator[tuple[str, bool]]:
         """Yield the archives that are gone or hold no image, and whether they exist."""
         for root in self.roots:
-            is_there = os.path.exists(root)
+            is_there = self._containers.is_there(root)
             if not is_there or not any(self._listed(root, LeftOut())):
                 yield root, is_there
 
     def without(self, roots: Collection[str]) -> "ArchivesSource":
         """Return the same source without some of its archives."""
-        return ArchivesSource([root for root in self.roots if root not in roots], self._terms)
+        rest = [root for root in self.roots if root not in roots]
+        return ArchivesSource(rest, self._terms, self._containers)
 
     def has_any(self, passed: LeftOut) -> bool:
         """Return whether an archive holds an image; count in `passed` what is none.
@@ -122,18 +128,18 @@ class ArchivesSource:
             return True
         for root in self.roots:
             for ref in self._listed(root, passed):
-                if ref.name not in self._exact:
+                if ref.name not in self._given.names:
                     return True
                 passed[kinds.DAMAGED] += 1
         return False
 
     def _listed(self, path: str, left_out: LeftOut) -> Iterator[ImageRef]:
         if self._terms.unopened:
-            yield _unopened(path)
+            yield self._unopened(path)
             return
         version = ""
         try:
-            archive = _open(path)
+            archive = self._open(path)
             version = archive.version
             for member in _images(archive, left_out, Names()):
                 yield _ref(path, archive, member)
@@ -146,7 +152,7 @@ class ArchivesSource:
         if path is None:
             raise UnreadableImage("it is in no archive")
         archive, (member, sample) = self._shelf.find(
-            path, names.version_now(path), ref.name[len(path) + 1 :], _open
+            path, self._containers.version_now(path), ref.name[len(path) + 1 :], self._open
         )
         found = replace(
             ref,
@@ -160,14 +166,27 @@ class ArchivesSource:
     def _names_in(self, path: str) -> Names:
         """Return the names of an archive's images, listed again only if it changed."""
         version, known = self._known.pop(path, ("", Names()))
-        if version != (version := names.version_now(path)):
+        if version != (version := self._containers.version_now(path)):
             known = Names()
-            for _ in _images(_open(path), LeftOut(), known):
+            for _ in _images(self._open(path), LeftOut(), known):
                 pass
         self._known[path] = version, known
         while sum(len(n) for _, n in self._known.values()) > MOST_NAMES and len(self._known) > 1:
             self._known.popitem(last=False)
         return known
+
+    def _unopened(self, path: str) -> ImageRef:
+        """Return the ref of an archive as a whole."""
+        version = self._containers.version_now(path)
+        size = int(version.rpartition(" ")[2]) if version else None
+        why_not = names.problem(path)
+        problem = UnreadableImage(why_not) if why_not else None
+        return ImageRef(names.listed(path) if problem else path, version, size, problem=problem)
+
+    def _open(self, path: str) -> Archive:
+        """Open an archive. Raises ImageError."""
+        match = next(match for match in _SUFFIX.finditer(path) if match.end() == len(path))
+        return FORMATS[match[0].lower()](self._containers.open(path, "archive"))
 
 
 def _images(archive: Archive, left_out: LeftOut, seen: Names) -> Iterator[Member]:
@@ -186,15 +205,6 @@ def _images(archive: Archive, left_out: LeftOut, seen: Names) -> Iterator[Member
             left_out[kinds.REPEATED] += 1
 
 
-def _unopened(path: str) -> ImageRef:
-    """Return the ref of an archive as a whole."""
-    version = names.version_now(path)
-    size = int(version.partition(" ")[2]) if version else None
-    why_not = names.problem(path)
-    problem = UnreadableImage(why_not) if why_not else None
-    return ImageRef(names.listed(path) if problem else path, version, size, problem=problem)
-
-
 def _ref(path: str, archive: Archive, member: Member) -> ImageRef:
     name, problem = f"{path}/{member.name}", member.problem
     if problem is None and (why_not := names.problem(name)):
@@ -206,9 +216,3 @@ def _ref(path: str, archive: Archive, member: Member) -> ImageRef:
 
 def _version(archive: Archive, member: Member) -> str:
     return f"{archive.version} {member.offset} {member.size}"
-
-
-def _open(path: str) -> Archive:
-    """Open an archive. Raises ImageError."""
-    match = next(match for match in _SUFFIX.finditer(path) if match.end() == len(path))
-    return FORMATS[match[0].lower()](path)

@@ -11,6 +11,7 @@ from spocdb.images.regular import read_bytes
 from spocdb.records import ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.kinds import LeftOut
+from spocdb.sources.roots import Roots
 from spocdb.sources.source import Get, Ref, Terms
 from spocdb.sources.walking import walk
 
@@ -22,11 +23,10 @@ class FilesSource:
     whole: Sequence[str] = ()
 
     def __init__(self, paths: Sequence[str | Path] = (), terms: Terms | None = None) -> None:
-        self.roots = [os.path.abspath(path) for path in paths]
+        self._given = Roots(paths)
+        self.roots = self._given.paths
         self._terms = terms or Terms()
         self.left_out = self._terms.left_out
-        named = [names.printable(root) for root in self.roots]
-        self._inside, self._exact = tuple(os.path.join(n, "") for n in named), frozenset(named)
 
     def refs(self) -> Iterator[ImageRef]:
         """List the files.
@@ -42,7 +42,7 @@ class FilesSource:
 
     def covers(self, name: str) -> bool:
         """Return whether a name is one of the paths, or below one."""
-        return name.startswith(self._inside) or name in self._exact
+        return self._given.cover(name)
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file, or a broken link, of this name."""

@@ -18,8 +18,6 @@ LeftOut = Counter[str]
 HIDDEN, LINKED, SUBFOLDER, SPECIAL = "hidden", "linked folder", "subfolder", "special file"
 UNNAMED, OTHER = "file without an extension", "other file"
 DAMAGED, DAMAGED_TABLE, REPEATED = "damaged archive", "damaged Parquet file", "repeated name"
-# Archives are read from files only.
-FAR_ARCHIVE = "archive in a bucket"
 ARCHIVE, PARQUET = "archive", "Parquet"
 
 _OTHER_SUFFIXES = {
@@ -36,7 +34,6 @@ _OTHER_SUFFIXES = {
 _PACKED = frozenset((".gz", ".zst"))
 # The order in the text, after the extensions.
 _ORDER = (
-    FAR_ARCHIVE,
     UNNAMED,
     SUBFOLDER,
     LINKED,
@@ -53,12 +50,10 @@ _PLURALS = {
         for kind in (SUBFOLDER, LINKED, SPECIAL, OTHER, DAMAGED, DAMAGED_TABLE, REPEATED)
     },
     UNNAMED: "files without an extension",
-    FAR_ARCHIVE: "archives in a bucket",
 }
 _WAY_ON = {
     ARCHIVE: "name it to read it",
     PARQUET: "name it, or its own folder, to read it",
-    FAR_ARCHIVE: "copy it to a disk first",
     "compressed file": "unpack first",
     UNNAMED: "`all_files=True` looks into them",
     LINKED: "`follow_links=True`",

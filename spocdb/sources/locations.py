@@ -4,8 +4,8 @@ import os
 
 from spocdb.errors import ImageVanished, UnreadableImage
 from spocdb.sources import names
+from spocdb.sources.buckets import is_object
 from spocdb.sources.files import read
-from spocdb.sources.objects import is_object
 
 
 def is_here(root: str) -> bool:

@@ -33,6 +33,28 @@ class Member:
     problem: ImageError | None = None
 
 
+class Readable(Protocol):
+    """A file that is read at offsets, by any thread. A version is of the whole file."""
+
+    @property
+    def version(self) -> str:
+        """Return the version of the file when it was opened."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Return the number of its bytes."""
+        ...
+
+    def read(self, offset: int, n_bytes: int) -> bytes:
+        """Read bytes at an offset; fewer at the end of the file.
+
+        Raises:
+            ImageVanished: It was changed since it was opened, or cannot be read.
+        """
+        ...
+
+
 class Archive(Protocol):
     """An opened archive. Its methods may be called by any thread."""
 
@@ -60,7 +82,7 @@ class Archive(Protocol):
 
 
 class Opened:
-    """A regular file that is read at offsets, and closed when nothing refers to it any more.
+    """A regular file, see `Readable`, that is closed when nothing refers to it any more.
 
     Errors call it `what`.
 
@@ -110,7 +132,7 @@ class Stream(io.RawIOBase):
     `most` bounds a single read: a library may read as much as a damaged header says.
     """
 
-    def __init__(self, opened: Opened, most: int) -> None:
+    def __init__(self, opened: Readable, most: int) -> None:
         self._opened, self._most, self._at = opened, most, 0
 
     def readable(self) -> bool:

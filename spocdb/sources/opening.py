@@ -13,11 +13,12 @@ from itertools import product
 from spocdb.errors import ConfigError
 from spocdb.records import EVERYTHING, Choice
 from spocdb.settings import Settings
-from spocdb.sources import archives, names, parquet
+from spocdb.sources import archives, kinds, names, parquet
 from spocdb.sources.archives import ArchivesSource
+from spocdb.sources.buckets import is_object
 from spocdb.sources.files import FilesSource
 from spocdb.sources.lists import Listed
-from spocdb.sources.objects import ObjectsSource, is_object
+from spocdb.sources.objects import ObjectsSource
 from spocdb.sources.parquet import ParquetSource
 from spocdb.sources.source import Terms
 from spocdb.sources.together import Kind, Together
@@ -25,23 +26,27 @@ from spocdb.sources.urls import UrlsSource, is_url
 
 # Of all other schemes, too: what is no URL of http or https becomes a failure, without a password.
 URLS = Kind(names.is_uri, UrlsSource)
+OBJECTS, PARQUET = Kind(is_object, ObjectsSource), Kind(parquet.is_parquet, ParquetSource)
 # The first that claims a name has it.
 KINDS = (
-    Kind(is_object, ObjectsSource),
-    URLS,
-    Kind(parquet.is_parquet, ParquetSource),
+    PARQUET,
     Kind(lambda name: archives.archive_of(name) is not None, ArchivesSource),
+    OBJECTS,
+    URLS,
     Kind(lambda name: True, FilesSource),
 )
 
 # A range of numbers, such as {0000..0127}.
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_EXPANDED = 100_000
+# Bytes of archives in buckets are kept beside the images in flight: an eighth of their memory.
+PART_FOR_WINDOW = 8
 
 
 def terms_of(settings: Settings, choice: Choice = EVERYTHING) -> Terms:
     """Return the terms by a process's settings."""
-    return Terms(choice, settings.max_bytes, settings.allow_private)
+    window = settings.memory // PART_FOR_WINDOW
+    return Terms(choice, settings.max_bytes, settings.allow_private, window=window)
 
 
 def opened(
@@ -52,13 +57,15 @@ def opened(
     """Return the source that arguments and lists name; without any, each image by its stored name.
 
     Raises:
-        ConfigError: A range has too many numbers; an argument is a URL of another scheme.
+        ConfigError: A range has too many numbers; an argument is a URL of another scheme; no object
+            matches a URI with `*`.
     """
     roots: dict[Kind, list[str]] = defaultdict(list)
-    for argument in arguments:
-        for root in expanded(os.fspath(argument)):
-            roots[_kind_of(root)].append(root)
     terms = terms or Terms()
+    for argument in arguments:
+        for name in expanded(os.fspath(argument)):
+            for root in terms.buckets.matching(name, MOST_EXPANDED) if _has_star(name) else [name]:
+                roots[_kind_of(root, terms)].append(root)
     return Together(
         [(kind, kind.open(roots[kind], terms)) for kind in KINDS], terms.left_out, lists
     )
@@ -86,9 +93,11 @@ def expanded(argument: str) -> Iterator[str]:
         yield "".join(map("".join, zip(pieces, (*numbers, ""), strict=True)))
 
 
-def _kind_of(argument: str) -> Kind:
+def _kind_of(argument: str, terms: Terms) -> Kind:
     name = argument if names.is_uri(argument) else os.path.abspath(argument)
     kind = next(kind for kind in KINDS if kind.claims(name))
+    if kind is OBJECTS and not kinds.is_image(name) and parquet.is_prefix(name, terms.buckets):
+        return PARQUET
     if kind is not URLS or is_url(argument):
         return kind
     if os.path.lexists(argument):
@@ -105,3 +114,8 @@ def _numbers(first: str, last: str) -> list[str]:
     is_padded = any(len(text) > 1 and text[0] == "0" for text in (first, last))
     width = max(len(first), len(last)) if is_padded else 0
     return [f"{n:0{width}}" for n in range(int(first), int(last) + step, step)]
+
+
+def _has_star(name: str) -> bool:
+    """Return whether a name stands for objects: shells expand `*` in paths, not in URIs."""
+    return is_object(name) and "*" in name.rpartition("/")[2]

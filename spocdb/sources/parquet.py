@@ -1,7 +1,8 @@
 """Images in Parquet files, as a source: in a column of bytes, paths or URLs, or Hugging Face's.
 
 An image is called FILE/COLUMN/ROW, with the number of its row. Other columns are its metadata. A
-listing reads only the ends of the files; unchanged files are not read any further.
+listing reads only the ends of the files; unchanged files are not read any further. Files are on
+this machine or in buckets.
 """
 
 import logging
@@ -12,17 +13,22 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
+from itertools import islice
 from threading import Lock
 from typing import Any
 
-from spocdb.errors import ConfigError, ImageError, ImageVanished, UnreadableImage
+from spocdb.errors import ImageError, ImageVanished, UnreadableImage
 from spocdb.records import ImageRef
 from spocdb.sources import kinds, names
+from spocdb.sources.buckets import PAGE, Buckets, check, is_object, split
+from spocdb.sources.containers import Containers
 from spocdb.sources.kinds import LeftOut
-from spocdb.sources.locations import read_below
+from spocdb.sources.locations import read_below, uri_below
 from spocdb.sources.metadata_files import cleaned_row
 from spocdb.sources.parquet_files import Cursor, ParquetTable, Row
-from spocdb.sources.source import Get, Ref, Terms, too_large, unread
+from spocdb.sources.roots import Roots
+from spocdb.sources.sizes import too_large
+from spocdb.sources.source import Get, Ref, Terms, unread
 from spocdb.sources.urls import is_url
 from spocdb.text import cleaned
 
@@ -37,10 +43,10 @@ _FILE = re.compile(r"\.parquet(?=/|$)", re.IGNORECASE)
 def is_parquet(name: str) -> bool:
     """Return whether a path is of a Parquet file, of one of its images, or of a folder of them.
 
-    Such a folder has Parquet files and no images.
+    Such a folder has Parquet files and no images. A bucket is not asked.
     """
     if names.is_uri(name):
-        return False
+        return is_object(name) and file_of(name) is not None
     return file_of(name) is not None or (not kinds.is_image(name) and _is_folder(name))
 
 
@@ -49,15 +55,31 @@ def file_of(name: str) -> str | None:
     return names.file_in(name, _FILE)
 
 
+def is_prefix(uri: str, buckets: Buckets) -> bool:
+    """Return whether a prefix is a folder of Parquet files, by its first objects.
+
+    Raises:
+        ConfigError: It cannot be listed.
+    """
+    check(uri)
+    below = len(uri.rstrip("/")) + 1
+    found = [name[below:] for name in islice(_objects(buckets, uri), PAGE)]
+    here = [name for name in found if "/" not in name and not name.startswith(".")]
+    has_files = any(name.lower().endswith(SUFFIX) for name in here)
+    return has_files and not any(kinds.is_image(name) for name in here)
+
+
 class ParquetSource:
     """The images in some Parquet files; without files, any by its name."""
 
-    def __init__(self, paths: Sequence[str], terms: Terms) -> None:
-        self.roots = list(dict.fromkeys(os.path.abspath(path) for path in paths))
+    def __init__(
+        self, paths: Sequence[str], terms: Terms, containers: Containers | None = None
+    ) -> None:
+        self._given = Roots(paths)
+        self.roots = self._given.paths
         self.whole: list[str] = []
         self._terms, self.left_out = terms, terms.left_out
-        named = [names.printable(root) for root in self.roots]
-        self._inside, self._exact = tuple(os.path.join(n, "") for n in named), frozenset(named)
+        self._containers = containers or Containers(terms.buckets, terms.window)
         self._known: OrderedDict[str, ParquetTable] = OrderedDict()
         self._lock = Lock()
 
@@ -70,9 +92,7 @@ class ParquetSource:
             ConfigError: At once for a path that does not exist, if pyarrow is missing, or if it is
                 not clear which column of the first file holds the images; later for other files.
         """
-        for root in self.roots:
-            if not os.path.lexists(root):
-                raise ConfigError(f"no such file or folder: {names.printable(root)}")
+        self._containers.check([root for root in self.roots if not _is_far_folder(root)])
         paths = (file for root in self.roots for file in self._files(root, self.left_out))
         files = list(dict.fromkeys(paths))
         for file in files[:1]:
@@ -101,13 +121,13 @@ class ParquetSource:
 
     def covers(self, name: str) -> bool:
         """Return whether a name is one of the files, or of an image in one."""
-        return name.startswith(self._inside) or name in self._exact
+        return self._given.cover(name)
 
     def exists(self, name: str) -> bool:
         """Return whether the file has such a row; True if it cannot be read."""
         file = file_of(name) or name
-        if name == file or not names.is_there(file):
-            return names.is_there(file)
+        if name == file or not self._containers.is_there(file):
+            return self._containers.is_there(file)
         try:
             _, column, number = _parts(name)
             table = self._table(file)
@@ -121,18 +141,20 @@ class ParquetSource:
             if file_of(name) == name:
                 yield from self._listed(name)
             elif not names.is_shortened(name):
-                yield ImageRef(name, _version(names.version_now(file_of(name) or name)))
+                version = self._containers.version_now(file_of(name) or name)
+                yield ImageRef(name, _version(version))
 
     def empty_roots(self) -> Iterator[tuple[str, bool]]:
         """Yield the paths that are gone or hold no row, and whether they exist."""
         for root in self.roots:
-            is_there = os.path.exists(root)
+            is_there = _is_far_folder(root) or self._containers.is_there(root)
             if not is_there or not any(self._rows_in(root)):
                 yield root, is_there
 
     def without(self, roots: Collection[str]) -> "ParquetSource":
         """Return the same source without some of its paths."""
-        return ParquetSource([root for root in self.roots if root not in roots], self._terms)
+        rest = [root for root in self.roots if root not in roots]
+        return ParquetSource(rest, self._terms, self._containers)
 
     def has_any(self, passed: LeftOut) -> bool:
         """Return whether a file has a row; count in `passed` what is none."""
@@ -147,6 +169,9 @@ class ParquetSource:
 
     def _files(self, root: str, left_out: LeftOut) -> Iterator[str]:
         """Yield the files of a folder, in order, or the file that was named."""
+        if _is_far_folder(root):
+            yield from self._far_files(root, left_out)
+            return
         if not os.path.isdir(root):
             yield root
             return
@@ -162,8 +187,21 @@ class ParquetSource:
             if not self._terms.choice.recursive:
                 return
 
+    def _far_files(self, root: str, left_out: LeftOut) -> Iterator[str]:
+        """Yield the files below a prefix, in the storage's order."""
+        for name in _objects(self._terms.buckets, root):
+            below = name[len(root) :].split("/")[1:]
+            if any(part.startswith(".") for part in below):
+                left_out[kinds.HIDDEN] += 1
+            elif not self._terms.choice.recursive and len(below) > 1:
+                continue
+            elif name.lower().endswith(SUFFIX):
+                yield name
+            else:
+                kinds.leave_out(left_out, name)
+
     def _listed(self, path: str) -> Iterator[ImageRef]:
-        version = names.version_now(path)
+        version = self._containers.version_now(path)
         try:
             table = self._table(path)
             column = table.image_column(self._terms.choice.image_column)
@@ -209,6 +247,8 @@ class ParquetSource:
     def _read_elsewhere(self, folder: str, path: str, max_bytes: int) -> bytes:
         """Read the image that a row names by a URL, or by a path below the file's folder."""
         if not is_url(path):
+            if is_object(folder):
+                return self._terms.buckets.get(uri_below(folder, path), max_bytes)
             return read_below(folder, path, max_bytes)
         # Imported here, because httpx would take a sixth of the start of every command.
         from spocdb.sources.fetching import fetch
@@ -223,8 +263,8 @@ class ParquetSource:
         """Return an opened file; the last ones are kept open. Raises ImageError."""
         with self._lock:
             table = self._known.pop(path, None)
-            if table is None or table.version != names.version_now(path):
-                table = ParquetTable(path)
+            if table is None or table.version != self._containers.version_now(path):
+                table = ParquetTable(path, self._containers.open(path, "file"))
             self._known[path] = table
             if len(self._known) > MOST_OPEN:
                 self._known.popitem(last=False)
@@ -259,6 +299,17 @@ def _held(data: bytes, max_bytes: int) -> bytes:
 
 def _version(version: str) -> str:
     return f"{version} row" if version else ""
+
+
+def _is_far_folder(root: str) -> bool:
+    return is_object(root) and file_of(root) != root
+
+
+def _objects(buckets: Buckets, root: str) -> Iterator[str]:
+    """List the URIs below a prefix, without marks of folders."""
+    address, _ = split(root.rstrip("/"))
+    for found in buckets.list(root.rstrip("/")):
+        yield f"{address}/{found['path']}"
 
 
 def _is_folder(path: str) -> bool:

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from spocdb.errors import ConfigError, ImageError, ImageVanished, UnreadableImage
-from spocdb.sources.members import Opened, Stream
+from spocdb.sources.members import Readable, Stream
 from spocdb.text import one_line
 
 Row = dict[str, Any]
@@ -32,13 +32,12 @@ class ParquetTable:
 
     Raises:
         ConfigError: pyarrow is missing.
-        ImageVanished: The file cannot be opened.
+        ImageVanished: The file cannot be read.
         UnreadableImage: It is damaged, or no Parquet file.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, opened: Readable) -> None:
         pa, parquet = _pyarrow()
-        opened = Opened(path, "file")
         self.path, self.version = path, opened.version
         try:
             self._file = parquet.ParquetFile(

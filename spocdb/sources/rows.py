@@ -12,8 +12,9 @@ from spocdb.db.rows import AttachedRow
 from spocdb.errors import ImageError, ImageTooLarge, ImageVanished, RowGone
 from spocdb.records import ImageRef
 from spocdb.settings import Limits
+from spocdb.sources.buckets import is_object
 from spocdb.sources.locations import read_below, uri_below
-from spocdb.sources.objects import ObjectsSource, is_object
+from spocdb.sources.objects import ObjectsSource
 from spocdb.sources.source import Get, Ref, Terms
 
 # The driver copies the server's data several times, outside the budget.

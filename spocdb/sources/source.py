@@ -14,10 +14,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from spocdb.errors import ConfigError, ImageTooLarge
+from spocdb.errors import ConfigError
 from spocdb.records import EVERYTHING, Choice, ImageRef
 from spocdb.settings import DEFAULT_MAX_BYTES
 from spocdb.sources import kinds, names
+from spocdb.sources.buckets import Buckets
 from spocdb.sources.kinds import LeftOut
 
 Ref = TypeVar("Ref", bound=ImageRef)
@@ -33,7 +34,8 @@ class Terms:
 
     `max_bytes` bounds what a source itself keeps of one image. `allow_private` lets URLs lead to
     addresses that are not public. `left_out` counts the files that listings skip, by kind. With
-    `unopened` an archive is listed as one name, for whoever opens it.
+    `unopened` an archive is listed as one name, for whoever opens it. Of archives and Parquet files
+    in buckets at most `window` bytes are kept. The stores of `buckets` are opened once.
     """
 
     choice: Choice = EVERYTHING
@@ -41,6 +43,8 @@ class Terms:
     allow_private: bool = False
     left_out: LeftOut = field(default_factory=LeftOut)
     unopened: bool = False
+    window: int = 2**26
+    buckets: Buckets = field(default_factory=Buckets)
 
 
 class Source(Protocol):
@@ -132,13 +136,3 @@ def locate(source: Source, name: str) -> Get:
 def unread(max_bytes: int) -> bytes:
     """Stand for the bytes of an image with a problem, which are never asked for."""
     raise AssertionError("an image with a problem was read")
-
-
-def too_large(n_bytes: int, max_bytes: int) -> ImageTooLarge:
-    """Return the error of an image whose source states more bytes than the limit."""
-    return ImageTooLarge(
-        f"{n_bytes} bytes are over the limit of {max_bytes}: raise SPOCDB_MAX_BYTES if you "
-        "trust it",
-        field="max_bytes",
-        bound=max_bytes,
-    )

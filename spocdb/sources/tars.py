@@ -15,14 +15,15 @@ from spocdb.errors import ConfigError, ImageVanished, UnreadableImage
 from spocdb.sources.members import (
     Hold,
     Member,
-    Opened,
+    Readable,
     Stream,
     cut_off,
     damaged,
     name_problem,
     plain,
 )
-from spocdb.sources.source import too_large, unread
+from spocdb.sources.sizes import too_large
+from spocdb.sources.source import unread
 
 # The most that headers between two members may take: long names and the extended attributes.
 MOST_OF_HEADERS = 2**20
@@ -41,8 +42,8 @@ DAMAGE: tuple[type[Exception], ...] = (
 class TarArchive:
     """A tar file; `compression` is "", "gz" or "zst"."""
 
-    def __init__(self, path: str, compression: str) -> None:
-        self._opened, self._compression = Opened(path), compression
+    def __init__(self, opened: Readable, compression: str) -> None:
+        self._opened, self._compression = opened, compression
         self.version, self.is_in_order = self._opened.version, compression != ""
 
     def members(self, hold: Hold | None = None) -> Iterator[Member]:
@@ -134,7 +135,7 @@ def _kind_problem(found: tarfile.TarInfo) -> UnreadableImage | None:
     return None
 
 
-def _read_at(opened: Opened, offset: int, size: int, max_bytes: int) -> bytes:
+def _read_at(opened: Readable, offset: int, size: int, max_bytes: int) -> bytes:
     if size > max_bytes:
         raise too_large(size, max_bytes)
     # Compared first: memory for what a header says would be allocated.
@@ -152,7 +153,7 @@ def _held(data: bytes, max_bytes: int) -> bytes:
     return data
 
 
-def _unpacked(opened: Opened, compression: str) -> IO[bytes]:
+def _unpacked(opened: Readable, compression: str) -> IO[bytes]:
     raw = Stream(opened, MOST_WINDOW)
     if compression == "gz":
         return cast(IO[bytes], gzip.GzipFile(fileobj=cast(Any, raw)))

@@ -11,14 +11,15 @@ from spocdb.errors import ImageError, UnreadableImage
 from spocdb.sources.members import (
     Hold,
     Member,
-    Opened,
+    Readable,
     Stream,
     cut_off,
     damaged,
     name_problem,
     plain,
 )
-from spocdb.sources.source import too_large, unread
+from spocdb.sources.sizes import too_large
+from spocdb.sources.source import unread
 
 # The directory is in memory, about ten times its size: some 400,000 members at the most.
 MOST_OF_DIRECTORY = 2**25
@@ -35,12 +36,11 @@ class ZipArchive:
     """A zip file.
 
     Raises:
-        ImageVanished: It cannot be opened.
+        ImageVanished: It cannot be read.
         UnreadableImage: It is damaged, or its directory is too large.
     """
 
-    def __init__(self, path: str) -> None:
-        opened = Opened(path)
+    def __init__(self, opened: Readable) -> None:
         self.version, self.is_in_order = opened.version, False
         try:
             self._zip = zipfile.ZipFile(cast(IO[bytes], Stream(opened, MOST_OF_DIRECTORY)))

@@ -1,9 +1,6 @@
 """Ingests of tar and zip archives: repeated, damaged, pruned, read again and killed."""
 
-import io
-import json
 import shutil
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 import pytest
 
 from spocdb.errors import ConfigError
+from tests.fixtures.archived import shard
 from tests.fixtures.ingested import counts, network
 from tests.fixtures.killed import Kill
 from tests.fixtures.opened import Database
@@ -19,19 +17,6 @@ from tests.fixtures.program import Run
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]
-
-
-def shard(path: Path, folder: Path, names: list[str] | None = None) -> Path:
-    """Pack a folder's pictures as WebDataset does, each with a .json."""
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
-        for photo in sorted(folder.iterdir()):
-            if names is None or photo.name in names:
-                tar.add(photo, photo.name)
-                said = json.dumps({"kind": photo.stem}).encode()
-                member = tarfile.TarInfo(f"{photo.stem}.json")
-                member.size = len(said)
-                tar.addfile(member, io.BytesIO(said))
-    return path
 
 
 def stored(db: Database) -> dict[str, dict[str, Any]]:

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
 from spocdb.errors import ConfigError
+from tests.fixtures.archived import packed
 from tests.fixtures.ingested import counts, network
 from tests.fixtures.killed import Kill
 from tests.fixtures.opened import Database
@@ -16,16 +15,6 @@ from tests.fixtures.program import Run
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]
-
-
-def packed(path: Path, folder: Path, names: list[str] | None = None, **options: Any) -> Path:
-    """Write a folder's pictures as Hugging Face's `datasets` does, with a column `kind`."""
-    photos = [p for p in sorted(folder.iterdir()) if names is None or p.name in names]
-    images = [{"bytes": photo.read_bytes(), "path": photo.name} for photo in photos]
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    columns = {"image": pa.array(images, kind), "kind": [photo.stem for photo in photos]}
-    parquet.write_table(pa.table(columns), path, **options)
-    return path
 
 
 def stored(db: Database) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,117 @@
+"""An object of a bucket as a file that is read at offsets, in blocks that are kept for a while."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+
+from spocdb.errors import ImageVanished
+from spocdb.sources.buckets import Buckets
+
+# Bytes of a block; blocks that are asked for ahead of a file that is read in order; the fewest that
+# are kept; requests for blocks at once.
+BLOCK, AHEAD, LEAST_BLOCKS, ASKED = 2**20, 4, 16, 8
+
+Key = tuple[str, str, int]
+
+
+class Window:
+    """The blocks of objects that were read last, at most `n_bytes` of them. Threads share it.
+
+    An archive is listed a few hundred images ahead of the one that is read, so that most of its
+    bytes are asked for once.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self._most = max(n_bytes // BLOCK, LEAST_BLOCKS)
+        self._blocks: OrderedDict[Key, Future[bytes]] = OrderedDict()
+        self._lock, self._pool = Lock(), ThreadPoolExecutor(ASKED, "block")
+
+    def block(self, key: Key, n_blocks: int, get: Callable[[int], bytes]) -> bytes:
+        """Return a block of a file of so many; `get` asks for one by its number.
+
+        Raises:
+            ImageVanished: It cannot be had. The next call asks again.
+        """
+        name, version, n = key
+        with self._lock:
+            wanted = self._asked(key, get)
+            if (name, version, n - 1) in self._blocks:
+                for ahead in range(n + 1, min(n + 1 + AHEAD, n_blocks)):
+                    self._asked((name, version, ahead), get)
+        try:
+            return wanted.result()
+        except ImageVanished as error:
+            with self._lock:
+                if self._blocks.get(key) is wanted:
+                    del self._blocks[key]
+            # One error for all threads that waited.
+            raise error.with_traceback(None) from error.__cause__
+
+    def _asked(self, key: Key, get: Callable[[int], bytes]) -> "Future[bytes]":
+        if key in self._blocks:
+            self._blocks.move_to_end(key)
+            return self._blocks[key]
+        self._blocks[key] = future = self._pool.submit(get, key[2])
+        if len(self._blocks) > self._most:
+            self._blocks.popitem(last=False)
+        return future
+
+
+class FarFile:
+    """An object of this version and size; see `Readable`. Errors call it `what`.
+
+    `changed` is called when the object has another version by now.
+    """
+
+    def __init__(
+        self,
+        buckets: Buckets,
+        window: Window,
+        name: str,
+        version: str,
+        size: int,
+        what: str,
+        changed: Callable[[], None],
+    ) -> None:
+        self.version, self.size = version, size
+        self._buckets, self._window, self._name = buckets, window, name
+        self._what, self._changed = what, changed
+
+    def read(self, offset: int, n_bytes: int) -> bytes:
+        """Read bytes at an offset; fewer at the end of the file.
+
+        Raises:
+            ImageVanished: It was changed since it was opened, or cannot be read.
+        """
+        end = min(offset + n_bytes, self.size)
+        if offset >= end:
+            return b""
+        if end - offset > BLOCK:
+            return self._get(offset, end)
+        first, last = offset // BLOCK, (end - 1) // BLOCK
+        # One block, or two.
+        data = b"".join(map(self._block, range(first, last + 1)))
+        return data[offset - first * BLOCK : end - first * BLOCK]
+
+    def _block(self, n: int) -> bytes:
+        key, n_blocks = (self._name, self.version, n), -(-self.size // BLOCK)
+        return self._window.block(
+            key, n_blocks, lambda n: self._get(n * BLOCK, min((n + 1) * BLOCK, self.size))
+        )
+
+    def _get(self, start: int, end: int) -> bytes:
+        try:
+            data, version = self._buckets.get_range(self._name, start, end)
+        except ImageVanished as error:
+            self._changed()
+            raise ImageVanished(f"cannot read the {self._what}: {told(error)}") from error.__cause__
+        if version != self.version:
+            self._changed()
+            raise ImageVanished(f"the {self._what} was changed while it was read: ingest it again")
+        return data
+
+
+def told(error: Exception) -> str:
+    """Return what an error about an object says, for one about a part of it."""
+    return str(error).removeprefix("cannot get the object: ")
