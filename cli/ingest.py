@@ -141,16 +141,17 @@ def ingest(
         refuse_others(context, "--ray", NOT_ON_RAY)
     from spocdb.records import Choice
     from spocdb.sources.lists import listed
-    from spocdb.sources.opening import opened
+    from spocdb.sources.opening import opened, reads_far
     from spocdb.sources.source import Terms
 
     given = [path for path in paths or [] if path != STDIN]
     names_from = _kept_stdin() if STDIN in (paths or []) else None
     choice = Choice(recursive, all_files, follow_links, image_column)
 
-    def count() -> int:
-        terms = Terms(choice, unopened=enqueue)
-        return sum(1 for _ in opened(given, terms, listed(names_from, urls_from)).refs())
+    def count() -> int | None:
+        source = opened(given, Terms(choice, unopened=enqueue), listed(names_from, urls_from))
+        # A listing would read archives of a bucket once more.
+        return None if reads_far(source) and not enqueue else sum(1 for _ in source.refs())
 
     if dry_run:
         with options.open_database(db) as database:

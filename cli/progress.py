@@ -36,10 +36,12 @@ STEPS: dict[Stage, str] = {
 class Display:
     """Shows progress towards the total that `count` returns; `say` prints a line above the bar.
 
+    Without a total it shows only how many are done.
+
     It polls the Progress four times a second, so that the work need not report each image.
     """
 
-    def __init__(self, count: Callable[[], int], doing: str = "starting") -> None:
+    def __init__(self, count: Callable[[], int | None], doing: str = "starting") -> None:
         self._console = Console(stderr=True, highlight=False, emoji=False, quiet=is_quiet())
         self._count, self._doing = count, doing
         self._progress: Progress | None = None

@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def display(count: Callable[[], int], doing: str = "starting") -> "Iterator[Display]":
+def display(count: Callable[[], int | None], doing: str = "starting") -> "Iterator[Display]":
     """Show the progress of a run over images; on an interruption print a line and exit."""
     from .logs import voice
     from .progress import Display

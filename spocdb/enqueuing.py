@@ -15,6 +15,7 @@ from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.features.selection import Wanted
+from spocdb.listings import Listing
 from spocdb.pipeline.chunks import chunks
 from spocdb.pipeline.options import OnProgress
 from spocdb.progress import Progress
@@ -49,7 +50,7 @@ def enqueue(
     found = collections.find(connection, name)
     collections.check_partitions(found, partitions)
     # Raises for a path that does not exist, before anything is changed.
-    refs = source.refs()
+    refs = source.refs(Listing(connection, found, progress).knows)
     if found is None:
         check_any(source)
     else:

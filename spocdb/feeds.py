@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from spocdb.db import images, queue
+from spocdb.db import archives, queue
 from spocdb.db.attachments import Attached
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
@@ -153,7 +153,7 @@ class _Opened:
         """End the entries that are done, and leave the others to other workers."""
         done = {key: lease for key, lease in self.held.items() if key in self.listed}
         rest = {key: lease for key, lease in self.held.items() if key not in self.listed}
-        images.forget_failures(self.connection, self.collection, self.source.whole)
+        archives.note(self.connection, self.collection, self.source.whole)
         queue.end(self.connection, self.collection, done)
         queue.leave(self.connection, self.collection, rest)
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from spocdb import metadata, projections, pruning
 from spocdb.choosing import Chosen, choose, create
-from spocdb.db import attachments, collections, images, runs, spaces
+from spocdb.db import attachments, collections, runs, spaces
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.features.selection import Wanted
+from spocdb.listings import Listing, noted
 from spocdb.pipeline.options import OnProgress
 from spocdb.progress import Progress
 from spocdb.records import Recipe
@@ -89,7 +90,7 @@ class Ingest:
         source = self._without_gone(found)
         progress.left_out = source.left_out
         # Raises for a path that does not exist, before anything is changed.
-        refs = source.refs()
+        refs = source.refs(self._listing(found, progress).knows)
         if found is None:
             check_any(source)
         else:
@@ -101,13 +102,22 @@ class Ingest:
         collection = found or self._create(chosen)
         if self.options.storing.retry_failed and not self.source.roots:
             refs = source.named(runs.failed(self.connection, collection))
+        refs = noted(self.connection, collection, source, refs)
         extractor = partial(self._extractor, collection.recipe)
         self.store(
             *(self.connection, self.connect, collection, source, refs, extractor),
             *(self.options.storing, progress, self.on_progress),
         )
-        self._finish(collection, source, progress)
+        self._finish(collection, progress)
         return progress
+
+    def _listing(self, found: Collection | None, progress: Progress) -> Listing:
+        options = self.options.storing
+        return Listing(
+            *(self.connection, found, progress),
+            retry_failed=options.retries,
+            exif=options.run.exif,
+        )
 
     def _without_gone(self, found: Collection | None) -> Given:
         """Return the source without the gone roots; refuse them without `prune_gone`."""
@@ -132,8 +142,7 @@ class Ingest:
 
         return OnDemand(recipe, partial(self.load, recipe), partial(self.load_few, recipe))
 
-    def _finish(self, collection: Collection, source: Given, progress: Progress) -> None:
-        images.forget_failures(self.connection, collection, source.whole)
+    def _finish(self, collection: Collection, progress: Progress) -> None:
         if self.options.prune:
             progress.doing = "looking for deleted files"
             # Check again: a disk may have been unmounted meanwhile.
@@ -159,20 +168,20 @@ def preview(
     Raises:
         ConfigError: A path does not exist, or the collection is of an attached table.
     """
-    progress = Progress()
+    progress = Progress(left_out=source.left_out)
     collection = collections.find(connection, name)
     there = source
     if collection and prune:
         gone = pruning.gone_roots(connection, collection, source)
         there = source.without({root.path for root in gone if not root.is_there})
-    refs = there.refs()
+    refs = there.refs(Listing(connection, collection, progress, exif=exif).knows)
     if collection:
         attachments.refuse(connection, collection)
         refs = changed(
             connection, collection, refs, progress, retry_failed=False, exif=exif, dry_run=True
         )
     progress.n_new = sum(1 for _ in refs)
-    progress.n_seen, progress.left_out = progress.n_done, there.left_out
+    progress.n_seen = progress.n_done
     if collection and prune:
         progress.n_pruned = pruning.prune(connection, collection, source, dry_run=True)
     return progress

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spocdb.db import images
+from spocdb.db import archives, images
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError
+from spocdb.sources.archives import NAME_IN_IMAGE
 from spocdb.sources.names import printable
 from spocdb.sources.source import Given, Source
 
@@ -53,4 +54,7 @@ def prune(
     def is_gone(name: str) -> bool:
         return source.covers(name) and not source.exists(name)
 
-    return images.prune(connection, collection, is_gone, dry_run=dry_run)
+    n_pruned = images.prune(connection, collection, is_gone, dry_run=dry_run)
+    if not dry_run:
+        archives.forget_gone(connection, collection, NAME_IN_IMAGE)
+    return n_pruned

@@ -185,6 +185,20 @@ class ImageRef:
     problem: ImageError | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a container of this name and version was found to hold when it was listed to its end.
+
+    `left_out` counts what is no image, by extension or kind. Without a version it is listed each
+    time.
+    """
+
+    name: str
+    version: str = ""
+    n_images: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
 # What near-duplicates have in common.
 Level = Literal["bytes", "picture", "scene"]
 

@@ -42,6 +42,11 @@ class StoringOptions:
     retry_failed: bool = False
     moves: bool = True
 
+    @property
+    def retries(self) -> bool:
+        """Return whether images that failed and have not changed are tried again."""
+        return self.retry_failed or self.run.strict
+
     def wanted(
         self,
         connection: Connection,
@@ -52,7 +57,7 @@ class StoringOptions:
         """Yield the images that are to be stored, see `changed`."""
         return changed(
             *(connection, collection, refs, progress),
-            retry_failed=self.retry_failed or self.run.strict,
+            retry_failed=self.retries,
             exif=self.run.exif,
         )
 

@@ -23,8 +23,8 @@ READER = (
     "GRANT SELECT ON spocdb.{view} TO {role}",
 )
 
-# A worker writes descriptors, thumbnails, images, embeddings, failures and the queue, answers
-# queries, and groups duplicates.
+# A worker writes descriptors, thumbnails, images, embeddings, failures, archives and the queue,
+# answers queries, and groups duplicates.
 WORKER = (
     "GRANT USAGE ON SCHEMA spocdb TO {role}",
     "GRANT SELECT ON ALL TABLES IN SCHEMA spocdb TO {role}",
@@ -34,6 +34,7 @@ WORKER = (
     "GRANT INSERT ON spocdb.descriptors TO {role}",
     "GRANT INSERT, DELETE ON spocdb.thumbnails TO {role}",
     "GRANT INSERT, UPDATE, DELETE ON spocdb.images, spocdb.failures, spocdb.queue TO {role}",
+    "GRANT INSERT, UPDATE ON spocdb.listed_archives TO {role}",
     "GRANT UPDATE, DELETE ON spocdb.queries TO {role}",
     "GRANT UPDATE ON spocdb.duplicate_searches, spocdb.duplicate_members, "
     "spocdb.duplicate_ungrouped TO {role}",

@@ -31,6 +31,7 @@ REVISIONS = (
     "0016_recalls",
     "0017_kinds",
     "0018_partitions",
+    "0019_archives",
 )
 HEAD = REVISIONS[-1]
 

@@ -15,7 +15,7 @@ from socket import gethostname
 from typing import TYPE_CHECKING, Protocol
 
 from spocdb import storing
-from spocdb.db import collections, images
+from spocdb.db import archives, collections
 from spocdb.db.connections import Connection
 from spocdb.distributed.units import LOST_UNTIL_APART, Unit
 from spocdb.errors import ConfigError, ImageError, SpocdbError
@@ -162,7 +162,7 @@ class Actor:
                 n_apart=sys.maxsize if unit.n_lost >= LOST_UNTIL_APART else 0,
                 told=told_on_node,
             )
-            images.forget_failures(connection, collection, source.whole)
+            archives.note(connection, collection, source.whole)
         progress.left_out = terms.left_out
         if not unit.archive:
             # The images were counted as wanted when they were listed. What a lost process stored of

@@ -1,8 +1,8 @@
 """Images in tar and zip files, as a source: an archive is a folder, and is not unpacked.
 
-An image is called ARCHIVE/MEMBER. An unchanged archive is listed again, but its images are not
-read. Memory does not grow with the number of archives, and by eight bytes with each image of the
-one that is being listed.
+An image is called ARCHIVE/MEMBER. An unchanged archive is not opened if all that it holds is known
+to be stored; else it is listed again, and its stored images are not read. Memory does not grow with
+the number of archives, and by eight bytes with each image of the one that is being listed.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from spocdb.errors import ConfigError, ImageError, UnreadableImage
-from spocdb.records import ImageRef
+from spocdb.records import Contents, ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.buckets import is_object
 from spocdb.sources.containers import Containers
@@ -21,7 +21,7 @@ from spocdb.sources.kinds import LeftOut
 from spocdb.sources.members import Archive, Member, Readable
 from spocdb.sources.roots import Roots
 from spocdb.sources.samples import BESIDE, key_of
-from spocdb.sources.source import Get, Ref, Terms, unread
+from spocdb.sources.source import Get, Known, Ref, Terms, nothing_known, unread
 from spocdb.sources.tars import TarArchive
 from spocdb.sources.walkers import Shelf
 from spocdb.sources.zips import ZipArchive
@@ -35,6 +35,8 @@ FORMATS: dict[str, Callable[[Readable], Archive]] = {
     ".zip": ZipArchive,
 }
 _SUFFIX = re.compile(r"\.(?:tar(?:\.gz|\.zst)?|tgz|zip)(?=/|$)", re.IGNORECASE)
+# Finds the name of an archive in that of an image, also for PostgreSQL.
+NAME_IN_IMAGE = r"(?i)^(.*?\.(?:tar(?:\.gz|\.zst)?|tgz|zip))/"
 # Names of archives that are kept for `exists`, in all: 32 MB.
 MOST_NAMES = 2**22
 
@@ -53,18 +55,23 @@ class ArchivesSource:
     """The images in some archives; without archives, any by its name."""
 
     def __init__(
-        self, paths: Sequence[str], terms: Terms, containers: Containers | None = None
+        self, paths: Sequence[str], terms: Terms, of: "ArchivesSource | None" = None
     ) -> None:
         self._given = Roots(paths)
         self.roots = self._given.paths
-        self.whole: list[str] = []
+        self.whole: list[Contents] = []
         self._terms, self.left_out = terms, terms.left_out
-        self._containers = containers or Containers(terms.buckets, terms.window)
         self._shelf = Shelf(terms.max_bytes)
-        self._known: OrderedDict[str, tuple[str, Names]] = OrderedDict()
+        # What was found out, here or by the source that this one was made `of`: versions, names in
+        # archives of a version, archives of which all is stored.
+        self._containers: Containers = (
+            of._containers if of else Containers(terms.buckets, terms.window)
+        )
+        self._names: OrderedDict[str, tuple[str, Names]] = of._names if of else OrderedDict()
+        self._stored: set[str] = of._stored if of else set()
 
-    def refs(self) -> Iterator[ImageRef]:
-        """List the images, archive by archive.
+    def refs(self, known: Known = nothing_known) -> Iterator[ImageRef]:
+        """List the images, archive by archive, without archives that are `known`.
 
         A damaged archive is listed as an image of its own name that cannot be read.
 
@@ -75,7 +82,7 @@ class ArchivesSource:
         for root in self.roots:
             if archive_of(root) != root:
                 raise ConfigError(f"no such file or folder: {names.printable(root)}")
-        return (ref for root in self.roots for ref in self._listed(root, self.left_out))
+        return (ref for root in self.roots for ref in self._new(root, known))
 
     def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:
         """Yield these images with the functions that read them, and with their metadata."""
@@ -94,6 +101,8 @@ class ArchivesSource:
         archive = archive_of(name) or name
         if name == archive or not self._containers.is_there(archive):
             return self._containers.is_there(archive)
+        if archive in self._stored:
+            return True
         try:
             return name[len(archive) + 1 :] in self._names_in(archive)
         except ImageError:
@@ -103,7 +112,7 @@ class ArchivesSource:
         """List images by their stored names; for an archive that failed, all of its images."""
         for name in stored:
             if archive_of(name) == name:
-                yield from self._listed(name, LeftOut())
+                yield from self._listed(name, self.left_out)
             elif not names.is_shortened(name):
                 yield ImageRef(name)
 
@@ -111,13 +120,14 @@ class ArchivesSource:
         """Yield the archives that are gone or hold no image, and whether they exist."""
         for root in self.roots:
             is_there = self._containers.is_there(root)
-            if not is_there or not any(self._listed(root, LeftOut())):
+            is_full = root in self._stored or any(self._listed(root, LeftOut()))
+            if not is_there or not is_full:
                 yield root, is_there
 
     def without(self, roots: Collection[str]) -> "ArchivesSource":
         """Return the same source without some of its archives."""
         rest = [root for root in self.roots if root not in roots]
-        return ArchivesSource(rest, self._terms, self._containers)
+        return ArchivesSource(rest, self._terms, self)
 
     def has_any(self, passed: LeftOut) -> bool:
         """Return whether an archive holds an image; count in `passed` what is none.
@@ -133,19 +143,29 @@ class ArchivesSource:
                 passed[kinds.DAMAGED] += 1
         return False
 
+    def _new(self, path: str, known: Known) -> Iterator[ImageRef]:
+        """List an archive unless all that it holds is stored."""
+        if known(self._unopened(path)):
+            self._stored.add(path)
+        else:
+            yield from self._listed(path, self.left_out)
+
     def _listed(self, path: str, left_out: LeftOut) -> Iterator[ImageRef]:
         if self._terms.unopened:
             yield self._unopened(path)
             return
-        version = ""
+        version, seen, rest = "", Names(), LeftOut()
         try:
             archive = self._open(path)
             version = archive.version
-            for member in _images(archive, left_out, Names()):
+            for member in _images(archive, rest, seen):
                 yield _ref(path, archive, member)
-            self.whole.append(names.printable(path))
+            self.whole.append(Contents(names.printable(path), version, len(seen), rest))
+            self._keep(path, version, seen)
         except ImageError as error:
             yield ImageRef(names.listed(path), version, problem=error)
+        finally:
+            left_out.update(rest)
 
     def _found(self, ref: Ref) -> tuple[Ref, Get]:
         path = archive_of(ref.name)
@@ -165,15 +185,19 @@ class ArchivesSource:
 
     def _names_in(self, path: str) -> Names:
         """Return the names of an archive's images, listed again only if it changed."""
-        version, known = self._known.pop(path, ("", Names()))
+        version, found = self._names.get(path, ("", Names()))
         if version != (version := self._containers.version_now(path)):
-            known = Names()
-            for _ in _images(self._open(path), LeftOut(), known):
+            found = Names()
+            for _ in _images(self._open(path), LeftOut(), found):
                 pass
-        self._known[path] = version, known
-        while sum(len(n) for _, n in self._known.values()) > MOST_NAMES and len(self._known) > 1:
-            self._known.popitem(last=False)
-        return known
+        self._keep(path, version, found)
+        return found
+
+    def _keep(self, path: str, version: str, found: Names) -> None:
+        self._names[path] = version, found
+        self._names.move_to_end(path)
+        while sum(len(n) for _, n in self._names.values()) > MOST_NAMES and len(self._names) > 1:
+            self._names.popitem(last=False)
 
     def _unopened(self, path: str) -> ImageRef:
         """Return the ref of an archive as a whole."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from spocdb.errors import ImageVanished, UnreadableImage
 from spocdb.images.regular import read_bytes
-from spocdb.records import ImageRef
+from spocdb.records import Contents, ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.roots import Roots
-from spocdb.sources.source import Get, Ref, Terms
+from spocdb.sources.source import Get, Known, Ref, Terms, nothing_known
 from spocdb.sources.walking import walk
 
 
@@ -20,7 +20,7 @@ class FilesSource:
     """The image files under some paths; without paths, any file by its name."""
 
     # A folder that cannot be listed ends the run.
-    whole: Sequence[str] = ()
+    whole: Sequence[Contents] = ()
 
     def __init__(self, paths: Sequence[str | Path] = (), terms: Terms | None = None) -> None:
         self._given = Roots(paths)
@@ -28,7 +28,7 @@ class FilesSource:
         self._terms = terms or Terms()
         self.left_out = self._terms.left_out
 
-    def refs(self) -> Iterator[ImageRef]:
+    def refs(self, known: Known = nothing_known) -> Iterator[ImageRef]:
         """List the files.
 
         Raises:

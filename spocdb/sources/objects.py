@@ -12,12 +12,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from spocdb.errors import ConfigError, ImageError, ImageVanished, UnreadableImage
-from spocdb.records import ImageRef
+from spocdb.records import Contents, ImageRef
 from spocdb.sources import buckets, kinds, names, stores
 from spocdb.sources.digests import Names
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.roots import Roots
-from spocdb.sources.source import Get, Ref, Terms
+from spocdb.sources.source import Get, Known, Ref, Terms, nothing_known
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -30,7 +30,7 @@ class ObjectsSource:
         ConfigError: An argument is no URI of a bucket, or holds credentials.
     """
 
-    whole: Sequence[str] = ()
+    whole: Sequence[Contents] = ()
 
     def __init__(self, uris: Sequence[str], terms: Terms, seen: Names | None = None) -> None:
         self._given = Roots(uris)
@@ -40,7 +40,7 @@ class ObjectsSource:
         # What was listed, here or by the source that this one was made of.
         self._seen = Names() if seen is None else seen
 
-    def refs(self) -> Iterator[ImageRef]:
+    def refs(self, known: Known = nothing_known) -> Iterator[ImageRef]:
         """List the objects, page by page.
 
         Raises:

@@ -93,6 +93,11 @@ def expanded(argument: str) -> Iterator[str]:
         yield "".join(map("".join, zip(pieces, (*numbers, ""), strict=True)))
 
 
+def reads_far(source: Together) -> bool:
+    """Return whether a listing reads archives of a bucket."""
+    return any(is_object(root) and archives.archive_of(root) == root for root in source.roots)
+
+
 def _kind_of(argument: str, terms: Terms) -> Kind:
     name = argument if names.is_uri(argument) else os.path.abspath(argument)
     kind = next(kind for kind in KINDS if kind.claims(name))

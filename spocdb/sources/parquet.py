@@ -18,7 +18,7 @@ from threading import Lock
 from typing import Any
 
 from spocdb.errors import ImageError, ImageVanished, UnreadableImage
-from spocdb.records import ImageRef
+from spocdb.records import Contents, ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.buckets import PAGE, Buckets, check, is_object, split
 from spocdb.sources.containers import Containers
@@ -28,7 +28,7 @@ from spocdb.sources.metadata_files import cleaned_row
 from spocdb.sources.parquet_files import Cursor, ParquetTable, Row
 from spocdb.sources.roots import Roots
 from spocdb.sources.sizes import too_large
-from spocdb.sources.source import Get, Ref, Terms, unread
+from spocdb.sources.source import Get, Known, Ref, Terms, nothing_known, unread
 from spocdb.sources.urls import is_url
 from spocdb.text import cleaned
 
@@ -77,13 +77,13 @@ class ParquetSource:
     ) -> None:
         self._given = Roots(paths)
         self.roots = self._given.paths
-        self.whole: list[str] = []
+        self.whole: list[Contents] = []
         self._terms, self.left_out = terms, terms.left_out
         self._containers = containers or Containers(terms.buckets, terms.window)
         self._known: OrderedDict[str, ParquetTable] = OrderedDict()
         self._lock = Lock()
 
-    def refs(self) -> Iterator[ImageRef]:
+    def refs(self, known: Known = nothing_known) -> Iterator[ImageRef]:
         """List the rows, file by file.
 
         A damaged file is listed as an image of its own name that cannot be read.
@@ -216,7 +216,7 @@ class ParquetSource:
             problem = UnreadableImage(why_not) if why_not else None
             listed = cleaned(names.listed(name)) if problem else name
             yield ImageRef(listed, _version(version), problem=problem)
-        self.whole.append(names.printable(path))
+        self.whole.append(Contents(names.printable(path)))
 
     def _rows_in(self, root: str) -> Iterator[bool]:
         for file in self._files(root, LeftOut()):

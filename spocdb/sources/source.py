@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from spocdb.errors import ConfigError
-from spocdb.records import EVERYTHING, Choice, ImageRef
+from spocdb.records import EVERYTHING, Choice, Contents, ImageRef
 from spocdb.settings import DEFAULT_MAX_BYTES
 from spocdb.sources import kinds, names
 from spocdb.sources.buckets import Buckets
@@ -26,6 +26,9 @@ Ref = TypeVar("Ref", bound=ImageRef)
 # Gets the bytes of one image, at most the given number. Any thread may call it, repeatedly, also
 # after the source has gone on or ended. Raises ImageError; ImageTooLarge if there are more.
 Get = Callable[[int], bytes]
+
+# Returns whether all that a container of this name and version holds is stored.
+Known = Callable[[ImageRef], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,10 @@ class Given(Source, Protocol):
     Without roots it reads any image of its kind by its name.
     """
 
+    def refs(self, known: Known = ...) -> Iterator[ImageRef]:
+        """List the images; containers that are `known` are not opened, and not given."""
+        ...
+
     @property
     def roots(self) -> Sequence[str]:
         """Return what was given: the names of its images are these, or begin with them."""
@@ -88,8 +95,8 @@ class Given(Source, Protocol):
         ...
 
     @property
-    def whole(self) -> Sequence[str]:
-        """Return the containers that were listed to their end, as names of their failures."""
+    def whole(self) -> Sequence[Contents]:
+        """Return the containers that were listed to their end, by the names of their failures."""
         ...
 
     def named(self, stored: Iterable[str]) -> Iterator[ImageRef]:
@@ -131,6 +138,11 @@ def locate(source: Source, name: str) -> Get:
     if ref.problem:
         raise ref.problem
     return get
+
+
+def nothing_known(container: ImageRef) -> bool:
+    """Return False: it has to be opened."""
+    return False
 
 
 def unread(max_bytes: int) -> bytes:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 
-from spocdb.records import ImageRef
+from spocdb.records import Contents, ImageRef
 from spocdb.sources import kinds
 from spocdb.sources.digests import Names
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.lists import Listed
-from spocdb.sources.source import Get, Given, Ref, Terms
+from spocdb.sources.source import Get, Given, Known, Ref, Terms, nothing_known
 from spocdb.sources.urls import ref_of
 
 
@@ -36,17 +36,17 @@ class Together:
         return [*roots, *(str(listed.file) for listed in self.lists)]
 
     @property
-    def whole(self) -> Sequence[str]:
+    def whole(self) -> Sequence[Contents]:
         """Return the containers that were listed to their end."""
-        return [name for _, part in self.parts for name in part.whole]
+        return [contents for _, part in self.parts for contents in part.whole]
 
-    def refs(self) -> Iterator[ImageRef]:
+    def refs(self, known: Known = nothing_known) -> Iterator[ImageRef]:
         """List the images, kind by kind, and then those of the lists.
 
         Raises:
             ConfigError: At once for a root that does not exist; later for a list.
         """
-        parts = [part.refs() for _, part in self.parts if part.roots]
+        parts = [part.refs(known) for _, part in self.parts if part.roots]
         return chain(chain.from_iterable(parts), self._listed())
 
     def stream(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Get]]:

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 from spocdb.errors import ImageError, UnreadableImage
-from spocdb.records import ImageRef
+from spocdb.records import Contents, ImageRef
 from spocdb.sources import names
 from spocdb.sources.kinds import LeftOut
-from spocdb.sources.source import Get, Ref, Terms
+from spocdb.sources.source import Get, Known, Ref, Terms, nothing_known
 from spocdb.text import cleaned
 
 VERSION = "url"
@@ -25,14 +25,14 @@ def is_url(name: str) -> bool:
 class UrlsSource:
     """The images behind some URLs; without URLs, behind any."""
 
-    whole: Sequence[str] = ()
+    whole: Sequence[Contents] = ()
 
     def __init__(self, urls: Sequence[str], terms: Terms) -> None:
         self.roots = list(dict.fromkeys(urls))
         self._terms, self.left_out = terms, terms.left_out
         self._exact = frozenset(self.roots)
 
-    def refs(self) -> Iterator[ImageRef]:
+    def refs(self, known: Known = nothing_known) -> Iterator[ImageRef]:
         """List the URLs."""
         return self.named(self.roots)
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from tests.fixtures.archived import shard
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Finished, Run, Start
 from tests.fixtures.ray_nodes import RayNodes
 from tests.fixtures.waiting import WaitUntil
-from tests.integration.test_archives import shard
 
 pytestmark = pytest.mark.slow
 

@@ -18,9 +18,9 @@ from spocdb.progress import Progress
 from spocdb.records import EVERYTHING, ImageRef
 from spocdb.sources.opening import opened
 from spocdb.storing import StoringOptions
+from tests.fixtures.archived import shard
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Finished, Run
-from tests.integration.test_archives import shard
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]

@@ -32,6 +32,7 @@ SINCE_RELEASE = (
     "duplicate_thresholds",
     "duplicate_ungrouped",
     "recalls",
+    "listed_archives",
 )
 
 

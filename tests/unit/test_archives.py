@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from spocdb import records
 from spocdb.errors import ConfigError, ImageTooLarge, ImageVanished
 from spocdb.records import ImageRef
 from spocdb.sources import digests, kinds, walkers
@@ -36,7 +37,14 @@ def test_an_archive_is_a_folder(archive: Path) -> None:
     assert [ref.size for ref in refs] == [5, 6, 5, 0]
     assert len({ref.version for ref in refs}) == 4
     assert dict(source.left_out) == {kinds.HIDDEN: 1, ".md": 1}
-    assert list(source.whole) == [str(archive)]
+    left_out = {kinds.HIDDEN: 1, ".md": 1}
+    version = refs[0].version.rsplit(" ", 2)[0]
+    assert list(source.whole) == [records.Contents(str(archive), version, 4, left_out)]
+    # Nothing of it is listed while all of it is known.
+    source = source_of(archive)
+    assert list(source.refs(lambda found: found.version == version)) == []
+    assert source.exists(f"{archive}/0001.jpg") and not source.whole
+    assert len(list(source.refs(lambda found: found.version != version))) == 4
     streamed = list(source.stream(iter(refs)))
     assert [(ref.name, ref.version, ref.size) for ref, _ in streamed] == [
         (ref.name, ref.version, ref.size) for ref in refs

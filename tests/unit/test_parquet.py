@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from spocdb.errors import ConfigError, ImageError, ImageTooLarge, ImageVanished, UnreadableImage
-from spocdb.records import Choice, ImageRef
+from spocdb.records import Choice, Contents, ImageRef
 from spocdb.sources import kinds
 from spocdb.sources.opening import opened
 from spocdb.sources.parquet import ParquetSource, is_parquet
@@ -70,7 +70,7 @@ def test_a_row_is_an_image_with_the_other_columns_as_metadata(tmp_path: Path) ->
     source = source_of(file)
     refs = list(source.refs())
     assert [ref.name for ref in refs] == [f"{file}/image/{row}" for row in range(5)]
-    assert len({ref.version for ref in refs}) == 1 and list(source.whole) == [str(file)]
+    assert len({ref.version for ref in refs}) == 1 and list(source.whole) == [Contents(str(file))]
     streamed = list(source.stream(iter(refs)))
     assert [(ref.version, ref.size) for ref, _ in streamed] == [(refs[0].version, 1)] * 5
     assert [dict(ref.metadata)["label"] for ref, _ in streamed] == ["cat", "dog"] * 2 + ["cat"]
@@ -234,7 +234,7 @@ def test_a_file_that_is_cut_off_is_a_failure_of_its_own_name(tmp_path: Path) -> 
         found = read(source)
         assert list(found) == [str(file), f"{good}/image/0"]
         assert str(found[str(file)]).startswith("the Parquet file is damaged or cut off (")
-        assert source.whole == [str(good)]
+        assert source.whole == [Contents(str(good))]
 
 
 def test_damage_in_a_row_group_costs_only_its_rows(tmp_path: Path) -> None:

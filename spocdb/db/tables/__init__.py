@@ -29,6 +29,7 @@ from spocdb.db.tables.maps import map_positions, maps
 from spocdb.db.tables.work import (
     evaluations,
     failures,
+    listed_archives,
     queries,
     queue,
     runs,
@@ -52,6 +53,7 @@ __all__ = [
     "extractors",
     "failures",
     "images",
+    "listed_archives",
     "map_positions",
     "maps",
     "metadata",

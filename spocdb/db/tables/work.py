@@ -126,6 +126,16 @@ failures = Table(
     now_column("failed_at"),
 )
 
+listed_archives = Table(
+    "listed_archives",
+    metadata,
+    part_of("collection", primary_key=True),
+    Column("path", Text, primary_key=True),
+    text_column("version"),
+    big_column("n_images"),
+    json_column("left_out"),
+)
+
 evaluations = Table(
     "evaluations",
     metadata,

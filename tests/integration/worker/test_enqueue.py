@@ -11,10 +11,11 @@ import pytest
 from spocdb.errors import CollectionNotFound, ConfigError
 from spocdb.feeds import WorkerOptions
 from spocdb.progress import Progress
+from tests.fixtures.archived import shard
 from tests.fixtures.ingested import counts, network
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
-from tests.integration.test_archives import shard, stored
+from tests.integration.test_archives import stored
 
 Make = Callable[..., Path]
 Recipe = dict[str, Any]

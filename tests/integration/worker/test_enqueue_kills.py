@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from spocdb.db.attachments import Coverage
+from tests.fixtures.archived import shard
 from tests.fixtures.forking import Forked
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import WaitUntil
-from tests.integration.test_archives import shard
 
 pytestmark = pytest.mark.slow
 

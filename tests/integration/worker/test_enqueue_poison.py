@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.fixtures.archived import shard
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.fixtures.waiting import WaitUntil
-from tests.integration.test_archives import shard
 from tests.integration.test_killed_by_an_image import out_of_memory_killer
 
 IS_DUE = "SELECT FROM spocdb.queue WHERE due_at <= now()"

@@ -1,0 +1,1 @@
+DROP TABLE spocdb.listed_archives;
