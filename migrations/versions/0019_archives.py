@@ -1,7 +1,7 @@
 """Archives that were listed to their end, so that unchanged ones are not opened again.
 
 Revision ID: 0019_archives
-Revises: 0017_kinds
+Revises: 0018_partitions
 """
 
 from spocdb.db.migration import grant_to_workers, need_name, run_sql

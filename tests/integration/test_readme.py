@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from spocdb.db import embedded
+from tests.fixtures.archived import packed, shard
 from tests.fixtures.buckets import Bucket
 
 Finished = subprocess.CompletedProcess[str]
@@ -227,7 +228,13 @@ def test_the_guide_to_buckets_does_what_it_says(
 ) -> None:
     folder, _ = home
     Bucket(bucket.storage, "shoes").put_all(folder / "images")
+    shards = Bucket(bucket.storage, "shards")
+    for n in range(2):
+        archive = shard(folder / f"shard-000{n}.tar", folder / "images", [f"000{n}.jpg"])
+        shards.put(archive.name, archive.read_bytes())
+    shards.put("a.parquet", packed(folder / "a.parquet", folder / "images").read_bytes())
     stdout, stderr = walk("docs/how-to/buckets.md")
+    assert "2 images: 2 already known" in stderr and "6 images: 6 already known" in stderr
     assert "6 images: 6 new" in stderr and "6 images: 6 unchanged" in stderr
     assert "s3://photos/shoes/0000.jpg" in stdout
     assert "products: 6 new" in stderr

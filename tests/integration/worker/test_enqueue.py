@@ -61,10 +61,12 @@ def test_a_shard_is_one_entry_and_keeps_its_metadata(
     assert counts(work(db)) == (5, 0, 0, 0)
     assert entries(db) == []
     assert stored(db)[f"{first}/0001.jpg"] == {"kind": "0001"}
-    # A shard that is enqueued again is listed again, and its images are not read.
-    db.enqueue(first, second)
+    # Shards of which all is stored are not enqueued again; of others only what is missing is read.
+    assert queued(db.enqueue(first, second)) == (0, 0, 5, 0)
+    db.delete(f"{first}/0001.jpg")
+    assert queued(db.enqueue(first, second)) == (1, 0, 2, 0)
     with network() as batches:
-        assert counts(work(db)) == (0, 0, 5, 0)
+        assert counts(work(db)) == (0, 1, 2, 0)
     assert not batches
 
 
