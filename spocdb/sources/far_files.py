@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 from spocdb.errors import ImageVanished
-from spocdb.sources.buckets import Buckets
+from spocdb.sources.buckets import Buckets, is_missing
 
 # Bytes of a block; blocks that are asked for ahead of a file that is read in order; the fewest that
 # are kept; requests for blocks at once.
@@ -42,16 +42,14 @@ class Window:
         try:
             return wanted.result()
         except ImageVanished as error:
-            with self._lock:
-                if self._blocks.get(key) is wanted:
-                    del self._blocks[key]
             # One error for all threads that waited.
             raise error.with_traceback(None) from error.__cause__
 
     def _asked(self, key: Key, get: Callable[[int], bytes]) -> "Future[bytes]":
-        if key in self._blocks:
+        known = self._blocks.get(key)
+        if known and not (known.done() and known.exception()):
             self._blocks.move_to_end(key)
-            return self._blocks[key]
+            return known
         self._blocks[key] = future = self._pool.submit(get, key[2])
         if len(self._blocks) > self._most:
             self._blocks.popitem(last=False)
@@ -61,7 +59,7 @@ class Window:
 class FarFile:
     """An object of this version and size; see `Readable`. Errors call it `what`.
 
-    `changed` is called when the object has another version by now.
+    `changed` is called when the object has another version by now, or is gone.
     """
 
     def __init__(
@@ -104,7 +102,8 @@ class FarFile:
         try:
             data, version = self._buckets.get_range(self._name, start, end)
         except ImageVanished as error:
-            self._changed()
+            if is_missing(error):
+                self._changed()
             raise ImageVanished(f"cannot read the {self._what}: {told(error)}") from error.__cause__
         if version != self.version:
             self._changed()

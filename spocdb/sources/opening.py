@@ -40,12 +40,13 @@ KINDS = (
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_EXPANDED = 100_000
 # Bytes of archives in buckets are kept beside the images in flight: an eighth of their memory.
-PART_FOR_WINDOW = 8
+# At most: 512 images of a megabyte, which a listing is ahead of reading.
+PART_FOR_WINDOW, MOST_FOR_WINDOW = 8, 2**29
 
 
 def terms_of(settings: Settings, choice: Choice = EVERYTHING) -> Terms:
     """Return the terms by a process's settings."""
-    window = settings.memory // PART_FOR_WINDOW
+    window = min(settings.memory // PART_FOR_WINDOW, MOST_FOR_WINDOW)
     return Terms(choice, settings.max_bytes, settings.allow_private, window=window)
 
 

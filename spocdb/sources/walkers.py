@@ -1,5 +1,6 @@
 """Find members of an archive by name, mostly in its own order."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,8 +15,12 @@ from spocdb.sources.samples import BESIDE, Sample, key_of, samples
 
 Found = tuple[Member, Sample]
 
+MISSING = ImageVanished("the archive has no such member any more")
+
 # Members of one archive that a walker remembers, at about 500 bytes each, and archives kept open.
 MOST_KEPT, MOST_OPEN = 20_000, 2
+# Seconds after which an archive that could not be read is tried again: a storage may be back.
+TRIED_AFTER = 60.0
 
 
 class Walker:
@@ -28,7 +33,8 @@ class Walker:
         self._kept: dict[str, Found] = {}
         # All names up to the end, or up to the damage, and the error of any other name.
         self._all: Names | None = None
-        self._error: ImageError = ImageVanished("the archive has no such member any more")
+        self._error: ImageError = MISSING
+        self._failed = 0.0
         self._begin()
 
     def find(self, name: str) -> Found:
@@ -43,6 +49,9 @@ class Walker:
         """
         if kept := self._kept.get(name):
             return kept
+        if self._is_to_be_tried():
+            self._begin()
+            self._all, self._error = None, MISSING
         if name in self._passed:
             self._begin()
         if self._all is None or name in self._all:
@@ -52,9 +61,14 @@ class Walker:
                     if found[0].name == name:
                         return found
             except ImageError as error:
-                self._error = error
+                self._error, self._failed = error, time.monotonic()
             self._all = self._passed
         raise self._error.with_traceback(None)
+
+    def _is_to_be_tried(self) -> bool:
+        """Return whether the walk ended because the file could not be read, a while ago."""
+        is_over = isinstance(self._error, ImageVanished) and self._error is not MISSING
+        return is_over and time.monotonic() > self._failed + TRIED_AFTER
 
     def _begin(self) -> None:
         self._passed, self._coming = Names(), _walk(self.archive, self._max_bytes)

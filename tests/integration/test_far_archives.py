@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from spocdb.errors import ConfigError
-from spocdb.sources import far_files, stores
+from spocdb.errors import ConfigError, ImageVanished
+from spocdb.sources import far_files, stores, walkers
+from spocdb.sources.opening import opened
+from spocdb.sources.source import locate
 from tests.fixtures.archived import pack, packed, shard
 from tests.fixtures.buckets import Bucket, Proxy
 from tests.fixtures.ingested import counts, network
@@ -245,6 +247,34 @@ def test_throttling_is_waited_for_and_then_a_failure(
     proxy.fault = lambda path: None
     assert db.ingest(uri, retry_failed=True).n_failed == 0
     assert len(stored(db)) == 7 and not failures(db)
+
+
+def test_a_storage_that_is_back_is_asked_again(
+    make_photos: Make,
+    bucket: Bucket,
+    proxy: Proxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    small_blocks: int,
+) -> None:
+    monkeypatch.setattr(stores, "RETRIES", 0)
+    photos = make_photos(12)
+    uri = put(bucket, shard(tmp_path / "a.tar", photos))
+    # As a server holds it, that shows pictures for days.
+    source = opened([])
+    assert locate(source, f"{uri}/0000.jpg")(10**6)
+    proxy.fault = lambda path: 503
+    for _ in range(2):
+        with pytest.raises(ImageVanished, match="cannot read the archive: HTTP 503"):
+            locate(source, f"{uri}/0011.jpg")
+    proxy.fault = lambda path: None
+    with pytest.raises(ImageVanished, match="cannot read the archive: HTTP 503"):
+        locate(source, f"{uri}/0011.jpg")
+    monkeypatch.setattr(walkers, "TRIED_AFTER", -1.0)
+    for _ in range(2):
+        assert locate(source, f"{uri}/0011.jpg")(10**6) == (photos / "0011.jpg").read_bytes()
+    with pytest.raises(ImageVanished, match="no such member"):
+        locate(source, f"{uri}/0012.jpg")
 
 
 def test_wrong_credentials_are_one_line(
