@@ -157,11 +157,6 @@ def test_keys_that_are_not_text(shop: Any, kind: str) -> None:
         ),
         ("CREATE VIEW x AS SELECT * FROM products", "x", "x is no ordinary table"),
         ("CREATE MATERIALIZED VIEW x AS SELECT * FROM products", "x", "no ordinary table"),
-        (
-            "CREATE TABLE x (id int PRIMARY KEY, photo text) PARTITION BY LIST (id)",
-            "x",
-            "no ordinary",
-        ),
         ("CREATE TEMP TABLE x (id int PRIMARY KEY, photo text)", "x", "no ordinary table"),
         ("SELECT 1", "pg_catalog.pg_class", "no ordinary table"),
         ("SELECT 1", "spocdb.images", "no ordinary table"),

@@ -14,9 +14,11 @@ DECLARE
     differences text;
     body        text;
     enqueue     text := format('spocdb.enqueue_%s', collection);
+    parted      boolean;
     level       text;
 BEGIN
     SELECT s.* INTO STRICT source FROM sources s WHERE s.collection_id = collection;
+    SELECT c.relkind = 'p' INTO STRICT parted FROM pg_class c WHERE c.oid = source.relation;
     watched := source.metadata || columns_of(source.relation, source.condition) || source.image_column;
     -- Compared byte by byte: some types have no equality, or one that ignores differences. Besides, no cast
     -- or operator of an application's own type runs with the rights of this function.
@@ -33,8 +35,10 @@ BEGIN
     -- A renamed or altered column must not make the application's write fail: `changed` is then
     -- NULL, which stands for any row. This block writes nothing, so it uses no transaction id.
     BEGIN
-        IF TG_OP = 'DELETE' THEN
+        IF TG_OP = 'DELETE' AND TG_LEVEL = 'STATEMENT' THEN
             gone := ARRAY(SELECT concat(o.%1$I) FROM old_rows o);
+        ELSIF TG_OP = 'DELETE' THEN
+            gone := ARRAY[concat(OLD.%1$I)];
         ELSIF TG_OP = 'INSERT' AND TG_LEVEL = 'STATEMENT' THEN
             changed := ARRAY(SELECT concat(n.%1$I) FROM new_rows n LIMIT most + 1);
             changed := CASE WHEN cardinality(changed) <= most THEN changed END;
@@ -83,26 +87,33 @@ $body$, source.key_column, differences, collection);
          REVOKE ALL ON FUNCTION %1$s() FROM PUBLIC',
         enqueue, body, format('Trigger: notes what changed in %s for its collection', source.relation), owner());
 
-    -- One trigger per statement costs less than one per row, but would copy the images of the rows.
-    level := CASE source.kind WHEN 'bytes' THEN 'FOR EACH ROW'
+    -- One trigger per statement costs less than one per row, but would copy the images of the rows. Those of a
+    -- partitioned table would miss what is written to a partition, which has its row triggers too.
+    level := CASE WHEN source.kind = 'bytes' OR parted THEN 'FOR EACH ROW'
              ELSE 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT' END;
+    IF parted THEN
+        -- Whoever makes a partition makes its triggers.
+        EXECUTE (SELECT format('GRANT EXECUTE ON FUNCTION %s() TO %s', enqueue, c.relowner::regrole)
+                 FROM pg_class c WHERE c.oid = source.relation);
+    END IF;
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %s %s EXECUTE FUNCTION %s()',
                    format('spocdb_%s_insert', collection), source.relation, level, enqueue);
     -- UPDATE OF columns saves comparing the images of an update that does not name them. PostgreSQL then
     -- refuses to alter the types of these columns, so text columns get no list. Nor does a table whose own
-    -- triggers may change an image that the update does not name.
+    -- triggers, or those of partitions, may change an image that the update does not name.
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE %s ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
                    format('spocdb_%s_update', collection),
-                   CASE WHEN source.kind = 'bytes' AND NOT EXISTS (
+                   CASE WHEN source.kind = 'bytes' AND NOT parted AND NOT EXISTS (
                        -- FOR EACH ROW (1), BEFORE (2), UPDATE (16)
                        SELECT FROM pg_trigger t
                        WHERE t.tgrelid = source.relation AND NOT t.tgisinternal AND t.tgtype & 19 = 19) THEN (
                        SELECT 'OF ' || string_agg(DISTINCT quote_ident(w), ', ')
                        FROM unnest(watched || source.key_column) AS w) END,
                    source.relation, enqueue);
-    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON %s
-                    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION %s()',
-                   format('spocdb_%s_delete', collection), source.relation, enqueue);
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON %s %s EXECUTE FUNCTION %s()',
+                   format('spocdb_%s_delete', collection), source.relation,
+                   CASE WHEN parted THEN 'FOR EACH ROW'
+                        ELSE 'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT' END, enqueue);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()',
                    format('spocdb_%s_truncate', collection), source.relation, enqueue);
     -- An index for finding images by key. A text key needs none, because it is the path itself.

@@ -6,15 +6,32 @@ AS $$
 DECLARE
     -- Objects made after initdb, by any role, have this OID or a higher one (FirstNormalObjectId).
     first_of_users CONSTANT oid := 16384;
+    tree           oid[];
 BEGIN
     -- The functions of a view and of a foreign data wrapper run as the role that reads it.
-    SELECT CASE WHEN c.oid IS NULL OR c.relkind <> 'r' THEN format('%s is no ordinary table', relation)
-                WHEN EXISTS (SELECT FROM pg_inherits i WHERE relation IN (i.inhrelid, i.inhparent))
+    SELECT CASE WHEN c.oid IS NULL OR c.relkind NOT IN ('r', 'p') THEN format('%s is no ordinary table', relation)
+                WHEN comes_by_another(relation)
                 THEN format('%s has rows that come by another table', relation) END
     INTO hazard FROM (VALUES (relation)) AS wanted (oid) LEFT JOIN pg_class c ON c.oid = wanted.oid;
     IF hazard IS NOT NULL THEN
         RETURN;
     END IF;
+
+    -- Whoever owns a partitioned table may attach another partition between this check and the reading, and
+    -- whoever owns a partition may give it an index. So they must have the rights of spocdb's owner already.
+    tree := ARRAY(SELECT t.relid FROM pg_partition_tree(relation) t);
+    SELECT CASE WHEN c.relkind NOT IN ('r', 'p') THEN format('%s is a partition of %s and no ordinary table', c.oid::regclass, relation)
+                ELSE format('%s belongs to the role %s, which may give %s partitions that run functions of its own',
+                            c.oid::regclass, c.relowner::regrole, relation) END,
+           CASE WHEN c.relkind IN ('r', 'p') THEN
+                format('run GRANT %s TO %s, or let %1$s own it, if you trust that role', owner(), c.relowner::regrole) END
+    INTO hazard, advice FROM pg_class c
+    WHERE c.oid = ANY (tree) AND (c.relkind NOT IN ('r', 'p') OR NOT pg_has_role(c.relowner, owner(), 'MEMBER'))
+    ORDER BY c.oid LIMIT 1;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    tree := tree || relation::oid;
 
     SELECT format('%s has no column %I', relation, wanted) INTO hazard
     FROM unnest(columns) AS wanted
@@ -59,9 +76,12 @@ BEGIN
                   pg_describe_object(d.classid, d.objid, 0), p.oid::regprocedure, p.proowner::regrole, relation),
            format('run ALTER FUNCTION %s OWNER TO %s once you have read it', p.oid::regprocedure, owner())
     INTO hazard, advice
-    FROM (SELECT 'pg_class'::regclass::oid AS class, x.indexrelid AS oid FROM pg_index x WHERE x.indrelid = relation
+    FROM (SELECT 'pg_class'::regclass::oid AS class, x.indexrelid AS oid FROM pg_index x WHERE x.indrelid = ANY (tree)
           UNION ALL
-          SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext s WHERE s.stxrelid = relation) has
+          -- Its partition key.
+          SELECT 'pg_class'::regclass, p.partrelid FROM pg_partitioned_table p WHERE p.partrelid = ANY (tree)
+          UNION ALL
+          SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext s WHERE s.stxrelid = ANY (tree)) has
     JOIN pg_depend d ON d.classid = has.class AND d.objid = has.oid
         AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
     LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid

@@ -17,15 +17,15 @@ DECLARE
     bad    text;
     advice text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind = 'r' AND c.relpersistence <> 't'
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
                    AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'spocdb'::regnamespace)) THEN
         RAISE EXCEPTION '% is no ordinary table', relation
-            USING ERRCODE = 'invalid_name', HINT = 'attach a table of an application, not a view, a partitioned or a foreign one';
+            USING ERRCODE = 'invalid_name', HINT = 'attach a table of an application, not a view or a foreign one';
     END IF;
     -- A write to a parent fires no statement trigger of its children, nor the other way round.
-    IF EXISTS (SELECT FROM pg_inherits i WHERE relation IN (i.inhrelid, i.inhparent)) THEN
+    IF comes_by_another(relation) THEN
         RAISE EXCEPTION '% has rows that come by another table', relation USING ERRCODE = 'invalid_name',
-            HINT = 'a partition, or a table that inherits or is inherited from, cannot be attached';
+            HINT = 'attach the partitioned table instead of a partition; tables that inherit or are inherited from cannot be attached';
     END IF;
     SELECT string_agg(quote_ident(wanted), ', ') INTO bad
     FROM unnest(ARRAY[key, image] || coalesce(metadata, '{}')) AS wanted
@@ -50,7 +50,7 @@ BEGIN
           AND x.indisunique AND x.indisvalid AND x.indimmediate AND x.indpred IS NULL) THEN
         RAISE EXCEPTION '%.% does not name a row by itself', relation, quote_ident(key)
             USING ERRCODE = 'invalid_name',
-                  HINT = 'a key is one column, NOT NULL and UNIQUE; composite keys cannot be attached';
+                  HINT = 'a key is one column, NOT NULL and UNIQUE; composite keys cannot be attached, nor tables that are partitioned by another column than the key';
     END IF;
 
     IF EXISTS (SELECT FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation

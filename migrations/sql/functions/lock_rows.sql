@@ -18,8 +18,8 @@ BEGIN
     END IF;
     -- SKIP LOCKED never waits for the application. FOR KEY SHARE lets it change all of a row but its key.
     RETURN QUERY EXECUTE format(
-        'SELECT t.%1$I::text FROM ONLY %2$s AS t WHERE t.%1$I = ANY ($1::%3$s[]) FOR KEY SHARE SKIP LOCKED',
-        source.key_column, source.relation, source.key_type)
+        'SELECT t.%1$I::text FROM %2$s AS t WHERE t.%1$I = ANY ($1::%3$s[]) FOR KEY SHARE SKIP LOCKED',
+        source.key_column, rows_of(source.relation), source.key_type)
     USING keys;
 END
 $$;

@@ -18,10 +18,10 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'it was dropped' USING ERRCODE = 'undefined_table';
     END IF;
-    -- Locks the table against ALTER and RENAME until the transaction ends. Only a table: locking a view would
-    -- lock the tables below it.
-    IF kind = 'r' THEN
-        EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', source.relation);
+    -- Locks the table against ALTER and RENAME until the transaction ends. Only a table, and
+    -- its partitions: locking a view would lock the tables below it.
+    IF kind IN ('r', 'p') THEN
+        EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', rows_of(source.relation));
     END IF;
     judged := ARRAY(SELECT jsonb_object_keys(source.judged->'types'));
     problem := (hazard_of(source.relation,

@@ -16,8 +16,8 @@ BEGIN
         RAISE EXCEPTION 'no table is attached as collection %', collection USING ERRCODE = 'no_data_found';
     END IF;
     RETURN QUERY EXECUTE format(
-        E'SELECT t.%1$I::text FROM ONLY %2$s AS t WHERE t.%3$I IS NOT NULL AND t.%3$I <> '''' AND (%4$s\n)',
-        source.key_column, source.relation, source.image_column, coalesce(source.condition, 'true'));
+        E'SELECT t.%1$I::text FROM %2$s AS t WHERE t.%3$I IS NOT NULL AND t.%3$I <> '''' AND (%4$s\n)',
+        source.key_column, rows_of(source.relation), source.image_column, coalesce(source.condition, 'true'));
 END
 $$;
 

@@ -28,13 +28,13 @@ BEGIN
     RETURN QUERY EXECUTE format(
         E'SELECT t.%1$I::text, %2$s,
                  regexp_replace(regexp_replace(json_build_object(%3$s)::text, $2, $4, ''g''), $3, $4, ''g'')::jsonb
-          FROM ONLY %4$s AS t
+          FROM %4$s AS t
           WHERE t.%1$I = ANY ($1::%5$s[]) AND t.%6$I IS NOT NULL AND t.%6$I <> '''' AND (%7$s\n)',
         source.key_column,
         format(CASE source.kind WHEN 'bytes' THEN 'NULL::text, t.%I' ELSE 't.%I::text, NULL::bytea' END,
                source.image_column),
         (SELECT string_agg(format('%1$L, t.%1$I', m), ', ') FROM unnest(source.metadata) AS m),
-        source.relation, source.key_type, source.image_column, coalesce(source.condition, 'true'))
+        rows_of(source.relation), source.key_type, source.image_column, coalesce(source.condition, 'true'))
     USING keys, first_refused, second_refused, replacement;
 END
 $$;

@@ -8,11 +8,21 @@ DECLARE
     longest CONSTANT integer := 2000;
     most    CONSTANT integer := 100;
     taken   bigint[];
+    parts   text;
     n_keys  bigint;
 BEGIN
     -- The lock order of all writers: the application's table, the collection, then the queue.
     PERFORM lock_rows(collection, '{}');
     PERFORM lock_collection(collection);
+    -- Partitions that came, went or were emptied fired no trigger: all rows are checked.
+    SELECT partitions_of(s.relation) INTO parts FROM sources s WHERE s.collection_id = collection;
+    IF parts IS NOT NULL THEN
+        UPDATE sources s SET judged = s.judged || jsonb_build_object('partitions', parts)
+        WHERE s.collection_id = collection AND s.judged->>'partitions' IS DISTINCT FROM parts;
+        IF FOUND THEN
+            INSERT INTO source_changes (collection_id, keys) VALUES (collection, NULL);
+        END IF;
+    END IF;
     SELECT array_agg(x.id) INTO taken FROM (
         SELECT c.id FROM source_changes c WHERE c.collection_id = collection
         ORDER BY c.id LIMIT most FOR UPDATE SKIP LOCKED) x;
