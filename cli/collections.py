@@ -20,7 +20,7 @@ app = typer.Typer(
 @app.command("list")
 def list_(json: options.Json = False, db: options.Db = None) -> None:
     """List the collections."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         rows = database.collections()
     if json:
         print_json(rows)
@@ -107,7 +107,7 @@ def drop(
     db: options.Db = None,
 ) -> None:
     """Drop a collection with its images and embeddings; files and raw descriptors stay."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         found = database.collection(name)
         n_images = next(c.n_images for c in database.collections() if c.name == found)
         if dry_run:

@@ -21,8 +21,9 @@ def init(db: options.Db = None) -> None:
     """Create the schema spocdb, and the extension vector if it is missing."""
     from spocdb.db import schema
 
-    schema.init(_url(db))
-    print(f"schema spocdb at {schema.HEAD}")
+    for url in _urls(db):
+        schema.init(url)
+        print(f"schema spocdb at {schema.HEAD}")
 
 
 @app.command()
@@ -47,8 +48,9 @@ def upgrade(
     if show_sql:
         print(schema.upgrade_sql(since), end="")
         return
-    schema.upgrade(_url(db))
-    print(f"schema spocdb at {schema.HEAD}")
+    for url in _urls(db):
+        schema.upgrade(url)
+        print(f"schema spocdb at {schema.HEAD}")
 
 
 @app.command()
@@ -56,8 +58,9 @@ def current(db: options.Db = None) -> None:
     """Print the schema's revision, and the one that this program needs."""
     from spocdb.db import connections, schema
 
-    with connections.opened(_url(db)) as connection:
-        print(f"{schema.current(connection) or 'none'} (newest: {schema.HEAD})")
+    for url in _urls(db):
+        with connections.opened(url) as connection:
+            print(f"{schema.current(connection) or 'none'} (newest: {schema.HEAD})")
 
 
 @app.command()
@@ -146,7 +149,16 @@ def _settings(url: str | None) -> "Settings":
 
 
 def _url(db: str | None) -> str:
-    from spocdb.db import embedded
+    from spocdb.db import addresses, embedded
 
     settings = _settings(db)
+    addresses.refuse_shards(settings.database_url or "")
     return settings.database_url or embedded.start(settings.data_dir)
+
+
+def _urls(db: str | None) -> list[str]:
+    """Return the address of the database, or those of several servers."""
+    from spocdb.db import addresses
+
+    url = _settings(db).database_url or ""
+    return addresses.of_shards(url) if url.startswith(addresses.SHARDS) else [_url(db)]

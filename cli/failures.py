@@ -10,6 +10,7 @@ from .translation import in_commands
 
 if TYPE_CHECKING:
     from spocdb.api import Database
+    from spocdb.api.shards import Shards
     from spocdb.db.runs import Failure
 
 
@@ -21,7 +22,7 @@ def failures(
 ) -> None:
     """List the images that could not be stored, and why."""
     options.one_format(json, as_csv)
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         found = (
             replace(failure, message=in_commands(failure.message))
             for failure in database.failures(collection)
@@ -42,8 +43,8 @@ def _print_csv(found: "Iterator[Failure]", path: str) -> None:
     print_csv(["collection", "reason", path, "message", "failed_at"], rows)
 
 
-def _path_or_key(database: "Database", collection: str | None) -> str:
+def _path_or_key(database: "Database | Shards", collection: str | None) -> str:
     """Return what an image is called in the collections that have failures."""
     having = [one.name for one in database.collections() if one.n_failures]
-    names = {database.tables.names_by(name) for name in ([collection] if collection else having)}
+    names = {options.named_by(database, name) for name in ([collection] if collection else having)}
     return " or ".join(sorted(names)) or "path"

@@ -11,6 +11,7 @@ from .output import counted, quiet_libraries, talk
 
 if TYPE_CHECKING:
     from spocdb.api import Database
+    from spocdb.api.shards import Shards
     from spocdb.projections import Regularisation
     from spocdb.training.matching import Matches
     from spocdb.training.schedule import Schedule
@@ -55,7 +56,7 @@ def fit(
     Best fitted on images other than the gallery. Searches do not use it until it is activated.
     """
     part = _part(regularisation)
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         target, names = _fitted_on(database, collections, folder, collection)
         number = database.pca.fit(
             *names, dim=dim, whiten=whiten, centre=centre, regularisation=part
@@ -183,7 +184,7 @@ def _matches(labels: str | None, views: int | None, seed: int, device: str) -> "
 
 
 def _fitted_on(
-    database: "Database",
+    database: "Database | Shards",
     collections: list[str] | None,
     folder: Path | None,
     collection: str | None,
@@ -198,7 +199,9 @@ def _fitted_on(
     return target, names or [target]
 
 
-def _tell(database: "Database", number: int, names: list[str], target: str, activate: bool) -> None:
+def _tell(
+    database: "Database | Shards", number: int, names: list[str], target: str, activate: bool
+) -> None:
     summary, _ = database.pca.show(number)
     of = f"{counted(summary.n_samples, 'image')} of {', '.join(names)}"
     if n_pairs := summary.fitted_on.get("n_pairs"):
@@ -211,7 +214,7 @@ def _tell(database: "Database", number: int, names: list[str], target: str, acti
         talk(f"next: spocdb pca activate {number} --collection {target}")
 
 
-def _tell_regularisation(database: "Database", number: int) -> None:
+def _tell_regularisation(database: "Database | Shards", number: int) -> None:
     summary, _ = database.pca.show(number)
     talk(f"regularisation: {summary.settings['regularisation']:g}, by held-out likelihood")
 

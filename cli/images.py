@@ -48,14 +48,14 @@ def list_(
     """List the images of a collection, by path or key."""
     wanted = options.parse_filter(filter or [])
     options.one_format(json, as_csv)
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         found = database.images(wanted, collection=collection, limit=limit, embeddings=False)
         if json:
             print_json_list(map(_fields, found))
         elif as_csv:
-            _print_csv(found, database.tables.names_by(collection))
+            _print_csv(found, options.named_by(database, collection))
         else:
-            _print_table(found, database.tables.names_by(collection))
+            _print_table(found, options.named_by(database, collection))
 
 
 @app.command()
@@ -65,7 +65,7 @@ def show(
     db: options.Db = None,
 ) -> None:
     """Show all that is known about an image."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         found = database.image(id)
     if json:
         print_json(found)
@@ -108,7 +108,7 @@ def delete(
     wanted = options.parse_filter(filter or [])
     if bool(ids) == bool(wanted):
         raise typer.BadParameter("give either ids or a --filter", param_hint="ID")
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         run = partial(database.delete, *(ids or ()), filter=wanted, collection=collection)
         n_images, name = run(dry_run=True), database.collection(collection)
         if dry_run or not n_images:

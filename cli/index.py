@@ -30,7 +30,7 @@ def build(
     db: options.Db = None,
 ) -> None:
     """Rebuild the index of a collection and measure its recall; searches continue meanwhile."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         recall = database.index.build(collection, kind, partitions)  # type: ignore[arg-type]
     if recall is None:
         talk("built; measuring recall needs at least two images")
@@ -48,7 +48,7 @@ def measure(
     db: options.Db = None,
 ) -> None:
     """Measure recall by the width of a scan; searches are as wide as the wanted recall needs."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         measured = database.index.measure(collection, recall)
     if measured is None:
         talk("measuring recall needs at least two images")

@@ -154,7 +154,7 @@ def ingest(
         return None if reads_far(source) and not enqueue else sum(1 for _ in source.refs())
 
     if dry_run:
-        with options.open_database(db) as database:
+        with options.open_all(db) as database:
             preview = database.preview(
                 *given,
                 collection=collection,
@@ -167,8 +167,8 @@ def ingest(
         _print_preview(preview, json=json)
         return
     if enqueue:
-        with display(count, "opening the database") as shown, options.open_database(db) as database:
-            progress = database.enqueue(
+        with display(count, "opening the database") as shown, options.open_database(db) as one:
+            progress = one.enqueue(
                 *given,
                 collection=collection,
                 extractor=extractor,
@@ -192,7 +192,7 @@ def ingest(
     with (
         quiet_libraries(),
         display(count, "opening the database") as shown,
-        options.open_database(db) as database,
+        options.open_all(db) as database,
     ):
         if prune and not yes:
             gone = database.gone(*given, collection=collection, choice=choice)

@@ -13,6 +13,7 @@ from spocdb.recipe_options import OPTIONS, Option
 
 if TYPE_CHECKING:
     from spocdb.api import Database
+    from spocdb.api.shards import Shards
 
 
 Db = Annotated[
@@ -20,7 +21,8 @@ Db = Annotated[
     typer.Option(
         "--db",
         metavar="URL",
-        help="PostgreSQL to use; SPOCDB_DATABASE_URL, else a private embedded server.",
+        help="PostgreSQL to use; SPOCDB_DATABASE_URL, else a private embedded server. "
+        "shards:FILE names several.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -85,6 +87,30 @@ def open_database(url: str | None) -> "Iterator[Database]":
 
     with connect(url) as database, database.engine.looked_after():
         yield database
+
+
+@contextmanager
+def open_all(url: str | None) -> "Iterator[Database | Shards]":
+    """Open what --db or the environment names: a database, or several servers by `shards:FILE`.
+
+    Commands that work on one server only use `open_database`, which refuses several.
+    """
+    from spocdb.api.connecting import connect_shards, names_shards
+
+    if names_shards(url):
+        with connect_shards(*([url] if url else [])) as shards, shards.looked_after():
+            yield shards
+    else:
+        with open_database(url) as database:
+            yield database
+
+
+def named_by(database: "Database | Shards", collection: str | None) -> str:
+    """Return what an image of a collection is called by: its path, or the key of its row."""
+    from spocdb.api import Database
+
+    # A table is attached in one database.
+    return database.tables.names_by(collection) if isinstance(database, Database) else "path"
 
 
 def one_format(json: bool, as_csv: bool) -> None:

@@ -27,7 +27,7 @@ app.command()(fitting.learn)
 @app.command("list")
 def list_(json: options.Json = False, db: options.Db = None) -> None:
     """List the projections."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         rows = database.pca.list()
     if json:
         print_json(rows)
@@ -97,7 +97,7 @@ def show(
 @app.command()
 def activate(number: Number, collection: options.Collection = None, db: options.Db = None) -> None:
     """Activate a projection for a collection; searches continue meanwhile."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         name = database.collection(collection)
         database.pca.activate(number, name)
     print(f"{name}: projection {number} is active")
@@ -128,7 +128,7 @@ def augment(
 @app.command()
 def rollback(collection: options.Collection = None, db: options.Db = None) -> None:
     """Activate the previous projection; a second call undoes the first."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         name = database.collection(collection)
         number = database.pca.rollback(name)
     print(f"{name}: projection {number} is active")
@@ -141,7 +141,7 @@ def export(
     db: options.Db = None,
 ) -> None:
     """Write a projection to a file."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         database.pca.export(number, file)
     talk(f"wrote {file}")
 
@@ -152,7 +152,7 @@ def import_(
     db: options.Db = None,
 ) -> None:
     """Store a projection from a file."""
-    with options.open_database(db) as database:
+    with options.open_all(db) as database:
         number = database.pca.import_(file)
     print(f"projection {number}")
 

@@ -10,6 +10,8 @@ from . import options
 from .output import print_csv, print_json, print_table, quiet_libraries, shown_metadata, talk
 
 if TYPE_CHECKING:
+    from spocdb.api import Database
+    from spocdb.api.shards import Shards
     from spocdb.db.search import Hit
     from spocdb.records import Crop, Refinement
 
@@ -161,7 +163,7 @@ def search(
         from spocdb.drawing.sheets import check_sheet
 
         check_sheet(sheet)  # before the search, not after it
-    with options.open_database(db) as database, quiet_libraries():
+    with options.open_all(db) as database, quiet_libraries():
         if image is not None:
             hits = database.search(
                 image,
@@ -182,7 +184,7 @@ def search(
                 device=device,
             )
         else:
-            own = id or [database.tables.image_id(str(key), collection)]
+            own = id or [_of_row(database, str(key), collection)]
             hits = database.similar(
                 own,
                 k,
@@ -196,7 +198,7 @@ def search(
                 collapse=collapse,
                 unlike=unlike or [],
             )
-        _print(hits, json, as_csv, refinement, database.tables.names_by(collection), collapse)
+        _print(hits, json, as_csv, refinement, options.named_by(database, collection), collapse)
         if sheet:
             from spocdb.drawing.sheets import Tile, draw_sheet, read_file
 
@@ -211,6 +213,15 @@ def search(
                 read_query=read_file if image else stored,
             )
             talk(f"drew {sheet}")
+
+
+def _of_row(database: "Database | Shards", key: str, collection: str | None) -> int:
+    """Return the id of the image of a row of an attached table."""
+    from spocdb.api import Database
+
+    if not isinstance(database, Database):
+        raise typer.BadParameter("tables are attached on one server", param_hint="--key")
+    return database.tables.image_id(key, collection)
 
 
 def _parse_crop(text: str) -> "Crop":

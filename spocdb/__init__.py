@@ -62,6 +62,9 @@ if TYPE_CHECKING:
         ReviewGroup,
         ReviewImage,
         Settings,
+        ShardedIndex,
+        ShardedPca,
+        Shards,
         Statements,
         StoredEvaluation,
         StoredImage,
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
         VariantRecall,
         WorkerOptions,
         connect,
+        connect_shards,
     )
     from spocdb.errors import (
         AddressRefused,
@@ -181,6 +185,9 @@ __all__ = [
     "RowGone",
     "SchemaOutOfDate",
     "Settings",
+    "ShardedIndex",
+    "ShardedPca",
+    "Shards",
     "SourceBroken",
     "SpocdbError",
     "Statements",
@@ -197,6 +204,7 @@ __all__ = [
     "WorkerOptions",
     "__version__",
     "connect",
+    "connect_shards",
 ]
 
 

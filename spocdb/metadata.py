@@ -1,7 +1,7 @@
 """Metadata files: staged before an ingest, applied to its images afterwards."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,24 @@ from spocdb.wording import counted
 log = logging.getLogger(__name__)
 
 
-def stage(connection: Connection, file: Path, source: Given, progress: Progress) -> None:
-    """Load a metadata file into the staging table; its paths are relative to the source's roots.
+def stage(connections: Sequence[Connection], file: Path, source: Given, progress: Progress) -> None:
+    """Load a metadata file into the staging table of each server that has a part of a collection.
+
+    Its paths are relative to the source's roots.
 
     Raises:
         ConfigError: The file cannot be read or is malformed.
     """
-    loaded = RowsRead()
     folders = [root for root in source.roots if not is_uri(root)]
 
-    def rows() -> Iterator[tuple[str, dict[str, Any]]]:
+    def rows(loaded: RowsRead) -> Iterator[tuple[str, dict[str, Any]]]:
         for row in read_metadata(file, folders, loaded, source.exists):
             progress.doing = f"reading the metadata: {counted(loaded.n_rows, 'row')}"
             yield row
 
-    images.stage_metadata(connection, rows())
+    for connection in connections:
+        loaded = RowsRead()
+        images.stage_metadata(connection, rows(loaded))
     rest = ""
     if loaded.n_missing:
         n, example = f"{loaded.n_missing:,}", loaded.example
@@ -39,10 +42,14 @@ def stage(connection: Connection, file: Path, source: Given, progress: Progress)
     log.info("metadata: %s read%s", counted(loaded.n_rows, "row"), rest)
 
 
-def apply(connection: Connection, collection: Collection) -> None:
-    """Merge the staged metadata into the images of a collection."""
-    n_changed, n_unmatched, example = images.apply_metadata(connection, collection)
-    log.info("metadata: %s changed", counted(n_changed, "image"))
-    if n_unmatched:
-        rows = counted(n_unmatched, "row")
-        log.warning("metadata: %s without an image, such as %s", rows, example)
+def apply(parts: Sequence[tuple[Connection, Collection]]) -> None:
+    """Merge the staged metadata into the images of a collection, which has a part on each server.
+
+    An image is on one of them, so that a row is without an image if none of them has it.
+    """
+    applied = [images.apply_metadata(connection, collection) for connection, collection in parts]
+    log.info("metadata: %s changed", counted(sum(n for n, _, _ in applied), "image"))
+    n_elsewhere = (len(parts) - 1) * images.count_staged(parts[0][0])
+    if n_unmatched := sum(n for _, n, _ in applied) - n_elsewhere:
+        such = f", such as {applied[0][2]}" if len(parts) == 1 else ""
+        log.warning("metadata: %s without an image%s", counted(n_unmatched, "row"), such)

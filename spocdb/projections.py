@@ -6,7 +6,7 @@ Only stored descriptors are streamed: no image is read, no GPU is needed.
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from spocdb.db import collections, embeddings, images, indexes, kinds, projections, recalls
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
+from spocdb.db.copy import Rows
 from spocdb.db.leftovers import drop_left_indexes
 from spocdb.db.rights import is_owner
 from spocdb.errors import (
@@ -69,17 +70,38 @@ def fit(
             one.
     """
     check_extractor(fitted_on)
-    channels = fitted_on[0].channels
+    fitted, sha256 = computed(
+        *(samples_of(connection, fitted_on), fitted_on[0].channels, dim),
+        whiten=whiten,
+        centre=centre,
+        regularisation=regularisation,
+    )
+    return keep(connection, fitted_on, fitted, sha256)
+
+
+def computed(
+    samples: Iterable[Rows],
+    channels: int,
+    dim: int,
+    *,
+    whiten: bool,
+    centre: bool,
+    regularisation: Regularisation,
+) -> tuple[Projection, str]:
+    """Compute a PCA of samples, sorted by sha256; return it with a hash of their hashes.
+
+    Raises the errors of `fit`.
+    """
     check_options(channels, dim, 0.0 if regularisation == "auto" else regularisation)
     n_folds = N_FOLDS if regularisation == "auto" and whiten else 0
-    moments, folds, sha256 = moments_of(connection, fitted_on, n_folds)
+    moments, folds, sha256 = moments_of(samples, channels, n_folds)
     if regularisation == "auto":
         # Without folds, because there is no whitening to shrink, it is zero.
         regularisation = shrinkage.chosen(folds, centre=centre)
     fitted = fit_moments(moments, dim, whiten=whiten, centre=centre, regularisation=regularisation)
     for line in advice(moments, fitted):
         log.warning("%s", line)
-    return keep(connection, fitted_on, fitted, sha256)
+    return fitted, sha256
 
 
 def check_extractor(fitted_on: list[Collection]) -> None:
@@ -117,21 +139,23 @@ def keep(
     return projections.store(connection, fitted_on[0].extractor_id, fitted, about)
 
 
-def moments_of(
-    connection: Connection, fitted_on: list[Collection], n_folds: int = 0
-) -> tuple[Moments, list[Moments], str]:
-    """Return the moments of all images and of `n_folds` parts, and a hash of the images' hashes.
+def samples_of(connection: Connection, fitted_on: list[Collection]) -> Iterator[Rows]:
+    """Stream the distinct images of collections, sorted by sha256, in chunks of one size."""
+    first, ids = fitted_on[0], [c.id for c in fitted_on]
+    return projections.samples(connection, first.extractor_id, first.channels, ids, CHUNK_ROWS)
 
-    One exact streaming pass over the distinct images.
+
+def moments_of(
+    samples: Iterable[Rows], channels: int, n_folds: int = 0
+) -> tuple[Moments, list[Moments], str]:
+    """Return the moments of samples and of `n_folds` parts, and a hash of the samples' hashes.
+
+    One exact streaming pass.
     """
-    first = fitted_on[0]
-    none = Moments.of(np.empty((0, first.channels), np.float32))
+    none = Moments.of(np.empty((0, channels), np.float32))
     moments, folds = none, [none] * n_folds
     digest = hashlib.sha256()
-    ids = [c.id for c in fitted_on]
-    for rows in projections.samples(
-        connection, first.extractor_id, first.channels, ids, CHUNK_ROWS
-    ):
+    for rows in samples:
         descriptors = rows["descriptor"].astype(np.float32)
         # The parts do not add up to the very same numbers as the whole.
         moments = merge(moments, Moments.of(descriptors))

@@ -25,14 +25,15 @@ class GoneRoot:
         return f"{printable(self.path)} {what}"
 
 
-def gone_roots(connection: Connection, collection: Collection, source: Given) -> list[GoneRoot]:
+def gone_roots(parts: Sequence[tuple[Connection, Collection]], source: Given) -> list[GoneRoot]:
     """Return the paths of a source that hold no files any more but have stored images.
 
+    A collection has one part, or one on each of several servers.
     A disk that is not mounted looks the same.
     """
     gone = []
     for root, is_there in source.empty_roots():
-        if n_images := images.count_below(connection, collection, printable(root)):
+        if n_images := sum(images.count_below(*part, printable(root)) for part in parts):
             gone.append(GoneRoot(root, n_images, is_there))
     return gone
 

@@ -5,7 +5,7 @@ Each batch is one transaction. After an interruption the next run skips stored i
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -97,19 +97,40 @@ def store(
     The run and its status are recorded. If there are none, nothing of the pipeline is loaded, nor
     `extractor` called. Raises the errors of `Ingest`.
     """
+    wanted = options.wanted(connection, collection, refs, progress)
+
+    def write_(refs: Iterable[ImageRef], n_apart: int) -> None:
+        write(
+            *(connection, connect, collection, source, refs, extractor(), options),
+            *(progress, on_progress),
+            n_apart=n_apart,
+        )
+
+    write_recorded(connection, collection, wanted, write_, options, progress, on_progress)
+
+
+def write_recorded(
+    connection: Connection,
+    collection: Collection,
+    wanted: Iterator[ImageRef],
+    write: Callable[[Iterable[ImageRef], int], None],
+    options: StoringOptions,
+    progress: Progress,
+    on_progress: OnProgress,
+) -> None:
+    """Write the wanted images, and record that as a run of the collection.
+
+    `write` gets the images, and how many of them are decoded apart; without images it is not
+    called.
+    """
     with recorded(connection, collection, progress, on_progress) as was_killed:
         if was_killed:
             log.warning(
                 "an earlier run was killed: images are decoded in a separate process at first"
             )
-        wanted = options.wanted(connection, collection, refs, progress)
         if (first := next(wanted, None)) is not None:
-            write(
-                *(connection, connect, collection, source, chain([first], wanted), extractor()),
-                *(options, progress, on_progress),
-                # Images are decoded apart only after a run that was killed.
-                n_apart=options.run.most_in_flight if was_killed else 0,
-            )
+            # Images are decoded apart only after a run that was killed.
+            write(chain([first], wanted), options.run.most_in_flight if was_killed else 0)
 
 
 @contextmanager
@@ -178,10 +199,30 @@ def changed(
 
     With `exif` also those that are stored without EXIF.
     """
+    return chosen(
+        refs,
+        lambda chunk: images.unchanged(connection, collection, chunk, exif=exif),
+        lambda names: None if dry_run else images.forget_failures(connection, collection, names),
+        progress,
+        retry_failed=retry_failed,
+    )
+
+
+def chosen(
+    refs: Iterable[ImageRef],
+    unchanged: Callable[[Sequence[ImageRef]], tuple[set[str], set[str]]],
+    forget_failures: Callable[[Iterable[str]], None],
+    progress: Progress,
+    *,
+    retry_failed: bool,
+) -> Iterator[ImageRef]:
+    """Yield the images that are to be stored, and count the others.
+
+    `unchanged` returns the names that are stored in this version, and those that failed in it.
+    """
     for chunk in chunks(refs, REFS_ASKED):
-        stored, failed = images.unchanged(connection, collection, chunk, exif=exif)
-        if not dry_run:
-            images.forget_failures(connection, collection, stored)
+        stored, failed = unchanged(chunk)
+        forget_failures(stored)
         skipped = stored if retry_failed else stored | failed
         progress.n_seen += len(chunk)
         progress.n_unchanged += len(stored)

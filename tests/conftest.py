@@ -31,6 +31,7 @@ pytest_plugins = [
     "tests.fixtures.program",
     "tests.fixtures.ray_nodes",
     "tests.fixtures.servers",
+    "tests.fixtures.sharded",
     "tests.fixtures.shop",
     "tests.fixtures.stripes",
     "tests.fixtures.waiting",

@@ -3,12 +3,16 @@
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from spocdb.api.database import Database
 from spocdb.api.engine import POOL_SIZE, Engine
-from spocdb.db import embedded
-from spocdb.errors import DatabaseError
+from spocdb.db import addresses, embedded
+from spocdb.errors import DatabaseError, SpocdbError
 from spocdb.settings import Settings, from_environment
+
+if TYPE_CHECKING:
+    from spocdb.api.shards import Shards
 
 
 def connect(
@@ -49,3 +53,57 @@ def connect(
             return Database(open_engine(replace(found, database_url=url)), closes_engine=True)
     url = embedded.upgraded(found.data_dir)
     return Database(open_engine(replace(found, database_url=url)), closes_engine=True)
+
+
+def connect_shards(
+    *urls: str,
+    settings: Settings | None = None,
+    pool_size: int = POOL_SIZE,
+    statement_seconds: float | None = None,
+) -> "Shards":
+    """Open a database of several servers, which have each collection together.
+
+    The order counts, because it says which server has an image: name the same servers in the same
+    order each time. No schema is changed.
+
+    Args:
+        *urls: the servers' addresses, or one `shards:FILE`, a file with an address in each line;
+            without, `SPOCDB_DATABASE_URL` is that.
+        settings: all settings, instead of the environment.
+        pool_size: how many connections are opened at most, to each server.
+        statement_seconds: how long a statement may run; None is as long as it takes.
+
+    Returns:
+        The database; closing it closes its connections.
+
+    Raises:
+        ConfigError: an address is invalid, or two are of one database.
+        DatabaseLost: a server cannot be reached.
+        SchemaOutOfDate: one has no schema spocdb, an older or a newer one.
+    """
+    from spocdb.api.shards import Shards
+
+    found = settings or from_environment()
+    if not urls or urls[0].startswith(addresses.SHARDS):
+        urls = (*addresses.of_shards(urls[0] if urls else found.database_url or ""),)
+    engines: list[Engine] = []
+    try:
+        for place, url in enumerate(urls, 1):
+            try:
+                named = replace(found, database_url=url)
+                engines.append(
+                    Engine(named, pool_size=pool_size, statement_seconds=statement_seconds)
+                )
+            except SpocdbError as error:
+                error.args = (f"server {place} of {len(urls)}: {error}",)
+                raise
+        return Shards(engines, closes_engines=True)
+    except BaseException:
+        for engine in engines:
+            engine.close()
+        raise
+
+
+def names_shards(url: str | None) -> bool:
+    """Return whether an address, or else SPOCDB_DATABASE_URL, names several servers."""
+    return (from_environment(url).database_url or "").startswith(addresses.SHARDS)

@@ -17,6 +17,7 @@ from spocdb.settings import AUTO_PCA_IMAGES, DEFAULT_COLLECTION
 from spocdb.wording import counted
 
 if TYPE_CHECKING:
+    from spocdb.destination import Destination
     from spocdb.features.precision import Precision
     from spocdb.features.selection import Wanted
     from spocdb.progress import Progress
@@ -149,21 +150,29 @@ class Ingesting(Part):
         here = device if ray is None else "auto"
         with (
             self._storing(ray, terms, wanted, device, precision, prune=prune) as (terms, store),
-            engine.connection() as connection,
+            self._destination(collection, store) as destination,
         ):
             return ingesting.Ingest(
-                connection,
-                engine.connect,
+                destination,
                 lambda recipe: engine.extractor(recipe, here, precision),
                 lambda recipe: None if precision == "bfloat16" else engine.stack(recipe, here),
                 opened(paths, terms, listed(names_from, urls_from)),
-                collection,
                 wanted,
                 engine.settings.cache_dir,
                 options,
                 on_progress,
-                store,
             )()
+
+    @contextmanager
+    def _destination(
+        self, collection: str, store: "Store | None" = None
+    ) -> "Iterator[Destination]":
+        """Yield a collection as the destination of an ingest, which `store` stores elsewhere."""
+        from spocdb.destination import OneDatabase
+
+        engine = self._engine
+        with engine.connection() as connection:
+            yield OneDatabase(connection, engine.connect, collection, store)
 
     @contextmanager
     def _storing(
@@ -175,12 +184,10 @@ class Ingesting(Part):
         precision: "Precision",
         *,
         prune: bool,
-    ) -> "Iterator[tuple[Terms, Store]]":
-        """Yield the terms of the listing, and what stores it: this process or a Ray cluster."""
+    ) -> "Iterator[tuple[Terms, Store | None]]":
+        """Yield the terms of the listing, and the Ray cluster that stores it; None is here."""
         if ray is None:
-            from spocdb.storing import store
-
-            yield terms, store
+            yield terms, None
             return
         from spocdb.api.engine import Engine
         from spocdb.distributed.actor import Order
@@ -219,15 +226,12 @@ class Ingesting(Part):
         An ingest with `prune` refuses them unless `prune_gone` is given. `choice` selects the
         files.
         """
-        from spocdb import pruning
         from spocdb.sources.opening import opened
         from spocdb.sources.source import Terms
 
         source = opened(paths, Terms(choice))
-        with self._engine.connection() as connection:
-            if (target := collections.find(connection, collection)) is None:
-                return []
-            return pruning.gone_roots(connection, target, source)
+        with self._destination(collection) as destination:
+            return destination.gone_roots(source) if destination.find(must=False) else []
 
     def preview(
         self,
@@ -263,8 +267,8 @@ class Ingesting(Part):
         from spocdb.sources.source import Terms
 
         source = opened(paths, Terms(choice), listed(names_from, urls_from))
-        with self._engine.connection() as connection:
-            return ingesting.preview(connection, collection, source, prune=prune, exif=exif)
+        with self._destination(collection) as destination:
+            return ingesting.preview(destination, source, prune=prune, exif=exif)
 
     def ingest_beside(self, folder: str | os.PathLike[str], collection: str | None = None) -> str:
         """Ingest a folder to fit a collection's PCA on; return the name of the new collection.

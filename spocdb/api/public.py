@@ -1,12 +1,14 @@
 """The public names of the API, which are those of `spocdb.api`."""
 
-from spocdb.api.connecting import connect
+from spocdb.api.connecting import connect, connect_shards
 from spocdb.api.database import Database
 from spocdb.api.duplicates import Duplicates
 from spocdb.api.engine import Engine
 from spocdb.api.index import Index
 from spocdb.api.pca import Pca
 from spocdb.api.review import Review
+from spocdb.api.sharded import ShardedIndex, ShardedPca
+from spocdb.api.shards import Shards
 from spocdb.api.statements import Statements
 from spocdb.api.tables import Tables
 from spocdb.db.attachments import Attached, Attachment, Coverage, Throughput
@@ -87,6 +89,9 @@ __all__ = [
     "ReviewGroup",
     "ReviewImage",
     "Settings",
+    "ShardedIndex",
+    "ShardedPca",
+    "Shards",
     "Statements",
     "StoredEvaluation",
     "StoredImage",
@@ -97,4 +102,5 @@ __all__ = [
     "VariantRecall",
     "WorkerOptions",
     "connect",
+    "connect_shards",
 ]

@@ -114,9 +114,7 @@ class Searching(Part):
                 choose(connection, files, target, engine.settings.cache_dir)
         with _named(image):
             described = self._described(image, crop, device)
-            hits = searching.search(
-                engine.connection, target, described, request, _ids(like), _ids(unlike)
-            )
+            hits = self._searched(target, described, request, _ids(like), _ids(unlike))
         self._explain(target, request.filter, len(hits))
         return hits
 
@@ -217,9 +215,25 @@ class Searching(Part):
         with self._engine.connection() as connection:
             found = collections.get(connection, collection)
             target = collections.as_if_active(connection, found, projection)
-            hits = searching.similar(connection, target, ids, request, _ids(unlike))
+        hits = self._similar(target, ids, request, _ids(unlike))
         self._explain(target, request.filter, len(hits))
         return hits
+
+    def _searched(
+        self,
+        target: Collection,
+        described: Describe,
+        request: Request,
+        like: Sequence[int],
+        unlike: Sequence[int],
+    ) -> list[Hit]:
+        return searching.search(self._engine.connection, target, described, request, like, unlike)
+
+    def _similar(
+        self, target: Collection, ids: Sequence[int], request: Request, unlike: Sequence[int]
+    ) -> list[Hit]:
+        with self._engine.connection() as connection:
+            return searching.similar(connection, target, ids, request, unlike)
 
     def _described(self, image: "Query", crop: Crop | None, device: str) -> Describe:
         """Return what describes a query by the extractor of a recipe; a file is read now."""

@@ -5,11 +5,15 @@ port or an option may be a part of the password, so the errors raised here never
 """
 
 import re
+from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from spocdb.errors import ConfigError
+
+# A file that names several servers, which have a collection together.
+SHARDS = "shards:"
 
 FORM = "postgresql://USER@HOST:PORT/DATABASE"
 ENCODING = (
@@ -24,6 +28,7 @@ def conninfo(address: str) -> str:
     Raises:
         ConfigError: the address is malformed; the message does not quote it.
     """
+    refuse_shards(address)
     scheme, separator, rest = address.partition("://")
     if separator:
         address = f"{_postgresql(scheme)}://{rest}"
@@ -36,6 +41,35 @@ def conninfo(address: str) -> str:
     if not re.fullmatch(r"[0-9,]*", str(parts.get("port", ""))):
         raise _malformed()
     return address
+
+
+def refuse_shards(address: str) -> None:
+    """Raise ConfigError if an address names several servers."""
+    if address.startswith(SHARDS):
+        raise ConfigError(
+            "the address names several servers, and this works on one: give the address of one of "
+            "them (`url=...`); docs/how-to/shards.md lists what works on all of them"
+        )
+
+
+def of_shards(address: str) -> list[str]:
+    """Return the addresses in the file of `shards:FILE`, one in a line; # begins a comment.
+
+    Raises:
+        ConfigError: it is no such address, or the file cannot be read, or names no server.
+    """
+    file = Path(address.removeprefix(SHARDS)).expanduser()
+    if not address.startswith(SHARDS) or not address.removeprefix(SHARDS):
+        raise ConfigError("several servers are named by shards:FILE, with an address in each line")
+    try:
+        lines = map(str.strip, file.read_text().splitlines())
+    except OSError as exc:
+        raise ConfigError(f"cannot read {file}: {exc.strerror}") from exc
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is no text: write an address in each line") from None
+    if not (found := [line for line in lines if line and not line.startswith("#")]):
+        raise ConfigError(f"{file} names no server: write an address in each line")
+    return found
 
 
 def _postgresql(scheme: str) -> str:

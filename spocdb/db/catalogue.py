@@ -108,10 +108,17 @@ def ids_of(connection: Connection, collection: Collection, paths: Sequence[str])
     Raises:
         ImageNotFound: the collection has no image at one of the paths.
     """
-    found: dict[str, int] = dict(connection.execute(IDS, [collection.id, list(paths)]).fetchall())
+    found = at_paths(connection, collection, paths)
     if missing := [path for path in paths if path not in found]:
-        raise _none_of(collection, missing)
+        raise none_of(collection, missing)
     return [found[path] for path in paths]
+
+
+def at_paths(
+    connection: Connection, collection: Collection, paths: Sequence[str]
+) -> dict[str, int]:
+    """Return the ids of the images at some paths, without paths that have none."""
+    return dict(connection.execute(IDS, [collection.id, list(paths)]).fetchall())
 
 
 def count(connection: Connection, collection: Collection, filter: Json) -> int:
@@ -140,12 +147,17 @@ def check_ids(connection: Connection, collection: Collection, ids: Sequence[int]
     Raises:
         ImageNotFound: the collection has no image with one of the ids.
     """
-    unknown = [str(row[0]) for row in connection.execute(UNKNOWN, [list(ids), collection.id])]
-    if unknown:
-        raise _none_of(collection, unknown)
+    if found := unknown(connection, collection, ids):
+        raise none_of(collection, [*map(str, found)])
 
 
-def _none_of(collection: Collection, unknown: Sequence[str]) -> ImageNotFound:
+def unknown(connection: Connection, collection: Collection, ids: Sequence[int]) -> list[int]:
+    """Return the ids that no image of the collection has, ascending."""
+    return [id for (id,) in connection.execute(UNKNOWN, [list(ids), collection.id])]
+
+
+def none_of(collection: Collection, unknown: Sequence[str]) -> ImageNotFound:
+    """Return the error of ids or paths that no image has."""
     more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
     return ImageNotFound(
         f"collection {collection.name} has no image {', '.join(unknown[:5])}{more}: "

@@ -205,6 +205,11 @@ def stage_metadata(connection: Connection, rows: Iterable[tuple[str, dict[str, A
         cursor.execute("ANALYZE incoming_metadata")
 
 
+def count_staged(connection: Connection) -> int:
+    """Count the rows of the session's staging table."""
+    return int(one_row(connection, "SELECT count(*) FROM incoming_metadata")[0])
+
+
 def apply_metadata(connection: Connection, collection: Collection) -> tuple[int, int, str | None]:
     """Give the images the staged metadata.
 

@@ -150,7 +150,9 @@ def _looked_at(
         projections.check_extractor(fitted_on)
         amount = 0.0 if regularisation == "auto" else regularisation
         check_options(fitted_on[0].channels, dim, amount)
-        moments, _, sha256 = projections.moments_of(connection, fitted_on)
+        moments, _, sha256 = projections.moments_of(
+            projections.samples_of(connection, fitted_on), fitted_on[0].channels
+        )
     return _Gallery(fitted_on, moments, sha256)
 
 

@@ -222,6 +222,25 @@ def test_the_guide_to_ray_does_what_it_says(walk: Callable[..., tuple[str, str]]
 
 
 @pytest.mark.slow
+def test_the_guide_to_several_servers_does_what_it_says(
+    home: tuple[Path, dict[str, str]],
+    walk: Callable[..., tuple[str, str]],
+    make_database: Callable[[str], str],
+) -> None:
+    folder, environment = home
+    urls = [make_database("template1") for _ in range(3)]
+    (folder / "servers").write_text("\n".join(urls))
+    for photo in (folder / "other-images").iterdir():
+        shutil.copy(photo, folder / "images" / f"more-{photo.name}")
+    stdout, stderr = walk("docs/how-to/shards.md")
+    assert "276 images: 276 new" in stderr and "276 images: 276 unchanged" in stderr
+    assert "images/0000.jpg" in stdout and "128 dimensions" in stdout
+    (example,) = blocks("docs/how-to/shards.md", "python")
+    answer = run([sys.executable, "-c", example], folder, environment)
+    assert answer.stdout.splitlines()[0].endswith("0000.jpg 0.000")
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("shop_table")
 def test_the_guide_to_buckets_does_what_it_says(
     bucket: Bucket, home: tuple[Path, dict[str, str]], walk: Callable[..., tuple[str, str]]
