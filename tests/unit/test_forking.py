@@ -54,14 +54,19 @@ def starts(fork: Fork, tmp_path: Path) -> Iterator[tuple[Start, Start]]:
     """Return two functions that start a script: by forking, and anew as a user would."""
     script, environment = tmp_path / "script.py", os.environ | {"NAMED": "by the test"}
 
+    def write(code: str) -> None:
+        # Once: the other process may be reading it.
+        if not script.exists():
+            script.write_text(code)
+
     with ExitStack() as stack:
 
         def forked(code: str, *arguments: str) -> Process:
-            script.write_text(code)
+            write(code)
             return stack.enter_context(fork([str(script), *arguments], environment))
 
         def started(code: str, *arguments: str) -> Process:
-            script.write_text(code)
+            write(code)
             return stack.enter_context(
                 subprocess.Popen(
                     [sys.executable, script, *arguments],
