@@ -56,6 +56,11 @@ def make_stretch(
     return _bend(inside, np.random.default_rng(0)), _bend(points[:, -1], np.random.default_rng(0))
 
 
+def make_rows(n: int) -> Float32Array:
+    """Return the first descriptors (n, 512) of the large set."""
+    return np.concatenate([make_stretch(i)[0] for i in range(-(-n // STRETCH))])[:n]
+
+
 def _bend(points: Float32Array, rng: np.random.Generator) -> Float32Array:
     for shape in ((32, 256), (256, CHANNELS)):
         points = np.maximum(points @ rng.normal(size=shape).astype(np.float32), 0)

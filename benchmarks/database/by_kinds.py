@@ -25,7 +25,7 @@ WIDTH = "SELECT spocdb.ef_search(%s, %s, %s)"
 def run(target: Gallery) -> list[Figure]:
     """Build an index of each kind over the same images, then search by all."""
     n = min(N_IMAGES, target.n_rows)
-    raw = np.concatenate([data.make_stretch(i)[0] for i in range(-(-n // data.STRETCH))])[:n]
+    raw = data.make_rows(n)
     names: dict[Kind, str] = {kind: f"by {kind}" for kind in kinds.offered(target.connection)}
     try:
         made = {

@@ -29,7 +29,7 @@ WIDTH = "SELECT spocdb.ef_search(%s, %s, %s)"
 def run(target: Gallery) -> list[Figure]:
     """Write, build and search collections in 1, 4 and 16 tables."""
     n = min(N_IMAGES, target.n_rows)
-    raw = np.concatenate([data.make_stretch(i)[0] for i in range(-(-n // data.STRETCH))])[:n]
+    raw = data.make_rows(n)
     names = {parts: f"in {parts}" for parts in PARTITIONS}
     try:
         made = {parts: _open(target, name, parts, n) for parts, name in names.items()}

@@ -31,7 +31,7 @@ VIEW = "SELECT 1 + (embedding <#> %s) FROM spocdb.copies ORDER BY embedding <#> 
 def run(target: Gallery) -> list[Figure]:
     """Measure recall@10 of searches with images of the collection, in five collections."""
     n = min(N_IMAGES, target.n_rows)
-    raw = np.concatenate([data.make_stretch(i)[0] for i in range(-(-n // data.STRETCH))])[:n]
+    raw = data.make_rows(n)
     return [
         figure
         for name, contents in _mixtures(n).items()

@@ -10,7 +10,7 @@ from spocdb.db import attachments, collections
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.errors import ConfigError
-from spocdb.filters import Filter, to_json
+from spocdb.filters import Filter, Json, to_json
 from spocdb.records import Float32Array
 
 if TYPE_CHECKING:
@@ -215,8 +215,7 @@ class Images(Part):
             target = collections.get(connection, collection)
             advice = "delete the rows, or attach it again with another condition"
             _refuse_attached(connection, target, advice)
-            if bool(chosen) == bool(wanted):
-                raise ConfigError("give either images or a filter, to choose what is deleted")
+            check_choice(chosen, wanted)
             if chosen:
                 ids = _ids(connection, target, chosen)
             else:
@@ -287,6 +286,12 @@ def _ids(
     stored = [names.stored(path) for path in paths]
     at_paths = catalogue.ids_of(connection, target, stored)
     return list(dict.fromkeys([*ids, *at_paths]))
+
+
+def check_choice(chosen: Sequence[object], filter: Json) -> None:
+    """Raise ConfigError unless either images or a filter choose what is deleted."""
+    if bool(chosen) == bool(filter):
+        raise ConfigError("give either images or a filter, to choose what is deleted")
 
 
 def _refuse_attached(connection: Connection, target: Collection, advice: str) -> None:

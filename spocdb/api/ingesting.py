@@ -130,6 +130,7 @@ class Ingesting(Part):
         from spocdb.sources.opening import opened, terms_of
         from spocdb.storing import StoringOptions
 
+        self._check_ray(ray)
         engine = self._engine
         options = ingesting.IngestOptions(
             StoringOptions(
@@ -162,6 +163,9 @@ class Ingesting(Part):
                 options,
                 on_progress,
             )()
+
+    def _check_ray(self, ray: str | None) -> None:
+        """Raise ConfigError if no Ray cluster may store what is ingested; here any may."""
 
     @contextmanager
     def _destination(

@@ -10,12 +10,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from spocdb.api.engine import Engine
-from spocdb.api.images import Images
+from spocdb.api.images import Images, check_choice
 from spocdb.api.part import Part
 from spocdb.db.collections import Collection
 from spocdb.distributed.shards.routing import own_id, own_ids, whole_id
 from spocdb.distributed.shards.servers import Server, Servers, checked
-from spocdb.errors import ConfigError, ImageNotFound
+from spocdb.errors import ImageNotFound
 from spocdb.filters import Filter, Json, to_json
 
 if TYPE_CHECKING:
@@ -153,8 +153,7 @@ class ShardedImages(Part):
         from spocdb.db import catalogue
 
         wanted, parts = to_json(filter), self._parts(collection)
-        if bool(chosen) == bool(wanted):
-            raise ConfigError("give either images or a filter, to choose what is deleted")
+        check_choice(chosen, wanted)
         ids = self._chosen(parts, chosen) if chosen else self._matching(parts, wanted)
         n_found = sum(map(len, ids))
         if wanted:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from spocdb.api.sharded import ShardedIndex, ShardedPca
     from spocdb.db.runs import Failure
     from spocdb.destination import Destination
-    from spocdb.features.precision import Precision
-    from spocdb.features.selection import Wanted
-    from spocdb.sources.source import Terms
     from spocdb.storing import Store
 
 
@@ -164,25 +161,13 @@ class Shards(ShardedImages, Ingesting, Searching):
     ) -> "Iterator[Destination]":
         from spocdb.distributed.shards.destination import ShardedCollection
 
-        assert store is None
+        assert store is None, "Ray is refused"
         with self._servers.held() as held:
             yield ShardedCollection(self._servers, held, collection)
 
-    @contextmanager
-    def _storing(
-        self,
-        ray: str | None,
-        terms: "Terms",
-        wanted: "Wanted",
-        device: str,
-        precision: "Precision",
-        *,
-        prune: bool,
-    ) -> "Iterator[tuple[Terms, Store | None]]":
+    def _check_ray(self, ray: str | None) -> None:
         if ray is not None:
             raise ConfigError("ray is not for several servers: ingest without it", field="ray")
-        with super()._storing(ray, terms, wanted, device, precision, prune=prune) as found:
-            yield found
 
     def _searched(
         self,

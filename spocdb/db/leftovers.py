@@ -6,7 +6,8 @@ index of a table whose lock is free is a leftover. So is an index that a build o
 table finished for a part of it: the next build of that table uses it.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -70,7 +71,7 @@ def build_lock(table: str) -> str:
 
 def left_indexes(connection: Connection) -> list[Left]:
     """Return the indexes that builds left behind."""
-    return [left for left in _all(connection) if _is_free(connection, left)]
+    return [left for left in _all(connection) if _is_free(connection, left.table, left.part)]
 
 
 def drop_left_indexes(connection: Connection, *, whole: bool = False) -> list[str]:
@@ -79,31 +80,32 @@ def drop_left_indexes(connection: Connection, *, whole: bool = False) -> list[st
     Those that are finished only if `whole` is set, because the next build uses them.
     """
     dropped = []
-    for left in left_indexes(connection):
-        if not _lock(connection, left):
-            continue
-        try:
+    for left in _all(connection):
+        with _locked(connection, left.table, left.part) as is_free:
             # Queried again under the lock: a build that ended meanwhile may have renamed it.
-            is_left = left in _all(connection) and (whole or not left.is_whole)
+            is_left = is_free and left in _all(connection) and (whole or not left.is_whole)
             if is_left and drop_index(connection, left.index):
                 dropped.append(left.index)
-        finally:
-            _unlock(connection, left)
     return dropped
 
 
 def left_copies(connection: Connection) -> list[str]:
     """Return the names of the copies that interrupted moves left."""
     rows = connection.execute(COPIES).fetchall()
-    return [copy for copy, table in rows if _is_free(connection, Left(table, table, copy, True))]
+    return [copy for copy, table in rows if _is_free(connection, table)]
 
 
 def drop_left_copies(connection: Connection) -> list[str]:
     """Drop the copies that interrupted moves left; return their names."""
-    names = left_copies(connection)
-    for name in names:
-        connection.execute(SQL("DROP TABLE IF EXISTS spocdb.{}").format(Identifier(name)))
-    return names
+    dropped = []
+    for row in connection.execute(COPIES).fetchall():
+        copy, table = row
+        with _locked(connection, table) as is_free:
+            # Queried again under the lock: a move that ended meanwhile has put it in place.
+            if is_free and row in connection.execute(COPIES).fetchall():
+                connection.execute(SQL("DROP TABLE spocdb.{}").format(Identifier(copy)))
+                dropped.append(copy)
+    return dropped
 
 
 def drop_index(connection: Connection, name: str) -> bool:
@@ -126,23 +128,21 @@ def _all(connection: Connection) -> list[Left]:
         return cursor.execute(LEFT).fetchall()
 
 
-def _is_free(connection: Connection, left: Left) -> bool:
-    is_free = _lock(connection, left)
-    if is_free:
-        _unlock(connection, left)
-    return is_free
+def _is_free(connection: Connection, *tables: str) -> bool:
+    with _locked(connection, *tables) as is_free:
+        return is_free
 
 
-def _lock(connection: Connection, left: Left) -> bool:
-    """Try to get the locks of the table and of the part, which may have different holders."""
-    if not one_row(connection, TRY_LOCK, [build_lock(left.table)])[0]:
-        return False
-    if one_row(connection, TRY_LOCK, [build_lock(left.part)])[0]:
-        return True
-    connection.execute(UNLOCK, [build_lock(left.table)])
-    return False
-
-
-def _unlock(connection: Connection, left: Left) -> None:
-    for table in (left.part, left.table):
-        connection.execute(UNLOCK, [build_lock(table)])
+@contextmanager
+def _locked(connection: Connection, *tables: str) -> Iterator[bool]:
+    """Hold the locks of builds of tables for the block; yield False if others hold one of them."""
+    got: list[str] = []
+    try:
+        for table in tables:
+            if not one_row(connection, TRY_LOCK, [build_lock(table)])[0]:
+                break
+            got.append(table)
+        yield len(got) == len(tables)
+    finally:
+        for table in got:
+            connection.execute(UNLOCK, [build_lock(table)])

@@ -136,7 +136,7 @@ class ShardedCollection:
         wanted = chosen(
             *(refs, self._unchanged(exif=options.run.exif)),
             *(lambda names: self._forget_failures([*names]), progress),
-            retry_failed=options.retry_failed or options.run.strict,
+            retry_failed=options.retries,
         )
         write = partial(self._write, source, extractor, options, progress, on_progress)
         first = self._parts[0]
