@@ -7,6 +7,7 @@ Of an error only its HTTP status and the storage's own word for it are told.
 
 import re
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -78,16 +79,18 @@ def told(error: Exception, scheme: str) -> str:
 
 
 def _open_s3(bucket: str) -> "ObjectStore":
-    """Open a bucket with what boto3 finds; without credentials its requests are not signed."""
-    import boto3
+    """Open a bucket with what botocore finds; without credentials its requests are not signed."""
     from botocore.exceptions import BotoCoreError, ProfileNotFound
+    from botocore.session import get_session
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import S3Store
 
     try:
-        session = boto3.Session()
-        endpoint = str(session.client("s3").meta.endpoint_url)
+        session = get_session()
+        session.register_component("data_loader", _descriptions())
+        endpoint = str(session.create_client("s3").meta.endpoint_url)
         has_credentials = session.get_credentials() is not None
+        region = session.get_config_variable("region")
     except ProfileNotFound as error:
         raise ConfigError(f"cannot open s3://{bucket}: {error}") from None
     except BotoCoreError as error:
@@ -95,7 +98,7 @@ def _open_s3(bucket: str) -> "ObjectStore":
         raise ConfigError(
             f"cannot open s3://{bucket} ({type(error).__name__}): {ADVICE['s3']}"
         ) from None
-    found: dict[str, Any] = {"region": session.region_name} if session.region_name else {}
+    found: dict[str, Any] = {"region": region} if region else {}
     if not (urlsplit(endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):
         found |= {
             "endpoint": endpoint,
@@ -106,6 +109,14 @@ def _open_s3(bucket: str) -> "ObjectStore":
     else:
         found["skip_signature"] = True
     return S3Store(bucket, retry_config=_retry(), **found)
+
+
+@cache
+def _descriptions() -> Any:
+    """Return botocore's descriptions of services, which take 0.1 s of parsing, once per process."""
+    from botocore.session import get_session
+
+    return get_session().get_component("data_loader")
 
 
 def _retry() -> "RetryConfig":
