@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from spocdb import projections as fitting
-from spocdb.db import collections, connections, indexes, projections, recalls, writing
+from spocdb.db import building, collections, connections, indexes, projections, recalls, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
+from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.projection import project
 from spocdb.features.recipes import make_recipe
 from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
@@ -33,15 +35,41 @@ def made_up() -> Recipe:
 
 
 @pytest.fixture(autouse=True)
-def quick_measures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure indexes by few queries, which is quicker, unless a test asks for `measured_well`."""
-    if "measured_well" not in request.fixturenames:
+def quick_indexes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build indexes of few neighbours and measure them by few queries, which is quicker.
+
+    Not those of a test that asks for `real_indexes`, nor of a fixture for a whole file.
+    """
+    if "real_indexes" not in request.fixturenames:
+        monkeypatch.setattr(building, "M", 8)
+        monkeypatch.setattr(building, "EF_CONSTRUCTION", 32)
         monkeypatch.setattr(recalls, "N_QUERIES", 20)
 
 
 @pytest.fixture
-def measured_well() -> None:
-    """Measure indexes by as many queries as ever."""
+def real_indexes() -> None:
+    """Build and measure indexes as ever, for tests of how much an index finds."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mini_loaded_once() -> Iterator[None]:
+    """Load `mini` from its package once for the engines of all tests, as one process would.
+
+    Other weights and networks are loaded by each engine.
+    """
+    from spocdb.features import extractor
+
+    load, loaded = extractor.load_extractor, dict[tuple[object, ...], extractor.Extractor]()
+
+    def once(recipe: Recipe, weights: Path, *options: Any) -> extractor.Extractor:
+        if weights != MINI:
+            return load(recipe, weights, *options)
+        found = loaded.get((recipe, *options)) or load(recipe, weights, *options)
+        return loaded.setdefault((recipe, *options), found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extractor, "load_extractor", once)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -96,18 +124,19 @@ def add_images(made_up: Recipe) -> AddImages:
 
 
 @pytest.fixture(scope="module")
-def make_template(server: str, template: str) -> Iterator[Callable[[Fill], str]]:
+def make_template(server: str, template: str) -> Iterator[Callable[..., str]]:
     """Return a function that fills a database and returns its name, for copies of it.
 
-    It is there until the last test of a file, for files whose tests stay in one process.
+    It begins as a copy of the second argument, if there is one. It is there until the last test of
+    a file, for files whose tests stay in one process.
     """
     made: list[str] = []
 
-    def make(fill: Fill) -> str:
+    def make(fill: Fill, origin: str = template) -> str:
         name = f"{template}_{len(made)}"
         admin.execute(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(name)))
         statement = SQL("CREATE DATABASE {} TEMPLATE {}")
-        admin.execute(statement.format(Identifier(name), Identifier(template)))
+        admin.execute(statement.format(Identifier(name), Identifier(origin)))
         made.append(name)
         with connections.connect(make_conninfo(server, dbname=name)) as connection:
             fill(connection)

@@ -16,9 +16,9 @@ from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
 from tests.fixtures.shop import Shop
 
-N = 24
+N = 16
 # What N pictures are enough for.
-ASKED: dict[str, Any] = {"images": 20, "precision": 0.9}
+ASKED: dict[str, Any] = {"images": 14, "precision": 0.9}
 # What a few are enough for.
 FEW: dict[str, Any] = {"images": 6, "precision": 0.6}
 
@@ -59,8 +59,8 @@ def test_what_is_measured_finds_copies(ingested: Database) -> None:
     told: list[tuple[int, int]] = []
     duplicates = ingested.duplicates
     measured = duplicates.calibrate(**ASKED, on_done=lambda *counts: told.append(counts))
-    assert told == [(n, 20) for n in range(1, 21)]
-    assert (measured.n_images, measured.precision, measured.copies) == (20, 0.9, 1)
+    assert told == [(n, 14) for n in range(1, 15)]
+    assert (measured.n_images, measured.precision, measured.copies) == (14, 0.9, 1)
     assert measured.picture is not None and measured.scene is not None
     assert 0 < measured.picture <= measured.scene
     assert measured.found_precision is not None and measured.found_precision >= 0.9
@@ -76,7 +76,7 @@ def test_what_is_measured_finds_copies(ingested: Database) -> None:
         measured.scene,
         measured.bits,
     )
-    assert stored.settings["seed"] == 0 and stored.settings["n_images"] == 20
+    assert stored.settings["seed"] == 0 and stored.settings["n_images"] == 14
     found = duplicates.find(level="picture")
     assert (found.level, found.distance) == ("picture", measured.scene)
     group = duplicates.group(id_of(ingested, "small.jpg"))
@@ -132,7 +132,7 @@ def test_a_level_needs_thresholds_of_the_projection(
     assert ran.returncode == 1 and "spocdb duplicates calibrate photos" in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
     assert ingested.duplicates.find(level="bytes").n_images == 2
-    ingested.duplicates.calibrate(**ASKED)
+    ingested.duplicates.calibrate(**FEW)
     assert ingested.duplicates.find(level="scene").level == "scene"
     ingested.pca.activate(ingested.pca.fit(dim=4))
     assert ingested.duplicates.thresholds() is None
@@ -158,9 +158,9 @@ def test_what_cannot_be_asked(ingested: Database) -> None:
 
 
 def test_too_few_images(ingested: Database, photos: Path) -> None:
-    with pytest.raises(NotEnoughSamples, match="takes 149 different images or more, and 25 are"):
+    with pytest.raises(NotEnoughSamples, match="takes 149 different images or more, and 17 are"):
         ingested.duplicates.calibrate()
-    for photo in sorted(photos.iterdir())[1:15]:
+    for photo in sorted(photos.iterdir())[1:7]:
         photo.unlink()
     with pytest.raises(NotEnoughSamples, match=r"takes 14 .* and 11 can be read"):
         ingested.duplicates.calibrate(**ASKED)
@@ -172,7 +172,7 @@ def test_images_that_are_gone_are_left_out(
 ) -> None:
     for photo in sorted(photos.iterdir())[1:4]:
         photo.unlink()
-    assert ingested.duplicates.calibrate(images=24, precision=0.9).n_images == 22
+    assert ingested.duplicates.calibrate(images=16, precision=0.9).n_images == 14
     assert "left out: 3 images that cannot be read, such as image" in caplog.text
 
 
@@ -214,11 +214,11 @@ def test_what_is_ingested_later_is_compared_by_level(
 def test_thresholds_go_with_the_projection(
     ingested: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ingested.duplicates.calibrate(**ASKED)
+    ingested.duplicates.calibrate(**FEW)
     assert not caplog.records
     ingested.pca.activate(ingested.pca.fit(dim=4))
-    ingested.duplicates.calibrate(**ASKED)
-    assert "photos: projection 2 was fitted on 25 images of this collection" in caplog.text
+    ingested.duplicates.calibrate(**FEW)
+    assert "photos: projection 2 was fitted on 17 images of this collection" in caplog.text
     # So few dimensions may have no distance with the precision.
     store(ingested, 0.1, 0.2, 10)
     ingested.pca.rollback()
@@ -268,7 +268,7 @@ def test_a_worker_compares_by_level(
 
 
 def test_the_command(ingested: Database, spocdb: Run, tmp_path: Path) -> None:
-    asked = ("duplicates", "calibrate", "--images", 20, "--precision", 0.9)
+    asked = ("duplicates", "calibrate", "--images", 14, "--precision", 0.9)
     ran = spocdb(*asked, "--plot", tmp_path / "curve.png")
     assert ran.returncode == 0, ran.stderr
     assert "photos, projection 1: the same picture up to 0." in ran.stdout
@@ -276,7 +276,7 @@ def test_the_command(ingested: Database, spocdb: Run, tmp_path: Path) -> None:
     assert header.split()[:3] == ["distance", "precision", "recall"]
     recalls = [float(point.split()[2]) for point in points]
     assert recalls == sorted(recalls) and recalls[-1] > recalls[0]
-    assert "crop to 80 %" in ran.stdout and "changed 20 of 20 pictures" in ran.stderr
+    assert "crop to 80 %" in ran.stdout and "changed 14 of 14 pictures" in ran.stderr
     with Image.open(tmp_path / "curve.png") as drawn:
         assert drawn.width > 1000
     ran = spocdb(*asked, "--json", "--quiet")

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from spocdb.db.connections import Connection
 from spocdb.db.search import Hit
 from spocdb.errors import DuplicatesNotFound
 from spocdb.records import Float32Array, Refinement
+from spocdb.settings import from_environment
 from tests.fixtures.copies import NEAR, AddImages, copies
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
@@ -20,25 +23,49 @@ from tests.fixtures.program import Run
 SEARCH = "SELECT {} FROM spocdb.search_collapsed('photos', spocdb.embedding('photos', 1), {})"
 
 
+@pytest.fixture(scope="module")
+def grouped_template(
+    server: str,
+    make_template: Callable[..., str],
+    add_images: AddImages,
+    originals: Float32Array,
+) -> str:
+    """Return the name of a database with groups of duplicates and an index.
+
+    It has 60 images: 40 copies of the first, two of each of the next nine.
+    """
+
+    def fill(connection: Connection) -> None:
+        of_first = [copies(originals[:1], seed) for seed in range(40)]
+        others = copies(originals[1:10]), originals[1:10]
+        add_images(connection, np.concatenate([originals, *of_first, *others]))
+        connection.execute(
+            "UPDATE spocdb.images SET metadata = jsonb_build_object('even', id % 2 = 0)"
+        )
+        url = make_conninfo(server, dbname=connection.info.dbname)
+        with Database(from_environment(url, {})) as db:
+            db.index.build()
+            db.duplicates.find(distance=NEAR)
+
+    return make_template(fill)
+
+
 @pytest.fixture
-def crowd(db: Database, add_images: AddImages, originals: Float32Array) -> Database:
-    """Return a database of 60 images: 40 copies of the first, two of each of the next nine."""
-    of_first = [copies(originals[:1], seed) for seed in range(40)]
-    others = copies(originals[1:10]), originals[1:10]
-    add_images(db.connection, np.concatenate([originals, *of_first, *others]))
-    db.connection.execute(
-        "UPDATE spocdb.images SET metadata = jsonb_build_object('even', id % 2 = 0)"
-    )
-    db.index.build()
-    db.duplicates.find(distance=NEAR)
+def grouped(db: Database) -> Database:
+    """Return a copy of that database."""
     return db
 
 
 def firsts(db: Database, hits: list[Hit]) -> list[tuple[int, int]]:
     """Return the id of the first hit of each group, and how many others are in the group."""
+    groups = {
+        image.id: group
+        for group in db.duplicates.groups()
+        for image in (group.keeper, *group.others)
+    }
     found, seen = [], set[int]()
     for hit in hits:
-        group = db.duplicates.group(hit.id)
+        group = groups.get(hit.id)
         if (keeper := group.keeper.id if group else hit.id) not in seen:
             found.append((hit.id, len(group.others) if group else 0))
             seen.add(keeper)
@@ -60,58 +87,60 @@ def shown(hits: list[Hit]) -> list[tuple[int, int | None]]:
         {"max_distance": 0.9},
     ],
 )
-def test_each_group_is_shown_once_by_its_nearest(crowd: Database, options: dict[str, Any]) -> None:
+def test_each_group_is_shown_once_by_its_nearest(
+    grouped: Database, options: dict[str, Any]
+) -> None:
     for query in (1, 5, [5, 7], 40):
-        similar: Callable[..., list[Hit]] = partial(crowd.similar, query, exact=True, **options)
+        similar: Callable[..., list[Hit]] = partial(grouped.similar, query, exact=True, **options)
         found = similar(k=12, collapse=True)
-        assert shown(found) == firsts(crowd, similar(k=1000))[:12]
+        assert shown(found) == firsts(grouped, similar(k=1000))[:12]
         # The copies of the first image do not take the places of others.
         assert len(found) == 12 or "max_distance" in options
         assert similar(k=0, collapse=True) == []
 
 
-def test_the_index_finds_as_many_groups(crowd: Database) -> None:
-    found = crowd.similar(1, 12, collapse=True)
+def test_the_index_finds_as_many_groups(grouped: Database) -> None:
+    found = grouped.similar(1, 12, collapse=True)
     assert {hit.method for hit in found} == {"hnsw"} and len(found) == 12
-    assert shown(found) == firsts(crowd, found)
+    assert shown(found) == firsts(grouped, found)
     assert found[0].n_duplicates == 40
 
 
-def test_groups_are_those_of_the_active_projection(crowd: Database) -> None:
-    crowd.pca.activate(crowd.pca.fit(dim=32))
+def test_groups_are_those_of_the_active_projection(grouped: Database) -> None:
+    grouped.pca.activate(grouped.pca.fit(dim=32))
     with pytest.raises(DuplicatesNotFound):
-        crowd.similar(1, collapse=True)
-    crowd.duplicates.find()
-    found = crowd.similar(2, 5, collapse=True, projection=1, exact=True)
-    assert shown(found) == firsts(crowd, crowd.similar(2, 100, projection=1, exact=True))[:5]
+        grouped.similar(1, collapse=True)
+    grouped.duplicates.find()
+    found = grouped.similar(2, 5, collapse=True, projection=1, exact=True)
+    assert shown(found) == firsts(grouped, grouped.similar(2, 100, projection=1, exact=True))[:5]
 
 
-def test_all_within_a_distance(crowd: Database) -> None:
-    every = crowd.similar(1, k=None, max_distance=1)
-    found = crowd.similar(1, k=None, max_distance=1, collapse=True)
-    assert shown(found) == firsts(crowd, every)
+def test_all_within_a_distance(grouped: Database) -> None:
+    every = grouped.similar(1, k=None, max_distance=1)
+    found = grouped.similar(1, k=None, max_distance=1, collapse=True)
+    assert shown(found) == firsts(grouped, every)
     assert len(found) < len(every) - 35
 
 
-def test_groups_are_reranked(crowd: Database) -> None:
-    plain = crowd.similar(5, 20, collapse=True, exact=True)
-    ranked = crowd.similar(5, 20, collapse=True, exact=True, refinement=Refinement(rerank=20))
+def test_groups_are_reranked(grouped: Database) -> None:
+    plain = grouped.similar(5, 20, collapse=True, exact=True)
+    ranked = grouped.similar(5, 20, collapse=True, exact=True, refinement=Refinement(rerank=20))
     assert sorted(shown(ranked)) == sorted(shown(plain)) and ranked != plain
 
 
-def test_more_is_asked_for_until_all_groups_are_there(crowd: Database) -> None:
+def test_more_is_asked_for_until_all_groups_are_there(grouped: Database) -> None:
     # 60 images, of which ten have copies, without the one that is searched with.
-    assert len(crowd.similar(40, 1000, collapse=True)) == 59
-    assert len(crowd.similar(1, 60, collapse=True)) == 60
+    assert len(grouped.similar(40, 1000, collapse=True)) == 59
+    assert len(grouped.similar(1, 60, collapse=True)) == 60
     # What came after the last `find` is not compared yet, and what is gone does not count.
-    crowd.connection.execute("DELETE FROM spocdb.images WHERE id BETWEEN 61 AND 90")
-    (first,) = crowd.similar(1, 1, collapse=True)
+    grouped.connection.execute("DELETE FROM spocdb.images WHERE id BETWEEN 61 AND 90")
+    (first,) = grouped.similar(1, 1, collapse=True)
     assert first.n_duplicates == 10
 
 
-def test_a_group_by_sql(crowd: Database) -> None:
-    execute = crowd.connection.execute
-    every = crowd.similar(1, 30, collapse=True)
+def test_a_group_by_sql(grouped: Database) -> None:
+    execute = grouped.connection.execute
+    every = grouped.similar(1, 30, collapse=True)
     rows = execute(SEARCH.format("id, n_duplicates", "30, left_out => '{1}'")).fetchall()
     assert rows == shown(every)
     (first,) = execute(
@@ -134,9 +163,9 @@ def test_a_group_by_sql(crowd: Database) -> None:
         ("5, '[[1]]'", "filter"),
     ],
 )
-def test_what_sql_refuses(crowd: Database, arguments: str, said: str) -> None:
+def test_what_sql_refuses(grouped: Database, arguments: str, said: str) -> None:
     with pytest.raises(psycopg.Error, match=said):
-        crowd.connection.execute(SEARCH.format("id", arguments))
+        grouped.connection.execute(SEARCH.format("id", arguments))
 
 
 def test_a_reader_collapses_its_own_collection(
@@ -160,9 +189,9 @@ def test_nobody_looked(db: Database, add_images: AddImages, originals: Float32Ar
 
 
 def test_the_command(
-    crowd: Database, spocdb: Run, add_images: AddImages, originals: Float32Array
+    grouped: Database, spocdb: Run, add_images: AddImages, originals: Float32Array
 ) -> None:
-    wanted = crowd.similar(1, 3, collapse=True)
+    wanted = grouped.similar(1, 3, collapse=True)
     ran = spocdb("search", "--id", 1, "-k", 3, "--collapse", "--json")
     assert [(hit["id"], hit["n_duplicates"]) for hit in json.loads(ran.stdout)] == shown(wanted)
     ran = spocdb("search", "--id", 1, "-k", 3, "--collapse")
@@ -178,8 +207,8 @@ def test_the_command(
     ]
     ran = spocdb("search", "--id", 1, "--within", 0.01, "--collapse", "--csv")
     assert [row[-1] for row in csv.reader(ran.stdout.splitlines())] == ["duplicates", "40"]
-    add_images(crowd.connection, originals[:2], "others")
-    own = next(crowd.images(collection="others")).id
+    add_images(grouped.connection, originals[:2], "others")
+    own = next(grouped.images(collection="others")).id
     ran = spocdb("search", "--id", own, "--collapse", "-c", "others")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert len(ran.stderr.splitlines()) == 1

@@ -1,7 +1,9 @@
 """Kinds of index: chosen, built, refused, searched by, and kept."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 import psycopg
@@ -14,13 +16,15 @@ from spocdb.db.collections import Collection
 from spocdb.db.kinds import Kind
 from spocdb.errors import ConfigError, DatabaseError, UnknownChoice
 from spocdb.records import Float32Array
+from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
 
 AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
 Plan = Callable[..., str]
-MakeTemplate = Callable[[Callable[[connections.Connection], None]], str]
+MakeTemplate = Callable[..., str]
+Built = Callable[[Kind], Database]
 
 SEARCH = "SELECT id, distance FROM spocdb.search('photos', %s, %s, exact => %s)"
 FILTERED = "SELECT id, distance FROM spocdb.search('photos', %s, %s, '{\"even\": true}', %s)"
@@ -49,10 +53,27 @@ def two_thousand_template(
     return make_template(fill)
 
 
+@pytest.fixture(scope="module")
+def templates(two_thousand_template: str, make_template: MakeTemplate) -> dict[Kind, str]:
+    """Return the names of copies of that database with a measured index of each kind."""
+
+    def fill(kind: Kind, connection: connections.Connection) -> None:
+        target = collections.get(connection, "photos")
+        indexes.build(connection, target, 1, kind)
+        recalls.measure(connection, target, 1)
+
+    return {kind: make_template(partial(fill, kind), two_thousand_template) for kind in OURS}
+
+
 @pytest.fixture
-def two_thousand(db: Database) -> Collection:
-    """Return the collection of that database."""
-    return collections.get(db.connection, "photos")
+def built(
+    templates: dict[Kind, str], make_database: Callable[[str], str], environment: dict[str, str]
+) -> Iterator[Built]:
+    """Return a function that opens a copy of the database with an index of a kind."""
+    with ExitStack() as stack:
+        yield lambda kind: stack.enter_context(
+            Database(from_environment(make_database(templates[kind]), environment))
+        )
 
 
 @pytest.fixture
@@ -75,14 +96,14 @@ def found(
 @pytest.mark.parametrize("kind", OURS)
 @pytest.mark.parametrize(("statement", "k"), [(SEARCH, 10), (SEARCH, 200), (FILTERED, 10)])
 def test_each_kind_finds_what_is_wanted_with_true_distances(
-    db: Database,
-    two_thousand: Collection,
+    built: Built,
     queries: list[Vector],
     kind: Kind,
     statement: str,
     k: int,
 ) -> None:
-    recall = db.index.build(kind=kind)
+    db = built(kind)
+    recall = db.index.status()[0].recall
     assert recall is not None and recall >= 0.985
     assert kind_of(db) == kind
     by_index, exactly = (found(db, statement, queries, k, exact) for exact in (False, True))
@@ -97,10 +118,8 @@ def test_each_kind_finds_what_is_wanted_with_true_distances(
 
 @pytest.mark.servers
 @pytest.mark.parametrize("kind", OURS)
-def test_a_search_is_one_scan_of_the_index(
-    db: Database, two_thousand: Collection, kind: Kind
-) -> None:
-    db.index.build(kind=kind)
+def test_a_search_is_one_scan_of_the_index(built: Built, kind: Kind) -> None:
+    db = built(kind)
     with db.connection.transaction():
         hits = search.similar(db.connection, "photos", 1, 10, {}, exact=False)
         assert db.connection.execute(SCANS).fetchone() == (1,)
@@ -184,8 +203,8 @@ def test_a_kind_that_finds_too_few_is_refused(
         db.index.build(kind="ivf")  # type: ignore[arg-type]
 
 
-def test_a_new_projection_keeps_the_kind(db: Database, two_thousand: Collection) -> None:
-    db.index.build(kind="hnsw-bit")
+def test_a_new_projection_keeps_the_kind(built: Built) -> None:
+    db = built("hnsw-bit")
     db.pca.activate(db.pca.fit(dim=48))
     assert kind_of(db) == "hnsw-bit"
     assert db.index.status()[1].recall is not None, "measured before it was used"
@@ -195,9 +214,9 @@ def test_a_new_projection_keeps_the_kind(db: Database, two_thousand: Collection)
 
 
 def test_a_new_projection_for_which_the_kind_does_not_do_has_another(
-    db: Database, two_thousand: Collection, caplog: pytest.LogCaptureFixture
+    built: Built, caplog: pytest.LogCaptureFixture
 ) -> None:
-    db.index.build(kind="hnsw-bit")
+    db = built("hnsw-bit")
     db.pca.activate(db.pca.fit(dim=2))  # 2 bits, four places
     assert kind_of(db) == "hnsw-halfvec"
     assert "hnsw-bit finds 0." in caplog.text and "so its index is hnsw-halfvec" in caplog.text
@@ -217,9 +236,9 @@ def test_long_embeddings_have_half_precision(
 
 
 def test_an_interrupted_build_leaves_the_index_and_its_kind(
-    db: Database, two_thousand: Collection
+    built: Built,
 ) -> None:
-    db.index.build(kind="hnsw-vector")
+    db = built("hnsw-vector")
     before = db.similar(1, 5)
     with connections.connect(db.url) as writer, connections.connect(db.url) as killed:
         writer.autocommit = False
@@ -252,9 +271,9 @@ def test_duplicates_are_the_same_whatever_the_kind(
 
 
 def test_hand_written_sql_by_bits_is_a_scan_of_the_index(
-    db: Database, two_thousand: Collection, plan: Plan, queries: list[Vector]
+    built: Built, plan: Plan, queries: list[Vector]
 ) -> None:
-    db.index.build(kind="hnsw-bit")
+    db = built("hnsw-bit")
     statement = (
         "SELECT path FROM (SELECT path, embedding FROM spocdb.photos "
         "ORDER BY binary_quantize(embedding)::bit(64) <~> binary_quantize(%s)::bit(64) LIMIT 200"
@@ -283,9 +302,9 @@ def test_by_bits_a_copied_image_finds_copies_only_if_there_are_enough(
         assert len(near) == k and (k < 601 or near[-1] > 0.01)
 
 
-def test_an_unmeasured_index_of_bits_compares_many(db: Database, two_thousand: Collection) -> None:
-    db.index.build(kind="hnsw-bit")
-    recalls.forget(db.connection, two_thousand, 1)
+def test_an_unmeasured_index_of_bits_compares_many(built: Built) -> None:
+    db = built("hnsw-bit")
+    recalls.forget(db.connection, collections.get(db.connection, "photos"), 1)
     width = "SELECT spocdb.ef_search(1, 1, %s)"
     assert db.connection.execute(width, [10]).fetchone() == (1000,)
     assert db.connection.execute(width, [500]).fetchone() == (5000,)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.decomposition import PCA
 
 from spocdb.errors import ConfigError, DescriptorError, DimensionMismatch, NotEnoughSamples
 from spocdb.features.projection import Moments, advice, fit, merge, project, raw_projection
@@ -67,6 +66,8 @@ def test_moments_of_different_dimensions_do_not_merge() -> None:
 
 @pytest.mark.parametrize("whiten", [True, False])
 def test_it_is_the_pca_of_scikit_learn(whiten: bool) -> None:
+    from sklearn.decomposition import PCA  # two seconds, which processes without this test save
+
     rows, others = samples(), samples(seed=1)
     projection = fit(Moments.of(rows), 8, whiten=whiten)
     reference = PCA(8, whiten=whiten, svd_solver="full").fit(rows.astype(np.float64))
