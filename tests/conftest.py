@@ -43,7 +43,7 @@ pytest_plugins = [
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # One per process of pytest-xdist, because SPOCDB_TEST_DSN may name one server for all of them.
 # Fixtures that begin with a database that is made once, by the fixture NAME_template.
-FILLED = {"stocked", "poor", "grouped"}
+FILLED = {"stocked", "granted", "poor", "grouped"}
 TEMPLATE = f"spocdb_template{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 
 

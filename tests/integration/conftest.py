@@ -251,19 +251,6 @@ def roles(server: str) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def granted(roles: dict[str, str], shop: Any) -> Any:
-    """Return a shop whose table has two collections; the reader may read one of them."""
-    shop.attach(metadata=["name"])
-    shop.attach(collection="secret")
-    shop.work()
-    shop.db.grant_reader(roles["reader"], "products")
-    shop.db.grant_worker(roles["worker"])
-    statement = SQL("GRANT SELECT (id, name) ON products TO {}")
-    shop.execute(statement.format(Identifier(roles["reader"])))
-    return shop
-
-
-@pytest.fixture
 def log_in(url: str) -> Iterator[Callable[[str], connections.Connection]]:
     """Return a function that opens a connection as a role."""
     opened = []
