@@ -206,6 +206,7 @@ def test_a_view_that_calls_a_function_with_other_arguments_is_named(url: str, ps
     psql(url, view).check_returncode()
 
 
+@pytest.mark.slow
 def test_two_programs_may_migrate_at_once(
     empty_url: str, environment: dict[str, str], url: str, dump: Dump
 ) -> None:

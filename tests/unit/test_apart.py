@@ -70,6 +70,7 @@ def megabytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
+@pytest.mark.slow
 def test_an_image_that_kills_it_is_lost_and_the_next_is_decoded(apart: Apart) -> None:
     apart.decode(picture(9, 9), 64, "warp", 10**6)
     pid = apart.pid
