@@ -17,19 +17,19 @@ DISTANCE = 0.3
 
 @pytest.fixture
 def rows(clustered: Callable[..., Float32Array]) -> Float32Array:
-    return clustered(400, 64)
+    return clustered(200, 64)
 
 
 @pytest.fixture
 def crowd(db: Database, add_images: AddImages, rows: Float32Array) -> Database:
-    """Return a database of 400 images in clusters."""
+    """Return a database of 200 images in clusters."""
     add_images(db.connection, rows)
     return db
 
 
 @pytest.fixture
 def by_products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Compare by products, 32 contents at a time; return how many were compared each time."""
+    """Compare by products, 16 contents at a time; return how many were compared each time."""
     compared: list[int] = []
     near = pairing.Loaded.near
 
@@ -38,7 +38,7 @@ def by_products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return near(self, contents, distance)
 
     monkeypatch.setattr(pairing, "LEAST_DUE", 1)
-    monkeypatch.setattr(pairing, "BY_PRODUCTS", 32)
+    monkeypatch.setattr(pairing, "BY_PRODUCTS", 16)
     monkeypatch.setattr(pairing.Loaded, "near", counted)
     return compared
 
@@ -71,7 +71,7 @@ def test_crowded_contents_have_the_same_pairs_either_way(
     assert len(said) == 1 and len(by_products) == 13
     assert found == by_index(crowd, monkeypatch)
     monkeypatch.setattr(pairing, "MOST_NEIGHBOURS", 1000)
-    assert len(by_index(crowd, monkeypatch)) > len(found) > 200
+    assert len(by_index(crowd, monkeypatch)) > len(found) > 100
 
 
 def test_what_changes_meanwhile_is_compared_with_what_was_before(
@@ -84,7 +84,7 @@ def test_what_changes_meanwhile_is_compared_with_what_was_before(
     """Contents go and come back, and others come, before and after they were compared."""
     hashes = "SELECT sha256 FROM spocdb.images ORDER BY sha256"
     order = [sha256 for (sha256,) in crowd.connection.execute(hashes).fetchall()]
-    place = {add: [*range(begin, 400, 16)] for add, begin in (("gone", 0), ("back", 5))}
+    place = {add: [*range(begin, 200, 8)] for add, begin in (("gone", 0), ("back", 5))}
 
     def change(done: int, due: int) -> None:
         if len(by_products) == 3:
@@ -96,7 +96,7 @@ def test_what_changes_meanwhile_is_compared_with_what_was_before(
             add_images(crowd.connection, rows, first=2000)
 
     crowd.duplicates.find(distance=DISTANCE, on_done=change)
-    assert sum(by_products) > 440
+    assert sum(by_products) > 240
     found = pairs(crowd)
     assert found == by_index(crowd, monkeypatch) and len(found) > 500
 
@@ -130,13 +130,13 @@ def test_interrupted_it_goes_on_and_misses_nothing(
     crowd: Database, by_products: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(done: int, due: int) -> None:
-        if done > 100:
+        if done > 50:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         crowd.duplicates.find(distance=DISTANCE, on_done=interrupt)
     crowd.duplicates.find()
-    assert sum(by_products) == 400
+    assert sum(by_products) == 200
     assert pairs(crowd) == by_index(crowd, monkeypatch)
 
 
@@ -149,22 +149,22 @@ def test_new_images_are_compared_with_old_ones(
 ) -> None:
     crowd.duplicates.find(distance=DISTANCE)
     before = len(pairs(crowd))
-    add_images(crowd.connection, clustered(500, 64)[300:], first=1000)
+    add_images(crowd.connection, clustered(250, 64)[150:], first=1000)
     del by_products[:]
     crowd.duplicates.find()
     found = pairs(crowd)
-    assert 0 < sum(by_products) < 400 and len(found) > before
+    assert 0 < sum(by_products) < 200 and len(found) > before
     assert found == by_index(crowd, monkeypatch)
 
 
 def test_grouping_tells_how_far_it_is(crowd: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spocdb.grouping.STEP", 50)
+    monkeypatch.setattr("spocdb.grouping.STEP", 25)
     told: list[tuple[int, int]] = []
     crowd.duplicates.find(distance=DISTANCE, on_grouped=lambda *counts: told.append(counts))
     n_near = crowd.connection.execute(
         "SELECT count(DISTINCT one) FROM spocdb.duplicate_edges"
     ).fetchone()
-    assert [done for done, _ in told][:3] == [50, 100, 150] and told[0][1] == (n_near or [0])[0]
+    assert [done for done, _ in told][:3] == [25, 50, 75] and told[0][1] == (n_near or [0])[0]
     assert told[-1][0] == told[-1][1] and len(told) > 4
 
 
@@ -174,7 +174,7 @@ def test_what_does_not_fit_in_memory_is_compared_by_the_index(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(pairing, "memory", lambda: 8 * 400 * 32)
+    monkeypatch.setattr(pairing, "memory", lambda: 8 * 200 * 32)
     crowd.duplicates.find(distance=DISTANCE)
     assert "run `db.index.build(collection='photos')` first" in caplog.text and not by_products
     crowd.index.build()

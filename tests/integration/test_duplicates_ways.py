@@ -24,11 +24,11 @@ DISTANCE = 0.3
 def crowd(
     db: Database, add_images: AddImages, clustered: Callable[..., Float32Array]
 ) -> Iterator[Database]:
-    """Return 400 images in clusters: some of the same bytes, some with equal descriptors."""
-    rows = clustered(300, 64)
-    add_images(db.connection, np.concatenate([rows, rows[:60], rows[:30]]))
+    """Return 200 images in clusters: some of the same bytes, some with equal descriptors."""
+    rows = clustered(150, 64)
+    add_images(db.connection, np.concatenate([rows, rows[:30], rows[:15]]))
     # The same vectors under other hashes: ties.
-    add_images(db.connection, (rows[60:70] * 0.5).astype(np.float16).astype(np.float32), first=900)
+    add_images(db.connection, (rows[30:35] * 0.5).astype(np.float16).astype(np.float32), first=900)
     yield db
 
 
@@ -50,9 +50,9 @@ def test_both_ways_find_the_same(crowd: Database, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(pairing.Loaded, "__init__", load)
     monkeypatch.setattr(pairing, "LEAST_DUE", 1)
-    monkeypatch.setattr(pairing, "BY_PRODUCTS", 64)
+    monkeypatch.setattr(pairing, "BY_PRODUCTS", 32)
     assert found(crowd) == by_index and loads == [1]
-    assert len(by_index[0]) > 300 and len(by_index[1]) > 100
+    assert len(by_index[0]) > 150 and len(by_index[1]) > 50
     # With an index, too, whose recall is 1 here.
     crowd.index.build()
     assert found(crowd) == by_index and loads == [1, 1]
@@ -129,7 +129,10 @@ def test_what_is_beside_hundreds_of_copies_is_found(
     assert found(db) == exactly and len(exactly[0]) > 200
 
 
-def test_grouping_tells_no_comparison_again(crowd: Database) -> None:
+def test_grouping_tells_no_comparison_again(
+    crowd: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairing, "BY_INDEX", 50)
     told: list[tuple[int, int]] = []
     crowd.duplicates.find(distance=DISTANCE, on_done=lambda *counts: told.append(counts))
     assert len(told) > 1 and len({*told}) == len(told)

@@ -103,7 +103,7 @@ def pages_for_ever() -> bytes:
 
 def test_pages_that_compute_for_ever_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "DECODE_SECONDS", 0.3)
-    with pytest.raises(UnreadableImage, match="more than 0.3 s of computing"):
+    with pytest.raises(UnreadableImage, match=r"more than 0\.3 s of computing"):
         upright(pages_for_ever(), 10**8)
 
 
