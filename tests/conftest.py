@@ -41,9 +41,9 @@ pytest_plugins = [
 ]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-# One per process of pytest-xdist, because SPOCDB_TEST_DSN may name one server for all of them.
 # Fixtures that begin with a database that is made once, by the fixture NAME_template.
-FILLED = {"stocked", "granted", "poor", "grouped"}
+FILLED = {"stocked", "granted", "poor", "grouped", "released"}
+# One per process of pytest-xdist, because SPOCDB_TEST_DSN may name one server for all of them.
 TEMPLATE = f"spocdb_template{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 
 
