@@ -25,8 +25,11 @@ FEW: dict[str, Any] = {"images": 6, "precision": 0.6}
 
 @pytest.fixture
 def photos(make_photos: Callable[..., Path]) -> Path:
-    """Return a folder of N pictures, and of the first one the same bytes and a smaller copy."""
-    folder = make_photos(N)
+    return with_copies(make_photos(N))
+
+
+def with_copies(folder: Path) -> Path:
+    """Put copies of the first picture into a folder: the same bytes, and a smaller one."""
     (folder / "copy.jpg").write_bytes((folder / "0000.jpg").read_bytes())
     with Image.open(folder / "0000.jpg") as picture:
         picture.resize((64, 48)).save(folder / "small.jpg", quality=85)
@@ -102,22 +105,25 @@ def test_an_interruption_stores_nothing(ingested: Database) -> None:
     assert ingested.duplicates.calibrate(**FEW).n_images == 6
 
 
-def test_copies_are_taken_for_copies_and_shown(ingested: Database) -> None:
-    small, first = id_of(ingested, "small.jpg"), id_of(ingested, "0000.jpg")
-    asked: dict[str, Any] = {"images": N + 1, "precision": 0.9}
-    measured = ingested.duplicates.calibrate(**asked)
+def test_copies_are_taken_for_copies_and_shown(
+    db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any]
+) -> None:
+    db.ingest(with_copies(make_photos(7)), **recipe)
+    small, first = id_of(db, "small.jpg"), id_of(db, "0000.jpg")
+    asked: dict[str, Any] = {"images": 8, "precision": 0.6}
+    measured = db.duplicates.calibrate(**asked)
     assert measured.n_taken == 2  # from both sides
     nearest = measured.nearest[0]
     assert {nearest.id, nearest.other_id} >= {small} and nearest.agree
     assert [pair.distance for pair in measured.nearest] == sorted(
         pair.distance for pair in measured.nearest
     )
-    ingested.duplicates.find()
-    ingested.duplicates.decide(small, first, "different")
-    decided = ingested.duplicates.calibrate(**asked)
+    db.duplicates.find()
+    db.duplicates.decide(small, first, "different")
+    decided = db.duplicates.calibrate(**asked)
     assert decided.n_taken == 0 and decided.nearest[0] != nearest
-    ingested.duplicates.decide(small, first, "same")
-    decided = ingested.duplicates.calibrate(**asked)
+    db.duplicates.decide(small, first, "same")
+    decided = db.duplicates.calibrate(**asked)
     assert decided.n_taken == 2
     assert decided.variants[-1].name == "decided to be the same"
 
@@ -279,7 +285,8 @@ def test_the_command(ingested: Database, spocdb: Run, tmp_path: Path) -> None:
     assert "crop to 80 %" in ran.stdout and "changed 14 of 14 pictures" in ran.stderr
     with Image.open(tmp_path / "curve.png") as drawn:
         assert drawn.width > 1000
-    ran = spocdb(*asked, "--json", "--quiet")
+    few = ("duplicates", "calibrate", "--images", 6, "--precision", 0.6)
+    ran = spocdb(*few, "--json", "--quiet")
     assert ran.stderr == "" and len(json.loads(ran.stdout)["curve"]) == 100
     assert spocdb(*asked, "--plot", tmp_path / "curve.doc").returncode == 1
     shown = spocdb("pca", "show", 1).stdout
