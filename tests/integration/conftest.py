@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from spocdb import projections as fitting
-from spocdb.db import building, collections, connections, indexes, projections, recalls, writing
+from spocdb.db import collections, connections, indexes, projections, recalls, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.features.backbones.mini import WEIGHTS as MINI
@@ -35,20 +35,15 @@ def made_up() -> Recipe:
 
 
 @pytest.fixture(autouse=True)
-def quick_indexes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Build indexes of few neighbours and measure them by few queries, which is quicker.
-
-    Not those of a test that asks for `real_indexes`, nor of a fixture for a whole file.
-    """
-    if "real_indexes" not in request.fixturenames:
-        monkeypatch.setattr(building, "M", 8)
-        monkeypatch.setattr(building, "EF_CONSTRUCTION", 32)
+def quick_measures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure indexes by few queries, which is quicker, unless a test asks for `measured_well`."""
+    if "measured_well" not in request.fixturenames:
         monkeypatch.setattr(recalls, "N_QUERIES", 20)
 
 
 @pytest.fixture
-def real_indexes() -> None:
-    """Build and measure indexes as ever, for tests of how much an index finds."""
+def measured_well() -> None:
+    """Measure indexes by as many queries as ever."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -58,11 +58,7 @@ def small_tablespace(server: str) -> Iterator[str]:
 
 
 def test_a_full_disk_leaves_no_index_behind(
-    db: Database,
-    add_images: AddImages,
-    clustered: Clustered,
-    small_tablespace: str,
-    real_indexes: None,
+    db: Database, add_images: AddImages, clustered: Clustered, small_tablespace: str
 ) -> None:
     add_images(db.connection, clustered(1500))
     db.index.build()

@@ -40,7 +40,7 @@ def test_status_says_what_there_is(gallery: Database) -> None:
 
 
 def test_recall_is_measured_stored_and_printed(
-    gallery: Database, gallery_url: str, spocdb: Callable[..., "object"], real_indexes: None
+    gallery: Database, gallery_url: str, spocdb: Callable[..., "object"], measured_well: None
 ) -> None:
     before = gallery.index.status()[1].bytes or 0
     ran = spocdb("index", "build", "--kind", "hnsw-halfvec", "--db", gallery_url)
@@ -56,7 +56,7 @@ def test_recall_is_measured_stored_and_printed(
 
 
 def test_recall_is_less_where_the_index_misses_something(
-    db: Database, add_images: AddImages, clustered: Clustered, real_indexes: None
+    db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
     target = add_images(db.connection, clustered(600))
     db.index.build(kind="hnsw-vector")
@@ -74,7 +74,7 @@ def test_recall_is_less_where_the_index_misses_something(
 
 
 def test_equal_images_do_not_lower_the_recall(
-    db: Database, add_images: AddImages, clustered: Clustered, real_indexes: None
+    db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
     rows = clustered(300)
     add_images(db.connection, np.concatenate([rows, np.repeat(rows[:3], 50, axis=0)]))

@@ -66,7 +66,7 @@ def lock(connection: connections.Connection, table: str) -> None:
     connection.execute(statement.format(Identifier(table)))
 
 
-def test_processes_and_memory_are_shared_by_the_builds(parts: Database, real_indexes: None) -> None:
+def test_processes_and_memory_are_shared_by_the_builds(parts: Database) -> None:
     db, dim = parts.connection, 2000
     db.execute("SET max_parallel_maintenance_workers = 5; SET maintenance_work_mem = '64MB'")
     small = building.plan(db, PARTS, dim, "hnsw-vector")

@@ -17,7 +17,7 @@ AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
 MakeTemplate = Callable[[Callable[[connections.Connection], None]], str]
 
-pytestmark = pytest.mark.usefixtures("real_indexes")
+pytestmark = pytest.mark.usefixtures("measured_well")
 
 WIDTH = "SELECT spocdb.ef_search(%s, %s, %s)"
 CURVE = "SELECT k, ef_search, recall FROM spocdb.recalls ORDER BY k, ef_search"

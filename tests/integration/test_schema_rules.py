@@ -126,7 +126,7 @@ def test_every_table_has_a_comment(url: str) -> None:
     assert all(comments[table.name] for table in metadata.tables.values())
 
 
-def test_attaching_builds_the_index_that_python_would(real_indexes: None) -> None:
+def test_attaching_builds_the_index_that_python_would() -> None:
     text = (FUNCTIONS / "attach.sql").read_text()
     assert f"'m = {building.M}, ef_construction = {building.EF_CONSTRUCTION}'" in text
 

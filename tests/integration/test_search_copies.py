@@ -9,7 +9,7 @@ import pytest
 from spocdb.records import Float32Array
 from tests.fixtures.opened import Database
 
-pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("real_indexes")]
+pytestmark = pytest.mark.servers
 
 AddImages = Callable[..., Any]
 Clustered = Callable[..., Float32Array]
