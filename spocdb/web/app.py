@@ -12,6 +12,7 @@ from spocdb.web.options import ServerOptions
 from spocdb.web.pages import assets, copies, looking, mapping, sign_in
 from spocdb.web.routes import (
     browsing,
+    calibrating,
     collections,
     duplicates,
     finding,
@@ -23,6 +24,7 @@ from spocdb.web.routes import (
     search,
     statements,
 )
+from spocdb.web.routes.calibrating import Calibrations
 from spocdb.web.routes.finding import Finds
 from spocdb.web.sharing import Shared
 from spocdb.web.uploads import BodyLimit
@@ -48,6 +50,7 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
     )
     app.state.engine, app.state.options, app.state.metrics = engine, options, Metrics()
     app.state.changes, app.state.finds = Changes[int](engine.settings), Finds(engine.settings)
+    app.state.calibrations = Calibrations(engine.settings)
     app.state.coverage = Shared(SECONDS_COUNTED)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
@@ -61,6 +64,7 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
         images,
         duplicates,
         finding,
+        calibrating,
         review,
     ):
         api.include_router(routes.router)

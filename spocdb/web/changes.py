@@ -1,6 +1,7 @@
 """Changes that take minutes: each runs in a thread of its own, as long as it takes.
 
-An activation may embed all images and build an index; duplicates are looked for among all images.
+An activation may embed all images and build an index; duplicates are looked for among all images;
+a calibration changes and embeds hundreds.
 So a change has connections of its own, without the time limit of requests, and whoever asked for it
 is answered meanwhile. It goes on when nobody asks any more.
 """
@@ -11,12 +12,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request, Response
 
 from spocdb.api import Database, Engine, Settings
 from spocdb.errors import SpocdbError
+from spocdb.web import problems
 from spocdb.web.notes import told
 
+# Quick changes are answered with their result, others go on after the answer.
+SECONDS_TO_ANSWER = 1.5
 # How long a server that was stopped waits for the end of a change.
 SECONDS_TO_STOP = 4.0
 
@@ -30,9 +36,16 @@ class Progress:
     """How far a change is: the step that it is in, how many images are done, and how many due."""
 
     at: tuple[str, int, int] = ("", 0, 0)
+    is_stopped: Callable[[], bool] = lambda: False
 
     def tell(self, step: str, n_done: int, n_due: int) -> None:
-        """Note how far it is."""
+        """Note how far it is.
+
+        Raises:
+            SpocdbError: the server was stopped, which ends the change here.
+        """
+        if self.is_stopped():
+            raise SpocdbError("the server was stopped")
         self.at = step, n_done, n_due
 
 
@@ -100,7 +113,9 @@ class Changes(Generic[T]):
         with self._lock:
             if self.running is not None or self._stopped.is_set():
                 return None
-            change = Change[T](collection, progress or Progress())
+            progress = progress or Progress()
+            progress.is_stopped = self._stopped.is_set
+            change = Change[T](collection, progress)
             # A daemon: if the process ends first, the same change made again goes on.
             self._thread = Thread(
                 target=change.run,
@@ -122,8 +137,53 @@ class Changes(Generic[T]):
         """Return the latest change of a collection, if there was one."""
         return self._last.get(collection)
 
+    def cancel(self) -> None:
+        """Begin no other change, and end the one that runs where it next tells how far it is."""
+        self._stopped.set()
+
     def stop(self) -> None:
         """Cancel the change that runs, and wait for its end, but not long."""
-        self._stopped.set()
+        self.cancel()
         if self._thread is not None:
             self._thread.join(SECONDS_TO_STOP)
+
+
+def begun(
+    response: Response,
+    changes: Changes[T],
+    collection: str,
+    action: Callable[[Database], T],
+    busy: problems.Refusal,
+    progress: Progress | None = None,
+) -> Change[T]:
+    """Begin a change, and return it once it has ended or takes longer than a moment: then 202.
+
+    Raises:
+        Refusal: `busy`, if another change of this kind runs.
+        SpocdbError: the change failed at once.
+    """
+    change = changes.begin(collection, action, progress)
+    if change is None:
+        raise busy
+    try:
+        # What cannot be done is refused at once.
+        change.result.result(SECONDS_TO_ANSWER)
+    except TimeoutError:
+        response.status_code = 202
+    return change
+
+
+def state_of(request: Request, change: Change[Any]) -> dict[str, Any]:
+    """Return what is told of a change of any kind: its state, what was said, and when."""
+    state: dict[str, Any] = {
+        "collection": change.collection,
+        "state": "running",
+        "said": change.said,
+        "began_at": change.began_at,
+        "ended_at": change.ended_at,
+    }
+    if not change.result.done():
+        return state
+    if (error := change.result.exception()) is None:
+        return state | {"state": "done"}
+    return state | {"state": "failed", "said": problems.said_of(request, error)}

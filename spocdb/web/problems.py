@@ -30,6 +30,7 @@ STATUS: Sequence[tuple[type[errors.SpocdbError], int]] = (
     (errors.ExtractorChanged, 409),
     (errors.ImageTooLarge, 413),
     (errors.ImageError, 422),
+    (errors.NotEnoughSamples, 422),
     (errors.WeightsNotFound, 503),
     (errors.ConfigError, 422),
     (errors.RightMissing, 403),

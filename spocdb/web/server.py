@@ -104,8 +104,13 @@ class Server:
             with self._socket:
                 self._uvicorn.run(sockets=[self._socket])
         finally:
-            self._app.state.changes.stop()
-            self._app.state.finds.stop()
+            state = self._app.state
+            kinds = (state.changes, state.finds, state.calibrations)
+            # All end at the same time, instead of one after the other.
+            for changes in kinds:
+                changes.cancel()
+            for changes in kinds:
+                changes.stop()
 
     def stop(self) -> None:
         """Stop the server, from another thread."""

@@ -7,14 +7,19 @@ from spocdb.errors import DuplicatesNotFound
 from spocdb.web.pages.looking import around
 from spocdb.web.pages.rendering import PageRoute, page
 from spocdb.web.requests import Collection, Db, Options
-from spocdb.web.routes import finding
+from spocdb.web.routes import calibrating, finding
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 @router.get("/collections/{name}/duplicates")
 def duplicates(
-    request: Request, db: Db, options: Options, name: Collection, finds: finding.Known
+    request: Request,
+    db: Db,
+    options: Options,
+    name: Collection,
+    finds: finding.Known,
+    calibrations: calibrating.Known,
 ) -> Response:
     """Show the duplicates of a collection, which the page's module fills in and counts."""
     about = around(db, options, name)
@@ -26,6 +31,7 @@ def duplicates(
         "duplicates.html",
         found=found,
         find=finding.find(request, db, name, finds),
+        calibration=calibrating.calibration(request, db, name, calibrations),
         thresholds=db.duplicates.thresholds(name),
         is_review=options.is_review,
         **about,

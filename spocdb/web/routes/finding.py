@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
 from spocdb.api import Database, DuplicateSummary
+from spocdb.web import changes as following
 from spocdb.web import problems
 from spocdb.web.changes import Change, Changes, Progress
 from spocdb.web.models import Model
 from spocdb.web.requests import Collection, Db
 from spocdb.web.routes import duplicates
 from spocdb.web.routes.duplicates import Level
-from spocdb.web.routes.projections import SECONDS_TO_ANSWER, InReview
+from spocdb.web.routes.projections import InReview
 
 LONGEST_RULE = 1000
 
@@ -111,37 +112,24 @@ def begin(
             on_grouped=partial(progress.tell, "grouped"),
         )
 
-    begun = finds.begin(name, action, progress)
-    if begun is None:
-        raise problems.Refusal(
-            *(409, "find-running"),
-            "this server looks for duplicates already: wait until that is done",
-        )
-    try:
-        # What cannot be found is refused at once.
-        begun.result.result(SECONDS_TO_ANSWER)
-    except TimeoutError:
-        response.status_code = 202
-    return state_of(request, begun)
+    busy = problems.Refusal(
+        *(409, "find-running"),
+        "this server looks for duplicates already: wait until that is done",
+    )
+    return state_of(request, following.begun(response, finds, name, action, busy, progress))
 
 
 def state_of(request: Request, find: Change[DuplicateSummary]) -> Find:
     """Return how a search for duplicates goes."""
     step, n_done, n_due = find.progress.at
     state = Find(
-        collection=find.collection,
-        state="running",
+        **following.state_of(request, find),
         step=step or None,  # type: ignore[arg-type]  # as `begin` calls them
         n_done=n_done,
         n_due=n_due,
-        said=find.said,
-        began_at=find.began_at,
-        ended_at=find.ended_at,
         summary=None,
     )
-    if not find.result.done():
+    if state.state != "done":
         return state
-    if (error := find.result.exception()) is None:
-        summary = duplicates.DuplicateSummary.model_validate(find.result.result())
-        return state.model_copy(update={"state": "done", "summary": summary})
-    return state.model_copy(update={"state": "failed", "said": problems.said_of(request, error)})
+    summary = duplicates.DuplicateSummary.model_validate(find.result.result())
+    return state.model_copy(update={"summary": summary})

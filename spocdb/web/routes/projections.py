@@ -8,12 +8,10 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from spocdb.api import Database, ProjectionVersion
 from spocdb.errors import ProjectionNotFound
+from spocdb.web import changes as following
 from spocdb.web import models, problems
 from spocdb.web.changes import Change, Changes
 from spocdb.web.requests import LARGEST_ID, Collection, Db, Options, is_shown
-
-# Quick changes are answered with their result, others go on after the answer.
-SECONDS_TO_ANSWER = 1.5
 
 router = APIRouter(prefix="/collections/{name}", tags=["projections"])
 
@@ -108,33 +106,19 @@ def _activated(
         own.pca.activate(number, name)
         return number
 
-    begun = changes.begin(name, action)
-    if begun is None:
-        raise problems.Refusal(
-            *(409, "change-running"),
-            "another projection is being activated: wait until that is done",
-        )
-    try:
-        begun.result.result(SECONDS_TO_ANSWER)
-    except TimeoutError:
-        response.status_code = 202
-    return state_of(request, begun)
+    busy = problems.Refusal(
+        *(409, "change-running"),
+        "another projection is being activated: wait until that is done",
+    )
+    return state_of(request, following.begun(response, changes, name, action, busy))
 
 
 def state_of(request: Request, change: Change[int]) -> models.Change:
     """Return how a change goes."""
-    state = models.Change(
-        collection=change.collection,
-        state="running",
-        said=change.said,
-        began_at=change.began_at,
-        ended_at=change.ended_at,
-    )
-    if not change.result.done():
+    state = models.Change(**following.state_of(request, change))
+    if state.state != "done":
         return state
-    if (error := change.result.exception()) is None:
-        return state.model_copy(update={"state": "done", "projection": change.result.result()})
-    return state.model_copy(update={"state": "failed", "said": problems.said_of(request, error)})
+    return state.model_copy(update={"projection": change.result.result()})
 
 
 def _version(

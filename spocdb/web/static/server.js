@@ -76,6 +76,8 @@ export function collectionOf(name) {
     keep: (kept, undo) => send("/review/keep", { kept, undo }),
     finding: () => get("/duplicates/find", {}),
     find: async (values) => (await send("/duplicates/find", values)).json(),
+    calibration: () => get("/duplicates/calibrate", {}),
+    calibrate: async (values) => (await send("/duplicates/calibrate", values)).json(),
     decide: (id, other, verdict) => send("/duplicates/decide", { id, other, verdict }),
     mapPoints: async (values) =>
       (await asked(`${API}${base}/map/points${parameters(values)}`)).arrayBuffer(),

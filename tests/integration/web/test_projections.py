@@ -17,8 +17,8 @@ from spocdb.settings import from_environment
 from spocdb.training.matching import Labelled
 from spocdb.training.projecting import train_head, whiten
 from spocdb.training.schedule import Schedule
+from spocdb.web import changes
 from spocdb.web.changes import Changes
-from spocdb.web.routes import projections
 from tests.fixtures.opened import Database
 from tests.fixtures.waiting import WaitForLock, WaitUntil
 from tests.integration.web.conftest import Serving
@@ -218,7 +218,7 @@ def test_a_change_that_takes_long_goes_on_after_the_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "spocdb")
-    monkeypatch.setattr(projections, "SECONDS_TO_ANSWER", 0.05)
+    monkeypatch.setattr(changes, "SECONDS_TO_ANSWER", 0.05)
     with two.connection.transaction():
         # An index that is built beside searches waits for all transactions that began before.
         two.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -242,7 +242,7 @@ def test_a_change_that_takes_long_goes_on_after_the_answer(
 def test_a_change_has_no_limit_of_time(
     two: Database, serve: Serving, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projections, "SECONDS_TO_ANSWER", 0.05)
+    monkeypatch.setattr(changes, "SECONDS_TO_ANSWER", 0.05)
     with (
         Engine(two.settings, statement_seconds=0.3) as engine,
         serve(engine, is_review=True) as client,
@@ -263,7 +263,7 @@ def test_a_failure_after_the_answer_is_told(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(projections, "SECONDS_TO_ANSWER", 0.05)
+    monkeypatch.setattr(changes, "SECONDS_TO_ANSWER", 0.05)
     with two.connection.transaction():
         two.connection.execute("SELECT FROM spocdb.collections FOR UPDATE")
         assert review.post(f"{PATH}/projections/2/activate").status_code == 202

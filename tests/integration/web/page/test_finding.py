@@ -25,7 +25,7 @@ def unsearched(copied: Database) -> Database:
 
 def test_a_first_search_shows_what_it_finds(unsearched: Database, looked: Looked) -> None:
     page = looked()
-    expect(page.get_by_text("spocdb duplicates calibrate photos")).to_be_visible()
+    expect(page.get_by_text("is not measured yet for the active projection")).to_be_visible()
     expect(page.locator("#find select").locator("option")).to_have_text(
         ["the same file", "what is near"]
     )

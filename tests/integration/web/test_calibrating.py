@@ -1,0 +1,148 @@
+"""How near copies are is measured by HTTP in review mode: refused at once, or followed."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from spocdb import api
+from spocdb.settings import from_environment
+from spocdb.web.changes import Changes, Progress
+from tests.fixtures.opened import Database
+from tests.fixtures.waiting import WaitUntil
+from tests.integration.web.conftest import Serving
+from tests.integration.web.test_api import API, ok
+from tests.integration.web.test_finding import running
+
+ADDRESS = f"{API}/collections/photos/duplicates"
+CALIBRATE = f"{ADDRESS}/calibrate"
+# What the few images are enough for.
+ASKED: dict[str, Any] = {"images": 6, "precision": 0.6, "seed": 3}
+# Whoever stores thresholds waits, readers do not.
+HELD = "LOCK TABLE spocdb.duplicate_thresholds IN EXCLUSIVE MODE"
+
+
+@pytest.fixture
+def photos(db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any]) -> Database:
+    db.ingest(make_photos(8), **recipe)
+    return db
+
+
+@pytest.fixture
+def client(photos: Database, serve: Serving) -> Iterator[httpx.Client]:
+    with serve(photos.engine, is_review=True) as client:
+        yield client
+
+
+def test_it_is_followed_alone_and_measures_what_python_measures(
+    client: httpx.Client, photos: Database, wait_until: WaitUntil
+) -> None:
+    assert ok(client.get(CALIBRATE)) is None
+    with photos.connection.transaction():
+        photos.connection.execute(HELD)
+        begun = client.post(CALIBRATE, json=ASKED)
+        assert (begun.status_code, begun.json()["state"]) == (202, "running")
+        assert begun.json()["measured"] is None
+        wait_until(lambda: ok(client.get(CALIBRATE))["n_done"] == 6)
+        assert ok(client.get(CALIBRATE))["n_due"] == 6
+        refused = client.post(CALIBRATE, json=ASKED)
+        assert (refused.status_code, refused.json()["code"]) == (409, "calibration-running")
+        assert ok(client.get(f"{ADDRESS}/thresholds")) is None
+    # Nobody has to ask for it to go on.
+    wait_until(lambda: not running())
+    done = ok(client.get(CALIBRATE))
+    assert (done["state"], done["said"], done["notes"]) == ("done", "", [])
+    measured, stored = done["measured"], ok(client.get(f"{ADDRESS}/thresholds"))
+    for name in ("picture", "scene", "bits"):
+        assert measured[name] == stored[name]
+    own = photos.duplicates.calibrate(**ASKED)
+    assert (measured["picture"], measured["recall"]) == (own.picture, own.recall)
+    assert (len(measured["curve"]), len(measured["variants"])) == (100, 16)
+    assert measured["nearest"][0]["id"] == own.nearest[0].id
+    assert ok(client.post(f"{ADDRESS}/find", json={"level": "picture"}))["state"] == "done"
+
+
+def test_warnings_are_in_the_answer(
+    client: httpx.Client, photos: Database, wait_until: WaitUntil
+) -> None:
+    photos.pca.activate(photos.pca.fit(dim=4))
+    (gone, *_) = photos.images()
+    Path(gone.path).unlink()
+    client.post(CALIBRATE, json=ASKED | {"images": 8, "seed": 0})
+    wait_until(lambda: not running())
+    done = ok(client.get(CALIBRATE))
+    assert "fitted on 8 images" in done["notes"][0] and "left out: 1 image" in done["notes"][1]
+    assert done["measured"]["n_images"] == 7
+
+
+def test_a_server_that_stops_ends_it_and_stores_nothing(photos: Database, serve: Serving) -> None:
+    with photos.connection.transaction():
+        photos.connection.execute(HELD)
+        with serve(photos.engine, is_review=True) as client:
+            assert client.post(CALIBRATE, json=ASKED).status_code == 202
+        assert running() == []
+    assert photos.duplicates.thresholds() is None
+
+
+def test_it_ends_where_it_next_tells_how_far_it_is(photos: Database) -> None:
+    changes, progress = Changes[None](photos.engine.settings), Progress()
+
+    def for_ever(own: api.Database) -> None:
+        while True:
+            progress.tell("changed", 1, 2)
+
+    change = changes.begin("photos", for_ever, progress)
+    assert change is not None
+    changes.stop()
+    assert change.result.done() and "was stopped" in str(change.result.exception())
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "takes 149 different images or more, and 8 are there"),
+        ({"images": 6}, "images"),
+        ({"images": 1001}, "images"),
+        ({"precision": 1}, "precision"),
+        ({"precision": "high"}, "precision"),
+        ({"copies": 0}, "copies"),
+        ({"seed": 2**63}, "seed"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    client: httpx.Client, asked: dict[str, Any], said: str
+) -> None:
+    refused = client.post(CALIBRATE, json=asked)
+    assert refused.status_code == 422 and said in refused.json()["detail"]
+    assert ok(client.get(f"{ADDRESS}/thresholds")) is None
+
+
+def test_no_such_collection(client: httpx.Client) -> None:
+    address = f"{API}/collections/none/duplicates/calibrate"
+    assert client.get(address).status_code == client.post(address, json={}).status_code == 404
+
+
+def test_a_server_that_only_reads_measures_nothing(photos: Database, serve: Serving) -> None:
+    with serve(photos.engine) as client:
+        refused = client.post(CALIBRATE, json=ASKED)
+        assert (refused.status_code, refused.json()["code"]) == (403, "read-only")
+        assert ok(client.get(CALIBRATE)) is None
+
+
+def test_pages_of_other_sites_may_not(client: httpx.Client) -> None:
+    foreign = {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}
+    refused = client.post(CALIBRATE, json={}, headers=foreign)
+    assert (refused.status_code, refused.json()["code"]) == (403, "cross-origin")
+
+
+def test_a_reader_may_not(
+    granted: Any, roles: dict[str, str], url: str, environment: dict[str, str], serve: Serving
+) -> None:
+    settings = from_environment(make_conninfo(url, user=roles["reader"]), environment)
+    with Database(settings) as database, serve(database.engine, is_review=True) as client:
+        address = f"{API}/collections/products/duplicates/calibrate"
+        refused = client.post(address, json=ASKED)
+        assert (refused.status_code, refused.json()["code"]) == (403, "right-missing")
