@@ -13,15 +13,20 @@ from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, ImageRef
 
 # An image is unchanged if its version is the stored one, or that of its last failure. Where EXIF is
 # asked for, a stored image without EXIF counts as changed.
+# Each name is looked up in the indexes: OFFSET 0 keeps the planner from a merge join, which reads
+# and sorts the whole collection for every few names.
 UNCHANGED = """
 SELECT f.path, x.failed
 FROM unnest(%s::text[], %s::text[]) AS f (path, version)
-JOIN (
-    SELECT path, version, false AS failed FROM spocdb.images
-    WHERE collection_id = %s AND (%s::text[] IS NULL OR metadata ?& %s::text[])
+CROSS JOIN LATERAL (
+    SELECT false AS failed FROM spocdb.images i
+    WHERE i.collection_id = %s AND i.path = f.path AND i.version = f.version
+      AND (%s::text[] IS NULL OR i.metadata ?& %s::text[])
     UNION ALL
-    SELECT path, version, true FROM spocdb.failures WHERE collection_id = %s
-) x USING (path, version)
+    SELECT true FROM spocdb.failures i
+    WHERE i.collection_id = %s AND i.path = f.path AND i.version = f.version
+    OFFSET 0
+) x
 """
 
 COUNT_CONTENTS = "SELECT count(DISTINCT sha256) FROM spocdb.images WHERE collection_id = %s"
