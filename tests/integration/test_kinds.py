@@ -24,7 +24,7 @@ AddImages = Callable[..., Collection]
 Clustered = Callable[..., Float32Array]
 Plan = Callable[..., str]
 MakeTemplate = Callable[..., str]
-Built = Callable[[Kind], Database]
+Built = Callable[[Kind | None], Database]
 
 SEARCH = "SELECT id, distance FROM spocdb.search('photos', %s, %s, exact => %s)"
 FILTERED = "SELECT id, distance FROM spocdb.search('photos', %s, %s, '{\"even\": true}', %s)"
@@ -54,22 +54,27 @@ def two_thousand_template(
 
 
 @pytest.fixture(scope="module")
-def templates(two_thousand_template: str, make_template: MakeTemplate) -> dict[Kind, str]:
-    """Return the names of copies of that database with a measured index of each kind."""
+def templates(two_thousand_template: str, make_template: MakeTemplate) -> dict[Kind | None, str]:
+    """Return the names of that database, and of copies with a measured index of each kind."""
 
     def fill(kind: Kind, connection: connections.Connection) -> None:
         target = collections.get(connection, "photos")
         indexes.build(connection, target, 1, kind)
         recalls.measure(connection, target, 1)
 
-    return {kind: make_template(partial(fill, kind), two_thousand_template) for kind in OURS}
+    made: dict[Kind | None, str] = {None: two_thousand_template}
+    for kind in OURS:
+        made[kind] = make_template(partial(fill, kind), two_thousand_template)
+    return made
 
 
 @pytest.fixture
 def built(
-    templates: dict[Kind, str], make_database: Callable[[str], str], environment: dict[str, str]
+    templates: dict[Kind | None, str],
+    make_database: Callable[[str], str],
+    environment: dict[str, str],
 ) -> Iterator[Built]:
-    """Return a function that opens a copy of the database with an index of a kind."""
+    """Return a function that opens a copy of the database with an index of a kind, or without."""
     with ExitStack() as stack:
         yield lambda kind: stack.enter_context(
             Database(from_environment(make_database(templates[kind]), environment))
@@ -216,7 +221,8 @@ def test_a_new_projection_keeps_the_kind(built: Built) -> None:
 def test_a_new_projection_for_which_the_kind_does_not_do_has_another(
     built: Built, caplog: pytest.LogCaptureFixture
 ) -> None:
-    db = built("hnsw-bit")
+    db = built(None)
+    db.index.build(kind="hnsw-bit")
     db.pca.activate(db.pca.fit(dim=2))  # 2 bits, four places
     assert kind_of(db) == "hnsw-halfvec"
     assert "hnsw-bit finds 0." in caplog.text and "so its index is hnsw-halfvec" in caplog.text
