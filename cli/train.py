@@ -46,6 +46,10 @@ BatchSize = Annotated[int, typer.Option("--batch-size", help="Images per step.")
 LearningRate = Annotated[
     float, typer.Option("--learning-rate", help="The highest learning rate; it falls to zero.")
 ]
+Frozen = Annotated[
+    float,
+    typer.Option(help="Part of the network's layers, from the image on, that keep their weights."),
+]
 HeldOut = Annotated[
     float, typer.Option("--held-out", help="Part of the classes, or images, to validate on.")
 ]
@@ -97,7 +101,7 @@ def distill(
         str | None,
         typer.Option(
             metavar="FILE|random",
-            help="Weights to begin with; mini also begins with a SqueezeNet's.",
+            help="Weights to begin with; mini also takes a SqueezeNet's, mini2 a Lite0's.",
             show_default="the preset's own",
         ),
     ] = None,
@@ -120,6 +124,7 @@ def distill(
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 1e-3,
     held_out: HeldOut = 0.1,
+    frozen: Frozen = 0.0,
     patience: Patience = None,
     seed: Seed = 0,
     plot: options.Plot = None,
@@ -161,6 +166,7 @@ def distill(
             copies=Copies(copies),
             n_views=views,
             held_out=held_out,
+            frozen=frozen,
         )
         _tell(trained, plot, json)
 
@@ -211,12 +217,7 @@ def finetune(
     hard_negatives: Annotated[
         int, typer.Option(min=0, help="Nearest images of other classes, added to those; 0: none.")
     ] = 4,
-    frozen: Annotated[
-        float,
-        typer.Option(
-            help="Part of the network's layers, from the image on, that keep their weights."
-        ),
-    ] = 0.0,
+    frozen: Frozen = 0.0,
     epochs: Epochs = 10,
     batch_size: BatchSize = 64,
     learning_rate: LearningRate = 1e-4,

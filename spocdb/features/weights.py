@@ -13,6 +13,7 @@ from urllib.error import URLError
 from spocdb.errors import ConfigError, WeightsNotFound
 from spocdb.features.backbones import family_of, find, presets, split
 from spocdb.features.declarations import Backbone, Packed
+from spocdb.features.packing import unpack
 from spocdb.images.regular import regular
 from spocdb.records import Recipe
 
@@ -174,6 +175,8 @@ def _downloaded(url: str, cache_dir: Path) -> Path:
 def load_state_dict(path: Path) -> "dict[str, Tensor]":
     """Load a state dict of tensors to the CPU, from torch.save's formats or safetensors.
 
+    Weights in eight bits, see `packing.py`, are returned in floating point.
+
     Raises:
         ConfigError: The file is missing or broken, holds anything else, or would run code.
     """
@@ -185,7 +188,7 @@ def load_state_dict(path: Path) -> "dict[str, Tensor]":
         for key, value in state_dict.items()
     ):
         raise ConfigError(f"{path} holds no state dict: save one with torch.save({_EXAMPLE})")
-    return state_dict
+    return unpack(state_dict)
 
 
 _EXAMPLE = "model.state_dict(), FILE"

@@ -50,6 +50,7 @@ def distill(
     copies: Copies = NO_COPIES,
     n_views: int = 4,
     held_out: float = 0.1,
+    frozen: float = 0.0,
 ) -> Trained:
     """Train a student to reproduce its teachers' descriptors of the images under `paths`.
 
@@ -71,7 +72,9 @@ def distill(
     taught_by = [db.recipe(t.name, t.weights, **t.options) for t in teachers]
     extractors = [db.engine.extractor(r, schedule.device, schedule.precision) for r in taught_by]
     begin_with = start.find(student.preset, student.start, db.settings.cache_dir)
-    network = Network(recipe, start.build(recipe, begin_with, schedule.seed))
+    trunk = start.build(recipe, begin_with, schedule.seed)
+    start.freeze(trunk, frozen)
+    network = Network(recipe, trunk)
     found = samples.find(paths, db.settings.limits)
     split = samples.split(found, held_out, schedule.seed)
     log.info("%s to train on, %s held out", counted(len(split.train), "image"), len(split.held_out))
@@ -87,6 +90,7 @@ def distill(
                 **asdict(schedule),
                 "n_views": n_views,
                 "held_out": held_out,
+                "frozen": frozen,
                 "augmentation": asdict(augmentation),
                 "copies": asdict(copies),
             },
@@ -107,5 +111,7 @@ def distill(
     )
     ceiling = task.fit_targets(channels(recipe))
     log.info("the teachers' own held-out mAP is %.4f", ceiling)
+    if not job.checkpoint.exists() and start.has_new_last(recipe, begin_with):
+        task.fit_last(network)
     history = loop.train(network, task, schedule, job.checkpoint, job.fingerprint)
     return outcome.keep(db, network, job, history, schedule.kept(history), teachers_mAP=ceiling)

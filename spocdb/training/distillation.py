@@ -23,6 +23,7 @@ from spocdb.records import Float32Array, Recipe, UInt8Array
 from spocdb.settings import Limits
 from spocdb.training.copies import Copies, nearest_of_each, side_by_side
 from spocdb.training.feeding import feed, paced
+from spocdb.training.last_layer import fit_last
 from spocdb.training.samples import Sample, Split
 from spocdb.training.teaching import MOST_FOR_PCA, Teachers, Where
 from spocdb.training.validation import describe, mean_average_precision
@@ -108,6 +109,14 @@ class Distillation:
         targets = self._teachers.target([descriptors for descriptors, _ in seen])
         return mean_average_precision(targets, seen[0][1])
 
+    def fit_last(self, network: Network) -> None:
+        """Fit a new last layer of the student to the targets of the first frames."""
+        train = range(len(self._split.train))
+        lessons = feed(
+            chunks(train, LOOK_BATCH), lambda image: self._lesson(image, 0, 1, known=True)
+        )
+        fit_last(network, ((_pixels(batch), self._targets(batch)) for batch in lessons))
+
     @property
     def head(self) -> nn.Module:
         """Return an empty module: the loss learns nothing itself."""
@@ -137,7 +146,7 @@ class Distillation:
         The copy-detection term is added if it has a weight.
         """
         self._see(batch)
-        targets = torch.from_numpy(self._teachers.targets([lesson.where for lesson in batch]))
+        targets = torch.from_numpy(self._targets(batch))
         copies = [lesson.copy for lesson in batch if lesson.copy is not None]
         pixels = torch.from_numpy(np.stack([*(lesson.student for lesson in batch), *copies]))
         descriptors: Tensor = network(pixels, dtype)
@@ -190,6 +199,9 @@ class Distillation:
         seen = framed(whole, how.augmentation, rng)
         return lit(_drawn(seen, self._recipe), how.augmentation, rng)
 
+    def _targets(self, lessons: Sequence[Lesson]) -> Float32Array:
+        return self._teachers.targets([lesson.where for lesson in lessons])
+
     def _see(self, lessons: Sequence[Lesson]) -> None:
         if not lessons[0].taught:
             return  # all of a batch are described, or none
@@ -197,6 +209,10 @@ class Distillation:
         of_each = zip(*(lesson.taught for lesson in lessons), strict=True)
         for teacher, pixels in zip(self._teachers.each, of_each, strict=True):
             teacher.see(pixels, where)
+
+
+def _pixels(lessons: Sequence[Lesson]) -> UInt8Array:
+    return np.stack([lesson.student for lesson in lessons])
 
 
 def _drawn(image: Image.Image, recipe: Recipe) -> UInt8Array:

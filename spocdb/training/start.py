@@ -10,6 +10,8 @@ from torch.nn import functional
 from spocdb.errors import ConfigError, InvalidValue
 from spocdb.features.backbones import backbone_of
 from spocdb.features.backbones import find as find_backbone
+from spocdb.features.backbones.efficientnet_lite import HEAD
+from spocdb.features.backbones.mini2 import CHANNELS, LAST
 from spocdb.features.recipes import WITH_CODEBOOK
 from spocdb.features.trunks import Trunk, build_trunk
 from spocdb.features.weights import load_state_dict, own
@@ -36,6 +38,20 @@ def find(preset: str, given: str | Path | None, cache_dir: Path) -> Path | None:
     return own(preset, cache_dir) if given is None else Path(given)
 
 
+def has_new_last(recipe: Recipe, weights: Path | None) -> bool:
+    """Return whether a student begins with weights of another network, which lack its last layer.
+
+    And whether that layer is linear, as `fit_last` needs it: nothing follows but a sum.
+    """
+    is_linear = recipe.pooling == "sum" and not recipe.relu and recipe.attention is None
+    if weights is None or not is_linear:
+        return False
+    state = load_state_dict(weights)
+    if recipe.backbone == "mini":
+        return SQUEEZENET in state
+    return recipe.backbone == "mini2" and f"{LAST}.weight" not in state
+
+
 def check_trainable(recipe: Recipe) -> None:
     """Check that a recipe's descriptor is differentiable and its images can be batched.
 
@@ -60,7 +76,8 @@ def check_trainable(recipe: Recipe) -> None:
 def build(recipe: Recipe, weights: Path | None, seed: int) -> Trunk:
     """Build a recipe's trunk for training, with a file's weights, or random ones without a file.
 
-    `mini` also accepts SqueezeNet's weights. Batch norm keeps the statistics of the weights.
+    `mini` also accepts SqueezeNet's weights, and `mini2` EfficientNet-Lite0's: their last layer is
+    random then. Batch norm keeps the statistics of the weights.
 
     Raises:
         ConfigError: The file is broken, or its weights do not fit.
@@ -68,6 +85,9 @@ def build(recipe: Recipe, weights: Path | None, seed: int) -> Trunk:
     state = random_state(recipe, seed) if weights is None else load_state_dict(weights)
     if recipe.backbone == "mini" and SQUEEZENET in state:
         state = mini_from_squeezenet(state, seed)
+    elif recipe.backbone == "mini2" and f"{LAST}.weight" not in state:
+        weight, bias = _new_last(torch.Size((CHANNELS, HEAD, 1, 1)), seed)
+        state = {**state, f"{LAST}.weight": weight, f"{LAST}.bias": bias}
     return build_trunk(recipe, state).requires_grad_(True)
 
 
@@ -119,14 +139,17 @@ def mini_from_squeezenet(state: Mapping[str, Tensor], seed: int) -> dict[str, Te
     for fire, squeeze, expand in zip(FIRES, names[1:-1:2], names[2:-1:2], strict=True):
         started[squeeze] = _convolution(state, f"features.{fire}.squeeze")
         started[expand] = _expand(state, fire, shapes[expand][0])
-    generator = torch.Generator().manual_seed(seed)
-    last = torch.randn(shapes[names[-1]], generator=generator) * SMALL
-    started[names[-1]] = last, torch.zeros(len(last))
+    started[names[-1]] = _new_last(shapes[names[-1]], seed)
     return {
         f"{name}.{kind}": tensor
         for name, tensors in started.items()
         for kind, tensor in zip(("weight", "bias"), tensors, strict=True)
     }
+
+
+def _new_last(shape: torch.Size, seed: int) -> tuple[Tensor, Tensor]:
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * SMALL
+    return weight, torch.zeros(len(weight))
 
 
 def _convolution(state: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
