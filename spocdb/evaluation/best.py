@@ -28,11 +28,18 @@ GEM = Method(
     {"pooling": "gem", "gem_p": 2.0, "sigma": 0.5},
     regularisation=0.3,
 )
+GEM_LIKELIEST = Method(
+    "best",
+    "GeM with p = 2, sigma 1/2, whitening shrunk by likelihood",
+    {"pooling": "gem", "gem_p": 2.0, "sigma": 0.5},
+    regularisation="auto",
+)
 
 RECIPES: Mapping[str, Known] = {
     "efficientnet_lite0": Known(RMAC, 0.029, 0.025),
     "efficientnet_lite1": Known(RMAC, 0.033, 0.026),
     "efficientnet_lite2": Known(RMAC, 0.028, 0.020),
+    "mobilenet_v1": Known(GEM_LIKELIEST, 0.049, 0.034),
     "squeezenet1_1": Known(GEM, 0.066, 0.058),
 }
 
