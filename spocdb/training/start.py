@@ -47,9 +47,7 @@ def has_new_last(recipe: Recipe, weights: Path | None) -> bool:
     if weights is None or not is_linear:
         return False
     state = load_state_dict(weights)
-    if recipe.backbone == "mini":
-        return SQUEEZENET in state
-    return recipe.backbone == "mini2" and f"{LAST}.weight" not in state
+    return _is_squeezenet(recipe, state) or _is_lite0(recipe, state)
 
 
 def check_trainable(recipe: Recipe) -> None:
@@ -83,9 +81,9 @@ def build(recipe: Recipe, weights: Path | None, seed: int) -> Trunk:
         ConfigError: The file is broken, or its weights do not fit.
     """
     state = random_state(recipe, seed) if weights is None else load_state_dict(weights)
-    if recipe.backbone == "mini" and SQUEEZENET in state:
+    if _is_squeezenet(recipe, state):
         state = mini_from_squeezenet(state, seed)
-    elif recipe.backbone == "mini2" and f"{LAST}.weight" not in state:
+    elif _is_lite0(recipe, state):
         weight, bias = _new_last(torch.Size((CHANNELS, HEAD, 1, 1)), seed)
         state = {**state, f"{LAST}.weight": weight, f"{LAST}.bias": bias}
     return build_trunk(recipe, state).requires_grad_(True)
@@ -145,6 +143,14 @@ def mini_from_squeezenet(state: Mapping[str, Tensor], seed: int) -> dict[str, Te
         for name, tensors in started.items()
         for kind, tensor in zip(("weight", "bias"), tensors, strict=True)
     }
+
+
+def _is_squeezenet(recipe: Recipe, state: Mapping[str, Tensor]) -> bool:
+    return recipe.backbone == "mini" and SQUEEZENET in state
+
+
+def _is_lite0(recipe: Recipe, state: Mapping[str, Tensor]) -> bool:
+    return recipe.backbone == "mini2" and f"{LAST}.weight" not in state
 
 
 def _new_last(shape: torch.Size, seed: int) -> tuple[Tensor, Tensor]:
