@@ -5,6 +5,7 @@ From the repository's root, against another installation too, such as that of an
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -82,7 +83,7 @@ def _asked(env: Mapping[str, str], folder: Path, n_files: int) -> dict[str, Ask]
         # The same bytes under other names, which an ingest looks at one by one.
         os.link(pictures[0], unchanged / f"{number:06d}.jpg")
     for given in (stored, unchanged):
-        _ingested(given, env)
+        _output(_ingest(given), env)
     numbers = count()
 
     def one_new() -> Sequence[str]:
@@ -91,8 +92,11 @@ def _asked(env: Mapping[str, str], folder: Path, n_files: int) -> dict[str, Ask]
         name.write_bytes(pictures[1].read_bytes() + os.urandom(16))
         return _ingest(fresh)
 
+    # The database may have other collections, whose images have the first ids.
+    listed = _output(["images", "list", "-n", "1", "--json", "-c", COLLECTION], env)
+    (image,) = json.loads(listed)
     return {
-        "search --id": lambda: ["search", "--id", "1", "-c", COLLECTION],
+        "search --id": lambda: ["search", "--id", str(image["id"]), "-c", COLLECTION],
         "search picture.jpg": lambda: ["search", str(pictures[2]), "-c", COLLECTION],
         "ingest of nothing new": lambda: _ingest(unchanged),
         "ingest of a new picture": one_new,
@@ -103,16 +107,16 @@ def _ingest(folder: Path) -> Sequence[str]:
     return ["ingest", str(folder), "-c", COLLECTION, "--extractor", "mini", "-q"]
 
 
-def _ingested(folder: Path, env: Mapping[str, str]) -> None:
-    subprocess.run([PROGRAM, *_ingest(folder)], env=env, check=True)
+def _output(arguments: Sequence[str], env: Mapping[str, str]) -> str:
+    return subprocess.run(
+        [PROGRAM, *arguments], env=env, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def _timed(command: Sequence[str], env: Mapping[str, str]) -> float:
-    """Return how long a process takes, from its start to its end."""
+    """Return how long a process takes, from its start to its end; its errors are shown."""
     began = time.perf_counter()
-    subprocess.run(
-        command, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 

@@ -180,7 +180,8 @@ def test_a_search_asks_the_server_a_few_statements(photos: Path, spocdb: Run) ->
 
 
 @pytest.mark.slow
-def test_the_benchmark_measures_each_way(
+@pytest.mark.usefixtures("photos")
+def test_the_benchmark_measures_each_way_beside_other_images(
     url: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "starting"
