@@ -12,6 +12,7 @@ from pgvector import Vector
 
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
+from spocdb.db.connections import one_row
 from spocdb.errors import CollectionNotFound, DatabaseError, ImageNotFound
 from spocdb.records import Float32Array
 from tests.fixtures.opened import Database
@@ -179,12 +180,26 @@ def test_a_filter_that_many_images_match_goes_on_through_the_index(
         "UPDATE spocdb.images SET metadata = '{}' WHERE path = ANY(%s)",
         [[f"/photos/{i:06d}.jpg" for i in nearest]],
     )
+    db.connection.execute(
+        "UPDATE spocdb.images SET metadata = metadata || '{\"few\": true}' WHERE id % 300 = 0"
+    )
     db.index.build("photos")
     exact = db.similar(1, 50, filter={"kept": True}, exact=True)
-    for filter in ({"kept": True}, "kept=true", [("kept", "exists")]):
-        hits = db.similar(1, 50, filter=filter)
-        assert [h.method for h in hits] == ["hnsw iterative"] * 50
-        assert recall([[h.id for h in hits]], [[h.id for h in exact]]) >= 0.9
+    few = db.similar(1, 50, filter={"few": True}, exact=True)
+    # In a small table matches are listed, in a large one a sample of its pages comes first.
+    for fill, is_large in ((100, False), (10, True)):
+        alter = psycopg.sql.SQL("ALTER TABLE spocdb.images SET (fillfactor = {})")
+        db.connection.execute(alter.format(fill))
+        db.connection.execute("VACUUM (FULL) spocdb.images")
+        (n_bytes,) = one_row(db.connection, "SELECT pg_relation_size('spocdb.images')")
+        assert (n_bytes > 500 * 8192) == is_large
+        for filter in ({"kept": True}, "kept=true", [("kept", "exists")]):
+            hits = db.similar(1, 50, filter=filter)
+            assert [h.method for h in hits] == ["hnsw iterative"] * 50
+            assert recall([[h.id for h in hits]], [[h.id for h in exact]]) >= 0.9
+        for filter in ({"few": True}, "few=true"):
+            hits = db.similar(1, 50, filter=filter)
+            assert [h.method for h in hits] == ["exact"] * 20 and hits == few
 
     # The index scan ends before k, so an exact search follows, with a notice.
     hits = db.similar(1, 6000, filter={"kept": True})

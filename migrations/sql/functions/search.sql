@@ -39,7 +39,6 @@ DECLARE
     n_pages    bigint;
     n_matching bigint;
     n_sampled  bigint;
-    n_found    bigint;
     is_equal   boolean := false;
     width      double precision;
     -- How many images are taken of the index, and how many of them there must be.
@@ -76,31 +75,31 @@ BEGIN
         method := 'hnsw';
     ELSE
         method := 'hnsw iterative';
-        -- The count below stops early, but first lists all matches in the index. So a sample comes first.
-        n_pages := pg_relation_size('spocdb.images') / current_setting('block_size')::integer;
-        SELECT count(*) FILTER (WHERE CASE WHEN wanted IS NULL THEN i.metadata @> filter ELSE i.metadata @@ wanted END),
-               count(*) INTO n_matching, n_sampled
-        FROM images i TABLESAMPLE SYSTEM (least(100.0 * sampled / greatest(n_pages, 1), 100))
-        WHERE i.collection_id = goal.id;
         -- An exact scan takes longer with more matches, the index with fewer. For a million images they
         -- take equally long where one in a hundred matches.
-        few := greatest(few, least(1e9, sqrt(20.0 * greatest(k, 1) * estimated_rows(goal.table_name))));
-        IF n_matching * greatest(n_pages, sampled) / sampled <= 3 * few::bigint THEN
-            IF wanted IS NULL THEN
-                SELECT count(*) INTO n_found
-                FROM (SELECT FROM images i
-                      WHERE i.collection_id = goal.id AND i.metadata @> filter LIMIT few + 1) m;
-            ELSE
-                -- EXECUTE plans each time, because the conditions decide whether the metadata's index
-                -- helps. Without the index each image is read, so the ids are kept for the search.
-                EXECUTE 'SELECT coalesce(array_agg(m.id), ''{}'') FROM (SELECT i.id FROM spocdb.images i
-                         WHERE i.collection_id = $1 AND i.metadata @@ $2 LIMIT $3) m'
-                INTO candidates USING goal.id, wanted, few + 1;
-                n_found := cardinality(candidates);
-            END IF;
-            IF n_found <= few THEN
+        n_sampled := estimated_rows(goal.table_name);
+        few := greatest(few, least(1e9, sqrt(20.0 * greatest(k, 1) * n_sampled)));
+        n_pages := pg_relation_size('spocdb.images') / current_setting('block_size')::integer;
+        -- The list below stops early, but first all matches are had of the metadata's index. So in a large table a
+        -- sample comes first.
+        IF n_pages > 10 * sampled THEN
+            SELECT count(*) FILTER (WHERE CASE WHEN wanted IS NULL THEN i.metadata @> filter ELSE i.metadata @@ wanted END),
+                   count(*) INTO n_matching, n_sampled
+            FROM images i TABLESAMPLE SYSTEM (100.0 * sampled / n_pages)
+            WHERE i.collection_id = goal.id;
+        END IF;
+        IF coalesce(n_matching, 0) * n_pages / sampled <= 3 * few::bigint THEN
+            -- The ids are kept, so that the search reads no image again. EXECUTE plans each time, because the
+            -- conditions decide whether the metadata's index helps.
+            EXECUTE format(
+                'SELECT coalesce(array_agg(m.id), ''{}'') FROM (SELECT i.id FROM spocdb.images i
+                 WHERE i.collection_id = $1 AND i.metadata %s LIMIT $4) m',
+                CASE WHEN wanted IS NULL THEN '@> $2' ELSE '@@ $3' END)
+            INTO candidates USING goal.id, filter, wanted, few + 1;
+            IF cardinality(candidates) <= few THEN
                 method := 'exact';
             ELSE
+                n_matching := coalesce(n_matching, few);
                 candidates := NULL;
             END IF;
         END IF;
