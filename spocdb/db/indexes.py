@@ -8,13 +8,13 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from spocdb.db import building, kinds, recalls
+from spocdb.db import building, curves, kinds, recalls
 from spocdb.db.collections import Collection, check_partitions, hold
 from spocdb.db.connections import Connection
+from spocdb.db.curves import Curve
 from spocdb.db.embeddings import analyze, table_of
 from spocdb.db.kinds import Kind
 from spocdb.db.leftovers import drop_left_indexes
-from spocdb.db.recalls import Curve
 
 log = logging.getLogger(__name__)
 
@@ -175,8 +175,8 @@ def _checked(
     is_same = before == kind and exists(connection, collection, projection_id)
     if kind not in kinds.LOSSY or is_same:
         return None
-    curve = recalls.curve(connection, collection, projection_id, kind)
     wanted = recalls.wanted(connection, collection)
+    curve = curves.curve(connection, collection, projection_id, kind, wanted)
     if curve is not None and curve.best < wanted:
         raise kinds.TooFewFound(kind, curve.best, wanted)
     return curve

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from spocdb import projections as fitting
-from spocdb.db import collections, connections, indexes, projections, recalls, writing
+from spocdb.db import collections, connections, curves, indexes, projections, writing
 from spocdb.db.batch import Batch
 from spocdb.db.collections import Collection
 from spocdb.features.backbones.mini import WEIGHTS as MINI
@@ -38,7 +38,8 @@ def made_up() -> Recipe:
 def quick_measures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure indexes by few queries, which is quicker, unless a test asks for `measured_well`."""
     if "measured_well" not in request.fixturenames:
-        monkeypatch.setattr(recalls, "N_QUERIES", 20)
+        monkeypatch.setattr(curves, "FEW", 20)
+        monkeypatch.setattr(curves, "MANY", 20)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from pgvector import Vector
 from psycopg.sql import SQL, Identifier
 
-from spocdb.db import building, collections, connections, doctor, indexes, recalls
+from spocdb.db import building, collections, connections, curves, doctor, indexes, recalls
 from spocdb.db.collections import Collection
 from spocdb.db.leftovers import drop_left_indexes
 from spocdb.errors import ConfigError
@@ -44,7 +44,8 @@ NEW = [f"{name}_hnsw_new" for name in PARTS]
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure by fewer queries, which is quicker."""
-    monkeypatch.setattr(recalls, "N_QUERIES", 30)
+    monkeypatch.setattr(curves, "FEW", 30)
+    monkeypatch.setattr(curves, "MANY", 30)
 
 
 @pytest.fixture

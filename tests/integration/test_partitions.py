@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pgvector import Vector
 
-from spocdb.db import collections, connections, recalls
+from spocdb.db import collections, connections, curves, recalls
 from spocdb.db.kinds import Kind
 from spocdb.errors import ConfigError, InvalidValue
 from spocdb.records import Float32Array, Recipe
@@ -83,7 +83,8 @@ def queries(clustered: Clustered) -> list[Vector]:
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure by fewer queries, which is quicker."""
-    monkeypatch.setattr(recalls, "N_QUERIES", 30)
+    monkeypatch.setattr(curves, "FEW", 30)
+    monkeypatch.setattr(curves, "MANY", 30)
 
 
 def test_the_table_has_parts_and_each_image_is_in_one(both: Database) -> None:

@@ -1,0 +1,208 @@
+"""The recall of an index by the width of its scans, measured beside exact distances.
+
+Queries are midpoints of an image and its nearest one. The images themselves would flatter the
+index, which leads to each of them. A measured recall is the mean less its standard error, so that a
+wanted recall holds for other queries too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pgvector import Vector
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from spocdb.db import building, kinds, search
+from spocdb.db.collections import Collection
+from spocdb.db.connections import Connection
+from spocdb.db.copy import copy_out
+from spocdb.db.embeddings import table_of
+from spocdb.db.kinds import Kind
+from spocdb.records import Float32Array
+
+# Searches for up to these many images, at these widths. The narrowest ones are for tables in parts,
+# each of which is scanned with the whole width.
+KS = (10, 30, 100)
+WIDTHS = (2, 4, 8, 16, 24, 32, 40, 48, 64, 80, 100, 128, 160, 200, 300, 400, 600, 1000)
+# In a large index a few queries in a thousand find none of their nearest images before the scan is
+# much wider. Of a hundred queries, one such says nothing about a recall of 0.99, of a thousand ten.
+FEW, MANY = 100, 1000
+# No wider scan is measured after one that finds this part of all.
+ENOUGH = 0.999
+# Embeddings that are compared at once: 20 MB of distances.
+CHUNK_ROWS = 5000
+
+# One statement for all queries, because a statement costs as much as a scan. The distances of each
+# are in the order of the index.
+BY_INDEX = """
+SELECT ARRAY(
+    SELECT 1 + n.x FROM (
+        SELECT {compared} AS d, {exactly} AS x FROM spocdb.{table} e ORDER BY d LIMIT {n}) n
+    ORDER BY n.d)
+FROM unnest(%(queries)s::text[]::vector[]) WITH ORDINALITY AS q (query, n) ORDER BY q.n
+"""
+
+EMBEDDINGS = "COPY (SELECT embedding FROM spocdb.{table}) TO STDOUT (FORMAT binary)"
+
+SETTINGS = {"hnsw.iterative_scan": "off", "enable_seqscan": "off", "jit": "off"}
+
+# The part of the nearest images that each query found (n,), by k and width.
+Parts = Mapping[tuple[int, int], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What was measured by `n_queries` queries: for each k, the recall by each width."""
+
+    n_queries: int
+    recalls: list[tuple[int, int, float]]
+
+    @property
+    def best(self) -> float:
+        """Return the recall@10 of the widest scans."""
+        return max(recall for k, _, recall in self.recalls if k == KS[0])
+
+
+def curve(
+    connection: Connection, collection: Collection, projection_id: int, kind: Kind, wanted: float
+) -> Curve | None:
+    """Measure the index of a kind that an embedding table has; None for fewer than two images.
+
+    Many queries are asked only if few leave open how wide a scan finds the `wanted` part.
+    """
+    index = _Index(connection, collection, projection_id, kind)
+    ids = kinds.sample(connection, collection, projection_id, MANY)
+    step = max(len(ids) // FEW, 1)
+    parts = index.parts(ids[::step], WIDTHS)
+    if not parts:
+        return None
+    others = [id_ for number, id_ in enumerate(ids) if number % step]
+    if others and not settled(parts, wanted):
+        more = index.parts(others, sorted({width for _, width in parts}), ENOUGH + 1)
+        parts = {key: np.concatenate([part, more[key]]) for key, part in parts.items()}
+    n_queries = max(map(len, parts.values()))
+    return Curve(n_queries, [(*key, _bounds(part)[0]) for key, part in sorted(parts.items())])
+
+
+def settled(parts: Parts, wanted: float) -> bool:
+    """Tell whether more queries cannot lead to scans of half the width."""
+    low, high = (
+        min(
+            (w for (k, w), part in parts.items() if k == KS[0] and _bounds(part)[end] >= wanted),
+            default=WIDTHS[-1],
+        )
+        for end in (0, 1)
+    )
+    return low <= 2 * high
+
+
+def _bounds(part: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean less its standard error, at least 0, and the mean and twice the error."""
+    mean, error = part.mean(), part.std() / np.sqrt(len(part))
+    return float(max(mean - error, 0)), float(mean + 2 * error)
+
+
+class _Index:
+    """An index, its table, and queries beside the table's images."""
+
+    def __init__(
+        self, connection: Connection, collection: Collection, projection_id: int, kind: Kind
+    ) -> None:
+        self._connection, self._kind = connection, kind
+        self._collection, self._projection_id = collection, projection_id
+        self._table, self._column = table_of(connection, collection, projection_id)
+        self._n_parts = len(building.parts_of(connection, self._table))
+
+    def parts(self, ids: Sequence[int], widths: Sequence[int], enough: float = ENOUGH) -> Parts:
+        """Measure by queries beside these images; stop after a width that finds `enough`."""
+        queries = self._queries(ids)
+        found: dict[tuple[int, int], NDArray[np.float64]] = {}
+        if not len(queries):
+            return found
+        for width, parts in self._by_index(queries, self._nearest(queries), widths):
+            found |= {(k, width): part for k, part in parts.items()}
+            if len(parts) == len(KS) and min(_bounds(p)[0] for p in parts.values()) >= enough:
+                break
+        return found
+
+    def _queries(self, ids: Sequence[int]) -> Float32Array:
+        """Return the midpoints (n, N), of length 1, of images and their nearest ones."""
+        name, queries = self._collection.name, []
+        for id_ in ids:
+            near = search.similar(
+                self._connection, name, id_, 1, {}, exact=False, projection=self._projection_id
+            )
+            both = [id_, *(hit.id for hit in near)]
+            sides = search.embeddings(self._connection, name, both, self._projection_id)
+            if len(sides) == 2 and (middle := sides.sum(axis=0)).any():
+                queries.append(middle / np.linalg.norm(middle))
+        return np.array(queries, np.float32)
+
+    def _nearest(self, queries: Float32Array) -> Float32Array:
+        """Return the distances (n, K) of the images nearest to the queries, in one pass."""
+        held = queries.astype(np.float16) if self._column.startswith("halfvec") else queries
+        asked = held.astype(np.float32)
+        best = np.empty((len(queries), 0), np.float32)
+        statement = SQL(EMBEDDINGS).format(table=Identifier(self._table))
+        layout = {"embedding": self._column}
+        for rows in copy_out(self._connection, statement, layout, CHUNK_ROWS):
+            distances = 1 - asked @ rows["embedding"].astype(np.float32).T
+            both = np.hstack([best, distances])
+            k = min(KS[-1], both.shape[1])
+            best = np.partition(both, k - 1)[:, :k]
+        return np.sort(best)
+
+    def _by_index(
+        self, queries: Float32Array, nearest: Float32Array, widths: Sequence[int]
+    ) -> Iterator[tuple[int, dict[int, NDArray[np.float64]]]]:
+        """Yield each width with the parts of each k that it can hold.
+
+        A query that found all k is not asked again, since a wider scan sees no less.
+        """
+        texts = [Vector(query).to_text() for query in queries]
+        complete = {k: np.zeros(len(queries), bool) for k in KS}
+        for width in widths:
+            taken = self._taken(width)
+            if not taken:
+                continue
+            parts = {k: np.ones(len(queries)) for k in taken}
+            asked = np.flatnonzero(~np.logical_and.reduce([complete[k] for k in taken]))
+            found = self._found(width, max(taken.values()), [texts[i] for i in asked])
+            for i, near in zip(asked, found, strict=True):
+                for k, n in taken.items():
+                    wanted = nearest[i, :k]
+                    same = np.sort(near[:n])[:k] <= wanted[-1] + kinds.TIE
+                    parts[k][i] = same.sum() / len(wanted)
+            for k, part in parts.items():
+                complete[k] |= part == 1
+            yield width, parts
+
+    def _found(self, width: int, n: int, texts: list[str]) -> list[NDArray[np.float64]]:
+        """Return the distances of what scans of a width find, in the order of the index."""
+        if not texts:
+            return []
+        connection = self._connection
+        with connection.transaction():
+            for name, value in {**kinds.settings(self._kind, width), **SETTINGS}.items():
+                connection.execute("SELECT set_config(%s, %s, true)", [name, value])
+            rows = connection.execute(self._statement(n), {"queries": texts})
+            return [np.array(near) for (near,) in rows]
+
+    def _taken(self, width: int) -> dict[int, int]:
+        """Return for each k that scans of a width can find how many images a search takes."""
+        ks = [k for k in KS if k <= width * self._n_parts]
+        rows = self._connection.execute(
+            "SELECT k, spocdb.candidates(%s, k, %s) FROM unnest(%s::integer[]) k",
+            [self._kind, width, ks],
+        )
+        return dict(rows.fetchall())
+
+    def _statement(self, n: int) -> Composed:
+        dim = kinds.dim_of(self._column)
+        return SQL(BY_INDEX).format(
+            compared=kinds.by_index(self._connection, self._kind, dim, "q.query"),
+            exactly=SQL(kinds.exactly(self._column, "q.query")),
+            table=Identifier(self._table),
+            n=Literal(n),
+        )
