@@ -127,8 +127,7 @@ class Duplicates(Calibrating):
             CollectionNotFound: there is no such collection.
             DuplicatesNotFound: they were not looked for by the active projection.
         """
-        if members is not None and members < 2:
-            raise InvalidValue("members", members, "2 or more, or None")
+        _check_members(members)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             stored.check(connection, target)
@@ -141,23 +140,28 @@ class Duplicates(Calibrating):
                 return
             last = page[-1].keeper.id
 
-    def group(self, id: int, *, collection: str | None = None) -> DuplicateGroup | None:
+    def group(
+        self, id: int, *, collection: str | None = None, members: int | None = None
+    ) -> DuplicateGroup | None:
         """Return the group that an image is in; None if it has no duplicates.
 
         Args:
             id: the image.
             collection: the name; None if there is only one.
+            members: at most so many images, the keeper among them; None for all.
 
         Raises:
+            InvalidValue: `members` is less than 2.
             CollectionNotFound: there is no such collection.
             DuplicatesNotFound: they were not looked for by the active projection.
             ImageNotFound: the collection has no such image.
         """
+        _check_members(members)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             stored.check(connection, target)
             stored.contents(connection, target, [id])
-            return stored.group_of(connection, target, id)
+            return stored.group_of(connection, target, id, members)
 
     def decide(
         self, id: int, other: int, verdict: Verdict | None, *, collection: str | None = None
@@ -282,3 +286,8 @@ class Duplicates(Calibrating):
     def _rejected(self, collection: Collection) -> Iterator[DuplicateGroup]:
         with self._engine.connection() as connection:
             yield from reviewed.rejected(connection, collection)
+
+
+def _check_members(members: int | None) -> None:
+    if members is not None and members < 2:
+        raise InvalidValue("members", members, "2 or more, or None")

@@ -211,13 +211,18 @@ def groups(
     return [_group(group) for _, group in groupby(rows, key=lambda row: row[0])]
 
 
-def group_of(connection: Connection, collection: Collection, id: int) -> DuplicateGroup | None:
-    """Return the group that an image is in; None if it has no duplicates."""
+def group_of(
+    connection: Connection, collection: Collection, id: int, members: int | None = None
+) -> DuplicateGroup | None:
+    """Return the group that an image is in; None if it has no duplicates.
+
+    At most `members` of its images are returned, the keeper among them.
+    """
     values = [collection.id, collection.active_projection_id, id]
     row = connection.execute(KEEPER, values).fetchone()
     if row is None:
         return None
-    found = groups(connection, collection, row[0] - 1, 1)
+    found = groups(connection, collection, row[0] - 1, 1, members)
     return found[0] if found and found[0].keeper.id == row[0] else None
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from spocdb.web.models import Model
-from spocdb.web.requests import LARGEST_ID, Collection, Db, Limit
+from spocdb.web.requests import LARGEST_ID, Collection, Db, ImageId, Limit
 from spocdb.web.routes.projections import InReview
 
 router = APIRouter(prefix="/collections/{name}/duplicates", tags=["duplicates"])
@@ -91,6 +91,13 @@ def duplicates(
         groups=[DuplicateGroup.model_validate(group) for group in groups],
         next=groups[-1].keeper.id if len(groups) == limit else None,
     )
+
+
+@router.get("/groups/{id}")
+def group(db: Db, name: Collection, id: ImageId, members: Members = 100) -> DuplicateGroup | None:
+    """Return the group that an image is in, its keeper or not; null if it has no duplicates."""
+    found = db.duplicates.group(id, collection=name, members=members)
+    return None if found is None else DuplicateGroup.model_validate(found)
 
 
 @router.post("/decide", dependencies=[InReview], status_code=204)

@@ -59,6 +59,25 @@ def test_a_page_is_bounded_whatever_its_groups(
         assert client.get(ADDRESS, params={"members": wrong}).status_code == 422
 
 
+def test_the_group_of_an_image(
+    client: httpx.Client, copied: Database, add_images: Callable[..., None]
+) -> None:
+    keeper, own = (ok(client.get(f"{ADDRESS}/groups/{id}")) for id in (2, 7))
+    assert keeper == own
+    assert (own["keeper"]["id"], own["n_others"]) == (2, 1)
+    assert [one["id"] for one in own["others"]] == [7]
+    add_images(copied.connection, np.eye(6, 32, dtype=np.float32), first=100)
+    copied.duplicates.find()
+    # The sixth is like no other image.
+    assert ok(client.get(f"{ADDRESS}/groups/16")) is None
+    bounded = ok(client.get(f"{ADDRESS}/groups/7", params={"members": 2}))
+    assert (bounded["n_others"], len(bounded["others"])) == (2, 1)
+    missing = client.get(f"{ADDRESS}/groups/99")
+    assert (missing.status_code, missing.json()["code"]) == (404, "image-not-found")
+    for wrong in ("groups/0", "groups/all", "groups/1?members=1"):
+        assert client.get(f"{ADDRESS}/{wrong}").status_code == 422
+
+
 def test_decisions_are_taken_in_review_mode(
     client: httpx.Client, copied: Database, serve: Serving
 ) -> None:
@@ -92,5 +111,6 @@ def test_a_search_shows_a_group_once(client: httpx.Client, copied: Database) -> 
 def test_nobody_looked(db: Database, add_images: Callable[..., None], serve: Serving) -> None:
     add_images(db.connection, np.eye(2, 32, dtype=np.float32))
     with serve(db.engine) as client:
-        refused = client.get(ADDRESS)
-    assert refused.status_code == 404 and refused.json()["code"] == "duplicates-not-found"
+        for address in (ADDRESS, f"{ADDRESS}/groups/1"):
+            refused = client.get(address)
+            assert refused.status_code == 404 and refused.json()["code"] == "duplicates-not-found"
