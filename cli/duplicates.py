@@ -21,7 +21,8 @@ from .output import (
 from .running import interruptible
 
 if TYPE_CHECKING:
-    from spocdb.db.duplicate_groups import DuplicateImage, DuplicateSummary, Verdict
+    from spocdb.db.duplicate_decisions import Verdict
+    from spocdb.db.duplicate_groups import DuplicateImage, DuplicateSummary
 
 app = typer.Typer(
     no_args_is_help=True, help="Copies of pictures: find them, look at them, decide about them."

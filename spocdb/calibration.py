@@ -8,7 +8,6 @@ some pictures -> variants -> embeddings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from math import ceil
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from spocdb.thresholds import (
     VariantRecall,
     agreeing_bits,
     curve,
+    fewest_pictures,
     precision,
     threshold,
 )
@@ -42,8 +42,6 @@ Connections = Callable[[], AbstractContextManager[Connection]]
 MOST_IMAGES = 10_000
 # The distance of the same scene has at most this precision, over copies of all kinds.
 SCENE_PRECISION = 0.9
-# How many times more pictures than it takes if all copies were found.
-SPARE = 1.5
 # Images of the collection for each dimension of a whitening that was fitted on them. Measured with
 # `mini` and 4 for each: of 0.99 of precision 0.96 to 1 were left among other images.
 ENOUGH_EACH = 10
@@ -85,8 +83,8 @@ class CalibrationOptions:
 
     @property
     def fewest(self) -> int:
-        """Return how many pictures it takes: one more with a wrong neighbour must not matter."""
-        return ceil(SPARE / (self.copies * (1 / self.precision - 1)))
+        """Return how many pictures the precision takes."""
+        return fewest_pictures(self.precision, self.copies)
 
 
 def sampled(

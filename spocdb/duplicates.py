@@ -14,6 +14,7 @@ from typing import get_args
 from spocdb import grouping, pairing
 from spocdb.db import (
     collections,
+    duplicate_decisions,
     duplicate_groups,
     duplicate_members,
     duplicate_pairs,
@@ -24,7 +25,7 @@ from spocdb.db import (
 )
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
-from spocdb.db.duplicate_groups import Verdict
+from spocdb.db.duplicate_decisions import Verdict
 from spocdb.db.duplicates import DuplicateSearch
 from spocdb.db.spaces import Space
 from spocdb.db.thumbnails import Content
@@ -151,7 +152,7 @@ def decide(
         contents = duplicate_groups.contents(connection, collection, ids)
         if contents[0] == contents[1]:
             raise ConfigError(f"images {ids[0]} and {ids[1]} have the same bytes")
-        duplicate_groups.decide(connection, contents, verdict)
+        duplicate_decisions.decide(connection, contents, verdict)
         _apply(connection, collection, {*contents})
 
 

@@ -8,6 +8,7 @@ as found.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from spocdb.records import Float64Array, Level
 
 # Points of a curve.
 POINTS = 100
+# How many times more pictures than it takes if all copies were found.
+SPARE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,14 @@ class Calibration:
     found_precision: float | None = None
     recall: float | None = None
     variants: list[VariantRecall] = field(default_factory=list)
+
+
+def fewest_pictures(precision: float, copies: float) -> int:
+    """Return how many pictures a precision takes: one more with a wrong neighbour must not matter.
+
+    `copies` is how many copies of each picture are supposed.
+    """
+    return ceil(SPARE / (copies * (1 / precision - 1)))
 
 
 def precision(own: int, others: float, copies: float) -> float:

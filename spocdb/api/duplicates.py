@@ -7,17 +7,12 @@ from pathlib import Path
 
 from spocdb import duplicate_lists, duplicate_metadata, duplicates, outfiles
 from spocdb.api.calibrating import Calibrating
+from spocdb.api.deciding import Deciding
 from spocdb.db import attachments, collections
 from spocdb.db import duplicate_groups as stored
 from spocdb.db import duplicate_review as reviewed
 from spocdb.db.collections import Collection
-from spocdb.db.duplicate_groups import (
-    Decision,
-    DuplicateGroup,
-    DuplicatesAsked,
-    DuplicateSummary,
-    Verdict,
-)
+from spocdb.db.duplicate_groups import DuplicateGroup, DuplicatesAsked, DuplicateSummary
 from spocdb.db.duplicate_metadata import MetadataOffer
 from spocdb.errors import ConfigError, InvalidValue
 from spocdb.records import Level
@@ -26,7 +21,7 @@ from spocdb.wording import counted
 log = logging.getLogger(__name__)
 
 
-class Duplicates(Calibrating):
+class Duplicates(Calibrating, Deciding):
     """Near-duplicates of a collection by its active projection; `db.duplicates`.
 
     A group has a keeper, which comes first by the keeper rule. Every other image of it is within
@@ -162,43 +157,6 @@ class Duplicates(Calibrating):
             stored.check(connection, target)
             stored.contents(connection, target, [id])
             return stored.group_of(connection, target, id, members)
-
-    def decide(
-        self, id: int, other: int, verdict: Verdict | None, *, collection: str | None = None
-    ) -> None:
-        """Store what a person decided about two images, and group them by it.
-
-        A decision is about the contents: it holds for all images of these bytes in all collections,
-        also after they were moved, ingested again or embedded by another projection.
-
-        Args:
-            id: an image.
-            other: another one.
-            verdict: same: in one group at any distance; different, or keep both: never in one
-                group; None forgets an earlier decision.
-            collection: the name; None if there is only one.
-
-        Raises:
-            CollectionNotFound: there is no such collection.
-            ImageNotFound: the collection has no image with one of the ids.
-            ConfigError: both images have the same bytes, or there is no such verdict.
-            RightMissing: the role may not store decisions.
-        """
-        with self._engine.connection() as connection:
-            target = collections.get(connection, collection)
-            duplicates.decide(connection, target, (id, other), verdict)
-
-    def decisions(self, collection: str | None = None) -> list[Decision]:
-        """List the decisions about images of a collection, the oldest first.
-
-        Args:
-            collection: the name; None if there is only one.
-
-        Raises:
-            CollectionNotFound: there is no such collection.
-        """
-        with self._engine.connection() as connection:
-            return stored.decisions(connection, collections.get(connection, collection))
 
     def take_over(
         self,

@@ -15,8 +15,8 @@ from spocdb.db.attachments import Attached, Attachment, Coverage, Throughput
 from spocdb.db.catalogue import ImageDetails
 from spocdb.db.collections import CollectionSummary, ExtractorSummary
 from spocdb.db.details import CollectionDetails
+from spocdb.db.duplicate_decisions import Decision
 from spocdb.db.duplicate_groups import (
-    Decision,
     DuplicateGroup,
     DuplicateImage,
     DuplicatesAsked,

@@ -1,19 +1,16 @@
-"""Read the groups of duplicates, and what was decided about them."""
+"""Read the groups of duplicates."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
-from psycopg.rows import TupleRow, class_row, dict_row
+from psycopg.rows import TupleRow, dict_row
 
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.errors import DuplicatesNotFound, ImageNotFound
 from spocdb.records import Level
-
-Verdict = Literal["same", "different", "keep both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +72,6 @@ class DuplicateSummary(DuplicatesAsked):
         return self.n_images - self.n_groups
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person decided about two contents, named by sha256 in hexadecimal digits."""
-
-    a: str
-    b: str
-    verdict: Verdict
-    decided_at: datetime
-    decided_by: str
-
-
 SEARCH = """
 SELECT c.name AS collection, s.projection_id AS projection, s.distance, s.level, s.keep
 FROM spocdb.duplicate_searches s JOIN spocdb.collections c ON c.id = s.collection_id
@@ -134,22 +120,6 @@ WHERE collection_id = %s AND projection_id = %s AND image_id = %s
 """
 
 CONTENT = "SELECT sha256 FROM spocdb.images WHERE id = %s AND collection_id = %s"
-
-DECIDE = """
-INSERT INTO spocdb.duplicate_decisions (a, b, verdict) VALUES (%s, %s, %s)
-ON CONFLICT (a, b) DO UPDATE
-SET verdict = excluded.verdict, decided_at = now(), decided_by = current_user
-"""
-
-FORGET = "DELETE FROM spocdb.duplicate_decisions WHERE a = %s AND b = %s"
-
-DECISIONS = """
-SELECT encode(d.a, 'hex') AS a, encode(d.b, 'hex') AS b, d.verdict, d.decided_at, d.decided_by
-FROM spocdb.duplicate_decisions d
-WHERE EXISTS (SELECT FROM spocdb.images i WHERE i.collection_id = %(collection)s AND i.sha256 = d.a)
-  AND EXISTS (SELECT FROM spocdb.images i WHERE i.collection_id = %(collection)s AND i.sha256 = d.b)
-ORDER BY d.decided_at, d.a, d.b
-"""
 
 
 def check(connection: Connection, collection: Collection) -> dict[str, Any]:
@@ -246,18 +216,3 @@ def contents(connection: Connection, collection: Collection, ids: Sequence[int])
             raise ImageNotFound(f"collection {collection.name} has no image {id}")
         found.append(row[0])
     return found
-
-
-def decide(connection: Connection, contents: Sequence[bytes], verdict: Verdict | None) -> None:
-    """Store a decision about two contents in place of an earlier one; None forgets it."""
-    a, b = sorted(contents)
-    if verdict is None:
-        connection.execute(FORGET, [a, b])
-    else:
-        connection.execute(DECIDE, [a, b, verdict])
-
-
-def decisions(connection: Connection, collection: Collection) -> list[Decision]:
-    """List the decisions about contents that the collection has, the oldest first."""
-    with connection.cursor(row_factory=class_row(Decision)) as cursor:
-        return cursor.execute(DECISIONS, {"collection": collection.id}).fetchall()

@@ -61,6 +61,7 @@ CALLS: dict[str, Callable[[spocdb.Database, Path], object]] = {
     "duplicates.group": lambda db, folder: db.duplicates.group(1),
     "duplicates.decide": lambda db, folder: db.duplicates.decide(1, 2, "same"),
     "duplicates.decisions": lambda db, folder: db.duplicates.decisions(),
+    "duplicates.verdicts": lambda db, folder: db.duplicates.verdicts([(1, 2)]),
     "duplicates.take_over": lambda db, folder: db.duplicates.take_over(),
     "duplicates.export": lambda db, folder: db.duplicates.export(folder.parent / "a.csv"),
     "review.groups": lambda db, folder: db.review.groups(),

@@ -10,7 +10,7 @@ import pytest
 
 from spocdb.api import Database as Api
 from spocdb.db import connections, duplicate_groups
-from spocdb.db.duplicate_groups import Verdict
+from spocdb.db.duplicate_decisions import Verdict
 from spocdb.records import Float32Array
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Start

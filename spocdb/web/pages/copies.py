@@ -27,11 +27,16 @@ def duplicates(
         found = db.duplicates.asked(name)
     except DuplicatesNotFound:
         found = None
+    calibration = calibrating.calibration(request, db, name, calibrations)
+    measured = calibration.measured if calibration else None
+    # By another projection distances say nothing.
+    is_own = measured is not None and measured.projection == about["own"].projection
     return page(
         "duplicates.html",
         found=found,
         find=finding.find(request, db, name, finds),
-        calibration=calibrating.calibration(request, db, name, calibrations),
+        calibration=calibration,
+        measured=measured if is_own else None,
         thresholds=db.duplicates.thresholds(name),
         is_review=options.is_review,
         **about,

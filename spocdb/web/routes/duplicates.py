@@ -13,6 +13,7 @@ from spocdb.web.routes.projections import InReview
 router = APIRouter(prefix="/collections/{name}/duplicates", tags=["duplicates"])
 
 Level = Literal["bytes", "picture", "scene"]
+Verdict = Literal["same", "different", "keep both"]
 After = Annotated[int, Query(ge=0, le=LARGEST_ID, description="`next` of the page before")]
 Members = Annotated[
     int, Query(ge=2, le=1000, description="how many images of a group, the keeper among them")
@@ -70,12 +71,12 @@ class Duplicates(Model):
     next: int | None
 
 
-class Verdict(Model):
+class Decision(Model):
     """What a person decides about two images; null forgets an earlier decision."""
 
     id: int = Field(ge=1, le=LARGEST_ID)
     other: int = Field(ge=1, le=LARGEST_ID)
-    verdict: Literal["same", "different", "keep both"] | None
+    verdict: Verdict | None
 
 
 @router.get("")
@@ -101,6 +102,6 @@ def group(db: Db, name: Collection, id: ImageId, members: Members = 100) -> Dupl
 
 
 @router.post("/decide", dependencies=[InReview], status_code=204)
-def decide(db: Db, name: Collection, decision: Verdict) -> None:
+def decide(db: Db, name: Collection, decision: Decision) -> None:
     """Store what a person decided about two images, in review mode, and group them by it."""
     db.duplicates.decide(decision.id, decision.other, decision.verdict, collection=name)

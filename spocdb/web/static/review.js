@@ -141,6 +141,17 @@ function decided({ gone, came }, back) {
   }
 }
 
+/** A pair of pictures was decided about elsewhere on the page. */
+async function decidedElsewhere({ detail: ids }) {
+  if (loaded === undefined) return;
+  try {
+    decided(await groups.refresh(ids), null);
+    deciding?.offer();
+  } catch (error) {
+    tell(error, { label: "Try again", action: render });
+  }
+}
+
 function at(group, id = null) {
   return { ...state, group: group?.keeper.id ?? null, with: id };
 }
@@ -238,6 +249,7 @@ function start() {
   history.scrollRestoration = "manual";
   addEventListener("popstate", render);
   main.addEventListener("click", follow);
+  main.addEventListener("decided", decidedElsewhere);
   part("distance")?.addEventListener("input", narrow);
   part("previous").addEventListener("click", () => step(-1));
   part("next").addEventListener("click", () => step(1));

@@ -63,6 +63,23 @@ def test_it_is_followed_alone_and_measures_what_python_measures(
     assert (len(measured["curve"]), len(measured["variants"])) == (100, 16)
     assert measured["nearest"][0]["id"] == own.nearest[0].id
     assert ok(client.post(f"{ADDRESS}/find", json={"level": "picture"}))["state"] == "done"
+    decide_about_the_nearest(client, photos, measured["nearest"])
+
+
+def decide_about_the_nearest(
+    client: httpx.Client, photos: Database, nearest: list[dict[str, Any]]
+) -> None:
+    assert {pair["verdict"] for pair in nearest} == {None}
+    first, second, *_ = nearest
+    for pair, verdict in ((first, "different"), (second, "same")):
+        wanted = {"id": pair["id"], "other": pair["other_id"], "verdict": verdict}
+        assert client.post(f"{ADDRESS}/decide", json=wanted).status_code == 204
+    left = ok(client.get(CALIBRATE))["measured"]["nearest"]
+    assert [pair["verdict"] for pair in left[:3]] == ["different", "same", None]
+    # Nobody can decide about what is gone.
+    photos.delete(first["id"])
+    left = ok(client.get(CALIBRATE))["measured"]["nearest"]
+    assert left and first["id"] not in {id for one in left for id in (one["id"], one["other_id"])}
 
 
 def test_warnings_are_in_the_answer(
@@ -104,7 +121,11 @@ def test_it_ends_where_it_next_tells_how_far_it_is(photos: Database) -> None:
     ("asked", "said"),
     [
         ({}, "takes 149 different images or more, and 8 are there"),
-        ({"images": 6}, "images"),
+        ({"images": 6}, "images must be 149 to 1,000 for this precision, not 6"),
+        ({"images": 200, "precision": 0.995}, "299 to 1,000"),
+        ({"precision": 0.995}, "takes 299 different images or more, and 8 are there"),
+        ({"precision": 0.999}, "takes 1,499 images, and a server takes 1,000 at most"),
+        ({"copies": 0.1}, "takes 1,485 images, and a server takes 1,000 at most"),
         ({"images": 1001}, "images"),
         ({"precision": 1}, "precision"),
         ({"precision": "high"}, "precision"),

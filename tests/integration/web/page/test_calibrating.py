@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.fixtures.opened import Database
 from tests.integration.web.conftest import Serving
+from tests.integration.web.page.looking import shows
 from tests.integration.web.page.reviewing import PAGE
 from tests.integration.web.test_calibrating import HELD
 
@@ -57,6 +58,29 @@ def test_it_is_followed_by_whoever_comes_back(filled: Database, looked: Calibrat
     expect(page.locator("#find select").locator("option").first).to_have_text(
         "the same picture, changed a little"
     )
+    decides_about_the_nearest(page, filled)
+
+
+def decides_about_the_nearest(page: Page, filled: Database) -> None:
+    pairs = page.get_by_role("list", name="Are these copies?").get_by_role("listitem")
+    expect(pairs.first.get_by_role("img")).to_have_count(2)
+    assert Axe().run(page).response["violations"] == []
+    pairs.nth(1).get_by_role("button", name="Different").click()
+    same = pairs.first.get_by_role("button", name="Same")
+    same.click()
+    for button in (same, pairs.nth(1).get_by_role("button", name="Different")):
+        expect(button).to_have_attribute("aria-pressed", "true")
+    stored = sorted(one.verdict for one in filled.duplicates.decisions())
+    assert stored == ["different", "same"]
+    # What was decided is shown, and changes the groups.
+    page.locator("#find select").select_option("the same file")
+    page.get_by_role("button", name="Find duplicates").click()
+    shows(page, "1 group of 2 pictures")
+    expect(same).to_have_attribute("aria-pressed", "true")
+    same.click()
+    shows(page, "No duplicates")
+    expect(same).to_have_attribute("aria-pressed", "false")
+    assert [one.verdict for one in filled.duplicates.decisions()] == ["different"]
 
 
 def test_a_refusal_is_told_and_another_can_begin(filled: Database, looked: Calibrated) -> None:
@@ -64,3 +88,6 @@ def test_a_refusal_is_told_and_another_can_begin(filled: Database, looked: Calib
     page.get_by_role("button", name="Calibrate").click()
     expect(page.get_by_role("alert")).to_contain_text("takes 149 different images or more")
     expect(page.get_by_role("button", name="Calibrate")).to_be_enabled()
+    # Whoever left the page is told, too.
+    page.reload()
+    expect(page.get_by_text("failed: precision 0.99 takes 149 different images")).to_be_visible()

@@ -71,6 +71,9 @@ def test_a_refusal_is_told_and_another_search_can_begin(
     page.get_by_role("button", name="Find duplicates").click()
     expect(page.get_by_role("alert")).to_contain_text("is not calibrated")
     expect(page.get_by_role("button", name="Find duplicates")).to_be_enabled()
+    # Whoever left the page is told, too.
+    page.reload()
+    expect(page.get_by_text("failed: collection photos is not calibrated")).to_be_visible()
 
 
 @pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
