@@ -14,8 +14,7 @@ from functools import partial
 from spocdb.errors import ConfigError, ImageError, UnreadableImage
 from spocdb.records import Contents, ImageRef
 from spocdb.sources import kinds, names
-from spocdb.sources.buckets import is_object
-from spocdb.sources.containers import Containers
+from spocdb.sources.containers import Containers, is_far
 from spocdb.sources.digests import Names
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.members import Archive, Member, Readable
@@ -46,7 +45,7 @@ def archive_of(name: str) -> str | None:
 
     A folder may be called like an archive; a prefix of a bucket may not.
     """
-    if names.is_uri(name) and not is_object(name):
+    if names.is_uri(name) and not is_far(name):
         return None
     return names.file_in(name, _SUFFIX)
 
@@ -64,9 +63,7 @@ class ArchivesSource:
         self._shelf = Shelf(terms.max_bytes)
         # What was found out, here or by the source that this one was made `of`: versions, names in
         # archives of a version, archives of which all is stored.
-        self._containers: Containers = (
-            of._containers if of else Containers(terms.buckets, terms.window)
-        )
+        self._containers: Containers = of._containers if of else Containers(terms)
         self._names: OrderedDict[str, tuple[str, Names]] = of._names if of else OrderedDict()
         self._stored: set[str] = of._stored if of else set()
 

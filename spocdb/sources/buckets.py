@@ -55,6 +55,11 @@ class Buckets:
             raise _vanished(name, error) from _cause(error)
         return found
 
+    def look(self, name: str) -> tuple[str, int]:
+        """Return the version and the size of an object. Raises as `head`."""
+        found = self.head(name)
+        return version_of(found), found["size"]
+
     def get(self, name: str, max_bytes: int) -> bytes:
         """Return the bytes of an object.
 

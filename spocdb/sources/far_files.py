@@ -1,4 +1,4 @@
-"""An object of a bucket as a file that is read at offsets, in blocks that are kept for a while."""
+"""A far file, an object of a bucket or behind a URL, read at offsets, in blocks that are kept."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -6,17 +6,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 from spocdb.errors import ImageVanished
-from spocdb.sources.buckets import Buckets, is_missing
+from spocdb.sources.buckets import is_missing
 
 # Bytes of a block; blocks that are asked for ahead of a file that is read in order; the fewest that
 # are kept; requests for blocks at once.
 BLOCK, AHEAD, LEAST_BLOCKS, ASKED = 2**20, 4, 16, 8
 
 Key = tuple[str, str, int]
+# Returns bytes of the file of a name, from an offset up to another, and the version of the file.
+GetRange = Callable[[str, int, int], tuple[bytes, str]]
 
 
 class Window:
-    """The blocks of objects that were read last, at most `n_bytes` of them. Threads share it.
+    """The blocks of far files that were read last, at most `n_bytes` of them. Threads share it.
 
     An archive is listed a few hundred images ahead of the one that is read, so that most of its
     bytes are asked for once.
@@ -57,14 +59,14 @@ class Window:
 
 
 class FarFile:
-    """An object of this version and size; see `Readable`. Errors call it `what`.
+    """A far file of this version and size; see `Readable`. Errors call it `what`.
 
-    `changed` is called when the object has another version by now, or is gone.
+    `changed` is called when the file has another version by now, or is gone.
     """
 
     def __init__(
         self,
-        buckets: Buckets,
+        get_range: GetRange,
         window: Window,
         name: str,
         version: str,
@@ -73,7 +75,7 @@ class FarFile:
         changed: Callable[[], None],
     ) -> None:
         self.version, self.size = version, size
-        self._buckets, self._window, self._name = buckets, window, name
+        self._get_range, self._window, self._name = get_range, window, name
         self._what, self._changed = what, changed
 
     def read(self, offset: int, n_bytes: int) -> bytes:
@@ -100,7 +102,7 @@ class FarFile:
 
     def _get(self, start: int, end: int) -> bytes:
         try:
-            data, version = self._buckets.get_range(self._name, start, end)
+            data, version = self._get_range(self._name, start, end)
         except ImageVanished as error:
             if is_missing(error):
                 self._changed()
@@ -112,5 +114,5 @@ class FarFile:
 
 
 def told(error: Exception) -> str:
-    """Return what an error about an object says, for one about a part of it."""
-    return str(error).removeprefix("cannot get the object: ")
+    """Return what an error about a far file says, for one about a part of it."""
+    return str(error).removeprefix("cannot get the object: ").removeprefix("cannot fetch: ")

@@ -3,16 +3,17 @@
 import base64
 import re
 import ssl
-import time
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
+from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 import httpcore
 import httpx
 
-from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, UnreadableImage
-from spocdb.sources.hosts import is_public, resolve, slot
+from spocdb.errors import ImageTooLarge, ImageVanished, UnreadableImage
+from spocdb.sources.hosts import slot
+from spocdb.sources.sockets import TROUBLE, Deadline, Vetted
 
 # Seconds for the whole fetch, so that a server that answers byte by byte cannot block a worker.
 FETCH_SECONDS = 30.0
@@ -24,14 +25,10 @@ BLANKS = " \t\r\n\f\v"
 NO_IMAGES = ("text/html", "text/xml", "text/css", "text/javascript", "multipart/")
 NO_IMAGES_AT_THE_END = ("json", "xml", "javascript")
 
-# Network failures, which may be temporary.
-TROUBLE = (
-    OSError,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
-)
+Headers = Mapping[str, str]
+T = TypeVar("T")
+# Reads an answer, with its headers; raises ImageError.
+Take = Callable[[httpcore.Response, Headers], T]
 
 
 def fetch(
@@ -54,22 +51,36 @@ def fetch(
         ImageTooLarge: The answer has more than `max_bytes` bytes.
         ImageVanished: Any other failure, which may be temporary.
     """
-    target = parse(url)
+    take = partial(_whole, max_bytes)
+    return answered(parse(url), take, (), seconds, None if allow_private else advice)
+
+
+def answered(
+    target: httpx.URL,
+    take: Take[T],
+    more: Iterable[tuple[bytes, bytes]],
+    seconds: float,
+    advice: str | None,
+) -> T:
+    """Return what `take` reads from the answer, after redirections; `more` are headers.
+
+    Without `advice`, how to allow them, it connects to addresses that are not public, too.
+
+    Raises:
+        AddressRefused: An address is not public.
+        ImageVanished: The network fails.
+        ImageError: What `take` raises.
+    """
     with slot(target.host):
-        backend = _Vetted(_Deadline(seconds), None if allow_private else advice)
-        return _fetched(target, max_bytes, backend)
-
-
-def _fetched(target: httpx.URL, max_bytes: int, backend: "_Vetted") -> bytes:
-    try:
-        with httpcore.ConnectionPool(_tls(), network_backend=backend) as pool:
-            for _ in range(1 + MOST_REDIRECTIONS):
-                answer = _get(pool, target, max_bytes)
-                if isinstance(answer, bytes):
-                    return answer
-                target = answer
-    except TROUBLE as error:
-        raise ImageVanished(f"cannot fetch: {str(error) or type(error).__name__}") from error
+        backend = Vetted(Deadline(seconds), advice)
+        try:
+            with httpcore.ConnectionPool(_tls(), network_backend=backend) as pool:
+                for _ in range(1 + MOST_REDIRECTIONS):
+                    taken, target = _get(pool, target, take, more)
+                    if taken is not None:
+                        return taken
+        except TROUBLE as error:
+            raise ImageVanished(f"cannot fetch: {str(error) or type(error).__name__}") from error
     raise ImageVanished(f"cannot fetch: more than {MOST_REDIRECTIONS} redirections")
 
 
@@ -92,22 +103,33 @@ def parse(url: str) -> httpx.URL:
     return parsed
 
 
-def _get(pool: httpcore.ConnectionPool, target: httpx.URL, max_bytes: int) -> bytes | httpx.URL:
-    """Return the body that a URL gives, or the URL that it redirects to."""
+def _get(
+    pool: httpcore.ConnectionPool,
+    target: httpx.URL,
+    take: Take[T],
+    more: Iterable[tuple[bytes, bytes]],
+) -> tuple[T | None, httpx.URL]:
+    """Return what is taken from the answer of a URL, or None and the URL that it redirects to."""
     where = httpcore.URL(
         scheme=target.raw_scheme,
         host=target.raw_host,
         port=target.port,
         target=target.raw_path,
     )
-    with pool.stream("GET", where, headers=_headers(target)) as response:
+    with pool.stream("GET", where, headers=[*_headers(target), *more]) as response:
         headers = {name.lower().decode("latin-1"): value for name, value in response.headers}
         if response.status in REDIRECTIONS and "location" in headers:
-            return _redirected(target, headers["location"])
-        _check(response, {name: value.decode("latin-1") for name, value in headers.items()})
-        if int(headers.get("content-length", 0)) > max_bytes:
-            raise _too_large(max_bytes)
-        return _joined(response.iter_stream(), max_bytes)
+            return None, _redirected(target, headers["location"])
+        said = {name: value.decode("latin-1") for name, value in headers.items()}
+        return take(response, said), target
+
+
+def _whole(max_bytes: int, response: httpcore.Response, headers: Headers) -> bytes:
+    """Return the body of an answer that is an image."""
+    _check(response, headers)
+    if int(headers.get("content-length", 0)) > max_bytes:
+        raise _too_large(max_bytes)
+    return _joined(response.iter_stream(), max_bytes)
 
 
 def _headers(target: httpx.URL) -> list[tuple[bytes, bytes]]:
@@ -135,17 +157,27 @@ def _redirected(target: httpx.URL, location: bytes) -> httpx.URL:
         ) from error
 
 
-def _check(response: httpcore.Response, headers: dict[str, str]) -> None:
+def _check(response: httpcore.Response, headers: Headers) -> None:
     """Raise ImageVanished for an answer that is no image, whatever its body."""
     if response.status != 200:
-        reason = response.extensions.get("reason_phrase", b"").decode("latin-1")
-        raise ImageVanished(f"cannot fetch: HTTP {response.status} {reason}".rstrip())
+        raise ImageVanished(status_of(response))
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     # The endings include SVG, which spocdb cannot decode.
     if kind.startswith(NO_IMAGES) or kind.endswith(NO_IMAGES_AT_THE_END):
         raise ImageVanished(f"cannot fetch: the answer is {kind}, no image")
+    check_encoding(headers)
+
+
+def check_encoding(headers: Headers) -> None:
+    """Raise ImageVanished for bytes that are not those of the file."""
     if (packed := headers.get("content-encoding", "identity").lower()) != "identity":
         raise ImageVanished(f"cannot fetch: the answer has the encoding {packed}")
+
+
+def status_of(response: httpcore.Response) -> str:
+    """Return what is told of an answer without what was asked for."""
+    reason = response.extensions.get("reason_phrase", b"").decode("latin-1")
+    return f"cannot fetch: HTTP {response.status} {reason}".rstrip()
 
 
 def _joined(blocks: Iterable[bytes], max_bytes: int) -> bytes:
@@ -171,89 +203,3 @@ def _too_large(max_bytes: int) -> ImageTooLarge:
 def _tls() -> ssl.SSLContext:
     # Cached, because reading the system's certificates takes longer than many fetches.
     return ssl.create_default_context()
-
-
-class _Deadline:
-    """The deadline of a fetch."""
-
-    def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Return the seconds left.
-
-        Raises:
-            TimeoutError: None are left.
-        """
-        seconds = self._until - time.monotonic()
-        if seconds <= 0:
-            raise TimeoutError("it took too long")
-        return seconds
-
-
-class _Vetted(httpcore.NetworkBackend):
-    """Opens connections: resolves a name, checks its addresses, connects to one of them.
-
-    With `advice`, how to allow them, addresses that are not public are refused.
-    """
-
-    def __init__(self, deadline: _Deadline, advice: str | None) -> None:
-        self._deadline, self._advice = deadline, advice
-        self._sockets = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: object = None,
-    ) -> "_Timed":
-        """Connect to the first address that answers.
-
-        Raises:
-            AddressRefused: One of the addresses is not public.
-        """
-        addresses = resolve(host, port, self._deadline.left())
-        for address in addresses:
-            if self._advice and not is_public(address):
-                raise AddressRefused(
-                    f"{host} is at {address}, which is not public: {self._advice} if that is meant",
-                    field="allow_private",
-                )
-        failure: Exception = OSError(f"{host} has no address")
-        for n_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            try:
-                seconds = self._deadline.left() / n_left
-                return _Timed(self._sockets.connect_tcp(address, port, seconds), self._deadline)
-            except TROUBLE as error:
-                failure = error
-        raise failure
-
-
-class _Timed(httpcore.NetworkStream):
-    """A connection whose reads, writes and TLS handshake time out at the deadline."""
-
-    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._stream, self._deadline = stream, deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.left())
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.left())
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> "_Timed":
-        left = self._deadline.left()
-        return _Timed(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
-
-    def get_extra_info(self, info: str) -> object:
-        return self._stream.get_extra_info(info)
-
-    def close(self) -> None:
-        self._stream.close()

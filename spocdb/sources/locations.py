@@ -1,6 +1,7 @@
 """What a row's text names, below the root of its attached table: a file, or an object."""
 
 import os
+from urllib.parse import quote
 
 from spocdb.errors import ImageVanished, UnreadableImage
 from spocdb.sources import names
@@ -46,3 +47,14 @@ def uri_below(root: str, name: str) -> str:
     if not uri.startswith(prefix):
         raise UnreadableImage(f"the URI is not below {root}")
     return uri
+
+
+def url_below(folder: str, path: str) -> str:
+    """Return the URL of a path below that of a folder.
+
+    Raises:
+        UnreadableImage: The path leads out of the folder.
+    """
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise UnreadableImage(f"the path leads out of {folder}")
+    return f"{folder}/{quote(path)}"

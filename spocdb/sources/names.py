@@ -3,10 +3,13 @@
 import os
 import re
 
+from spocdb.redaction import redact
 from spocdb.text import LONGEST_KEY, shortened
 
 # The beginning of a URI. A path has one slash there, also where it is called like a scheme.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# The host and the path of a URL.
+_URL = re.compile(r"https?://[^/?#]*([^?#]*)", re.IGNORECASE)
 _SHORTENED = re.compile(r"(.{200})\.\.\. [0-9a-f]{32}", re.DOTALL)
 
 
@@ -80,9 +83,21 @@ def _exists(path: str) -> bool:
 
 
 def file_in(name: str, suffix: re.Pattern[str]) -> str | None:
-    """Return the first part of a path that ends with the suffix and is no folder, or None."""
-    ends = (match.end() for match in suffix.finditer(name))
-    return next((name[:end] for end in ends if not os.path.isdir(name[:end])), None)
+    """Return the first part of a path that ends with the suffix and is no folder, or None.
+
+    The host of a URL and its query do not count. None for a URI that holds credentials: whoever
+    lists it hides them.
+    """
+    url = _URL.match(name)
+    first, last = url.span(1) if url else (0, len(name))
+    ends = (match.end() for match in suffix.finditer(name, first) if match.end() <= last)
+    found = next((name[:end] for end in ends if not os.path.isdir(name[:end])), None)
+    return None if found and is_uri(found) and _is_secret(found) else found
+
+
+def _is_secret(uri: str) -> bool:
+    """Return whether a URI holds credentials."""
+    return "@" in uri.split("/", 3)[2] or redact(uri) != uri
 
 
 def version_now(path: str) -> str:

@@ -16,6 +16,7 @@ from spocdb.settings import Settings
 from spocdb.sources import archives, kinds, names, parquet
 from spocdb.sources.archives import ArchivesSource
 from spocdb.sources.buckets import is_object
+from spocdb.sources.containers import is_far
 from spocdb.sources.files import FilesSource
 from spocdb.sources.lists import Listed
 from spocdb.sources.objects import ObjectsSource
@@ -24,13 +25,19 @@ from spocdb.sources.source import Terms
 from spocdb.sources.together import Kind, Together
 from spocdb.sources.urls import UrlsSource, is_url
 
+ARCHIVES = Kind(
+    lambda name: archives.archive_of(name) is not None,
+    ArchivesSource,
+    lambda name: archives.archive_of(name) == name,
+)
+PARQUET = Kind(parquet.is_parquet, ParquetSource, lambda name: parquet.file_of(name) == name)
+OBJECTS = Kind(is_object, ObjectsSource)
 # Of all other schemes, too: what is no URL of http or https becomes a failure, without a password.
 URLS = Kind(names.is_uri, UrlsSource)
-OBJECTS, PARQUET = Kind(is_object, ObjectsSource), Kind(parquet.is_parquet, ParquetSource)
 # The first that claims a name has it.
 KINDS = (
     PARQUET,
-    Kind(lambda name: archives.archive_of(name) is not None, ArchivesSource),
+    ARCHIVES,
     OBJECTS,
     URLS,
     Kind(lambda name: True, FilesSource),
@@ -95,13 +102,16 @@ def expanded(argument: str) -> Iterator[str]:
 
 
 def reads_far(source: Together) -> bool:
-    """Return whether a listing reads archives of a bucket."""
-    return any(is_object(root) and archives.archive_of(root) == root for root in source.roots)
+    """Return whether a listing reads archives of a bucket, or behind URLs."""
+    return any(is_far(root) and archives.archive_of(root) == root for root in source.roots)
 
 
 def _kind_of(argument: str, terms: Terms) -> Kind:
     name = argument if names.is_uri(argument) else os.path.abspath(argument)
     kind = next(kind for kind in KINDS if kind.claims(name))
+    if is_url(name) and not kind.contains(name):
+        # A member of an archive is one image, too.
+        return URLS
     if kind is OBJECTS and not kinds.is_image(name) and parquet.is_prefix(name, terms.buckets):
         return PARQUET
     if kind is not URLS or is_url(argument):

@@ -2,7 +2,7 @@
 
 An image is called FILE/COLUMN/ROW, with the number of its row. Other columns are its metadata. A
 listing reads only the ends of the files; unchanged files are not read any further. Files are on
-this machine or in buckets.
+this machine, in buckets, or behind URLs.
 """
 
 import logging
@@ -21,9 +21,9 @@ from spocdb.errors import ImageError, ImageVanished, UnreadableImage
 from spocdb.records import Contents, ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.buckets import PAGE, Buckets, check, is_object, split
-from spocdb.sources.containers import Containers
+from spocdb.sources.containers import Containers, is_far
 from spocdb.sources.kinds import LeftOut
-from spocdb.sources.locations import read_below, uri_below
+from spocdb.sources.locations import read_below, uri_below, url_below
 from spocdb.sources.metadata_files import cleaned_row
 from spocdb.sources.parquet_files import Cursor, ParquetTable, Row
 from spocdb.sources.roots import Roots
@@ -46,7 +46,7 @@ def is_parquet(name: str) -> bool:
     Such a folder has Parquet files and no images. A bucket is not asked.
     """
     if names.is_uri(name):
-        return is_object(name) and file_of(name) is not None
+        return is_far(name) and file_of(name) is not None
     return file_of(name) is not None or (not kinds.is_image(name) and _is_folder(name))
 
 
@@ -79,7 +79,7 @@ class ParquetSource:
         self.roots = self._given.paths
         self.whole: list[Contents] = []
         self._terms, self.left_out = terms, terms.left_out
-        self._containers = containers or Containers(terms.buckets, terms.window)
+        self._containers = containers or Containers(terms)
         self._known: OrderedDict[str, ParquetTable] = OrderedDict()
         self._lock = Lock()
 
@@ -246,6 +246,8 @@ class ParquetSource:
 
     def _read_elsewhere(self, folder: str, path: str, max_bytes: int) -> bytes:
         """Read the image that a row names by a URL, or by a path below the file's folder."""
+        if is_url(folder) and not is_url(path):
+            path = url_below(folder, path)
         if not is_url(path):
             if is_object(folder):
                 return self._terms.buckets.get(uri_below(folder, path), max_bytes)

@@ -7,7 +7,7 @@ from spocdb.sources import buckets, names
 
 
 class Roots:
-    """Absolute paths and URIs of objects, each once.
+    """Absolute paths, URIs of objects and URLs, each once.
 
     Raises:
         ConfigError: A URI is of no bucket, or holds credentials.
@@ -25,7 +25,9 @@ class Roots:
 
 def _absolute(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
-    if not buckets.is_object(text):
+    if not names.is_uri(text):
         return os.path.abspath(text)
+    if not buckets.is_object(text):
+        return text
     buckets.check(text)
     return text.rstrip("/")

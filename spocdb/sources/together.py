@@ -10,15 +10,19 @@ from spocdb.sources.digests import Names
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.lists import Listed
 from spocdb.sources.source import Get, Given, Known, Ref, Terms, nothing_known
-from spocdb.sources.urls import ref_of
+from spocdb.sources.urls import is_url, ref_of
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of source: which arguments and stored names are its own, and how it is opened."""
+    """A kind of source: which arguments and stored names are its own, and how it is opened.
+
+    `contains` says whether a name is of a file that holds many images.
+    """
 
     claims: Callable[[str], bool]
     open: Callable[[Sequence[str], Terms], Given]
+    contains: Callable[[str], bool] = lambda name: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,16 @@ class Together:
                     self.left_out[kinds.REPEATED] += 1
 
         for listed in self.lists:
-            named = map(ref_of, new(listed.names())) if listed.only_urls else None
-            yield from named or self.named(new(listed.names()))
+            found = new(listed.names())
+            if listed.only_urls:
+                yield from chain.from_iterable(map(self._behind, found))
+            else:
+                yield from self.named(found)
+
+    def _behind(self, url: str) -> Iterator[ImageRef]:
+        """List the images behind what should be a URL: one, or those of an archive."""
+        kind, part = self.parts[self._number(url)]
+        return part.named([url]) if is_url(url) and kind.contains(url) else iter((ref_of(url),))
 
     def _number(self, name: str) -> int:
         return next(n for n, (kind, _) in enumerate(self.parts) if kind.claims(name))
