@@ -38,6 +38,7 @@ pytest_plugins = [
     # It imports the fixtures above, whose asserts pytest would not rewrite otherwise.
     "tests.fixtures.killed",
     "tests.fixtures.buckets",
+    "tests.fixtures.clouds",
 ]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
