@@ -54,6 +54,7 @@ def attach(
     extractor: presets.Extractor = None,
     weights: options.Weights = None,
     recipe: RecipeOptions,
+    partitions: options.Partitions = None,
     device: options.Device = "auto",
     db: options.Db = None,
 ) -> None:
@@ -72,7 +73,12 @@ def attach(
     attachment = Attachment(table, key, image, root, urls, where, columns, allow_private)
     with options.open_database(db) as database:
         name = database.tables.attach(
-            attachment, collection, extractor=extractor, weights=weights, device=device, **recipe
+            *(attachment, collection),
+            extractor=extractor,
+            weights=weights,
+            device=device,
+            partitions=partitions,
+            **recipe,
         )
         (coverage,) = (c for c in database.tables.coverage(name) if c.active)
     print(name)

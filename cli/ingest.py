@@ -110,12 +110,7 @@ def ingest(
         int,
         typer.Option(metavar="N", help="Fit a first PCA at N different images; 0: never."),
     ] = 1000,
-    partitions: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=256, help="Tables for a new collection's embeddings.", show_default="1"
-        ),
-    ] = None,
+    partitions: options.Partitions = None,
     recipe: RecipeOptions,
     device: options.Device = "auto",
     batch_size: Annotated[

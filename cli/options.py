@@ -66,6 +66,16 @@ Thumbnails = Annotated[
         "--thumbnails/--no-thumbnails", help="Store thumbnails of the images that are decoded."
     ),
 ]
+Partitions = Annotated[
+    int | None,
+    typer.Option(
+        "--partitions",
+        min=1,
+        max=256,
+        help="Tables for a new collection's embeddings.",
+        show_default="1",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Plot = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw loss and mAP by epoch.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from spocdb.api.part import Part
-from spocdb.db import attachments, collections, connections, images, queue
+from spocdb.db import attachments, collections, connections, images, indexes, queue
 from spocdb.db.attachments import Attached, Attachment, Coverage, Throughput
 from spocdb.errors import ConfigError
 from spocdb.recipe_options import RecipeOptions
@@ -33,6 +33,7 @@ class Tables(Part):
         weights: str | os.PathLike[str] | None = None,
         device: str = "auto",
         precision: "Precision" = "auto",
+        partitions: int | None = None,
         **recipe: Unpack[RecipeOptions],
     ) -> str:
         """Make a collection of a table's rows. Workers embed the rows and every later change.
@@ -47,13 +48,17 @@ class Tables(Part):
             weights: the network's weights; by default the preset's own.
             device: where the network is loaded to test it: auto, cpu, cuda, cuda:1 or mps.
             precision: auto, float32 or bfloat16.
+            partitions: how many tables hold the embeddings of a new collection, 1 to 256; None is
+                one. See docs/how-to/partitions.md.
             **recipe: options on top of the preset.
 
         Returns:
             The name of the collection.
 
         Raises:
-            ConfigError: the table cannot be attached like that, or an option is invalid.
+            ConfigError: the table cannot be attached like that, an option is invalid, or the
+                collection has another number of partitions.
+            InvalidValue: `partitions` is out of range.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
         from spocdb.api.extractors import path_of
@@ -69,11 +74,16 @@ class Tables(Part):
                 raise ConfigError(f"there is no table {table}: name it as SCHEMA.TABLE")
             attachments.judge(connection, attachment)  # before weights are downloaded for it
             found = collections.find(connection, name)
+            collections.check_partitions(found, partitions)
             chosen = choose(connection, wanted, found, engine.settings.cache_dir)
             chosen.prove(lambda new: engine.extractor(new, device, precision))
             with connection.transaction():
                 collections.add_extractor(connection, chosen.recipe, channels(chosen.recipe))
-                return attachments.attach(connection, attachment, name, chosen.recipe.name)
+                name = attachments.attach(connection, attachment, name, chosen.recipe.name)
+            if partitions is not None:
+                target = collections.get(connection, name)
+                indexes.divide(connection, target, partitions, engine.connect)
+            return name
 
     def detach(self, collection: str) -> None:
         """Undo `attach`: drop the collection and the triggers; the table stays.

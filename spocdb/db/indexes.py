@@ -146,6 +146,23 @@ def repartition(connection: Connection, collection: Collection, partitions: int)
             connection.execute(statement, [collection.id, partitions])
 
 
+def divide(
+    connection: Connection,
+    collection: Collection,
+    partitions: int,
+    connect: Callable[[], Connection] | None = None,
+) -> None:
+    """Move the embeddings of a collection that is new into this many tables, with their indexes.
+
+    Raises:
+        InvalidValue: the number is out of range.
+    """
+    if partitions == collection.partitions:
+        return
+    repartition(connection, collection, partitions)
+    build(connection, collection, collection.active_projection_id, connect=connect)
+
+
 def _build(
     connection: Connection,
     connect: Callable[[], Connection] | None,
