@@ -174,7 +174,7 @@ def _images(asked: Asked) -> int:
     if fewest > MOST_IMAGES:
         raise ConfigError(
             f"this precision takes {fewest:,} images, and a server takes {MOST_IMAGES:,} at most: "
-            "ask for less, or run `spocdb duplicates calibrate`",
+            "ask for less, or run `db.duplicates.calibrate()`",
             field="precision",
         )
     images = max(USUAL_IMAGES, fewest) if asked.images is None else asked.images
