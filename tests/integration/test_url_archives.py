@@ -180,6 +180,11 @@ def test_lists_and_workers_open_them(
     urls = [url_of(site, bucket, f"s-{n}.tar") for n in range(2)]
     (tmp_path / "urls.txt").write_text(f"{urls[0]}\n")
     assert counts(near.ingest(urls_from=tmp_path / "urls.txt", **recipe)) == (2, 0, 0, 0)
+    # One member by its name.
+    member = f"{urls[1]}/0003.jpg"
+    assert near.ingest(member, collection="single", **recipe).n_new == 1
+    ((image,),) = [[*near.images(collection="single")]]
+    assert near.read(image.id) == (photos / "0003.jpg").read_bytes()
     assert near.enqueue(urls[1], collection="photos").n_enqueued == 1
     near.tables.work(once=True)
     assert {said["kind"] for said in stored(near).values()} == {f"{n:04}" for n in range(4)}
