@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from spocdb.api.part import Part
-from spocdb.db import attachments, collections, connections, images, indexes, queue
+from spocdb.db import attachments, collections, connections, images, queue
 from spocdb.db.attachments import Attached, Attachment, Coverage, Throughput
 from spocdb.errors import ConfigError
 from spocdb.recipe_options import RecipeOptions
@@ -63,6 +63,7 @@ class Tables(Part):
         """
         from spocdb.api.extractors import path_of
         from spocdb.choosing import choose
+        from spocdb.db import indexes
         from spocdb.features.recipes import channels
         from spocdb.features.selection import Wanted
 
