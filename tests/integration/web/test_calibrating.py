@@ -93,6 +93,26 @@ def test_warnings_are_in_the_answer(
     done = ok(client.get(CALIBRATE))
     assert "fitted on 8 images" in done["notes"][0] and "left out: 1 image" in done["notes"][1]
     assert done["measured"]["n_images"] == 7
+    page = client.get("/collections/photos/duplicates").text
+    assert "fitted on 8 images" in page and "left out: 1 image" in page
+
+
+def test_that_no_distance_will_do_is_told_on_the_page(
+    client: httpx.Client, photos: Database, wait_until: WaitUntil
+) -> None:
+    # One dimension tells nothing apart.
+    photos.pca.activate(photos.pca.fit(dim=1))
+    client.post(CALIBRATE, json=ASKED)
+    wait_until(lambda: not running())
+    measured = ok(client.get(CALIBRATE))["measured"]
+    assert measured["picture"] is None and measured["nearest"]
+    page = client.get("/collections/photos/duplicates").text
+    assert "No distance has precision 0.6, so nothing is stored" in page
+    assert page.count('data-verdict="same"') == len(measured["nearest"])
+    # By another projection, these distances say nothing.
+    photos.pca.rollback()
+    page = client.get("/collections/photos/duplicates").text
+    assert "No distance has precision" not in page and "data-verdict" not in page
 
 
 def test_a_server_that_stops_ends_it_and_stores_nothing(photos: Database, serve: Serving) -> None:
