@@ -100,7 +100,7 @@ def write(connection: Connection, extractor_id: int, new: Mapping[bytes, NewDesc
         return
     # Sorted, as the images are, so that two ingests of one folder cannot deadlock.
     hashes = sorted(new)
-    descriptors = np.stack([new[h].descriptor for h in hashes])
+    descriptors = np.array([new[h].descriptor for h in hashes])
     fields = {
         "extractor_id": "bigint",
         "sha256": "sha256",
@@ -152,4 +152,4 @@ def raw_of(
     if elsewhere := list({h for h in hashes if h not in found}):
         rows = connection.execute(STORED, [collection.extractor_id, elsewhere])
         found.update((row[0], np.array(row[1], np.float32)) for row in rows)
-    return np.stack([found[h] for h in hashes])
+    return np.array([found[h] for h in hashes])

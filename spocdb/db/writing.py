@@ -11,7 +11,6 @@ import numpy as np
 import psycopg
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
-from psycopg.types.json import Jsonb
 
 from spocdb.db import descriptors, thumbnails
 from spocdb.db.batch import Batch
@@ -31,10 +30,23 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_descriptors (
     extractor_id bigint, sha256 bytea, width integer, height integer, descriptor halfvec
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS incoming_images (
-    path text, sha256 bytea, version text, size bigint, width integer, height integer,
+    sha256 bytea, size bigint, width integer, height integer, path text, version text,
     metadata jsonb, said jsonb
 ) ON COMMIT DELETE ROWS;
 """
+
+# The columns of incoming_images; `said` is the metadata that the image's source gives.
+STAGED = {
+    "sha256": "sha256",
+    "size": "bigint",
+    "width": "integer",
+    "height": "integer",
+    "path": "text",
+    "version": "text",
+    "metadata": "jsonb",
+    "said": "jsonb",
+}
+COPY_STAGED = "COPY incoming_images FROM STDIN (FORMAT binary)"
 
 # Locks the collection row FOR SHARE; activating or adding an embedding table locks it FOR UPDATE.
 LOCK = "SELECT spocdb.lock_collection(%s)"
@@ -178,17 +190,7 @@ def _write_images(
 ) -> int:
     if not batch.images:
         return 0
-    with (
-        connection.cursor() as cursor,
-        cursor.copy("COPY incoming_images FROM STDIN (FORMAT binary)") as copy,
-    ):
-        copy.set_types(["text", "bytea", "text", "int8", "int4", "int4", "jsonb", "jsonb"])
-        for ref, sha256 in batch.images:
-            new = batch.descriptors.get(sha256)
-            pixels = (new.width, new.height) if new else (None, None)
-            said = Jsonb({**batch.exif.get(sha256, {}), **ref.metadata})
-            row = (ref.name, sha256, ref.version, ref.size or 0, *pixels, said)
-            copy.write_row((*row, Jsonb(ref.metadata)))
+    _stage(connection, batch)
     # Only bytes that are stored already can be those of a moved image.
     known = list({sha256 for _, sha256 in batch.images if sha256 not in batch.descriptors})
     moved = moves.follow(connection, collection.id, known) if moves else set()
@@ -217,6 +219,24 @@ def _write_images(
     return len(moved)
 
 
+def _stage(connection: Connection, batch: Batch) -> None:
+    refs = [ref for ref, _ in batch.images]
+    hashes = [sha256 for _, sha256 in batch.images]
+    described = [batch.descriptors.get(sha256) for sha256 in hashes]
+    columns = {
+        "sha256": np.array(hashes, "V32"),
+        "size": [ref.size or 0 for ref in refs],
+        # Of stored descriptors the merge reads the pixels.
+        "width": [new.width if new else 0 for new in described],
+        "height": [new.height if new else 0 for new in described],
+        "path": [ref.name for ref in refs],
+        "version": [ref.version for ref in refs],
+        "metadata": [{**batch.exif.get(h, {}), **ref.metadata} for ref, h in batch.images],
+        "said": [ref.metadata for ref in refs],
+    }
+    copy_in(connection, COPY_STAGED, pieces(STAGED, columns))
+
+
 def _merge(connection: Connection, collection: Collection, batch: Batch) -> list[TupleRow]:
     """Write the staged images; return the id and sha256 of each, and whether it replaced one."""
     values = {
@@ -230,11 +250,11 @@ def _merge(connection: Connection, collection: Collection, batch: Batch) -> list
         try:
             with connection.transaction():
                 # Half the work of the merge: no look-ups and no check for conflicts.
-                return connection.execute(INSERT_IMAGES, values).fetchall()
+                return connection.execute(INSERT_IMAGES, values, binary=True).fetchall()
         except psycopg.errors.UniqueViolation:
             # A concurrent writer inserted one of them.
             pass
-    return connection.execute(MERGE_IMAGES, values).fetchall()
+    return connection.execute(MERGE_IMAGES, values, binary=True).fetchall()
 
 
 def _forget(table: str) -> Composed:

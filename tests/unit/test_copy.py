@@ -3,9 +3,10 @@
 import struct
 
 import numpy as np
+import psycopg
 import pytest
 
-from spocdb.db.copy import SIGNATURE, TRAILER, pack, row_type
+from spocdb.db.copy import PIECE_ROWS, SIGNATURE, TRAILER, pack, row_type
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 
@@ -24,6 +25,29 @@ def test_a_row_by_hand() -> None:
     row += struct.pack(">ihhff", 12, 2, 0, 1.5, -2)
     row += struct.pack(">ihheee", 10, 3, 0, 1, 0.5, -1)
     assert pack(fields, columns) == HEADER + row + struct.pack(">h", -1)
+
+
+def test_texts_follow_the_fixed_columns_of_each_row() -> None:
+    fields = {"n": "integer", "path": "text", "metadata": "jsonb"}
+    columns = {"n": [7, 8], "path": ["\u00e9", ""], "metadata": [{"a": 1}, {}]}
+    rows = struct.pack(">hiii2sib8s", 3, 4, 7, 2, "\u00e9".encode(), 9, 1, b'{"a": 1}')
+    rows += struct.pack(">hiiiib2s", 3, 4, 8, 0, 3, 1, b"{}")
+    assert pack(fields, columns) == HEADER + rows + b"\xff\xff"
+
+
+def test_more_rows_than_a_piece_keep_their_texts() -> None:
+    n = 2 * PIECE_ROWS + 1
+    payload = pack({"n": "integer", "path": "text"}, {"n": [*range(n)], "path": ["x"] * n})
+    rows = b"".join(struct.pack(">hiiis", 2, 4, i, 1, b"x") for i in range(n))
+    assert payload == HEADER + rows + b"\xff\xff"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"), [("a\0b", psycopg.DataError), ("\ud800", UnicodeEncodeError)]
+)
+def test_texts_that_postgresql_cannot_store_are_refused(text: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        pack({"path": "text"}, {"path": [text]})
 
 
 def test_hashes_keep_the_zero_bytes_at_their_end() -> None:
