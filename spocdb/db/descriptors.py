@@ -15,7 +15,7 @@ from spocdb.records import Float32Array, ImageRef, NewDescriptor
 # Rows of a COPY in memory at once.
 N_ROWS = 4096
 
-KNOWN = "SELECT sha256 FROM spocdb.descriptors WHERE extractor_id = %s AND sha256 = ANY(%s)"
+KNOWN = "SELECT sha256 FROM spocdb.descriptors WHERE extractor_id = %s AND sha256 = ANY(%b)"
 
 # Of images with the same bytes, only the first.
 UNDESCRIBED = """
@@ -32,7 +32,7 @@ ORDER BY i.id LIMIT 4096
 
 IMAGES_OF = """
 SELECT sha256, path, size FROM spocdb.images
-WHERE collection_id = %s AND sha256 = ANY(%s) ORDER BY path
+WHERE collection_id = %s AND sha256 = ANY(%b) ORDER BY path
 """
 
 COUNT_DESCRIBED = """
@@ -60,7 +60,7 @@ COPY (
 
 STORED = """
 SELECT sha256, descriptor::real[] FROM spocdb.descriptors
-WHERE extractor_id = %s AND sha256 = ANY(%s)
+WHERE extractor_id = %s AND sha256 = ANY(%b)
 """
 
 

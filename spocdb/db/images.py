@@ -11,13 +11,15 @@ from spocdb.db.connections import Connection, one_row
 from spocdb.errors import ImageNotFound
 from spocdb.records import EXIF_ALWAYS, EXIF_KEYS, ImageRef
 
+# Lists of names are sent in the binary format (%b), which takes the client a fifth of the time.
+
 # An image is unchanged if its version is the stored one, or that of its last failure. Where EXIF is
 # asked for, a stored image without EXIF counts as changed.
 # Each name is looked up in the indexes: OFFSET 0 keeps the planner from a merge join, which reads
 # and sorts the whole collection for every few names.
 UNCHANGED = """
 SELECT f.path, x.failed
-FROM unnest(%s::text[], %s::text[]) AS f (path, version)
+FROM unnest(%b::text[], %b::text[]) AS f (path, version)
 CROSS JOIN LATERAL (
     SELECT false AS failed FROM spocdb.images i
     WHERE i.collection_id = %s AND i.path = f.path AND i.version = f.version
@@ -52,7 +54,7 @@ WHERE collection_id = %s AND id > %s ORDER BY id LIMIT 1000
 
 FAILED = "SELECT path FROM spocdb.failures WHERE collection_id = %s"
 
-FORGET_FAILURES = "DELETE FROM spocdb.failures WHERE collection_id = %s AND path = ANY(%s)"
+FORGET_FAILURES = "DELETE FROM spocdb.failures WHERE collection_id = %s AND path = ANY(%b)"
 
 COUNT_BELOW = """
 SELECT count(*) FROM spocdb.images

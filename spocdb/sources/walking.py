@@ -72,7 +72,8 @@ class _Walk:
         while folders:
             folder = folders.pop()
             files, subfolders = self._list(folder)
-            yield from (os.path.join(folder, name) for name in files)
+            beginning = os.path.join(folder, "")
+            yield from (beginning + name for name in files)
             if not self.recursive:
                 self._leave_out(kinds.SUBFOLDER, len(subfolders))
                 continue
