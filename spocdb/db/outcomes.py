@@ -76,9 +76,13 @@ class Outcome:
         return {sha256: self.descriptors[sha256]} if sha256 in self.descriptors else {}
 
 
+# Here and in PUT_BACK `= ANY` keeps the planner, which has no statistics of a queue that was just
+# filled, from reading the whole queue for each batch.
 HELD = """
-SELECT q.key, q.lease FROM unnest(%s::text[], %s::uuid[]) AS l (key, lease)
-JOIN spocdb.queue q ON q.collection_id = %s AND q.key = l.key AND q.lease = l.lease
+SELECT q.key, q.lease FROM unnest(%(keys)b::text[], %(leases)b::uuid[]) AS l (key, lease)
+JOIN spocdb.queue q
+    ON q.collection_id = %(collection)s AND q.key = l.key AND q.lease = l.lease
+WHERE q.key = ANY(%(keys)b)
 ORDER BY q.key FOR UPDATE OF q
 """
 
@@ -94,9 +98,9 @@ SET lease = NULL, due_at = now() + r.seconds * interval '1 second',
     rejected_since = CASE WHEN r.rejected IS NULL OR r.rejected = q.rejected
                           THEN q.rejected_since ELSE now() END,
     rejected = coalesce(r.rejected, q.rejected)
-FROM unnest(%s::text[], %s::float8[], %s::boolean[], %s::bytea[])
+FROM unnest(%(keys)b::text[], %(seconds)s::float8[], %(failed)s::boolean[], %(rejected)s::bytea[])
      AS r (key, seconds, has_failed, rejected)
-WHERE q.collection_id = %s AND q.key = r.key
+WHERE q.collection_id = %(collection)s AND q.key = r.key AND q.key = ANY(%(keys)b)
 """
 
 FORGET = "DELETE FROM spocdb.images WHERE collection_id = %s AND path = ANY(%s)"
@@ -171,13 +175,14 @@ def _put_back(
     retried = {retry.row.entry: retry for retry in outcome.retried}
     ordered = sorted(keys)
     found = [retried.get(key) for key in ordered]
-    values = [
-        ordered,
-        [retry.seconds if retry else SECONDS_AFTER_LOCK for retry in found],
-        [retry is not None for retry in found],
-        [retry.rejected if retry else None for retry in found],
-    ]
-    connection.execute(PUT_BACK, [*values, collection.id])
+    values = {
+        "collection": collection.id,
+        "keys": ordered,
+        "seconds": [retry.seconds if retry else SECONDS_AFTER_LOCK for retry in found],
+        "failed": [retry is not None for retry in found],
+        "rejected": [retry.rejected if retry else None for retry in found],
+    }
+    connection.execute(PUT_BACK, values)
 
 
 def _held(
@@ -185,7 +190,11 @@ def _held(
 ) -> set[LeasedRef]:
     """Lock the rows whose lease still holds."""
     pairs = list({(row.entry, row.lease) for row in rows})
-    values = [[key for key, _ in pairs], [lease for _, lease in pairs], collection.id]
+    values = {
+        "collection": collection.id,
+        "keys": [key for key, _ in pairs],
+        "leases": [lease for _, lease in pairs],
+    }
     held = set(connection.execute(HELD, values).fetchall())
     return {row for row in rows if (row.entry, row.lease) in held}
 
