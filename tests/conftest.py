@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
+from typer.main import get_command
 
 from spocdb.db import schema
 from spocdb.settings import from_environment
@@ -103,9 +105,14 @@ def squeezenet_weights(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def app() -> Any:
-    """Return the Typer app, imported at run time: type checkers do not find `spocdb.cli`."""
-    return importlib.import_module("spocdb.cli").app
+def app() -> Iterator[Any]:
+    """Return the Typer app, imported at run time: type checkers do not find `spocdb.cli`.
+
+    Its tree of commands is built once, as the program does, and not by each `CliRunner.invoke`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(get_command))
+        yield importlib.import_module("spocdb.cli").app
 
 
 @pytest.fixture(scope="session")
