@@ -19,6 +19,7 @@ from spocdb.db.collections import Collection
 from spocdb.features.backbones.mini import WEIGHTS as MINI
 from spocdb.features.projection import project
 from spocdb.features.recipes import make_recipe
+from spocdb.features.weights import sha256_of
 from spocdb.records import Float32Array, ImageRef, NewDescriptor, Recipe
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
@@ -49,19 +50,23 @@ def measured_well() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def mini_loaded_once() -> Iterator[None]:
-    """Load `mini` from its package once for the engines of all tests, as one process would.
+    """Load `mini` once for the engines of all tests, as one process would.
 
-    Other weights and networks are loaded by each engine.
+    Other weights, and several recipes together, are loaded each time. A recipe names its weights by
+    the hash of their bytes, which were read before: each test's cache has its own copy of the file.
     """
-    from spocdb.features import extractor
+    from spocdb.features import devices, extractor
 
+    mini = sha256_of(MINI)
     load, loaded = extractor.load_extractor, dict[tuple[object, ...], extractor.Extractor]()
 
     def once(recipe: Recipe, weights: Path, *options: Any) -> extractor.Extractor:
-        if weights != MINI:
+        if recipe.weights != mini or len(options) > 3:
             return load(recipe, weights, *options)
-        found = loaded.get((recipe, *options)) or load(recipe, weights, *options)
-        return loaded.setdefault((recipe, *options), found)
+        # A test may say that this CPU is another.
+        key = (recipe, *options, devices._cpu_has_bfloat16())
+        found = loaded.get(key) or load(recipe, weights, *options)
+        return loaded.setdefault(key, found)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(extractor, "load_extractor", once)
