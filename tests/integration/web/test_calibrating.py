@@ -26,23 +26,30 @@ HELD = "LOCK TABLE spocdb.duplicate_thresholds IN EXCLUSIVE MODE"
 
 
 @pytest.fixture
-def photos(db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any]) -> Database:
+def ingested(db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any]) -> Database:
     db.ingest(make_photos(8), **recipe)
     return db
 
 
 @pytest.fixture
-def client(photos: Database, serve: Serving) -> Iterator[httpx.Client]:
-    with serve(photos.engine, is_review=True) as client:
+def reviewed(gallery: Database, serve: Serving) -> Iterator[httpx.Client]:
+    """Return a client of a gallery that other tests share, for requests that change nothing."""
+    with serve(gallery.engine, is_review=True) as client:
+        yield client
+
+
+@pytest.fixture
+def client(ingested: Database, serve: Serving) -> Iterator[httpx.Client]:
+    with serve(ingested.engine, is_review=True) as client:
         yield client
 
 
 def test_it_is_followed_alone_and_measures_what_python_measures(
-    client: httpx.Client, photos: Database, wait_until: WaitUntil
+    client: httpx.Client, ingested: Database, wait_until: WaitUntil
 ) -> None:
     assert ok(client.get(CALIBRATE)) is None
-    with photos.connection.transaction():
-        photos.connection.execute(HELD)
+    with ingested.connection.transaction():
+        ingested.connection.execute(HELD)
         begun = client.post(CALIBRATE, json=ASKED)
         assert (begun.status_code, begun.json()["state"]) == (202, "running")
         assert begun.json()["measured"] is None
@@ -58,7 +65,7 @@ def test_it_is_followed_alone_and_measures_what_python_measures(
     measured, stored = done["measured"], ok(client.get(f"{ADDRESS}/thresholds"))
     for name in ("picture", "scene", "bits"):
         assert measured[name] == stored[name]
-    own = photos.duplicates.calibrate(**ASKED)
+    own = ingested.duplicates.calibrate(**ASKED)
     assert (measured["picture"], measured["recall"]) == (own.picture, own.recall)
     assert (len(measured["curve"]), len(measured["variants"])) == (100, 16)
     assert measured["nearest"][0]["id"] == own.nearest[0].id
@@ -83,10 +90,10 @@ def decide_about_the_nearest(
 
 
 def test_warnings_are_in_the_answer(
-    client: httpx.Client, photos: Database, wait_until: WaitUntil
+    client: httpx.Client, ingested: Database, wait_until: WaitUntil
 ) -> None:
-    photos.pca.activate(photos.pca.fit(dim=4))
-    (gone, *_) = photos.images()
+    ingested.pca.activate(ingested.pca.fit(dim=4))
+    (gone, *_) = ingested.images()
     Path(gone.path).unlink()
     client.post(CALIBRATE, json=ASKED | {"images": 8, "seed": 0})
     wait_until(lambda: not running())
@@ -115,17 +122,17 @@ def test_that_no_distance_will_do_is_told_on_the_page(
     assert "No distance has precision" not in page and "data-verdict" not in page
 
 
-def test_a_server_that_stops_ends_it_and_stores_nothing(photos: Database, serve: Serving) -> None:
-    with photos.connection.transaction():
-        photos.connection.execute(HELD)
-        with serve(photos.engine, is_review=True) as client:
+def test_a_server_that_stops_ends_it_and_stores_nothing(ingested: Database, serve: Serving) -> None:
+    with ingested.connection.transaction():
+        ingested.connection.execute(HELD)
+        with serve(ingested.engine, is_review=True) as client:
             assert client.post(CALIBRATE, json=ASKED).status_code == 202
         assert running() == []
-    assert photos.duplicates.thresholds() is None
+    assert ingested.duplicates.thresholds() is None
 
 
-def test_it_ends_where_it_next_tells_how_far_it_is(photos: Database) -> None:
-    changes, progress = Changes[None](photos.engine.settings), Progress()
+def test_it_ends_where_it_next_tells_how_far_it_is(ingested: Database) -> None:
+    changes, progress = Changes[None](ingested.engine.settings), Progress()
 
     def for_ever(own: api.Database) -> None:
         while True:
@@ -140,10 +147,10 @@ def test_it_ends_where_it_next_tells_how_far_it_is(photos: Database) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({}, "takes 149 different images or more, and 8 are there"),
+        ({}, "takes 149 different images or more, and 24 are there"),
         ({"images": 6}, "images must be 149 to 1,000 for this precision, not 6"),
         ({"images": 200, "precision": 0.995}, "299 to 1,000"),
-        ({"precision": 0.995}, "takes 299 different images or more, and 8 are there"),
+        ({"precision": 0.995}, "takes 299 different images or more, and 24 are there"),
         ({"precision": 0.999}, "takes 1,499 images, and a server takes 1,000 at most"),
         ({"copies": 0.1}, "takes 1,485 images, and a server takes 1,000 at most"),
         ({"images": 1001}, "images"),
@@ -154,28 +161,29 @@ def test_it_ends_where_it_next_tells_how_far_it_is(photos: Database) -> None:
     ],
 )
 def test_what_cannot_be_measured_is_refused(
-    client: httpx.Client, asked: dict[str, Any], said: str
+    reviewed: httpx.Client, asked: dict[str, Any], said: str
 ) -> None:
-    refused = client.post(CALIBRATE, json=asked)
+    refused = reviewed.post(CALIBRATE, json=asked)
     assert refused.status_code == 422 and said in refused.json()["detail"]
-    assert ok(client.get(f"{ADDRESS}/thresholds")) is None
+    assert ok(reviewed.get(f"{ADDRESS}/thresholds")) is None
 
 
-def test_no_such_collection(client: httpx.Client) -> None:
+def test_no_such_collection(reviewed: httpx.Client) -> None:
     address = f"{API}/collections/none/duplicates/calibrate"
-    assert client.get(address).status_code == client.post(address, json={}).status_code == 404
+    assert reviewed.get(address).status_code == 404
+    assert reviewed.post(address, json={}).status_code == 404
 
 
-def test_a_server_that_only_reads_measures_nothing(photos: Database, serve: Serving) -> None:
-    with serve(photos.engine) as client:
+def test_a_server_that_only_reads_measures_nothing(gallery: Database, serve: Serving) -> None:
+    with serve(gallery.engine) as client:
         refused = client.post(CALIBRATE, json=ASKED)
         assert (refused.status_code, refused.json()["code"]) == (403, "read-only")
         assert ok(client.get(CALIBRATE)) is None
 
 
-def test_pages_of_other_sites_may_not(client: httpx.Client) -> None:
+def test_pages_of_other_sites_may_not(reviewed: httpx.Client) -> None:
     foreign = {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}
-    refused = client.post(CALIBRATE, json={}, headers=foreign)
+    refused = reviewed.post(CALIBRATE, json={}, headers=foreign)
     assert (refused.status_code, refused.json()["code"]) == (403, "cross-origin")
 
 
