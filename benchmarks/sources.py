@@ -146,8 +146,8 @@ def ingesting(folder: Path, n_images: int, turns: int) -> Iterator[Figure]:
             embedded.stop(data)
     note = f"{n_images:,} of 1024 x 768, whole commands"
     for name, seconds in taken.items():
-        rate, local = n_images / seconds, n_images / taken[LOCAL]
-        yield Figure(f"ingest, {name}", rate, "images/s", local, LOCAL, note)
+        rate, peer = n_images / seconds, n_images / taken[LOCAL]
+        yield Figure(f"ingest, {name}", rate, "images/s", peer, LOCAL, note)
 
 
 def _in_turns(

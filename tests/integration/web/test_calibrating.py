@@ -70,11 +70,11 @@ def test_it_is_followed_alone_and_measures_what_python_measures(
     assert (len(measured["curve"]), len(measured["variants"])) == (100, 16)
     assert measured["nearest"][0]["id"] == own.nearest[0].id
     assert ok(client.post(f"{ADDRESS}/find", json={"level": "picture"}))["state"] == "done"
-    decide_about_the_nearest(client, photos, measured["nearest"])
+    decide_about_the_nearest(client, ingested, measured["nearest"])
 
 
 def decide_about_the_nearest(
-    client: httpx.Client, photos: Database, nearest: list[dict[str, Any]]
+    client: httpx.Client, ingested: Database, nearest: list[dict[str, Any]]
 ) -> None:
     assert {pair["verdict"] for pair in nearest} == {None}
     first, second, *_ = nearest
@@ -84,7 +84,7 @@ def decide_about_the_nearest(
     left = ok(client.get(CALIBRATE))["measured"]["nearest"]
     assert [pair["verdict"] for pair in left[:3]] == ["different", "same", None]
     # Nobody can decide about what is gone.
-    photos.delete(first["id"])
+    ingested.delete(first["id"])
     left = ok(client.get(CALIBRATE))["measured"]["nearest"]
     assert left and first["id"] not in {id for one in left for id in (one["id"], one["other_id"])}
 
@@ -105,10 +105,10 @@ def test_warnings_are_in_the_answer(
 
 
 def test_that_no_distance_will_do_is_told_on_the_page(
-    client: httpx.Client, photos: Database, wait_until: WaitUntil
+    client: httpx.Client, ingested: Database, wait_until: WaitUntil
 ) -> None:
     # One dimension tells nothing apart.
-    photos.pca.activate(photos.pca.fit(dim=1))
+    ingested.pca.activate(ingested.pca.fit(dim=1))
     client.post(CALIBRATE, json=ASKED)
     wait_until(lambda: not running())
     measured = ok(client.get(CALIBRATE))["measured"]
@@ -117,7 +117,7 @@ def test_that_no_distance_will_do_is_told_on_the_page(
     assert "No distance has precision 0.6, so nothing is stored" in page
     assert page.count('data-verdict="same"') == len(measured["nearest"])
     # By another projection, these distances say nothing.
-    photos.pca.rollback()
+    ingested.pca.rollback()
     page = client.get("/collections/photos/duplicates").text
     assert "No distance has precision" not in page and "data-verdict" not in page
 
