@@ -5,7 +5,7 @@ index, which leads to each of them. A measured recall is the mean less its stand
 wanted recall holds for other queries too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pgvector import Vector
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from spocdb.db import building, kinds, search
+from spocdb.db import building, embeddings, kinds, search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.copy import copy_out
@@ -25,9 +25,9 @@ from spocdb.records import Float32Array
 # each of which is scanned with the whole width.
 KS = (10, 30, 100)
 WIDTHS = (2, 4, 8, 16, 24, 32, 40, 48, 64, 80, 100, 128, 160, 200, 300, 400, 600, 1000)
-# In a large index a few queries in a thousand find none of their nearest images before the scan is
-# much wider. Of a hundred queries, one such says nothing about a recall of 0.99, of a thousand ten.
-FEW, MANY = 100, 1000
+# A query for each hundred images, within these bounds. In a large index one in a hundred finds none
+# of its nearest images before the scan is much wider, which a hundred queries do not show.
+FEWEST, MOST, IMAGES_A_QUERY = 100, 1000, 100
 # No wider scan is measured after one that finds this part of all.
 ENOUGH = 0.999
 # Embeddings that are compared at once: 20 MB of distances.
@@ -47,9 +47,6 @@ EMBEDDINGS = "COPY (SELECT embedding FROM spocdb.{table}) TO STDOUT (FORMAT bina
 
 SETTINGS = {"hnsw.iterative_scan": "off", "enable_seqscan": "off", "jit": "off"}
 
-# The part of the nearest images that each query found (n,), by k and width.
-Parts = Mapping[tuple[int, int], NDArray[np.float64]]
-
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -65,42 +62,17 @@ class Curve:
 
 
 def curve(
-    connection: Connection, collection: Collection, projection_id: int, kind: Kind, wanted: float
+    connection: Connection, collection: Collection, projection_id: int, kind: Kind
 ) -> Curve | None:
-    """Measure the index of a kind that an embedding table has; None for fewer than two images.
-
-    Many queries are asked only if few leave open how wide a scan finds the `wanted` part.
-    """
+    """Measure the index of a kind that an embedding table has; None for fewer than two images."""
+    n_images = embeddings.count(connection, collection, projection_id)
+    n_queries = min(max(n_images // IMAGES_A_QUERY, FEWEST), MOST)
     index = _Index(connection, collection, projection_id, kind)
-    ids = kinds.sample(connection, collection, projection_id, MANY)
-    step = max(len(ids) // FEW, 1)
-    parts = index.parts(ids[::step], WIDTHS)
-    if not parts:
+    queries = index.queries(n_queries)
+    if not len(queries):
         return None
-    others = [id_ for number, id_ in enumerate(ids) if number % step]
-    if others and not settled(parts, wanted):
-        more = index.parts(others, sorted({width for _, width in parts}), ENOUGH + 1)
-        parts = {key: np.concatenate([part, more[key]]) for key, part in parts.items()}
-    n_queries = max(map(len, parts.values()))
-    return Curve(n_queries, [(*key, _bounds(part)[0]) for key, part in sorted(parts.items())])
-
-
-def settled(parts: Parts, wanted: float) -> bool:
-    """Tell whether more queries cannot lead to scans of half the width."""
-    low, high = (
-        min(
-            (w for (k, w), part in parts.items() if k == KS[0] and _bounds(part)[end] >= wanted),
-            default=WIDTHS[-1],
-        )
-        for end in (0, 1)
-    )
-    return low <= 2 * high
-
-
-def _bounds(part: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean less its standard error, at least 0, and the mean and twice the error."""
-    mean, error = part.mean(), part.std() / np.sqrt(len(part))
-    return float(max(mean - error, 0)), float(mean + 2 * error)
+    rows = [(k, width, recall) for width, found in index.recalls(queries) for k, recall in found]
+    return Curve(len(queries), rows)
 
 
 class _Index:
@@ -114,22 +86,11 @@ class _Index:
         self._table, self._column = table_of(connection, collection, projection_id)
         self._n_parts = len(building.parts_of(connection, self._table))
 
-    def parts(self, ids: Sequence[int], widths: Sequence[int], enough: float = ENOUGH) -> Parts:
-        """Measure by queries beside these images; stop after a width that finds `enough`."""
-        queries = self._queries(ids)
-        found: dict[tuple[int, int], NDArray[np.float64]] = {}
-        if not len(queries):
-            return found
-        for width, parts in self._by_index(queries, self._nearest(queries), widths):
-            found |= {(k, width): part for k, part in parts.items()}
-            if len(parts) == len(KS) and min(_bounds(p)[0] for p in parts.values()) >= enough:
-                break
-        return found
-
-    def _queries(self, ids: Sequence[int]) -> Float32Array:
-        """Return the midpoints (n, N), of length 1, of images and their nearest ones."""
+    def queries(self, n: int) -> Float32Array:
+        """Return at most n midpoints (n, N), of length 1, of images and their nearest ones."""
+        where = self._connection, self._collection, self._projection_id
         name, queries = self._collection.name, []
-        for id_ in ids:
+        for id_ in kinds.sample(*where, n):
             near = search.similar(
                 self._connection, name, id_, 1, {}, exact=False, projection=self._projection_id
             )
@@ -138,6 +99,14 @@ class _Index:
             if len(sides) == 2 and (middle := sides.sum(axis=0)).any():
                 queries.append(middle / np.linalg.norm(middle))
         return np.array(queries, np.float32)
+
+    def recalls(self, queries: Float32Array) -> Iterator[tuple[int, list[tuple[int, float]]]]:
+        """Yield each width with the recall of each k that it can hold, until more finds no more."""
+        for width, parts in self._by_index(queries, self._nearest(queries)):
+            recalls = [(k, _recall(part)) for k, part in parts.items()]
+            yield width, recalls
+            if len(parts) == len(KS) and min(recall for _, recall in recalls) >= ENOUGH:
+                return
 
     def _nearest(self, queries: Float32Array) -> Float32Array:
         """Return the distances (n, K) of the images nearest to the queries, in one pass."""
@@ -154,7 +123,7 @@ class _Index:
         return np.sort(best)
 
     def _by_index(
-        self, queries: Float32Array, nearest: Float32Array, widths: Sequence[int]
+        self, queries: Float32Array, nearest: Float32Array
     ) -> Iterator[tuple[int, dict[int, NDArray[np.float64]]]]:
         """Yield each width with the parts of each k that it can hold.
 
@@ -162,7 +131,7 @@ class _Index:
         """
         texts = [Vector(query).to_text() for query in queries]
         complete = {k: np.zeros(len(queries), bool) for k in KS}
-        for width in widths:
+        for width in WIDTHS:
             taken = self._taken(width)
             if not taken:
                 continue
@@ -206,3 +175,8 @@ class _Index:
             table=Identifier(self._table),
             n=Literal(n),
         )
+
+
+def _recall(parts: NDArray[np.float64]) -> float:
+    """Return the mean of the parts (n,) that queries found less its standard error, at least 0."""
+    return float(max(parts.mean() - parts.std() / np.sqrt(len(parts)), 0))

@@ -192,8 +192,8 @@ def _checked(
     is_same = before == kind and exists(connection, collection, projection_id)
     if kind not in kinds.LOSSY or is_same:
         return None
+    curve = curves.curve(connection, collection, projection_id, kind)
     wanted = recalls.wanted(connection, collection)
-    curve = curves.curve(connection, collection, projection_id, kind, wanted)
     if curve is not None and curve.best < wanted:
         raise kinds.TooFewFound(kind, curve.best, wanted)
     return curve

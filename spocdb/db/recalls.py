@@ -54,8 +54,7 @@ def measure(connection: Connection, collection: Collection, projection_id: int) 
     Returns the recall@10 of a search for ten, 0 to 1; None for fewer than two images.
     """
     kind, _ = kinds.stored(connection, collection, projection_id)
-    of_index = connection, collection, projection_id, kind or "hnsw-vector"
-    found = curves.curve(*of_index, wanted(connection, collection))
+    found = curves.curve(connection, collection, projection_id, kind or "hnsw-vector")
     if found is None:
         return None
     with connection.transaction():

@@ -39,8 +39,8 @@ def made_up() -> Recipe:
 def quick_measures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure indexes by few queries, which is quicker, unless a test asks for `measured_well`."""
     if "measured_well" not in request.fixturenames:
-        monkeypatch.setattr(curves, "FEW", 20)
-        monkeypatch.setattr(curves, "MANY", 20)
+        monkeypatch.setattr(curves, "FEWEST", 20)
+        monkeypatch.setattr(curves, "MOST", 20)
 
 
 @pytest.fixture

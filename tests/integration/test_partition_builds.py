@@ -44,8 +44,8 @@ NEW = [f"{name}_hnsw_new" for name in PARTS]
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure by fewer queries, which is quicker."""
-    monkeypatch.setattr(curves, "FEW", 30)
-    monkeypatch.setattr(curves, "MANY", 30)
+    monkeypatch.setattr(curves, "FEWEST", 30)
+    monkeypatch.setattr(curves, "MOST", 30)
 
 
 @pytest.fixture

@@ -83,8 +83,8 @@ def queries(clustered: Clustered) -> list[Vector]:
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure by fewer queries, which is quicker."""
-    monkeypatch.setattr(curves, "FEW", 30)
-    monkeypatch.setattr(curves, "MANY", 30)
+    monkeypatch.setattr(curves, "FEWEST", 30)
+    monkeypatch.setattr(curves, "MOST", 30)
 
 
 def test_the_table_has_parts_and_each_image_is_in_one(both: Database) -> None:

@@ -156,33 +156,27 @@ def test_a_large_index_is_measured_when_it_has_grown(
     assert db.connection.execute(CURVE).fetchall() == []
 
 
-def test_many_queries_are_asked_where_few_leave_the_width_open(
+def test_more_images_are_measured_by_more_queries(
     db: Database, poor: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = "SELECT (recall_settings ->> 'queries')::integer FROM spocdb.embedding_tables"
-    assert db.connection.execute(asked).fetchone() == (curves.FEW,)
+    assert db.connection.execute(asked).fetchone() == (curves.FEWEST,)
     by_few = db.connection.execute(CURVE).fetchall()
-    monkeypatch.setattr(curves, "settled", lambda parts, wanted: False)
+    monkeypatch.setattr(curves, "IMAGES_A_QUERY", 2)
     recalls.measure(db.connection, poor, 1)
-    assert db.connection.execute(asked).fetchone() == (curves.MANY,)
+    assert db.connection.execute(asked).fetchone() == (curves.MOST,)
     by_many = db.connection.execute(CURVE).fetchall()
     for (k, ef, few), (*width, many) in zip(by_few, by_many, strict=True):
         assert [k, ef] == width and many == pytest.approx(few, abs=0.15)
 
 
-def test_the_width_is_open_if_the_mean_is_uncertain() -> None:
-    def parts(*missed: tuple[int, int]) -> curves.Parts:
-        """Return what 100 queries find, of which some find nothing up to a width."""
-        return {
-            (10, width): np.array(
-                [any(n < number and width < up for number, up in missed) for n in range(100)]
-            )
-            == 0
-            for width in curves.WIDTHS
-        }
-
-    assert curves.settled(parts(), 0.99), "all find all"
-    assert curves.settled(parts((100, 64)), 0.99), "all need the same width"
-    assert not curves.settled(parts((1, 200)), 0.99), "one of a hundred may be one of a thousand"
-    assert curves.settled(parts((1, 200)), 0.95)
-    assert curves.settled(parts((50, 2000)), 0.99), "no width suffices"
+def test_recalls_are_those_of_exact_scans(db: Database, poor: Collection) -> None:
+    index = curves._Index(db.connection, poor, 1, "hnsw-vector")
+    queries = index.queries(20)
+    nearest = index._nearest(queries)
+    statement = """
+        SELECT array_agg(distance ORDER BY distance)
+        FROM spocdb.search('photos', %s, 100, exact => true)
+    """
+    exact = [db.connection.execute(statement, [Vector(q)]).fetchall()[0][0] for q in queries]
+    np.testing.assert_allclose(nearest, exact, atol=1e-6)
