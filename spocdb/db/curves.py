@@ -1,8 +1,9 @@
 """The recall of an index by the width of its scans, measured beside exact distances.
 
 Queries are midpoints of an image and its nearest one. The images themselves would flatter the
-index, which leads to each of them. A measured recall is the mean less its standard error, so that a
-wanted recall holds for other queries too.
+index, which leads to each of them. Nor is the nearest one asked of the index: where it misses, the
+midpoint would lie between images that do not belong together. A measured recall is the mean less
+its standard error, so that a wanted recall holds for other queries too.
 """
 
 from collections.abc import Iterator
@@ -43,15 +44,16 @@ SELECT ARRAY(
 FROM unnest(%(queries)s::text[]::vector[]) WITH ORDINALITY AS q (query, n) ORDER BY q.n
 """
 
-EMBEDDINGS = "COPY (SELECT embedding FROM spocdb.{table}) TO STDOUT (FORMAT binary)"
+EMBEDDINGS = "COPY (SELECT image_id, embedding FROM spocdb.{table}) TO STDOUT (FORMAT binary)"
 
 SETTINGS = {"hnsw.iterative_scan": "off", "enable_seqscan": "off", "jit": "off"}
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What was measured by `n_queries` queries: for each k, the recall by each width."""
+    """What was measured of `n_images` by `n_queries`: for each k, the recall by each width."""
 
+    n_images: int
     n_queries: int
     recalls: list[tuple[int, int, float]]
 
@@ -72,7 +74,7 @@ def curve(
     if not len(queries):
         return None
     rows = [(k, width, recall) for width, found in index.recalls(queries) for k, recall in found]
-    return Curve(len(queries), rows)
+    return Curve(n_images, len(queries), rows)
 
 
 class _Index:
@@ -88,17 +90,24 @@ class _Index:
 
     def queries(self, n: int) -> Float32Array:
         """Return at most n midpoints (n, N), of length 1, of images and their nearest ones."""
-        where = self._connection, self._collection, self._projection_id
-        name, queries = self._collection.name, []
-        for id_ in kinds.sample(*where, n):
-            near = search.similar(
-                self._connection, name, id_, 1, {}, exact=False, projection=self._projection_id
-            )
-            both = [id_, *(hit.id for hit in near)]
-            sides = search.embeddings(self._connection, name, both, self._projection_id)
-            if len(sides) == 2 and (middle := sides.sum(axis=0)).any():
-                queries.append(middle / np.linalg.norm(middle))
-        return np.array(queries, np.float32)
+        ids = np.array(kinds.sample(self._connection, self._collection, self._projection_id, n))
+        if len(ids) < 2:
+            return np.empty((0, 0), np.float32)
+        sides = search.embeddings(
+            self._connection, self._collection.name, ids.tolist(), self._projection_id
+        )
+        least, near = np.full(len(ids), np.inf), np.zeros_like(sides)
+        for found, rows in self._embeddings():
+            distances = 1 - sides @ rows.T
+            distances[ids[:, None] == found] = np.inf
+            first = distances.argmin(axis=1)
+            distance = np.take_along_axis(distances, first[:, None], 1)[:, 0]
+            closer = distance < least
+            least[closer], near[closer] = distance[closer], rows[first[closer]]
+        middles = (sides + near)[np.isfinite(least)]
+        lengths = np.linalg.norm(middles, axis=1, keepdims=True)
+        unit: Float32Array = (middles / np.where(lengths, lengths, 1))[lengths[:, 0] > 0]
+        return unit
 
     def recalls(self, queries: Float32Array) -> Iterator[tuple[int, list[tuple[int, float]]]]:
         """Yield each width with the recall of each k that it can hold, until more finds no more."""
@@ -113,14 +122,18 @@ class _Index:
         held = queries.astype(np.float16) if self._column.startswith("halfvec") else queries
         asked = held.astype(np.float32)
         best = np.empty((len(queries), 0), np.float32)
-        statement = SQL(EMBEDDINGS).format(table=Identifier(self._table))
-        layout = {"embedding": self._column}
-        for rows in copy_out(self._connection, statement, layout, CHUNK_ROWS):
-            distances = 1 - asked @ rows["embedding"].astype(np.float32).T
-            both = np.hstack([best, distances])
+        for _, rows in self._embeddings():
+            both = np.hstack([best, 1 - asked @ rows.T])
             k = min(KS[-1], both.shape[1])
             best = np.partition(both, k - 1)[:, :k]
         return np.sort(best)
+
+    def _embeddings(self) -> Iterator[tuple[NDArray[np.int64], Float32Array]]:
+        """Yield the ids (n,) and embeddings (n, N) of all images, in chunks."""
+        statement = SQL(EMBEDDINGS).format(table=Identifier(self._table))
+        layout = {"image_id": "bigint", "embedding": self._column}
+        for rows in copy_out(self._connection, statement, layout, CHUNK_ROWS):
+            yield rows["image_id"].astype(np.int64), rows["embedding"].astype(np.float32)
 
     def _by_index(
         self, queries: Float32Array, nearest: Float32Array

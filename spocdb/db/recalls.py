@@ -1,6 +1,6 @@
 """The measured recall of an index (spocdb/db/curves.py), stored: how wide a search has to be."""
 
-from spocdb.db import curves, embeddings, kinds
+from spocdb.db import curves, kinds
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.curves import Curve
@@ -69,7 +69,8 @@ def store(
         "collection": collection.id,
         "projection": projection_id,
         "queries": found.n_queries,
-        "rows": embeddings.count(connection, collection, projection_id),
+        # Not counted here: this would lock the table before the row, and a move does it after it.
+        "rows": found.n_images,
         "k": curves.KS[0],
     }
     connection.execute(FORGET, values)
