@@ -63,6 +63,7 @@ def test_the_narrowest_scan_with_the_wanted_recall_is_taken(db: Database, poor: 
         db.connection.execute("SELECT set_config('spocdb.recall', %s, false)", [str(wanted)])
         assert width(db) == min(ef for ef, recall in of_ten.items() if recall >= wanted)
         assert width(db, 3) == width(db)
+        assert width(db, 11) == width(db), "an image and the ten nearest to it"
         assert width(db, 20) >= width(db)
     # What no scan reaches is searched for as widely as was measured.
     db.connection.execute("SET spocdb.recall = 1")
@@ -70,7 +71,7 @@ def test_the_narrowest_scan_with_the_wanted_recall_is_taken(db: Database, poor: 
     assert width(db) == (
         min(ef for ef in of_ten if of_ten[ef] == 1) if 1 in of_ten.values() else widest
     )
-    assert width(db, 101) == 101
+    assert width(db, 102) == 102
     db.connection.execute("RESET spocdb.recall")
     # Its queries are found by the index, and so by other widths than before.
     db.index.measure(recall=of_ten[16])

@@ -22,9 +22,11 @@ BEGIN
                 USING ERRCODE = 'invalid_parameter_value', HINT = 'for example: SET spocdb.recall = 0.95';
         END IF;
     END IF;
-    -- Where no width reaches the wanted recall, the widest one that was measured comes nearest.
+    -- Where no width reaches the wanted recall, the widest one that was measured comes nearest. One image more than was
+    -- measured is what spocdb.similar searches for: the image itself is the nearest one.
     SELECT r.ef_search INTO found FROM recalls r
-    WHERE r.collection_id = ef_search.collection AND r.projection_id = ef_search.projection AND r.k >= ef_search.k
+    WHERE r.collection_id = ef_search.collection AND r.projection_id = ef_search.projection
+      AND (r.k >= ef_search.k OR r.k + 1 = ef_search.k AND r.ef_search >= ef_search.k)
     ORDER BY r.k, r.recall < wanted, r.ef_search * (CASE WHEN r.recall < wanted THEN -1 ELSE 1 END) LIMIT 1;
     RETURN coalesce(found, (
         -- Bits say little of each image, so many of them are compared.
