@@ -23,6 +23,8 @@ def test_keys_are_looked_up_without_reading_the_queue(
     clustered: Callable[..., object],
     statement: str,
 ) -> None:
+    if db.connection.info.server_version < 170_000:
+        pytest.skip("without statistics, servers before 17 read the collection's part of the queue")
     add_images(db.connection, clustered(4), "many")
     lease = uuid4()
     db.connection.execute(FILL, [lease])
