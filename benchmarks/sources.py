@@ -43,13 +43,14 @@ N_BYTES, N_THREADS = 20_000, 32
 N_SHARDS = 4
 RAY_PORT = 6399
 
-# Returns the commands that ingest the images, in order.
+# The commands that ingest the images, in order.
 Way = Sequence[Sequence[str]]
 
 
 def reading(folder: Path, n_objects: int, turns: int) -> Iterator[Figure]:
     """Measure how many objects are read in a second: listed, read, hashed, as an ingest does it."""
-    with storage.serving(folder) as url:
+    with storage.started(folder) as server:
+        url = server.url
         os.environ.update(storage.variables(url))
         _fill(url, n_objects)
         ways: dict[str, Callable[[], int]] = {
@@ -119,18 +120,16 @@ def _seconds_to_the_first() -> float:
 
 def ingesting(folder: Path, n_images: int, turns: int) -> Iterator[Figure]:
     """Measure whole commands that ingest the same images by `mini`, each into a new database."""
-    local = folder / "local"
-    local.mkdir()
+    local = _made(folder / "local")
     files = write_photographs(local, n_images)
     shards = [_shard(folder / f"{n:02}.tar", files[n::N_SHARDS]) for n in range(N_SHARDS)]
     options = ("-c", COLLECTION, "--extractor", "mini", "-q")
     data = folder / "data"
-    with storage.serving(_made(folder / "objects")) as url, _ray() as address:
+    with storage.started(_made(folder / "objects")) as bucket, _ray() as address:
         env = {k: v for k, v in os.environ.items() if not k.startswith("SPOCDB_")}
-        env |= storage.variables(url) | {"SPOCDB_CACHE_DIR": str(folder / "cache")}
-        client = storage.client(url)
+        env |= storage.variables(bucket.url) | {"SPOCDB_CACHE_DIR": str(folder / "cache")}
         for file in files:
-            client.upload_file(str(file), BUCKET, f"photos/{file.name}")
+            bucket.client.upload_file(str(file), BUCKET, f"photos/{file.name}")
         ingest = ("ingest", str(local), *options)
         ways: dict[str, Way] = {
             LOCAL: [ingest],
@@ -140,8 +139,8 @@ def ingesting(folder: Path, n_images: int, turns: int) -> Iterator[Figure]:
             "Ray on this machine": [(*ingest, "--ray", address)],
         }
         try:
-            server = embedded.upgraded(data) and embedded.admin_url(data)
-            taken = _in_turns(server, ways, env, n_images, turns)
+            embedded.start(data)
+            taken = _in_turns(embedded.admin_url(data), ways, env, n_images, turns)
         finally:
             embedded.stop(data)
     note = f"{n_images:,} of 1024 x 768, whole commands"

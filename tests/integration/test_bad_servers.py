@@ -2,7 +2,6 @@
 
 import itertools
 import socketserver
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from spocdb.db.attachments import Attachment
 from spocdb.verdicts import MOST_ATTEMPTS, SAME_BYTES
 from spocdb.worker import WorkerOptions
+from tests.fixtures.buckets import serving
 
 NUMBER = itertools.count()
 
@@ -45,12 +45,9 @@ class Handler(socketserver.StreamRequestHandler):
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with Site(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=[0.01])
-        thread.start()
+    server = Site(("127.0.0.1", 0), Handler)
+    with serving(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from spocdb.sources.lists import Listed
 from spocdb.sources.opening import opened
 from spocdb.sources.source import Terms
 from spocdb.sources.urls import UrlsSource, ref_of
+from tests.fixtures.buckets import serving
 from tests.fixtures.ingested import counts
 from tests.fixtures.killed import Kill
 from tests.fixtures.opened import Database
@@ -69,12 +70,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site(make_photos: Make) -> Iterator[Site]:
-    with Site(make_photos(6, "site")) as site:
-        thread = threading.Thread(target=site.serve_forever)
-        thread.start()
+    site = Site(make_photos(6, "site"))
+    with serving(site):
         yield site
-        site.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def test_credentials_and_addresses_are_found_in_profiles(
         f"[profile there]\nendpoint_url = {bucket.storage.url}\nregion = eu-west-1\n"
     )
     (tmp_path / "aws-credentials").write_text(
-        f"[there]\naws_access_key_id = {READER[0]}\naws_secret_access_key = {READER[1]}\n"
+        f"[there]\naws_access_key_id = {READER.key}\naws_secret_access_key = {READER.secret}\n"
     )
     monkeypatch.setenv("AWS_PROFILE", "there")
     assert [ref.name for ref in opened([bucket.uri]).refs()] == [uri]
@@ -188,7 +188,7 @@ def test_wrong_credentials_and_missing_buckets_are_one_line(
         assert (ran.returncode, len(ran.stderr.splitlines())) == (1, 1)
         assert f"cannot list {bucket.uri}: access is denied ({said}): set AWS_PROFILE" in ran.stderr
         assert "hunter2" not in ran.stderr
-        environment |= {"AWS_ACCESS_KEY_ID": READER[0], "AWS_SECRET_ACCESS_KEY": READER[1]}
+        environment |= {"AWS_ACCESS_KEY_ID": READER.key, "AWS_SECRET_ACCESS_KEY": READER.secret}
     ran = spocdb("ingest", "s3://elsewhere/a")
     assert (ran.returncode, "cannot list s3://elsewhere/a: access is denied" in ran.stderr) == (
         1,
@@ -201,7 +201,7 @@ def test_wrong_credentials_and_missing_buckets_are_one_line(
     ((text,),) = db.connection.execute(
         "SELECT string_agg(to_json(i)::text, ' ') FROM (TABLE spocdb.images) i"
     )
-    assert uris[0] in text and READER[1] not in text
+    assert uris[0] in text and READER.secret not in text
 
 
 def test_a_missing_bucket_is_said(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, Unreadab
 from spocdb.sources.fetching import fetch, parse
 from spocdb.sources.hosts import is_public
 from spocdb.sources.locations import read_below
+from tests.fixtures.buckets import serving
 
 LIMIT = 1000
 
@@ -125,12 +126,8 @@ class Handler(socketserver.StreamRequestHandler):
 def site() -> Iterator[str]:
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_address[1]}"
 
 
 def test_a_url_is_fetched_through_redirections(site: str) -> None:

@@ -1,7 +1,6 @@
 """Parts of files behind URLs: what is taken for one, and what is refused."""
 
 import socketserver
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -9,6 +8,7 @@ import pytest
 
 from spocdb.errors import AddressRefused, ImageVanished, UnreadableImage
 from spocdb.sources.parts import LONGEST_TAG, fetch_part
+from tests.fixtures.buckets import serving
 
 PART = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\n"
 RANGE = b"Content-Range: bytes 2-4/10\r\n"
@@ -47,12 +47,8 @@ class Handler(socketserver.StreamRequestHandler):
 def site() -> Iterator[str]:
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_address[1]}"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from spocdb.db import pool
 from spocdb.db.attachments import Attachment
 from spocdb.errors import ImageVanished, RowGone
 from spocdb.settings import from_environment
+from tests.fixtures.buckets import serving
 from tests.fixtures.opened import Database
 
 Make = Callable[..., Path]
@@ -72,13 +72,8 @@ def test_the_only_connection_is_free_while_a_url_is_fetched(
 
     db.connection.execute("CREATE TABLE shots (id int PRIMARY KEY, at text)")
     db.tables.attach(Attachment("shots", "id", "at", urls=True, allow_private=True), **recipe)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            address = f"http://127.0.0.1:{server.server_address[1]}/a.jpg"
-            db.connection.execute("INSERT INTO shots VALUES (1, %s)", [address])
-            assert narrow.reader("shots")("1") == b"0 images"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    with serving(server):
+        address = f"http://127.0.0.1:{server.server_address[1]}/a.jpg"
+        db.connection.execute("INSERT INTO shots VALUES (1, %s)", [address])
+        assert narrow.reader("shots")("1") == b"0 images"

@@ -2,7 +2,6 @@
 
 import http.server
 import subprocess
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image
 
 from spocdb.db.attachments import Attachment
 from spocdb.errors import CollectionNotFound, ConfigError, SourceBroken
+from tests.fixtures.buckets import serving
 from tests.fixtures.opened import Database
 from tests.integration.worker.products import TABLE, WORKING, counts, coverage, logged
 
@@ -117,9 +117,7 @@ def test_urls_are_fetched_from_public_addresses_unless_allowed(
 ) -> None:
     folder = make_photos(3)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Site, directory=folder))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(server):
         db.connection.execute(TABLE)
         for name in ("0000.jpg", "0001.jpg", "0002.jpg", "missing.jpg"):
             url = f"http://127.0.0.1:{server.server_address[1]}/{name}"
@@ -133,10 +131,6 @@ def test_urls_are_fetched_from_public_addresses_unless_allowed(
         db.tables.attach(allowed, **recipe)
         db.tables.work(once=True)
         assert counts(db)[:3] == (4, 3, 1)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_an_attached_collection_is_reembedded_from_its_rows(db: Database, shop: Path) -> None:
