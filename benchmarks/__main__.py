@@ -11,8 +11,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from benchmarks import (
@@ -88,13 +90,12 @@ PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "memory": lambda r: memory.run(r.folder, *r.sizes.n_remembered),
     "serving": lambda r: serving.run(r.db, r.folder, r.sizes.n_served, r.sizes.seconds_a_stage),
     "grid": lambda r: grid.run(r.db, r.sizes.n_served),
-    # Last, because its rows stay in the database.
     **{f"database-{name}": _database(step) for name, step in database.STEPS.items()},
 }
 
 
 def main() -> None:
-    """Run the parts on a new embedded server."""
+    """Run the parts, each on a new embedded server; those of `database` share one."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
     parser.add_argument("--quick", action="store_true", help="less of everything: four minutes")
@@ -108,22 +109,38 @@ def main() -> None:
         parser.error("a quick look is no record: leave out --quick or --record")
     # On SIGTERM exit normally, so that the server is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sizes = QUICK if arguments.quick else FULL
+    parts = arguments.parts or [*PARTS]
+    # A run of all parts starts a new record; of some, it replaces theirs in the newest one.
+    kept = record.opened(anew=parts == [*PARTS]) if arguments.record else None
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as name:
         folder = Path(name)
-        try:
-            with connect(settings=Settings(None, folder, folder / "cache")) as db:
-                sizes = QUICK if arguments.quick else FULL
-                given = (arguments.images, arguments.weights)
-                parts = arguments.parts or [*PARTS]
-                # A run of all parts starts a new record; of some, it replaces theirs in the newest
-                # one.
-                kept = record.opened(anew=parts == [*PARTS]) if arguments.record else None
-                run(Run(db, folder, sizes, *given), parts, kept)
-        finally:
-            embedded.stop(folder)
+        folder.chmod(0o755)  # as root, the server runs as another user
+        for home, together in groupby(parts, _home):
+            with _served(folder / home) as (db, own):
+                run(Run(db, own, sizes, arguments.images, arguments.weights), together, kept)
 
 
-def run(given: Run, parts: list[str], kept: Path | None) -> None:
+def _home(part: str) -> str:
+    """Return the folder of a part's server: a part meets no rows but those of its own kind."""
+    return "database" if part.startswith("database-") else part
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[tuple[Database, Path]]:
+    """Yield a database of a new server, which is stopped at the end, and its folder."""
+    folder.mkdir(exist_ok=True)
+    try:
+        embedded.upgraded(folder)  # run as the role that owns the schema
+        # The superuser, as one step creates a database with the extension.
+        settings = Settings(embedded.admin_url(folder), folder, folder / "cache")
+        with connect(settings=settings) as db:
+            yield db, folder
+    finally:
+        embedded.stop(folder)
+
+
+def run(given: Run, parts: Iterable[str], kept: Path | None) -> None:
     """Run parts in order; record each one's figures, so that a later failure loses none."""
     for part in parts:
         began = time.perf_counter()
