@@ -63,7 +63,7 @@ class ArchivesSource:
         self._shelf = Shelf(terms.max_bytes)
         # What was found out, here or by the source that this one was made `of`: versions, names in
         # archives of a version, archives of which all is stored.
-        self._containers: Containers = of._containers if of else Containers(terms)
+        self._containers: Containers = of._containers if of else Containers(terms, _is_tar)
         self._names: OrderedDict[str, tuple[str, Names]] = of._names if of else OrderedDict()
         self._stored: set[str] = of._stored if of else set()
 
@@ -208,6 +208,11 @@ class ArchivesSource:
         """Open an archive. Raises ImageError."""
         match = next(match for match in _SUFFIX.finditer(path) if match.end() == len(path))
         return FORMATS[match[0].lower()](self._containers.open(path, "archive"))
+
+
+def _is_tar(path: str) -> bool:
+    """Return whether an archive can be read in order."""
+    return not path.lower().endswith(".zip")
 
 
 def _images(archive: Archive, left_out: LeftOut, seen: Names) -> Iterator[Member]:

@@ -1,17 +1,23 @@
 """Files that hold many images, archives and Parquet files: here, in a bucket, or behind a URL."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
-from spocdb.errors import ConfigError, ImageError, ImageVanished
-from spocdb.sources import buckets, names
+from spocdb.errors import ConfigError, ImageError, ImageVanished, UnreadableImage
+from spocdb.sources import buckets, far_files, names
 from spocdb.sources.buckets import is_object
-from spocdb.sources.far_files import FarFile, Window, told
-from spocdb.sources.far_urls import FarUrls
+from spocdb.sources.far_files import Far, FarFile, Window, told
+from spocdb.sources.far_streams import FarStream
+from spocdb.sources.far_urls import WHOLE, FarUrls
 from spocdb.sources.members import Opened, Readable
 from spocdb.sources.source import Terms
 from spocdb.sources.urls import is_url
+
+if TYPE_CHECKING:
+    from spocdb.sources.streams import Body
 
 # Versions of far files that are believed until a read shows another one.
 MOST_KNOWN = 2**17
@@ -23,12 +29,19 @@ def is_far(name: str) -> bool:
 
 
 class Containers:
-    """Opens files by their names, and tells their versions. Threads may share it."""
+    """Opens files by their names, and tells their versions. Threads may share it.
 
-    def __init__(self, terms: Terms) -> None:
+    `reads_in_order` tells which files may come from servers that send no parts of them.
+    """
+
+    def __init__(
+        self, terms: Terms, reads_in_order: Callable[[str], bool] = lambda name: False
+    ) -> None:
+        self._reads_in_order = reads_in_order
         self._buckets, self._urls = terms.buckets, FarUrls(terms.allow_private)
         self._window = Window(terms.window)
-        self._known: dict[str, tuple[str, int]] = {}
+        self._known: dict[str, Far] = {}
+        self._bodies: WeakValueDictionary[tuple[str, str], Body] = WeakValueDictionary()
 
     def open(self, path: str, what: str) -> Readable:
         """Open a file; errors call it `what`.
@@ -40,21 +53,21 @@ class Containers:
         if not is_far(path):
             return Opened(path, what)
         try:
-            version, size = self._look(path)
+            far = self._look(path)
         except ImageVanished as error:
             raise ImageVanished(f"cannot read the {what}: {told(error)}") from error.__cause__
+        described = (self._window, path, far.version, far.size, what, lambda: self._forget(path))
+        if not far.in_parts:
+            return FarStream(self._body(path, far.version), *described)
         storage = self._urls if is_url(path) else self._buckets
-        return FarFile(
-            *(storage.get_range, self._window, path, version, size, what),
-            lambda: self._forget(path),
-        )
+        return FarFile(storage.get_range, *described)
 
     def version_now(self, path: str) -> str:
         """Return the version of a file as a whole; empty if it is not there."""
         if not is_far(path):
             return names.version_now(path)
         try:
-            return self._look(path)[0]
+            return self._look(path).version
         except ImageError:
             return ""  # opening it says why
 
@@ -87,14 +100,27 @@ class Containers:
             return f"cannot read {root}: {told(error)}"
         return None
 
-    def _look(self, name: str) -> tuple[str, int]:
-        """Return the version and size of a far file, as they were first seen. Raises ImageError."""
+    def _look(self, name: str) -> Far:
+        """Return what is known of a far file, as it was first seen. Raises ImageError."""
         if known := self._known.get(name):
             return known
-        found = (self._urls if is_url(name) else self._buckets).look(name)
+        found = self._behind(name) if is_url(name) else Far(*self._buckets.look(name))
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         return self._known.setdefault(name, found)
+
+    def _behind(self, url: str) -> Far:
+        found = self._urls.look(url)
+        if not found.in_parts and not self._reads_in_order(url):
+            raise UnreadableImage(WHOLE)
+        return found
+
+    def _body(self, url: str, version: str) -> "Body":
+        """Return the body of a file, which all that read it share."""
+        found = self._bodies.get((url, version))
+        if found is None:
+            found = self._bodies[url, version] = self._urls.body(url, version, far_files.BLOCK)
+        return found
 
     def _forget(self, name: str) -> None:
         self._known.pop(name, None)

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Lock
 
 from spocdb.errors import ImageVanished
@@ -12,9 +13,23 @@ from spocdb.sources.buckets import is_missing
 # are kept; requests for blocks at once.
 BLOCK, AHEAD, LEAST_BLOCKS, ASKED = 2**20, 4, 16, 8
 
+CHANGED = "the {} was changed while it was read: ingest it again"
+
 Key = tuple[str, str, int]
 # Returns bytes of the file of a name, from an offset up to another, and the version of the file.
 GetRange = Callable[[str, int, int], tuple[bytes, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """What is known of a far file: its version, its size, and whether it is read in parts.
+
+    A size that nobody tells is the largest number.
+    """
+
+    version: str
+    size: int
+    in_parts: bool = True
 
 
 class Window:
@@ -47,12 +62,22 @@ class Window:
             # One error for all threads that waited.
             raise error.with_traceback(None) from error.__cause__
 
+    def keep(self, key: Key, data: bytes) -> None:
+        """Keep a block that came without being asked for."""
+        future: Future[bytes] = Future()
+        future.set_result(data)
+        with self._lock:
+            self._put(key, future)
+
     def _asked(self, key: Key, get: Callable[[int], bytes]) -> "Future[bytes]":
         known = self._blocks.get(key)
         if known and not (known.done() and known.exception()):
             self._blocks.move_to_end(key)
             return known
-        self._blocks[key] = future = self._pool.submit(get, key[2])
+        return self._put(key, self._pool.submit(get, key[2]))
+
+    def _put(self, key: Key, future: "Future[bytes]") -> "Future[bytes]":
+        self._blocks[key] = future
         if len(self._blocks) > self._most:
             self._blocks.popitem(last=False)
         return future
@@ -63,6 +88,8 @@ class FarFile:
 
     `changed` is called when the file has another version by now, or is gone.
     """
+
+    is_in_order = False
 
     def __init__(
         self,
@@ -109,7 +136,7 @@ class FarFile:
             raise ImageVanished(f"cannot read the {self._what}: {told(error)}") from error.__cause__
         if version != self.version:
             self._changed()
-            raise ImageVanished(f"the {self._what} was changed while it was read: ingest it again")
+            raise ImageVanished(CHANGED.format(self._what))
         return data
 
 

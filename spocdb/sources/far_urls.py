@@ -1,16 +1,23 @@
-"""Files behind URLs that are read in parts: archives and Parquet files."""
+"""Files behind URLs that are read in parts, or in order: archives and Parquet files."""
 
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from spocdb.errors import ImageVanished
+from spocdb.errors import ImageVanished, UnreadableImage
+from spocdb.sources.far_files import Far
 
 if TYPE_CHECKING:
-    from spocdb.sources.parts import Part
+    from spocdb.sources.parts import Part, Whole
+    from spocdb.sources.streams import Body
+
+T = TypeVar("T")
 
 # Seconds before a part is asked for again: one request of the thousands for an archive may fail.
 PAUSES = (0.5, 2.0)
+WHOLE = "its server does not send parts of files: download it first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,36 +26,54 @@ class FarUrls:
 
     allow_private: bool
 
-    def look(self, url: str) -> tuple[str, int]:
-        """Return the version and the size of a file.
+    def look(self, url: str) -> Far:
+        """Return what is known of a file.
 
         Raises:
-            ImageError: It cannot be fetched, or not in parts.
+            ImageError: It cannot be fetched.
         """
-        found = self._part(url, 0, 1)
-        return found.version, found.size
+        from spocdb.sources.parts import Part
+
+        found = repeated(lambda: self._asked(url, 0, 1))
+        return Far(found.version, found.size or sys.maxsize, isinstance(found, Part))
 
     def get_range(self, url: str, start: int, end: int) -> tuple[bytes, str]:
         """Return some bytes of a file, up to `end`, and the version that they are of.
 
         Raises:
-            ImageError: They cannot be fetched.
+            ImageError: They cannot be fetched, or the server does not send parts.
         """
-        found = self._part(url, start, end)
+        from spocdb.sources.parts import Part
+
+        found = repeated(lambda: self._asked(url, start, end))
+        if not isinstance(found, Part):
+            raise UnreadableImage(WHOLE)
         return found.data, found.version
 
-    def _part(self, url: str, start: int, end: int) -> "Part":
-        for pause in PAUSES:
-            try:
-                return self._asked(url, start, end)
-            except ImageVanished as error:
-                if isinstance(error.__cause__, FileNotFoundError):
-                    raise
-            time.sleep(pause)
-        return self._asked(url, start, end)
+    def body(self, url: str, version: str, block: int) -> "Body":
+        """Return the bytes of a file of this version, to be read in order, in blocks."""
+        from spocdb.sources.streams import Body
 
-    def _asked(self, url: str, start: int, end: int) -> "Part":
+        return Body(url, version, block, allow_private=self.allow_private)
+
+    def _asked(self, url: str, start: int, end: int) -> "Part | Whole":
         # Imported here, because httpx would take a sixth of the start of every command.
         from spocdb.sources.parts import fetch_part
 
         return fetch_part(url, start, end, allow_private=self.allow_private)
+
+
+def repeated(ask: Callable[[], T]) -> T:
+    """Return what is asked for, repeatedly after errors other than that there is no such file.
+
+    Raises:
+        ImageError: The last time as well.
+    """
+    for pause in PAUSES:
+        try:
+            return ask()
+        except ImageVanished as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise
+        time.sleep(pause)
+    return ask()

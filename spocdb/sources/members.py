@@ -37,6 +37,11 @@ class Readable(Protocol):
     """A file that is read at offsets, by any thread. A version is of the whole file."""
 
     @property
+    def is_in_order(self) -> bool:
+        """Return whether it is slow to read anywhere but after what was read last."""
+        ...
+
+    @property
     def version(self) -> str:
         """Return the version of the file when it was opened."""
         ...
@@ -89,6 +94,8 @@ class Opened:
     Raises:
         ImageVanished: It cannot be opened.
     """
+
+    is_in_order = False
 
     def __init__(self, path: str, what: str = "archive") -> None:
         self._what = what

@@ -1,27 +1,22 @@
-"""Fetch a part of a file behind a URL, from servers that answer ranges."""
+"""Fetch a part of a file behind a URL, and tell which servers send only whole ones."""
 
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import partial
 
 import httpcore
 
 from spocdb.errors import ImageVanished, UnreadableImage
-from spocdb.sources.fetching import (
-    FETCH_SECONDS,
-    Headers,
-    answered,
-    check_encoding,
-    parse,
-    status_of,
-)
+from spocdb.sources.fetching import FETCH_SECONDS, check_encoding, check_kind, status_of
+from spocdb.sources.hosts import slot
+from spocdb.sources.lines import CLOSE, Headers, Line, parse
 
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 # Statuses of a file that is gone, or has no such bytes any more.
 NOT_THERE = (404, 410, 416)
 # Characters of an ETag. A longer one is hashed: it is stored with each image of a file.
 LONGEST_TAG = 100
+ADVICE = "set SPOCDB_ALLOW_PRIVATE=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +28,14 @@ class Part:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A file that its server sends only as a whole; a size that it does not tell is 0."""
+
+    version: str
+    size: int
+
+
 def fetch_part(
     url: str,
     start: int,
@@ -40,28 +43,53 @@ def fetch_part(
     *,
     allow_private: bool = False,
     seconds: float = FETCH_SECONDS,
-    advice: str = "set SPOCDB_ALLOW_PRIVATE=1",
-) -> Part:
+) -> Part | Whole:
     """Fetch the bytes of a file from `start` up to `end`, under the conditions of `fetch`.
 
+    From a server that sends only whole files it returns what is told of this one, and reads no
+    body.
+
     Raises:
-        UnreadableImage: The URL can never be fetched, or its server does not send parts of files.
+        UnreadableImage: The URL can never be fetched, or its server does not tell versions.
         AddressRefused: An address is not public.
         ImageVanished: Any other failure; its cause is FileNotFoundError if there is no such file.
     """
+    target, line = parse(url), Line(None if allow_private else ADVICE)
     asked = (b"Range", b"bytes=%d-%d" % (start, end - 1))
-    take = partial(_part, start, end)
-    return answered(parse(url), take, (asked,), seconds, None if allow_private else advice)
+    try:
+        with slot(target.host), line.answer(target, (asked, CLOSE), seconds) as answer:
+            response, headers = answer
+            return whole(headers) if response.status == 200 else _part(start, end, *answer)
+    finally:
+        line.close()
+
+
+def whole(headers: Headers) -> Whole:
+    """Return what an answer tells of a whole file.
+
+    Raises:
+        UnreadableImage: It does not tell whether the file changed.
+        ImageVanished: It is an error page, or is not the file's bytes.
+    """
+    check_kind(headers, "archive")
+    size, tag = int(headers.get("content-length", 0)), _tag(headers)
+    if not size and not tag:
+        raise UnreadableImage(
+            "its server tells neither its size, its date nor an ETag: download it first"
+        )
+    return Whole(f'"{tag}" {size}', size)
+
+
+def check_there(response: httpcore.Response, status: int) -> None:
+    """Raise ImageVanished, see `fetch_part`, unless an answer has this status."""
+    if response.status != status:
+        is_missing = response.status in NOT_THERE
+        raise ImageVanished(status_of(response)) from (FileNotFoundError() if is_missing else None)
 
 
 def _part(start: int, end: int, response: httpcore.Response, headers: Headers) -> Part:
     """Return the part of a file that an answer is."""
-    if response.status == 200:
-        # The body, which may be large, is not read.
-        raise UnreadableImage("its server does not send parts of files: download it first")
-    if response.status != 206:
-        is_missing = response.status in NOT_THERE
-        raise ImageVanished(status_of(response)) from (FileNotFoundError() if is_missing else None)
+    check_there(response, 206)
     check_encoding(headers)
     said = RANGE.fullmatch(headers.get("content-range", ""))
     if said is None or int(said[1]) != start:
@@ -75,7 +103,9 @@ def _part(start: int, end: int, response: httpcore.Response, headers: Headers) -
             break
     if len(data) != wanted:
         raise ImageVanished(f"cannot fetch: {len(data):,} of {wanted:,} bytes")
+    return Part(bytes(data), f'"{_tag(headers)}" {size}', size)
+
+
+def _tag(headers: Headers) -> str:
     tag = (headers.get("etag") or headers.get("last-modified") or "").strip('"')
-    if len(tag) > LONGEST_TAG:
-        tag = hashlib.sha256(tag.encode()).hexdigest()
-    return Part(bytes(data), f'"{tag}" {size}', size)
+    return hashlib.sha256(tag.encode()).hexdigest() if len(tag) > LONGEST_TAG else tag

@@ -1,4 +1,4 @@
-"""Connections of a fetch: only to public addresses, and all within one deadline."""
+"""Connections of fetches: only to public addresses, and all within one deadline."""
 
 import ssl
 import time
@@ -19,9 +19,13 @@ TROUBLE = (
 
 
 class Deadline:
-    """The deadline of a fetch."""
+    """The deadline of a fetch, or of a part of it."""
 
     def __init__(self, seconds: float) -> None:
+        self.renew(seconds)
+
+    def renew(self, seconds: float) -> None:
+        """Let it end so many seconds from now."""
         self._until = time.monotonic() + seconds
 
     def left(self) -> float:

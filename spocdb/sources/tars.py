@@ -1,4 +1,4 @@
-"""Members of tar files: at their offsets, or in order where the whole is compressed.
+"""Members of tar files: at their offsets, or in order where the whole is compressed or streamed.
 
 The headers are read by the standard library's tarfile, which would keep all members and read as
 much as a header says; both are bounded here.
@@ -44,7 +44,8 @@ class TarArchive:
 
     def __init__(self, opened: Readable, compression: str) -> None:
         self._opened, self._compression = opened, compression
-        self.version, self.is_in_order = self._opened.version, compression != ""
+        self.version = self._opened.version
+        self.is_in_order = compression != "" or opened.is_in_order
 
     def members(self, hold: Hold | None = None) -> Iterator[Member]:
         """Yield the members; see `Archive`."""
@@ -71,15 +72,20 @@ class TarArchive:
         problem = name_problem(found.name) or _kind_problem(found)
         if problem:
             return Member(name, at, size, unread, problem)
-        if not self._compression:
+        if not self.is_in_order:
             return Member(name, at, size, partial(_read_at, self._opened, at, size))
         if hold is None or not (most := hold(name)):
             return Member(name, at, size, unread)
         if size > most:
             return Member(name, at, size, unread, too_large(size, most))
-        stream.seek(at)
-        data = stream.read(size)
+        data = self._passing(stream, at, size)
         return Member(name, at, size, partial(_held, data), cut_off() if len(data) < size else None)
+
+    def _passing(self, stream: IO[bytes], at: int, size: int) -> bytes:
+        if not self._compression:
+            return self._opened.read(at, size)
+        stream.seek(at)
+        return stream.read(size)
 
 
 class _Headers:

@@ -77,7 +77,7 @@ class UrlsSource:
 
 def ref_of(url: str) -> ImageRef:
     """Return the ref of a URL. A password in it is neither stored nor told."""
-    from spocdb.sources.fetching import parse
+    from spocdb.sources.lines import parse
 
     try:
         parsed = parse(url)

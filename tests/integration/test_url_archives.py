@@ -1,7 +1,6 @@
 """Ingests of archives and Parquet files behind URLs: by ranges, from a real server of files."""
 
 from collections.abc import Callable, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from spocdb.errors import ConfigError
 from spocdb.settings import from_environment
 from spocdb.sources import far_files, far_urls
 from tests.fixtures.archived import pack, packed, shard
-from tests.fixtures.buckets import Bucket, Proxy, serving, url_of
+from tests.fixtures.buckets import Bucket, Proxy, url_of
 from tests.fixtures.ingested import counts, network
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
@@ -202,27 +201,6 @@ def test_addresses_that_are_not_public_are_one_line(
     environment |= ALLOWED
     ran = spocdb("ingest", url_of(site, bucket, "a.zip"))
     assert "there are no images under" in ran.stderr and "1 damaged archive" in ran.stderr
-
-
-def test_a_server_without_ranges_is_one_line(
-    make_photos: Make,
-    tmp_path: Path,
-    spocdb: Run,
-    environment: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    environment |= ALLOWED
-    shard(tmp_path / "a.tar", make_photos(1))
-    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *arguments: None)
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), lambda *given: SimpleHTTPRequestHandler(*given, directory=str(tmp_path))
-    )
-    with serving(server):
-        url = f"http://127.0.0.1:{server.server_address[1]}/a.tar"
-        ran = spocdb("ingest", url)
-    assert (ran.returncode, len(ran.stderr.splitlines())) == (1, 1)
-    said = f"cannot read {url}: its server does not send parts of files: download it first"
-    assert said in ran.stderr
 
 
 def test_passwords_are_not_stored(

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from spocdb.errors import AddressRefused, ImageTooLarge, ImageVanished, UnreadableImage
-from spocdb.sources.fetching import fetch, parse
+from spocdb.sources.fetching import fetch
 from spocdb.sources.hosts import is_public
+from spocdb.sources.lines import parse
 from spocdb.sources.locations import read_below
 from tests.fixtures.buckets import serving
 

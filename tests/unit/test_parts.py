@@ -7,7 +7,8 @@ from contextlib import suppress
 import pytest
 
 from spocdb.errors import AddressRefused, ImageVanished, UnreadableImage
-from spocdb.sources.parts import LONGEST_TAG, fetch_part
+from spocdb.sources.far_urls import FarUrls
+from spocdb.sources.parts import LONGEST_TAG, Part, Whole, fetch_part
 from tests.fixtures.buckets import serving
 
 PART = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\n"
@@ -19,7 +20,7 @@ ANSWERS = {
     "/long": PART + RANGE + b"ETag: " + b"x" * (LONGEST_TAG + 1) + b"\r\n\r\n234",
     "/end": PART + b"Content-Range: bytes 2-4/5\r\n\r\n234",
     "/to": b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /file\r\n\r\n",
-    "/whole": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789",
+    "/whole": b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: "two"\r\n\r\n0123456789',
     "/missing": b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
     "/shrunk": b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n",
     "/denied": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
@@ -64,7 +65,7 @@ def test_a_part_has_the_version_and_the_size_of_its_file(
     site: str, path: str, version: str
 ) -> None:
     found = fetch_part(site + path, 2, 5, allow_private=True)
-    assert (found.data, found.version, found.size) == (b"234", version, 10)
+    assert found == Part(b"234", version, 10)
 
 
 def test_a_part_ends_with_its_file_and_long_tags_are_hashed(site: str) -> None:
@@ -93,8 +94,12 @@ def test_what_is_no_such_part(site: str, path: str, said: str) -> None:
     assert is_gone == (path in ("/missing", "/shrunk"))
 
 
-def test_whole_files_and_private_addresses_are_refused(site: str) -> None:
+def test_whole_files_are_told_apart(site: str) -> None:
+    assert fetch_part(f"{site}/whole", 2, 5, allow_private=True) == Whole('"two" 10', 10)
     with pytest.raises(UnreadableImage, match="does not send parts of files: download it first"):
-        fetch_part(f"{site}/whole", 2, 5, allow_private=True)
+        FarUrls(allow_private=True).get_range(f"{site}/whole", 2, 5)
+
+
+def test_private_addresses_are_refused(site: str) -> None:
     with pytest.raises(AddressRefused, match="not public: set SPOCDB_ALLOW_PRIVATE=1"):
         fetch_part(f"{site}/file", 2, 5)
