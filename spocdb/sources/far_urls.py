@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from spocdb.errors import ImageVanished, UnreadableImage
 from spocdb.sources.far_files import Far
 
 if TYPE_CHECKING:
+    from spocdb.sources.kept_lines import KeptLines
     from spocdb.sources.parts import Part, Whole
     from spocdb.sources.streams import Body
 
@@ -20,11 +21,14 @@ PAUSES = (0.5, 2.0)
 WHOLE = "its server does not send parts of files: download it first"
 
 
-@dataclass(frozen=True, slots=True)
 class FarUrls:
-    """Asks for parts of files, under the conditions of all URLs. Threads may share it."""
+    """Asks for parts of files, under the conditions of all URLs. Threads may share it.
 
-    allow_private: bool
+    Connections are kept from one part to the next.
+    """
+
+    def __init__(self, allow_private: bool) -> None:
+        self._advice = None if allow_private else "set SPOCDB_ALLOW_PRIVATE=1"
 
     def look(self, url: str) -> Far:
         """Return what is known of a file.
@@ -54,13 +58,19 @@ class FarUrls:
         """Return the bytes of a file of this version, to be read in order, in blocks."""
         from spocdb.sources.streams import Body
 
-        return Body(url, version, block, allow_private=self.allow_private)
+        return Body(url, version, block, self._advice)
 
     def _asked(self, url: str, start: int, end: int) -> "Part | Whole":
-        # Imported here, because httpx would take a sixth of the start of every command.
         from spocdb.sources.parts import fetch_part
 
-        return fetch_part(url, start, end, allow_private=self.allow_private)
+        return fetch_part(self._lines, url, start, end)
+
+    @cached_property
+    def _lines(self) -> "KeptLines":
+        # Imported here, because httpx would take a sixth of the start of every command.
+        from spocdb.sources.kept_lines import KeptLines
+
+        return KeptLines(self._advice)
 
 
 def repeated(ask: Callable[[], T]) -> T:

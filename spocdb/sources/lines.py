@@ -3,7 +3,7 @@
 import base64
 import re
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from urllib.parse import unquote_to_bytes
@@ -21,8 +21,12 @@ BLANKS = " \t\r\n\f\v"
 
 Headers = Mapping[str, str]
 # Names and values of headers that are sent beside the usual ones.
-More = Iterable[tuple[bytes, bytes]]
+More = Sequence[tuple[bytes, bytes]]
+# Without it a connection is kept for the next request of a line.
 CLOSE = (b"Connection", b"close")
+# Connections of a line: a URL may lead to another host. Bytes that a redirection may send beside,
+# or its connection is closed.
+MOST_CONNECTIONS, MOST_BESIDE = 4, 2**16
 
 
 class Line:
@@ -33,9 +37,11 @@ class Line:
     """
 
     def __init__(self, advice: str | None) -> None:
-        self._deadline = Deadline(0.0)
-        backend = Vetted(self._deadline, advice)
-        self._pool = httpcore.ConnectionPool(_tls(), network_backend=backend)
+        self._deadline, self._n_asked = Deadline(0.0), 0
+        self._sockets = Vetted(self._deadline, advice)
+        self._pool = httpcore.ConnectionPool(
+            _tls(), max_connections=MOST_CONNECTIONS, network_backend=self._sockets
+        )
 
     @contextmanager
     def answer(
@@ -50,12 +56,16 @@ class Line:
             ImageVanished: The network fails, also while the block reads the body.
         """
         self.renew(seconds)
+        self._n_asked = self._sockets.n_opened = 0
         with trouble_told():
             for _ in range(1 + MOST_REDIRECTIONS):
+                self._n_asked += 1
                 with self._pool.stream("GET", _where(target), headers=_sent(target, more)) as found:
                     headers = {name.lower(): value for name, value in found.headers}
                     if found.status in REDIRECTIONS and b"location" in headers:
                         target = _redirected(target, headers[b"location"])
+                        if CLOSE not in more:
+                            _pass_over(found)
                         continue
                     yield (
                         found,
@@ -67,6 +77,11 @@ class Line:
     def renew(self, seconds: float) -> None:
         """Let what follows take so many seconds."""
         self._deadline.renew(seconds)
+
+    @property
+    def has_reused(self) -> bool:
+        """Return whether the last answer, or the failure to get one, came by a kept connection."""
+        return self._n_asked > self._sockets.n_opened
 
     def close(self) -> None:
         """Close the connections."""
@@ -133,6 +148,15 @@ def _redirected(target: httpx.URL, location: bytes) -> httpx.URL:
         raise ImageVanished(
             "cannot fetch: redirected to an address that is no URL of http(s)"
         ) from error
+
+
+def _pass_over(response: httpcore.Response) -> None:
+    """Read a small body to its end, so that the connection can be kept."""
+    n_bytes = 0
+    for piece in response.iter_stream():
+        n_bytes += len(piece)
+        if n_bytes > MOST_BESIDE:
+            return
 
 
 @cache

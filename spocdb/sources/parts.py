@@ -3,20 +3,21 @@
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import partial
 
 import httpcore
 
 from spocdb.errors import ImageVanished, UnreadableImage
 from spocdb.sources.fetching import FETCH_SECONDS, check_encoding, check_kind, status_of
 from spocdb.sources.hosts import slot
-from spocdb.sources.lines import CLOSE, Headers, Line, parse
+from spocdb.sources.kept_lines import KeptLines
+from spocdb.sources.lines import Headers, parse
 
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 # Statuses of a file that is gone, or has no such bytes any more.
 NOT_THERE = (404, 410, 416)
 # Characters of an ETag. A longer one is hashed: it is stored with each image of a file.
 LONGEST_TAG = 100
-ADVICE = "set SPOCDB_ALLOW_PRIVATE=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,7 @@ class Whole:
 
 
 def fetch_part(
-    url: str,
-    start: int,
-    end: int,
-    *,
-    allow_private: bool = False,
-    seconds: float = FETCH_SECONDS,
+    lines: KeptLines, url: str, start: int, end: int, seconds: float = FETCH_SECONDS
 ) -> Part | Whole:
     """Fetch the bytes of a file from `start` up to `end`, under the conditions of `fetch`.
 
@@ -54,14 +50,10 @@ def fetch_part(
         AddressRefused: An address is not public.
         ImageVanished: Any other failure; its cause is FileNotFoundError if there is no such file.
     """
-    target, line = parse(url), Line(None if allow_private else ADVICE)
+    target = parse(url)
     asked = (b"Range", b"bytes=%d-%d" % (start, end - 1))
-    try:
-        with slot(target.host), line.answer(target, (asked, CLOSE), seconds) as answer:
-            response, headers = answer
-            return whole(headers) if response.status == 200 else _part(start, end, *answer)
-    finally:
-        line.close()
+    with slot(target.host):
+        return lines.ask(target, (asked,), seconds, partial(_taken, start, end))
 
 
 def whole(headers: Headers) -> Whole:
@@ -85,6 +77,12 @@ def check_there(response: httpcore.Response, status: int) -> None:
     if response.status != status:
         is_missing = response.status in NOT_THERE
         raise ImageVanished(status_of(response)) from (FileNotFoundError() if is_missing else None)
+
+
+def _taken(start: int, end: int, response: httpcore.Response, headers: Headers) -> Part | Whole:
+    if response.status == 200:
+        return whole(headers)
+    return _part(start, end, response, headers)
 
 
 def _part(start: int, end: int, response: httpcore.Response, headers: Headers) -> Part:

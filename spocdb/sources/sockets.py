@@ -43,11 +43,12 @@ class Deadline:
 class Vetted(httpcore.NetworkBackend):
     """Opens connections: resolves a name, checks its addresses, connects to one of them.
 
-    With `advice`, how to allow them, addresses that are not public are refused.
+    With `advice`, how to allow them, addresses that are not public are refused. `n_opened` counts
+    the connections, also those that fail.
     """
 
     def __init__(self, deadline: Deadline, advice: str | None) -> None:
-        self._deadline, self._advice = deadline, advice
+        self._deadline, self._advice, self.n_opened = deadline, advice, 0
         self._sockets = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -63,6 +64,7 @@ class Vetted(httpcore.NetworkBackend):
         Raises:
             AddressRefused: One of the addresses is not public.
         """
+        self.n_opened += 1
         addresses = resolve(host, port, self._deadline.left())
         for address in addresses:
             if self._advice and not is_public(address):

@@ -9,7 +9,7 @@ from threading import Lock
 from spocdb.sources.fetching import FETCH_SECONDS
 from spocdb.sources.hosts import slot
 from spocdb.sources.lines import CLOSE, Line, parse, trouble_told
-from spocdb.sources.parts import ADVICE, check_there, whole
+from spocdb.sources.parts import check_there, whole
 
 
 class Changed(Exception):
@@ -39,9 +39,9 @@ class Body:
     for again, and what comes before is passed over.
     """
 
-    def __init__(self, url: str, version: str, block: int, *, allow_private: bool) -> None:
+    def __init__(self, url: str, version: str, block: int, advice: str | None) -> None:
         self._target, self._version, self._block = parse(url), version, block
-        self._advice = None if allow_private else ADVICE
+        self._advice = advice
         self._answers: list[_Answer] = []
         self._lock = Lock()
         weakref.finalize(self, _close, self._answers)

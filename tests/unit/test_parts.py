@@ -8,6 +8,7 @@ import pytest
 
 from spocdb.errors import AddressRefused, ImageVanished, UnreadableImage
 from spocdb.sources.far_urls import FarUrls
+from spocdb.sources.kept_lines import KeptLines
 from spocdb.sources.parts import LONGEST_TAG, Part, Whole, fetch_part
 from tests.fixtures.buckets import serving
 
@@ -64,13 +65,13 @@ def site() -> Iterator[str]:
 def test_a_part_has_the_version_and_the_size_of_its_file(
     site: str, path: str, version: str
 ) -> None:
-    found = fetch_part(site + path, 2, 5, allow_private=True)
+    found = fetch_part(KeptLines(None), site + path, 2, 5)
     assert found == Part(b"234", version, 10)
 
 
 def test_a_part_ends_with_its_file_and_long_tags_are_hashed(site: str) -> None:
-    assert fetch_part(f"{site}/end", 2, 5, allow_private=True).size == 5
-    assert len(fetch_part(f"{site}/long", 2, 5, allow_private=True).version) == 69
+    assert fetch_part(KeptLines(None), f"{site}/end", 2, 5).size == 5
+    assert len(fetch_part(KeptLines(None), f"{site}/long", 2, 5).version) == 69
 
 
 @pytest.mark.parametrize(
@@ -89,17 +90,17 @@ def test_a_part_ends_with_its_file_and_long_tags_are_hashed(site: str) -> None:
 )
 def test_what_is_no_such_part(site: str, path: str, said: str) -> None:
     with pytest.raises(ImageVanished, match=said) as raised:
-        fetch_part(site + path, 2, 5, allow_private=True)
+        fetch_part(KeptLines(None), site + path, 2, 5)
     is_gone = isinstance(raised.value.__cause__, FileNotFoundError)
     assert is_gone == (path in ("/missing", "/shrunk"))
 
 
 def test_whole_files_are_told_apart(site: str) -> None:
-    assert fetch_part(f"{site}/whole", 2, 5, allow_private=True) == Whole('"two" 10', 10)
+    assert fetch_part(KeptLines(None), f"{site}/whole", 2, 5) == Whole('"two" 10', 10)
     with pytest.raises(UnreadableImage, match="does not send parts of files: download it first"):
         FarUrls(allow_private=True).get_range(f"{site}/whole", 2, 5)
 
 
 def test_private_addresses_are_refused(site: str) -> None:
     with pytest.raises(AddressRefused, match="not public: set SPOCDB_ALLOW_PRIVATE=1"):
-        fetch_part(f"{site}/file", 2, 5)
+        FarUrls(allow_private=False).get_range(f"{site}/file", 2, 5)
