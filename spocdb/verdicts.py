@@ -26,6 +26,7 @@ from spocdb.errors import (
 )
 from spocdb.pipeline.work import Work
 from spocdb.records import ImageRef, NewDescriptor
+from spocdb.sources.buckets import is_missing, is_object
 from spocdb.sources.names import is_uri
 
 # Tries of a missing image. The back-off doubles up to an hour, about two and a half hours in all.
@@ -108,8 +109,15 @@ def _is_retried(row: LeasedRef, rules: Rules) -> bool:
 
 
 def told_here(ref: ImageRef, error: ImageError, who: str) -> ImageError:
-    """Return the error of a missing local file with the machine that did not see it."""
-    if is_uri(ref.name) or not isinstance(error, ImageVanished):
+    """Return an error that another machine may not have with the one that has it.
+
+    Such are the errors of missing local files, and of storages that do not let it read.
+    """
+    if not isinstance(error, ImageVanished):
+        return error
+    if is_object(ref.name) and not is_missing(error):
+        return ImageVanished(f"{error} (by the {who} on {gethostname()}, with its own credentials)")
+    if is_uri(ref.name):
         return error
     return ImageVanished(
         f"{error} (by the {who} on {gethostname()}: {who}s need it under the same path)"
