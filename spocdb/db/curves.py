@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pgvector import Vector
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from spocdb.db import building, embeddings, kinds, search
+from spocdb.db import building, embeddings, kinds
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.copy import copy_out
@@ -74,7 +74,7 @@ def curve(
     if not len(queries):
         return None
     rows = [(k, width, recall) for width, found in index.recalls(queries) for k, recall in found]
-    return Curve(n_images, len(queries), rows)
+    return Curve(n_images, len(queries), rows) if rows else None
 
 
 class _Index:
@@ -90,12 +90,9 @@ class _Index:
 
     def queries(self, n: int) -> Float32Array:
         """Return at most n midpoints (n, N), of length 1, of images and their nearest ones."""
-        ids = np.array(kinds.sample(self._connection, self._collection, self._projection_id, n))
+        ids, sides = kinds.sample(self._connection, self._collection, self._projection_id, n)
         if len(ids) < 2:
             return np.empty((0, 0), np.float32)
-        sides = search.embeddings(
-            self._connection, self._collection.name, ids.tolist(), self._projection_id
-        )
         least, near = np.full(len(ids), np.inf), np.zeros_like(sides)
         for found, rows in self._embeddings():
             distances = 1 - sides @ rows.T
@@ -111,7 +108,10 @@ class _Index:
 
     def recalls(self, queries: Float32Array) -> Iterator[tuple[int, list[tuple[int, float]]]]:
         """Yield each width with the recall of each k that it can hold, until more finds no more."""
-        for width, parts in self._by_index(queries, self._nearest(queries)):
+        nearest = self._nearest(queries)
+        if not nearest.size:
+            return  # all images were deleted meanwhile
+        for width, parts in self._by_index(queries, nearest):
             recalls = [(k, _recall(part)) for k, part in parts.items()]
             yield width, recalls
             if len(parts) == len(KS) and min(recall for _, recall in recalls) >= ENOUGH:
@@ -154,7 +154,8 @@ class _Index:
             for i, near in zip(asked, found, strict=True):
                 for k, n in taken.items():
                     wanted = nearest[i, :k]
-                    same = np.sort(near[:n])[:k] <= wanted[-1] + kinds.TIE
+                    # Of fewer than k images there may be more by now: they are not asked for.
+                    same = np.sort(near[:n])[: len(wanted)] <= wanted[-1] + kinds.TIE
                     parts[k][i] = same.sum() / len(wanted)
             for k, part in parts.items():
                 complete[k] |= part == 1

@@ -13,15 +13,17 @@ import math
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from pgvector import Vector
 from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg.sql import Literal as SqlLiteral
 
-from spocdb.db import search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.embeddings import table_of
+from spocdb.db.vectors import floats
 from spocdb.errors import ConfigError, DatabaseError
+from spocdb.records import Float32Array
 
 Kind = Literal["hnsw-vector", "hnsw-halfvec", "hnsw-bit", "diskann"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -72,11 +74,14 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = format('spocdb.%%I', 
 ORDER BY 1
 """
 
+# One statement, so that no image of the sample is deleted before its embedding is read.
 SAMPLE = """
-SELECT image_id FROM (
-    SELECT image_id, row_number() OVER (ORDER BY image_id) AS n, count(*) OVER () AS total
-    FROM spocdb.{table}) numbered
-WHERE n %% greatest(total / {n}, 1) = 0 LIMIT {n}
+SELECT e.image_id, e.embedding FROM (
+    SELECT image_id FROM (
+        SELECT image_id, row_number() OVER (ORDER BY image_id) AS n, count(*) OVER () AS total
+        FROM spocdb.{table}) numbered
+    WHERE n %% greatest(total / {n}, 1) = 0 LIMIT {n}) sampled
+JOIN spocdb.{table} e USING (image_id) ORDER BY 1
 """
 
 # Each in an exact scan: a sum matches no index.
@@ -187,11 +192,11 @@ def lost(connection: Connection, collection: Collection, projection_id: int, kin
 
     Measured by exact scans over what such an index would hold, so that none need be built.
     """
-    ids = sample(connection, collection, projection_id, N_QUERIES)
+    _, queries = sample(connection, collection, projection_id, N_QUERIES)
     as_held = nearest(connection, collection, projection_id, kind)
     exactly = nearest(connection, collection, projection_id, "hnsw-vector")
     parts = []
-    for query in search.embeddings(connection, collection.name, ids, projection_id):
+    for query in queries:
         asked = {"query": Vector(query)}
         wanted, found = (
             np.array([row[0] for row in connection.execute(statement, asked)])
@@ -201,11 +206,14 @@ def lost(connection: Connection, collection: Collection, projection_id: int, kin
     return float(np.mean(parts)) if parts else 0.0
 
 
-def sample(connection: Connection, collection: Collection, projection_id: int, n: int) -> list[int]:
-    """Return the ids of evenly spread images of a collection."""
+def sample(
+    connection: Connection, collection: Collection, projection_id: int, n: int
+) -> tuple[NDArray[np.int64], Float32Array]:
+    """Return the ids (n,) and embeddings (n, N) of evenly spread images of a collection."""
     table, _ = table_of(connection, collection, projection_id)
     statement = SQL(SAMPLE).format(table=Identifier(table), n=SqlLiteral(n))
-    return [id_ for (id_,) in connection.execute(statement, []).fetchall()]
+    rows = connection.execute(statement, []).fetchall()
+    return np.array([id_ for id_, _ in rows], np.int64), np.array([floats(v) for _, v in rows])
 
 
 def nearest(

@@ -1,15 +1,27 @@
 """The measured recall of an index (spocdb/db/curves.py), stored: how wide a search has to be."""
 
-from spocdb.db import curves, kinds
+from spocdb.db import curves
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.curves import Curve
+from spocdb.db.kinds import Kind
+from spocdb.errors import DatabaseError
 
 # Below this number of images searches are quick at any width, and measuring would take longer than
 # the index.
 FEWEST = 10_000
 # Measured again after a growth by a quarter.
 GROWTH = 1.25
+
+# What an index is: another one may take its place.
+MEASURED = """
+SELECT t.kind, c.partitions
+FROM spocdb.embedding_tables t JOIN spocdb.collections c ON c.id = t.collection_id
+WHERE t.collection_id = %s AND t.projection_id = %s
+"""
+
+# Locks the collection row FOR SHARE; whoever puts an index or parts in place locks it FOR UPDATE.
+LOCK = "SELECT spocdb.lock_collection(%s)"
 
 FORGET = """
 WITH forgotten AS (
@@ -52,13 +64,24 @@ def measure(connection: Connection, collection: Collection, projection_id: int) 
     """Measure an index against exact scans and store its recalls; searches use them from then on.
 
     Returns the recall@10 of a search for ten, 0 to 1; None for fewer than two images.
+
+    Raises:
+        DatabaseError: The embeddings were dropped meanwhile.
     """
-    kind, _ = kinds.stored(connection, collection, projection_id)
-    found = curves.curve(connection, collection, projection_id, kind or "hnsw-vector")
-    if found is None:
-        return None
-    with connection.transaction():
-        return store(connection, collection, projection_id, found)
+    before: tuple[Kind | None, int] | None = None
+    found = None
+    while True:
+        with connection.transaction():
+            # From here on no other index takes its place.
+            connection.execute(LOCK, [collection.id])
+            now = _measured(connection, collection, projection_id)
+            if found is not None and now == before:
+                return store(connection, collection, projection_id, found)
+        # Measured for the first time, or of an index that is there no more.
+        before, kind = now, now[0] or "hnsw-vector"
+        found = curves.curve(connection, collection, projection_id, kind)
+        if found is None:
+            return None
 
 
 def store(
@@ -77,6 +100,19 @@ def store(
     with connection.cursor() as cursor:
         cursor.executemany(ADD, [(collection.id, projection_id, *row) for row in found.recalls])
     return float(one_row(connection, SUMMARISE, values)[0])
+
+
+def _measured(
+    connection: Connection, collection: Collection, projection_id: int
+) -> tuple[Kind | None, int]:
+    """Return the kind and the partitions of an index."""
+    row = connection.execute(MEASURED, [collection.id, projection_id]).fetchone()
+    if row is None:
+        raise DatabaseError(
+            f"the embeddings of {collection.name} by projection {projection_id} were dropped "
+            "meanwhile: see `db.index.status()`"
+        )
+    return row[0], row[1]
 
 
 def forget(connection: Connection, collection: Collection, projection_id: int) -> None:
