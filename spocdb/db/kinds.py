@@ -202,7 +202,9 @@ def lost(connection: Connection, collection: Collection, projection_id: int, kin
             np.array([row[0] for row in connection.execute(statement, asked)])
             for statement in (exactly, as_held)
         )
-        parts.append((found > wanted[-1] + TIE).mean())
+        # Without any, all images were deleted meanwhile.
+        if len(wanted) and len(found):
+            parts.append((found > wanted[-1] + TIE).mean())
     return float(np.mean(parts)) if parts else 0.0
 
 

@@ -49,14 +49,22 @@ def test_an_image_that_is_deleted_meanwhile_is_no_error(
     assert kinds.lost(db.connection, few, 1, "hnsw-halfvec") <= kinds.MOST_LOST
 
 
+def leave_none(db: Database) -> Callable[[Any], object]:
+    return lambda _: db.connection.execute("DELETE FROM spocdb.images")
+
+
 def test_without_any_image_left_nothing_is_measured(
     db: Database, few: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def leave_none(_: Any) -> None:
-        db.connection.execute("DELETE FROM spocdb.images")
-
-    then(monkeypatch, curves._Index, "queries", leave_none)
+    then(monkeypatch, curves._Index, "queries", leave_none(db))
     assert recalls.measure(db.connection, few, 1) is None
+
+
+def test_without_any_image_left_none_is_lost(
+    db: Database, few: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then(monkeypatch, kinds, "sample", leave_none(db))
+    assert kinds.lost(db.connection, few, 1, "hnsw-halfvec") == 0
 
 
 def test_no_recall_is_more_than_all_where_images_come_meanwhile(
