@@ -14,8 +14,8 @@ from spocdb.sources.kept_lines import KeptLines
 from spocdb.sources.lines import Headers, parse
 
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-# Statuses of a file that is gone, or has no such bytes any more.
-NOT_THERE = (404, 410, 416)
+# Statuses of a file that is gone, and of one that has no such bytes.
+NOT_THERE, NO_SUCH_BYTES = (404, 410), 416
 # Characters of an ETag. A longer one is hashed: it is stored with each image of a file.
 LONGEST_TAG = 100
 
@@ -75,7 +75,7 @@ def whole(headers: Headers) -> Whole:
 def check_there(response: httpcore.Response, status: int) -> None:
     """Raise ImageVanished, see `fetch_part`, unless an answer has this status."""
     if response.status != status:
-        is_missing = response.status in NOT_THERE
+        is_missing = response.status in (*NOT_THERE, NO_SUCH_BYTES)
         raise ImageVanished(status_of(response)) from (FileNotFoundError() if is_missing else None)
 
 
@@ -87,6 +87,9 @@ def _taken(start: int, end: int, response: httpcore.Response, headers: Headers) 
 
 def _part(start: int, end: int, response: httpcore.Response, headers: Headers) -> Part:
     """Return the part of a file that an answer is."""
+    if response.status == NO_SUCH_BYTES and start == 0:
+        # There, and perhaps being written again.
+        raise ImageVanished("cannot fetch: the file is empty")
     check_there(response, 206)
     check_encoding(headers)
     said = RANGE.fullmatch(headers.get("content-range", ""))

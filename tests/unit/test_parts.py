@@ -7,9 +7,12 @@ from contextlib import suppress
 import pytest
 
 from spocdb.errors import AddressRefused, ImageVanished, UnreadableImage
+from spocdb.sources import far_urls
+from spocdb.sources.containers import Containers
 from spocdb.sources.far_urls import FarUrls
 from spocdb.sources.kept_lines import KeptLines
 from spocdb.sources.parts import LONGEST_TAG, Part, Whole, fetch_part
+from spocdb.sources.source import Terms
 from tests.fixtures.buckets import serving
 
 PART = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\n"
@@ -24,6 +27,7 @@ ANSWERS = {
     "/whole": b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: "two"\r\n\r\n0123456789',
     "/missing": b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
     "/shrunk": b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n",
+    "/empty": b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n",
     "/denied": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
     "/elsewhere": PART + b"Content-Range: bytes 0-2/10\r\n\r\n012",
     "/unsized": PART + b"Content-Range: bytes 2-4/*\r\n\r\n234",
@@ -35,12 +39,12 @@ ANSWERS = {
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """Answers a request for the bytes 2 to 4 of a path, and no others."""
+    """Answers a request for the bytes 2 to 4 of a path, of the empty file for the first byte."""
 
     def handle(self) -> None:
         path = self.rfile.readline().split()[1].decode()
         asked = [*iter(lambda: self.rfile.readline().strip().lower(), b"")]
-        assert b"range: bytes=2-4" in asked
+        assert (b"range: bytes=0-0" if path == "/empty" else b"range: bytes=2-4") in asked
         with suppress(OSError):  # the client may have closed the connection
             self.wfile.write(ANSWERS[path])
 
@@ -104,3 +108,11 @@ def test_whole_files_are_told_apart(site: str) -> None:
 def test_private_addresses_are_refused(site: str) -> None:
     with pytest.raises(AddressRefused, match="not public: set SPOCDB_ALLOW_PRIVATE=1"):
         FarUrls(allow_private=False).get_range(f"{site}/file", 2, 5)
+
+
+def test_an_empty_file_is_there(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It is being written again, perhaps: its images are not gone.
+    monkeypatch.setattr(far_urls, "PAUSES", ())
+    with pytest.raises(ImageVanished, match="the file is empty"):
+        FarUrls(allow_private=True).get_range(f"{site}/empty", 0, 1)
+    assert Containers(Terms(allow_private=True)).is_there(f"{site}/empty")
