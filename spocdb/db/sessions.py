@@ -2,7 +2,8 @@
 
 A role, a database, the server and PGOPTIONS may change any setting. Those that decide how values
 are written and read, and how transactions are isolated, are therefore set on every connection, in
-one round trip. Planner settings and `default_transaction_read_only` stay as the user set them.
+one round trip, and a second one where a role or a server limits times. Planner settings and
+`default_transaction_read_only` stay as the user set them.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
-from psycopg.types.json import Jsonb
 
 RELIED_ON = {
     # How psycopg parses dates, intervals and bytes, and how floats keep all their digits.
@@ -41,35 +41,42 @@ TIMEOUTS = (
     "idle_session_timeout",
 )
 
-# Sets RELIED_ON and TIMEOUTS, and adds the extension's schema to the end of the search_path. The
-# role's own schemas come first, so that an unqualified name of an application's table resolves as
-# it does for the role. System schemas keep their implicit place in front of all others.
-# Returns the oids of the extension's types and of their arrays.
-# Every connection runs this first, so it reads few catalogues, which a new session has not cached:
-# pg_settings only for a timeout that is not 0.
+SETTINGS = "".join(f"SET {name} = '{value}';" for name, value in RELIED_ON.items())
+
+# Adds the extension's schema to the end of the search_path. The role's own schemas come first, so
+# that an unqualified name of an application's table resolves as it does for the role. System
+# schemas keep their implicit place in front of all others. Returns the values of TIMEOUTS, and the
+# oids of the extension's types and of their arrays.
+# Every connection runs this first, so it uses few catalogues and functions, which a new session has
+# not cached: that takes most of its time.
 CONFIGURE = r"""
 SELECT
-    (SELECT pg_catalog.count(pg_catalog.set_config(w.name, w.value, false))
-     FROM pg_catalog.jsonb_each_text(%s) AS w (name, value)
-     WHERE pg_catalog.current_setting(w.name, true) <> w.value AND (
-        w.name <> ALL(%s) OR (
-            SELECT s.source <> 'client' FROM pg_catalog.pg_settings s WHERE s.name = w.name))),
-    (SELECT pg_catalog.set_config('search_path', coalesce(
-        pg_catalog.string_agg(pg_catalog.quote_ident(p.schema), ', ' ORDER BY p.n), ''), false)
-     FROM (
-        SELECT u.schema, pg_catalog.min(u.n) AS n
-        FROM pg_catalog.unnest(pg_catalog.current_schemas(false) || v.schemas)
-             WITH ORDINALITY AS u (schema, n)
-        WHERE u.schema !~ '^pg_(catalog$|temp)' GROUP BY u.schema) p),
+    pg_catalog.set_config('search_path', pg_catalog.array_to_string(
+        CASE WHEN e.schema = ANY (s.own || 'pg_catalog'::text) THEN s.own
+             ELSE s.own || e.schema END, ', '), false),
+    ARRAY[
+        pg_catalog.current_setting('statement_timeout'),
+        pg_catalog.current_setting('lock_timeout'),
+        pg_catalog.current_setting('transaction_timeout', true),
+        pg_catalog.current_setting('idle_in_transaction_session_timeout'),
+        pg_catalog.current_setting('idle_session_timeout')],
     (SELECT pg_catalog.jsonb_object_agg(t.typname, ARRAY[t.oid::bigint, t.typarray::bigint])
-     FROM pg_catalog.pg_extension e
-     JOIN pg_catalog.pg_type t ON t.typnamespace = e.extnamespace
-     WHERE e.extname = 'vector' AND t.typname IN ('vector', 'halfvec'))
+     FROM pg_catalog.pg_type t
+     WHERE t.typnamespace = e.oid AND t.typname IN ('vector', 'halfvec'))
 FROM (
     SELECT ARRAY(
-        SELECT n.nspname FROM pg_catalog.pg_extension e
-        JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
-        WHERE e.extname = 'vector') AS schemas) v
+        SELECT pg_catalog.quote_ident(u.schema)
+        FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) AS u (schema)
+        WHERE u.schema !~ '^pg_(catalog$|temp)') AS own) s
+LEFT JOIN (
+    SELECT x.extnamespace AS oid, x.extnamespace::pg_catalog.regnamespace::text AS schema
+    FROM pg_catalog.pg_extension x WHERE x.extname = 'vector') e ON true
+"""
+
+# Only a client's timeouts are kept. This reads pg_settings, which takes as long as all the above.
+LIFT = """
+SELECT pg_catalog.set_config(s.name, '0', false) FROM pg_catalog.pg_settings s
+WHERE s.name = ANY (%s) AND s.source <> 'client'
 """
 
 # {name of a type: its oid, and that of its array}
@@ -91,12 +98,21 @@ def configure(
     `statement_seconds` is a timeout that spocdb itself sets, whatever PGOPTIONS says. It is no
     startup option, because pgbouncer refuses those.
     """
-    values, kept = RELIED_ON | dict.fromkeys(TIMEOUTS, "0"), {*TIMEOUTS}
+    limited, statements = {*TIMEOUTS}, SETTINGS + CONFIGURE
     if statement_seconds is not None:
-        values["statement_timeout"] = str(round(1000 * statement_seconds))
-        kept.remove("statement_timeout")
-    row = connection.execute(CONFIGURE, [Jsonb(values), [*kept]]).fetchone()
-    return (row and row[2]) or {}
+        limited.remove("statement_timeout")
+        statements = f"SET statement_timeout = {round(1000 * statement_seconds)};" + statements
+    cursor = connection.execute(statements)
+    while cursor.nextset():
+        pass
+    row = cursor.fetchone()
+    assert row is not None, "a row of one subquery, joined to the left"
+    _, timeouts, types = row
+    if set_ := limited & {
+        name for name, now in zip(TIMEOUTS, timeouts, strict=True) if now not in (None, "0")
+    }:
+        connection.execute(LIFT, [[*set_]])
+    return types or {}
 
 
 def restore(

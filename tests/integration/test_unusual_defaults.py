@@ -172,6 +172,22 @@ def test_the_role_s_own_schemas_come_before_the_extension_s(url: str) -> None:
     assert path == '"od\'d", app, public'
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("", '"the app\'s"'), ('"the app\'s", public', '"the app\'s", public')],
+)
+def test_the_extension_s_schema_comes_last_or_where_the_role_has_it(
+    empty_url: str, given: str, expected: str
+) -> None:
+    with psycopg.connect(empty_url, autocommit=True) as admin:
+        admin.execute('CREATE SCHEMA "the app\'s"; CREATE EXTENSION vector SCHEMA "the app\'s"')
+    path = f"-c search_path={given}".replace(" ", "\\ ").replace("-c\\ ", "-c ")
+    with connections.connect(make_conninfo(empty_url, options=path)) as connection:
+        (shown,) = connection.execute("SHOW search_path").fetchone() or ("",)
+        zero = connection.execute("SELECT '[1,2]'::vector <-> '[1,2]'::vector").fetchone()
+    assert (shown, zero) == (expected, (0.0,))
+
+
 def test_a_database_in_another_encoding_is_refused(server: str) -> None:
     name = "latin_one"
     with psycopg.connect(server, autocommit=True) as admin:
