@@ -100,7 +100,7 @@ def with_value(name: str, value: float, at: Any = 0) -> dict[str, Any]:
     return {name: array}
 
 
-WIDE = np.eye(6000, dtype=np.float32)[:2]
+WIDE = np.eye(2, 6000, dtype=np.float32)
 
 # Numbers that no embedding can be computed with; all have the right fingerprint.
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
