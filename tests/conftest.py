@@ -30,6 +30,7 @@ pytest_plugins = [
     "tests.fixtures.distribution",
     "tests.fixtures.forking",
     "tests.fixtures.photos",
+    "tests.fixtures.ingested_photos",
     "tests.fixtures.program",
     "tests.fixtures.ray_nodes",
     "tests.fixtures.servers",
@@ -45,7 +46,7 @@ pytest_plugins = [
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # Fixtures that begin with a database that is made once, by the fixture NAME_template.
-FILLED = {"stocked", "granted", "poor", "grouped", "released"}
+FILLED = {"stocked", "granted", "poor", "grouped", "released", "ingested_photos"}
 # One per process of pytest-xdist, because SPOCDB_TEST_DSN may name one server for all of them.
 TEMPLATE = f"spocdb_template{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 

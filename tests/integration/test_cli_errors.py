@@ -14,20 +14,16 @@ from spocdb.db import embedded
 from spocdb.errors import SchemaOutOfDate
 from spocdb.images.formats import READ
 from spocdb.settings import from_environment
-from tests.fixtures.opened import Database
 from tests.fixtures.program import Finished, Start
 
 Make = Callable[..., Path]
-Recipe = dict[str, Any]
 Run = Callable[..., Any]
 
 
 @pytest.fixture
-def photos(db: Database, recipe: Recipe, make_photos: Make) -> Path:
-    """Return a folder of three photos that are ingested."""
-    folder = make_photos(3)
-    db.ingest(folder, **recipe)
-    return folder
+def photos(ingested_photos: Path) -> Path:
+    """Return a folder of four photos that are ingested."""
+    return ingested_photos
 
 
 def the_line(result: Any, code: int = 1) -> str:
@@ -200,7 +196,7 @@ def test_prune_on_an_empty_folder_is_one_line(spocdb: Run, photos: Path) -> None
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"spocdb: nothing pruned: {photos} holds no image any more: bring it ")
-    assert line.endswith("forget its 3 images by --prune --yes")
+    assert line.endswith("forget its 4 images by --prune --yes")
 
 
 @pytest.mark.parametrize("name", ["new\nline.png", "esc\x1b[31m.png"])
@@ -209,7 +205,7 @@ def test_an_error_about_an_odd_name_is_still_one_line(spocdb: Run, photos: Path,
     result = spocdb("ingest", photos, "--strict")
     assert result.returncode == 1
     summary, line = result.stderr.splitlines()
-    assert summary.startswith("4 images: ")
+    assert summary.startswith("5 images: ")
     assert line.startswith(f"spocdb: {photos}/")
     assert line.endswith(f": not a {READ} file")
     assert line.isprintable()

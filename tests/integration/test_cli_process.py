@@ -3,17 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from spocdb import __version__
-from tests.fixtures.opened import Database
 
-Make = Callable[..., Path]
 PROGRAM = Path(sys.executable).with_name("spocdb")
 
 # Runs the search; prints what was imported at its first message, and at its end.
@@ -39,17 +35,15 @@ print(json.dumps([name for name in HEAVY if name in sys.modules]))
 
 
 @pytest.fixture
-def photos(db: Database, make_photos: Make, recipe: dict[str, Any]) -> Path:
-    folder = make_photos(2)
-    db.ingest(folder, **recipe)
-    return folder
+def photos(ingested_photos: Path) -> Path:
+    return ingested_photos
 
 
 @pytest.mark.parametrize(
     ("command", "code", "out", "err"),
     [
         ("collections list >&-", 1, "", "spocdb: cannot write to stdout: Bad file descriptor\n"),
-        ("ingest photos >&-", 0, "", "2 images: 2 unchanged\n"),
+        ("ingest photos >&-", 0, "", "4 images: 4 unchanged\n"),
         ("search --id 1 --csv 2>&-", 0, "distance,id,path,metadata", ""),
         ("search --id 1 --csv >&- 2>&-", 1, "", ""),
         ("search --id 1 --csv 2>/dev/full", 0, "distance,id,path,metadata", ""),
@@ -110,7 +104,7 @@ def test_a_search_speaks_before_its_imports_and_loads_no_networks_of_others(
         check=True,
     )
     *found, first, last = run.stdout.splitlines()
-    assert len(json.loads("\n".join(found))) == 2
+    assert len(json.loads("\n".join(found))) == 4
     assert json.loads(first) == ["loading the network", []]
     assert json.loads(last) == ["numpy", "psycopg"]
 

@@ -18,16 +18,18 @@ from spocdb.pipeline.budget import of_process
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
-Make = Callable[..., Path]
 ORIENTATION = 0x0112
 
 
+@pytest.fixture(scope="module")
+def n_photos() -> int:
+    return 8
+
+
 @pytest.fixture
-def photos(db: Database, make_photos: Make, recipe: dict[str, Any]) -> Path:
+def photos(ingested_photos: Path) -> Path:
     """Return a folder of eight photos that are ingested."""
-    folder = make_photos(8)
-    db.ingest(folder, **recipe)
-    return folder
+    return ingested_photos
 
 
 def lying(file: Path, folder: Path) -> Path:

@@ -1,15 +1,11 @@
 """Fixtures for tests that run every command in the test's process."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fixtures.opened import Database
 from tests.fixtures.program import Finished, Run
-
-Make = Callable[..., Path]
 
 
 @pytest.fixture
@@ -23,10 +19,8 @@ def call(spocdb: Run, environment: dict[str, str], url: str) -> Run:
 
 
 @pytest.fixture
-def photos(db: Database, make_photos: Make, recipe: dict[str, Any]) -> Path:
-    folder = make_photos(4)
-    db.ingest(folder, **recipe)
-    return folder
+def photos(ingested_photos: Path) -> Path:
+    return ingested_photos
 
 
 @pytest.fixture
