@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from spocdb.db import thumbnails
+from spocdb.db import attachments, thumbnails
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection, one_row
 from spocdb.errors import ImageNotFound
@@ -150,9 +150,14 @@ def find(connection: Connection, collection: Collection, path: str) -> int:
         ImageNotFound: the collection has no such image.
     """
     row = connection.execute(FIND, [collection.id, path]).fetchone()
+    if row is None and attachments.find(connection, collection):
+        raise ImageNotFound(
+            f"collection {collection.name} has no image of row {path}: see `db.tables.coverage()`"
+        )
     if row is None:
         raise ImageNotFound(
-            f"collection {collection.name} has no image {path}: see `db.tables.coverage()`"
+            f"collection {collection.name} is of files, not of the rows of a table, and has no "
+            f"image {path!r}: see `db.images()`"
         )
     return int(row[0])
 

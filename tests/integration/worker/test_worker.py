@@ -44,7 +44,9 @@ def test_a_row_is_searched_for_by_its_key(db: Database, shop: Path, spocdb: Run)
     assert colours and len(colours) > 10_000  # the tiles show pictures and are not grey
     ran = spocdb("search", "--key", "none")
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr == "spocdb: collection products has no image none: see `spocdb status`\n"
+    assert (
+        ran.stderr == "spocdb: collection products has no image of row none: see `spocdb status`\n"
+    )
 
 
 def test_what_changes_is_followed(db: Database, shop: Path) -> None:
