@@ -217,6 +217,11 @@ def _explain(exc: BaseException | None) -> DatabaseError:
             "this role may not create the extension vector: "
             "ask a superuser to run `CREATE EXTENSION vector` in this database, then try again"
         )
+    if isinstance(exc, psycopg.errors.InsufficientPrivilege):
+        return DatabaseError(
+            f"the migration failed: {str(exc).strip().splitlines()[0]}: use the role that owns "
+            "spocdb, or one that may create schemas here; `spocdb.db.doctor.examine(...)` tells why"
+        )
     if isinstance(exc, psycopg.errors.DependentObjectsStillExist):
         # Such as a view of the application that calls a function which gets another argument.
         found = ", ".join((exc.diag.message_detail or str(exc)).splitlines())
