@@ -77,6 +77,12 @@ def test_the_meaning_of_an_error_is_that_of_its_class() -> None:
         ERRORS.on_page_markdown("<!-- error: Gone -->")
 
 
+def test_the_command_that_helps_after_an_error_is_one_that_runs() -> None:
+    told = re.findall(r"`(spocdb [^`]+)`", PAGES["reference/errors.md"])
+    assert "spocdb collections list" in told
+    assert set(told) <= set(COMMANDS.commands())
+
+
 def test_pages_with_generated_parts_say_so_in_their_source_alone() -> None:
     marker = re.compile(r"^(?:::: |.*<!-- (?:command|functions|backbones|error)\b)", re.MULTILINE)
     generated = {name for name, page in PAGES.items() if marker.search(page)}
