@@ -21,7 +21,7 @@ POINTS = SHOWN = 10
 
 def calibrate(
     collection: Annotated[
-        str | None, typer.Argument(help="The collection; may be left out if there is only one.")
+        str | None, typer.Argument(help="The collection; without it the only one, or else photos.")
     ] = None,
     images: Annotated[int, typer.Option(help="How many pictures are changed and compared.")] = 200,
     precision: Annotated[

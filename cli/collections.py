@@ -45,7 +45,7 @@ def list_(json: options.Json = False, db: options.Db = None) -> None:
 @app.command()
 def show(
     name: Annotated[
-        str | None, typer.Argument(help="The collection; may be left out if there is only one.")
+        str | None, typer.Argument(help="The collection; without it the only one, or else photos.")
     ] = None,
     json: options.Json = False,
     db: options.Db = None,

@@ -30,7 +30,7 @@ app = typer.Typer(
 app.command()(calibrate)
 
 Collection = Annotated[
-    str | None, typer.Argument(help="The collection; may be left out if there is only one.")
+    str | None, typer.Argument(help="The collection; without it the only one, or else photos.")
 ]
 Image = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="A picture, by its id.")]
 # Images between two lines of progress.

@@ -16,7 +16,7 @@ Projection = Annotated[
 
 def map_(
     collection: Annotated[
-        str | None, typer.Argument(help="The collection; may be left out if there is only one.")
+        str | None, typer.Argument(help="The collection; without it the only one, or else photos.")
     ] = None,
     method: Annotated[
         str,

@@ -40,7 +40,7 @@ Filter = Annotated[
 ]
 Collection = Annotated[
     str | None,
-    typer.Option("--collection", "-c", help="Collection; may be left out if there is only one."),
+    typer.Option("--collection", "-c", help="Collection; without it the only one, or else photos."),
 ]
 Weights = Annotated[
     Path | None,

@@ -24,7 +24,7 @@ class Collections(Part):
             return collections.summaries(connection)
 
     def collection(self, name: str | None = None) -> str:
-        """Return the name of a collection; None is the only one.
+        """Return the name of a collection; None is the only one, or else photos.
 
         Raises:
             CollectionNotFound: there is no such collection, or several and none is named.

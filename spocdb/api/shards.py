@@ -99,7 +99,9 @@ class Shards(ShardedImages, Ingesting, Searching):
         return [_added([there[name] for there in found if name in there]) for name in names]
 
     def collection(self, name: str | None = None) -> str:
-        """Return the name of a collection, also if only some servers have it; None is the only one.
+        """Return the name of a collection, also if only some servers have it.
+
+        None is the only one, or else photos.
 
         Raises:
             CollectionNotFound: there is no such collection, or several and none is named.

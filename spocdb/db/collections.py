@@ -38,7 +38,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class CollectionSummary:
-    """One line of `spocdb collections`."""
+    """One line of `spocdb collections list`."""
 
     name: str
     extractor: str
@@ -121,12 +121,9 @@ def get(connection: Connection, name: str | None) -> Collection:
     Raises:
         CollectionNotFound: there is no such collection; the message names the existing ones.
     """
-    if name and (found := find(connection, name)):
+    if found := find(connection, _unnamed(connection) if name is None else name):
         return found
     names = _names(connection)
-    wanted = name or (names[0] if len(names) == 1 else DEFAULT_COLLECTION)
-    if found := find(connection, wanted):
-        return found
     if not names:
         raise CollectionNotFound(
             "there is no collection yet: run `db.ingest(FOLDER)` or `db.tables.attach(TABLE)` first"
@@ -136,7 +133,14 @@ def get(connection: Connection, name: str | None) -> Collection:
         raise CollectionNotFound(
             f"name one of the collections with `collection=...`: {known}", field="collection"
         )
-    raise CollectionNotFound(f"there is no collection named {name}; there are: {known}")
+    quoted = name or repr(name)
+    raise CollectionNotFound(f"there is no collection named {quoted}; there are: {known}")
+
+
+def _unnamed(connection: Connection) -> str:
+    """Return the collection that counts where none is named. An empty name is a mistake."""
+    names = _names(connection)
+    return names[0] if len(names) == 1 else DEFAULT_COLLECTION
 
 
 def some(connection: Connection, name: str | None) -> list[Collection]:

@@ -71,8 +71,19 @@ def usage_error(result: Any) -> str:
         (["search", "photos/0000.jpg", "--crop", "96,0,5,5"], "spocdb: the crop 96,0,5,5 holds"),
         (["search", "--id", "1", "-c", "typo"], "spocdb: there is no collection named typo"),
         (["search", "--id", "99"], "spocdb: collection photos has no image 99"),
+        (
+            ["search", "--key", "1"],
+            "spocdb: collection photos is of files, not of the rows of a table, and has no image "
+            "'1': see `spocdb images list`",
+        ),
         (["search", "--id", "1", "--filter", "a=\udce9"], "spocdb: "),
         (["collections", "drop", "typo", "--yes"], "spocdb: there is no collection named typo"),
+        # As of an unset variable of a shell: not the only collection, nor `photos`.
+        (
+            ["collections", "drop", "", "--yes"],
+            "spocdb: there is no collection named ''; there",
+        ),
+        (["search", "--id", "1", "-c", ""], "spocdb: there is no collection named ''; there"),
     ],
     ids=lambda value: " ".join(value).encode("ascii", "replace") if isinstance(value, list) else "",
 )
