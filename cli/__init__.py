@@ -5,6 +5,7 @@ images failed; 130 interrupted; 141 the reader of stdout closed it. Data goes to
 to stderr.
 """
 
+import logging
 import sys
 import warnings
 from functools import cache
@@ -116,8 +117,10 @@ def main() -> None:
 def run() -> int:
     """Run the command line in `sys.argv`; turn an error into an exit code."""
     edge.hide_secrets(sys.argv[1:])
-    # A user can do nothing about Pillow's warnings on a file's metadata.
+    # A user can do nothing about Pillow's warnings on a file's metadata. What it logs as an error
+    # names no file; the failure that follows does. Without a handler Python would print both.
     warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     be_quiet(False)
     # Anything but the name of a command needs the tree of all: help, completion, a typing error.
     return edge.run(root(*[name for name in sys.argv[1:2] if name in COMMANDS]))

@@ -1,6 +1,7 @@
 """A wrong request ends with one line, an exit code and no traceback."""
 
 import socket
+import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -198,6 +199,14 @@ def test_a_sheet_that_cannot_be_written_is_one_line(
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith(f"spocdb: cannot write {tmp_path / sheet}: ")
     assert "Traceback" not in result.stderr
+
+
+def test_what_a_decoder_logs_is_not_printed(spocdb: Run, photos: Path, tmp_path: Path) -> None:
+    file = tmp_path / "deep.tif"
+    Image.new("RGB", (8, 8)).save(file)
+    samples, many = (struct.pack("<HHIHH", 277, 3, 1, number, 0) for number in (3, 999))
+    file.write_bytes(file.read_bytes().replace(samples, many))  # Pillow logs an error about it
+    assert the_line(spocdb("search", file)).startswith(f"spocdb: {file}: cannot decode this TIFF")
 
 
 def test_prune_on_an_empty_folder_is_one_line(spocdb: Run, photos: Path) -> None:
