@@ -86,7 +86,7 @@ class Display:
             if self._bar:
                 self._bar.start()
 
-    def close(self) -> None:
+    def close(self, *, is_error: bool = False) -> None:
         """Remove the bar and print the summary, once."""
         if self._closed.is_set():
             return
@@ -95,7 +95,8 @@ class Display:
         if self._bar:
             self._bar.stop()
         # A run that ended before its first file needs no summary: its error says enough.
-        if self._progress and (self._progress.n_seen or self._progress.seconds):
+        is_done = self._progress and self._progress.seconds and not is_error
+        if self._progress and (self._progress.n_seen or is_done):
             self.say(_summary(self._progress))
             if left_out := told(self._progress.left_out):
                 self.say(f"left out: {left_out}")

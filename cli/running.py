@@ -28,6 +28,9 @@ def display(count: Callable[[], int | None], doing: str = "starting") -> "Iterat
             interruptible("what was written stays; run the same command to continue", shown.close),
         ):
             yield shown
+    except Exception:
+        shown.close(is_error=True)
+        raise
     finally:
         shown.close()
 

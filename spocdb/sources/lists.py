@@ -35,6 +35,10 @@ class Listed:
                 yield from (row["url"] for _, row in rows if row.get("url"))
                 return
             with open(self.file, "rb", opener=regular) as stream:
+                if self.only_urls and b"\0" in stream.peek(BLOCK):
+                    raise ConfigError(
+                        f"{self.file} is no list of URLs: give a text in UTF-8, a URL in each line"
+                    )
                 for line in _pieces(self.file, stream):
                     text = os.fsdecode(line)
                     is_name = self.only_urls or names.is_uri(text)

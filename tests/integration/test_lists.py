@@ -109,6 +109,17 @@ def test_names_stand_in_lines_or_between_nul(
         list(Listed(tmp_path / "gone").names())
 
 
+def test_a_picture_is_no_list_of_urls(
+    near: Database, recipe: Recipe, make_photos: Make, spocdb: Run
+) -> None:
+    photo = make_photos(1) / "0000.jpg"
+    near.ingest(photo, **recipe)
+    done = spocdb("ingest", "--urls-from", photo)
+    line = f"spocdb: {photo} is no list of URLs: give a text in UTF-8, a URL in each line\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+    assert not list(near.failures())
+
+
 def test_a_csv_has_a_column_of_urls(tmp_path: Path) -> None:
     file = tmp_path / "urls.csv"
     assert listed(file, "id;url\n1;http://x/1\n2;\n3;http://x/3\n") == ["http://x/1", "http://x/3"]
