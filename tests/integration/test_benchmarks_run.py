@@ -25,7 +25,7 @@ def test_only_the_database_s_parts_share_a_server(
 
     names = ("first", "database-a", "database-b", "last")
     for name in names:
-        monkeypatch.setitem(program.PARTS, name, part)  # type: ignore[arg-type]
+        monkeypatch.setitem(program.PARTS, name, part)
     monkeypatch.setattr(sys, "argv", ["benchmarks", *names, "--quick"])
     program.main()
     lines = capsys.readouterr().out.splitlines()
