@@ -22,6 +22,7 @@ from spocdb.sources.roots import Roots
 from spocdb.sources.samples import BESIDE, key_of
 from spocdb.sources.source import Get, Known, Ref, Terms, nothing_known, unread
 from spocdb.sources.tars import TarArchive
+from spocdb.sources.urls import version_of
 from spocdb.sources.walkers import Shelf
 from spocdb.sources.zips import ZipArchive
 from spocdb.text import cleaned
@@ -173,7 +174,7 @@ class ArchivesSource:
         )
         found = replace(
             ref,
-            version=_version(archive, member),
+            version=version_of(ref.version, _version(archive, member)),
             size=member.size,
             metadata={**sample.metadata(), **ref.metadata},
             problem=member.problem,

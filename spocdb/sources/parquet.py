@@ -29,7 +29,7 @@ from spocdb.sources.parquet_files import Cursor, ParquetTable, Row
 from spocdb.sources.roots import Roots
 from spocdb.sources.sizes import too_large
 from spocdb.sources.source import Get, Known, Ref, Terms, nothing_known, unread
-from spocdb.sources.urls import is_url
+from spocdb.sources.urls import is_url, version_of
 from spocdb.text import cleaned
 
 log = logging.getLogger(__name__)
@@ -234,7 +234,7 @@ class ParquetSource:
             said = {f"{column}_path": cleaned(path), **said}
         found = replace(
             ref,
-            version=_version(table.version),
+            version=version_of(ref.version, _version(table.version)),
             size=None if data is None else len(data),
             metadata={**said, **ref.metadata},
         )

@@ -22,6 +22,11 @@ def is_url(name: str) -> bool:
     return name[:8].lower().startswith(("http://", "https://"))
 
 
+def version_of(listed: str, found: str) -> str:
+    """Return the version to store: one that was listed by its URL is not asked for again."""
+    return listed if listed == VERSION else found
+
+
 class UrlsSource:
     """The images behind some URLs; without URLs, behind any."""
 

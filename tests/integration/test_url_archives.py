@@ -182,8 +182,15 @@ def test_lists_and_workers_open_them(
     # One member by its name.
     member = f"{urls[1]}/0003.jpg"
     assert near.ingest(member, collection="single", **recipe).n_new == 1
+    # As any URL, it is not asked for again once it is stored.
+    site.asked.clear()
+    assert counts(near.ingest(member, collection="single")) == (0, 0, 1, 0) and not site.asked
     ((image,),) = [[*near.images(collection="single")]]
     assert near.read(image.id) == (photos / "0003.jpg").read_bytes()
+    put(bucket, packed(tmp_path / "c.parquet", photos, ["0001.jpg", "0002.jpg"]))
+    row = f"{url_of(site, bucket, 'c.parquet')}/image/1"
+    assert counts(near.ingest(row, collection="single")) == (1, 0, 0, 0)
+    assert counts(near.ingest(row, collection="single")) == (0, 0, 1, 0)
     assert near.enqueue(urls[1], collection="photos").n_enqueued == 1
     near.tables.work(once=True)
     assert {said["kind"] for said in stored(near).values()} == {f"{n:04}" for n in range(4)}
