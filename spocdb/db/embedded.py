@@ -37,6 +37,17 @@ WHERE d.datname = %s AND r.rolname = %s
 # A server that starts may need a segment of write-ahead log, 16 MB; a new one writes 40 MB. With
 # less free space, a failed start is reported as a full disk.
 LEAST_SPACE, LEAST_NEW_SPACE = 32 * 1024**2, 64 * 1024**2
+# Errors of a folder that cannot be made or written.
+UNUSABLE = (
+    errno.EACCES,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
 
 
 def start(data_dir: Path) -> str:
@@ -194,6 +205,11 @@ def _tuning() -> str:
 
 
 def _no_start(data_dir: Path, exc: Exception) -> DatabaseError:
+    if isinstance(exc, OSError) and exc.errno in UNUSABLE and _is_of(data_dir, exc):
+        return DatabaseError(
+            f"the embedded server cannot use the folder {data_dir}: {exc.strerror}: "
+            "set SPOCDB_DATA_DIR to another one, or name a server with `url=...`"
+        )
     if _is_full(data_dir, exc):
         return DatabaseError(
             f"the embedded server does not start: the disk of {data_dir} is full: "
@@ -203,6 +219,11 @@ def _no_start(data_dir: Path, exc: Exception) -> DatabaseError:
         f"the embedded server under {data_dir} does not start ({str(exc).splitlines()[0]}): "
         f"see {data_dir / 'pg' / 'log'}, or name a server with `url=...`"
     )
+
+
+def _is_of(data_dir: Path, exc: OSError) -> bool:
+    """Tell whether the error is about the folder, a folder above it, or its lock."""
+    return exc.filename in map(str, (data_dir / "lock", data_dir, *data_dir.parents))
 
 
 def _is_full(data_dir: Path, exc: Exception) -> bool:

@@ -1,5 +1,6 @@
 """A wrong request ends with one line, an exit code and no traceback."""
 
+import re
 import socket
 import struct
 import tempfile
@@ -12,7 +13,7 @@ from PIL import Image
 
 from spocdb.api import connect
 from spocdb.db import embedded
-from spocdb.errors import SchemaOutOfDate
+from spocdb.errors import DatabaseError, SchemaOutOfDate
 from spocdb.images.formats import READ
 from spocdb.settings import from_environment
 from tests.fixtures.program import Finished, Start
@@ -242,6 +243,26 @@ def test_a_name_that_is_not_utf_8_can_be_searched_for(
     assert the_line(spocdb("search", tmp_path / "no\udce9.jpg")).endswith(
         "No such file or directory"
     )
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    # /proc says that it has no space left.
+    [("{here}/file", "File exists"), ("/proc/x", "No such|Perm")],
+)
+def test_an_embedded_database_in_no_folder_is_one_line(
+    environment: dict[str, str], folder: str, why: str
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="spocdb-folder-") as here:
+        Path(here).chmod(0o755)  # for the server's user, where root runs it
+        (Path(here) / "file").write_text("")
+        data_dir = folder.format(here=here)
+        settings = from_environment(None, environment | {"SPOCDB_DATA_DIR": data_dir})
+        with pytest.raises(DatabaseError) as caught:
+            connect(settings=settings)
+    said = str(caught.value)
+    assert re.match(f"the embedded server cannot use the folder {data_dir}: (?:{why})", said), said
+    assert said.endswith(": set SPOCDB_DATA_DIR to another one, or name a server with `url=...`")
 
 
 def test_an_embedded_database_of_a_newer_program_says_so(
