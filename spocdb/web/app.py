@@ -1,6 +1,6 @@
 """The application: routes, guards and errors, put together for one engine."""
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from spocdb import __version__
 from spocdb.api import Engine
@@ -10,6 +10,7 @@ from spocdb.web.guard import Guard
 from spocdb.web.metrics import Measured, Metrics
 from spocdb.web.options import ServerOptions
 from spocdb.web.pages import assets, copies, looking, mapping, sign_in
+from spocdb.web.parameters import only_known
 from spocdb.web.routes import (
     browsing,
     calibrating,
@@ -43,6 +44,8 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
         title="spocdb",
         version=__version__,
         summary="Visual similarity search inside your own PostgreSQL.",
+        description="A query parameter that a route does not know is refused with 422 and the code "
+        "`unknown-parameter`; the message names those that it knows.",
         openapi_url=f"{PREFIX}/openapi.json",
         # They load scripts from other sites.
         docs_url=None,
@@ -53,7 +56,7 @@ def create_app(engine: Engine, options: ServerOptions) -> FastAPI:
     app.state.calibrations = Calibrations(engine.settings)
     app.state.coverage = Shared(SECONDS_COUNTED)
     problems.install(app)
-    api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
+    api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES, dependencies=[Depends(only_known)])
     for routes in (
         collections,
         browsing,

@@ -63,11 +63,23 @@ log = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
-    """A request that this server refuses; `code` names the reason for programs."""
+    """A request that this server refuses; `code` names the reason for programs.
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    `field` is the parameter that is wrong, if it is one, and `bound` what is allowed.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        bound: Sequence[str] = (),
+    ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail = status, code, detail
+        self.field, self.bound = field, bound or None
 
 
 class Problem(BaseModel):
@@ -167,7 +179,7 @@ async def _of_library(request: Request, error: Exception) -> Response:
 
 async def _of_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return response(error.status, error.detail, error.code)
+    return response(*(error.status, error.detail, error.code), field=error.field, bound=error.bound)
 
 
 async def _of_request(request: Request, error: Exception) -> Response:
