@@ -35,10 +35,14 @@ SHOWN = {
     "ingest, peak memory": "peak memory of an ingest",
     "import spocdb": "`import spocdb`",
 }
-# Figures whose peer is spocdb itself or no real alternative.
-NOT_DRAWN = ("ingest, peak memory", "import spocdb", "mini, beside", "search meanwhile")
+# Figures whose peer is spocdb itself or no real alternative, and those of the page, told elsewhere.
+NOT_DRAWN = (
+    *("ingest, peak memory", "import spocdb", "mini, beside", "search meanwhile"),
+    *("by hnsw-", "1 tables", "4 tables", "16 tables", "scrolling the last tenth"),
+    *("heap", "page a", "first picture", "start, "),
+)
 # Of latencies only the median is drawn.
-NOT_DRAWN_ENDS = (", p99", ", p50 of processor")
+NOT_DRAWN_ENDS = (", p95", ", p99", ", p50 of processor")
 
 
 def main() -> None:
