@@ -110,7 +110,7 @@ def _measured(
     if row is None:
         raise DatabaseError(
             f"the embeddings of {collection.name} by projection {projection_id} were dropped "
-            "meanwhile: see `db.index.status()`"
+            "meanwhile: see `db.pca.list()`"
         )
     return row[0], row[1]
 
