@@ -13,8 +13,6 @@ from spocdb.sources.buckets import is_missing
 # are kept; requests for blocks at once.
 BLOCK, AHEAD, LEAST_BLOCKS, ASKED = 2**20, 4, 16, 8
 
-CHANGED = "the {} was changed while it was read: ingest it again"
-
 Key = tuple[str, str, int]
 # Returns bytes of the file of a name, from an offset up to another, and the version of the file.
 GetRange = Callable[[str, int, int], tuple[bytes, str]]
@@ -83,17 +81,18 @@ class Window:
         return future
 
 
-class FarFile:
+# What `FarBytes` takes: window, name, version, size, what it is called, `changed`.
+Described = tuple[Window, str, str, int, str, Callable[[], None]]
+
+
+class FarBytes:
     """A far file of this version and size; see `Readable`. Errors call it `what`.
 
     `changed` is called when the file has another version by now, or is gone.
     """
 
-    is_in_order = False
-
     def __init__(
         self,
-        get_range: GetRange,
         window: Window,
         name: str,
         version: str,
@@ -102,8 +101,29 @@ class FarFile:
         changed: Callable[[], None],
     ) -> None:
         self.version, self.size = version, size
-        self._get_range, self._window, self._name = get_range, window, name
+        self._window, self._name = window, name
         self._what, self._changed = what, changed
+
+    def _gone(self, error: ImageVanished) -> ImageVanished:
+        """Return the error about a part that could not be fetched."""
+        if is_missing(error):
+            self._changed()
+        return ImageVanished(f"cannot read the {self._what}: {told(error)}")
+
+    def _other(self) -> ImageVanished:
+        """Return the error about a file that has another version by now."""
+        self._changed()
+        return ImageVanished(f"the {self._what} was changed while it was read: ingest it again")
+
+
+class FarFile(FarBytes):
+    """A far file that is read in parts; `described` is what `FarBytes` takes."""
+
+    is_in_order = False
+
+    def __init__(self, get_range: GetRange, *described: *Described) -> None:
+        super().__init__(*described)
+        self._get_range = get_range
 
     def read(self, offset: int, n_bytes: int) -> bytes:
         """Read bytes at an offset; fewer at the end of the file.
@@ -131,12 +151,9 @@ class FarFile:
         try:
             data, version = self._get_range(self._name, start, end)
         except ImageVanished as error:
-            if is_missing(error):
-                self._changed()
-            raise ImageVanished(f"cannot read the {self._what}: {told(error)}") from error.__cause__
+            raise self._gone(error) from error.__cause__
         if version != self.version:
-            self._changed()
-            raise ImageVanished(CHANGED.format(self._what))
+            raise self._other()
         return data
 
 
