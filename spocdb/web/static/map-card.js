@@ -14,15 +14,18 @@ let latest;
 
 /** Return the name of a picture, which is asked for once; without an answer its id, for now. */
 async function nameIn(id) {
-  if (!names.has(id)) {
+  const isAsked = names.has(id);
+  if (!isAsked) {
     if (names.size === MOST_NAMES) names.delete(names.keys().next().value);
     names.set(id, image(id).then((known) => nameOf(known.path)));
   }
+  const asked = names.get(id);
   try {
-    return await names.get(id);
+    return await asked;
   } catch {
-    names.delete(id);
-    return `picture ${id}`;
+    if (names.get(id) === asked) names.delete(id);
+    // What failed an earlier question may be over by now.
+    return isAsked ? nameIn(id) : `picture ${id}`;
   }
 }
 

@@ -63,6 +63,28 @@ def test_a_name_that_did_not_come_is_asked_for_again(opened: Opened, mapped: Dat
     expect(first).to_have_attribute("alt", re.compile(r"\.jpg$"))
 
 
+def test_a_name_whose_question_fails_while_it_is_wanted_anew_is_asked_for_again(
+    opened: Opened, mapped: Database
+) -> None:
+    page = opened(MAP, viewport=WINDOW, may_be_refused=True)
+    settled(page)
+    held: list[Route] = []
+    is_over = False
+    page.route(NAMES, lambda route: route.continue_() if is_over else held.append(route))
+    listed = page.get_by_text("Pictures near the middle", exact=True)
+    with page.expect_request(NAMES):
+        listed.click()
+    # The list takes room from the map, and is asked for once more when that has settled.
+    page.wait_for_timeout(1000)
+    listed.click()
+    listed.click()
+    is_over = True
+    for route in held:
+        route.abort()
+    first = page.locator("#near img").first
+    expect(first).to_have_attribute("alt", re.compile(r"\.jpg$"))
+
+
 def test_thumbnails_that_fail_for_a_moment_are_asked_for_again(
     opened: Opened, mapped: Database
 ) -> None:
