@@ -16,6 +16,7 @@ from tests.fixtures.archived import pack, packed, read, shard
 from tests.fixtures.buckets import serving
 from tests.fixtures.file_site import FileSite
 from tests.fixtures.ingested import counts, network
+from tests.fixtures.killed import Kill
 from tests.fixtures.opened import Database
 from tests.fixtures.program import Run
 from tests.integration.test_far_archives import failures, stored
@@ -88,6 +89,24 @@ def test_lists_and_workers_open_them(
     assert near.enqueue(site.url_of("b.tar"), collection="photos").n_enqueued == 1
     near.tables.work(once=True)
     assert {said["kind"] for said in stored(near).values()} == {f"{n:04}" for n in range(4)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_killed_in_the_middle_it_goes_on(
+    near: Database,
+    recipe: Recipe,
+    make_photos: Make,
+    site: FileSite,
+    kill_ingest: Kill,
+    name: str,
+) -> None:
+    shard(site.folder / name, make_photos(60))
+    url = site.url_of(name)
+    n_before = kill_ingest(url, env=ALLOWED, **recipe)
+    assert 0 < n_before < 60
+    assert counts(near.ingest(url, auto_pca=0)) == (60 - n_before, 0, n_before, 0)
+    assert {said["kind"] for said in stored(near).values()} == {f"{n:04}" for n in range(60)}
 
 
 def test_listing_and_reading_far_apart_ask_twice_and_keep_no_more_than_the_window(
