@@ -6,12 +6,14 @@ from hashlib import blake2b
 
 # Names per sorted run; the newest are in a Python set, which takes ten times as much for each.
 RUN = 2**16
+# Runs of the same length become one, up to this: a longer one would take too much memory meanwhile.
+LONGEST = 2**22
 
 
 class Names:
     """Names by a hash of 64 bits: of ten million, two are taken for the same once in 400,000 times.
 
-    Adding n names takes n² / RUN steps in the worst case, of which a million take a few seconds.
+    Of a hundred million names there are some thirty runs, which all are searched for a new one.
     """
 
     def __init__(self) -> None:
@@ -31,12 +33,26 @@ class Names:
             return False
         self._newest.add(digest)
         if len(self._newest) == RUN:
-            self._runs.append(array("Q", sorted(self._newest)))
+            self._keep(array("Q", sorted(self._newest)))
             self._newest = set()
         return True
 
+    def _keep(self, run: "array[int]") -> None:
+        while self._runs and len(self._runs[-1]) == len(run) < LONGEST:
+            run = _merged(self._runs.pop(), run)
+        self._runs.append(run)
+
     def _has(self, digest: int) -> bool:
         return digest in self._newest or any(_is_in(run, digest) for run in self._runs)
+
+
+def _merged(one: "array[int]", other: "array[int]") -> "array[int]":
+    # Imported here, because few sources have so many names, and NumPy takes a tenth of a second.
+    import numpy as np
+
+    merged = one + other
+    np.frombuffer(merged, np.uint64).sort(kind="stable")
+    return merged
 
 
 def _is_in(run: "array[int]", digest: int) -> bool:

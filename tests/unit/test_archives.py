@@ -207,7 +207,10 @@ def test_descriptors_are_closed_when_nothing_needs_them(tmp_path: Path) -> None:
 
 def test_names_are_known_by_their_digests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "RUN", 10)
+    monkeypatch.setattr(digests, "LONGEST", 40)
     names = Names()
     assert all(names.add(f"{n}.jpg") for n in range(95))
     assert not any(names.add(f"{n}.jpg") for n in range(95))
     assert (len(names), "94.jpg" in names, "95.jpg" in names) == (95, True, False)
+    # Each run is searched, so there are few.
+    assert [len(run) for run in names._runs] == [40, 40, 10]
