@@ -1,10 +1,10 @@
 """Where images lie and who takes them: ingests of the same images by `mini`, in turns.
 
 From the repository's root:
-    python -m benchmarks.sources [--images N] [--objects N] [--turns N] [--record]
+    python -m benchmarks.sources [--images N] [--objects N] [--keys N] [--turns N] [--record]
 
-Then small objects of a bucket are read, beside boto3 in a thread pool. The bucket is that of a
-server on this machine, which takes its part of the cores.
+Then small objects of a bucket are read, beside boto3 in a thread pool, and many keys are listed.
+The bucket is that of a server on this machine, which takes its part of the cores.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from benchmarks import record, storage
+from benchmarks.listing import listing
 from benchmarks.record import Figure
 from benchmarks.storage import BUCKET
 from spocdb.bench.pictures import write_photographs
@@ -37,6 +38,8 @@ from spocdb.settings import from_environment
 from spocdb.sources.opening import opened, terms_of
 
 PROGRAM = Path(sys.executable).with_name("spocdb")
+# Suffix of the records.
+SOURCES = "-sources"
 COLLECTION, LOCAL = "photos", "local files"
 # Bytes of a small object, and threads of boto3, each with a connection.
 N_BYTES, N_THREADS = 20_000, 32
@@ -214,8 +217,9 @@ def _made(folder: Path) -> Path:
 def main() -> None:
     """Run the steps, print the figures, and record them on request."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sources")
-    parser.add_argument("--images", type=int, default=900, help="below 1,000 no PCA is fitted")
+    parser.add_argument("--images", type=int, default=3_000, help="whole commands, with a start")
     parser.add_argument("--objects", type=int, default=50_000)
+    parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--record", action="store_true", help="record the figures")
     arguments = parser.parse_args()
@@ -225,10 +229,11 @@ def main() -> None:
         figures = [
             *ingesting(_made(folder / "ingesting"), arguments.images, arguments.turns),
             *reading(_made(folder / "reading"), arguments.objects, arguments.turns),
+            *listing(_made(folder / "listing"), arguments.keys),
         ]
     record.show(figures)
     if arguments.record:
-        print(record.write([record.as_dict(figure) for figure in figures], "-sources"))
+        print(record.write([record.as_dict(figure) for figure in figures], SOURCES))
 
 
 if __name__ == "__main__":
