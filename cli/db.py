@@ -135,11 +135,15 @@ def grant(
         )
     with options.open_database(db) as database:
         if reader is not None:
-            database.grant_reader(reader, collection)
+            name = database.collection(collection)
+            database.grant_reader(reader, name)
+            print(f"{reader} may read and search {name}")
         elif worker is not None:
             database.grant_worker(worker)
+            print(f"{worker} may run `spocdb worker`")
         elif owner is not None:
             database.grant_owner(owner)
+            print(f"{owner} owns spocdb")
 
 
 def _settings(url: str | None) -> "Settings":

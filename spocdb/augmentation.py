@@ -3,10 +3,11 @@
 import logging
 from dataclasses import replace
 
+from spocdb import checks
 from spocdb.db import collections, embeddings, indexes, projections
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
-from spocdb.errors import ConfigError, DatabaseError, InvalidValue
+from spocdb.errors import ConfigError, DatabaseError
 from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
@@ -38,15 +39,13 @@ def augment(
             f"projection {collection.active_projection_id} of {collection.name} cannot be "
             "augmented: activate a fitted one first (`db.pca.list()`, `db.pca.rollback()`)"
         )
-    if not 1 <= neighbours <= MOST_NEIGHBOURS:
-        raise InvalidValue("neighbours", neighbours, f"1 to {MOST_NEIGHBOURS}")
-    if not 0 <= alpha <= MOST_ALPHA:
-        raise InvalidValue("alpha", alpha, f"0 to {MOST_ALPHA}")
+    neighbours = checks.whole("neighbours", neighbours, 1, MOST_NEIGHBOURS)
+    alpha = checks.number("alpha", alpha, 0, MOST_ALPHA)
     augmented = {
         "collection": collection.name,
         "base": collection.active_projection_id,
         "neighbours": neighbours,
-        "alpha": float(alpha),
+        "alpha": alpha,
     }
     projection = replace(base, settings=base.settings | {"augmented": augmented})
     about = projections.get(connection, collection.active_projection_id).fitted_on

@@ -5,19 +5,21 @@ some pictures -> variants -> embeddings
 -> the largest distances with the wanted precision -> stored with the projection
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spocdb import checks
 from spocdb.comparison import ITSELF, Compared, compared
 from spocdb.db import collections, images, projections, thresholds, thumbnails
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.thumbnails import Content
-from spocdb.errors import ConfigError, InvalidValue, NotEnoughSamples
+from spocdb.errors import ConfigError, NotEnoughSamples
 from spocdb.evidence import differing, own_variants, taken_for_copies, to_review
 from spocdb.images.signatures import AGREE, VERSION
 from spocdb.images.variants import VARIANTS
@@ -40,6 +42,7 @@ from spocdb.wording import counted
 Connections = Callable[[], AbstractContextManager[Connection]]
 
 MOST_IMAGES = 10_000
+BELOW_ONE = math.nextafter(1, 0)
 # The distance of the same scene has at most this precision, over copies of all kinds.
 SCENE_PRECISION = 0.9
 # Images of the collection for each dimension of a whitening that was fitted on them. Measured with
@@ -71,15 +74,11 @@ class CalibrationOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0.5 <= self.precision < 1:
-            raise InvalidValue("precision", self.precision, "0.5 to below 1")
-        if not 1e-6 <= self.copies <= 100:
-            raise InvalidValue("copies", self.copies, "0.000001 to 100")
-        if not self.fewest <= self.images <= MOST_IMAGES:
-            bound = f"{self.fewest:,} to {MOST_IMAGES:,} for this precision"
-            raise InvalidValue("images", self.images, bound)
-        if not -(2**63) <= self.seed < 2**63:
-            raise InvalidValue("seed", self.seed, "a 64-bit number")
+        checks.number("precision", self.precision, 0.5, BELOW_ONE, "0.5 to below 1")
+        checks.number("copies", self.copies, 1e-6, 100, "0.000001 to 100")
+        bound = f"{self.fewest:,} to {MOST_IMAGES:,} for this precision"
+        checks.whole("images", self.images, self.fewest, MOST_IMAGES, bound)
+        checks.whole("seed", self.seed, -(2**63), bound="a 64-bit number")
 
     @property
     def fewest(self) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
-from spocdb import grouping, pairing
+from spocdb import checks, grouping, pairing
 from spocdb.db import (
     collections,
     duplicate_decisions,
@@ -29,7 +29,7 @@ from spocdb.db.duplicate_decisions import Verdict
 from spocdb.db.duplicates import DuplicateSearch
 from spocdb.db.spaces import Space
 from spocdb.db.thumbnails import Content
-from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
+from spocdb.errors import ConfigError, UnknownChoice
 from spocdb.images.signatures import VERSION
 from spocdb.keepers import DEFAULT, parse
 from spocdb.pairing import Neighbours
@@ -59,9 +59,8 @@ def find(
         ConfigError: The rule has an unknown term; both a distance and a level are given; there is
             no such level, or the collection is not calibrated.
     """
-    # Written so that NaN fails too.
-    if distance is not None and not 0 <= distance <= 2:
-        raise InvalidValue("distance", distance, "0 to 2")
+    if distance is not None:
+        distance = checks.number("distance", distance, 0, 2)
     if level is not None and level not in (levels := get_args(Level)):
         raise UnknownChoice("level", level, levels)
     if distance is not None and level is not None:

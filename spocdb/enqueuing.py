@@ -21,7 +21,7 @@ from spocdb.pipeline.options import OnProgress
 from spocdb.progress import Progress
 from spocdb.records import ImageRef, Recipe
 from spocdb.sinks import projecting
-from spocdb.sources.source import Given, check_any
+from spocdb.sources.source import Given, check_any, check_given
 from spocdb.storing import REFS_ASKED, changed
 
 
@@ -41,10 +41,12 @@ def enqueue(
     become failures. The embeddings of a new collection are in `partitions` tables.
 
     Raises:
-        ConfigError: There are no images, or the options contradict the collection.
+        ConfigError: Nothing is given to read, there are no images, or the options contradict the
+            collection.
         WeightsNotFound: The extractor's weights are not on this machine.
         CollectionNotFound: The collection was dropped meanwhile.
     """
+    check_given(source)
     progress = Progress(doing="looking for images", left_out=source.left_out)
     on_progress(progress)
     found = collections.find(connection, name)

@@ -11,10 +11,10 @@ SQL takes it as JSON: an object, or a list of objects and conditions. Only the S
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spocdb.errors import ConfigError
+from spocdb.errors import ConfigError, InvalidValue
 
 Filter = Mapping[str, Any] | str | Sequence[Mapping[str, Any] | str | Sequence[Any]]
 # What SQL takes: an object, or a list of objects and conditions.
@@ -41,13 +41,18 @@ def to_json(filter: Filter | None) -> Json:
 
     Raises:
         ConfigError: A text or condition is malformed.
+        InvalidValue: The filter is of another type.
     """
     if filter is None:
         return {}
+    if isinstance(filter, bytes) or not isinstance(filter, str | Iterable):
+        raise InvalidValue("filter", type(filter).__name__, "a text, a mapping or a list of them")
     parts = [filter] if isinstance(filter, str | Mapping) else list(filter)
     result: list[Any] = []
     for part in parts:
         if isinstance(part, Mapping):
+            if odd := next((key for key in part if not isinstance(key, str)), None):
+                raise ConfigError(f"the keys of a filter are texts, and {odd!r} is none")
             result.append(dict(part))
         elif isinstance(part, str):
             result.extend(parse(part))

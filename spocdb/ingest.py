@@ -17,7 +17,7 @@ from spocdb.features.selection import Wanted
 from spocdb.pipeline.options import OnProgress
 from spocdb.progress import Progress
 from spocdb.records import Recipe
-from spocdb.sources.source import Given, check_any
+from spocdb.sources.source import Given, check_any, check_given
 from spocdb.storing import StoringOptions
 
 if TYPE_CHECKING:
@@ -64,11 +64,12 @@ class Ingest:
     def __call__(self) -> Progress:
         """Ingest the images; return the counts.
 
-        Without roots, with `retry_failed`, the collection's failed images are retried.
+        Without roots, with `retry_failed`, the collection's failed images are retried; metadata are
+        applied to all of its images.
 
         Raises:
-            ConfigError: There are no images, a root is gone and `prune_gone` is not given, or the
-                options contradict each other or the collection.
+            ConfigError: Nothing is given to read, there are no images, a root is gone and
+                `prune_gone` is not given, or the options contradict each other or the collection.
             WeightsNotFound: The extractor's weights are not on this machine.
             ImageError: An image is bad, and the run is strict.
             ExtractorChanged: The collection got another extractor meanwhile.
@@ -77,6 +78,8 @@ class Ingest:
         progress = Progress(doing="looking for images")
         self.on_progress(progress)
         to, options = self.destination, self.options
+        if not (options.metadata or options.storing.retry_failed):
+            check_given(self.source)
         found = to.find(must=not self.source.roots)
         to.check_partitions(options.partitions)
         source = self._without_gone() if found else self.source
@@ -139,8 +142,10 @@ def preview(to: Destination, source: Given, *, prune: bool, exif: bool) -> Progr
     """Count what an ingest would do with a source, and change nothing.
 
     Raises:
-        ConfigError: A path does not exist, or the collection is of an attached table.
+        ConfigError: Nothing is given to read, a path does not exist, or the collection is of an
+            attached table.
     """
+    check_given(source)
     progress = Progress(left_out=source.left_out)
     found = to.find(must=False)
     there = source

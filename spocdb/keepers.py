@@ -7,6 +7,7 @@ turns it around. Images that a rule cannot tell apart are ordered by path.
 
 from dataclasses import dataclass
 
+from spocdb import checks
 from spocdb.errors import ConfigError
 
 WORDS = ("pixels", "bytes", "oldest", "newest")
@@ -30,7 +31,7 @@ def parse(rule: str) -> list[Term]:
     Raises:
         ConfigError: a term is none of those that there are, or there are too many.
     """
-    if len(rule) > LONGEST:
+    if len(checks.text("keep", rule)) > LONGEST:
         raise ConfigError(f"keep has more than {LONGEST:,} characters", field="keep")
     texts = [text.strip() for text in rule.split(",")]
     if len(texts) > MOST_TERMS:

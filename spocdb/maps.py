@@ -8,14 +8,14 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from spocdb import machine
+from spocdb import checks, machine
 from spocdb.db import collections, embeddings, mapping, projections
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
 from spocdb.db.copy import Rows
 from spocdb.db.maps import CollectionMap
 from spocdb.db.search import snapshot
-from spocdb.errors import ConfigError, InvalidValue, UnknownChoice
+from spocdb.errors import ConfigError, UnknownChoice
 from spocdb.features import layouts
 from spocdb.features.projection import Moments, merge
 from spocdb.records import Float32Array, Projection
@@ -49,12 +49,10 @@ class MapOptions:
     def __post_init__(self) -> None:
         if self.method not in (known := get_args(Method)):
             raise UnknownChoice("method", self.method, known)
-        if not 2 <= self.neighbours <= 1000:
-            raise InvalidValue("neighbours", self.neighbours, "2 to 1000")
-        if not 0 <= self.min_distance <= 1:
-            raise InvalidValue("min_distance", self.min_distance, "0 to 1")
-        if self.seed is not None and not 0 <= self.seed < 2**32:
-            raise InvalidValue("seed", self.seed, "0 to 4294967295")
+        checks.whole("neighbours", self.neighbours, 2, 1000)
+        checks.number("min_distance", self.min_distance, 0, 1)
+        if self.seed is not None:
+            checks.whole("seed", self.seed, 0, 2**32 - 1)
 
 
 def make(

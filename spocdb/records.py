@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from spocdb import checks
 from spocdb.errors import ConfigError, ImageError
 from spocdb.recipe_options import (
     IMAGENET_MEAN,
@@ -260,12 +261,20 @@ class NewDescriptor:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A rectangle in pixels of the upright image (after the EXIF turn)."""
+    """A rectangle in pixels of the upright image (after the EXIF turn).
+
+    Raises:
+        InvalidValue: a number is no integer.
+    """
 
     x: int
     y: int
     width: int
     height: int
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            checks.whole(name, getattr(self, name), -checks.MOST, bound="a whole number of pixels")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,18 @@
 """Search: describe the query image like the gallery's, then search in SQL, refined on request."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from spocdb import checks
 from spocdb.db import collections
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import Connection
-from spocdb.db.search import Hit
+from spocdb.db.search import MOST_RESULTS, Hit
 from spocdb.errors import InvalidValue
 from spocdb.filters import Json
 from spocdb.records import Crop, Decoded, Float32Array, Recipe, Refinement
@@ -42,7 +44,7 @@ class Request:
     `recall` is that of the search by the index, None the collection's.
 
     Raises:
-        InvalidValue: The refinement, distance or recall is out of range, or neither `k` nor
+        InvalidValue: `k`, the refinement, distance or recall is out of range, or neither `k` nor
             `max_distance` is given.
     """
 
@@ -58,19 +60,24 @@ class Request:
 
     def __post_init__(self) -> None:
         more = self.refinement
-        _check("rerank", more.rerank, LONGEST_SHORT_LIST)
-        _check("expand", more.expand, LONGEST_SHORT_LIST)
-        _check("alpha", more.alpha, 100)
+        if not isinstance(more, Refinement):
+            raise checks.invalid("refinement", more, "a Refinement")
+        checks.whole("rerank", more.rerank, 0, LONGEST_SHORT_LIST)
+        checks.whole("expand", more.expand, 0, LONGEST_SHORT_LIST)
+        checks.number("alpha", more.alpha, 0, 100)
         if self.recall is not None:
             check_recall(self.recall)
         if self.max_distance is not None:
-            _check("max_distance", self.max_distance, 2)
+            checks.number("max_distance", self.max_distance, 0, 2)
         elif self.k is None:
             raise InvalidValue("k", None, "a number, unless max_distance is given")
+        if self.k is not None:
+            # NumPy's integers become Python's: SQL knows no function of the type of the others.
+            object.__setattr__(self, "k", checks.whole("k", self.k, 1, MOST_RESULTS))
 
     def more(self, n: int) -> "Request":
-        """Return the request for n more hits. A negative k is refused by the database."""
-        return self if self.k is None or self.k < 0 else replace(self, k=self.k + n)
+        """Return the request for n more hits."""
+        return self if self.k is None else replace(self, k=min(self.k + n, MOST_RESULTS))
 
     def within(self, hits: list[Hit]) -> list[Hit]:
         """Return the hits that are near enough, at most k."""
@@ -227,7 +234,7 @@ def _nearest(
     more, projection = request.refinement, request.projection
     if more.expand:
         query = db_search.expand(
-            *(connection, collection, query, more.expand, more.alpha),
+            *(connection, collection, query, int(more.expand), float(more.alpha)),
             exact=request.exact,
             projection=projection,
         )
@@ -255,7 +262,7 @@ def _found(
             return hits
         others = [hit for hit in hits if hit.id not in request.left_out]
         return db_search.collapse(connection, collection, others)
-    n_found = max(k, request.refinement.rerank) if request.refinement.rerank else k
+    n_found = max(k, int(request.refinement.rerank))
     if request.collapse:
         return db_search.collapsed(
             *(connection, collection, query, n_found, filter),
@@ -276,12 +283,5 @@ def check_recall(recall: float) -> None:
     Raises:
         InvalidValue: It is out of range.
     """
-    # Written so that NaN fails too.
-    if not 0 < recall <= 1:
-        raise InvalidValue("recall", recall, "more than 0, at most 1")
-
-
-def _check(field: str, value: float, most: int) -> None:
-    # Written so that NaN fails too.
-    if not 0 <= value <= most:
-        raise InvalidValue(field, value, f"0 to {most}")
+    # From the smallest number that is more than 0.
+    checks.number("recall", recall, math.ulp(0.0), 1, "more than 0, at most 1")

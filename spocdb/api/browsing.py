@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from spocdb import checks
 from spocdb.api.part import Part
 from spocdb.db import collections
-from spocdb.errors import InvalidValue
 from spocdb.filters import Filter, to_json
 
 if TYPE_CHECKING:
@@ -36,24 +36,30 @@ class Browsing(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
-            InvalidValue: `limit` is out of range.
+            InvalidValue: `limit` is out of range, or `before` is no id.
             ConfigError: the filter is invalid.
         """
         from spocdb.db import listing
 
-        if not 1 <= limit <= listing.PAGE:
-            raise InvalidValue("limit", limit, f"1 to {listing.PAGE}")
-        wanted = to_json(filter)
+        n, wanted = checks.whole("limit", limit, 1, listing.PAGE), to_json(filter)
+        if before is not None:
+            before = checks.whole("before", before, -checks.MOST, bound="the id of an image")
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            return listing.newest(connection, target, wanted, before, limit)
+            return listing.newest(connection, target, wanted, before, n)
 
     def sizes(self, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Return width and height in pixels of upright images, by id; unknown ids are left out."""
+        """Return width and height in pixels of upright images, by id; unknown ids are left out.
+
+        Raises:
+            InvalidValue: an id is no integer.
+            ImageNotFound: an id has more than 64 bits.
+        """
         from spocdb.db import listing
 
+        wanted = checks.image_ids(ids, "ids")
         with self._engine.connection() as connection:
-            return listing.sizes(connection, ids)
+            return listing.sizes(connection, wanted)
 
     def facets(self, filter: Filter | None = None, *, collection: str | None = None) -> "Facets":
         """Return the values of each key of the metadata, over the images that match a filter.

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from spocdb import checks
+from spocdb.api.images import most_images
 from spocdb.api.part import Part
 from spocdb.db import collections
 from spocdb.db.collections import Collection, CollectionSummary
@@ -48,10 +50,12 @@ class Collections(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            InvalidValue: the name is no text; None does not stand for the only collection here.
             DatabaseError: something in the database depends on its view.
         """
+        name = checks.text("collection", collection)
         with self._engine.connection() as connection:
-            collections.drop(connection, collections.get(connection, collection))
+            collections.drop(connection, collections.get(connection, name))
 
     def failures(
         self, collection: str | None = None, *, after: str | None = None, limit: int | None = None
@@ -65,19 +69,20 @@ class Collections(Part):
             collection: the name; None are all collections.
             after: leave out paths up to this one, e.g. the last of the page before; only for one
                 collection.
-            limit: the maximum number of failures.
+            limit: the maximum number of failures, zero or more; None for all.
 
         Returns:
             The failures, with path, reason and message.
 
         Raises:
             CollectionNotFound: there is no such collection.
-            ConfigError: `after` is given without a collection, or `limit` is negative.
+            InvalidValue: `after` is given without a collection or no text, or `limit` is negative.
         """
         if after is not None and collection is None:
             raise InvalidValue("collection", None, "a name, where `after` says where to go on")
-        if limit is not None and limit < 0:
-            raise InvalidValue("limit", limit, "zero or more")
+        if after is not None:
+            checks.text("after", after)
+        limit = most_images(limit)
         with self._engine.connection() as connection:
             targets = collections.some(connection, collection)
         pages = chain.from_iterable(self._failures(target, after, limit) for target in targets)
@@ -98,8 +103,14 @@ class Collections(Part):
             after = page[-1].path
 
     def evaluations(self, benchmark: str | None = None) -> "list[StoredEvaluation]":
-        """List the stored evaluations, of one benchmark or of all, oldest first."""
+        """List the stored evaluations, of one benchmark or of all, oldest first.
+
+        Raises:
+            InvalidValue: the benchmark is no text.
+        """
         from spocdb.db import evaluations
 
+        if benchmark is not None:
+            checks.text("benchmark", benchmark)
         with self._engine.connection() as connection:
             return evaluations.stored(connection, benchmark)

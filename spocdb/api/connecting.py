@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from spocdb import checks
 from spocdb.api.database import Database
 from spocdb.api.engine import POOL_SIZE, Engine
 from spocdb.db import addresses, embedded
@@ -43,6 +44,8 @@ def connect(
         DatabaseLost: the database cannot be reached.
         SchemaOutOfDate: it has no schema spocdb, an older or a newer one.
     """
+    if url is not None:
+        checks.text("url", url)
     found = settings or from_environment(url)
     open_engine = partial(Engine, pool_size=pool_size, statement_seconds=statement_seconds)
     if found.database_url is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from spocdb import duplicates
+from spocdb import checks, duplicates
 from spocdb.api.part import Part
 from spocdb.db import collections
 from spocdb.db import duplicate_decisions as stored
@@ -31,11 +31,13 @@ class Deciding(Part):
             CollectionNotFound: there is no such collection.
             ImageNotFound: the collection has no image with one of the ids.
             ConfigError: both images have the same bytes, or there is no such verdict.
+            InvalidValue: an id is no integer.
             RightMissing: the role may not store decisions.
         """
+        pair = checks.image_id(id), checks.image_id(other, "other")
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            duplicates.decide(connection, target, (id, other), verdict)
+            duplicates.decide(connection, target, pair, verdict)
 
     def decisions(self, collection: str | None = None) -> list[Decision]:
         """List the decisions about images of a collection, the oldest first.
@@ -64,7 +66,17 @@ class Deciding(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            InvalidValue: a pair is not two integers.
+            ImageNotFound: an id has more than 64 bits.
         """
+        wanted = [_pair(pair) for pair in pairs]
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            return stored.verdicts(connection, target, [*pairs])
+            return stored.verdicts(connection, target, wanted)
+
+
+def _pair(given: tuple[int, int]) -> tuple[int, int]:
+    ids = checks.image_ids(given, "pairs")
+    if len(ids) != 2:
+        raise checks.invalid("pairs", given, "pairs of two ids")
+    return ids[0], ids[1]

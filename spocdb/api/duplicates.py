@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from spocdb import duplicate_lists, duplicate_metadata, duplicates, outfiles
+from spocdb import checks, duplicate_lists, duplicate_metadata, duplicates, outfiles
 from spocdb.api.calibrating import Calibrating
 from spocdb.api.deciding import Deciding
 from spocdb.db import attachments, collections
@@ -14,11 +14,14 @@ from spocdb.db import duplicate_review as reviewed
 from spocdb.db.collections import Collection
 from spocdb.db.duplicate_groups import DuplicateGroup, DuplicatesAsked, DuplicateSummary
 from spocdb.db.duplicate_metadata import MetadataOffer
-from spocdb.errors import ConfigError, InvalidValue
+from spocdb.errors import ConfigError
 from spocdb.records import Level
 from spocdb.wording import counted
 
 log = logging.getLogger(__name__)
+
+# The largest integer that SQL functions take for a number of groups or members.
+MOST_IN_SQL = 2**31 - 1
 
 
 class Duplicates(Calibrating, Deciding):
@@ -118,18 +121,17 @@ class Duplicates(Calibrating, Deciding):
             members: of each group at most so many images, the keeper among them; None for all.
 
         Raises:
-            InvalidValue: `members` is less than 2.
+            InvalidValue: `members` is less than 2, or `after` is no id.
             CollectionNotFound: there is no such collection.
             DuplicatesNotFound: they were not looked for by the active projection.
         """
-        _check_members(members)
+        most, last = most_members(members), checks.whole("after", after, -checks.MOST)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             stored.check(connection, target)
-        last = after
         while True:
             with self._engine.connection() as connection:
-                page = stored.groups(connection, target, last, members=members)
+                page = stored.groups(connection, target, last, members=most)
             yield from page
             if len(page) < stored.PAGE:
                 return
@@ -146,17 +148,17 @@ class Duplicates(Calibrating, Deciding):
             members: at most so many images, the keeper among them; None for all.
 
         Raises:
-            InvalidValue: `members` is less than 2.
+            InvalidValue: `members` is less than 2, or the id is no integer.
             CollectionNotFound: there is no such collection.
             DuplicatesNotFound: they were not looked for by the active projection.
             ImageNotFound: the collection has no such image.
         """
-        _check_members(members)
+        image, most = checks.image_id(id), most_members(members)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             stored.check(connection, target)
-            stored.contents(connection, target, [id])
-            return stored.group_of(connection, target, id, members)
+            stored.contents(connection, target, [image])
+            return stored.group_of(connection, target, image, most)
 
     def take_over(
         self,
@@ -186,9 +188,10 @@ class Duplicates(Calibrating, Deciding):
             ConfigError: the metadata are columns of an attached table.
             RightMissing: the role may not change images.
         """
+        wanted = checks.texts("keys", keys)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            return duplicate_metadata.take_over(connection, target, keys, dry_run=dry_run)
+            return duplicate_metadata.take_over(connection, target, wanted, dry_run=dry_run)
 
     def export(
         self,
@@ -246,6 +249,7 @@ class Duplicates(Calibrating, Deciding):
             yield from reviewed.rejected(connection, collection)
 
 
-def _check_members(members: int | None) -> None:
-    if members is not None and members < 2:
-        raise InvalidValue("members", members, "2 or more, or None")
+def most_members(members: int | None) -> int | None:
+    """Return how many images of a group to show. Raises InvalidValue if it is less than 2."""
+    bound = "2 or more, or None"
+    return None if members is None else checks.whole("members", members, 2, MOST_IN_SQL, bound)

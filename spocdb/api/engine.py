@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
+from spocdb import checks
 from spocdb.db import connections, schema
 from spocdb.db.pool import Pool
 from spocdb.db.watching import Watch
-from spocdb.errors import ConfigError, InvalidValue
+from spocdb.errors import ConfigError
 from spocdb.records import Recipe
 from spocdb.settings import Settings
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # Connections of one process. A search holds none while the network computes.
 POOL_SIZE = 10
+# Seconds; PostgreSQL counts a statement_timeout in milliseconds, in 32 bits.
+LONGEST_STATEMENT = 2_147_483
 
 # Queries that NumPy computes before torch is loaded, which takes as long as some ten of them.
 MOST_WITHOUT_TORCH = 10
@@ -45,6 +48,7 @@ class Engine:
 
     Raises:
         ConfigError: the settings name no database, or its address is malformed.
+        InvalidValue: `pool_size` or `statement_seconds` is out of range.
         DatabaseLost: the database cannot be reached.
         SchemaOutOfDate: the schema is missing, older or newer than this program.
     """
@@ -58,8 +62,9 @@ class Engine:
     ) -> None:
         if settings.database_url is None:
             raise ConfigError("an Engine needs a database_url: spocdb.connect() has a default")
-        if pool_size < 1:
-            raise InvalidValue("pool_size", pool_size, "at least 1")
+        checks.whole("pool_size", pool_size, 1, bound="at least 1")
+        if statement_seconds is not None:
+            checks.number("statement_seconds", statement_seconds, 0, LONGEST_STATEMENT)
         self.settings, self.url = settings, settings.database_url
         self.statement_seconds = statement_seconds
         self._pool = Pool(self.url, pool_size, statement_seconds)

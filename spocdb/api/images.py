@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from spocdb import checks
 from spocdb.api.part import Part
 from spocdb.db import attachments, collections
 from spocdb.db.collections import Collection
@@ -43,7 +44,7 @@ class Images(Part):
             filter: a condition on the metadata, see docs/reference/filters.md. If no image matches,
                 a logged warning says why.
             collection: the name; None if there is only one.
-            limit: the maximum number of images.
+            limit: the maximum number of images, zero or more; None for all.
             embeddings: also fetch each image's embedding (N,), by the projection that is active
                 when its page is read.
 
@@ -52,12 +53,13 @@ class Images(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            InvalidValue: `limit` is negative.
             ConfigError: the filter is invalid.
         """
         from spocdb.db import listing
         from spocdb.db import metadata as about
 
-        wanted = to_json(filter)
+        wanted, limit = to_json(filter), most_images(limit)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
         last: str | None = None
@@ -99,12 +101,13 @@ class Images(Part):
 
         Raises:
             ImageNotFound: there is no image with this id.
+            InvalidValue: it is no integer.
         """
         from spocdb.db import catalogue
         from spocdb.sources.files import modified
 
         with self._engine.connection() as connection:
-            found = catalogue.details(connection, id)
+            found = catalogue.details(connection, checks.image_id(id))
         return found if found.table else replace(found, modified=modified(found.version))
 
     def count(self, filter: Filter | None = None, *, collection: str | None = None) -> int:
@@ -137,11 +140,13 @@ class Images(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ImageNotFound: the collection has no image with this id.
+            InvalidValue: it is no integer.
         """
         from spocdb.db import images
 
+        number = checks.image_id(id)
         with self._engine.connection() as connection:
-            return images.path(connection, collections.get(connection, collection), id)
+            return images.path(connection, collections.get(connection, collection), number)
 
     def reader(self, collection: str | None = None) -> Callable[[str], bytes]:
         """Return a function that reads an image's bytes by path or key.
@@ -203,6 +208,7 @@ class Images(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ImageNotFound: one of them is no image of the collection.
+            InvalidValue: one of them is neither an integer nor a path.
             ConfigError: the collection is of an attached table; or neither images nor a filter are
                 given, or both; or the filter is invalid.
         """
@@ -278,14 +284,25 @@ def _ids(
 ) -> list[int]:
     """Return the ids of images given by id or path, each once. Raises ImageNotFound."""
     from spocdb.db import catalogue
+
+    ids, stored = apart(chosen)
+    catalogue.check_ids(connection, target, ids)
+    at_paths = catalogue.ids_of(connection, target, stored)
+    return list(dict.fromkeys([*ids, *at_paths]))
+
+
+def apart(chosen: Sequence[int | str | os.PathLike[str]]) -> tuple[list[int], list[str]]:
+    """Return the ids among images given by id or path, and the stored names of the paths."""
     from spocdb.sources import names
 
     paths = [one for one in chosen if isinstance(one, str | os.PathLike)]
-    ids = [int(one) for one in chosen if not isinstance(one, str | os.PathLike)]
-    catalogue.check_ids(connection, target, ids)
-    stored = [names.stored(path) for path in paths]
-    at_paths = catalogue.ids_of(connection, target, stored)
-    return list(dict.fromkeys([*ids, *at_paths]))
+    ids = [one for one in chosen if not isinstance(one, str | os.PathLike)]
+    return checks.image_ids(ids), [names.stored(path) for path in paths]
+
+
+def most_images(limit: int | None) -> int | None:
+    """Return the maximum number of images. Raises InvalidValue if it is negative."""
+    return None if limit is None else checks.whole("limit", limit, 0, bound="zero or more")
 
 
 def check_choice(chosen: Sequence[object], filter: Json) -> None:

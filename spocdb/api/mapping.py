@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spocdb import checks
 from spocdb.api.part import Part
 from spocdb.db import collections
 from spocdb.db.collections import Collection
@@ -119,7 +120,8 @@ class Mapping(Part):
         Args:
             collection: the name; None if there is only one.
             projection: the one that it was made by; None for the active one.
-            most: a map with more images is sampled: about so many are returned, and not more.
+            most: a map with more images is sampled: about so many are returned, and not more; zero
+                or more, None for all.
 
         Returns:
             The images' ids (n,) int64, ascending, and their positions (n, 2) float32 in the same
@@ -128,10 +130,13 @@ class Mapping(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            InvalidValue: `most` is negative, or the projection is no integer.
             MapNotFound: no map has been made by this projection.
         """
         from spocdb.db import maps as stored
 
+        if most is not None:
+            most = checks.whole("most", most, 0, bound="zero or more, or None")
         with self._engine.connection() as connection:
             target, number = _wanted(connection, collection, projection)
             return stored.points(connection, target, number, most)
@@ -178,4 +183,6 @@ def _wanted(
     connection: Connection, collection: str | None, projection: int | None
 ) -> tuple[Collection, int]:
     target = collections.get(connection, collection)
-    return target, projection or target.active_projection_id
+    if projection is None:
+        return target, target.active_projection_id
+    return target, checks.projection(projection)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from spocdb import augmentation
+from spocdb import augmentation, checks
 from spocdb import projections as fitting
 from spocdb.api.part import Part
 from spocdb.db import collections, embeddings, projections, versions
@@ -191,6 +191,7 @@ class Pca(Part):
 
 
 def _drop(connection: Connection, number: int, collection: str | None) -> None:
+    number = checks.projection(number, "number")
     if collection is None:
         projections.drop(connection, number)
         return

@@ -4,8 +4,9 @@ import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
 
+from spocdb import checks
 from spocdb.api.images import Images
-from spocdb.errors import ImageChanged, InvalidValue
+from spocdb.errors import ImageChanged
 
 if TYPE_CHECKING:
     from spocdb.db.thumbnails import Content
@@ -23,11 +24,12 @@ class Pictures(Images):
 
         Raises:
             ImageNotFound: there is no image with this id.
+            InvalidValue: it is no integer.
         """
         from spocdb.db import thumbnails
 
         with self._engine.connection() as connection:
-            return thumbnails.content(connection, id)
+            return thumbnails.content(connection, checks.image_id(id))
 
     def read(self, image: "int | Content") -> bytes:
         """Return the bytes of a stored image, from its file or through its table's row.
@@ -37,6 +39,7 @@ class Pictures(Images):
 
         Raises:
             ImageNotFound: there is no image with this id.
+            InvalidValue: it is no integer.
             ImageVanished: its file or its row's image is gone, or cannot be read.
             ImageChanged: it has other bytes than when it was stored.
             ImageTooLarge: it has more bytes than the settings allow.
@@ -60,6 +63,7 @@ class Pictures(Images):
 
         Raises:
             ImageNotFound: there is no image with this id.
+            InvalidValue: it is no integer.
             ImageError: none is stored, and the image cannot be read (see `read`) or decoded.
             SourceBroken: none is stored, and the image's table was dropped or altered.
         """
@@ -78,15 +82,14 @@ class Pictures(Images):
 
         Raises:
             ImageNotFound: there is no image with this id.
-            InvalidValue: `side` is out of range.
+            InvalidValue: it is no integer, or `side` is out of range.
             ImageError: it cannot be read (see `read`) or decoded.
             SourceBroken: its table was dropped or altered.
         """
         from spocdb import thumbnails as making
 
-        if not 1 <= side <= LARGEST_SIDE:
-            raise InvalidValue("side", side, f"1 to {LARGEST_SIDE}")
-        return making.rendered(self.read(image), side, self._engine.settings.limits)
+        most = checks.whole("side", side, 1, LARGEST_SIDE)
+        return making.rendered(self.read(image), most, self._engine.settings.limits)
 
     def _content(self, image: "int | Content") -> "Content":
         from spocdb.db.thumbnails import Content

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from spocdb import duplicates
+from spocdb import checks, duplicates
+from spocdb.api.duplicates import MOST_IN_SQL, most_members
 from spocdb.api.part import Part
 from spocdb.db import collections, duplicate_groups
 from spocdb.db import duplicate_review as stored
@@ -38,13 +39,16 @@ class Review(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            InvalidValue: a number is out of range.
             DuplicatesNotFound: they were not looked for by the active projection.
         """
+        after, n = checks.whole("after", after, -checks.MOST), checks.whole("n", n, 1, MOST_IN_SQL)
+        distance, most = _distance(distance), most_members(members)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             duplicate_groups.check(connection, target)
             return stored.groups(
-                connection, target, distance=distance, after=after, n=n, members=members
+                connection, target, distance=distance, after=after, n=n, members=most
             )
 
     def group(
@@ -67,12 +71,15 @@ class Review(Part):
             CollectionNotFound: there is no such collection.
             DuplicatesNotFound: they were not looked for by the active projection.
             ImageNotFound: the collection has no such image.
+            InvalidValue: the id is no integer, or a number is out of range.
         """
+        image, most = checks.image_id(id), most_members(members)
+        distance = _distance(distance)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             duplicate_groups.check(connection, target)
-            duplicate_groups.contents(connection, target, [id])
-            return stored.group_of(connection, target, id, distance=distance, members=members)
+            duplicate_groups.contents(connection, target, [image])
+            return stored.group_of(connection, target, image, distance=distance, members=most)
 
     def count(self, collection: str | None = None, *, distance: float | None = None) -> ReviewCount:
         """Count what there is to review.
@@ -83,8 +90,10 @@ class Review(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            InvalidValue: the distance is out of range.
             DuplicatesNotFound: they were not looked for by the active projection.
         """
+        distance = _distance(distance)
         with self._engine.connection() as connection:
             return stored.count(connection, collections.get(connection, collection), distance)
 
@@ -110,9 +119,20 @@ class Review(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ImageNotFound: the collection has no image with one of the ids.
+            InvalidValue: `choices` are no mapping, or an id is no integer.
             ConfigError: an image is to be rejected beside itself.
             RightMissing: the role may not store decisions.
         """
+        if not isinstance(choices, Mapping):
+            raise checks.invalid("choices", choices, "a mapping of ids to ids")
+        wanted = {
+            checks.image_id(kept, "choices"): checks.image_ids(rejected, "choices")
+            for kept, rejected in choices.items()
+        }
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            duplicates.keep(connection, target, choices, undo=undo)
+            duplicates.keep(connection, target, wanted, undo=undo)
+
+
+def _distance(given: float | None) -> float | None:
+    return None if given is None else checks.number("distance", given, 0, 2)

@@ -1,13 +1,13 @@
 """Searching in the API: with an image from outside, or with a stored one."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spocdb import checks
 from spocdb import search as searching
 from spocdb.api.part import Part
 from spocdb.db import collections
@@ -59,7 +59,8 @@ class Searching(Part):
         Args:
             image: a path, a file's bytes, a PIL image, or an array of uint8: (H, W, 3) RGB or
                 (H, W) grey.
-            k: how many results; None for all up to `max_distance`, compared exactly.
+            k: how many results, 1 to 2147483647; None for all up to `max_distance`, compared
+                exactly.
             collection: the name; None if there is only one.
             crop: the part of the upright image to search with, in pixels.
             filter: a condition on the metadata, see docs/reference/filters.md.
@@ -93,8 +94,8 @@ class Searching(Part):
             ImageTooLarge: it has more pixels than the settings allow.
             EmptyCrop: the crop does not touch it.
             WeightsNotFound: the collection's weights are not on this machine.
-            InvalidValue: refinement, distance or recall is out of range, or neither `k` nor
-                `max_distance` is given.
+            InvalidValue: `k`, the refinement, distance or recall is out of range, neither `k` nor
+                `max_distance` is given, or an id, a name or the crop is none.
             ConfigError: the file cannot be read, or the filter is invalid.
         """
         engine = self._engine
@@ -102,6 +103,7 @@ class Searching(Part):
             *(k, to_json(filter), exact, refinement, projection, max_distance, collapse),
             recall=recall,
         )
+        liked, disliked = checks.image_ids(like, "like"), checks.image_ids(unlike, "unlike")
         with engine.connection() as connection:
             found = collections.get(connection, collection)
             target = collections.as_if_active(connection, found, projection)
@@ -114,7 +116,7 @@ class Searching(Part):
                 choose(connection, files, target, engine.settings.cache_dir)
         with _named(image):
             described = self._described(image, crop, device)
-            hits = self._searched(target, described, request, _ids(like), _ids(unlike))
+            hits = self._searched(target, described, request, liked, disliked)
         self._explain(target, request.filter, len(hits))
         return hits
 
@@ -177,7 +179,8 @@ class Searching(Part):
         Args:
             id: the image, or several. Of several the query is made by Rocchio's method, in SQL by
                 `spocdb.rocchio`.
-            k: how many results; None for all up to `max_distance`, compared exactly.
+            k: how many results, 1 to 2147483647; None for all up to `max_distance`, compared
+                exactly.
             collection: the name; None if there is only one.
             filter: a condition on the metadata, see docs/reference/filters.md.
             exact: compare all embeddings, without the index.
@@ -202,20 +205,21 @@ class Searching(Part):
             ProjectionNotFound: the collection has no embeddings by this projection.
             DuplicatesNotFound: `collapse`, and no duplicates were looked for by the active
                 projection.
-            InvalidValue: no image is given, the refinement or the distance is out of range, or
-                neither `k` nor `max_distance` is given.
+            InvalidValue: no image is given; `k`, the refinement, distance or recall is out of
+                range; neither `k` nor `max_distance` is given; or an id or a name is none.
             ConfigError: the filter is invalid.
         """
         request = Request(
             *(k, to_json(filter), exact, refinement, projection, max_distance, collapse),
             recall=recall,
         )
-        if not (ids := _ids(id)):
+        if not (ids := checks.image_ids(id)):
             raise InvalidValue("id", ids, "one image or more")
+        disliked = checks.image_ids(unlike, "unlike")
         with self._engine.connection() as connection:
             found = collections.get(connection, collection)
             target = collections.as_if_active(connection, found, projection)
-        hits = self._similar(target, ids, request, _ids(unlike))
+        hits = self._similar(target, ids, request, disliked)
         self._explain(target, request.filter, len(hits))
         return hits
 
@@ -237,6 +241,8 @@ class Searching(Part):
 
     def _described(self, image: "Query", crop: Crop | None, device: str) -> Describe:
         """Return what describes a query by the extractor of a recipe; a file is read now."""
+        if not isinstance(crop, Crop | None):
+            raise checks.invalid("crop", crop, "a Crop")
         engine = self._engine
         held = _held(image, engine.settings.max_bytes)
 
@@ -252,11 +258,6 @@ class Searching(Part):
 
             with self._engine.connection() as connection:
                 about.explain(connection, target, filter, n_found)
-
-
-def _ids(given: int | Sequence[int]) -> list[int]:
-    """Return one id or several as a list; also those of NumPy, which `embeddings` returns."""
-    return [index(id) for id in (given if isinstance(given, Iterable) else [given])]
 
 
 def _held(image: "Query", max_bytes: int) -> "bytes | InMemory":

@@ -9,8 +9,9 @@ from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from spocdb import checks
 from spocdb.api.engine import Engine
-from spocdb.api.images import Images, check_choice
+from spocdb.api.images import Images, apart, check_choice, most_images
 from spocdb.api.part import Part
 from spocdb.db.collections import Collection
 from spocdb.distributed.shards.routing import own_id, own_ids, whole_id
@@ -48,7 +49,7 @@ class ShardedImages(Part):
         Args:
             filter: a condition on the metadata, see docs/reference/filters.md.
             collection: the name; None if there is only one.
-            limit: the maximum number of images.
+            limit: the maximum number of images, zero or more; None for all.
             embeddings: also fetch each image's embedding (N,).
 
         Yields:
@@ -56,10 +57,12 @@ class ShardedImages(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            InvalidValue: `limit` is negative.
             ConfigError: the filter is invalid.
         """
         from spocdb.db import listing
 
+        limit = most_images(limit)
         wanted, parts = to_json(filter), self._parts(collection)
 
         def pages(server: Server, part: Collection) -> "Iterator[StoredImage]":
@@ -100,8 +103,9 @@ class ShardedImages(Part):
 
         Raises:
             ImageNotFound: there is no image with this id.
+            InvalidValue: it is no integer.
         """
-        place, own = own_id(id, len(self.engines))
+        place, own = own_id(checks.image_id(id), len(self.engines))
         with self._servers[place].named(), _said_as(id):
             return replace(Images(self.engines[place]).image(own), id=id)
 
@@ -111,8 +115,9 @@ class ShardedImages(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ImageNotFound: the collection has no image with this id.
+            InvalidValue: it is no integer.
         """
-        place, own = own_id(id, len(self.engines))
+        place, own = own_id(checks.image_id(id), len(self.engines))
         with self._servers[place].named(), _said_as(id):
             return Images(self.engines[place]).path(own, collection=collection)
 
@@ -148,6 +153,7 @@ class ShardedImages(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ImageNotFound: one of them is no image of the collection.
+            InvalidValue: one of them is neither an integer nor a path.
             ConfigError: neither images nor a filter are given, or both; or the filter is invalid.
         """
         from spocdb.db import catalogue
@@ -199,11 +205,10 @@ class ShardedImages(Part):
     ) -> list[list[int]]:
         """Return for each server the ids there of images given by id or path, each once."""
         from spocdb.db import catalogue
-        from spocdb.sources import names
 
         n = len(parts)
-        ids = own_ids((i for i in chosen if not isinstance(i, str | os.PathLike)), n)
-        paths = [names.stored(one) for one in chosen if isinstance(one, str | os.PathLike)]
+        whole, paths = apart(chosen)
+        ids = own_ids(whole, n)
 
         def find(server: Server, part: Collection) -> tuple[list[int], dict[str, int]]:
             with server.connection() as connection:

@@ -7,6 +7,7 @@ from functools import cached_property
 from heapq import merge
 from typing import TYPE_CHECKING, Self
 
+from spocdb import checks
 from spocdb.api.collections import Collections
 from spocdb.api.engine import Engine
 from spocdb.api.ingesting import Ingesting
@@ -105,7 +106,10 @@ class Shards(ShardedImages, Ingesting, Searching):
 
         Raises:
             CollectionNotFound: there is no such collection, or several and none is named.
+            InvalidValue: the name is no text.
         """
+        if name is not None:
+            checks.text("collection", name)
 
         def has(server: Server) -> bool:
             with server.connection() as connection:
@@ -121,8 +125,10 @@ class Shards(ShardedImages, Ingesting, Searching):
 
         Raises:
             CollectionNotFound: no server has such a collection.
+            InvalidValue: the name is no text.
             DatabaseError: something in a database depends on its view.
         """
+        checks.text("collection", collection)
 
         def drop(server: Server) -> bool:
             with server.connection() as connection:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from spocdb import checks
 from spocdb.api.part import Part
 from spocdb.db import attachments, collections, connections, images, queue
 from spocdb.db.attachments import Attached, Attachment, Coverage, Throughput
@@ -91,8 +92,10 @@ class Tables(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            InvalidValue: the name is no text.
             ConfigError: it is not of an attached table.
         """
+        checks.text("collection", collection)
         with self._engine.connection() as connection:
             attachments.detach(connection, collection)
 
@@ -168,12 +171,13 @@ class Tables(Part):
 
         Raises:
             CollectionNotFound: there is no such collection.
+            InvalidValue: a key is no text.
         """
-
+        wanted = None if keys is None else checks.texts("keys", keys)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
-            unknown = queue.neither_failed_nor_waiting(connection, target, keys or ())
-            n_rows = queue.retry(connection, target.name, keys)
+            unknown = queue.neither_failed_nor_waiting(connection, target, wanted or ())
+            n_rows = queue.retry(connection, target.name, wanted)
         for key in unknown:
             log.warning("no failed or waiting row has the key %s", key)
         return n_rows
@@ -208,8 +212,9 @@ class Tables(Part):
         Raises:
             CollectionNotFound: there is no such collection.
             ImageNotFound: no row with this key has an image yet.
+            InvalidValue: the key is no text.
         """
-
+        checks.text("key", key)
         with self._engine.connection() as connection:
             return images.find(connection, collections.get(connection, collection), key)
 

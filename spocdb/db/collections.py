@@ -9,8 +9,9 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from spocdb import checks
 from spocdb.db.connections import Connection, one_row
-from spocdb.errors import CollectionNotFound, ConfigError, InvalidValue, ProjectionNotFound
+from spocdb.errors import CollectionNotFound, ConfigError, ProjectionNotFound
 from spocdb.records import Recipe
 from spocdb.settings import DEFAULT_COLLECTION
 from spocdb.wording import counted
@@ -107,8 +108,12 @@ LOCK = "SELECT FROM spocdb.collections WHERE id = %s FOR UPDATE"
 
 
 def find(connection: Connection, name: str) -> Collection | None:
-    """Return the collection of this name, or None."""
-    row = connection.execute(FIND, [name]).fetchone()
+    """Return the collection of this name, or None.
+
+    Raises:
+        InvalidValue: the name is no text.
+    """
+    row = connection.execute(FIND, [checks.text("collection", name)]).fetchone()
     if row is None:
         return None
     id_, name, extractor_id, channels, recipe, *others = row
@@ -120,6 +125,7 @@ def get(connection: Connection, name: str | None) -> Collection:
 
     Raises:
         CollectionNotFound: there is no such collection; the message names the existing ones.
+        InvalidValue: the name is no text.
     """
     if found := find(connection, _unnamed(connection) if name is None else name):
         return found
@@ -169,10 +175,12 @@ def as_if_active(
 
     Raises:
         ProjectionNotFound: the collection has no embeddings by this projection.
+        InvalidValue: its number is none.
     """
     if projection is None:
         return collection
-    row = connection.execute(EXTRACTOR_OF, [collection.id, projection]).fetchone()
+    number = checks.projection(projection)
+    row = connection.execute(EXTRACTOR_OF, [collection.id, number]).fetchone()
     if row is None:
         raise ProjectionNotFound(
             f"collection {collection.name} has no embeddings by projection {projection}: "
@@ -211,8 +219,8 @@ def check_partitions(collection: Collection | None, partitions: int | None) -> N
         ConfigError: the collection has another number.
         InvalidValue: it is out of range.
     """
-    if partitions is not None and not 1 <= partitions <= MOST_PARTITIONS:
-        raise InvalidValue("partitions", partitions, f"1 to {MOST_PARTITIONS}")
+    if partitions is not None:
+        checks.whole("partitions", partitions, 1, MOST_PARTITIONS)
     if collection is None or partitions in (None, collection.partitions):
         return
     raise ConfigError(

@@ -7,7 +7,8 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from psycopg.types.json import Jsonb
 
 from spocdb.db.collections import Collection
-from spocdb.db.connections import Connection
+from spocdb.db.connections import Connection, one_row
+from spocdb.errors import DimensionMismatch
 from spocdb.filters import Json
 from spocdb.records import Float32Array
 
@@ -25,6 +26,8 @@ WHERE id <> ALL ({ids})
 LIMIT {k}"""
 
 ROCCHIO = "spocdb.rocchio({collection}, {liked}, {disliked}{query})"
+
+DIM = "SELECT dim FROM spocdb.projections WHERE id = %s"
 
 # id and path; or a table's key and image_id. From the view, because a reader may not see more.
 FIRST_COLUMNS = """
@@ -71,7 +74,14 @@ def search(
     like: Sequence[int],
     unlike: Sequence[int],
 ) -> str:
-    """Return the statement that finds the images nearest to an embedding (N,)."""
+    """Return the statement that finds the images nearest to an embedding (N,).
+
+    Raises:
+        DimensionMismatch: the active projection has another number of dimensions.
+    """
+    (dim,) = one_row(connection, DIM, [collection.active_projection_id])
+    if len(query) != dim:
+        raise DimensionMismatch(dim, len(query))
     # Nine digits tell any two float32 apart.
     embedding = Literal("[" + ",".join(f"{value:.9g}" for value in query) + "]")
     moved = _rocchio(collection, like, unlike, embedding) if like or unlike else embedding

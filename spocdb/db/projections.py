@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL, Literal
 from psycopg.types.json import Jsonb
 
+from spocdb import checks
 from spocdb.db.connections import Connection, one_row
 from spocdb.db.copy import Rows, copy_out
 from spocdb.db.vectors import floats, vector
@@ -137,9 +138,10 @@ def load(connection: Connection, projection_id: int) -> Projection:
 
     Raises:
         ProjectionNotFound: there is no projection with this id.
+        InvalidValue: the id is no integer.
         DatabaseError: its rows were changed since it was stored, or cannot be used.
     """
-    row = connection.execute(PROJECTION, [projection_id]).fetchone()
+    row = connection.execute(PROJECTION, [checks.projection(projection_id, "number")]).fetchone()
     if row is None:
         raise ProjectionNotFound(f"there is no projection {projection_id}: see `db.pca.list()`")
     kind, dim, fingerprint, mean, n_samples, settings, channels = row
@@ -202,9 +204,11 @@ def get(connection: Connection, projection_id: int) -> ProjectionSummary:
 
     Raises:
         ProjectionNotFound: there is no projection with this id.
+        InvalidValue: the id is no integer.
     """
+    wanted = checks.projection(projection_id, "number")
     for summary in summaries(connection):
-        if summary.id == projection_id:
+        if summary.id == wanted:
             return summary
     raise ProjectionNotFound(f"there is no projection {projection_id}: see `db.pca.list()`")
 

@@ -78,7 +78,7 @@ def wanting(connection: Connection, recall: float | None) -> Iterator[None]:
     if recall is None:
         yield
         return
-    with sessions.raised(connection, **{"spocdb.recall": repr(recall)}):
+    with sessions.raised(connection, **{"spocdb.recall": repr(float(recall))}):
         yield
 
 

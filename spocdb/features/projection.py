@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spocdb import checks
 from spocdb.errors import (
     DescriptorError,
     DimensionMismatch,
-    InvalidValue,
     NotEnoughSamples,
 )
 from spocdb.records import Float32Array, Float64Array, Projection
@@ -201,11 +201,9 @@ def check_options(channels: int, dim: int, regularisation: float = 0.0) -> None:
     Raises:
         ConfigError: An option is out of range.
     """
-    if not 1 <= dim <= channels:
-        raise InvalidValue("dim", dim, f"1 to {channels}, the raw descriptor's")
-    if not 0 <= regularisation <= MOST_REGULARISATION:
-        bound = f"zero or more, at most {MOST_REGULARISATION:,.0f}"
-        raise InvalidValue("regularisation", regularisation, bound)
+    checks.whole("dim", dim, 1, channels, f"1 to {channels}, the raw descriptor's")
+    bound = f"zero or more, at most {MOST_REGULARISATION:,.0f}"
+    checks.number("regularisation", regularisation, 0, MOST_REGULARISATION, bound)
 
 
 _REMEDY = (

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from spocdb import checks
 from spocdb.errors import ConfigError, UnknownChoice
 from spocdb.features.backbones import (
     DEFAULT,
@@ -31,12 +32,19 @@ class Wanted:
 
     `name` is a backbone, such as "mini" or "onnx:FILE", or an extractor in the database; `options`
     are values of `RecipeOptions`, None where the user gave no value.
+
+    Raises:
+        InvalidValue: The name is no text.
     """
 
     name: str | None = None
     weights: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     codebook: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            checks.text("extractor", self.name)
 
 
 def choose(

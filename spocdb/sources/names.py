@@ -3,6 +3,7 @@
 import os
 import re
 
+from spocdb import checks
 from spocdb.redaction import redact
 from spocdb.text import LONGEST_KEY, shortened
 
@@ -19,8 +20,12 @@ def is_uri(argument: str) -> bool:
 
 
 def stored(argument: str | os.PathLike[str]) -> str:
-    """Return the name under which an argument is stored: a URI as it is, a path absolute."""
-    text = os.fspath(argument)
+    """Return the name under which an argument is stored: a URI as it is, a path absolute.
+
+    Raises:
+        InvalidValue: The argument is no path, or empty.
+    """
+    text = checks.path("path", argument)
     return text if is_uri(text) else printable(os.path.abspath(text))
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
+from spocdb import checks
 from spocdb.errors import ConfigError
 from spocdb.records import EVERYTHING, Choice
 from spocdb.settings import Settings
@@ -65,13 +66,14 @@ def opened(
     """Return the source that arguments and lists name; without any, each image by its stored name.
 
     Raises:
+        InvalidValue: An argument is no path, or empty.
         ConfigError: A range has too many numbers; an argument is a URL of another scheme; no object
             matches a URI with `*`.
     """
     roots: dict[Kind, list[str]] = defaultdict(list)
     terms = terms or Terms()
     for argument in arguments:
-        for name in expanded(os.fspath(argument)):
+        for name in expanded(checks.path("paths", argument)):
             for root in terms.buckets.matching(name, MOST_EXPANDED) if _has_star(name) else [name]:
                 roots[_kind_of(root, terms)].append(root)
     return Together(

@@ -116,6 +116,12 @@ class Given(Source, Protocol):
         ...
 
 
+def check_given(source: Given) -> None:
+    """Raise ConfigError if nothing was given that a source could list."""
+    if not source.roots:
+        raise ConfigError("nothing is given to read: name images, folders or lists", field="paths")
+
+
 def check_any(source: Given) -> None:
     """Raise ConfigError if nothing under the roots of a source can be an image."""
     passed = LeftOut()

@@ -286,14 +286,18 @@ def test_grants_on_the_command_line(
     roles: dict[str, str], shop: Any, spocdb: Callable[..., Any]
 ) -> None:
     shop.attach()
-    for arguments, code in (
-        (["--reader", roles["reader"], "--collection", "products"], 0),
-        (["--worker", roles["worker"]], 0),
-        (["--worker", "nobody at all"], 1),
-        (["--reader", roles["reader"], "--collection", "nothing"], 1),
-        (["--reader", roles["reader"], "--worker", roles["worker"]], 2),
-        ([], 2),
+    reader, worker, owner = roles["reader"], roles["worker"], roles["owner"]
+    may_read = f"{reader} may read and search products\n"
+    for arguments, code, said in (
+        (["--reader", reader], 0, may_read),
+        (["--reader", reader, "--collection", "products"], 0, may_read),
+        (["--worker", worker], 0, f"{worker} may run `spocdb worker`\n"),
+        (["--worker", "nobody at all"], 1, ""),
+        (["--reader", reader, "--collection", "nothing"], 1, ""),
+        (["--reader", reader, "--worker", worker], 2, ""),
+        ([], 2, ""),
+        (["--owner", owner], 0, f"{owner} owns spocdb\n"),
     ):
         ran = spocdb("db", "grant", *arguments)
-        assert ran.returncode == code, ran.stderr
+        assert (ran.returncode, ran.stdout) == (code, said), ran.stderr
         assert code != 1 or ran.stderr.count("\n") == 1

@@ -13,7 +13,7 @@ from pgvector import Vector
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import one_row
-from spocdb.errors import CollectionNotFound, DatabaseError, ImageNotFound
+from spocdb.errors import CollectionNotFound, ImageNotFound
 from spocdb.records import Float32Array
 from tests.fixtures.opened import Database
 
@@ -272,9 +272,9 @@ def test_wrong_questions_are_clear_errors(gallery: Database) -> None:
         gallery.similar(123456)
     with pytest.raises(CollectionNotFound, match="no collection named nothing; there are: photos"):
         gallery.similar(1, collection="nothing")
-    with pytest.raises(DatabaseError, match="k is -5, the least is 0"):
-        gallery.similar(1, -5)
     execute = gallery.connection.execute
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="k is -5, the least is 0"):
+        execute("SELECT * FROM spocdb.similar('photos', 1, -5)")
     message = "collection photos has embeddings of 64 dimensions, the query has 7"
     with pytest.raises(psycopg.errors.DataException, match=message):
         execute("SELECT * FROM spocdb.search('photos', %s)", [Vector(np.ones(7))])

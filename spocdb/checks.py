@@ -1,0 +1,130 @@
+"""What callers may give: a value of another type, or outside its bound, raises InvalidValue.
+
+Numbers of NumPy count like Python's. True and False are no numbers.
+"""
+
+import os
+from numbers import Real
+from operator import index
+from reprlib import repr as shortened
+from typing import Any
+
+from spocdb.errors import ImageNotFound, InvalidValue
+from spocdb.text import written_out
+
+# The largest bigint of PostgreSQL.
+MOST = 2**63 - 1
+
+
+def whole(field: str, value: Any, least: int, most: int = MOST, bound: str | None = None) -> int:
+    """Return an integer from `least` to `most`; `bound` says in words what it must be.
+
+    Raises:
+        InvalidValue: it is none.
+    """
+    given = _integer(value)
+    if given is None or not least <= given <= most:
+        raise invalid(field, value, bound or f"{least} to {most}")
+    return given
+
+
+def number(field: str, value: Any, least: float, most: float, bound: str | None = None) -> float:
+    """Return a number from `least` to `most`; `bound` says in words what it must be.
+
+    Raises:
+        InvalidValue: it is none.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    # Written so that NaN fails too.
+    if not (is_number and least <= value <= most):
+        raise invalid(field, value, bound or f"{least:g} to {most:g}")
+    return float(value)
+
+
+def text(field: str, value: Any) -> str:
+    """Return a text.
+
+    Raises:
+        InvalidValue: it is none.
+    """
+    if not isinstance(value, str):
+        raise invalid(field, value, "a text")
+    return value
+
+
+def texts(field: str, values: Any) -> list[str]:
+    """Return texts, or one alone, as a list.
+
+    Raises:
+        InvalidValue: one is no text.
+    """
+    return [text(field, one) for one in _several(values)]
+
+
+def path(field: str, value: Any) -> str:
+    """Return a path or a URI as a text.
+
+    Raises:
+        InvalidValue: it is none, or empty, which would stand for the current folder.
+    """
+    given = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not given or not isinstance(given, str):
+        raise invalid(field, value, "a path or a URI")
+    return given
+
+
+def projection(value: Any, field: str = "projection") -> int:
+    """Return the number of a projection; there may be none of it.
+
+    Raises:
+        InvalidValue: it is no integer of 64 bits.
+    """
+    return whole(field, value, -MOST, bound="the number of a projection")
+
+
+def image_id(value: Any, field: str = "id") -> int:
+    """Return the id of an image.
+
+    Raises:
+        InvalidValue: it is no integer.
+        ImageNotFound: it has more than 64 bits, and no image has such an id.
+    """
+    given = _integer(value)
+    if given is None:
+        raise invalid(field, value, "an integer")
+    if abs(given) > MOST:
+        raise ImageNotFound(f"there is no image {given}: see `db.images()`")
+    return given
+
+
+def image_ids(values: Any, field: str = "id") -> list[int]:
+    """Return the ids of images, or one alone, as a list.
+
+    Raises:
+        InvalidValue: one is no integer.
+        ImageNotFound: one has more than 64 bits, and no image has such an id.
+    """
+    return [image_id(one, field) for one in _several(values)]
+
+
+def invalid(field: str, value: Any, bound: str) -> InvalidValue:
+    """Return the error of a value of any type; the message quotes it on one line, cut."""
+    is_number = isinstance(value, Real)
+    return InvalidValue(field, value if is_number else written_out(shortened(value)), bound)
+
+
+def _integer(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) else index(value)
+    except TypeError:
+        return None
+
+
+def _several(values: Any) -> list[Any]:
+    if isinstance(values, str | bytes):
+        return [values]
+    try:
+        each = iter(values)
+    except TypeError:  # one alone
+        return [values]
+    return list(each)
