@@ -9,7 +9,7 @@ from operator import index
 from reprlib import repr as shortened
 from typing import Any
 
-from spocdb.errors import ImageNotFound, InvalidValue
+from spocdb.errors import ImageNotFound, InvalidValue, ProjectionNotFound
 from spocdb.text import written_out
 
 # The largest bigint of PostgreSQL.
@@ -74,12 +74,16 @@ def path(field: str, value: Any) -> str:
 
 
 def projection(value: Any, field: str = "projection") -> int:
-    """Return the number of a projection; there may be none of it.
+    """Return the number of a projection.
 
     Raises:
-        InvalidValue: it is no integer of 64 bits.
+        InvalidValue: it is no integer.
+        ProjectionNotFound: it has more than 64 bits, and no projection has such a number.
     """
-    return whole(field, value, -MOST, bound="the number of a projection")
+    given = _any_integer(field, value)
+    if abs(given) > MOST:
+        raise ProjectionNotFound(f"there is nothing by projection {given}: see `db.pca.list()`")
+    return given
 
 
 def image_id(value: Any, field: str = "id") -> int:
@@ -89,9 +93,7 @@ def image_id(value: Any, field: str = "id") -> int:
         InvalidValue: it is no integer.
         ImageNotFound: it has more than 64 bits, and no image has such an id.
     """
-    given = _integer(value)
-    if given is None:
-        raise invalid(field, value, "an integer")
+    given = _any_integer(field, value)
     if abs(given) > MOST:
         raise ImageNotFound(f"there is no image {given}: see `db.images()`")
     return given
@@ -118,6 +120,13 @@ def _integer(value: Any) -> int | None:
         return None if isinstance(value, bool) else index(value)
     except TypeError:
         return None
+
+
+def _any_integer(field: str, value: Any) -> int:
+    given = _integer(value)
+    if given is None:
+        raise invalid(field, value, "an integer")
+    return given
 
 
 def _several(values: Any) -> list[Any]:

@@ -175,7 +175,7 @@ def as_if_active(
 
     Raises:
         ProjectionNotFound: the collection has no embeddings by this projection.
-        InvalidValue: its number is none.
+        InvalidValue: its number is no integer.
     """
     if projection is None:
         return collection

@@ -193,9 +193,9 @@ def test_none_is_no_collection_to_drop_or_to_fill(filled: Database) -> None:
 
 @pytest.mark.parametrize("name", PROJECTION)
 def test_a_projection_is_an_integer(filled: Database, name: str) -> None:
-    for wrong in (1.5, "raw", True, 2**70):
+    for wrong in (1.5, "raw", True):
         assert refused(PROJECTION[name], filled, wrong) in ("projection", "number")
-    for absent in (0, -1, 99):
+    for absent in (0, -1, 99, 2**70):
         with pytest.raises((spocdb.ProjectionNotFound, spocdb.MapNotFound)):
             PROJECTION[name](filled, absent)
 
