@@ -59,7 +59,7 @@ class Tables(Part):
         Raises:
             ConfigError: the table cannot be attached like that, an option is invalid, or the
                 collection has another number of partitions.
-            InvalidValue: `partitions` is out of range.
+            InvalidValue: `partitions` is out of range, or `attachment` is none.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
         from spocdb.api.extractors import path_of
@@ -68,6 +68,8 @@ class Tables(Part):
         from spocdb.features.recipes import channels
         from spocdb.features.selection import Wanted
 
+        if not isinstance(attachment, Attachment):
+            raise checks.invalid("attachment", attachment, "an Attachment")
         engine, wanted = self._engine, Wanted(extractor, path_of(weights), recipe)
         with engine.connection() as connection:
             name = collection or attachments.relation_name(connection, attachment.relation)

@@ -105,6 +105,7 @@ OTHERS: list[tuple[str, Call, list[Any]]] = [
     ("extractor", lambda db, name: db.recipe(name), [3, b"mini"]),
     ("keys", lambda db, keys: db.tables.retry(keys=keys), [3, [3], b"a"]),
     ("keys", lambda db, keys: db.duplicates.take_over(keys=keys), [3, [3]]),
+    ("attachment", lambda db, table: db.tables.attach(table), ["products", None]),
     ("key", lambda db, key: db.tables.image_id(key), [3, None]),
     ("keep", lambda db, rule: db.duplicates.find(keep=rule), [3]),
     ("choices", lambda db, choices: db.review.keep(choices), [3, [1]]),

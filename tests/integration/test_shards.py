@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 import spocdb
-from spocdb import ConfigError, Hit, ImageNotFound, Shards
+from spocdb import ConfigError, Hit, ImageNotFound, InvalidValue, Shards
 from tests.fixtures.opened import Database
 from tests.fixtures.sharded import DOUBLED, FAILURES, IMAGES, rows_of
 
@@ -222,3 +222,19 @@ def test_a_reader_searches_on_all_servers(
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("DROP OWNED BY shards_reader")
         admin.execute("DROP ROLE shards_reader")
+
+
+def test_wrong_values(shards: Shards) -> None:
+    wrong: list[tuple[str, Callable[[], object]]] = [
+        ("id", lambda: shards.image(1.7)),  # type: ignore[arg-type]
+        ("id", lambda: shards.path(True)),
+        ("id", lambda: shards.similar(1.7)),  # type: ignore[arg-type]
+        ("limit", lambda: next(shards.images(limit=-1))),
+        ("collection", lambda: shards.collection(3)),  # type: ignore[arg-type]
+        ("collection", lambda: shards.drop(None)),  # type: ignore[arg-type]
+    ]
+    for field, call in wrong:
+        with pytest.raises(InvalidValue, match=f"^{field} must be "):
+            call()
+    with pytest.raises(ImageNotFound, match=f"no image {2**70}"):
+        shards.image(2**70)
