@@ -20,7 +20,7 @@ def whole(field: str, value: Any, least: int, most: int = MOST, bound: str | Non
     """Return an integer from `least` to `most`; `bound` says in words what it must be.
 
     Raises:
-        InvalidValue: it is none.
+        InvalidValue: it is no such integer.
     """
     given = _integer(value)
     if given is None or not least <= given <= most:
@@ -32,7 +32,7 @@ def number(field: str, value: Any, least: float, most: float, bound: str | None 
     """Return a number from `least` to `most`; `bound` says in words what it must be.
 
     Raises:
-        InvalidValue: it is none.
+        InvalidValue: it is no such number.
     """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     # Written so that NaN fails too.
@@ -45,7 +45,7 @@ def text(field: str, value: Any) -> str:
     """Return a text.
 
     Raises:
-        InvalidValue: it is none.
+        InvalidValue: it is no text.
     """
     if not isinstance(value, str):
         raise invalid(field, value, "a text")
@@ -65,7 +65,7 @@ def path(field: str, value: Any) -> str:
     """Return a path or a URI as a text.
 
     Raises:
-        InvalidValue: it is none, or empty, which would stand for the current folder.
+        InvalidValue: it is no path, or empty, which would stand for the current folder.
     """
     given = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not given or not isinstance(given, str):

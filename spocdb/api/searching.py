@@ -95,7 +95,7 @@ class Searching(Part):
             EmptyCrop: the crop does not touch it.
             WeightsNotFound: the collection's weights are not on this machine.
             InvalidValue: `k`, the refinement, distance or recall is out of range, neither `k` nor
-                `max_distance` is given, or an id, a name or the crop is none.
+                `max_distance` is given, or an id, the name or the crop is of another type.
             ConfigError: the file cannot be read, or the filter is invalid.
         """
         engine = self._engine
@@ -206,7 +206,7 @@ class Searching(Part):
             DuplicatesNotFound: `collapse`, and no duplicates were looked for by the active
                 projection.
             InvalidValue: no image is given; `k`, the refinement, distance or recall is out of
-                range; neither `k` nor `max_distance` is given; or an id or a name is none.
+                range; neither `k` nor `max_distance` is given; or an id is no integer.
             ConfigError: the filter is invalid.
         """
         request = Request(

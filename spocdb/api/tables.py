@@ -59,7 +59,7 @@ class Tables(Part):
         Raises:
             ConfigError: the table cannot be attached like that, an option is invalid, or the
                 collection has another number of partitions.
-            InvalidValue: `partitions` is out of range, or `attachment` is none.
+            InvalidValue: `partitions` is out of range, or `attachment` is of another type.
             WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         """
         from spocdb.api.extractors import path_of
