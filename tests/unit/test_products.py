@@ -90,8 +90,8 @@ def test_crowded_rows_are_told_whichever_side_comes_first(
     """A row with many neighbours, and these with few: the pairs of both are theirs."""
     rng = np.random.default_rng(2)
     hub = rows[:1] / np.linalg.norm(rows[:1])
-    rays = 0.9 * hub + np.sqrt(1 - 0.81) * _across(rng, hub, 500)
-    everything = np.concatenate([hub, rays, rows[7:]]).astype(np.float32)
+    rays = 0.9 * hub + np.sqrt(1 - 0.81) * _across(rng, hub, 250)
+    everything = np.concatenate([hub, rays, rows[7:357]]).astype(np.float32)
     for order in (np.arange(len(everything)), np.arange(len(everything))[::-1]):
         made = filled(everything)
         found = [made.near(order[at : at + size], 0.11, 100) for at in range(0, len(order), size)]
