@@ -83,14 +83,11 @@ def test_psql_expands_and_searches_in_one_statement(gallery: Database, psql: Run
     assert [id_ for id_ in ids if id_ != QUERY][:4] == [hit.id for hit in hits]
 
 
-def test_expansion_takes_halfvec_columns_too(
-    gallery: Database, gallery_queries: Float32Array
-) -> None:
-    gallery.index.build("photos", "hnsw-halfvec")
-    raw = gallery_queries[0]
-    query = db_search.embed(gallery.connection, "photos", raw)
-    found = db_search.expand(gallery.connection, "photos", query, 5, 3.0, exact=True)
-    expected = expanded(unit(query), vectors(gallery), 5, 3.0)
+def test_expansion_takes_halfvec_columns_too(small: Database, newcomers: Float32Array) -> None:
+    small.index.build("photos", "hnsw-halfvec")
+    query = db_search.embed(small.connection, "photos", newcomers[0])
+    found = db_search.expand(small.connection, "photos", query, 5, 3.0, exact=True)
+    expected = expanded(unit(query), vectors(small), 5, 3.0)
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 

@@ -1,7 +1,7 @@
 """Search in SQL alone: by plain psql, with the index, with the promised recall."""
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,11 +10,13 @@ import psycopg
 import pytest
 from pgvector import Vector
 
+from spocdb.db import collections, connections, indexes
 from spocdb.db import search as db_search
 from spocdb.db.collections import Collection
 from spocdb.db.connections import one_row
 from spocdb.errors import CollectionNotFound, ImageNotFound
 from spocdb.records import Float32Array
+from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
 
 AddImages = Callable[..., Collection]
@@ -56,44 +58,62 @@ def test_psql_does_everything_after_the_network(
     assert lines[20] == "exact"
 
 
+@pytest.fixture(scope="module")
+def halved_template(gallery_template: str, make_template: Callable[..., str]) -> str:
+    """Return the name of a copy of the gallery whose active index holds halfvecs."""
+
+    def fill(connection: connections.Connection) -> None:
+        indexes.build(connection, collections.get(connection, "photos"), 2, "hnsw-halfvec")
+
+    return make_template(fill, gallery_template)
+
+
+@pytest.fixture
+def searched(
+    request: pytest.FixtureRequest,
+    make_database: Callable[[str], str],
+    environment: dict[str, str],
+    state: str,
+) -> Iterator[Database]:
+    """Return the API on a copy of the gallery whose active embeddings are as `state` says."""
+    name = "halved_template" if state == "halfvec" else "gallery_template"
+    url = make_database(request.getfixturevalue(name))
+    with Database(from_environment(url, environment)) as database:
+        if state == "raw":
+            database.pca.activate(1)
+        yield database
+
+
 @pytest.mark.parametrize("state", ["vector", "halfvec", "raw"])
 def test_a_search_by_the_view_is_a_scan_of_the_index(
-    gallery: Database,
+    searched: Database,
     plan: Plan,
     clustered: Clustered,
     gallery_queries: Float32Array,
     state: str,
 ) -> None:
     channels, projection = (256, 1) if state == "raw" else (64, 2)
-    if state == "halfvec":
-        gallery.index.build("photos", "hnsw-halfvec")
-    if state == "raw":
-        gallery.pca.activate(1)
     wanted = f"Index Scan using embeddings_1_{projection}_hnsw"
     query = Vector(clustered(1, channels)[0])
-    assert wanted in plan(gallery.connection, BY_VIEW, [query])
+    assert wanted in plan(searched.connection, BY_VIEW, [query])
     # As a prepared statement of an application, which is planned without the query's values.
-    gallery.connection.execute("SET plan_cache_mode = force_generic_plan")
+    searched.connection.execute("SET plan_cache_mode = force_generic_plan")
     operand = "halfvec" if state == "halfvec" else "vector"
-    gallery.connection.execute(
+    searched.connection.execute(
         f"PREPARE nearest ({operand}) AS " + BY_VIEW.replace("%s", "$1").replace("10", "$2")
     )
     literal = "'" + str(query.to_list()) + "'"
-    assert wanted in plan(gallery.connection, f"EXECUTE nearest ({literal}, 10)")
+    assert wanted in plan(searched.connection, f"EXECUTE nearest ({literal}, 10)")
     raw = str(gallery_queries[0].tolist())
     embedded = BY_VIEW.replace("%s", f"spocdb.embed('photos', '{raw}')")
-    assert wanted in plan(gallery.connection, embedded)
+    assert wanted in plan(searched.connection, embedded)
 
 
 @pytest.mark.parametrize("state", ["vector", "halfvec", "raw"])
 def test_what_the_index_finds_is_what_an_exact_scan_finds(
-    gallery: Database, gallery_queries: Float32Array, state: str
+    searched: Database, gallery_queries: Float32Array, state: str
 ) -> None:
-    if state == "halfvec":
-        gallery.index.build("photos", "hnsw-halfvec")
-    if state == "raw":
-        gallery.pca.activate(1)
-    execute = gallery.connection.execute
+    execute = searched.connection.execute
     asked = [Vector(row) for row in gallery_queries]
     embedded = [execute("SELECT spocdb.embed('photos', %s)", [q]).fetchone() for q in asked]
     by_view = [execute(BY_VIEW, row).fetchall() for row in embedded]
