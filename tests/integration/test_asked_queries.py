@@ -34,13 +34,20 @@ INSERT = "INSERT INTO spocdb.queries (collection, picture) VALUES (%s, %b) RETUR
 ROW = "SELECT error, message FROM spocdb.queries WHERE id = %s"
 
 
+@pytest.fixture(scope="session")
+def n_photos() -> int:
+    return 6
+
+
+@pytest.fixture(scope="session")
+def photos_pca() -> dict[str, Any]:
+    return {"dim": 4}
+
+
 @pytest.fixture
-def photos(db: Database, make_photos: MakePhotos, recipe: dict[str, Any]) -> Path:
+def photos(ingested_photos: Path) -> Path:
     """Return the folder of six ingested photographs, with a PCA."""
-    folder = make_photos(6)
-    db.ingest(folder, collection="photos", **recipe)
-    db.pca.activate(db.pca.fit("photos", dim=4), "photos")
-    return folder
+    return ingested_photos
 
 
 @pytest.fixture

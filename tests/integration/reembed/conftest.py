@@ -1,18 +1,15 @@
 """Fixtures of a collection that changes its extractor."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fixtures.opened import Database
 from tests.fixtures.program import Start
 from tests.integration.reembed.checks import N_PHOTOS, save_random
 
 Options = dict[str, Any]
-Make = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +28,20 @@ def better(tmp_path_factory: pytest.TempPathFactory) -> Options:
     return {"extractor": "squeezenet1_1", "weights": weights, "size": 64}
 
 
+@pytest.fixture(scope="session")
+def n_photos() -> int:
+    return N_PHOTOS
+
+
+@pytest.fixture(scope="session")
+def photos_pca() -> Options:
+    return {"dim": 8, "regularisation": 0.1}
+
+
 @pytest.fixture
-def photos(db: Database, recipe: Options, make_photos: Make) -> Path:
+def photos(ingested_photos: Path) -> Path:
     """Return an ingested folder; a whitened PCA of 8 dimensions is active and indexed."""
-    folder = make_photos(N_PHOTOS)
-    db.ingest(folder, **recipe)
-    db.pca.activate(db.pca.fit(dim=8, regularisation=0.1))
-    return folder
+    return ingested_photos
 
 
 @pytest.fixture

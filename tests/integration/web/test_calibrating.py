@@ -1,6 +1,6 @@
 """How near copies are is measured by HTTP in review mode: refused at once, or followed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,13 @@ ASKED: dict[str, Any] = {"images": 6, "precision": 0.6, "seed": 3}
 HELD = "LOCK TABLE spocdb.duplicate_thresholds IN EXCLUSIVE MODE"
 
 
+@pytest.fixture(scope="session")
+def n_photos() -> int:
+    return 8
+
+
 @pytest.fixture
-def ingested(db: Database, make_photos: Callable[..., Path], recipe: dict[str, Any]) -> Database:
-    db.ingest(make_photos(8), **recipe)
+def ingested(db: Database, ingested_photos: Path) -> Database:
     return db
 
 
