@@ -127,12 +127,12 @@ OTHERS: list[tuple[str, Call, list[Any]]] = [
 
 @pytest.fixture(scope="module")
 def filled(
-    make_template: Callable[..., str], ingest_once: Callable[[int], Original], server: str
+    make_template: Callable[..., str], original_photos: Original, server: str
 ) -> Iterator[Database]:
     """Return the API on four photographs, with duplicates and a map."""
-    original = ingest_once(4)
-    url = make_conninfo(server, dbname=make_template(lambda _: None, original.database))
-    with Database(from_environment(url, {"SPOCDB_CACHE_DIR": str(original.cache)})) as db:
+    name = make_template(lambda _: None, original_photos.database)
+    environment = {"SPOCDB_CACHE_DIR": str(original_photos.cache)}
+    with Database(from_environment(make_conninfo(server, dbname=name), environment)) as db:
         db.duplicates.find()
         db.map(method="components")
         yield db
