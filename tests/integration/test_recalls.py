@@ -164,6 +164,7 @@ def test_more_images_are_measured_by_more_queries(
     assert db.connection.execute(asked).fetchone() == (curves.FEWEST,)
     by_few = db.connection.execute(CURVE).fetchall()
     monkeypatch.setattr(curves, "IMAGES_A_QUERY", 2)
+    monkeypatch.setattr(curves, "MOST", 300)
     recalls.measure(db.connection, poor, 1)
     assert db.connection.execute(asked).fetchone() == (curves.MOST,)
     by_many = db.connection.execute(CURVE).fetchall()
