@@ -1,9 +1,7 @@
 """Memory does not grow with the folder: prefetch for a slow consumer is bounded."""
 
 import gc
-import os
 import struct
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.memory import peak_megabytes
 from spocdb.db import collections, descriptors
 from spocdb.pipeline.caution import Caution
 from spocdb.pipeline.intake import Intake
@@ -99,17 +98,6 @@ def make_bitmaps(folder: Path, n: int) -> Path:
     return folder
 
 
-def peak_megabytes(program: Path, *arguments: object, env: dict[str, str]) -> float:
-    process = subprocess.Popen([program, *map(str, arguments)], env=env, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    process.stderr.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, said
-    return usage.ru_maxrss / 1024
-
-
 @pytest.mark.slow
 def test_eight_times_as_many_files_need_no_more_memory(
     url: str,
@@ -123,7 +111,7 @@ def test_eight_times_as_many_files_need_no_more_memory(
     env = environment | {"SPOCDB_DATABASE_URL": url}
     options = ["--extractor", recipe["extractor"], "--size", 32]
     small, large = (
-        peak_megabytes(program, "ingest", folder, "--auto-pca", 0, *options, env=env)
+        peak_megabytes([*map(str, (program, "ingest", folder, "--auto-pca=0", *options))], env)
         for folder in (few, many)
     )
     assert large - small < 50
@@ -146,7 +134,7 @@ def test_large_pictures_stay_within_the_memory_that_they_may_take(
     options = ["--extractor", recipe["extractor"], "--size", 32, "--auto-pca", 0]
     env = environment | {"SPOCDB_DATABASE_URL": url, "SPOCDB_MEMORY": str(320 * 2**20)}
     base, peak = (
-        peak_megabytes(program, "ingest", folder, *options, env=env)
+        peak_megabytes([*map(str, (program, "ingest", folder, *options))], env)
         for folder in (make_photos(6), tmp_path / "large")
     )
     assert peak - base < 320
@@ -181,7 +169,7 @@ def test_twenty_four_pictures_of_80_megapixels_beside_each_other_stay_within_the
     env = environment | {"SPOCDB_DATABASE_URL": url}
     env |= {"SPOCDB_MEMORY": str(2**30), "SPOCDB_THREADS": "8"}
     base, peak = (
-        peak_megabytes(program, "ingest", given, *options, env=env)
+        peak_megabytes([*map(str, (program, "ingest", given, *options))], env)
         for given in (make_photos(6), folder)
     )
     assert peak - base < 1024
