@@ -1,4 +1,4 @@
-"""Make the tables of docs/explanation/performance.md and the plots from the newest record.
+"""Make the tables of docs/explanation/performance.md and the plots from the newest records.
 
 From the repository's root: python -m benchmarks.table
 """
@@ -12,6 +12,7 @@ from benchmarks import record
 from benchmarks.database import plots, tables
 from benchmarks.limits import CEILING, LIMIT, SLOWEST
 from benchmarks.record import Figure, number
+from benchmarks.sources import SOURCES
 from spocdb import outfiles
 from spocdb.drawing import look
 
@@ -50,7 +51,10 @@ def main() -> None:
     about, figures = record.newest()
     text = replaced(PERFORMANCE.read_text(), "benchmarks", shown(about, figures))
     text = replaced(text, "limits", limits(about, figures))
-    PERFORMANCE.write_text(replaced(text, "database", tables.tables(figures)))
+    text = replaced(text, "database", tables.tables(figures))
+    kept = record.latest(SOURCES)
+    read = sources(kept, [record.as_figure(figure) for figure in kept["figures"]])
+    PERFORMANCE.write_text(replaced(text, "sources", read))
     draw(about, figures, PLOT)
     if plots.read(figures):
         plots.draw(figures, GROWTH)
@@ -75,18 +79,30 @@ def shown(about: dict[str, Any], figures: Sequence[Figure]) -> str:
     rows = []
     for begin, what in SHOWN.items():
         found = next((f for f in figures if f.name.startswith(begin)), None)
-        if found is None or found.peer is None:
-            continue
-        size = f", {found.note}" if found.note else ""
-        cells = (
-            what + size,
-            f"{number(found.value)} {found.unit}",
-            f"{number(found.peer)} {found.unit}, {found.peer_name}",
-            times(found.advantage or 0),
-        )
-        rows.append(f"| {' | '.join(cells)} |\n")
-    header = "| | spocdb | beside it, in the same run | better |\n|---|---|---|---|\n"
-    return f"{measured_on(about)}\n\n{header}{''.join(rows)}"
+        if found and found.peer is not None:
+            rows.append(_beside(found, what))
+    return _compared(about, rows)
+
+
+def sources(about: dict[str, Any], figures: Sequence[Figure]) -> str:
+    """Return the table of the ingests by source, and of the buckets."""
+    # Local files are beside themselves in the record.
+    return _compared(about, [_beside(f, f.name) for f in figures if f.value != f.peer])
+
+
+def _compared(about: dict[str, Any], rows: Sequence[Sequence[str]]) -> str:
+    header = ("", "spocdb", "beside it, in the same run", "better")
+    return f"{measured_on(about)}\n\n{table(header, rows)}"
+
+
+def _beside(figure: Figure, what: str) -> list[str]:
+    """Return a row: what was measured, its value, its peer's, and how many times better it is."""
+    size = f", {figure.note}" if figure.note else ""
+    cells = [what + size, f"{number(figure.value)} {figure.unit}"]
+    if figure.peer is None:
+        return [*cells, "", ""]
+    peer = f"{number(figure.peer)} {figure.unit}, {figure.peer_name}"
+    return [*cells, peer, times(figure.advantage or 0)]
 
 
 def limits(about: dict[str, Any], figures: Sequence[Figure]) -> str:
