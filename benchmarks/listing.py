@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks import storage
+from benchmarks.memory import peak_so_far
 from benchmarks.record import Figure
 from benchmarks.storage import BUCKET
 from spocdb.settings import from_environment
@@ -86,17 +87,11 @@ def main(uri: str) -> None:
     began = time.perf_counter()
     refs = iter(source.refs())
     keys = sum(1 for _ in islice(refs, FEW))
-    after = _peak()
+    after = peak_so_far(os.getpid())
     keys += sum(1 for _ in refs)
     seconds = time.perf_counter() - began
     said = {"keys": keys, "first": first, "seconds": seconds, "MB after a few": after}
-    print(json.dumps(said | {"MB": _peak()}))
-
-
-def _peak() -> float:
-    """Return the peak memory of this program in MB; ru_maxrss begins with that of the parent."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    print(json.dumps(said | {"MB": peak_so_far(os.getpid())}))
 
 
 if __name__ == "__main__":

@@ -67,20 +67,20 @@ def megabytes() -> float:
 
 def peak_megabytes(command: Sequence[str], environment: Mapping[str, str]) -> float:
     """Run a command that must succeed; return its process's peak memory in MB."""
-    process, peak = subprocess.Popen(command, env=environment), 0
+    process, peak = subprocess.Popen(command, env=environment), 0.0
     # Not from `wait4`, whose peak includes the parent's memory at the fork.
     while process.poll() is None:
-        peak = max(peak, _peak_so_far(process.pid))
+        peak = max(peak, peak_so_far(process.pid))
         time.sleep(SECONDS_BETWEEN_LOOKS)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return peak * 1024 / 1e6
+    return peak
 
 
-def _peak_so_far(pid: int) -> int:
-    """Return the kernel's high-water mark of a process in KiB, 0 once it has ended."""
+def peak_so_far(pid: int) -> float:
+    """Return the kernel's high-water mark of a process in MB, 0 once it has ended."""
     found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) if found else 0
+    return int(found[1]) * 1024 / 1e6 if found else 0
 
 
 def _starts() -> list[Figure]:
