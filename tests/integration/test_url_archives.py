@@ -35,6 +35,13 @@ def near(
         yield near
 
 
+@pytest.fixture
+def none_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let blocks come only when they are read, so that none comes after the last image."""
+    monkeypatch.setattr(far_files, "AHEAD", 0)
+
+
+@pytest.mark.usefixtures("none_ahead")
 def test_what_is_packed_is_ingested_once_with_its_metadata(
     near: Database, recipe: Recipe, make_photos: Make, bucket: Bucket, site: Proxy, tmp_path: Path
 ) -> None:
@@ -169,6 +176,7 @@ def test_rows_name_files_beside_theirs(
     assert set(failures(near).values()) == {f"the path leads out of {folder}"}
 
 
+@pytest.mark.usefixtures("none_ahead")
 def test_lists_and_workers_open_them(
     near: Database, recipe: Recipe, make_photos: Make, bucket: Bucket, site: Proxy, tmp_path: Path
 ) -> None:
