@@ -86,7 +86,7 @@ def _lines(
         last, computed = values[-1], ahead(points, law)
         axes.plot([sizes[-1], AHEAD], [last, computed], color=colour, linestyle=":")
         axes.plot([AHEAD], [computed], color=colour, marker="o", markerfacecolor="white")
-        axes.annotate(name, (sizes[0], values[0]), place, textcoords="offset points", color=colour)
+        axes.annotate(name, (sizes[-1], last), place, textcoords="offset points", color=colour)
     axes.set_xscale("log")
     axes.set_title(title, loc="left", fontsize=10, color=look.GREY)
     axes.set_xlabel("images", color=look.GREY, fontsize=9)
