@@ -237,7 +237,9 @@ def test_the_guide_to_several_servers_does_what_it_says(
     assert "images/0000.jpg" in stdout and "128 dimensions" in stdout
     (example,) = blocks("docs/how-to/shards.md", "python")
     answer = run([sys.executable, "-c", example], folder, environment)
-    assert answer.stdout.splitlines()[0].endswith("0000.jpg 0.000")
+    path, distance = answer.stdout.splitlines()[0].split()
+    # A query is computed in float32: where images are in bfloat16, whitening makes that 0.003.
+    assert path.endswith("0000.jpg") and abs(float(distance)) < 0.005
 
 
 @pytest.mark.slow
