@@ -126,8 +126,9 @@ def delete(
 
 @app.command()
 def move(
-    old: Annotated[Path, typer.Argument(help="The stored path of the file or folder.")],
-    new: Annotated[Path, typer.Argument(help="Where it is now.")],
+    # Not Path, which would take "", of a variable of a shell that is unset, for the current folder.
+    old: Annotated[str, typer.Argument(help="The stored path of the file or folder.")],
+    new: Annotated[str, typer.Argument(help="Where it is now.")],
     collection: options.Collection = None,
     dry_run: options.DryRun = False,
     db: options.Db = None,
@@ -136,8 +137,9 @@ def move(
     with options.open_database(db) as database:
         n_moved = database.move(old, new, collection=collection, dry_run=dry_run)
     print(f"{counted(n_moved, 'image')} {'would be moved' if dry_run else 'moved'}")
-    if not new.exists():
-        talk(f"there is nothing at {new} yet: move the files too")
+    there = Path(new)
+    if not there.exists():
+        talk(f"there is nothing at {there} yet: move the files too")
 
 
 def _fields(image: "StoredImage") -> dict[str, Any]:

@@ -74,11 +74,15 @@ class CalibrationOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks.number("precision", self.precision, 0.5, BELOW_ONE, "0.5 to below 1")
-        checks.number("copies", self.copies, 1e-6, 100, "0.000001 to 100")
+        precision = checks.number("precision", self.precision, 0.5, BELOW_ONE, "0.5 to below 1")
+        copies = checks.number("copies", self.copies, 1e-6, 100, "0.000001 to 100")
         bound = f"{self.fewest:,} to {MOST_IMAGES:,} for this precision"
-        checks.whole("images", self.images, self.fewest, MOST_IMAGES, bound)
-        checks.whole("seed", self.seed, -(2**63), bound="a 64-bit number")
+        images = checks.whole("images", self.images, self.fewest, MOST_IMAGES, bound)
+        seed = checks.whole("seed", self.seed, -(2**63), bound="a 64-bit number")
+        # Numbers of NumPy become Python's, because they are stored as JSON.
+        plain = {"precision": precision, "copies": copies, "images": images, "seed": seed}
+        for name, number in plain.items():
+            object.__setattr__(self, name, number)
 
     @property
     def fewest(self) -> int:

@@ -6,6 +6,7 @@ Numbers of NumPy count like Python's. True and False are no numbers.
 import os
 from numbers import Real
 from operator import index
+from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
 
@@ -61,16 +62,25 @@ def texts(field: str, values: Any) -> list[str]:
     return [text(field, one) for one in _several(values)]
 
 
-def path(field: str, value: Any) -> str:
-    """Return a path or a URI as a text.
+def path(field: str, value: Any, bound: str = "a path or a URI") -> str:
+    """Return a path or a URI as a text; `bound` says in words what it must be.
 
     Raises:
         InvalidValue: it is no path, or empty, which would stand for the current folder.
     """
     given = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not given or not isinstance(given, str):
-        raise invalid(field, value, "a path or a URI")
+        raise invalid(field, value, bound)
     return given
+
+
+def file(field: str, value: Any) -> Path:
+    """Return the path of a file or a folder of this machine.
+
+    Raises:
+        InvalidValue: it is no path, or empty, which would stand for the current folder.
+    """
+    return Path(path(field, value, "a path"))
 
 
 def projection(value: Any, field: str = "projection") -> int:

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from spocdb import checks, duplicate_lists, duplicate_metadata, duplicates, outfiles
 from spocdb.api.calibrating import Calibrating
@@ -225,8 +224,8 @@ class Duplicates(Calibrating, Deciding):
                 should do is not clear, or the images are rows of a table, which a script cannot
                 move.
         """
-        path = Path(file)
-        folder = Path(move_to).resolve() if move_to else None
+        path = checks.file("file", file)
+        folder = None if move_to is None else checks.file("move_to", move_to).resolve()
         write = duplicate_lists.writer(path, folder, link=link)
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)

@@ -85,7 +85,9 @@ class Enqueuing(Part):
                 connection,
                 collection,
                 opened(paths, replace(terms, unopened=True), listed(names_from, urls_from)),
-                Wanted(extractor, path_of(weights), recipe, path_of(codebook)),
+                Wanted(
+                    extractor, path_of("weights", weights), recipe, path_of("codebook", codebook)
+                ),
                 engine.settings.cache_dir,
                 lambda new: engine.extractor(new, device, precision),
                 on_progress,

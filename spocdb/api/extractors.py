@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from spocdb import checks
 from spocdb.api.part import Part
 from spocdb.db import collections
 from spocdb.db.collections import ExtractorSummary
@@ -50,7 +51,7 @@ class Extractors(Part):
         from spocdb.features.selection import Wanted
 
         with self._engine.connection() as connection:
-            wanted = Wanted(extractor, path_of(weights), recipe)
+            wanted = Wanted(extractor, path_of("weights", weights), recipe)
             return choose(connection, wanted, None, self._engine.settings.cache_dir).recipe
 
     def extractor(
@@ -114,10 +115,11 @@ class Extractors(Part):
         """
         from spocdb import codebooks, outfiles
 
-        outfiles.check(Path(file), (".safetensors",))
+        path = checks.file("file", file)
+        outfiles.check(path, (".safetensors",))
         files = _images_under(folder)
         network = self.extractor(extractor, weights, device, precision, **recipe)
-        return codebooks.learn_into(Path(file), network, kind, k, files, self._engine.settings)
+        return codebooks.learn_into(path, network, kind, k, files, self._engine.settings)
 
     def quantize(
         self,
@@ -150,11 +152,12 @@ class Extractors(Part):
         from spocdb import outfiles, quantizing
         from spocdb.features.weights import locate
 
-        outfiles.check(Path(file), (".safetensors",))
+        path = checks.file("file", file)
+        outfiles.check(path, (".safetensors",))
         files = _images_under(folder)
         found = self.recipe(extractor, weights, **recipe)
         there = locate(found, self._engine.settings.cache_dir)
-        return quantizing.quantize_into(Path(file), found, there, files, self._engine.settings)
+        return quantizing.quantize_into(path, found, there, files, self._engine.settings)
 
 
 def _images_under(folder: str | os.PathLike[str]) -> list[Path]:
@@ -167,7 +170,8 @@ def _images_under(folder: str | os.PathLike[str]) -> list[Path]:
     from spocdb.sources.walking import walk
 
     left_out = kinds.LeftOut()
-    found = [Path(file) for file in walk([Path(folder)], recursive=True, left_out=left_out)]
+    walked = walk([checks.file("folder", folder)], recursive=True, left_out=left_out)
+    found = [Path(file) for file in walked]
     if told := kinds.told(left_out):
         log.warning("left out: %s", told)
     if not found:
@@ -175,6 +179,6 @@ def _images_under(folder: str | os.PathLike[str]) -> list[Path]:
     return found
 
 
-def path_of(given: str | os.PathLike[str] | None) -> Path | None:
+def path_of(field: str, given: str | os.PathLike[str] | None) -> Path | None:
     """Return an optional file as a Path."""
-    return None if given is None else Path(given)
+    return None if given is None else checks.file(field, given)

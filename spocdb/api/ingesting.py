@@ -141,12 +141,14 @@ class Ingesting(Part):
             ),
             prune=prune,
             prune_gone=prune_gone,
-            metadata=path_of(metadata),
+            metadata=path_of("metadata", metadata),
             auto_pca=auto_pca,
             partitions=partitions,
         )
         terms = terms_of(engine.settings, Choice(recursive, all_files, follow_links, image_column))
-        wanted = Wanted(extractor, path_of(weights), recipe, path_of(codebook))
+        wanted = Wanted(
+            extractor, path_of("weights", weights), recipe, path_of("codebook", codebook)
+        )
         # Only a node needs the device.
         here = device if ray is None else "auto"
         with (

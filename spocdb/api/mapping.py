@@ -1,7 +1,6 @@
 """Maps of collections in the API: make one, read it; export a collection as a table."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spocdb import checks
@@ -173,10 +172,11 @@ class Mapping(Part):
         """
         from spocdb import exporting
 
-        exporting.check(Path(file))
+        path = checks.file("file", file)
+        exporting.check(path)
         with self._engine.connection() as connection:
             target, number = _wanted(connection, collection, projection)
-            return exporting.write(connection, target, number, Path(file), embeddings=embeddings)
+            return exporting.write(connection, target, number, path, embeddings=embeddings)
 
 
 def _wanted(

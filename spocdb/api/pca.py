@@ -1,7 +1,6 @@
 """Projections in the API: `db.pca`."""
 
 import os
-from pathlib import Path
 
 from spocdb import augmentation, checks
 from spocdb import projections as fitting
@@ -148,6 +147,7 @@ class Pca(Part):
             ProjectionNotFound: there is no such projection.
             ConfigError: it is the raw one or an augmentation, or the file cannot be written.
         """
+        path = checks.file("file", file)
         summary, projection = self.show(number)
         if summary.kind == "raw":
             raise ConfigError(f"projection {number} is the raw one: there is nothing to export")
@@ -158,7 +158,7 @@ class Pca(Part):
         with self._engine.connection() as connection:
             recipes = collections.recipes(connection)
         recipe = next(recipe for recipe in recipes if recipe.name == summary.extractor)
-        projection_files.save(Path(file), projection, recipe, summary.fitted_on)
+        projection_files.save(path, projection, recipe, summary.fitted_on)
 
     def import_(self, file: str | os.PathLike[str]) -> int:
         """Store an exported projection, and its extractor if that is new; return its number.
@@ -168,7 +168,7 @@ class Pca(Part):
         Raises:
             ConfigError: the file cannot be read, or its numbers cannot be used.
         """
-        projection, recipe, fitted_on = projection_files.load(Path(file))
+        projection, recipe, fitted_on = projection_files.load(checks.file("file", file))
         with self._engine.connection() as connection:
             extractor = collections.add_extractor(connection, recipe, channels(recipe))
             return projections.store(connection, extractor, projection, fitted_on)

@@ -69,7 +69,9 @@ class Reembedding(Part):
         from spocdb.features.selection import Wanted
 
         engine = self._engine
-        wanted = Wanted(extractor, path_of(weights), recipe, path_of(codebook))
+        wanted = Wanted(
+            extractor, path_of("weights", weights), recipe, path_of("codebook", codebook)
+        )
         with engine.connection() as connection:
             target = collections.get(connection, collection)
             chosen = choose(connection, wanted, None, engine.settings.cache_dir)

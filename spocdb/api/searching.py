@@ -112,7 +112,9 @@ class Searching(Part):
                 from spocdb.choosing import choose
                 from spocdb.features.selection import Wanted
 
-                files = Wanted(weights=path_of(weights), codebook=path_of(codebook))
+                files = Wanted(
+                    weights=path_of("weights", weights), codebook=path_of("codebook", codebook)
+                )
                 choose(connection, files, target, engine.settings.cache_dir)
         with _named(image):
             described = self._described(image, crop, device)

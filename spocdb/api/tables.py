@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from spocdb import checks
@@ -70,7 +69,7 @@ class Tables(Part):
 
         if not isinstance(attachment, Attachment):
             raise checks.invalid("attachment", attachment, "an Attachment")
-        engine, wanted = self._engine, Wanted(extractor, path_of(weights), recipe)
+        engine, wanted = self._engine, Wanted(extractor, path_of("weights", weights), recipe)
         with engine.connection() as connection:
             name = collection or attachments.relation_name(connection, attachment.relation)
             if name is None:
@@ -146,7 +145,7 @@ class Tables(Part):
         from spocdb.worker import Worker, WorkerOptions
 
         for file in weights:
-            remember(Path(file), self._engine.settings.cache_dir)
+            remember(checks.file("weights", file), self._engine.settings.cache_dir)
         worker = Worker(
             # A worker watches its own connections.
             partial(connections.connect, self._engine.url, self._engine.statement_seconds),

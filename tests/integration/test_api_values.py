@@ -1,6 +1,8 @@
 """Wrong values given to the API are refused in one line that names the parameter and its bound."""
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 import spocdb
+from spocdb.calibration import CalibrationOptions
 from spocdb.errors import ConfigError, DimensionMismatch, ImageNotFound, InvalidValue
 from spocdb.settings import from_environment
 from tests.fixtures.ingested_photos import Original
@@ -118,6 +121,15 @@ OTHERS: list[tuple[str, Call, list[Any]]] = [
     ("paths", lambda db, path: db.enqueue(path), ["", 3]),
     ("path", lambda db, path: db.delete(path), [""]),
     ("path", lambda db, path: db.move(path, "/elsewhere"), ["", 3]),
+    ("file", lambda db, file: db.pca.export(1, file), ["", 3]),
+    ("file", lambda db, file: db.pca.import_(file), ["", 3]),
+    ("file", lambda db, file: db.export(file), ["", 3]),
+    ("file", lambda db, file: db.duplicates.export(file), ["", 3]),
+    ("move_to", lambda db, folder: db.duplicates.export("a.sh", move_to=folder), ["", 3]),
+    ("folder", lambda db, folder: db.learn_codebook(folder, "a.safetensors"), ["", 3]),
+    ("file", lambda db, file: db.quantize(".", file), ["", 3]),
+    ("weights", lambda db, file: db.extractor("mini", file), ["", 3]),
+    ("metadata", lambda db, file: db.ingest(".", metadata=file), ["", 3]),
     ("embedding", lambda db, e: db.sql.search(e), [[NAN, 1], "x", None, 3, [[1, 2]]]),
     ("url", lambda db, url: spocdb.connect(url), [3, b"postgresql://"]),
     ("pool_size", lambda db, n: spocdb.Engine(db.settings, pool_size=n), [0, 1.5, "3"]),
@@ -179,6 +191,8 @@ def test_numbers_of_numpy_are_numbers(filled: Database) -> None:
     assert len(filled.similar(1, recall=part, refinement=wide)) == 3
     assert filled.similar(1, max_distance=part) == filled.similar(1, max_distance=0.5)
     assert len(filled.newest(limit=two)) == 2
+    options = CalibrationOptions(np.int64(400), part, part, two)
+    assert options == CalibrationOptions(400, 0.5, 0.5, 2) and json.dumps(asdict(options))
 
 
 @pytest.mark.parametrize("name", COLLECTION)

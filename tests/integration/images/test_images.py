@@ -127,6 +127,11 @@ def test_one_file_is_moved_by_relative_names(
     assert (moved.exit_code, moved.stdout) == (0, "1 image moved\n")
     assert moved.stderr == "there is nothing at there/b.jpg yet: move the files too\n"
     assert photos.path(4, collection="photos") == str(tmp_path / "there" / "b.jpg")
+    # Empty is not the current folder.
+    for unset in (("", "/new"), ("/photos/000000.jpg", "")):
+        refused = cli("images", "move", *unset, "-c", "photos")
+        assert refused.exit_code == 1
+        assert str(refused.exception) == "path must be a path or a URI, not ''"
     dry = cli("images", "move", "/photos/", "/new", "-c", "photos", "--dry-run")
     assert dry.stdout == "9 images would be moved\n"
     assert "/photos/000000.jpg" in paths(photos)
