@@ -111,6 +111,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sizes = QUICK if arguments.quick else FULL
     parts = arguments.parts or [*PARTS]
+    # Said now, and not after a quarter of an hour.
+    if "grid" in parts and not grid.program():
+        parser.error("grid needs a browser: apt-get install chromium, or name the other parts")
     # A run of all parts starts a new record; of some, it replaces theirs in the newest one.
     kept = record.opened(anew=parts == [*PARTS]) if arguments.record else None
     with tempfile.TemporaryDirectory(prefix="spocdb-bench-") as name:

@@ -142,15 +142,17 @@ def _small(number: int) -> tuple[tuple[int, int], SmallPicture]:
         return size, SmallPicture(encoded(small), signature(small))
 
 
+def program() -> str | None:
+    """Return where the browser is, if there is one."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
 @contextmanager
 def _chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        raise RuntimeError("there is no chromium: apt-get install chromium")
     with sync_playwright() as playwright:
         # Its sandbox refuses to run as root. Without the option the size of the heap is rounded.
         arguments = ["--no-sandbox", "--enable-precise-memory-info"]
-        with playwright.chromium.launch(executable_path=program, args=arguments) as browser:
+        with playwright.chromium.launch(executable_path=program(), args=arguments) as browser:
             yield browser
 
 

@@ -1,6 +1,7 @@
 """`python -m benchmarks` runs all its parts in one go: none meets what another one left."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +32,14 @@ def test_only_the_database_s_parts_share_a_server(
     lines = capsys.readouterr().out.splitlines()
     found = [line.split()[2] for line in lines if line.startswith("collections found")]
     assert found == ["0", "0", "1", "0"]
+
+
+def test_a_missing_browser_is_told_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--quick"])
+    with pytest.raises(SystemExit, match="2"):
+        program.main()
+    told = capsys.readouterr()
+    assert "grid needs a browser: apt-get install chromium" in told.err and not told.out
