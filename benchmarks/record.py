@@ -110,8 +110,9 @@ def newest() -> tuple[dict[str, Any], list[Figure]]:
     """Return the description and the figures of the newest record of `keep`."""
     file = max(RESULTS.glob(f"*{PERFORMANCE}-*.json"))
     about = json.loads(file.read_text())
-    # The parts may have been measured at different commits.
-    about["commit"] = ", ".join(dict.fromkeys(figure["commit"] for figure in about["figures"]))
+    # The parts may have been measured on different days, at different commits.
+    for when in ("date", "commit"):
+        about[when] = ", ".join(dict.fromkeys(figure[when] for figure in about["figures"]))
     return about, [as_figure(figure) for figure in about["figures"]]
 
 

@@ -1,4 +1,4 @@
-"""Make the tables of docs/explanation/performance.md and the plots from the newest records.
+"""Make the tables of performance.md and serve.md in docs, and the plots, from the newest records.
 
 From the repository's root: python -m benchmarks.table
 """
@@ -12,13 +12,14 @@ from benchmarks import record
 from benchmarks.database import plots, tables
 from benchmarks.limits import CEILING, LIMIT, SLOWEST
 from benchmarks.record import Figure, number
+from benchmarks.serving import PEER as SCRIPT
 from benchmarks.sources import SOURCES
 from spocdb import outfiles
 from spocdb.drawing import look
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PERFORMANCE = DOCS / "explanation" / "performance.md"
+PERFORMANCE, SERVE = DOCS / "explanation" / "performance.md", DOCS / "how-to" / "serve.md"
 PLOT, GROWTH = DOCS / "pictures" / "performance.png", DOCS / "pictures" / "growth.png"
 
 # The rows of the first table, by the beginning of the figures' names; missing ones are left out.
@@ -37,12 +38,10 @@ SHOWN = {
     "import spocdb": "`import spocdb`",
 }
 # Figures whose peer is spocdb itself or no real alternative, and those of the page, told elsewhere.
-# The plain server's answers took 40 ms longer in some records than in others, unexplained: its bars
-# would say little.
 NOT_DRAWN = (
     *("ingest, peak memory", "import spocdb", "mini, beside", "search meanwhile"),
     *("by hnsw-", "1 tables", "4 tables", "16 tables", "scrolling the last tenth"),
-    *("heap", "page a", "first picture", "start, ", "search by ", "uploads, "),
+    *("heap", "page a", "first picture", "start, ", "uploads, "),
 )
 # Of latencies only the median is drawn.
 NOT_DRAWN_ENDS = (", p95", ", p99", ", p50 of processor")
@@ -57,6 +56,7 @@ def main() -> None:
     kept = record.latest(SOURCES)
     read = sources(kept, [record.as_figure(figure) for figure in kept["figures"]])
     PERFORMANCE.write_text(replaced(text, "sources", read))
+    SERVE.write_text(replaced(SERVE.read_text(), "serving", serving(about, figures)))
     draw(about, figures, PLOT)
     if plots.read(figures):
         plots.draw(figures, GROWTH)
@@ -90,6 +90,11 @@ def sources(about: dict[str, Any], figures: Sequence[Figure]) -> str:
     """Return the table of the ingests by source, and of the buckets."""
     # Local files are beside themselves in the record.
     return _compared(about, [_beside(f, f.name) for f in figures if f.value != f.peer])
+
+
+def serving(about: dict[str, Any], figures: Sequence[Figure]) -> str:
+    """Return the table of the answers of `spocdb serve`."""
+    return _compared(about, [_beside(f, f.name) for f in figures if f.peer_name == SCRIPT])
 
 
 def _compared(about: dict[str, Any], rows: Sequence[Sequence[str]]) -> str:

@@ -93,6 +93,9 @@ def test_the_tables_are_those_of_the_newest_record() -> None:
     assert table.replaced(performance, "benchmarks", made) == performance
     assert table.replaced(performance, "limits", table.limits(about, figures)) == performance
     assert table.replaced(performance, "database", tables.tables(figures)) == performance
+    served = table.serving(about, figures)
+    serve = table.SERVE.read_text()
+    assert served.count("\n") > 4 and table.replaced(serve, "serving", served) == serve
     assert max(file.stat().st_size for file in (table.PLOT, table.GROWTH)) < 150_000
 
 
