@@ -5,27 +5,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-from rich.table import Column
+from typing import TYPE_CHECKING
 
 from spocdb.errors import SpocdbError
 from spocdb.progress import Progress, Stage
 from spocdb.sources.kinds import told
 from spocdb.text import written_out
 
-from .output import counted, is_quiet
+from .output import counted, is_quiet, talk
 from .translation import in_commands
+
+if TYPE_CHECKING:
+    from .bar import Bar
 
 # Without a terminal: between lines, once images are done and before.
 SECONDS_BETWEEN_LINES, SECONDS_OF_WAITING = 10.0, 30.0
 SECONDS_BETWEEN_LOOKS = 0.25
-# Width of the bar on a narrow terminal and on others, so that count and time fit beside it.
-NARROW, SHORT_BAR, LONG_BAR = 80, 10, 30
-# Width of the remaining time and of the blanks between the parts.
-REST_OF_BAR = 12
 STEPS: dict[Stage, str] = {
     "decode": "reading images",
     "network": "computing descriptors",
@@ -42,17 +37,13 @@ class Display:
     """
 
     def __init__(self, count: Callable[[], int | None], doing: str = "starting") -> None:
-        self._console = Console(stderr=True, highlight=False, emoji=False, quiet=is_quiet())
         self._count, self._doing = count, doing
         self._progress: Progress | None = None
         self._n_shown = 0
         self._total: int | None = None
         self._counting: threading.Thread | None = None
         self._closed = threading.Event()
-        self._bar = self._made_bar() if sys.stderr.isatty() else None
-        if self._bar:
-            self._task = self._bar.add_task("", total=None, count="", words=doing)
-            self._bar.start()
+        self._bar = _bar(doing)
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._ticker.start()
 
@@ -71,9 +62,12 @@ class Display:
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
+        if not self._bar:
+            talk(line)
+            return
         # As in `complain`: a full stderr must not stop the work.
         with suppress(OSError):
-            self._console.print(written_out(in_commands(line)), markup=False, soft_wrap=True)
+            self._bar.say(written_out(in_commands(line)))
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -101,22 +95,6 @@ class Display:
             if left_out := told(self._progress.left_out):
                 self.say(f"left out: {left_out}")
 
-    def _made_bar(self) -> Bar:
-        is_narrow = self._console.width < NARROW
-        self._bar_width = SHORT_BAR if is_narrow else LONG_BAR
-        return Bar(
-            BarColumn(self._bar_width),
-            TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True)),
-            TimeRemainingColumn(table_column=Column(no_wrap=True)),
-            TextColumn(
-                "{task.fields[words]}",
-                markup=False,
-                table_column=Column(no_wrap=True, overflow="crop"),
-            ),
-            console=self._console,
-            transient=True,
-        )
-
     def _tick(self) -> None:
         said = time.monotonic()
         while not self._closed.wait(SECONDS_BETWEEN_LOOKS):
@@ -132,16 +110,9 @@ class Display:
         return SECONDS_BETWEEN_LINES if is_under_way else SECONDS_OF_WAITING
 
     def _show(self) -> None:
-        if not self._bar:
-            return
-        count = self._counts()
-        self._bar.update(
-            self._task,
-            completed=self._n_shown,
-            total=self._total,
-            count=count,
-            words=self._words(self._console.width - self._bar_width - len(count) - REST_OF_BAR),
-        )
+        if self._bar:
+            count = self._counts()
+            self._bar.show(self._n_shown, self._total, count, self._words)
 
     def _counts(self) -> str:
         """Return "12/150"; the shown count never decreases."""
@@ -188,6 +159,15 @@ class Display:
             self._total = self._count()
         except SpocdbError:
             return  # the work itself says what is wrong
+
+
+def _bar(words: str) -> "Bar | None":
+    """Return a bar on a terminal, without one None."""
+    if is_quiet() or not sys.stderr.isatty():
+        return None
+    from .bar import Bar
+
+    return Bar(words)
 
 
 def _slowest(progress: Progress) -> str:
