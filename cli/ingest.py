@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -135,16 +136,17 @@ def ingest(
     if ray:
         refuse_others(context, "--ray", NOT_ON_RAY)
     from spocdb.records import Choice
+    from spocdb.settings import from_environment
     from spocdb.sources.lists import listed
-    from spocdb.sources.opening import opened, reads_far
-    from spocdb.sources.source import Terms
+    from spocdb.sources.opening import opened, reads_far, terms_of
 
     given = [path for path in paths or [] if path != STDIN]
     names_from = _kept_stdin() if STDIN in (paths or []) else None
     choice = Choice(recursive, all_files, follow_links, image_column)
 
     def count() -> int | None:
-        source = opened(given, Terms(choice, unopened=enqueue), listed(names_from, urls_from))
+        terms = replace(terms_of(from_environment(), choice), unopened=enqueue)
+        source = opened(given, terms, listed(names_from, urls_from))
         # A listing would read archives of a bucket once more.
         return None if reads_far(source) and not enqueue else sum(1 for _ in source.refs())
 

@@ -59,7 +59,7 @@ def texts(field: str, values: Any) -> list[str]:
     Raises:
         InvalidValue: one is no text.
     """
-    return [text(field, one) for one in _several(values)]
+    return [text(field, one) for one in several(values)]
 
 
 def path(field: str, value: Any, bound: str = "a path or a URI") -> str:
@@ -69,7 +69,7 @@ def path(field: str, value: Any, bound: str = "a path or a URI") -> str:
         InvalidValue: it is no path, or empty, which would stand for the current folder.
     """
     given = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not given or not isinstance(given, str):
+    if not given or not isinstance(given, str) or "\0" in given:
         raise invalid(field, value, bound)
     return given
 
@@ -116,7 +116,18 @@ def image_ids(values: Any, field: str = "id") -> list[int]:
         InvalidValue: one is no integer.
         ImageNotFound: one has more than 64 bits, and no image has such an id.
     """
-    return [image_id(one, field) for one in _several(values)]
+    return [image_id(one, field) for one in several(values)]
+
+
+def several(values: Any) -> list[Any]:
+    """Return values, or one alone, as a list."""
+    if isinstance(values, str | bytes):
+        return [values]
+    try:
+        each = iter(values)
+    except TypeError:  # one alone
+        return [values]
+    return list(each)
 
 
 def invalid(field: str, value: Any, bound: str) -> InvalidValue:
@@ -137,13 +148,3 @@ def _any_integer(field: str, value: Any) -> int:
     if given is None:
         raise invalid(field, value, "an integer")
     return given
-
-
-def _several(values: Any) -> list[Any]:
-    if isinstance(values, str | bytes):
-        return [values]
-    try:
-        each = iter(values)
-    except TypeError:  # one alone
-        return [values]
-    return list(each)

@@ -51,8 +51,8 @@ def to_json(filter: Filter | None) -> Json:
     result: list[Any] = []
     for part in parts:
         if isinstance(part, Mapping):
-            if odd := next((key for key in part if not isinstance(key, str)), None):
-                raise ConfigError(f"the keys of a filter are texts, and {odd!r} is none")
+            if odd := [key for key in part if not isinstance(key, str)]:
+                raise ConfigError(f"the keys of a filter are texts, and {odd[0]!r} is none")
             result.append(dict(part))
         elif isinstance(part, str):
             result.extend(parse(part))

@@ -69,7 +69,7 @@ class Deciding(Part):
             InvalidValue: a pair is not two integers.
             ImageNotFound: an id has more than 64 bits.
         """
-        wanted = [_pair(pair) for pair in pairs]
+        wanted = [_pair(pair) for pair in checks.several(pairs)]
         with self._engine.connection() as connection:
             target = collections.get(connection, collection)
             return stored.verdicts(connection, target, wanted)

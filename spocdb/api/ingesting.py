@@ -232,10 +232,9 @@ class Ingesting(Part):
         An ingest with `prune` refuses them unless `prune_gone` is given. `choice` selects the
         files.
         """
-        from spocdb.sources.opening import opened
-        from spocdb.sources.source import Terms
+        from spocdb.sources.opening import opened, terms_of
 
-        source = opened(paths, Terms(choice))
+        source = opened(paths, terms_of(self._engine.settings, choice))
         with self._destination(collection) as destination:
             return destination.gone_roots(source) if destination.find(must=False) else []
 
@@ -269,10 +268,10 @@ class Ingesting(Part):
         """
         from spocdb import ingest as ingesting
         from spocdb.sources.lists import listed
-        from spocdb.sources.opening import opened
-        from spocdb.sources.source import Terms
+        from spocdb.sources.opening import opened, terms_of
 
-        source = opened(paths, Terms(choice), listed(names_from, urls_from))
+        terms = terms_of(self._engine.settings, choice)
+        source = opened(paths, terms, listed(names_from, urls_from))
         with self._destination(collection) as destination:
             return ingesting.preview(destination, source, prune=prune, exif=exif)
 

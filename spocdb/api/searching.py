@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spocdb import checks
@@ -268,7 +267,7 @@ def _held(image: "Query", max_bytes: int) -> "bytes | InMemory":
 
     if not isinstance(image, str | os.PathLike):
         return image
-    path = Path(image)
+    path = checks.file("image", image)
     try:
         return read_bytes(path, max_bytes)
     except OSError as exc:

@@ -80,7 +80,7 @@ SELECT e.image_id, e.embedding FROM (
     SELECT image_id FROM (
         SELECT image_id, row_number() OVER (ORDER BY image_id) AS n, count(*) OVER () AS total
         FROM spocdb.{table}) numbered
-    WHERE n %% greatest(total / {n}, 1) = 0 LIMIT {n}) sampled
+    WHERE n * {n} / total <> (n - 1) * {n} / total) sampled
 JOIN spocdb.{table} e USING (image_id) ORDER BY 1
 """
 

@@ -15,6 +15,7 @@ from spocdb.errors import ConfigError, ImageError, UnreadableImage
 from spocdb.records import Contents, ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.containers import Containers, is_far
+from spocdb.sources.containers import problem as problem_of
 from spocdb.sources.digests import Names
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.members import Archive, Member, Readable
@@ -182,9 +183,15 @@ class ArchivesSource:
         return found, member.read
 
     def _names_in(self, path: str) -> Names:
-        """Return the names of an archive's images, listed again only if it changed."""
-        version, found = self._names.get(path, ("", Names()))
-        if version != (version := self._containers.version_now(path)):
+        """Return the names of an archive's images, listed again only if it changed.
+
+        Raises:
+            ImageError: It cannot be read now.
+        """
+        version = self._containers.version_now(path)
+        known, found = self._names.get(path, ("", Names()))
+        # Without a version it cannot be looked at, and opening it says why.
+        if not version or known != version:
             found = Names()
             for _ in _images(self._open(path), LeftOut(), found):
                 pass
@@ -234,7 +241,7 @@ def _images(archive: Archive, left_out: LeftOut, seen: Names) -> Iterator[Member
 
 def _ref(path: str, archive: Archive, member: Member) -> ImageRef:
     name, problem = f"{path}/{member.name}", member.problem
-    if problem is None and (why_not := names.problem(name)):
+    if problem is None and (why_not := problem_of(name)):
         problem = UnreadableImage(why_not)
     if problem:
         name = cleaned(names.listed(name))

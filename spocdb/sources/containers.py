@@ -1,9 +1,11 @@
 """Files that hold many images, archives and Parquet files: here, in a bucket, or behind a URL."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from spocdb.errors import ConfigError, ImageError, ImageVanished, UnreadableImage
@@ -15,6 +17,7 @@ from spocdb.sources.far_urls import WHOLE, FarUrls
 from spocdb.sources.members import Opened, Readable
 from spocdb.sources.source import Terms
 from spocdb.sources.urls import is_url
+from spocdb.sources.walkers import TRIED_AFTER
 
 if TYPE_CHECKING:
     from spocdb.sources.streams import Body
@@ -26,6 +29,13 @@ MOST_KNOWN = 2**17
 def is_far(name: str) -> bool:
     """Return whether a name is of an object of a bucket, or a URL."""
     return is_object(name) or is_url(name)
+
+
+def problem(name: str) -> str | None:
+    """Return why an image of a container cannot be stored under its name; None if it can."""
+    if names.has_query(name):
+        return "its name has a ? or #, where a URL's path ends: download its archive or file first"
+    return names.problem(name)
 
 
 class Containers:
@@ -41,6 +51,7 @@ class Containers:
         self._buckets, self._urls = terms.buckets, FarUrls(terms.allow_private)
         self._window = Window(terms.window)
         self._known: dict[str, Far] = {}
+        self._failed: dict[str, tuple[float, ImageError]] = {}
         self._bodies: WeakValueDictionary[tuple[str, str], Body] = WeakValueDictionary()
 
     def open(self, path: str, what: str) -> Readable:
@@ -101,12 +112,25 @@ class Containers:
         return None
 
     def _look(self, name: str) -> Far:
-        """Return what is known of a far file, as it was first seen. Raises ImageError."""
+        """Return what is known of a far file, as it was first seen.
+
+        A server that does not answer takes seconds, and is not asked again for each image.
+
+        Raises:
+            ImageError: It cannot be read, or could not a while ago.
+        """
         if known := self._known.get(name):
             return known
-        found = self._behind(name) if is_url(name) else Far(*self._buckets.look(name))
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
+        failed, error = self._failed.get(name, (-inf, None))
+        if error and time.monotonic() < failed + TRIED_AFTER:
+            raise error.with_traceback(None)
+        try:
+            found = self._behind(name) if is_url(name) else Far(*self._buckets.look(name))
+        except ImageError as error:
+            _make_room(self._failed)
+            self._failed[name] = time.monotonic(), error
+            raise
+        _make_room(self._known)
         return self._known.setdefault(name, found)
 
     def _behind(self, url: str) -> Far:
@@ -124,3 +148,8 @@ class Containers:
 
     def _forget(self, name: str) -> None:
         self._known.pop(name, None)
+
+
+def _make_room(known: dict[str, Any]) -> None:
+    if len(known) >= MOST_KNOWN:
+        known.clear()

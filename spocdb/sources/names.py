@@ -90,14 +90,21 @@ def _exists(path: str) -> bool:
 def file_in(name: str, suffix: re.Pattern[str]) -> str | None:
     """Return the first part of a path that ends with the suffix and is no folder, or None.
 
-    The host of a URL and its query do not count. None for a URI that holds credentials: whoever
-    lists it hides them.
+    The host of a URL does not count. None for a URL with a query, which names one image to its
+    server, and for a URI that holds credentials: whoever lists it hides them.
     """
+    if has_query(name):
+        return None
     url = _URL.match(name)
-    first, last = url.span(1) if url else (0, len(name))
-    ends = (match.end() for match in suffix.finditer(name, first) if match.end() <= last)
+    ends = (match.end() for match in suffix.finditer(name, url.start(1) if url else 0))
     found = next((name[:end] for end in ends if not os.path.isdir(name[:end])), None)
     return None if found and is_uri(found) and _is_secret(found) else found
+
+
+def has_query(name: str) -> bool:
+    """Return whether a name is a URL with a query or a fragment."""
+    url = _URL.match(name)
+    return url is not None and url.end() < len(name)
 
 
 def _is_secret(uri: str) -> bool:

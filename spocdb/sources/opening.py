@@ -8,7 +8,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from itertools import chain, product
 
 from spocdb import checks
 from spocdb.errors import ConfigError
@@ -104,8 +104,14 @@ def expanded(argument: str) -> Iterator[str]:
 
 
 def reads_far(source: Together) -> bool:
-    """Return whether a listing reads archives of a bucket, or behind URLs."""
-    return any(is_far(root) and archives.archive_of(root) == root for root in source.roots)
+    """Return whether a listing reads archives of a bucket, or behind URLs.
+
+    Raises:
+        ConfigError: A list cannot be read.
+    """
+    listed = (name for one in source.lists for name in one.names())
+    given = chain(source.roots, listed)
+    return any(is_far(name) and archives.archive_of(name) == name for name in given)
 
 
 def _kind_of(argument: str, terms: Terms) -> Kind:

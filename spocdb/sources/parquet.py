@@ -22,6 +22,7 @@ from spocdb.records import Contents, ImageRef
 from spocdb.sources import kinds, names
 from spocdb.sources.buckets import PAGE, Buckets, check, is_object, split
 from spocdb.sources.containers import Containers, is_far
+from spocdb.sources.containers import problem as problem_of
 from spocdb.sources.kinds import LeftOut
 from spocdb.sources.locations import read_below, uri_below, url_below
 from spocdb.sources.metadata_files import cleaned_row
@@ -212,7 +213,7 @@ class ParquetSource:
             _tell(f"columns that are no metadata are left out: {', '.join(left_out)}")
         for number in range(table.n_rows):
             name = f"{path}/{column}/{number}"
-            why_not = names.problem(name)
+            why_not = problem_of(name)
             problem = UnreadableImage(why_not) if why_not else None
             listed = cleaned(names.listed(name)) if problem else name
             yield ImageRef(listed, _version(version), problem=problem)

@@ -97,6 +97,35 @@ def test_a_changed_archive_is_read_again_and_pruned(
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.zip", "a.parquet"])
+def test_images_behind_a_server_that_does_not_answer_are_neither_pruned_nor_moved(
+    near: Database,
+    recipe: Recipe,
+    make_photos: Make,
+    bucket: Bucket,
+    site: Proxy,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    photos, url = make_photos(3), url_of(site, bucket, name)
+    make = packed if name.endswith(".parquet") else None
+    contents = {photo.name: photo.read_bytes() for photo in sorted(photos.iterdir())}
+    put(bucket, make(tmp_path / name, photos) if make else pack(tmp_path / name, contents))
+    near.ingest(url, **recipe)
+    members = sorted(stored(near))
+    site.fault = lambda path: 503
+    site.asked.clear()
+    # As single images, so that nothing lists the archive before.
+    assert near.ingest(*members, prune=True).n_pruned == 0
+    # It is not asked again for each of its images: three times, with pauses between them.
+    assert site.n_asked("GET") == 3
+    with Database(from_environment(near.url, {})) as refused:
+        # Nor where its address is refused.
+        assert refused.ingest(*members, prune=True).n_pruned == 0
+    assert near.ingest(photos).n_moved == 0
+    assert set(members) <= set(stored(near)) and len(stored(near)) == 6
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.zip", "a.parquet"])
 def test_what_fails_in_the_middle_is_asked_for_again_and_then_a_failure(
     near: Database,
     recipe: Recipe,
@@ -197,6 +226,7 @@ def test_lists_and_workers_open_them(
     assert near.read(image.id) == (photos / "0003.jpg").read_bytes()
     put(bucket, packed(tmp_path / "c.parquet", photos, ["0001.jpg", "0002.jpg"]))
     row = f"{url_of(site, bucket, 'c.parquet')}/image/1"
+    assert near.preview(row, urls[0], collection="single").n_new > 1
     assert counts(near.ingest(row, collection="single")) == (1, 0, 0, 0)
     assert counts(near.ingest(row, collection="single")) == (0, 0, 1, 0)
     assert near.enqueue(urls[1], collection="photos").n_enqueued == 1

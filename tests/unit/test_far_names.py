@@ -1,10 +1,13 @@
 """Which part of a URI is an archive or a Parquet file, and which kind of source has it."""
 
+from pathlib import Path
+
 import pytest
 
 from spocdb.sources.archives import archive_of
+from spocdb.sources.lists import listed
 from spocdb.sources.locations import url_below
-from spocdb.sources.opening import opened
+from spocdb.sources.opening import opened, reads_far
 from spocdb.sources.parquet import file_of, is_parquet
 
 
@@ -13,7 +16,7 @@ from spocdb.sources.parquet import file_of, is_parquet
     [
         ("https://photos.example/s-00.tar", "https://photos.example/s-00.tar"),
         ("https://photos.example/s.tar.gz/a/b.jpg", "https://photos.example/s.tar.gz"),
-        ("HTTP://photos.example/a.ZIP/what?.jpg", "HTTP://photos.example/a.ZIP"),
+        ("HTTP://photos.example/a.ZIP/b.jpg", "HTTP://photos.example/a.ZIP"),
         ("s3://photos/a.tar/1.jpg", "s3://photos/a.tar"),
         ("s3://photos/what?/a.tar/1.jpg", "s3://photos/what?/a.tar"),
         # The host, the query and a fragment are no files.
@@ -22,6 +25,9 @@ from spocdb.sources.parquet import file_of, is_parquet
         ("https://photos.zip/a.tar/1.jpg", "https://photos.zip/a.tar"),
         ("https://photos.example/get?file=a.tar", None),
         ("https://photos.example/a.tar?version=2", None),
+        # One image to its server, such as a signed one.
+        ("https://photos.example/a.tar/1.jpg?token=2", None),
+        ("https://photos.example/a.tar/1.jpg#2", None),
         ("https://photos.example/#a.tar", None),
         # Whoever lists these hides the password.
         ("https://me:secret@photos.example/a.tar", None),
@@ -56,6 +62,16 @@ def test_the_kind_of_an_argument(argument: str, kind: str) -> None:
     (part,) = [part for _, part in opened([argument]).parts if part.roots]
     assert (type(part).__name__, part.roots) == (kind, [argument])
     assert part.covers(argument)
+
+
+def test_a_listing_that_reads_archives_is_known_by_arguments_and_lists(tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").write_text("https://photos.example/a.jpg\n")
+    assert not reads_far(opened([], lists=listed(None, tmp_path / "urls.txt")))
+    (tmp_path / "urls.txt").write_text(
+        "https://photos.example/a.jpg\nhttps://photos.example/a.tar\n"
+    )
+    assert reads_far(opened([], lists=listed(None, tmp_path / "urls.txt")))
+    assert reads_far(opened(["https://photos.example/a.tar"]))
 
 
 def test_a_path_below_the_folder_of_a_url() -> None:

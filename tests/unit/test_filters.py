@@ -151,6 +151,8 @@ def test_the_forms_that_python_takes() -> None:
         ([("a", "=", "x\0")], "a zero byte"),
         ("a=\udce9", "half a surrogate pair"),
         ({"\ud800": 1}, "half a surrogate pair"),
+        ({"a": 1, None: 1}, "the keys of a filter are texts, and None is none"),
+        ({0: 1}, "the keys of a filter are texts, and 0 is none"),
     ],
 )
 def test_what_is_no_filter_is_refused(filter: Any, message: str) -> None:
