@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from . import edge, shared, signals
-from .output import be_quiet
+from .output import be_quiet, complain
 
 # In the order of the help: the module and the function of each command, or the app of a group.
 # A module is imported when one of its commands runs or the help lists them all: together they take
@@ -122,5 +122,8 @@ def run() -> int:
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     be_quiet(False)
+    if empty := edge.empty_one(sys.argv[1:]):
+        complain(f"spocdb: {empty} is empty: give a value, or leave the option out")
+        return edge.USAGE
     # Anything but the name of a command needs the tree of all: help, completion, a typing error.
     return edge.run(root(*[name for name in sys.argv[1:2] if name in COMMANDS]))

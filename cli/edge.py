@@ -26,6 +26,8 @@ URL = re.compile(r"[\w.+-]+://\S+")
 # user:password@host, even if mistyped.
 SECRETIVE = re.compile(r":.*@", re.DOTALL)
 
+EMPTY_OPTION = re.compile(r"--[a-z-]+=")
+
 # These without a file name concern stdout: for other files spocdb names the file.
 OF_WRITING = (errno.ENOSPC, errno.EBADF, errno.EIO, errno.EFBIG, errno.EDQUOT)
 
@@ -60,6 +62,22 @@ def hide_secrets(arguments: Sequence[str]) -> None:
         from setproctitle import setproctitle
 
         setproctitle(" ".join(["spocdb", *shown]))
+
+
+def empty_one(arguments: Sequence[str]) -> str | None:
+    """Return which argument is empty, as of a variable of a shell that is not set; None if none is.
+
+    Nobody means one: an empty URL would be the embedded server, an empty path the current folder.
+    """
+    before = ""
+    for number, argument in enumerate(arguments, 1):
+        if not argument:
+            after = before if before.startswith("-") and "=" not in before else ""
+            return f"the argument after {after}" if after else f"argument {number}"
+        if EMPTY_OPTION.fullmatch(argument):
+            return argument
+        before = argument
+    return None
 
 
 def _without_secret(argument: str) -> str:

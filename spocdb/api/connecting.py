@@ -44,8 +44,9 @@ def connect(
         DatabaseLost: the database cannot be reached.
         SchemaOutOfDate: it has no schema spocdb, an older or a newer one.
     """
-    if url is not None:
-        checks.text("url", url)
+    if url is not None and not checks.text("url", url):
+        # As of a variable that is not set: the embedded server is not what was meant.
+        raise checks.invalid("url", url, "an address, or None for the embedded server")
     found = settings or from_environment(url)
     open_engine = partial(Engine, pool_size=pool_size, statement_seconds=statement_seconds)
     if found.database_url is not None:

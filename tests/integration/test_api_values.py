@@ -132,7 +132,7 @@ OTHERS: list[tuple[str, Call, list[Any]]] = [
     ("weights", lambda db, file: db.extractor("mini", file), ["", 3]),
     ("metadata", lambda db, file: db.ingest(".", metadata=file), ["", 3]),
     ("embedding", lambda db, e: db.sql.search(e), [[NAN, 1], "x", None, 3, [[1, 2]]]),
-    ("url", lambda db, url: spocdb.connect(url), [3, b"postgresql://"]),
+    ("url", lambda db, url: spocdb.connect(url), ["", 3, b"postgresql://"]),
     ("pool_size", lambda db, n: spocdb.Engine(db.settings, pool_size=n), [0, 1.5, "3"]),
     ("statement_seconds", lambda db, s: spocdb.Engine(db.settings, statement_seconds=s), [-1, "3"]),
 ]
