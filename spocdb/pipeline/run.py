@@ -76,8 +76,13 @@ def run(
         works = intake.take(source, refs)
         for batch, descriptors in extract(works, extractor, options.batch_size, progress):
             hashes = intake.hand_over(batch)
+            # Counted now, so that the progress does not lag; a batch that is lost counts no more.
             _count(progress, batch)
-            writer.submit(sink.batch(batch, descriptors), partial(intake.written, hashes))
+            writer.submit(
+                sink.batch(batch, descriptors),
+                partial(intake.written, hashes),
+                partial(_count, progress, batch, -1),
+            )
             on_progress(progress)
             if options.strict:
                 _raise_first(batch)
@@ -85,13 +90,14 @@ def run(
         on_progress(progress)
 
 
-def _count(progress: Progress, works: Iterable[Work[Ref]]) -> None:
+def _count(progress: Progress, works: Iterable[Work[Ref]], times: int = 1) -> None:
     for work in works:
         if work.error:
-            progress.n_failed += len(work.refs)
+            progress.n_failed += times * len(work.refs)
         else:
-            progress.n_new += work.picture is not None
-            progress.n_reused += len(work.refs) - (work.picture is not None)
+            n_new = int(work.picture is not None)
+            progress.n_new += times * n_new
+            progress.n_reused += times * (len(work.refs) - n_new)
     progress.seconds = time.monotonic() - progress.began
 
 

@@ -16,6 +16,7 @@ SECONDS_TO_FINISH, SECONDS_TO_CANCEL = 2.0, 1.0
 
 # Writes one batch.
 Write = Callable[[], None]
+Told = Callable[[], None]
 
 
 class Writer(AbstractContextManager["Writer"]):
@@ -24,12 +25,18 @@ class Writer(AbstractContextManager["Writer"]):
     def __init__(self, progress: Progress, cancel: Callable[[], None]) -> None:
         self._progress, self._cancel = progress, cancel
         self._thread = ThreadPoolExecutor(1, "write")
-        self._pending: deque[tuple[Future[None], Callable[[], None]]] = deque()
+        self._pending: deque[tuple[Future[None], Told, Told]] = deque()
 
-    def submit(self, write: Write, on_written: Callable[[], None] = lambda: None) -> None:
-        """Queue a batch for writing; wait while the queue is full."""
+    def submit(
+        self, write: Write, on_written: Told = lambda: None, on_lost: Told = lambda: None
+    ) -> None:
+        """Queue a batch for writing; wait while the queue is full.
+
+        One of the functions is called for each batch, at the latest at the end.
+        """
         with waiting(self._progress, "write"):
-            self._pending.append((self._thread.submit(self._timed, write), on_written))
+            future = self._thread.submit(self._timed, write)
+            self._pending.append((future, on_written, on_lost))
             while len(self._pending) > WRITES_AHEAD or self._is_first_done():
                 self._wait_for_first()
 
@@ -43,19 +50,22 @@ class Writer(AbstractContextManager["Writer"]):
         # On an interruption, finish the queued batches for at most SECONDS_TO_FINISH: the writer
         # may wait for a lock of another session. Then cancel its statement, which rolls the batch
         # back.
-        handed_over = [future for future, _ in self._pending]
+        handed_over = [future for future, _, _ in self._pending]
         if kind and wait(handed_over, SECONDS_TO_FINISH).not_done:
             for future in handed_over:
                 future.cancel()
             self._cancel()
             wait(handed_over, SECONDS_TO_CANCEL)
         self._thread.shutdown(wait=not kind)
+        for future, on_written, on_lost in self._pending:
+            is_written = future.done() and not future.cancelled() and not future.exception()
+            (on_written if is_written else on_lost)()
 
     def _is_first_done(self) -> bool:
         return bool(self._pending) and self._pending[0][0].done()
 
     def _wait_for_first(self) -> None:
-        future, on_written = self._pending[0]
+        future, on_written, _ = self._pending[0]
         future.result()
         # Remove it only now: if the wait is interrupted, `__exit__` waits for it again.
         self._pending.popleft()

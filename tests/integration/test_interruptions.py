@@ -113,6 +113,13 @@ def test_killed_at_random_moments_it_goes_on(
     same_as_undisturbed(db, folder, recipe)
 
 
+def n_new(summary: str) -> int:
+    """Return how many images the last line of an ingest calls new."""
+    found = re.match(r"\d+ images: (\d+) new; ", summary)
+    assert found, summary
+    return int(found[1])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_keeps_what_was_written(
     db: Database,
@@ -130,10 +137,9 @@ def test_a_signal_in_the_middle_keeps_what_was_written(
     assert process.returncode == INTERRUPTED, said
     assert out == ""
     summary, advice = said.splitlines()
-    assert re.match(r"\d+ images: \d+ new; ", summary)
     assert advice == "interrupted; what was written stays; run the same command to continue"
     n_written = count_images(db)
-    assert 0 < n_written < N_PHOTOS
+    assert 0 < n_written < N_PHOTOS and n_new(summary) == n_written
     assert statuses(db) == ["interrupted"]
     assert db.ingest(folder, auto_pca=0).n_unchanged == n_written
     assert count_images(db) == N_PHOTOS
@@ -191,11 +197,11 @@ def test_a_server_that_goes_away_is_one_line_and_later_the_same_command_complete
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1, said
     assert "Traceback" not in said
-    _, line = said.splitlines()
+    summary, line = said.splitlines()
     assert line.startswith("spocdb: lost the database, run the same command again: ")
     with Database(from_environment(embedded.start(own_server), environment)) as db:
         n_written = count_images(db)
-        assert 0 < n_written < N_PHOTOS
+        assert 0 < n_written < N_PHOTOS and n_new(summary) == n_written
         assert db.ingest(folder, auto_pca=0).n_unchanged == n_written
         assert statuses(db) == ["interrupted", "finished"]
         same_as_undisturbed(db, folder, recipe)
