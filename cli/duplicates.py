@@ -171,7 +171,10 @@ def show(
     if json:
         print_json(group)
     elif group is None:
-        talk(f"image {id} has no duplicates")
+        talk(
+            f"image {id} is in no group; it may be near to images that are in a group of another "
+            "keeper: `SELECT * FROM spocdb.near_duplicates(COLLECTION, ID)` lists them"
+        )
     else:
         print_table(HEADER, [_row(image) for image in (group.keeper, *group.others)])
 

@@ -71,7 +71,7 @@ def status(
             "collection",
             "projection",
             "active",
-            "rows",
+            "rows (about)",
             "index",
             "kind",
             "tables",

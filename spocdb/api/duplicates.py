@@ -139,7 +139,7 @@ class Duplicates(Calibrating, Deciding):
     def group(
         self, id: int, *, collection: str | None = None, members: int | None = None
     ) -> DuplicateGroup | None:
-        """Return the group that an image is in; None if it has no duplicates.
+        """Return the group that an image is in; None if it is in none.
 
         Args:
             id: the image.

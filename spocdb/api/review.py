@@ -59,7 +59,7 @@ class Review(Part):
         distance: float | None = None,
         members: int = 100,
     ) -> ReviewGroup | None:
-        """Return the group that an image is in; None if it has no duplicates.
+        """Return the group that an image is in; None if it is in none.
 
         Args:
             id: the image.

@@ -184,7 +184,7 @@ def groups(
 def group_of(
     connection: Connection, collection: Collection, id: int, members: int | None = None
 ) -> DuplicateGroup | None:
-    """Return the group that an image is in; None if it has no duplicates.
+    """Return the group that an image is in; None if it is in none.
 
     At most `members` of its images are returned, the keeper among them.
     """

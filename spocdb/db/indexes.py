@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 class IndexStatus:
     """One embedding table and its index.
 
+    `n_rows` is about how many rows it has, as of its last ANALYZE or VACUUM; 0 before the first.
     `kind` is None until it is chosen, `recall` until it is measured. `index_type` is the type that
     the view shows. `bytes` are of the indexes of all `partitions` together.
     """

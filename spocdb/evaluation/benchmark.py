@@ -118,6 +118,7 @@ def restricted(benchmark: Benchmark, present: Iterable[str]) -> Benchmark:
     every = [query for queries in benchmark.variants.values() for query in queries]
     wanted = {name for q in every for name in q.relevant}
     unqueried = {q.name for q in every if not _is_there(q, there)}
+    lost = {q.name for q in every if q.relevant and not q.relevant & there} - unqueried
     variants = {
         variant: [kept for q in queries if (kept := _kept(q, there)) is not None]
         for variant, queries in benchmark.variants.items()
@@ -125,6 +126,7 @@ def restricted(benchmark: Benchmark, present: Iterable[str]) -> Benchmark:
     notes = [
         *_missing("missing query image", "left out with the queries", unqueried),
         *_missing("missing relevant image", "removed from the ground truth", wanted - there),
+        *_missing("query image", "left out, as no relevant image is there", lost),
         *_missing("image", "not readable", benchmark.images.keys() - there),
     ]
     if not any(variants.values()):

@@ -95,7 +95,10 @@ def test_copies_of_copydays_look_for_their_originals_by_folder(fill: Fill) -> No
     # A copy whose original is missing is left out.
     kept = restricted(benchmark, benchmark.images)
     assert [q.name for q in kept.variants["strong"]] == ["strong/200003"]
-    assert kept.notes == ("1 missing relevant image removed from the ground truth: 200300",)
+    assert kept.notes == (
+        "1 missing relevant image removed from the ground truth: 200300",
+        "1 query image left out, as no relevant image is there: strong/200301",
+    )
 
 
 def test_copydays_in_one_folder_has_its_originals_by_name(fill: Fill) -> None:

@@ -96,7 +96,7 @@ def duplicates(
 
 @router.get("/groups/{id}")
 def group(db: Db, name: Collection, id: ImageId, members: Members = 100) -> DuplicateGroup | None:
-    """Return the group that an image is in, its keeper or not; null if it has no duplicates."""
+    """Return the group that an image is in, its keeper or not; null if it is in none."""
     found = db.duplicates.group(id, collection=name, members=members)
     return None if found is None else DuplicateGroup.model_validate(found)
 

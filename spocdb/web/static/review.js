@@ -90,7 +90,7 @@ async function find(id, signal) {
 function leave() {
   state = at(null);
   history.replaceState(null, "", address.write(state));
-  tell({ message: "This picture has no duplicates up to this distance." });
+  tell({ message: "This picture is in no group. It may be near to pictures in a group of another one." });
 }
 
 function showAll() {
