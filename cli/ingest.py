@@ -280,6 +280,8 @@ def _print_preview(preview: "Progress", *, json: bool) -> None:
         f"{preview.n_unchanged:,} unchanged, {preview.n_failed:,} failed before"
     )
     if preview.n_pruned:
-        print(f"would delete {counted(preview.n_pruned, 'image')} whose file is gone")
+        # Whether a new file is a moved one shows only when it is read.
+        unless = ", if it was not moved" if preview.n_new else ""
+        print(f"would delete {counted(preview.n_pruned, 'image')} whose file is gone{unless}")
     if left_out := told(preview.left_out):
         print(f"would leave out {in_commands(left_out)}")

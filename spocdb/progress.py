@@ -66,8 +66,8 @@ class Progress:
 
     @property
     def per_second(self) -> float:
-        """Return the images written per second."""
-        return self.n_stored / max(self.seconds, 1e-9)
+        """Return the images written per second; 0 for a preview, which writes none."""
+        return self.n_stored / self.seconds if self.seconds else 0.0
 
     @property
     def limited_by(self) -> Stage:

@@ -234,7 +234,7 @@ def test_a_dry_run_counts_and_changes_nothing(
     ran = invoke("ingest", first, "--prune", "--dry-run")
     assert ran.stdout.splitlines() == [
         "would read 1 file of 4, 2 unchanged, 1 failed before",
-        "would delete 1 image whose file is gone",
+        "would delete 1 image whose file is gone, if it was not moved",
         "would leave out 1 .zip (name it to read it)",
     ]
     ran = invoke("ingest", make_photos(4, "fourth"), "-c", "new", "--dry-run")
