@@ -192,7 +192,7 @@ def test_numbers_of_numpy_are_numbers(filled: Database) -> None:
     assert len(filled.similar(1, recall=part, refinement=wide)) == 3
     assert filled.similar(1, max_distance=part) == filled.similar(1, max_distance=0.5)
     assert len(filled.newest(limit=two)) == 2
-    options = CalibrationOptions(np.int64(400), part, part, two)
+    options = CalibrationOptions(np.int64(400), part, part, two)  # type: ignore[arg-type]
     assert options == CalibrationOptions(400, 0.5, 0.5, 2) and json.dumps(asdict(options))
 
 
