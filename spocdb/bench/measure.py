@@ -93,10 +93,12 @@ def _measure(
     ):
         write = stages.writes(writer, collection, size, seconds)
         n = max(LEAST_BATCHES * size, round(seconds * min(read, decode, network, write)))
-        source = FilesSource(given[:n] or _made(folder, min(n, MOST_MADE)))
+        source = FilesSource(())
+        # By their names, because one that cannot be read, as a broken link, is no reason to end.
+        refs = source.named(given[:n] or _made(folder, min(n, MOST_MADE)))
         progress = Progress()
         store(
-            *(connection, db.engine.connect, collection, source, source.refs()),
+            *(connection, db.engine.connect, collection, source, refs),
             lambda: OnDemand(collection.recipe, lambda: extractor),
             StoringOptions(RunOptions(db.settings.limits)),
             progress,

@@ -30,6 +30,7 @@ def test_a_folder_is_measured_and_nothing_is_left(
 ) -> None:
     folder = make_photos(40)
     (folder / "bad.jpg").write_bytes(b"\xff\xd8\xff bad")
+    (folder / "broken link.jpg").symlink_to("nowhere.jpg")
     # Stored descriptors must not make the measurement faster.
     db.ingest(folder, **recipe)
     before = counts(db)
