@@ -1,6 +1,7 @@
 """The contact sheet of a search: the query, and the results in order."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image, ImageDraw
 from spocdb import outfiles
 from spocdb.drawing.lettering import Lettering, one_line
 from spocdb.drawing.look import ACCENT, GREY, INK, MAT, PAPER
-from spocdb.errors import ImageError
+from spocdb.errors import ConfigError, ImageError
 from spocdb.images.decode import decode
 from spocdb.images.regular import read_bytes
 from spocdb.records import Crop
@@ -66,9 +67,10 @@ def draw_sheet(
     distinguishes it from the others. Logs a warning if this machine has no font for a character.
 
     Raises:
-        ConfigError: The sheet cannot be written.
+        ConfigError: The sheet cannot be written, or would replace one of its pictures.
     """
     check_sheet(out)
+    _refuse_picture(out, [*([] if query is None else [query]), *(tile.path for tile in results)])
     letters = lettering or Lettering()
     left = MARGIN if query is None else MARGIN + QUERY + 2 * GAP
     columns = max(1, min(COLUMNS, len(results)))
@@ -92,6 +94,14 @@ def draw_sheet(
         sheet.save(fresh)
     if line := letters.complaint():
         log.warning("%s", line)
+
+
+def _refuse_picture(out: Path, pictures: Sequence[str | Path]) -> None:
+    """Raise ConfigError if a sheet would be written over a picture that it shows."""
+    if os.path.exists(out) and any(
+        os.path.exists(picture) and os.path.samefile(out, picture) for picture in pictures
+    ):
+        raise ConfigError(f"cannot write {out}: it is a picture of the sheet: name another file")
 
 
 def apart(paths: Sequence[str]) -> list[str]:

@@ -174,6 +174,13 @@ def test_a_sheet_is_drawn(spocdb: Run, photos: Path, tmp_path: Path) -> None:
     assert result.stderr.splitlines()[-1] == f"drew {sheet}"
     with Image.open(sheet) as picture:
         assert min(picture.size) > 240
+    before = {file: file.read_bytes() for file in photos.iterdir()}
+    for asked in (["--id", "1"], [photos / "0001.jpg"]):
+        result = spocdb("search", *asked, "-k", "3", "--sheet", photos / "0001.jpg")
+        assert result.returncode == 1
+        line = f"spocdb: cannot write {photos}/0001.jpg: it is a picture of the sheet: "
+        assert result.stderr.splitlines()[-1].startswith(line)
+    assert {file: file.read_bytes() for file in photos.iterdir()} == before
 
 
 def test_extractors_lists_what_is_stored_and_the_presets(spocdb: Run, photos: Path) -> None:
