@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import inf
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -121,9 +120,10 @@ class Containers:
         """
         if known := self._known.get(name):
             return known
-        failed, error = self._failed.get(name, (-inf, None))
-        if error and time.monotonic() < failed + TRIED_AFTER:
-            raise error.with_traceback(None)
+        if failed := self._failed.get(name):
+            since, why = failed
+            if time.monotonic() < since + TRIED_AFTER:
+                raise why.with_traceback(None)
         try:
             found = self._behind(name) if is_url(name) else Far(*self._buckets.look(name))
         except ImageError as error:

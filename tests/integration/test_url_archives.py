@@ -35,6 +35,14 @@ def near(
         yield near
 
 
+def packed_as(name: str, folder: Path, photos: Path) -> Path:
+    """Pack all photos into an archive, or a Parquet file of a group a row, of this name."""
+    if name.endswith(".parquet"):
+        return packed(folder / name, photos, row_group_size=1)
+    contents = {photo.name: photo.read_bytes() for photo in sorted(photos.iterdir())}
+    return pack(folder / name, contents)
+
+
 @pytest.fixture
 def none_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let blocks come only when they are read, so that none comes after the last image."""
@@ -107,9 +115,7 @@ def test_images_behind_a_server_that_does_not_answer_are_neither_pruned_nor_move
     name: str,
 ) -> None:
     photos, url = make_photos(3), url_of(site, bucket, name)
-    make = packed if name.endswith(".parquet") else None
-    contents = {photo.name: photo.read_bytes() for photo in sorted(photos.iterdir())}
-    put(bucket, make(tmp_path / name, photos) if make else pack(tmp_path / name, contents))
+    put(bucket, packed_as(name, tmp_path, photos))
     near.ingest(url, **recipe)
     members = sorted(stored(near))
     site.fault = lambda path: 503
@@ -139,17 +145,13 @@ def test_what_fails_in_the_middle_is_asked_for_again_and_then_a_failure(
     # One request after the other, so that the faults meet the same bytes each time.
     monkeypatch.setattr(far_files, "AHEAD", 0)
     photos, url = make_photos(6), url_of(site, bucket, name)
-    contents = {photo.name: photo.read_bytes() for photo in sorted(photos.iterdir())}
-    make = packed if name.endswith(".parquet") else None
-    file = (
-        make(tmp_path / name, photos, row_group_size=1) if make else pack(tmp_path / name, contents)
-    )
+    file = packed_as(name, tmp_path, photos)
     put(bucket, file)
     faults: list[int | str] = ["cut", 503]
     asked = count()
     site.fault = lambda path: faults.pop() if next(asked) > 1 and faults else None
     assert counts(near.ingest(url, **recipe)) == (6, 0, 0, 0) and not faults
-    put(bucket, packed(tmp_path / name, photos) if make else pack(tmp_path / name, contents))
+    put(bucket, packed(tmp_path / name, photos) if name.endswith(".parquet") else file)
     near.delete(*[image.id for image in near.images()])
     asked = count()
 
