@@ -20,8 +20,14 @@ SIDE = 96
 # Options for a quick ingest, so that many images take minutes.
 OPTIONS = ("--extractor", "mini", "--size", "64", "--auto-pca", "0")
 N_STARTS = 5
-# The kernel records the peak; polling only misses growth after the last sample.
-SECONDS_BETWEEN_LOOKS = 0.02
+# Polling would miss the end of a process, in which torch's libraries touch another 100 MB.
+LAUNCHER = """
+import os, resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+os.write(int(sys.argv[1]), str(peak).encode())
+sys.exit(code)
+"""
 
 
 def run(folder: Path, few: int, many: int) -> list[Figure]:
@@ -66,15 +72,16 @@ def megabytes() -> float:
 
 
 def peak_megabytes(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Run a command that must succeed; return its process's peak memory in MB."""
-    process, peak = subprocess.Popen(command, env=environment), 0.0
-    # Not from `wait4`, whose peak includes the parent's memory at the fork.
-    while process.poll() is None:
-        peak = max(peak, peak_so_far(process.pid))
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return peak
+    """Run a command that must succeed; return its process's peak memory in MB, its end included."""
+    here, there = os.pipe()
+    with open(here) as answer:
+        try:
+            # Of a small process: what `wait4` returns includes the memory of the parent.
+            launch = [sys.executable, "-c", LAUNCHER, str(there), *command]
+            subprocess.run(launch, env=environment, pass_fds=[there], check=True)
+        finally:
+            os.close(there)
+        return int(answer.read()) * 1024 / 1e6
 
 
 def peak_so_far(pid: int) -> float:

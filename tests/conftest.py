@@ -20,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 from typer.main import get_command
 
+from spocdb.api.engine import POOL_SIZE
 from spocdb.db import schema
 from spocdb.settings import from_environment
 from tests.fixtures.opened import Database
@@ -177,9 +178,15 @@ def url(make_database: Callable[[str], str], filled_template: str) -> str:
 
 
 @pytest.fixture
-def db(url: str, environment: dict[str, str]) -> Iterator[Database]:
+def pool_size() -> int:
+    """Return how many connections `db` may open; a test may set it, e.g. to find the same again."""
+    return POOL_SIZE
+
+
+@pytest.fixture
+def db(url: str, environment: dict[str, str], pool_size: int) -> Iterator[Database]:
     """Return the API on a fresh database."""
-    with Database(from_environment(url, environment)) as database:
+    with Database(from_environment(url, environment), pool_size) as database:
         yield database
 
 

@@ -335,6 +335,7 @@ def test_deleted_images_take_their_embeddings_along_in_their_own_collection_only
     assert db.connection.execute("SELECT count(*) FROM spocdb.others").fetchone() == before
 
 
+@pytest.mark.parametrize("pool_size", [1])
 def test_making_or_dropping_embeddings_does_not_wait_for_readers_of_the_images(
     db: Database, add_images: AddImages, clustered: Clustered
 ) -> None:
@@ -343,7 +344,7 @@ def test_making_or_dropping_embeddings_does_not_wait_for_readers_of_the_images(
     with connections.connect(db.url) as reader, reader.transaction():
         reader.execute("SELECT count(*) FROM spocdb.images")
         with db.engine.connection() as connection:
-            # The pool's only connection, so that the calls get it in this state.
+            # The pool has no other connection, so the calls get it in this state.
             connection.execute("SET lock_timeout = '5s'")
         db.pca.activate(number)
         db.pca.drop(1, "photos")

@@ -57,13 +57,14 @@ def small_tablespace(server: str) -> Iterator[str]:
         admin.execute(SQL("DROP TABLESPACE {}").format(Identifier(name)))
 
 
+@pytest.mark.parametrize("pool_size", [1])
 def test_a_full_disk_leaves_no_index_behind(
     db: Database, add_images: AddImages, clustered: Clustered, small_tablespace: str
 ) -> None:
     add_images(db.connection, clustered(1500))
     db.index.build()
     with db.engine.connection() as connection:
-        # The pool's only connection, so that the next call gets it in this state.
+        # The pool has no other connection, so the next call gets it in this state.
         connection.execute(SQL("SET default_tablespace = {}").format(Identifier(small_tablespace)))
     with pytest.raises(DatabaseError, match="No space left on device") as caught:
         db.index.build()

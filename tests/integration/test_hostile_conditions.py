@@ -150,10 +150,11 @@ def test_a_condition_that_was_not_judged_is_not_used(shop: Any) -> None:
 TWO_WAYS = r"name <> '\' OR name = ' AND lo_create(4711) > 0 --'"
 
 
+@pytest.mark.parametrize("pool_size", [1])
 @pytest.mark.parametrize("first", ["on", "off"])
 def test_no_setting_of_a_session_gives_a_condition_another_meaning(shop: Any, first: str) -> None:
     with shop.db.engine.connection() as connection:
-        # The pool's only connection, so that the next call gets it in this state.
+        # The pool has no other connection, so the next call gets it in this state.
         connection.execute(f"SET standard_conforming_strings = {first}")
     shop.attach(condition=TWO_WAYS)
     for setting in ("on", "off"):

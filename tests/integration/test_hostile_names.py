@@ -141,6 +141,7 @@ def test_keys_that_are_not_text(shop: Any, kind: str) -> None:
     assert len(shop.found()) == 5
 
 
+@pytest.mark.parametrize("pool_size", [1])
 @pytest.mark.parametrize(
     ("made", "relation", "message"),
     [
@@ -168,7 +169,7 @@ def test_what_is_no_table_with_a_key_is_refused(
     shop: Any, made: str, relation: str, message: str
 ) -> None:
     with shop.db.engine.connection() as connection:
-        # The pool's only connection, so that the next call finds its temporary table.
+        # The pool has no other connection, so the next call finds its temporary table.
         connection.execute(made)
     with pytest.raises(ConfigError, match=message) as raised:
         shop.attach(relation)

@@ -54,10 +54,9 @@ def made(
 
 
 @pytest.fixture
-def db(url: str, environment: dict[str, str]) -> Iterator[Database]:
-    """Return a database with one connection, so that each look sees the same one."""
-    with Database(from_environment(url, environment), pool_size=1) as db:
-        yield db
+def pool_size() -> int:
+    """Return 1, so that each look sees the same connection."""
+    return 1
 
 
 STEPS: dict[str, Callable[[Database], object]] = {
