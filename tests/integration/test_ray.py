@@ -138,7 +138,7 @@ def test_what_a_killed_node_had_is_stored_by_the_other(
     process = ingest()
     wait_until(lambda: n_stored(db) > 5, process)
     ray_nodes.kill_second()
-    printed, said = process.communicate(timeout=300)
+    printed, said = process.communicate(timeout=600)
     assert process.returncode == 3, said
     assert "lost a process on" in said and "Traceback" not in said
     all_is_there(db, other, sources, recipe)
@@ -167,7 +167,7 @@ def test_an_ingest_that_is_killed_leaves_no_actor_and_is_completed_by_the_next(
     left = n_stored(db)
     assert 0 < left < 340
     again = ingest()
-    _, said = again.communicate(timeout=300)
+    _, said = again.communicate(timeout=600)
     assert again.returncode == 3, said
     all_is_there(db, other, sources, recipe)
     assert asked(db, RUNS) == [("interrupted",), ("finished",)]
