@@ -87,11 +87,11 @@ def main(uri: str) -> None:
     began = time.perf_counter()
     refs = iter(source.refs())
     keys = sum(1 for _ in islice(refs, FEW))
-    after = peak_so_far(os.getpid())
+    after = peak_so_far()
     keys += sum(1 for _ in refs)
     seconds = time.perf_counter() - began
     said = {"keys": keys, "first": first, "seconds": seconds, "MB after a few": after}
-    print(json.dumps(said | {"MB": peak_so_far(os.getpid())}))
+    print(json.dumps(said | {"MB": peak_so_far()}))
 
 
 if __name__ == "__main__":

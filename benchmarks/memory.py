@@ -84,10 +84,10 @@ def peak_megabytes(command: Sequence[str], environment: Mapping[str, str]) -> fl
         return int(answer.read()) * 1024 / 1e6
 
 
-def peak_so_far(pid: int) -> float:
-    """Return the kernel's high-water mark of a process in MB, 0 once it has ended."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) * 1024 / 1e6 if found else 0
+def peak_so_far() -> float:
+    """Return the kernel's high-water mark of this process in MB."""
+    (kilobytes,) = re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(kilobytes) * 1024 / 1e6
 
 
 def _starts() -> list[Figure]:
